@@ -1,0 +1,1 @@
+"""Select the rows of a multimodal dataset that make a model reason."""

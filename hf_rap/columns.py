@@ -1,0 +1,138 @@
+"""The names, types and meanings of every column that hf_rap adds.
+
+Three kinds of column, never mixed: *evidence* (what the model did), *scores* (a number derived
+from evidence) and *decisions* (keep or not, and why). Unknown is null: never 0, -1 or NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import ColumnExistsError, MissingColumnError
+
+if TYPE_CHECKING:
+    import datasets
+
+PREFIX = "rap_"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its Arrow type in words, and what it means."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+
+ID = Column("rap_id", "string", "id column of the user, or hash of question, images and answer")
+IMAGE_REWARDS = Column(
+    "rap_image_rewards", "list<float64>", "per attempt with the image: 1 correct, 0 wrong, null not judged"
+)
+TEXT_REWARDS = Column("rap_text_rewards", "list<float64>", "the same for attempts on the question alone")
+IMAGE_RESPONSES = Column("rap_image_responses", "list<string>", "replies with the image, one per attempt")
+TEXT_RESPONSES = Column("rap_text_responses", "list<string>", "replies on the question alone")
+IMAGE_TOKENS = Column("rap_image_tokens", "list<int32>", "tokens generated per attempt with the image")
+TEXT_TOKENS = Column("rap_text_tokens", "list<int32>", "tokens generated per attempt on the question alone")
+IMAGE_TRUNCATED = Column("rap_image_truncated", "list<bool>", "reply with the image hit the token limit")
+TEXT_TRUNCATED = Column("rap_text_truncated", "list<bool>", "reply on the question alone hit the token limit")
+ERROR = Column("rap_error", "string", "'code: message' saying why evidence is missing; null when it is all there")
+SETTINGS = Column(
+    "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
+)
+
+CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
+ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
+DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
+
+KEEP = Column("rap_keep", "bool", "the row is in the selection")
+REASON = Column("rap_reason", "string", "why it is, or is not")
+
+# One arm of the experiment: the question with its images, or the question alone.
+ARMS = ("image", "text")
+
+EVIDENCE = (
+    ID,
+    IMAGE_REWARDS,
+    TEXT_REWARDS,
+    IMAGE_RESPONSES,
+    TEXT_RESPONSES,
+    IMAGE_TOKENS,
+    TEXT_TOKENS,
+    IMAGE_TRUNCATED,
+    TEXT_TRUNCATED,
+    ERROR,
+    SETTINGS,
+)
+SCORES = (CDE, ACE, DIFFICULTY)
+DECISIONS = (KEEP, REASON)
+
+# The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
+ERROR_CODES = {
+    "no_image": "the row has no image, so cde is not defined",
+    "gold_unreadable": "no reply could be compared with the gold answer",
+    "question_missing": "the question is null or empty",
+    "image_unreadable": "an image cannot be decoded or has no usable size",
+    "placeholder_mismatch": "the number of <image> placeholders differs from the number of images",
+    "too_long": "prompt and reply do not fit into the model's context",
+    "engine_failed": "the model failed on this row, also when retried alone",
+    "not_judged": "no attempt of an arm could be graded",
+}
+
+
+class TypedList(list[Any]):
+    """A list that remembers its Arrow type.
+
+    `Dataset.map` fixes the type of a new column by the first batch it writes; a first batch of
+    nulls would make a null column that refuses every later number. Arrow asks a list subclass for
+    `__arrow_array__`, so a plain `ds.map(cde_score, batched=True)` gets the right type as well.
+    """
+
+    def __init__(self, values: Iterable[Any], dtype: str) -> None:
+        super().__init__(values)
+        self.dtype = dtype
+
+    def __arrow_array__(self, type: Any = None) -> Any:
+        import pyarrow as pa
+
+        return pa.array(list(self), type=type or arrow_type(self.dtype))
+
+
+def arrow_type(dtype: str) -> Any:
+    """The pyarrow type for a dtype as written in this file, for example "list<float64>"."""
+    import pyarrow as pa
+
+    if dtype.startswith("list<"):
+        return pa.list_(arrow_type(dtype[len("list<") : -1]))
+    return {"bool": pa.bool_()}.get(dtype) or getattr(pa, dtype)()
+
+
+def typed(values: dict[Column, Iterable[Any]]) -> dict[str, list[Any]]:
+    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
+    return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
+
+
+def features_of(columns: Iterable[Column]) -> datasets.Features:
+    """The `datasets.Features` of these columns, to add to a dataset's own."""
+    import datasets
+
+    return datasets.Features(
+        {column.name: datasets.features.features.generate_from_arrow_type(arrow_type(column.dtype)) for column in columns}
+    )
+
+
+def require(reader: str, available: Iterable[str], needed: Iterable[Column], hint: str = "") -> None:
+    """Raise `MissingColumnError` for the first column in `needed` that is not `available`."""
+    available = tuple(available)
+    for column in needed:
+        if column.name not in available:
+            raise MissingColumnError(reader, column.name, available, hint)
+
+
+def refuse_existing(writer: str, available: Iterable[str], written: Iterable[Column]) -> None:
+    """Raise `ColumnExistsError` when a column to be written is there already."""
+    taken = [column.name for column in written if column.name in set(available)]
+    if taken:
+        raise ColumnExistsError(writer, taken)

@@ -1,0 +1,79 @@
+"""The errors that hf_rap raises on purpose.
+
+RapError
+├── SettingError         an option has a value that cannot work
+├── SourceError          a dataset cannot be opened
+├── LayoutError          the columns of a dataset are not what was asked for
+│   ├── MissingColumnError
+│   └── ColumnExistsError
+├── EngineError          a model cannot be loaded or cannot do what was asked
+├── RowError             one row cannot be used: becomes that row's `rap_error`
+└── PublishError         a version cannot be written
+
+Everything else that escapes from hf_rap is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class RapError(Exception):
+    """Base of every error that hf_rap raises on purpose."""
+
+
+class SettingError(RapError, ValueError):
+    """An option has a value that cannot work."""
+
+
+class SourceError(RapError):
+    """A dataset cannot be opened."""
+
+
+class LayoutError(RapError):
+    """The columns of a dataset are not what was asked for."""
+
+
+class MissingColumnError(LayoutError):
+    """A column that is read is not there."""
+
+    def __init__(self, reader: str, column: str, columns: Iterable[str], hint: str = "") -> None:
+        self.reader = reader
+        self.column = column
+        self.columns = tuple(columns)
+        has = ", ".join(self.columns) or "no columns"
+        message = f"{reader} reads column {column!r}, which this dataset does not have (it has: {has})."
+        super().__init__(f"{message} {hint}".rstrip())
+
+
+class ColumnExistsError(LayoutError):
+    """A column that would be written is there already."""
+
+    def __init__(self, writer: str, columns: Iterable[str]) -> None:
+        self.writer = writer
+        self.columns = tuple(columns)
+        names = ", ".join(repr(column) for column in self.columns)
+        super().__init__(
+            f"{writer} would overwrite {names}. Remove what is there first "
+            f"(ds.remove_columns({list(self.columns)!r})) or start from the dataset without it."
+        )
+
+
+class EngineError(RapError):
+    """A model cannot be loaded or cannot do what was asked."""
+
+
+class RowError(RapError):
+    """One row cannot be used.
+
+    `code` is a short stable word (see `hf_rap.columns.ERROR_CODES`); the text that lands in
+    `rap_error` is "code: message".
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {message}")
+
+
+class PublishError(RapError):
+    """A version cannot be written."""
