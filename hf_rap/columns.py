@@ -6,13 +6,14 @@ from evidence) and *decisions* (keep or not, and why). Unknown is null: never 0,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import ColumnExistsError, MissingColumnError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import datasets
 
 PREFIX = "rap_"
@@ -94,7 +95,7 @@ class TypedList(list[Any]):
         super().__init__(values)
         self.dtype = dtype
 
-    def __arrow_array__(self, type: Any = None) -> Any:
+    def __arrow_array__(self, type: Any = None) -> Any:  # noqa: A002 - the name is Arrow's
         import pyarrow as pa
 
         return pa.array(list(self), type=type or arrow_type(self.dtype))
@@ -119,7 +120,10 @@ def features_of(columns: Iterable[Column]) -> datasets.Features:
     import datasets
 
     return datasets.Features(
-        {column.name: datasets.features.features.generate_from_arrow_type(arrow_type(column.dtype)) for column in columns}
+        {
+            column.name: datasets.features.features.generate_from_arrow_type(arrow_type(column.dtype))
+            for column in columns
+        }
     )
 
 

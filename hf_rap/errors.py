@@ -15,11 +15,26 @@ Everything else that escapes from hf_rap is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class RapError(Exception):
     """Base of every error that hf_rap raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions unpickle by calling their class with the message, which children with other
+        # arguments refuse; an error of a worker process would then arrive as a TypeError.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[RapError], args: tuple[Any, ...], state: dict[str, Any]) -> RapError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class SettingError(RapError, ValueError):

@@ -1,0 +1,5 @@
+"""`python -m hf_rap` is the command `hf-rap`."""
+
+from .cli import main
+
+main()

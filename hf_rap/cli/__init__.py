@@ -1,0 +1,46 @@
+"""The command `hf-rap`: parse, call one library function, print.
+
+Data goes to stdout, progress and notes to stderr. A `RapError` becomes one line on stderr and exit
+code 1, wrong usage is 2, and a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from hf_rap.errors import RapError
+from hf_rap.version import VERSION
+
+from .demo import demo
+from .inspect import inspect
+from .publish import publish
+from .rollouts import rollouts
+from .run import run
+from .score import score
+from .select import select
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(VERSION, prog_name="hf-rap")
+def cli() -> None:
+    """Select the rows of a multimodal dataset that make a model reason.
+
+    rollouts collects evidence, score turns it into numbers, select decides, publish writes a
+    version; run does all four. Every command takes a dataset as SOURCE: a Hub id
+    (user/name:config@revision#split), a folder, or Parquet and JSON files.
+    """
+
+
+for command in (demo, inspect, rollouts, score, select, publish, run):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        cli(prog_name="hf-rap")
+    except RapError as error:
+        click.echo(f"hf-rap: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)

@@ -1,0 +1,65 @@
+"""hf-rap demo: the whole job on the built-in data and model, offline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import note
+from .publish import report_version
+
+if TYPE_CHECKING:
+    from hf_rap.demo.measure import KindResult
+
+
+@click.command()
+@click.option("--rows", default=600, show_default=True, help="Planted picture questions to make.")
+@click.option("--attempts", default=5, show_default=True, help="Replies per row and arm.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("rap-demo"), show_default=True, help="New folder.")
+def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
+    """Make pictures, ask a small model about them, score, select, and write a version. Needs no network.
+
+    Example: hf-rap demo
+
+    In Python: the steps of this file, hf_rap/cli/demo.py, one library call each.
+    """
+    from hf_rap.collect import collect_evidence
+    from hf_rap.demo import demo_engine, make_planted
+    from hf_rap.demo.measure import precision, results_per_kind
+    from hf_rap.publish import check_target, publish_to_folder
+    from hf_rap.rollouts import Rollouts
+    from hf_rap.scorers import SCORERS
+    from hf_rap.scorers.base import add_scores
+    from hf_rap.select import select_cognitive
+
+    check_target(out, "1.0.0")
+    started = time.perf_counter()
+    note(f"1/4 making {rows} picture questions whose kind is known (the selector does not see it)")
+    planted = make_planted(rows, seed=seed)
+    note(f"2/4 asking a 1M-parameter vision-language model {attempts} times with and without each picture")
+    rollouts = Rollouts(demo_engine(), attempts=attempts, max_new_tokens=64, seed=seed)
+    evidence = collect_evidence(planted, rollouts)
+    note("3/4 scoring and selecting")
+    selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
+    note("4/4 writing the version and its card")
+    publish_to_folder(selection, out, version="1.0.0", name="hf-rap demo")
+
+    click.echo(f"\n{selection!r}\n")
+    results = results_per_kind(selection)
+    _print_kinds(results)
+    share = precision(results)
+    if share is not None:
+        click.echo(f"\n{share:.1%} of the kept rows cannot be answered without their picture.")
+    report_version(out, "1.0.0", len(selection.selected), rows, as_json=False)
+    note(f"{time.perf_counter() - started:.0f} s")
+
+
+def _print_kinds(results: list[KindResult]) -> None:
+    click.echo(f"{'planted kind':<20} {'rows':>5} {'kept':>5}  {'solved with image':>18} {'without':>9}")
+    for result in results:
+        rates = [f"{rate:.0%}" if rate is not None else "unknown" for rate in (result.image_rate, result.text_rate)]
+        click.echo(f"{result.kind:<20} {result.rows:>5} {result.kept:>5}  {rates[0]:>18} {rates[1]:>9}")

@@ -1,0 +1,157 @@
+"""Options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hf_rap.errors import SettingError
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_rap.layouts import Layout
+    from hf_rap.rollouts import Rollouts
+    from hf_rap.select import Selection
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for option in reversed(list(options)):
+            command = option(command)
+        return command
+
+    return add
+
+
+source_argument = click.argument("source")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+
+layout_options = _together(
+    [
+        click.option("--question", help="Column of the question; default: recognised."),
+        click.option("--images", help="Column of the image or images."),
+        click.option("--answer", help="Column of the gold answer; a field of a struct is struct.field."),
+        click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
+    ]
+)
+
+model_options = _together(
+    [
+        click.option("--model", required=True, help="Hub id or folder of a vision-language model, or 'demo'."),
+        click.option("--model-revision", help="Branch, tag or commit of the model."),
+        click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
+        click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
+        click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
+        click.option("--batch-size", default=16, show_default=True, help="Rows generated together."),
+        click.option(
+            "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
+        ),
+        click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+    ]
+)
+
+sampling_options = _together(
+    [
+        click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
+        click.option("--temperature", default=1.0, show_default=True),
+        click.option("--top-p", default=1.0, show_default=True),
+        click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
+        click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
+        click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
+        click.option("--instruction", help="Text after every question; default: think, then box the answer."),
+    ]
+)
+
+selection_options = _together(
+    [
+        click.option(
+            "--min-cde", default="0.5", show_default=True, help="Keep rows with cde above this; q0.9 is a quantile."
+        ),
+        click.option("--max-ace", default="0.1", show_default=True, help="Where rap_ace exists; a quantile works too."),
+        click.option(
+            "--replace-easy/--keep-easy",
+            default=True,
+            show_default=True,
+            help="Swap always solved rows for hard ones.",
+        ),
+        click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+        click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
+        click.option("--stratify-by", help="Column whose values share the budget."),
+        click.option("--method", default="rap", show_default=True),
+    ]
+)
+
+version_options = _together(
+    [
+        click.option("--to-folder", type=click.Path(path_type=Path), required=True, help="New or empty folder."),
+        click.option("--version", "version_name", default="1.0.0", show_default=True),
+        click.option("--name", help="Name of the dataset on its card; default: the folder's name."),
+    ]
+)
+
+
+def make_layout(question: str | None, images: str | None, answer: str | None, id_column: str | None) -> Layout | None:
+    """The layout given by options; None when it is to be recognised."""
+    from hf_rap.layouts import Layout
+
+    if question is None and answer is None:
+        if images or id_column:
+            raise click.UsageError("--images and --id need --question and --answer beside them.")
+        return None
+    if question is None or answer is None:
+        raise click.UsageError("--question and --answer belong together.")
+    return Layout(question=question, images=images, answer=answer, id=id_column)
+
+
+def make_rollouts(options: dict[str, Any]) -> Rollouts:
+    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
+    from hf_rap.demo import MODEL
+    from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.prompts import DEFAULT_INSTRUCTION
+    from hf_rap.rollouts import Rollouts
+
+    try:
+        processor_options = json.loads(options["processor_options"])
+    except ValueError as error:
+        raise SettingError(f"--processor-options is not JSON: {error}.") from error
+    engine = TransformersEngine(
+        str(MODEL) if options["model"] == "demo" else options["model"],
+        revision=options["model_revision"],
+        device=options["device"],
+        dtype=options["dtype"],
+        attn_implementation=options["attn_implementation"],
+        batch_size=options["batch_size"],
+        trust_remote_code=options["trust_remote_code"],
+        processor_options=processor_options or None,
+    )
+    instruction = options["instruction"]
+    return Rollouts(
+        engine,
+        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
+        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+    )
+
+
+def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
+    """`select_cognitive` with what selection_options gathered."""
+    from hf_rap.select import select_cognitive
+
+    names = ("min_cde", "max_ace", "replace_easy", "min_replacement_cde", "stratify_by", "method", "seed")
+    return select_cognitive(ds, **{name: options[name] for name in names}, budget=_budget(options["budget"]))
+
+
+def _budget(given: str | None) -> int | float | None:
+    if given is None:
+        return None
+    try:
+        return int(given) if given.isdigit() else float(given)
+    except ValueError as error:
+        raise SettingError(f"--budget takes a number of rows (200) or a share of them (0.1), got {given!r}.") from error

@@ -1,0 +1,71 @@
+"""hf-rap run: everything from a dataset and a model to a version in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import (
+    as_json,
+    layout_options,
+    make_rollouts,
+    make_selection,
+    model_options,
+    sampling_options,
+    selection_options,
+    source_argument,
+)
+from .publish import report_version
+from .rollouts import print_estimate
+
+
+@click.command()
+@source_argument
+@layout_options
+@model_options
+@sampling_options
+@selection_options
+@click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder; needed without --dry-run.")
+@click.option("--version", "version_name", default="1.0.0", show_default=True)
+@click.option("--name", help="Name of the dataset on its card; default: the folder's name.")
+@click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
+@as_json
+def run(
+    source: str,
+    *,
+    to_folder: Path | None,
+    version_name: str,
+    name: str | None,
+    dry_run: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Roll out, score, select and publish SOURCE in one go.
+
+    Example: hf-rap run hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --to-folder geometry3k-rap
+
+    In Python: collect_evidence, add_scores, select_cognitive and publish_to_folder, one after the other.
+    """
+    from hf_rap.collect import collect_evidence
+    from hf_rap.files import open_source
+    from hf_rap.publish import check_target, publish_to_folder
+    from hf_rap.scorers import SCORERS
+    from hf_rap.scorers.base import add_scores
+
+    if to_folder is None and dry_run is None:
+        raise click.UsageError("Give --to-folder FOLDER, or --dry-run N.")
+    ds, info = open_source(source)
+    if dry_run is not None:
+        print_estimate(ds, options, rows=dry_run, as_json=as_json)
+        return
+    assert to_folder is not None
+    check_target(to_folder, version_name)  # not after hours of rollouts
+    rollouts = make_rollouts(options)
+    scored = add_scores(collect_evidence(ds, rollouts), SCORERS["cde"], SCORERS["difficulty"])
+    selection = make_selection(scored, options)
+    publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
+    if not as_json:
+        click.echo(repr(selection))
+    report_version(to_folder, version_name, len(selection.selected), len(ds), as_json=as_json)

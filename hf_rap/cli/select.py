@@ -1,0 +1,38 @@
+"""hf-rap select: scores into a decision for every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import as_json, make_selection, selection_options, source_argument
+from .output import note, print_json
+
+
+@click.command()
+@source_argument
+@selection_options
+@click.option("--seed", default=0, show_default=True, help="Of ties.")
+@click.option("--out", type=click.Path(path_type=Path), help="Parquet file to write: every row with its decision.")
+@as_json
+def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Decide for every row of SOURCE whether to keep it, and why.
+
+    Example: hf-rap select scored.parquet --min-cde 0.5 --out selection.parquet
+
+    In Python: hf_rap.select_cognitive(ds, min_cde=0.5)
+    """
+    from hf_rap.files import open_source, write_file
+
+    ds, info = open_source(source)
+    selection = make_selection(ds, options)
+    if out is not None:
+        write_file(selection, out, source=info)
+    if as_json:
+        print_json({"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons})
+    else:
+        click.echo(repr(selection))
+    if out is not None:
+        note(f"next: hf-rap publish {out} --to-folder NEW_FOLDER")

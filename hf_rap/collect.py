@@ -1,0 +1,84 @@
+"""Run rollouts over a dataset and measure how long they take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from .columns import EVIDENCE, IMAGE_TOKENS, TEXT_TOKENS, refuse_existing
+from .errors import SettingError, SourceError
+from .layouts import check_layout, recognise_layout
+
+if TYPE_CHECKING:
+    import datasets
+
+    from .rollouts import Rollouts
+
+ROWS_PER_STEP = 64  # rows between two moves of the progress bar; the engine batches on its own
+
+
+def collect_evidence(
+    ds: datasets.Dataset, rollouts: Rollouts, *, rows_per_step: int = ROWS_PER_STEP
+) -> datasets.Dataset:
+    """The dataset with the evidence columns of `rollouts` added.
+
+    The same evidence as `ds.map(rollouts, batched=True)`, but columns are checked before the model
+    is loaded, the images are not written a second time, and the progress bar moves every few rows.
+
+    Raises:
+        SourceError: the dataset has no rows.
+        LayoutError, MissingColumnError, ColumnExistsError: the columns do not fit.
+        EngineError: the model cannot be loaded, or fails on all of its first rows.
+    """
+    import datasets
+
+    if len(ds) == 0:
+        raise SourceError("The dataset has no rows.")
+    check_layout(rollouts.layout or recognise_layout(ds.features), ds.features)
+    refuse_existing("Rollouts", ds.column_names, EVIDENCE)
+    evidence = ds.with_format(None).map(
+        rollouts,
+        batched=True,
+        batch_size=rows_per_step,
+        remove_columns=ds.column_names,
+        features=rollouts.features,
+        desc="rollouts",
+    )
+    return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run over all rows would take, from a measured sample of them."""
+
+    rows_measured: int
+    seconds_measured: float
+    rows: int
+    rows_per_second: float
+    tokens_per_second: float
+    hours: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int) -> Estimate:
+    """Times `rollouts` on `rows` rows spread evenly over the dataset; the loading of the model does not count.
+
+    Raises:
+        SettingError: rows below 1.
+    """
+    if rows < 1:
+        raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
+    rows = min(rows, len(ds))
+    sample = ds.select([index * len(ds) // rows for index in range(rows)])
+    rollouts.engine.describe()  # loads the model
+    started = time.perf_counter()
+    evidence = sample.with_format(None).map(
+        rollouts, batched=True, remove_columns=sample.column_names, load_from_cache_file=False, desc="estimate"
+    )
+    seconds = time.perf_counter() - started
+    tokens = sum(sum(each or ()) for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name])
+    return Estimate(rows, seconds, len(ds), rows / seconds, tokens / seconds, len(ds) / rows * seconds / 3600)

@@ -1,0 +1,1 @@
+"""Engines turn requests into completions. Only this package imports torch and transformers."""

@@ -1,0 +1,84 @@
+"""What goes into an engine and what comes out; every engine speaks these four types."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hf_rap.errors import RowError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How replies are drawn.
+
+    Args:
+        temperature: 0 picks the most likely token (all attempts are then equal); the paper uses 1.0.
+        top_p: keep the most likely tokens up to this share of probability, in (0, 1]; 1 keeps all.
+        top_k: keep this many of the most likely tokens; 0 keeps all.
+        max_new_tokens: a reply that has not ended by then is cut off and marked as truncated.
+        seed: the same seed gives the same replies, row by row, whatever the batch.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = {
+            "temperature": (self.temperature >= 0, "at least 0"),
+            "top_p": (0 < self.top_p <= 1, "in (0, 1]"),
+            "top_k": (self.top_k >= 0, "at least 0 (0 keeps every token)"),
+            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
+        }
+        for name, (fine, range_) in checks.items():
+            if not fine:
+                raise SettingError(f"{name} must be {range_}, got {getattr(self, name)!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt that wants several replies.
+
+    `messages` is a chat in the form of `apply_chat_template`: content blocks of type "text" and
+    "image"; `images` are the pictures of the image blocks, in order. `row_id`, `arm` and the
+    attempt's number name the stream of random numbers of each reply.
+    """
+
+    row_id: str
+    arm: str
+    messages: list[dict[str, Any]]
+    images: tuple[Image.Image, ...]
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply: its text without special tokens, tokens generated (the end token included)."""
+
+    text: str
+    tokens: int
+    truncated: bool
+
+
+class Engine(Protocol):
+    """A model that answers requests. Must pickle and hash cheaply: weights load on first use."""
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """`request.attempts` completions per request, or the error of that request alone."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """JSON-able: everything about the engine that could change a completion."""
+        ...

@@ -1,0 +1,307 @@
+"""A model in memory: prompts in, sampled replies out, one prefill per prompt."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from hf_rap.errors import EngineError, RowError
+
+from .base import Completion, Request, Sampling
+from .noise import GumbelNoise, stream_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+logger = logging.getLogger(__name__)
+
+# A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
+# not its threads, and would wait for them for ever. One thread needs none.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+_HOPELESS = 8  # so many failed rows before the first answer end the run
+
+
+class LoadedModel:
+    """A model and its processor, ready to answer.
+
+    Args:
+        model: an image-text-to-text model of transformers, on its device.
+        processor: the processor that belongs to it; needs a chat template.
+        batch_size: rows that are generated together.
+    """
+
+    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16) -> None:
+        if getattr(processor, "chat_template", None) is None:
+            raise EngineError(
+                f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
+                "instruction-tuned model, or set one with processor.chat_template."
+            )
+        self.model = model.eval()
+        self.processor = processor
+        self.batch_size = batch_size
+        self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.answered = False
+        ends = model.generation_config.eos_token_id
+        self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
+        self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
+        # Published generation configs carry penalties and a low temperature that would bend the
+        # distribution that pass rates are about; only the end tokens are kept.
+        model.generation_config = GenerationConfig(
+            eos_token_id=sorted(self.end_ids) or None, pad_token_id=self._pad_id()
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able: what could change a completion, besides the name of the model."""
+        return {
+            "revision": getattr(self.model.config, "_commit_hash", None),
+            "architecture": type(self.model).__name__,
+            "processor": type(self.processor).__name__,
+            "image_processor": type(self.processor.image_processor).__name__,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,  # noqa: SLF001 - there is no public way to ask
+            "device": self.model.device.type,
+            "transformers": transformers.__version__,
+            "torch": torch.__version__,
+        }
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """`request.attempts` completions per request, or the error of that request alone.
+
+        Rows that share a batch have images or have none, want equally many attempts, and are of
+        similar length.
+        """
+        order = sorted(
+            range(len(requests)),
+            key=lambda index: (bool(requests[index].images), requests[index].attempts, _length(requests[index])),
+        )
+        answers: dict[int, list[Completion] | RowError] = {}
+        for _, group in groupby(order, key=lambda index: (bool(requests[index].images), requests[index].attempts)):
+            waiting = list(group)
+            while waiting:
+                batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
+                answered = self._complete_or_halve([requests[index] for index in batch], sampling)
+                answers.update(zip(batch, answered, strict=True))
+                self._stop_if_hopeless(list(answers.values()), len(requests))
+        return [answers[index] for index in range(len(requests))]
+
+    def _complete_or_halve(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """Halves a batch that fails until the row at fault stands alone, and gives that row the error."""
+        try:
+            return self._complete_batch(requests, sampling)
+        except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
+            failure = error
+        # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
+        traceback.clear_frames(failure.__traceback__)
+        out_of_memory = isinstance(failure, torch.cuda.OutOfMemoryError)
+        if out_of_memory:
+            torch.cuda.empty_cache()
+        if len(requests) == 1:
+            row_error = RowError("engine_failed", f"{type(failure).__name__}: {first_line(failure)}")
+            row_error.__cause__ = failure
+            return [row_error]
+        middle = (len(requests) + 1) // 2
+        if out_of_memory:
+            logger.warning("Out of GPU memory with %d rows in a batch; going on with %d.", len(requests), middle)
+            self.batch_size = min(self.batch_size, middle)
+        halves = (requests[:middle], requests[middle:])
+        answers = [answer for half in halves for answer in self._complete_or_halve(half, sampling)]
+        if not out_of_memory and not any(isinstance(answer, RowError) for answer in answers):
+            logger.warning(
+                "%d rows failed together (%s: %s) but not apart: replies are right, batches are slow.",
+                len(requests),
+                type(failure).__name__,
+                first_line(failure),
+            )
+        return answers
+
+    def _stop_if_hopeless(self, answers: list[list[Completion] | RowError], asked: int) -> None:
+        """Nothing but failures from the start is the fault of the model, not of some row."""
+        failures = [answer for answer in answers if isinstance(answer, RowError) and answer.code == "engine_failed"]
+        if not self.answered and len(failures) == len(answers) >= min(_HOPELESS, asked) > 1:
+            first = failures[0]
+            raise EngineError(
+                f"The model failed on all of its first {len(failures)} rows; {first}"
+            ) from first.__cause__
+
+    def _complete_batch(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        inputs = self._encode(requests)
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        errors = [self._too_long(length, sampling) for length in lengths]
+        if any(errors):
+            fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
+            answers = iter(self._complete_batch(fitting, sampling) if fitting else [])
+            return [error or next(answers) for error in errors]
+        replies = self._sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
+        self.answered = True
+        completions = [self._completion(reply, sampling) for reply in replies]
+        attempts = requests[0].attempts
+        return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
+
+    def _too_long(self, prompt_tokens: int, sampling: Sampling) -> RowError | None:
+        if self.context_tokens is None or prompt_tokens + sampling.max_new_tokens <= self.context_tokens:
+            return None
+        return RowError(
+            "too_long",
+            f"the prompt has {prompt_tokens} tokens and the reply may have {sampling.max_new_tokens}, but the model's "
+            f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
+        )
+
+    def _encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
+        """Token ids, mask and pictures of a left-padded batch of prompts."""
+        texts = [
+            self.processor.apply_chat_template(
+                self._defuse(request.messages), tokenize=False, add_generation_prompt=True
+            )
+            for request in requests
+        ]
+        begin = self.processor.tokenizer.bos_token
+        images = [list(request.images) for request in requests]
+        encoded = self.processor(
+            text=texts,
+            images=images if any(images) else None,
+            padding=True,
+            padding_side="left",
+            add_special_tokens=not (begin and texts[0].startswith(begin)),
+            return_tensors="pt",
+        )
+        return dict(encoded.to(self.model.device, dtype=self.model.dtype))
+
+    def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages with no control token in any text.
+
+        A zero-width space after the first character of, say, `<|im_end|>` keeps the text readable
+        and makes it ordinary text to the tokenizer.
+        """
+        tokenizer = self.processor.tokenizer
+        controls = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        controls |= set(tokenizer.all_special_tokens)
+
+        def clean(text: str) -> str:
+            for control in sorted(controls, key=len, reverse=True):
+                if len(control) > 1:
+                    text = text.replace(control, f"{control[0]}\u200b{control[1:]}")
+            return text
+
+        return [
+            {
+                **message,
+                "content": [
+                    {**part, "text": clean(part["text"])} if part["type"] == "text" else part
+                    for part in message["content"]
+                ],
+            }
+            for message in messages
+        ]
+
+    @torch.inference_mode()
+    def _sample(self, inputs: dict[str, torch.Tensor], requests: list[Request], sampling: Sampling) -> torch.Tensor:
+        """Token ids of shape (rows x attempts, prompt + reply), the attempts of a row side by side.
+
+        Prefills all of a prompt but its last token once, repeats the cache per attempt, and lets
+        `generate` go on from there: the last token is then the first step of every attempt.
+        """
+        attempts = requests[0].attempts
+        prompt = inputs["input_ids"]
+        length = prompt.shape[1]
+        shorter = {
+            name: value[:, :-1] if value.ndim == 2 and value.shape == prompt.shape else value
+            for name, value in inputs.items()
+        }
+        repeated = {
+            name: value.repeat_interleave(attempts, dim=0)
+            for name, value in inputs.items()
+            if value.ndim == 2 and value.shape == prompt.shape
+        }
+        with self._positions() as positions:
+            prefilled = self.model.generate(
+                **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
+            ).past_key_values
+            # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
+            rows = torch.arange(len(requests), device=prompt.device)
+            prefilled.reorder_cache(rows.repeat_interleave(attempts))
+            for module in positions():
+                module.rope_deltas = module.rope_deltas.repeat_interleave(attempts, dim=0)
+            result: torch.Tensor = self.model.generate(
+                **repeated,
+                past_key_values=prefilled,
+                max_new_tokens=sampling.max_new_tokens,
+                do_sample=False,
+                logits_processor=_logits_processors(requests, sampling, length),
+            )
+        return result
+
+    @contextmanager
+    def _positions(self) -> Iterator[Callable[[], list[Any]]]:
+        """Qwen-VL models keep each row's rotary offset on a module between two calls: finds those modules.
+
+        The offsets have to be repeated with the cache, and must not outlive the batch: a later
+        batch would run with the positions of this one.
+        """
+
+        def holders() -> list[Any]:
+            return [module for module in self.model.modules() if getattr(module, "rope_deltas", None) is not None]
+
+        try:
+            yield holders
+        finally:
+            for module in holders():
+                module.rope_deltas = None
+
+    def _completion(self, tokens: list[int], sampling: Sampling) -> Completion:
+        end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)
+        reply = tokens if end is None else tokens[: end + 1]
+        return Completion(
+            text=self.processor.tokenizer.decode(reply, skip_special_tokens=True).strip(),
+            tokens=len(reply),
+            truncated=end is None and len(tokens) >= sampling.max_new_tokens,
+        )
+
+    def _pad_id(self) -> int:
+        tokenizer = self.processor.tokenizer
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return int(tokenizer.pad_token_id)
+
+
+def _logits_processors(requests: list[Request], sampling: Sampling, prompt_length: int) -> LogitsProcessorList:
+    """Temperature, top-k, top-p, then the noise whose argmax is the sample; nothing at temperature 0."""
+    if sampling.temperature == 0:
+        return LogitsProcessorList()
+    keys = [
+        stream_key(sampling.seed, request.row_id, request.arm, attempt)
+        for request in requests
+        for attempt in range(request.attempts)
+    ]
+    steps: list[Callable[..., torch.Tensor]] = []
+    if sampling.temperature != 1:
+        steps.append(TemperatureLogitsWarper(float(sampling.temperature)))
+    if sampling.top_k:
+        steps.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        steps.append(TopPLogitsWarper(sampling.top_p))
+    return LogitsProcessorList([*steps, GumbelNoise(keys, prompt_length)])
+
+
+def _length(request: Request) -> int:
+    texts = sum(len(part.get("text", "")) for message in request.messages for part in message["content"])
+    return texts + sum(image.width * image.height // 256 for image in request.images)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,74 @@
+"""From the name of a model to a `LoadedModel`, with every way to fail turned into one clear `EngineError`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from hf_rap.errors import EngineError
+
+from .loaded_model import LoadedModel, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def load_model(
+    name: str,
+    *,
+    revision: str | None,
+    device: str | None,
+    dtype: str,
+    attn_implementation: str | None,
+    batch_size: int,
+    trust_remote_code: bool,
+    processor_options: Mapping[str, Any] | None,
+) -> LoadedModel:
+    """The model and its processor in memory; the options are those of `TransformersEngine`."""
+    where = f"{name}@{revision}" if revision else name
+    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+        raise EngineError(f"There is no folder {name!r}.")
+    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(name, **hub)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The model {where!r} cannot be read: {first_line(error)}") from error
+    known = AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - there is no public way to ask
+    if type(config) not in known and not trust_remote_code:
+        raise EngineError(
+            f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
+            "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
+        )
+    try:
+        processor = AutoProcessor.from_pretrained(name, **hub, **dict(processor_options or {}))
+    except ImportError as error:
+        raise EngineError(
+            f"The processor of {where!r} needs a library that is not installed: {first_line(error).split('. ')[0]}. "
+            "For Qwen-VL and InternVL that is usually `pip install torchvision`, for SmolVLM num2words as well."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and torch.cuda._is_in_bad_fork():  # noqa: SLF001 - there is no public way to ask
+        raise EngineError(
+            "A forked process cannot use the GPU. Before Dataset.map(num_proc=...) call "
+            'multiprocess.set_start_method("spawn"), or leave out num_proc.'
+        )
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(
+            name,
+            **hub,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            device_map="auto" if device == "auto" else None,
+        )
+        if device != "auto":
+            model = model.to(device)
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
+    return LoadedModel(model, processor, batch_size=batch_size)

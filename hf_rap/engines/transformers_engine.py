@@ -1,0 +1,116 @@
+"""A local vision-language model as an engine: what to load and how. Loads nothing by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import RowError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .base import Completion, Request, Sampling
+    from .loaded_model import LoadedModel
+
+_DTYPES = ("auto", "bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True)
+class TransformersEngine:
+    """A model of the Hub or of a folder, through `AutoProcessor` and `AutoModelForImageTextToText`.
+
+    Holds names, not weights, so that it pickles and hashes in microseconds; the weights are loaded
+    once per process, on first use.
+
+    Args:
+        model: a Hub id or a local folder.
+        revision: branch, tag or commit of a Hub model.
+        device: "cuda", "cuda:1", "cpu", "mps", or "auto" to spread one model over all GPUs with
+            accelerate. None: the first GPU if there is one, else the CPU.
+        dtype: "auto" (as saved), "bfloat16", "float16" or "float32".
+        attn_implementation: "sdpa", "flash_attention_2", "eager"; None leaves the choice to transformers.
+        batch_size: rows that are generated together; each counts once per attempt. Halved for as
+            long as the GPU runs out of memory. It does not change what is sampled, except through
+            the rounding of the model's own arithmetic.
+        trust_remote_code: run code that comes with a Hub model.
+        processor_options: passed to `AutoProcessor.from_pretrained`, for example
+            `{"min_pixels": 3136, "max_pixels": 1003520}` for Qwen2.5-VL.
+
+    Raises:
+        EngineError: on first use, when the model cannot be loaded, has no vision part or no chat
+            template, or its processor needs a library that is missing.
+    """
+
+    model: str
+    revision: str | None = None
+    device: str | None = None
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+    batch_size: int = 16
+    trust_remote_code: bool = False
+    processor_options: Mapping[str, Any] | None = None
+    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other replies
+    # A folder's content, so that `map` does not serve an older checkpoint's evidence from its cache.
+    folder_digest: str | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", str(self.model))
+        if self.batch_size < 1:
+            raise SettingError(f"batch_size must be at least 1, got {self.batch_size}.")
+        if self.dtype not in _DTYPES:
+            raise SettingError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}.")
+        folder = Path(self.model)
+        object.__setattr__(self, "folder_digest", _digest(folder) if folder.is_dir() else None)
+
+    def __hash__(self) -> int:
+        options = tuple(sorted((self.processor_options or {}).items()))
+        return hash((self.model, self.revision, self.device, self.dtype, self.batch_size, repr(options)))
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """`request.attempts` completions per request, or the error of that request alone."""
+        return self.load().complete(requests, sampling)
+
+    def describe(self) -> dict[str, Any]:
+        """Model, resolved revision, classes, precision, device and library versions."""
+        name = Path(self.model).name if self.folder_digest else self.model
+        return {"engine": "transformers", "model": name, **self.load().describe(), "weights": self.folder_digest}
+
+    def load(self) -> LoadedModel:
+        """The loaded model of this process; loads it when called for the first time."""
+        from .loading import load_model
+
+        if self not in _loaded:
+            _loaded.clear()  # before loading: two models would not fit where one barely does
+            _loaded[self] = load_model(
+                self.model,
+                revision=self.revision,
+                device=self.device,
+                dtype=self.dtype,
+                attn_implementation=self.attn_implementation,
+                batch_size=self.batch_size,
+                trust_remote_code=self.trust_remote_code,
+                processor_options=self.processor_options,
+            )
+        return _loaded[self]
+
+
+_loaded: dict[TransformersEngine, LoadedModel] = {}
+
+
+def _digest(folder: Path) -> str:
+    """A hash of the folder's files; of a large file its size and 64 pieces spread over it."""
+    digest = blake2b(digest_size=16)
+    piece = 1 << 16
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}:
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}\x1f{size}\x1f".encode())
+        with path.open("rb") as file:
+            for start in range(0, size, max(piece, size // 64)):
+                file.seek(start)
+                digest.update(file.read(piece))
+    return digest.hexdigest()

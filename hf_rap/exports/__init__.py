@@ -1,0 +1,3 @@
+"""Rows -> files that trainers load."""
+
+from __future__ import annotations

@@ -1,0 +1,170 @@
+"""A dataset -> Parquet files with the images inside, which `datasets` from 3.6 on reads as they were.
+
+Written batch by batch, so that memory does not grow with the dataset; the same rows give the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import datasets
+    import pyarrow as pa
+
+SHARD_BYTES = 500_000_000
+# A row group is what a reader has to hold at once; the viewer of the Hub refuses those above 300 MB.
+ROW_GROUP_BYTES = 64_000_000
+ROW_GROUP_ROWS = 10_000
+
+
+def write_shards(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> list[Path]:
+    """`train-00000-of-00002.parquet`, ... in `folder`, which is made.
+
+    Args:
+        batches: tables with the columns of `features`, in their order; at least one row in all.
+        features: what readers will see.
+        folder: where the files go.
+
+    """
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    schema = portable_schema(features)
+    shards: list[Path] = []
+    writer: Any = None
+    try:
+        for group in _row_groups(batches, schema):
+            if writer is None or shards[-1].stat().st_size >= SHARD_BYTES:
+                if writer is not None:
+                    writer.close()
+                shards.append(folder / f"{len(shards):05d}.parquet")
+                writer = pq.ParquetWriter(shards[-1], schema, compression="snappy", write_page_index=True)
+            writer.write_table(group, row_group_size=len(group))
+    finally:
+        if writer is not None:
+            writer.close()
+    named = [folder / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
+    for shard, name in zip(shards, named, strict=True):
+        _sync(shard.rename(name))
+    return named
+
+
+def write_table(
+    batches: Iterable[pa.Table], features: datasets.Features, path: Path, *, metadata: dict[bytes, bytes]
+) -> None:
+    """One Parquet file with all rows; `metadata` stands beside what `datasets` keeps in its schema."""
+    import pyarrow.parquet as pq
+
+    schema = portable_schema(features)
+    schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
+    with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
+        for group in _row_groups(batches, schema):
+            writer.write_table(group, row_group_size=max(1, len(group)))
+    _sync(path)
+
+
+def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
+    """The batches joined to row groups."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        waiting.append(batch.cast(schema))
+        if sum(one.nbytes for one in waiting) >= ROW_GROUP_BYTES or sum(map(len, waiting)) >= ROW_GROUP_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def portable_schema(features: datasets.Features) -> pa.Schema:
+    """The Arrow schema of `features`, with metadata that `datasets` 3.6 and later read alike.
+
+    From version 4 on `datasets` calls every list "List", which earlier ones do not know; all
+    know "Sequence". But a Sequence of structs is a struct of lists to them, so a list of structs is
+    written in the oldest way, as [struct].
+    """
+    described = {"info": {"features": _portable(features.to_dict())}}
+    schema: pa.Schema = features.arrow_schema
+    return schema.with_metadata({"huggingface": json.dumps(described)})
+
+
+def _portable(described: Any) -> Any:
+    if isinstance(described, list):
+        return [_portable(one) for one in described]
+    if not isinstance(described, dict):
+        return described
+    if described.get("_type") != "List":
+        return {key: _portable(value) for key, value in described.items()}
+    inner = _portable(described["feature"])
+    if isinstance(inner, dict) and not isinstance(inner.get("_type"), str):
+        return [inner]
+    return {**described, "feature": inner, "_type": "Sequence"}
+
+
+class Embedder:
+    """Reads the files that a table points to into it. Bytes that are there stay as they are.
+
+    A file that cannot be read becomes null and is counted in `missing`; of a path only the last
+    part is kept.
+    """
+
+    def __init__(self, features: datasets.Features) -> None:
+        self.missing = 0
+        self.features = {name: self._lenient(feature) for name, feature in features.items()}
+
+    def embed(self, table: pa.Table) -> pa.Table:
+        """The table with the files inside."""
+        import pyarrow as pa
+        from datasets.table import embed_array_storage
+
+        arrays = [
+            pa.chunked_array(
+                [embed_array_storage(chunk, self.features[name]) for chunk in table[name].chunks], table[name].type
+            )
+            for name in table.column_names
+        ]
+        return pa.Table.from_arrays(arrays, schema=table.schema)
+
+    def _lenient(self, feature: Any) -> Any:
+        """The feature, with every part of it that can embed files replaced by a `_Lenient` one."""
+        import datasets
+
+        if isinstance(feature, dict):
+            return {name: self._lenient(one) for name, one in feature.items()}
+        if isinstance(feature, datasets.LargeList):
+            return datasets.LargeList(self._lenient(feature.feature))
+        if isinstance(feature, datasets.List):
+            return datasets.List(self._lenient(feature.feature), length=feature.length)
+        return _Lenient(feature, self) if hasattr(feature, "embed_storage") else feature
+
+
+class _Lenient:
+    """Image, audio or the like, where a missing file is no reason to stop."""
+
+    def __init__(self, feature: Any, embedder: Embedder) -> None:
+        self.feature = feature
+        self.embedder = embedder
+
+    def embed_storage(self, storage: pa.StructArray, **options: Any) -> pa.StructArray:
+        """What `datasets` calls with the {bytes, path} structs of a column."""
+        import pyarrow as pa
+
+        try:
+            return self.feature.embed_storage(storage, **options)
+        except OSError:
+            if len(storage) == 1:
+                self.embedder.missing += 1
+                return pa.nulls(1, storage.type)
+            return pa.concat_arrays([self.embed_storage(storage.slice(i, 1), **options) for i in range(len(storage))])

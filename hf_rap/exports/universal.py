@@ -1,0 +1,124 @@
+"""Rows of any layout -> the one set of columns that every trainer's loader takes.
+
+One Parquet file with these columns was seen to load in TRL, EasyR1, verl, ms-swift, OpenRLHF and
+LLaMA-Factory, each of which reads the columns it knows by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import RowError
+from hf_rap.images import encoded_bytes
+from hf_rap.layouts import raw_rows, read_question, row_id, text_and_images
+from hf_rap.prompts import image_messages
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_rap.layouts import Layout
+
+UNIVERSAL = {
+    "id": "`rap_id`: the id column of the source, or a hash of the content",
+    "images": "list of images in the order of their placeholders; empty for a question without one",
+    "prompt": "chat: one user turn of text and image blocks",
+    "messages": "chat: one user turn of text with `<image>` placeholders",
+    "problem": "the question, with one `<image>` per image",
+    "answer": "the gold answer as text; the first where several are accepted",
+    "solution": "the same as `answer`",
+    "data_source": "where the row comes from",
+    "ability": "always `visual_reasoning`",
+    "reward_model": "`style` (always `rule`) and `ground_truth` (the same as `answer`)",
+    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, and `accepted` (all gold answers)",
+}
+ABILITY = "visual_reasoning"
+
+
+def universal_features() -> datasets.Features:
+    """The types of the universal columns: fixed, so that they do not depend on what the rows hold."""
+    from datasets import Features, Image, List, Value
+
+    text = Value("string")
+    return Features(
+        {
+            "id": text,
+            "images": List(Image()),
+            "prompt": List({"role": text, "content": List({"type": text, "text": text})}),
+            "messages": List({"role": text, "content": text}),
+            "problem": text,
+            "answer": text,
+            "solution": text,
+            "data_source": text,
+            "ability": text,
+            "reward_model": {"style": text, "ground_truth": text},
+            "extra_info": {"split": text, "index": Value("int64"), "id": text, "accepted": List(text)},
+        }
+    )
+
+
+def universal_columns(
+    batch: Mapping[str, Any], layout: Layout, indices: Sequence[int], *, data_source: str
+) -> dict[str, list[Any]]:
+    """The universal columns of a batch of rows.
+
+    Images keep the bytes of their files. The question stays bare: no instruction is added, since
+    trainers bring their own.
+
+    Args:
+        batch: as `Dataset.map(batched=True)` gives it, or columns of undecoded values.
+        layout: which column is what.
+        indices: the number of each row in the whole dataset.
+        data_source: for rows whose layout has no source column, or null in it.
+
+    Raises:
+        MissingColumnError: a column of the layout is not there.
+        RowError: a row that no trainer could use: no question, an image that cannot be read, or as
+            many placeholders as there are not images.
+
+    """
+    rows = [
+        _universal(row, layout, index, data_source) for row, index in zip(raw_rows(batch, layout), indices, strict=True)
+    ]
+    return {name: [row[name] for row in rows] for name in UNIVERSAL}
+
+
+def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: str) -> dict[str, Any]:
+    identity = row_id(row, layout)
+    try:
+        question = read_question(row, layout)  # opens the images, so a broken one is found here
+        images = [_encoded(image) for image in text_and_images(row, layout)[1]]
+    except RowError as error:
+        raise RowError(error.code, f"row {index} (id {identity!r}): {error}") from error
+    accepted = [str(one) for one in _as_list(question.answer) if one is not None]
+    answer = accepted[0] if accepted else None
+    return {
+        "id": identity,
+        "images": images,
+        "prompt": image_messages(question.text, instruction=""),
+        "messages": [{"role": "user", "content": question.text}],
+        "problem": question.text,
+        "answer": answer,
+        "solution": answer,
+        "data_source": question.source or data_source,
+        "ability": ABILITY,
+        "reward_model": {"style": "rule", "ground_truth": answer},
+        "extra_info": {"split": "train", "index": index, "id": identity, "accepted": accepted},
+    }
+
+
+def _as_list(answer: object) -> Iterable[Any]:
+    return answer if isinstance(answer, (list, tuple)) else [answer]
+
+
+def _encoded(image: Any) -> dict[str, Any]:
+    """The file's bytes and its name; a decoded image is encoded as `datasets` does it."""
+    content = encoded_bytes(image)
+    if content is None:
+        from datasets import Image
+
+        encoded: dict[str, Any] = Image().encode_example(image)
+        return encoded
+    path = image.get("path") if isinstance(image, Mapping) else None
+    return {"bytes": content, "path": PurePath(path).name if path else None}

@@ -1,0 +1,89 @@
+"""Datasets between two commands: one Parquet file each, which remembers where its rows come from.
+
+Provenance, and the rule of a selection, travel in the file's metadata under `hf_rap`, where other
+readers ignore them:
+
+    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "rule": {"method": "rap", ...}, "funnel": [...]}
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from .columns import DECISIONS, require
+from .errors import SourceError
+from .exports.parquet import Embedder, write_table
+from .provenance import SourceInfo, describe_source
+from .select import Selection, Step
+from .sources import load_source
+
+if TYPE_CHECKING:
+    import datasets
+
+KEY = b"hf_rap"
+ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
+
+
+def open_source(source: str) -> tuple[datasets.Dataset, SourceInfo]:
+    """The dataset that `source` names, and where its rows first came from.
+
+    A file that hf_rap wrote answers with what that was made from, not with itself.
+    """
+    ds = load_source(source)
+    remembered = _remembered(source).get("source")
+    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+
+
+def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: SourceInfo | None = None) -> None:
+    """Write all rows, images inside, to one Parquet file that appears only when it is whole.
+
+    Raises:
+        SourceError: the path does not end in .parquet.
+    """
+    if path.suffix != ".parquet":
+        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    told: dict[str, Any] = {"source": source.as_dict() if source else None}
+    if isinstance(rows, Selection):
+        told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
+        rows = rows.scored
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    embedder = Embedder(rows.features)
+    stored = rows.with_format("arrow")
+    batches = (embedder.embed(table) for table in stored.iter(batch_size=ROWS_PER_BATCH))
+    try:
+        write_table(batches, rows.features, partial, metadata={KEY: json.dumps(told).encode()})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
+    """The selection in a file of `write_file`, and where its rows first came from.
+
+    Raises:
+        SourceError: the file holds no selection.
+        MissingColumnError: it has no decisions.
+    """
+    ds = load_source(str(path))
+    require("publish", ds.column_names, DECISIONS, "Select first: `hf-rap select`.")
+    told = _remembered(str(path))
+    if "rule" not in told:
+        raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
+    source = told["source"]
+    funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
+    return Selection(ds, told["rule"], funnel), SourceInfo(**source) if source else None
+
+
+def _remembered(source: str) -> dict[str, Any]:
+    """What a file of ours says of itself; nothing for anything else."""
+    import pyarrow.parquet as pq
+
+    if not (source.endswith(".parquet") and Path(source).is_file()):
+        return {}
+    found = (pq.read_schema(source).metadata or {}).get(KEY)
+    told: dict[str, Any] = json.loads(found) if found else {}
+    return told

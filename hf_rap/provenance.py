@@ -1,0 +1,143 @@
+"""Where a dataset comes from, for manifests and cards: commit, licence, hashes of local files."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .sources import Source, as_source_error, asked_source, files_in, is_saved, matching_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import datasets
+    from huggingface_hub import HfApi
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The provenance of a dataset, for manifests and cards. Unknown is None."""
+
+    id: str
+    """Hub id, or the name of the local file or folder; never an absolute path."""
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    """Commit on the Hub (what was asked for where the Hub is out of reach), or "sha256:..." over the names and
+    contents of local files."""
+    licence: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    """Local files only: name relative to the source -> SHA-256 of the content."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON and YAML."""
+        return asdict(self)
+
+
+def describe_source(
+    source: str | Source,
+    dataset: datasets.Dataset | None = None,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    api: HfApi | None = None,
+) -> SourceInfo:
+    """Where `dataset`, loaded from `source`, comes from.
+
+    Reads all local files once. For a Hub id it asks the Hub; when that is out of reach, the commit is
+    taken from `dataset` as far as it knows, and the licence stays None.
+
+    Args:
+        source: as given to `load_source`, like `config`, `revision` and `split`.
+        dataset: what `load_source` returned: it knows the config and split that were chosen.
+        config: as given to `load_source`.
+        revision: as given to `load_source`.
+        split: as given to `load_source`.
+        api: another client for the Hub.
+
+    Raises:
+        SourceError: there is no such file or dataset, or no access to it.
+
+    """
+    asked = asked_source(source, config, revision, split)
+    info = getattr(dataset, "info", None)
+    chosen_config, chosen_split = getattr(info, "config_name", None), getattr(dataset, "split", None)
+    if asked.is_local:
+        described = _describe_local(asked)
+        path = Path(asked.path).expanduser()
+        # datasets makes up a config for these, and for files the split `train`.
+        if not path.is_dir() or is_saved(path):
+            chosen_config = None
+        if not path.is_dir():
+            chosen_split = None
+    else:
+        with as_source_error(asked):
+            described = _describe_hub(asked, getattr(info, "download_checksums", None) or {}, api)
+    if chosen_split is not None:
+        chosen_split = str(chosen_split)
+    return replace(described, config=asked.config or chosen_config, split=asked.split or chosen_split)
+
+
+def _describe_hub(asked: Source, checksums: Iterable[str], api: HfApi | None) -> SourceInfo:
+    from huggingface_hub import HfApi
+
+    # HTTPError is that of httpx or httpx2, whichever this version of the Hub client is built on.
+    from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError  # type: ignore[attr-defined]
+
+    loaded = (re.match(rf"hf://datasets/{re.escape(asked.path)}@([0-9a-f]{{40}})/", url) for url in checksums)
+    commit = next((match[1] for match in loaded if match), None)
+    try:
+        found = (api or HfApi()).dataset_info(asked.path, revision=commit or asked.revision)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise
+    except (HTTPError, OSError):  # offline, or the Hub has a bad moment: what is not known stays open
+        return SourceInfo(asked.path, revision=commit or asked.revision)
+    return SourceInfo(asked.path, revision=commit or found.sha, licence=_licence(found.card_data))
+
+
+def _describe_local(asked: Source) -> SourceInfo:
+    given = Path(asked.path).expanduser()
+    metadata = None
+    if given.is_dir():
+        files, top = files_in(given), given
+        metadata = _readme_metadata(given / "README.md")
+    else:
+        files = matching_files(asked)
+        top = Path(os.path.commonpath([file.parent for file in files]))
+    hashes = {file.relative_to(top).as_posix(): _hash(file) for file in files}
+    listing = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    is_plain = not given.is_absolute() and not asked.path.startswith("~") and ".." not in given.parts and given.name
+    return SourceInfo(
+        given.as_posix() if is_plain else given.resolve().name,
+        revision=f"sha256:{sha256(listing.encode()).hexdigest()}",
+        licence=_licence(metadata),
+        files=hashes,
+    )
+
+
+def _hash(file: Path) -> str:
+    digest = sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _readme_metadata(readme: Path) -> Any:
+    import yaml  # type: ignore[import-untyped]
+    from huggingface_hub import metadata_load
+
+    try:
+        return metadata_load(readme) if readme.is_file() else None
+    except (ValueError, yaml.YAMLError):  # a README without readable metadata says nothing about the licence
+        return None
+
+
+def _licence(metadata: Any) -> str | None:
+    licence = metadata.get("license") if metadata is not None else None
+    return ", ".join(map(str, licence)) if isinstance(licence, list) else licence

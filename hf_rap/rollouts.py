@@ -1,0 +1,192 @@
+"""Evidence: ask the model every question with and without its images, and grade the replies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import columns
+from .engines.base import Completion, Engine, Request, Sampling
+from .errors import RowError, SettingError
+from .layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
+from .prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from .verify import VERIFIER_VERSION, Gold, Judgement, judge, read_gold
+from .version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import datasets
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Collects evidence for a batch of rows: `ds.map(Rollouts(engine), batched=True)`.
+
+    Every question is asked `attempts` times with its images and `attempts` times on its text alone.
+    A row that cannot be used gets a `rap_error` and nulls; it never stops the run. A gold answer
+    that cannot be read is found before the model is asked.
+
+    Args:
+        engine: the model that answers.
+        attempts: replies per row and arm, M in the paper (5 there).
+        temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
+            seed and the row name the random numbers: the same row gets the same replies whatever the
+            batch size, order or number of processes. Rows with the same id get the same replies.
+        instruction: appended to every question; "" asks the bare question.
+        layout: which column is what; None recognises the layout from the column names.
+
+    Reads:
+        the columns of the layout.
+
+    Writes:
+        the evidence columns of `hf_rap.columns.EVIDENCE`. A row without an image is asked on its
+        text alone: its image columns are null and `rap_error` says "no_image".
+
+    Raises:
+        SettingError: attempts below 1, or a sampling option out of its range.
+        LayoutError: the layout is not recognised, or a column is missing.
+        ColumnExistsError: the dataset has evidence already.
+        EngineError: the model cannot be loaded, or fails on every row.
+
+    Source:
+        arXiv 2506.04755, section on the causal discrepancy estimator: M = 5, temperature 1.0.
+    """
+
+    engine: Engine
+    attempts: int = 5
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 1024
+    seed: int = 0
+    instruction: str = DEFAULT_INSTRUCTION
+    layout: Layout | None = None
+    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
+    verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise SettingError(f"attempts must be at least 1, got {self.attempts}.")
+        self._sampling()
+
+    @property
+    def writes(self) -> tuple[columns.Column, ...]:
+        """The columns that are added."""
+        return columns.EVIDENCE
+
+    @property
+    def features(self) -> datasets.Features:
+        """The types of the columns that are added."""
+        return columns.features_of(self.writes)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
+        columns.refuse_existing("Rollouts", batch.keys(), columns.EVIDENCE)
+        layout = self.layout or recognise_layout(batch.keys())
+        rows = [_read(row, layout) for row in raw_rows(batch, layout)]
+        asked = [(row, arm) for row in rows for arm in row.arms]
+        answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
+        for (row, arm), answer in zip(asked, answers, strict=True):
+            row.take(arm, answer)
+        settings = json.dumps(self.settings(), sort_keys=True) if asked else None
+        image, text = ([row.attempts.get(arm) for row in rows] for arm in columns.ARMS)
+        return columns.typed(
+            {
+                columns.ID: [row.id for row in rows],
+                columns.IMAGE_REWARDS: _each(image, lambda attempt: attempt.judgement.reward),
+                columns.TEXT_REWARDS: _each(text, lambda attempt: attempt.judgement.reward),
+                columns.IMAGE_RESPONSES: _each(image, lambda attempt: attempt.completion.text),
+                columns.TEXT_RESPONSES: _each(text, lambda attempt: attempt.completion.text),
+                columns.IMAGE_TOKENS: _each(image, lambda attempt: attempt.completion.tokens),
+                columns.TEXT_TOKENS: _each(text, lambda attempt: attempt.completion.tokens),
+                columns.IMAGE_TRUNCATED: _each(image, lambda attempt: attempt.completion.truncated),
+                columns.TEXT_TRUNCATED: _each(text, lambda attempt: attempt.completion.truncated),
+                columns.ERROR: [str(row.error) if row.error else None for row in rows],
+                columns.SETTINGS: [settings if row.attempts else None for row in rows],
+            }
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """JSON-able: everything that could change the evidence of a row."""
+        return {
+            **self.engine.describe(),
+            **self._sampling().as_dict(),
+            "instruction": self.instruction,
+            "verifier": self.verifier_version,
+            "rollouts": self.version,
+            "hf_rap": VERSION,
+        }
+
+    def _sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
+
+    def _request(self, row: _Row, arm: str) -> Request:
+        assert row.question is not None
+        with_images = arm == "image"
+        build = image_messages if with_images else text_messages
+        return Request(
+            row_id=row.id,
+            arm=arm,
+            messages=build(row.question.text, self.instruction),
+            images=row.question.images if with_images else (),
+            attempts=self.attempts,
+        )
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    completion: Completion
+    judgement: Judgement
+
+
+@dataclass
+class _Row:
+    """One row on its way from the dataset to its evidence."""
+
+    id: str
+    question: Question | None = None
+    gold: Gold | None = None
+    error: RowError | None = None
+    attempts: dict[str, list[_Attempt]] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that can be asked: none without a readable gold, text alone without an image."""
+        if self.question is None or self.gold is None:
+            return ()
+        return columns.ARMS if self.question.images else ("text",)
+
+    def take(self, arm: str, answer: list[Completion] | RowError) -> None:
+        """Grade what the model said in one arm; what cannot be graded is null and gets a reason."""
+        assert self.question is not None
+        assert self.gold is not None
+        if isinstance(answer, RowError):
+            self.error = answer
+            return
+        self.attempts[arm] = graded = [
+            _Attempt(one, judge(one.text, self.gold, question=self.question.text, truncated=one.truncated))
+            for one in answer
+        ]
+        unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
+        if unknown and self.error is None:
+            message = f"{len(unknown)} of {len(graded)} replies of the {arm} arm could not be graded: {unknown[0]}"
+            self.error = RowError("not_judged", message)
+
+
+def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:
+    row = _Row(row_id(raw, layout))
+    try:
+        row.question = read_question(raw, layout)
+        row.gold = read_gold(row.question.answer)
+        if not row.question.images:
+            row.error = RowError("no_image", columns.ERROR_CODES["no_image"])
+    except RowError as error:
+        row.error = error
+    return row
+
+
+def _each(arm: list[list[_Attempt] | None], value: Callable[[_Attempt], Any]) -> list[list[Any] | None]:
+    """One list per row, null where the arm was not asked."""
+    return [None if attempts is None else [value(attempt) for attempt in attempts] for attempts in arm]

@@ -1,0 +1,26 @@
+"""Evidence -> scores: one small pure file per score.
+
+A new score is one file here and one line in `SCORERS`; the command line and the contract tests
+take it from there.
+"""
+
+from __future__ import annotations
+
+from .base import Scorer, add_scores
+from .cde import CDEScore, cde_score
+from .difficulty import DifficultyScore, difficulty_score
+
+SCORERS: dict[str, Scorer] = {
+    "cde": cde_score,
+    "difficulty": difficulty_score,
+}
+
+__all__ = [
+    "SCORERS",
+    "CDEScore",
+    "DifficultyScore",
+    "Scorer",
+    "add_scores",
+    "cde_score",
+    "difficulty_score",
+]

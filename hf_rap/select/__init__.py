@@ -1,0 +1,136 @@
+"""Scores -> a decision and its reason for every row.
+
+Decisions are cheap and follow from the columns alone, so thresholds can be tried out at will.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
+from hf_rap.errors import SettingError
+
+from .base import DROPPED_REASONS, KEPT_REASONS, Decision, Quantile, Selection, Settings, Step
+from .rap import decide, select_rap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A new method is one file like rap.py and one line here.
+METHODS: dict[str, Callable[[Any, Settings], Decision]] = {
+    "rap": select_rap,
+}
+
+__all__ = [
+    "DROPPED_REASONS",
+    "KEPT_REASONS",
+    "METHODS",
+    "Decision",
+    "Quantile",
+    "Selection",
+    "Settings",
+    "Step",
+    "decide",
+    "select_cognitive",
+]
+
+
+def select_cognitive(
+    ds: Any,
+    *,
+    min_cde: float | Quantile | str = 0.5,
+    max_ace: float | Quantile | str | None = 0.1,
+    replace_easy: bool = True,
+    budget: float | None = None,
+    stratify_by: str | None = None,
+    method: str = "rap",
+    seed: int = 0,
+    min_replacement_cde: float | None = None,
+) -> Selection:
+    """The rows that make a model reason, and for every row why it is kept or not.
+
+    1. A row without `rap_cde` is dropped, with the code of its `rap_error` as reason.
+    2. A row stays when cde > min_cde: strictly, as in the paper.
+    3. Where the column `rap_ace` exists, a row stays when ace <= max_ace. A row whose ace is null
+       is dropped, since it has not passed; it counts as a step of its own.
+    4. With replace_easy, rows that are always solved (difficulty 0) leave. As many come in: the
+       hardest with 1/M <= difficulty < 1 that have a cde, pass step 3 and are not in yet, where M
+       is the row's number of judged attempts. Ties: higher cde first, then a seeded order. Where
+       fewer qualify, the selection gets smaller. For rewards of 0 and 1 the lower bound says
+       difficulty > 0, and that is what holds where `rap_image_rewards` is not there to count M.
+    5. With a budget, exactly that many rows are kept: rows kept so far before others, both by
+       higher cde, then higher difficulty, then the seeded order. So replacements are the first to
+       go when there are too many, and when there are too few, rows that cde would not have kept
+       fill up. Rows without a score, rows that fail step 3 and, with replace_easy, rows that are
+       always solved never come in.
+
+    The seeded order depends on seed and `rap_id` alone, so that the order of the rows does not
+    matter; without `rap_id` it goes by position. Comparisons are exact: scores and thresholds are
+    both rounded to float32. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
+    are replaced. Images are neither decoded nor copied; only a dataset with an indices mapping
+    (after `filter` or `shuffle`) is written out flat first, as `Dataset.add_column` does: a million
+    rows take a minute then, instead of a second.
+
+    Args:
+        ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
+            `rap_difficulty`, `rap_image_rewards`, `rap_id`.
+        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9".
+        max_ace: 0 or more, or a quantile; None skips step 3. 0.5 and 0.1 are the paper's values.
+        replace_easy: do step 4, which needs `rap_difficulty`.
+        budget: a number of rows (int) or a share of all rows (float in (0, 1]); 1 is one row, 1.0
+            all rows.
+        stratify_by: a column, each value of which gets its part of the budget, in proportion to
+            the rows with it that could come in (largest remainders): so each part can be met.
+        method: "rap", the rule of arXiv 2506.04755.
+        seed: of the order among rows that are equal in everything else.
+        min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
+            does not hold for rows that fill the budget.
+
+    Raises:
+        MissingColumnError: `rap_cde` is absent, or a column that an option needs.
+        SettingError: an option is out of its range, the dataset has no rows, or fewer rows could
+            come in than the budget asks for.
+
+    >>> from datasets import Dataset
+    >>> scores = {"rap_cde": [0.8, 0.2, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
+    >>> selection = select_cognitive(Dataset.from_dict(scores))
+    >>> selection
+    Selection: 2 of 4 rows
+      step     rows               4
+      step     scored             3
+      step     image_needed       2
+      step     not_always_solved  1
+      step     replaced           2
+      step     selected           2
+      kept     hard_replacement   1
+      kept     image_needed       1
+      dropped  always_solved      1
+      dropped  not_scored         1
+    >>> selection.selected["rap_reason"][:]
+    ['image_needed', 'hard_replacement']
+
+    """
+    import datasets
+    import pyarrow as pa
+
+    if method not in METHODS:
+        raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
+    if not isinstance(ds, datasets.Dataset):
+        raise SettingError(f"select_cognitive compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
+    if len(ds) == 0:
+        raise SettingError("select_cognitive got a dataset without rows.")
+    settings = Settings(
+        min_cde=min_cde,
+        max_ace=max_ace,
+        replace_easy=replace_easy,
+        min_replacement_cde=min_replacement_cde,
+        budget=budget,
+        stratify_by=stratify_by,
+        seed=seed,
+    )
+    decision = METHODS[method](ds, settings)
+    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
+    for name, feature in features_of(DECISIONS).items():
+        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    return Selection(scored, {"method": method, **decision.rule}, decision.funnel)

@@ -1,0 +1,155 @@
+"""What every selection method takes and gives, and the selection itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_rap.columns import KEEP, REASON
+from hf_rap.errors import SettingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KEPT_REASONS = {
+    "image_needed": "the image raises the chance of being right by more than min_cde",
+    "hard_replacement": "hard: took the place of a row that is always solved",
+    "filled_to_budget": "next in line by cde, to reach the budget",
+}
+# A row without a score is dropped with the code from its `rap_error` (hf_rap.columns.ERROR_CODES).
+DROPPED_REASONS = {
+    "not_scored": "cde is null and rap_error does not say why",
+    "image_not_needed": "the image does not raise the chance of being right by more than min_cde",
+    "attention_unknown": "the image is needed, but ace is null",
+    "attention_biased": "the image is needed, but one token draws too much attention: ace above max_ace",
+    "always_solved": "the image is needed, but every judged attempt with it is correct",
+    "over_budget": "would be kept, but the budget has no room",
+}
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A threshold given as a share of rows: the smallest score that at least a share q of the scores does not exceed.
+
+    >>> str(Quantile(0.9))
+    'q0.9'
+    """
+
+    q: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.q <= 1:
+            raise SettingError(f"A quantile is a share between 0 and 1, not {self.q!r}.")
+
+    def __str__(self) -> str:
+        return f"q{self.q!r}"
+
+    def of(self, scores: NDArray[np.float32]) -> float:
+        """The threshold among these scores; NaN is unknown and does not count."""
+        import numpy as np
+
+        known = scores[~np.isnan(scores)]
+        if not known.size:
+            raise SettingError(f"The quantile {self} is not defined: no row has a score.")
+        # "inverted_cdf" gives a score that occurs, so comparing with it is exact. Via str, because
+        # the float32 nearest to 0.2 reads 0.2 there and 0.200000003 as a float.
+        return float(str(np.float32(np.quantile(known, self.q, method="inverted_cdf"))))
+
+
+def threshold(name: str, asked: float | Quantile | str, low: float, high: float) -> float | Quantile:
+    """What was asked for as a number in [low, high] or as a `Quantile`.
+
+    >>> threshold("min_cde", "q0.9", -1, 1)
+    Quantile(q=0.9)
+    """
+    if isinstance(asked, Quantile):
+        return asked
+    try:
+        if isinstance(asked, str) and asked.startswith("q"):
+            return Quantile(float(asked[1:]))
+        number = float(asked)
+    except (TypeError, ValueError):
+        number = math.nan
+    if low <= number <= high and math.isfinite(number):
+        return number
+    limits = f"between {low} and {high}" if high < math.inf else f"of {low} or more"
+    raise SettingError(f"{name} is {asked!r}: it takes a number {limits}, or a quantile such as 'q0.9'.")
+
+
+class Step(NamedTuple):
+    """How many rows are in after one step of the selection."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `select_cognitive`, as a method gets them."""
+
+    min_cde: float | Quantile | str
+    max_ace: float | Quantile | str | None
+    replace_easy: bool
+    min_replacement_cde: float | None
+    budget: float | None
+    stratify_by: str | None
+    seed: int
+
+
+class Decision(NamedTuple):
+    """What a method decides for the rows (n_rows,), and how it came to it."""
+
+    keep: NDArray[np.bool_]
+    reason: NDArray[np.object_]
+    funnel: tuple[Step, ...]
+    rule: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """A dataset with a decision for every row.
+
+    Attributes:
+        scored: all rows in their order, with `rap_keep` and `rap_reason`.
+        rule: what decided, ready for JSON: the method and its options, thresholds and budget as
+            the numbers that were used, and under "asked" these as they were asked for.
+        funnel: rows that are in after each step; the first counts all rows, the last the selected.
+
+    """
+
+    scored: Any
+    rule: dict[str, Any]
+    funnel: tuple[Step, ...]
+
+    @cached_property
+    def selected(self) -> Any:
+        """The rows that are kept, in their order."""
+        return self.scored.select(self._keep.nonzero()[0])
+
+    @cached_property
+    def rejected(self) -> Any:
+        """The rows that are not kept, in their order."""
+        return self.scored.select((~self._keep).nonzero()[0])
+
+    @cached_property
+    def reasons(self) -> dict[str, int]:
+        """How many rows have which reason, the most frequent first."""
+        counts = self.scored.data.column(REASON.name).value_counts().to_pylist()
+        return {count["values"]: count["counts"] for count in sorted(counts, key=lambda c: (-c["counts"], c["values"]))}
+
+    @cached_property
+    def _keep(self) -> NDArray[np.bool_]:
+        keep: NDArray[np.bool_] = self.scored.data.column(KEEP.name).to_numpy()
+        return keep
+
+    def __repr__(self) -> str:
+        kept = {reason: count for reason, count in self.reasons.items() if reason in KEPT_REASONS}
+        dropped = {reason: count for reason, count in self.reasons.items() if reason not in KEPT_REASONS}
+        blocks = {"step": dict(self.funnel), "kept": kept, "dropped": dropped}
+        rows = [(title, name, f"{count:,}") for title, counts in blocks.items() for name, count in counts.items()]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}" for title, name, count in rows]
+        return "\n".join([f"Selection: {self.funnel[-1].rows:,} of {self.funnel[0].rows:,} rows", *lines])

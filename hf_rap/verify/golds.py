@@ -1,0 +1,157 @@
+"""Reads a gold answer, or says why no reply could be compared with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Literal
+
+from hf_rap.errors import RowError
+
+from .expressions import is_readable_math
+from .finding import clean, find_answer
+from .quantities import read_quantity
+from .readings import is_words, read_choice, read_yes_no, split_name
+
+# A gold answer of more words is an explanation: no reply will repeat it to the word.
+MAX_GOLD_WORDS = 8
+# The same for scripts that put no spaces between words.
+MAX_GOLD_CHARS = 80
+# Longer texts, even whole solutions, are refused unread.
+MAX_SOLUTION_CHARS = 100_000
+# What is neither words nor mathematics must be this short to be compared as it stands.
+MAX_SYMBOL_CHARS = 30
+
+_PLACEHOLDERS = frozenset({"n/a", "n.a", "nan", "none", "null", "nil", "tbd", "略", "proof", "omitted", "no answer"})
+_POINTS_ELSEWHERE = re.compile(
+    r"\(?(?:(?:please )?(?:see|refer to)\s+(?:the\s+)?"
+    r"(?:solution|explanation|figure|image|picture|diagram|graph|above|below|attached|answer|text)"
+    r"|answers? (?:may|will) vary|proof (?:omitted|in)|见|略|证明|解析)",
+    re.IGNORECASE,
+)
+_PICTURE = re.compile(r"<image|!\[|https?://|\.(?:png|jpe?g|gif|webp)\b", re.IGNORECASE)
+_HAS_CONTENT = re.compile(r"[^\W_]|[<>=+∅]")
+
+
+Kind = Literal["choice", "yes_no", "number", "math", "words"]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One answer that counts as right.
+
+    `text` is the letter of a choice, "yes" or "no", or the cleaned answer; `name` is x in "x = 12".
+    """
+
+    kind: Kind
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The answers that count as right, already read: any one of them is enough."""
+
+    accepted: tuple[Accepted, ...]
+
+
+def read_gold(answer: object) -> Gold:
+    r"""Read a gold answer: a text, a number, a bool, or a list of accepted ones.
+
+    A text may be a whole solution; its final answer is taken out as for replies (see
+    `hf_rap.verify.finding.find_answer`). The first of these that fits is its kind:
+
+    - choice: one letter A to J, alone, in parentheses or before an option's text ("B. 30" accepts
+      B and 30), or several ("A, C" and "AC").
+    - yes_no: yes, no, true, false. True is yes.
+    - number: an exact number with or without a unit.
+    - words: up to `MAX_GOLD_WORDS` words.
+    - math: anything else that math-verify can parse.
+
+    Raises:
+        RowError: "gold_unreadable", when no reply could be compared with it: null, NaN, empty, a
+            placeholder such as "n/a" or "see solution", broken LaTeX, a long explanation. The word
+            "none" is refused too: it is what a missing answer becomes when it is turned into text.
+
+    >>> read_gold("The legs are 3 and 4, so the answer is $5$ cm.")
+    Gold(accepted=(Accepted(kind='number', text='5 cm', name=''),))
+    >>> [one.text for one in read_gold(["car", "automobile"]).accepted]
+    ['car', 'automobile']
+
+    """
+    if hasattr(answer, "tolist"):  # numpy
+        answer = answer.tolist()
+    if isinstance(answer, (list, tuple)):
+        if not answer:
+            raise _unreadable(answer, "an empty list")
+        return Gold(tuple(accepted for one in answer for accepted in _read_text(_as_text(one))))
+    return Gold(_read_text(_as_text(answer)))
+
+
+def _as_text(answer: object) -> str:
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, (int, float, Decimal, Fraction)):
+        text = str(answer)
+        if text.casefold().strip("-") in {"nan", "inf", "infinity"}:
+            raise _unreadable(answer, "not a finite number")
+        return text
+    raise _unreadable(answer, "null" if answer is None else f"of type {type(answer).__name__}")
+
+
+@lru_cache(maxsize=4096)
+def _read_text(answer: str) -> tuple[Accepted, ...]:
+    if len(answer) > MAX_SOLUTION_CHARS:
+        raise _unreadable(answer, f"longer than {MAX_SOLUTION_CHARS} characters")
+    if _PICTURE.search(answer):
+        raise _unreadable(answer, "a picture or a link")
+    found = find_answer(answer)
+    text = clean(found.text if found.marked else answer)
+    if text.casefold() in _PLACEHOLDERS or _POINTS_ELSEWHERE.match(text) or not _HAS_CONTENT.search(text):
+        raise _unreadable(answer, "empty or a placeholder")
+    choice = read_choice(text)
+    if choice is None:
+        return (_read_value(text, answer),)
+    return (Accepted("choice", choice.letters), *read_option(choice.text))
+
+
+def read_option(text: str) -> tuple[Accepted, ...]:
+    """An option's text as an accepted answer; nothing when there is none or it cannot be compared."""
+    try:
+        return (_read_value(text, text),) if text else ()
+    except RowError:
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def _read_value(text: str, answer: str) -> Accepted:
+    """What a cleaned text is, if it is not an option letter. `answer` is quoted in errors."""
+    if yes_no := read_yes_no(text):
+        return Accepted("yes_no", yes_no)
+    name, value = split_name(text)
+    if read_quantity(value, letters_are_units=False):
+        return Accepted("number", value, name)
+    if is_words(text):
+        if len(text.split()) > MAX_GOLD_WORDS or len(text) > MAX_GOLD_CHARS:
+            raise _unreadable(answer, f"too long to be compared word by word (limit {MAX_GOLD_WORDS} words)")
+        return Accepted("words", text)
+    if is_readable_math(text):
+        return Accepted("math", text)
+    if len(text) <= MAX_SYMBOL_CHARS and "\\" not in text:
+        return Accepted("words", text)  # "30°15'", "<": only the same text agrees
+    raise _unreadable(answer, "not a letter, number, expression or short text that can be compared")
+
+
+def _unreadable(answer: object, what: str) -> RowError:
+    shown = repr(answer)
+    shown = shown if len(shown) <= 80 else f"{shown[:60]}... ({len(shown)} characters)"
+    return RowError(
+        "gold_unreadable",
+        f"the gold answer {shown} is {what}. Give a short final answer "
+        r"(a letter, a number, an expression, a few words; in a solution, mark it with \boxed{}), or leave the row out.",
+    )

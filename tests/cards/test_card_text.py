@@ -1,0 +1,294 @@
+"""What a card says, and that nothing in the data can make it say anything else."""
+
+import ast
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from datasets import Dataset
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pictures
+
+from hf_rap.cards import render_card
+from hf_rap.facts import collect_facts
+from hf_rap.provenance import SourceInfo
+from hf_rap.publish import publish_to_folder
+from hf_rap.select import select_cognitive
+
+markdown_it = pytest.importorskip("markdown_it", reason="reads the cards as the Hub does; in the dev group")
+
+SETTINGS = {
+    "engine": "transformers",
+    "model": "user/model",
+    "revision": "abc",
+    "dtype": "float32",
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "max_new_tokens": 9,
+    "seed": 0,
+    "instruction": "\nThink.",
+}
+
+
+def make_facts(text: str = "plain", *, settings=None, licence: str | None = "mit", **selecting) -> dict:
+    """Facts in which everything that comes from data holds `text`."""
+    values = {**SETTINGS, "model": text, "instruction": text, "k" + text: text, "list": [text], "null": None}
+    found = [values] if settings is None else settings
+    rows = {
+        "topic": [text, "other", None],
+        "rap_image_rewards": [[1, 1], [1, 0], None],
+        "rap_text_rewards": [[0, 0], [1, 0], None],
+        "rap_cde": [1.0, 0.0, None],
+        "rap_error": [None, None, f"{text}: {text}"],
+        "rap_settings": [json.dumps(found[number % len(found)]) for number in range(2)] + [None],
+    }
+    selection = select_cognitive(Dataset.from_dict(rows), replace_easy=False, **selecting)
+    source = SourceInfo(text, text, text, text, licence and text if licence != "mit" else "mit")
+    facts = collect_facts(selection, name=text, version="1.0.0", source=source, group_by="topic", images_missing=0)
+    facts["funnel"][1]["step"] = text
+    facts["reasons"][-1]["reason"] = text
+    facts["groups"]["column"] = text
+    facts["rule"] = {**facts["rule"], "stratify_by": text}
+    return facts
+
+
+def split(card: str) -> tuple[dict, str]:
+    head, body = re.fullmatch(r"---\n(.*?)\n---\n\n(.*)", card, re.DOTALL).groups()
+    return yaml.safe_load(head), body
+
+
+def outline(body: str) -> tuple[list, set]:
+    """Blocks in order without their text, and what kinds of inline markup there are."""
+    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(body)
+    blocks = [(token.type, token.tag, token.info) for token in tokens]
+    kinds = {
+        inner.content if inner.type == "html_inline" else inner.type
+        for token in tokens
+        for inner in token.children or ()
+    }
+    return blocks, kinds
+
+
+def code_blocks(body: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", body, re.DOTALL | re.MULTILINE)
+
+
+NASTY = [
+    "a|b",
+    "`x` ``y``",
+    "<script>alert(1)</script>",
+    "x\n---\nlicense: evil\n---\n# Hello",
+    "](https://evil.example) ![x](y)",
+    "**bold** _it_ ~~no~~",
+    "```\nfence",
+    "'\"; import os #",
+    '"""',
+    "\\| \\",
+    "{{ facts }} {% raw %}",
+    "&lt;b&gt; &#124;",
+    "null",
+    "- a",
+    "",
+    " ",
+    "\ud800",
+    "\u202egnp",
+    "<!-- ",
+    "$x$",
+    "a" * 2000,
+]
+
+
+@given(st.text())
+@settings(max_examples=60, deadline=None)
+def test_data_cannot_change_the_card(text):
+    """Whatever names, settings, reasons and values hold: same blocks, same markup, same metadata keys."""
+    check_harmless(text)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_known_tricks_cannot_change_the_card(text):
+    """The same for texts that were made to break out."""
+    check_harmless(text)
+
+
+def check_harmless(text: str) -> None:
+    plain_head, plain_body = split(render_card(PLAIN))
+    facts = json.loads(
+        json.dumps(PLAIN).replace('"plain"', json.dumps(text)).replace("kplain", json.dumps("k" + text)[1:-1])
+    )
+    card = render_card(facts)
+    card.encode()
+    head, body = split(card)
+    assert set(head) - {"source_datasets"} == set(plain_head) - {"source_datasets"}
+    assert head["configs"] == plain_head["configs"]
+    assert isinstance(head["pretty_name"], str)
+    blocks, kinds = outline(body)
+    assert blocks == outline(plain_body)[0]
+    assert kinds <= {"text", "code_inline", "image", "softbreak", "<code>", "</code>"}
+    calls = [
+        node
+        for block in code_blocks(body)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_dataset"
+    ]
+    assert len(calls) == 3
+    assert {call.args[0].value for call in calls} == {text}
+
+
+PLAIN = make_facts()
+
+
+@given(st.text(min_size=1))
+@example("CC BY 4.0")
+@settings(max_examples=50, deadline=None)
+def test_licence_is_one_the_hub_takes(licence):
+    """A short id as it is, anything else as the name of another licence."""
+    head, _ = split(render_card({**PLAIN, "licence": licence}))
+    assert re.fullmatch(r"[a-z0-9][a-z0-9.\-]*", head["license"])
+    if head["license"] == "other" and licence.lower() != "other":
+        assert re.fullmatch(r"[a-z0-9.\-]+", head["license_name"])
+
+
+def test_metadata():
+    """Two configs, `selected` by default; source and licence where they are known."""
+    facts = {**PLAIN, "source": {"id": "user/data", "config": None, "split": "train", "revision": None}}
+    head, _ = split(render_card(facts))
+    assert head == {
+        "license": "mit",
+        "size_categories": "n<1K",
+        "source_datasets": ["user/data"],
+        "task_categories": ["visual-question-answering", "image-text-to-text"],
+        "pretty_name": "plain",
+        "tags": ["hf-rap", "data-selection", "reasoning"],
+        "configs": [
+            {
+                "config_name": "selected",
+                "default": True,
+                "data_files": [{"split": "train", "path": "selected/train-*.parquet"}],
+            },
+            {"config_name": "scored", "data_files": [{"split": "train", "path": "scored/train-*.parquet"}]},
+        ],
+    }
+
+
+def test_unknown_prints_as_unknown():
+    """Scores alone: the card makes up neither licence nor source nor pass rates."""
+    selection = select_cognitive(Dataset.from_dict({"rap_cde": [0.9]}), replace_easy=False)
+    head, body = split(render_card(collect_facts(selection, name="n", version="1.0.0")))
+    assert "license" not in head
+    assert "source_datasets" not in head
+    for line in (
+        "| licence | unknown |",
+        "| source | unknown |",
+        "| pass rate | unknown | unknown |",
+        "| attempts per row | unknown | unknown |",
+        "| replies cut off at the token limit | unknown | unknown |",
+        "| `rap_ace` | not computed | | | | | | | | |",
+        "Unknown: the rows came without the column `rap_error`.",
+        "Unknown: the rows came without the column `rap_settings`.",
+        "which are null there: unknown.",
+    ):
+        assert line in body
+    assert "None" not in body.replace("=None,", "")
+
+
+def test_mixed_settings_are_said():
+    """Rows that were not collected alike do not compare, and there is no one call to repeat them."""
+    body = render_card(make_facts(settings=[SETTINGS, {**SETTINGS, "seed": 1}]))
+    assert "**Mixed:** the evidence was collected with 2 different settings" in body
+    assert "Rollouts(" not in body
+    assert "solves more often" in body
+    assert "that the model solves" in body
+
+
+def test_attention_is_cited_where_it_was_used():
+    """The second paper belongs to the attention score alone."""
+    with_ace = {**PLAIN, "scores": {**PLAIN["scores"], "rap_ace": PLAIN["scores"]["rap_cde"]}}
+    assert "2311.17911" in render_card(with_ace)
+    assert "2311.17911" not in render_card(PLAIN)
+    assert "2506.04755" in render_card(PLAIN)
+
+
+def test_threshold_shows_what_was_asked_for():
+    """A quantile became a number; both are on the card."""
+    assert "| `min_cde` | 0 (asked for as `q0.5`) |" in render_card(make_facts(min_cde="q0.5"))
+
+
+def test_evidence_is_repeated_with_the_same_settings():
+    """Model, revision and sampling go into the call; a hash of local files is no revision to ask for."""
+    facts = {
+        **make_facts(settings=[SETTINGS]),
+        "source": {"id": "d", "config": "c", "split": "train", "revision": "v1"},
+    }
+    (*_, block) = code_blocks(render_card(facts))
+    assert 'load_source("d:c@v1#train")' in block
+    assert 'TransformersEngine("user/model", revision="abc", dtype="float32")' in block
+    assert "    attempts=2,\n    temperature=1.0,\n    top_p=1.0,\n    top_k=0,\n    max_new_tokens=9," in block
+    assert '    instruction="\\nThink.",' in block
+    facts["source"]["revision"] = "sha256:1234"
+    assert 'load_source("d:c#train")' in render_card(facts)
+
+
+def publish(folder: Path) -> Path:
+    file = io.BytesIO()
+    Pictures.new("RGB", (8, 8), "red").save(file, "PNG")
+    rows = {
+        "images": [[{"bytes": file.getvalue(), "path": None}]] * 4,
+        "problem": ["<image>Colour?"] * 4,
+        "answer": ["red"] * 4,
+        "rap_cde": [0.9, 0.2, 0.4, None],
+        "rap_difficulty": [0.0, 0.4, 0.2, None],
+    }
+    from datasets import Features, Image, List, Value
+
+    features = Features(
+        {
+            "images": List(Image()),
+            "problem": Value("string"),
+            "answer": Value("string"),
+            "rap_cde": Value("float32"),
+            "rap_difficulty": Value("float32"),
+        }
+    )
+    selection = select_cognitive(Dataset.from_dict(rows, features), min_cde=0.3)
+    return publish_to_folder(selection, folder, name=str(folder)).path
+
+
+def test_code_on_the_card_runs(tmp_path, monkeypatch):
+    """Loading gives the rows that the card counts, and deciding again gives the same decisions."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    card = (publish(tmp_path / "v") / "README.md").read_text()
+    load, decide = code_blocks(card)
+    names: dict = {}
+    exec(load, names)
+    assert f"\n{len(names['selected'])} of the {len(names['scored'])} rows" in card
+    exec(decide, names)
+    again = names["selection"].scored
+    assert again["rap_reason"][:] == names["scored"]["rap_reason"][:]
+    assert again["rap_keep"][:] == [False, True, True, False]
+
+
+def test_pictures_on_the_card_exist(tmp_path):
+    """Links point into the folder, with forward slashes."""
+    folder = publish(tmp_path / "v")
+    links = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (folder / "README.md").read_text())
+    assert links == ["plots/funnel.png", "plots/cde.png"]
+    assert all((folder / link).is_file() for link in links)
+
+
+def test_script_renders_the_card_of_a_manifest(tmp_path):
+    """scripts/render_card.py gives the very card of the version; without a file it says how to call it."""
+    folder = publish(tmp_path / "v")
+    script = Path(__file__).parents[2] / "scripts" / "render_card.py"
+    done = subprocess.run([sys.executable, script, folder / "rap.json"], capture_output=True, check=True)
+    assert done.stdout == (folder / "README.md").read_bytes()
+    failed = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "usage: python scripts/render_card.py FACTS.json" in failed.stderr

@@ -1,0 +1,112 @@
+"""What every scorer keeps to. A new scorer is covered by being in `SCORERS`."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+from datasets import Dataset, Features
+from datasets.fingerprint import Hasher
+
+from hf_rap.columns import ERROR, EVIDENCE, IMAGE_REWARDS, TEXT_REWARDS, features_of
+from hf_rap.scorers import SCORERS
+
+# The first rows are null, so that the first batch of one or three says nothing about the type.
+IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
+TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0, 0.0]]
+ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
+N_NULL = 3
+
+each_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+
+
+def evidence():
+    """Eight rows with every evidence column; those that no score needs are null."""
+    columns = {column.name: [None] * len(IMAGE) for column in EVIDENCE}
+    columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS}
+    return Dataset.from_dict(columns, features=features_of(EVIDENCE))
+
+
+def scores(scorer, ds):
+    return ds.select_columns([column.name for column in scorer.writes]).to_list()
+
+
+@each_scorer
+@pytest.mark.parametrize("batch_size", [1, 3, 1000])
+def test_a_plain_map_gives_the_same_for_every_batch_size(scorer, batch_size):
+    """Also when the first batch is all null, and with the declared types."""
+    ds = evidence()
+    scored = ds.map(scorer, batched=True, batch_size=batch_size, writer_batch_size=1)
+    assert scored.features == Features({**ds.features, **scorer.features})
+    assert scores(scorer, scored) == scores(scorer, ds.map(scorer, batched=True))
+
+
+@each_scorer
+def test_scores_follow_their_rows(scorer):
+    """Reversed rows have reversed scores, and not all the same."""
+    forward, backward = evidence(), evidence().select(range(len(IMAGE))[::-1])
+    straight = scores(scorer, forward.map(scorer, batched=True))
+    assert scores(scorer, backward.map(scorer, batched=True)) == straight[::-1]
+    assert straight != straight[::-1]
+
+
+@each_scorer
+def test_nulls_in_are_nulls_out(scorer):
+    """A row that was not judged has no score; a judged one has."""
+    rows = scores(scorer, evidence().map(scorer, batched=True))
+    assert rows[:N_NULL] == [dict.fromkeys(rows[0])] * N_NULL
+    assert all(value is not None for row in rows[N_NULL:-1] for value in row.values())
+
+
+@each_scorer
+def test_the_batch_stays_untouched_and_only_new_columns_come_out(scorer):
+    """Writing to the batch would leak into the dataset."""
+    batch = evidence()[:]
+    before = copy.deepcopy(batch)
+    out = scorer(batch)
+    assert batch == before
+    assert list(out) == list(scorer.features) == [column.name for column in scorer.writes]
+    assert not set(out) & set(batch)
+
+
+@each_scorer
+def test_a_stream_gets_the_same_scores(scorer):
+    """`IterableDataset.map` gives what `Dataset.map` gives."""
+    ds = evidence()
+    streamed = list(ds.to_iterable_dataset().map(scorer, batched=True, batch_size=3))
+    scored = ds.map(scorer, batched=True)
+    # A stream hands on Python floats as they are: float32 they become where they are stored.
+    assert Dataset.from_list(streamed, features=scored.features).to_list() == scored.to_list()
+
+
+@each_scorer
+def test_a_scorer_pickles(scorer):
+    """As `num_proc` and the cache of `Dataset.map` need it."""
+    assert pickle.loads(pickle.dumps(scorer)) == scorer
+
+
+@each_scorer
+def test_every_field_is_part_of_the_cache_key(scorer):
+    """A changed option, or a raised version, must not find old scores in the cache."""
+    assert "version" in {field.name for field in fields(scorer)}
+    for field in fields(scorer):
+        assert Hasher.hash(replace(scorer, **{field.name: "another"})) != Hasher.hash(scorer)
+
+
+def test_the_cache_key_is_the_same_in_another_process():
+    """Otherwise nothing would ever be found in the cache."""
+    code = (
+        "from datasets.fingerprint import Hasher; from hf_rap.scorers import SCORERS\n"
+        "print({name: Hasher.hash(scorer) for name, scorer in SCORERS.items()})"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == str({name: Hasher.hash(scorer) for name, scorer in SCORERS.items()})
+
+
+@each_scorer
+def test_a_scorer_tells_what_it_measures(scorer):
+    """Docstrings follow one template, with an example that runs (see test_examples)."""
+    doc = type(scorer).__doc__ or ""
+    assert [section for section in ("Reads:", "Writes:", "Raises:", "Source:", ">>> ") if section not in doc] == []

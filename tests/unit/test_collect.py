@@ -1,0 +1,76 @@
+"""collect_evidence and estimate, on the built-in model."""
+
+import pytest
+
+from hf_rap import (
+    ColumnExistsError,
+    Layout,
+    MissingColumnError,
+    Rollouts,
+    SettingError,
+    SourceError,
+    collect_evidence,
+    estimate,
+)
+from hf_rap.demo import demo_engine, make_planted
+
+ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
+
+
+def test_same_evidence_as_a_plain_map():
+    """The helper adds nothing to the evidence and leaves the user's columns as they are."""
+    planted = make_planted(24)
+    collected = collect_evidence(planted, ROLLOUTS, rows_per_step=5)
+    mapped = planted.map(ROLLOUTS, batched=True)
+    assert collected.column_names == mapped.column_names
+    assert collected.remove_columns("images").to_list() == mapped.remove_columns("images").to_list()
+
+
+def test_shuffled_rows_get_the_same_evidence():
+    """Replies depend on the row, not on where it stands."""
+    planted = make_planted(24)
+    collected = collect_evidence(planted, ROLLOUTS).remove_columns("images")
+    shuffled = collect_evidence(planted.shuffle(seed=1), ROLLOUTS).remove_columns("images")
+    assert sorted(shuffled.to_list(), key=lambda row: row["id"]) == sorted(
+        collected.to_list(), key=lambda row: row["id"]
+    )
+
+
+def test_more_attempts_keep_the_first_ones():
+    """The third attempt does not change the first two."""
+    planted = make_planted(12)
+    two = collect_evidence(planted, ROLLOUTS)["rap_image_responses"]
+    three = collect_evidence(planted, Rollouts(demo_engine(), attempts=3, max_new_tokens=48))["rap_image_responses"]
+    assert [replies and replies[:2] for replies in three] == two[:]
+
+
+def test_map_in_two_processes_gives_the_same():
+    """num_proc loads the model once per process and draws the same replies."""
+    planted = make_planted(12)
+    alone = planted.map(ROLLOUTS, batched=True)
+    shared = planted.map(ROLLOUTS, batched=True, num_proc=2)
+    assert alone.remove_columns("images").to_list() == shared.remove_columns("images").to_list()
+
+
+def test_faults_are_found_before_the_model_is_loaded():
+    """The engine names a model that does not exist, and is never asked."""
+    from hf_rap import TransformersEngine
+
+    rollouts = Rollouts(TransformersEngine("nobody/nothing"))
+    planted = make_planted(6)
+    with pytest.raises(SourceError, match="has no rows"):
+        collect_evidence(planted.select([]), rollouts)
+    with pytest.raises(MissingColumnError, match="reads column 'q'"):
+        collect_evidence(planted, Rollouts(rollouts.engine, layout=Layout(question="q", images=None, answer="answer")))
+    with pytest.raises(ColumnExistsError, match="'rap_id'"):
+        collect_evidence(planted.add_column("rap_id", list("abcdef")), rollouts)
+
+
+def test_estimate_measures_the_rows_it_is_given():
+    """Four rows are timed, and the hours are for all of them."""
+    found = estimate(make_planted(24), ROLLOUTS, rows=4)
+    assert (found.rows_measured, found.rows) == (4, 24)
+    assert found.hours == pytest.approx(24 / found.rows_per_second / 3600)
+    assert found.tokens_per_second > 0
+    with pytest.raises(SettingError, match="at least 1 row, got 0"):
+        estimate(make_planted(24), ROLLOUTS, rows=0)

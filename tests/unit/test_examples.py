@@ -1,0 +1,16 @@
+"""The examples in the docstrings of scorers and selection."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = ("scorers.base", "scorers.cde", "scorers.difficulty", "select", "select.base", "select.rap")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstring_examples_run(module):
+    """Each module has examples, and they print what they say."""
+    result = doctest.testmod(importlib.import_module(f"hf_rap.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
