@@ -20,18 +20,30 @@ from .errors import (
     SettingError,
     SourceError,
 )
+from .exports.internvl_prm import export_internvl_prm
+from .exports.trl_prm import export_trl_prm
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .process import (
+    ProcessLayout,
+    StepRewards,
+    annotate_steps,
+    load_process_rewards,
+    one_row_per_response,
+    split_steps,
+)
 from .publish import publish_to_folder
 from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
+from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .select import Quantile, Selection, select_cognitive
+from .select import Quantile, Selection, select_cognitive, select_top
 from .sources import load_source
 from .version import VERSION as __version__
 
 __all__ = [
+    "BISScore",
     "CDEScore",
     "ColumnExistsError",
     "Completion",
@@ -41,6 +53,7 @@ __all__ = [
     "Layout",
     "LayoutError",
     "MissingColumnError",
+    "ProcessLayout",
     "PublishError",
     "Quantile",
     "RapError",
@@ -52,16 +65,25 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "StepRewards",
     "TransformersEngine",
     "__version__",
     "add_scores",
+    "annotate_steps",
+    "bis_score",
     "cde_score",
     "collect_evidence",
     "difficulty_score",
     "estimate",
+    "export_internvl_prm",
+    "export_trl_prm",
     "inspect_dataset",
+    "load_process_rewards",
     "load_source",
+    "one_row_per_response",
     "publish_to_folder",
     "recognise_layout",
     "select_cognitive",
+    "select_top",
+    "split_steps",
 ]

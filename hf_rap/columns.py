@@ -48,6 +48,22 @@ CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the
 ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
 DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
 
+# Columns that may hold a question, the bare one before the one with a prompt around it.
+QUESTIONS = ("question_orig", "question", "problem", "prompt")
+
+# One rollout of process-reward data: a response in steps, each with its Monte Carlo score.
+STEPS = Column(
+    "steps_with_score",
+    "list<struct<step: string, score: float64, num_mc_correct: int64, num_mc_total: int64>>",
+    "the response in steps; score: share of continuations from the end of a step that reach the gold answer",
+)
+BIS_MIXTURE = Column("rap_bis_mixture", "float64", "p (1 - p), p the share of positive steps; in [0, 0.25]")
+BIS_RELIABILITY = Column("rap_bis_reliability", "float64", "mean score of the positive steps, 1 without any")
+BIS_MEAN = Column("rap_bis_mean", "float64", "mean score of all steps, in [0, 1]")
+BIS_STEPS = Column("rap_bis_steps", "int32", "number of steps")
+BIS_POSITIVE = Column("rap_bis_positive", "int32", "number of positive steps: score above the threshold")
+BIS = Column("rap_bis", "float64", "balanced information, (mixture + alpha) reliability: higher = teaches more")
+
 KEEP = Column("rap_keep", "bool", "the row is in the selection")
 REASON = Column("rap_reason", "string", "why it is, or is not")
 
@@ -67,7 +83,7 @@ EVIDENCE = (
     ERROR,
     SETTINGS,
 )
-SCORES = (CDE, ACE, DIFFICULTY)
+SCORES = (CDE, ACE, DIFFICULTY, BIS)
 DECISIONS = (KEEP, REASON)
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
@@ -80,6 +96,10 @@ ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
     "not_judged": "no attempt of an arm could be graded",
+    "line_broken": "the line of the file is no JSON object of the expected types",
+    "image_missing": "no image is named, or there is no such file",
+    "steps_missing": "the response has no steps, or a step without text",
+    "score_invalid": "a step has no score, or one outside [0, 1]",
 }
 
 
@@ -107,6 +127,9 @@ def arrow_type(dtype: str) -> Any:
 
     if dtype.startswith("list<"):
         return pa.list_(arrow_type(dtype[len("list<") : -1]))
+    if dtype.startswith("struct<"):
+        fields = (field.split(": ") for field in dtype[len("struct<") : -1].split(", "))
+        return pa.struct([(name, arrow_type(inner)) for name, inner in fields])
     return {"bool": pa.bool_()}.get(dtype) or getattr(pa, dtype)()
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from .columns import DECISIONS, require
 from .errors import SourceError
 from .exports.parquet import Embedder, write_table
+from .process import load_process_rewards
 from .provenance import SourceInfo, describe_source
 from .select import Selection, Step
 from .sources import load_source
@@ -33,6 +34,15 @@ def open_source(source: str) -> tuple[datasets.Dataset, SourceInfo]:
     A file that hf_rap wrote answers with what that was made from, not with itself.
     """
     ds = load_source(source)
+    remembered = _remembered(source).get("source")
+    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+
+
+def open_process_rewards(
+    source: str, *, images: Path | None = None, strict: bool = False
+) -> tuple[datasets.Dataset, SourceInfo]:
+    """Like `open_source`, for rollouts with step scores: see `load_process_rewards`."""
+    ds = load_process_rewards(source, images=images, strict=strict)
     remembered = _remembered(source).get("source")
     return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
 

@@ -13,7 +13,10 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .annotate_steps import annotate_steps
 from .demo import demo
+from .demo_prm import demo_prm
+from .export_prm import export
 from .inspect import inspect
 from .publish import publish
 from .rollouts import rollouts
@@ -33,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run):
+for command in (demo, demo_prm, inspect, rollouts, annotate_steps, score, select, export, publish, run):
     cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ from hf_rap.errors import SettingError
 if TYPE_CHECKING:
     import datasets
 
+    from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -57,17 +58,18 @@ model_options = _together(
     ]
 )
 
+_drawing = [
+    click.option("--temperature", default=1.0, show_default=True),
+    click.option("--top-p", default=1.0, show_default=True),
+    click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
+    click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
+    click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
+    click.option("--instruction", help="Text after every question; default: think, then box the answer."),
+]
 sampling_options = _together(
-    [
-        click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
-        click.option("--temperature", default=1.0, show_default=True),
-        click.option("--top-p", default=1.0, show_default=True),
-        click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
-        click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
-        click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
-        click.option("--instruction", help="Text after every question; default: think, then box the answer."),
-    ]
+    [click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."), *_drawing]
 )
+drawing_options = _together(_drawing)
 
 selection_options = _together(
     [
@@ -85,6 +87,18 @@ selection_options = _together(
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
         click.option("--method", default="rap", show_default=True),
+    ]
+)
+
+top_options = _together(
+    [
+        click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
+        click.option("--by", default="rap_bis", show_default=True, help="With --top: the score to rank by."),
+        click.option("--per", help="With --top: column whose values get a quota each; default: one quota for all."),
+        click.option("--alpha", type=float, help="With --top: of rap_bis; default: as published for the share."),
+        click.option("--lowest", is_flag=True, help="With --top: rank the lowest first."),
+        click.option("--max-per-question", type=int, help="With --top: rows per question of a source."),
+        click.option("--drop-duplicates", is_flag=True, help="With --top: of identical rollouts keep the first."),
     ]
 )
 
@@ -110,18 +124,16 @@ def make_layout(question: str | None, images: str | None, answer: str | None, id
     return Layout(question=question, images=images, answer=answer, id=id_column)
 
 
-def make_rollouts(options: dict[str, Any]) -> Rollouts:
-    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
+def make_engine(options: dict[str, Any]) -> TransformersEngine:
+    """The engine from what model_options gathered."""
     from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
-    from hf_rap.prompts import DEFAULT_INSTRUCTION
-    from hf_rap.rollouts import Rollouts
 
     try:
         processor_options = json.loads(options["processor_options"])
     except ValueError as error:
         raise SettingError(f"--processor-options is not JSON: {error}.") from error
-    engine = TransformersEngine(
+    return TransformersEngine(
         str(MODEL) if options["model"] == "demo" else options["model"],
         revision=options["model_revision"],
         device=options["device"],
@@ -131,9 +143,16 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         trust_remote_code=options["trust_remote_code"],
         processor_options=processor_options or None,
     )
+
+
+def make_rollouts(options: dict[str, Any]) -> Rollouts:
+    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
+    from hf_rap.prompts import DEFAULT_INSTRUCTION
+    from hf_rap.rollouts import Rollouts
+
     instruction = options["instruction"]
     return Rollouts(
-        engine,
+        make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
@@ -148,10 +167,20 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     return select_cognitive(ds, **{name: options[name] for name in names}, budget=_budget(options["budget"]))
 
 
-def _budget(given: str | None) -> int | float | None:
+def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
+    """`select_top` with what top_options gathered."""
+    from hf_rap.select import select_top
+
+    asked = _budget(options["top"], "--top")
+    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
+    size = {"count": asked} if isinstance(asked, int) else {"ratio": asked}
+    return select_top(ds, **size, **{name: options[name] for name in names})
+
+
+def _budget(given: str | None, option: str = "--budget") -> int | float | None:
     if given is None:
         return None
     try:
         return int(given) if given.isdigit() else float(given)
     except ValueError as error:
-        raise SettingError(f"--budget takes a number of rows (200) or a share of them (0.1), got {given!r}.") from error
+        raise SettingError(f"{option} takes a number of rows (200) or a share of them (0.1), got {given!r}.") from error

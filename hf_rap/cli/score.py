@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hf_rap.scorers import SCORERS
+from hf_rap.scorers import SCORERS, Scorer
 
 from .options import as_json, source_argument
 from .output import note, print_json, print_pairs
@@ -24,26 +24,51 @@ from .output import note, print_json, print_pairs
     show_default=True,
     help="Which scores; may be given several times.",
 )
+@click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
+@click.option(
+    "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
+)
+@click.option("--threshold", default=0.0, show_default=True, help="With --bis: a step is positive above this score.")
+@click.option("--images", type=click.Path(path_type=Path), help="With --bis: folder of the image files; checks each.")
+@click.option("--strict", is_flag=True, help="With --bis: stop at rows that cannot be used.")
 @as_json
-def score(source: str, *, out: Path, names: tuple[str, ...], as_json: bool) -> None:
+def score(
+    source: str,
+    *,
+    out: Path,
+    names: tuple[str, ...],
+    bis: bool,
+    alpha: float,
+    threshold: float,
+    images: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
     """Turn the evidence in SOURCE into score columns. Needs no model and takes seconds.
 
     Example: hf-rap score evidence.parquet --out scored.parquet
 
     In Python: ds.map(hf_rap.cde_score, batched=True)
     """
-    from hf_rap.files import open_source, write_file
+    from hf_rap.files import open_process_rewards, open_source, write_file
+    from hf_rap.process import count_faults
     from hf_rap.scorers.base import add_scores
+    from hf_rap.scorers.bis import BISScore
 
-    ds, info = open_source(source)
-    scorers = [SCORERS[name] for name in names]
+    scorers: list[Scorer]
+    if bis:
+        ds, info = open_process_rewards(source, images=images, strict=strict)
+        scorers = [BISScore(alpha=alpha, threshold=threshold)]
+    else:
+        ds, info = open_source(source)
+        scorers = [SCORERS[name] for name in names]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
     nulls = {f"{name} unknown": scored.data.column(name).null_count for name in written}
-    result = {"rows": len(scored), **nulls, "file": str(out)}
+    result = {"rows": len(scored), **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
     if as_json:
         print_json(result)
     else:
         print_pairs(result)
-    note(f"next: hf-rap select {out} --out selection.parquet")
+    note(f"next: hf-rap select {out}{' --top 0.1 --per source' if bis else ''} --out selection.parquet")

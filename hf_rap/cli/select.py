@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import as_json, make_selection, selection_options, source_argument
+from .options import as_json, make_selection, make_top, selection_options, source_argument, top_options
 from .output import note, print_json
 
 
@@ -15,6 +15,7 @@ from .output import note, print_json
 @source_argument
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties.")
+@top_options
 @click.option("--out", type=click.Path(path_type=Path), help="Parquet file to write: every row with its decision.")
 @as_json
 def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> None:
@@ -22,12 +23,14 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
 
     Example: hf-rap select scored.parquet --min-cde 0.5 --out selection.parquet
 
-    In Python: hf_rap.select_cognitive(ds, min_cde=0.5)
+    Example: hf-rap select scored.parquet --top 0.1 --per source --out selection.parquet
+
+    In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
     """
     from hf_rap.files import open_source, write_file
 
     ds, info = open_source(source)
-    selection = make_selection(ds, options)
+    selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)
     if out is not None:
         write_file(selection, out, source=info)
     if as_json:

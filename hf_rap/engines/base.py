@@ -54,6 +54,9 @@ class Request:
     `messages` is a chat in the form of `apply_chat_template`: content blocks of type "text" and
     "image"; `images` are the pictures of the image blocks, in order. `row_id`, `arm` and the
     attempt's number name the stream of random numbers of each reply.
+
+    With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
+    white space included. Only engines with `continues = True` take one.
     """
 
     row_id: str
@@ -61,6 +64,7 @@ class Request:
     messages: list[dict[str, Any]]
     images: tuple[Image.Image, ...]
     attempts: int
+    prefix: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
+from transformers.cache_utils import DynamicLayer
 
 from hf_rap.errors import EngineError, RowError
 
@@ -56,6 +57,7 @@ class LoadedModel:
         self.batch_size = batch_size
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
+        self.shares_prefixes = True
         ends = model.generation_config.eos_token_id
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
@@ -148,8 +150,10 @@ class LoadedModel:
             return [error or next(answers) for error in errors]
         replies = self._sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
         self.answered = True
-        completions = [self._completion(reply, sampling) for reply in replies]
         attempts = requests[0].attempts
+        completions = [
+            self._completion(reply, requests[place // attempts].prefix, sampling) for place, reply in enumerate(replies)
+        ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
 
     def _too_long(self, prompt_tokens: int, sampling: Sampling) -> RowError | None:
@@ -167,6 +171,7 @@ class LoadedModel:
             self.processor.apply_chat_template(
                 self._defuse(request.messages), tokenize=False, add_generation_prompt=True
             )
+            + self._clean(request.prefix)
             for request in requests
         ]
         begin = self.processor.tokenizer.bos_token
@@ -182,7 +187,20 @@ class LoadedModel:
         return dict(encoded.to(self.model.device, dtype=self.model.dtype))
 
     def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The messages with no control token in any text.
+        """The messages with no control token in any text."""
+        return [
+            {
+                **message,
+                "content": [
+                    {**part, "text": self._clean(part["text"])} if part["type"] == "text" else part
+                    for part in message["content"]
+                ],
+            }
+            for message in messages
+        ]
+
+    def _clean(self, text: str) -> str:
+        """The text without control tokens.
 
         A zero-width space after the first character of, say, `<|im_end|>` keeps the text readable
         and makes it ordinary text to the tokenizer.
@@ -190,23 +208,10 @@ class LoadedModel:
         tokenizer = self.processor.tokenizer
         controls = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
         controls |= set(tokenizer.all_special_tokens)
-
-        def clean(text: str) -> str:
-            for control in sorted(controls, key=len, reverse=True):
-                if len(control) > 1:
-                    text = text.replace(control, f"{control[0]}\u200b{control[1:]}")
-            return text
-
-        return [
-            {
-                **message,
-                "content": [
-                    {**part, "text": clean(part["text"])} if part["type"] == "text" else part
-                    for part in message["content"]
-                ],
-            }
-            for message in messages
-        ]
+        for control in sorted(controls, key=len, reverse=True):
+            if len(control) > 1:
+                text = text.replace(control, f"{control[0]}\u200b{control[1:]}")
+        return text
 
     @torch.inference_mode()
     def _sample(self, inputs: dict[str, torch.Tensor], requests: list[Request], sampling: Sampling) -> torch.Tensor:
@@ -218,19 +223,13 @@ class LoadedModel:
         attempts = requests[0].attempts
         prompt = inputs["input_ids"]
         length = prompt.shape[1]
-        shorter = {
-            name: value[:, :-1] if value.ndim == 2 and value.shape == prompt.shape else value
-            for name, value in inputs.items()
-        }
         repeated = {
             name: value.repeat_interleave(attempts, dim=0)
             for name, value in inputs.items()
             if value.ndim == 2 and value.shape == prompt.shape
         }
         with self._positions() as positions:
-            prefilled = self.model.generate(
-                **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
-            ).past_key_values
+            prefilled = self._prefill(inputs, requests)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
             rows = torch.arange(len(requests), device=prompt.device)
             prefilled.reorder_cache(rows.repeat_interleave(attempts))
@@ -245,6 +244,46 @@ class LoadedModel:
             )
         return result
 
+    def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:
+        """The cache of all prompts but their last tokens, one row per request.
+
+        Of prompts that continue one response from several of its steps only the longest is run; the
+        others are cut out of its cache.
+        """
+        prompts = _unpadded(inputs)
+        owners = _owners(prompts, requests) if self.shares_prefixes else list(range(len(requests)))
+        chosen = sorted(set(owners))
+        if len(chosen) == len(requests):
+            return self._run_prompts(inputs)
+        cache = self._run_prompts(self._encode([requests[owner] for owner in chosen]))
+        if not all(type(layer) is DynamicLayer for layer in cache.layers):
+            self.shares_prefixes = False  # these layers forget tokens, so that a shorter prompt is not in them
+            return self._run_prompts(inputs)
+        device = inputs["input_ids"].device
+        rows = torch.tensor([chosen.index(owner) for owner in owners], device=device)
+        cache.reorder_cache(rows)
+        for module in self._holders():
+            module.rope_deltas = module.rope_deltas[rows]
+        # Prompts end at the right edge: what is too much goes over it, to come out on the left, where the mask is 0.
+        surplus = [len(prompts[owner]) - len(prompt) for owner, prompt in zip(owners, prompts, strict=True)]
+        length = inputs["input_ids"].shape[1] - 1
+        columns = (torch.arange(length, device=device) - torch.tensor(surplus, device=device)[:, None]) % length
+        for layer in cache.layers:
+            for name in ("keys", "values"):
+                stored = getattr(layer, name)
+                index = columns[:, None, :, None].to(stored.device).expand(stored.shape)
+                setattr(layer, name, stored.gather(2, index))
+        return cache
+
+    def _run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
+        shape = inputs["input_ids"].shape
+        shorter = {
+            name: value[:, :-1] if value.ndim == 2 and value.shape == shape else value for name, value in inputs.items()
+        }
+        return self.model.generate(
+            **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
+        ).past_key_values
+
     @contextmanager
     def _positions(self) -> Iterator[Callable[[], list[Any]]]:
         """Qwen-VL models keep each row's rotary offset on a module between two calls: finds those modules.
@@ -252,24 +291,36 @@ class LoadedModel:
         The offsets have to be repeated with the cache, and must not outlive the batch: a later
         batch would run with the positions of this one.
         """
-
-        def holders() -> list[Any]:
-            return [module for module in self.model.modules() if getattr(module, "rope_deltas", None) is not None]
-
         try:
-            yield holders
+            yield self._holders
         finally:
-            for module in holders():
+            for module in self._holders():
                 module.rope_deltas = None
 
-    def _completion(self, tokens: list[int], sampling: Sampling) -> Completion:
+    def _holders(self) -> list[Any]:
+        return [module for module in self.model.modules() if getattr(module, "rope_deltas", None) is not None]
+
+    def _completion(self, tokens: list[int], prefix: str, sampling: Sampling) -> Completion:
         end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)
         reply = tokens if end is None else tokens[: end + 1]
         return Completion(
-            text=self.processor.tokenizer.decode(reply, skip_special_tokens=True).strip(),
+            text=self._text_after(prefix, reply) if prefix else self._decode(reply).strip(),
             tokens=len(reply),
             truncated=end is None and len(tokens) >= sampling.max_new_tokens,
         )
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def _text_after(self, prefix: str, tokens: list[int]) -> str:
+        """The text of the tokens as it follows the prefix.
+
+        Decoded with the prefix in front: alone, many tokenizers drop the space before the first word.
+        """
+        before = self.processor.tokenizer(self._clean(prefix), add_special_tokens=False)["input_ids"]
+        start, whole = self._decode(before), self._decode(before + tokens)
+        return whole[len(start) :] if whole.startswith(start) else " " + self._decode(tokens)
 
     def _pad_id(self) -> int:
         tokenizer = self.processor.tokenizer
@@ -297,9 +348,36 @@ def _logits_processors(requests: list[Request], sampling: Sampling, prompt_lengt
     return LogitsProcessorList([*steps, GumbelNoise(keys, prompt_length)])
 
 
+def _unpadded(inputs: dict[str, torch.Tensor]) -> list[list[int]]:
+    """The token ids of each prompt."""
+    pairs = zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+    return [ids[mask.bool()].tolist() for ids, mask in pairs]
+
+
+def _owners(prompts: list[list[int]], requests: list[Request]) -> list[int]:
+    """For each request the one whose cache holds its prompt: the longest of the same row that begins with it.
+
+    The last token does not count: it is the first that `generate` is given.
+    """
+    owners = list(range(len(requests)))
+    for place, request in enumerate(requests):
+        same = [
+            other
+            for other, candidate in enumerate(requests)
+            if candidate.row_id == request.row_id
+            and request.prefix
+            and len(candidate.images) == len(request.images)
+            and all(one is two for one, two in zip(candidate.images, request.images, strict=True))
+            and prompts[other][: len(prompts[place]) - 1] == prompts[place][:-1]
+            and len(prompts[other]) >= len(prompts[place])
+        ]
+        owners[place] = max(same, key=lambda other: (len(prompts[other]), -other), default=place)
+    return owners
+
+
 def _length(request: Request) -> int:
     texts = sum(len(part.get("text", "")) for message in request.messages for part in message["content"])
-    return texts + sum(image.width * image.height // 256 for image in request.images)
+    return texts + len(request.prefix) + sum(image.width * image.height // 256 for image in request.images)
 
 
 def first_line(error: BaseException) -> str:

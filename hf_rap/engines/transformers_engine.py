@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import RowError, SettingError
 
@@ -43,6 +43,8 @@ class TransformersEngine:
         EngineError: on first use, when the model cannot be loaded, has no vision part or no chat
             template, or its processor needs a library that is missing.
     """
+
+    continues: ClassVar[bool] = True  # takes a `Request.prefix`
 
     model: str
     revision: str | None = None

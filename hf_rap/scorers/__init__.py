@@ -7,20 +7,24 @@ take it from there.
 from __future__ import annotations
 
 from .base import Scorer, add_scores
+from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
 
 SCORERS: dict[str, Scorer] = {
+    "bis": bis_score,
     "cde": cde_score,
     "difficulty": difficulty_score,
 }
 
 __all__ = [
     "SCORERS",
+    "BISScore",
     "CDEScore",
     "DifficultyScore",
     "Scorer",
     "add_scores",
+    "bis_score",
     "cde_score",
     "difficulty_score",
 ]

@@ -12,6 +12,7 @@ from hf_rap.errors import SettingError
 
 from .base import DROPPED_REASONS, KEPT_REASONS, Decision, Quantile, Selection, Settings, Step
 from .rap import decide, select_rap
+from .top import select_top
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ __all__ = [
     "Step",
     "decide",
     "select_cognitive",
+    "select_top",
 ]
 
 

@@ -18,6 +18,7 @@ KEPT_REASONS = {
     "image_needed": "the image raises the chance of being right by more than min_cde",
     "hard_replacement": "hard: took the place of a row that is always solved",
     "filled_to_budget": "next in line by cde, to reach the budget",
+    "top": "among the best of its source by the score that was ranked",
 }
 # A row without a score is dropped with the code from its `rap_error` (hf_rap.columns.ERROR_CODES).
 DROPPED_REASONS = {
@@ -27,6 +28,9 @@ DROPPED_REASONS = {
     "attention_biased": "the image is needed, but one token draws too much attention: ace above max_ace",
     "always_solved": "the image is needed, but every judged attempt with it is correct",
     "over_budget": "would be kept, but the budget has no room",
+    "below_quota": "others of its source rank before it and fill the quota",
+    "question_full": "as many rows of its question as are allowed rank before it",
+    "duplicate": "the same rollout as an earlier row",
 }
 
 

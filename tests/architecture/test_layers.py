@@ -24,16 +24,29 @@ LAYERS = [
         "engines",
     ],
     ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["process.steps", "process.annotate", "process.checks", "process.jsonl", "process.reading", "process"],
+    ["scorers.base", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers"],
     ["inspection", "collect"],
-    ["select.base", "select.rap", "select"],
+    ["select.base", "select.rap", "select.top", "select"],
     ["facts"],
-    ["exports.parquet", "exports.universal", "exports"],
+    ["exports.parquet", "exports.universal", "exports.prm_rows", "exports.internvl_prm", "exports.trl_prm", "exports"],
     ["cards", "plots"],
     ["files", "publish"],
-    ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
+    ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
-    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.demo", "cli"],
+    [
+        "cli.inspect",
+        "cli.rollouts",
+        "cli.score",
+        "cli.select",
+        "cli.publish",
+        "cli.run",
+        "cli.demo",
+        "cli.annotate_steps",
+        "cli.export_prm",
+        "cli.demo_prm",
+        "cli",
+    ],
     ["__main__", ""],
 ]
 PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}
@@ -120,5 +133,5 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "process"}
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)

@@ -1,0 +1,68 @@
+"""hf-rap annotate-steps: score every step of a response by continuing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import (
+    as_json,
+    drawing_options,
+    layout_options,
+    make_engine,
+    make_layout,
+    model_options,
+    source_argument,
+)
+from .output import note, print_json, print_pairs
+
+
+@click.command(name="annotate-steps")
+@source_argument
+@layout_options
+@model_options
+@drawing_options
+@click.option("--response", default="response", show_default=True, help="Column of the response.")
+@click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")
+@click.option("--early-stop", is_flag=True, help="After the first step without success, later steps are 0 unsampled.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@as_json
+def annotate_steps(
+    source: str, *, response: str, continuations: int, early_stop: bool, out: Path, as_json: bool, **options: Any
+) -> None:
+    """Split each response of SOURCE into steps, and score every step by where it leads.
+
+    The replies of `hf-rap rollouts` are taken one by one where there is no such column.
+
+    Example: hf-rap annotate-steps evidence.parquet --model Qwen/Qwen2.5-VL-3B-Instruct --out annotated.parquet
+
+    In Python: ds.map(hf_rap.StepRewards(hf_rap.TransformersEngine(model)), batched=True)
+    """
+    from hf_rap import process
+    from hf_rap.columns import IMAGE_RESPONSES
+    from hf_rap.files import open_source, write_file
+    from hf_rap.prompts import DEFAULT_INSTRUCTION
+
+    ds, info = open_source(source)
+    if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
+        ds = process.one_row_per_response(ds, column=response)
+    instruction = options["instruction"]
+    rewards = process.StepRewards(
+        make_engine(options),
+        continuations=continuations,
+        response=response,
+        early_stop=early_stop,
+        **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
+        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+    )
+    annotated = process.annotate_steps(ds, rewards)
+    write_file(annotated, out, source=info)
+    result = {"rows": len(annotated), **process.count_faults(annotated), "file": str(out)}
+    if as_json:
+        print_json(result)
+    else:
+        print_pairs(result)
+    note(f"next: hf-rap score {out} --bis --out scored.parquet")

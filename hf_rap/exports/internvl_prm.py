@@ -1,0 +1,138 @@
+r"""Rollouts with step scores -> the JSONL that InternVL's process reward training reads.
+
+    {"image": "ai2d/abc.png", "conversations": [
+      {"from": "human", "value": "Question: Which ...\nProcess: First ...<prm>\n\nThen ...<prm>"},
+      {"from": "gpt", "value": [1.0, 0.0]}]}
+
+and the older layout of one turn per step, each answered by "+" or "-".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.errors import LayoutError, SettingError
+from hf_rap.images import encoded_bytes
+from hf_rap.prompts import IMAGE
+
+from .prm_rows import prm_rows
+
+if TYPE_CHECKING:
+    import os
+
+    import datasets
+
+    from .prm_rows import PRMRow
+
+PRM = "<prm>"
+FORMATS = ("prm-token", "turns")
+
+
+def export_internvl_prm(
+    ds: datasets.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    form: str = "prm-token",
+    threshold: float = 0.0,
+    soft: bool = False,
+    system: str | None = None,
+    early_stop: bool = False,
+    root: str = "",
+) -> int:
+    """Write `path` (ends in .jsonl) and beside it the meta file that names it to the trainer; the number of rows.
+
+    `image` holds the names of the images as they were read, one as text, several as a list. Where the
+    dataset holds images instead of names, their files are written to a folder `images` beside `path`.
+
+    Args:
+        ds: rows with `steps_with_score`, such as `selection.selected`.
+        path: the file to write; it appears when it is whole.
+        form: "prm-token" (arXiv 2602.04145) or "turns" (VisualPRM).
+        threshold: a step is positive above it.
+        soft: prm-token only: the scores themselves instead of 1.0 and 0.0.
+        system: turns only: the system turn; InternVL's own is PRM_SYSTEM_PROMPT in its repository.
+        early_stop: turns only: no turns after the first negative step.
+        root: the folder of the images, for the meta file.
+
+    Raises:
+        SettingError: an option is out of its range, or for the other form.
+        LayoutError: a row has no usable steps, or a text with the control word of the layout.
+
+    """
+    path = Path(path)
+    if form not in FORMATS:
+        raise SettingError(f"form must be one of {', '.join(FORMATS)}, got {form!r}.")
+    if path.suffix != ".jsonl":
+        raise SettingError(f"{path}: InternVL reads annotations from files that end in .jsonl.")
+    if not 0 <= threshold < 1:
+        raise SettingError(f"threshold must be in [0, 1), got {threshold!r}.")
+    if (system is not None or early_stop) and form != "turns":
+        raise SettingError("system and early_stop are for form='turns'.")
+    if soft and form != "prm-token":
+        raise SettingError("soft is for form='prm-token'; turns say + or -.")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    rows = 0
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            for row in prm_rows(ds):
+                image = _image(row, path.parent / "images")
+                made = _turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
+                file.write(json.dumps({"image": image, "conversations": made}, ensure_ascii=False) + "\n")
+                rows += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    meta = {"root": root, "annotation": path.name, "data_augment": False, "repeat_time": 1, "length": rows}
+    path.with_suffix(".meta.json").write_text(json.dumps({path.stem: meta}, indent=2) + "\n", encoding="utf-8")
+    return rows
+
+
+def _tokens(row: PRMRow, threshold: float, soft: bool) -> list[dict[str, Any]]:
+    labels = row.scores if soft else [float(label) for label in row.labels(threshold)]
+    process = "\n\n".join(step + PRM for step in row.steps)
+    text = f"Question: {row.question}\nProcess: {process}"
+    if text.count(PRM) != len(labels):
+        raise LayoutError(
+            f"Row {row.id} has the text {PRM!r} in its question or steps, where it marks the end of a step."
+        )
+    return [{"from": "human", "value": text}, {"from": "gpt", "value": labels}]
+
+
+def _turns(row: PRMRow, threshold: float, system: str | None, early_stop: bool) -> list[dict[str, Any]]:
+    question = row.question if IMAGE in row.question else f"{IMAGE}\n" * len(row.images) + row.question
+    turns = [] if system is None else [{"from": "system", "value": system}]
+    for number, (step, positive) in enumerate(zip(row.steps, row.labels(threshold), strict=True)):
+        text = step if number else f"### Question:\n{question}\n\n### Solution Process:\n{step}"
+        turns += [{"from": "human", "value": text}, {"from": "gpt", "value": "+" if positive else "-"}]
+        if early_stop and not positive:
+            break
+    return turns
+
+
+def _image(row: PRMRow, folder: Path) -> str | list[str]:
+    """The names of the images; those that are stored in the row are written to files first."""
+    names = []
+    for number, image in enumerate(row.images):
+        if isinstance(image, str):
+            names.append(image)
+            continue
+        content = encoded_bytes(image)
+        if content is None:
+            raise LayoutError(f"Row {row.id}: the file of its image {number + 1} cannot be read.")
+        folder.mkdir(exist_ok=True)
+        safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in row.id)
+        file = folder / f"{safe}-{number}{_ending(content)}"
+        file.write_bytes(content)
+        names.append(f"images/{file.name}")
+    return names[0] if len(names) == 1 else names
+
+
+def _ending(content: bytes) -> str:
+    """The usual ending for the first bytes of an image file."""
+    starts = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+    return next((ending for start, ending in starts.items() if content.startswith(start)), ".img")

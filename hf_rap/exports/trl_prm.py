@@ -1,0 +1,72 @@
+"""Rollouts with step scores -> the stepwise supervision of TRL: `prompt`, `completions`, `labels`.
+
+`trl.experimental.prm` is there up to TRL 1.13 and gone since 1.14. It reads text only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from hf_rap.errors import SettingError
+from hf_rap.prompts import IMAGE
+
+from .parquet import write_table
+from .prm_rows import ROWS_PER_BATCH, prm_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    import datasets
+    import pyarrow as pa
+
+
+def export_trl_prm(ds: datasets.Dataset, path: str | os.PathLike[str], *, threshold: float = 0.0) -> int:
+    """Write one Parquet file for `PRMTrainer`; the number of rows.
+
+    The placeholders of images are taken out of the question: the trainer has a tokenizer only.
+
+    Args:
+        ds: rows with `steps_with_score`, such as `selection.selected`.
+        path: the file to write, ends in .parquet; it appears when it is whole.
+        threshold: a step is positive above it. The trainer takes no soft labels.
+
+    Raises:
+        SettingError: the threshold is out of its range, or the path ends otherwise.
+        LayoutError: a row has no usable steps.
+
+    """
+    from datasets import Features, List, Value
+
+    path = Path(path)
+    if path.suffix != ".parquet":
+        raise SettingError(f"{path}: give a file name that ends in .parquet.")
+    if not 0 <= threshold < 1:
+        raise SettingError(f"threshold must be in [0, 1), got {threshold!r}.")
+    features = Features(
+        {"prompt": Value("string"), "completions": List(Value("string")), "labels": List(Value("bool"))}
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        write_table(_tables(ds, threshold, features.arrow_schema), features, partial, metadata={})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(ds)
+
+
+def _tables(ds: datasets.Dataset, threshold: float, schema: pa.Schema) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    waiting: list[dict[str, object]] = []
+    for row in prm_rows(ds):
+        prompt = row.question.replace(IMAGE, "").strip()
+        waiting.append({"prompt": prompt, "completions": row.steps, "labels": row.labels(threshold)})
+        if len(waiting) == ROWS_PER_BATCH:
+            yield pa.Table.from_pylist(waiting, schema=schema)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_pylist(waiting, schema=schema)

@@ -1,0 +1,264 @@
+"""Step scores: continue a response from the end of each of its steps, and grade where that leads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import (
+    ERROR,
+    EVIDENCE,
+    ID,
+    IMAGE_RESPONSES,
+    SETTINGS,
+    STEPS,
+    Column,
+    features_of,
+    refuse_existing,
+    require,
+    typed,
+)
+from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
+from hf_rap.layouts import Layout, Question, check_layout, raw_rows, read_question, recognise_layout, row_id
+from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.verify import VERIFIER_VERSION, Gold, judge, read_gold
+from hf_rap.version import VERSION
+
+from .steps import prefixes, split_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import datasets
+
+ROWS_PER_STEP = 16  # rows between two moves of the progress bar; each is some steps times 16 continuations
+
+
+@dataclass(frozen=True)
+class StepRewards:
+    """Appends `steps_with_score` to rows with a response: `ds.map(StepRewards(engine), batched=True)`.
+
+    A response is split into steps; from the end of every step the model continues it
+    `continuations` times, on the same question and images. The score of the step is the share of
+    the judged continuations that reach the gold answer. A row that cannot be used gets null steps
+    and a `rap_error`; it never stops the run.
+
+    Args:
+        engine: the model that continues; it has to take a `Request.prefix` (`TransformersEngine` does).
+        continuations: per step, N in the paper (16 there).
+        response: the column of the response.
+        split: response -> its steps, each a part of the response; by default `split_steps`.
+        early_stop: from the first step without any success on, later steps are 0 without sampling
+            (their `num_mc_total` is 0). Asks step after step, so the steps of a response share no cache.
+        temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`; the same row
+            gets the same continuations whatever the batch.
+        instruction: after the question, as the response was asked for.
+        layout: which column is question, images and answer; None recognises it.
+
+    Reads:
+        the columns of the layout, and `response`.
+
+    Writes:
+        steps_with_score: per step text, score, num_mc_correct, and num_mc_total: judged continuations.
+        rap_id: the row's id and a hash of the response. rap_error, rap_settings: as in `Rollouts`.
+
+    Raises:
+        SettingError: an option is out of its range.
+        EngineError: the engine cannot continue a reply, or the model cannot be loaded.
+        MissingColumnError, ColumnExistsError: the columns do not fit.
+
+    Source:
+        VisualPRM, arXiv 2503.10291: 16 continuations, a step is right when one of them is.
+
+    """
+
+    engine: Engine
+    continuations: int = 16
+    response: str = "response"
+    split: Callable[[str], list[str]] = split_steps
+    early_stop: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 1024
+    seed: int = 0
+    instruction: str = DEFAULT_INSTRUCTION
+    layout: Layout | None = None
+    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other scores
+    verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.continuations < 1:
+            raise SettingError(f"continuations must be at least 1, got {self.continuations}.")
+        if not getattr(self.engine, "continues", False):
+            raise EngineError(f"{type(self.engine).__name__} cannot continue a reply, which step scores need.")
+        self._sampling()
+
+    @property
+    def writes(self) -> tuple[Column, ...]:
+        """The columns that are added."""
+        return (ID, STEPS, ERROR, SETTINGS)
+
+    @property
+    def features(self) -> datasets.Features:
+        """The types of the columns that are added."""
+        return features_of(self.writes)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Step scores for the rows of `batch`, as new columns."""
+        refuse_existing("StepRewards", batch.keys(), self.writes)
+        if self.response not in batch:
+            raise MissingColumnError("StepRewards", self.response, batch.keys(), "Name it: StepRewards(response=...).")
+        layout = self.layout or recognise_layout(batch.keys())
+        raw = raw_rows(batch, layout)
+        rows = [self._read(one, text, layout) for one, text in zip(raw, batch[self.response], strict=True)]
+        if self.early_stop:
+            for number in range(max((len(row.prefixes) for row in rows), default=0)):
+                self._ask([(row, number) for row in rows if number < len(row.prefixes) and not row.is_lost])
+        else:
+            self._ask([(row, number) for row in rows for number in range(len(row.prefixes))])
+        settings = json.dumps(self.settings(), sort_keys=True) if any(row.prefixes for row in rows) else None
+        return typed(
+            {
+                ID: [row.id for row in rows],
+                STEPS: [row.steps_with_score() for row in rows],
+                ERROR: [str(row.error) if row.error else None for row in rows],
+                SETTINGS: [settings if row.prefixes else None for row in rows],
+            }
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """JSON-able: everything that could change the scores of a row."""
+        return {
+            **self.engine.describe(),
+            **self._sampling().as_dict(),
+            "continuations": self.continuations,
+            "split": getattr(self.split, "__qualname__", repr(self.split)),
+            "early_stop": self.early_stop,
+            "instruction": self.instruction,
+            "verifier": self.verifier_version,
+            "step_rewards": self.version,
+            "hf_rap": VERSION,
+        }
+
+    def _sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
+
+    def _read(self, raw: Mapping[str, Any], response: Any, layout: Layout) -> _Row:
+        text = response if isinstance(response, str) else ""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        row = _Row(f"{row_id(raw, layout)}-{digest}")
+        try:
+            question = read_question(raw, layout)
+            row.gold = read_gold(question.answer)
+            steps = self.split(text)
+            row.prefixes = prefixes(text, steps)
+            row.steps, row.question = steps, question
+        except RowError as error:
+            row.error = error
+        return row
+
+    def _ask(self, asked: list[tuple[_Row, int]]) -> None:
+        """Continue these rows from the end of these steps, and count what is right."""
+        answers = self.engine.complete([self._request(row, number) for row, number in asked], self._sampling())
+        for (row, number), answer in zip(asked, answers, strict=True):
+            row.take(number, answer)
+
+    def _request(self, row: _Row, number: int) -> Request:
+        assert row.question is not None
+        build = image_messages if row.question.images else text_messages
+        return Request(
+            row_id=row.id,
+            arm=f"step {number}",
+            messages=build(row.question.text, self.instruction),
+            images=row.question.images,
+            attempts=self.continuations,
+            prefix=row.prefixes[number],
+        )
+
+
+def annotate_steps(
+    ds: datasets.Dataset, rewards: StepRewards, *, rows_per_step: int = ROWS_PER_STEP
+) -> datasets.Dataset:
+    """The dataset with the columns of `rewards` added.
+
+    The same as `ds.map(rewards, batched=True)`, but columns are checked before the model is loaded,
+    and images are not written a second time.
+    """
+    import datasets
+
+    check_layout(rewards.layout or recognise_layout(ds.features), ds.features)
+    refuse_existing("StepRewards", ds.column_names, rewards.writes)
+    if rewards.response not in ds.column_names:
+        raise MissingColumnError(
+            "StepRewards", rewards.response, ds.column_names, "Name it: StepRewards(response=...)."
+        )
+    made = ds.with_format(None).map(
+        rewards,
+        batched=True,
+        batch_size=rows_per_step,
+        remove_columns=ds.column_names,
+        features=rewards.features,
+        desc="step scores",
+    )
+    return datasets.concatenate_datasets([ds.with_format(None), made], axis=1)
+
+
+def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response") -> datasets.Dataset:
+    """The replies with the image that `Rollouts` collected, one row each in a new column.
+
+    Evidence columns are left out, so that step scores find their own; rows without replies vanish.
+    """
+    require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
+    replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
+    rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]
+    plain = evidence.remove_columns([column.name for column in EVIDENCE if column.name in evidence.column_names])
+    return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+@dataclass
+class _Row:
+    """One rollout on its way to its step scores."""
+
+    id: str
+    question: Question | None = None
+    gold: Gold | None = None
+    error: RowError | None = None
+    steps: list[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    counts: dict[int, tuple[int, int]] = field(default_factory=dict)  # step -> (correct, judged)
+
+    @property
+    def is_lost(self) -> bool:
+        """Some step has no success, or could not be judged."""
+        return self.error is not None or any(correct == 0 for correct, _ in self.counts.values())
+
+    def take(self, number: int, answer: list[Completion] | RowError) -> None:
+        """Count the right ones among the continuations of a step."""
+        assert self.question is not None
+        if isinstance(answer, RowError):
+            self.error = self.error or answer
+            return
+        judged = [
+            judge(self.prefixes[number] + one.text, self.gold, question=self.question.text, truncated=one.truncated)
+            for one in answer
+        ]
+        rewards = [one.reward for one in judged if one.reward is not None]
+        if not rewards:
+            message = f"none of {len(answer)} continuations of step {number + 1} could be graded: {judged[0].reason}"
+            self.error = self.error or RowError("not_judged", message)
+        self.counts[number] = (int(sum(rewards)), len(rewards))
+
+    def steps_with_score(self) -> list[dict[str, Any]] | None:
+        """The column; null where some step has no score. Steps that early stopping skipped count 0 of 0."""
+        if self.error is not None:
+            return None
+        found = []
+        for number, step in enumerate(self.steps):
+            correct, judged = self.counts.get(number, (0, 0))
+            score = correct / judged if judged else 0.0
+            found.append({"step": step, "score": score, "num_mc_correct": correct, "num_mc_total": judged})
+        return found

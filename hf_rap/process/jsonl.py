@@ -1,0 +1,174 @@
+r"""JSONL files in the layout of VisualPRM400K, one per source, read as Arrow tables.
+
+One line, shortened; `image` may also be a list:
+
+    {"image": "ai2d/abc.png", "question": "<image>\nWhich ... think step by step", "question_orig": "Which ...",
+     "answer": "B", "response": "Step 1: ...", "steps_with_score": [{"step": "Step 1: ...", "score": 0.75,
+     "num_mc_correct": 12, "num_mc_total": 16}, ...]}
+
+A block of lines goes through Arrow's parser. Where that stumbles over a line (broken JSON, another
+type), the lines of this block are read one by one, so that the line at fault can be named.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import STEPS, arrow_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+BLOCK_BYTES = 1 << 25  # lines that are in memory at once
+# How Arrow cuts a block between its threads; a line longer than this goes the slow way.
+_PIECE_BYTES = 1 << 22
+_TEXTS = ("question", "question_orig", "answer", "response")
+FIELDS = ("image", *_TEXTS, STEPS.name)
+
+
+def schema() -> pa.Schema:
+    """The columns of a parsed block."""
+    import pyarrow as pa
+
+    texts = [(name, pa.string()) for name in _TEXTS]
+    return pa.schema([("image", pa.list_(pa.string())), *texts, (STEPS.name, arrow_type(STEPS.dtype))])
+
+
+def read_blocks(path: Path) -> Iterator[tuple[pa.Table, list[int], dict[int, str]]]:
+    """The lines of a file block by block: a table, the number of the line of each row, and row -> fault.
+
+    A broken line is a row of nulls with a fault. Blank lines are skipped.
+    """
+    line = 1
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            block += file.readline()
+            count = block.count(b"\n") + (not block.endswith(b"\n"))
+            table = _parse(block)
+            if table is not None and len(table) == count:
+                yield table, list(range(line, line + count)), {}
+            else:
+                yield _parse_lines(block, line)
+            line += count
+
+
+def other_fields(path: Path) -> list[str]:
+    """Fields of the first readable line that are not read."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                return [name for name in record if name not in FIELDS]
+    return []
+
+
+def is_visualprm(path: Path) -> bool:
+    """Some of the first lines are in this layout."""
+    with path.open("rb") as file:
+        for line, _ in zip(file, range(100), strict=False):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and STEPS.name in record:
+                return True
+    return False
+
+
+def _parse(block: bytes) -> pa.Table | None:
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+
+    wanted = schema()
+    plain = wanted.set(0, pa.field("image", pa.string()))
+    for one in (plain, wanted):  # a file has one image per line, or lists of them
+        try:
+            table = arrow_json.read_json(
+                io.BytesIO(block),
+                arrow_json.ReadOptions(block_size=_PIECE_BYTES),
+                arrow_json.ParseOptions(explicit_schema=one, unexpected_field_behavior="ignore"),
+            )
+        except pa.ArrowException:
+            continue
+        table = table.combine_chunks()
+        if one is plain:
+            table = table.set_column(0, wanted.field(0), _one_each(table["image"].combine_chunks()))
+        return table.cast(wanted)
+    return None
+
+
+def _one_each(values: Any) -> Any:
+    """Each value as a list of one; null as null."""
+    import numpy as np
+    import pyarrow as pa
+
+    known = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int32)
+    mask = pa.array(~known)
+    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=mask)
+
+
+def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, list[int], dict[int, str]]:
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    faults: dict[int, str] = {}
+    for number, line in enumerate(block.split(b"\n"), first):
+        if not line.strip():
+            continue
+        try:
+            row = _normal(json.loads(line))
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            rows.append(row)
+        except (ValueError, TypeError, RecursionError) as error:
+            faults[len(rows)] = f"line_broken: {str(error).splitlines()[0]}"
+            rows.append({})
+        numbers.append(number)
+    table = pa.Table.from_pylist(rows, schema=schema())
+    return table, numbers, faults
+
+
+def _normal(record: Any) -> dict[str, Any]:
+    """The fields of one line with their types; ValueError or TypeError says what does not fit."""
+    if not isinstance(record, dict):
+        raise TypeError(f"the line holds a {type(record).__name__}, not an object")
+    image = record.get("image")
+    images = [image] if isinstance(image, str) else image
+    if images is not None and not (isinstance(images, list) and all(isinstance(one, str) for one in images)):
+        raise TypeError(f"image is {_short(image)}, not a name or a list of names")
+    row: dict[str, Any] = {"image": images}
+    for name in _TEXTS:
+        value = record.get(name)
+        row[name] = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    steps = record.get(STEPS.name)
+    if steps is not None and not isinstance(steps, list):
+        raise TypeError(f"{STEPS.name} is {_short(steps)}, not a list")
+    row[STEPS.name] = None if steps is None else [_step(step) for step in steps]
+    return row
+
+
+def _step(step: Any) -> dict[str, Any]:
+    if not isinstance(step, dict):
+        raise TypeError(f"a step is {_short(step)}, not an object")
+    text, score = step.get("step"), step.get("score")
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"the text of a step is {_short(text)}")
+    counts = {name: step.get(name) for name in ("num_mc_correct", "num_mc_total")}
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, int) and abs(count) < 1 << 63):
+            raise TypeError(f"{name} is {_short(count)}, not a whole number")
+    return {"step": text, "score": None if score is None else float(score), **counts}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,362 @@
+"""Process-reward data from JSONL files, the Hub or a Dataset, with what is wrong with each row.
+
+Every layout comes out with a question (see `hf_rap.columns.QUESTIONS`), `steps_with_score`, `source`,
+`rap_id` and `rap_error`; what else there is stays.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.columns import ERROR, ID, QUESTIONS, STEPS, TypedList, arrow_type
+from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SourceError
+from hf_rap.sources import as_source_error, load_source, parse_source
+
+from . import jsonl
+from .checks import find_faults, find_file_faults, image_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import datasets
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+MAX_FAULTS_SHOWN = 5
+_READER_VERSION = "1"  # raise it when the same files can give another dataset
+
+
+@dataclass(frozen=True)
+class ProcessLayout:
+    """Which columns of a dataset hold process rewards.
+
+    Args:
+        question: text, or a chat; renamed to `question` unless it has a usual name.
+        steps: list of texts; or list of {"step", "score"}, then without `scores`.
+        scores: list of numbers in [0, 1] or flags, one per step.
+        source: the column that a selection is balanced by, renamed to `source`; None puts all rows into one.
+        id: names the rows, renamed to `rap_id`; None numbers them.
+
+    """
+
+    question: str
+    steps: str
+    scores: str | None = None
+    source: str | None = None
+    id: str | None = None
+
+
+TRL_STEPWISE = ProcessLayout("prompt", "completions", "labels")
+
+
+def load_process_rewards(
+    source: Any,
+    *,
+    images: str | os.PathLike[str] | None = None,
+    layout: ProcessLayout | None = None,
+    strict: bool = False,
+    open_images: bool = False,
+) -> datasets.Dataset:
+    """The rollouts at `source`, one row each, with `steps_with_score` ready for `bis_score`.
+
+    Rows that cannot be used (a broken line, no image, no steps, a score that is null or outside
+    [0, 1]) stay as rows with null steps and say why in `rap_error`, with file and line: they get no
+    score, count in no quota, are never selected, and appear on the card.
+
+    JSONL files in the layout of VisualPRM400K are parsed block by block into a memory-mapped file
+    in the cache of `datasets`, so memory does not grow with their size. Each file is one source,
+    named like the file; files are read in the order of their names. `image` holds the names of a
+    row's images as they are in the file.
+
+    Args:
+        source: a folder, a JSONL file or a pattern; a Hub dataset with such files, or anything that
+            `load_source` takes; or a `Dataset`.
+        images: only for JSONL files: the folder that the names in `image` start at. Rows whose files
+            are not there are kept out, and a column `images` points to the files. None looks at no file.
+        layout: which column is what; None recognises `steps_with_score` and the stepwise layout of
+            TRL (`prompt`, `completions`, `labels`).
+        strict: raise instead of keeping rows out.
+        open_images: also decode every image once, and keep out rows with one that fails; needs `images`.
+
+    Raises:
+        SourceError: there is nothing to read, or with strict, some row cannot be used.
+        LayoutError: the columns are not recognised, or not as the layout says.
+
+    """
+    import datasets
+
+    if open_images and images is None:
+        raise SourceError("open_images needs images=, the folder that holds the image files.")
+    if isinstance(source, datasets.Dataset):
+        ds = _from_dataset(source, layout, "dataset")
+    else:
+        files = _jsonl_files(os.fspath(source)) if layout is None else []
+        if files:
+            ds = _from_files(files, None if images is None else Path(images).absolute(), opened=open_images)
+        else:
+            ds = _from_dataset(load_source(os.fspath(source)), layout, parse_source(os.fspath(source)).path)
+    _report(ds, strict=strict)
+    return ds
+
+
+def count_faults(ds: datasets.Dataset) -> dict[str, int]:
+    """How many rows cannot be used, by the code of their `rap_error`."""
+    faults: dict[str, int] = {}
+    for error in _faults(ds):
+        code = error.split(":")[0]
+        faults[code] = faults.get(code, 0) + 1
+    return faults
+
+
+def _faults(ds: datasets.Dataset) -> list[str]:
+    errors: list[str] = (
+        ds.with_format("arrow")[:][ERROR.name].drop_null().to_pylist() if ERROR.name in ds.column_names else []
+    )
+    return errors
+
+
+def _report(ds: datasets.Dataset, *, strict: bool) -> None:
+    faults = _faults(ds)
+    if not faults:
+        return
+    shown = "; ".join(faults[:MAX_FAULTS_SHOWN])
+    more = f"; and {len(faults) - MAX_FAULTS_SHOWN:,} more" if len(faults) > MAX_FAULTS_SHOWN else ""
+    message = f"{len(faults):,} of {len(ds):,} rollouts cannot be used: {shown}{more}."
+    if strict:
+        raise SourceError(f"{message} Mend them, or read without strict to keep them out.")
+    logger.warning("%s They are kept out of scores and quotas; rap_error says why.", message)
+
+
+# JSONL files
+
+
+def _jsonl_files(source: str) -> list[Path]:
+    """The files in the layout of VisualPRM400K that `source` stands for; none for anything else."""
+    asked = parse_source(source)
+    path = Path(asked.path).expanduser()
+    if path.is_dir():
+        found = sorted(path.rglob("*.jsonl"), key=lambda file: file.relative_to(path).as_posix())
+    elif asked.is_local:
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(".jsonl"))  # noqa: PTH207 - patterns may be absolute
+    else:
+        with as_source_error(asked):
+            found = _on_the_hub(asked.path, asked.revision)
+    chosen = [file for file in found if jsonl.is_visualprm(file)]
+    if chosen and len(chosen) < len(found):
+        others = ", ".join(file.name for file in found if file not in chosen)
+        raise SourceError(
+            f"{source}: {others} has no {STEPS.name!r}, unlike the other files: give a pattern without it."
+        )
+    return chosen
+
+
+def _on_the_hub(repo: str, revision: str | None) -> list[Path]:
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=["*.jsonl"]))
+    return sorted(folder.rglob("*.jsonl"))
+
+
+def _from_files(files: list[Path], root: Path | None, *, opened: bool) -> datasets.Dataset:
+    import datasets
+    import pyarrow as pa
+
+    key = blake2b(digest_size=16)
+    for file in files:
+        status = file.stat()
+        key.update(f"{file.absolute()}\x1f{status.st_size}\x1f{status.st_mtime_ns}\x1f".encode())
+    key.update(f"{root}\x1f{opened}\x1f{_READER_VERSION}".encode())
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_rap"
+    path = folder / f"process-{key.hexdigest()}.arrow"
+    # Images can come and go without the annotations changing, so that these are looked at again.
+    if root is not None or not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(f".{uuid4().hex[:8]}.partial")
+        schema = _features(with_images=root is not None).arrow_schema
+        try:
+            with pa.OSFile(str(partial_path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+                for table in _tables(files, root, opened=opened):
+                    writer.write_table(table.cast(schema))
+            partial_path.replace(path)
+        finally:
+            partial_path.unlink(missing_ok=True)
+    ds = datasets.Dataset.from_file(str(path))
+    if len(ds) == 0:
+        raise SourceError(f"{', '.join(file.name for file in files)} has no rows.")
+    return ds
+
+
+def _features(*, with_images: bool) -> datasets.Features:
+    from datasets import Features, Image, List, Value
+
+    text = Value("string")
+    steps = {"step": text, "score": Value("float64"), "num_mc_correct": Value("int64"), "num_mc_total": Value("int64")}
+    columns = {ID.name: text, "source": text, "image": List(text)}
+    if with_images:
+        columns["images"] = List(Image())
+    columns |= dict.fromkeys(("question", "question_orig", "answer", "response"), text)
+    return Features({**columns, STEPS.name: List(steps), ERROR.name: text})
+
+
+def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[pa.Table]:
+    import datasets
+
+    top = Path(os.path.commonpath([file.parent for file in files]))
+    fault_of = None if root is None else cache(partial(image_fault, root=root, opened=opened))
+    for file in files:
+        source = file.relative_to(top).with_suffix("").as_posix()
+        unread = jsonl.other_fields(file)
+        if unread:
+            logger.warning("%s: these fields are not read: %s.", file.name, ", ".join(unread))
+        with datasets.utils.tqdm(desc=source, unit=" rollouts", leave=False) as progress:
+            for table, lines, faults in jsonl.read_blocks(file):
+                yield _checked(table, lines, faults, source=source, file=file.name, root=root, fault_of=fault_of)
+                progress.update(len(table))
+
+
+def _checked(
+    table: pa.Table,
+    lines: list[int],
+    faults: dict[int, str],
+    *,
+    source: str,
+    file: str,
+    root: Path | None,
+    fault_of: Callable[[str], str | None] | None,
+) -> pa.Table:
+    """A block with the columns of `_features`; rows with a fault lose their steps."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    images, steps = table["image"].combine_chunks(), table[STEPS.name].combine_chunks()
+    faults = {**find_faults(steps, images), **faults}  # a broken line has nothing else either
+    if fault_of is not None:
+        faults = {**find_file_faults(images, fault_of), **faults}
+    errors: list[str | None] = [None] * len(table)
+    for row, fault in faults.items():
+        code, _, message = fault.partition(": ")
+        errors[row] = f"{code}: {file} line {lines[row]}: {message}"
+    column = pa.array(errors, type=pa.string())
+    columns = {
+        ID.name: pc.binary_join_element_wise(source, pa.array(lines).cast("string"), ":"),
+        "source": pa.repeat(source, len(lines)),
+        "image": images,
+        **({} if root is None else {"images": _pointing(images, root)}),
+        **{name: table[name] for name in ("question", "question_orig", "answer", "response")},
+        STEPS.name: pc.if_else(column.is_null(), steps, pa.scalar(None, steps.type)) if faults else steps,
+        ERROR.name: column,
+    }
+    return pa.table(columns)
+
+
+def _pointing(images: pa.Array, root: Path) -> pa.Array:
+    """The names as values of `List(Image())`, which opens a file only when its row is looked at."""
+    import pyarrow as pa
+
+    values = [
+        [{"bytes": None, "path": str(root / name)} for name in names or () if name] for names in images.to_pylist()
+    ]
+    return pa.array(values, type=pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])))
+
+
+# Datasets
+
+
+def _from_dataset(ds: datasets.Dataset, layout: ProcessLayout | None, name: str) -> datasets.Dataset:
+    import datasets
+
+    ds = ds.with_format(None)
+    if layout is None:
+        layout = _recognise(ds.column_names)
+    for column in (layout.question, layout.steps, layout.scores, layout.source, layout.id):
+        if column is not None and column not in ds.column_names:
+            raise MissingColumnError("ProcessLayout", column, ds.column_names)
+    known = layout.question in QUESTIONS
+    renamed = {layout.question: layout.question if known else "question", layout.source: "source", layout.id: ID.name}
+    for old, new in renamed.items():
+        if old is not None and old != new:
+            if new in ds.column_names:
+                raise ColumnExistsError("load_process_rewards", [new])
+            ds = ds.rename_column(old, new)
+    read = [layout.steps, *([layout.scores] if layout.scores else [])]
+    keep_errors = ERROR.name in ds.column_names
+    made = ds.select_columns([*read, *([ERROR.name] if keep_errors else [])]).map(
+        partial(_steps_of, layout=layout, numbered=layout.id is None and ID.name not in ds.column_names),
+        batched=True,
+        with_indices=True,
+        remove_columns=[*read, *([ERROR.name] if keep_errors else [])],
+        desc="steps",
+    )
+    ds = ds.remove_columns([*read, *([ERROR.name] if keep_errors else [])])
+    if "source" not in ds.column_names:
+        ds = ds.add_column("source", [Path(name).name] * len(ds))
+    return datasets.concatenate_datasets([ds, made], axis=1)
+
+
+def _recognise(columns: list[str]) -> ProcessLayout:
+    if STEPS.name in columns:
+        question = next((name for name in QUESTIONS if name in columns), None)
+        if question is not None:
+            return ProcessLayout(
+                question,
+                STEPS.name,
+                source="source" if "source" in columns else None,
+                id=ID.name if ID.name in columns else None,
+            )
+    if {TRL_STEPWISE.question, TRL_STEPWISE.steps, TRL_STEPWISE.scores} <= set(columns):
+        return TRL_STEPWISE
+    raise LayoutError(
+        f"No steps with scores were recognised in the columns {', '.join(columns)}. Name them: "
+        "load_process_rewards(source, layout=ProcessLayout(question=..., steps=..., scores=...))."
+    )
+
+
+def _steps_of(
+    batch: dict[str, list[Any]], indices: list[int], *, layout: ProcessLayout, numbered: bool
+) -> dict[str, Any]:
+    import pyarrow as pa
+
+    earlier = batch.get(ERROR.name, [None] * len(indices))
+    rows: list[list[dict[str, Any]] | None] = []
+    faults: dict[int, str] = {}
+    for place, steps in enumerate(batch[layout.steps]):
+        if steps is None or layout.scores is None:
+            rows.append(steps)
+            continue
+        scores = batch[layout.scores][place] or []
+        if len(scores) != len(steps):
+            faults[place] = f"score_invalid: {len(steps)} steps and {len(scores)} scores"
+            rows.append(None)
+        else:
+            rows.append(
+                [
+                    {"step": step, "score": None if score is None else float(score)}
+                    for step, score in zip(steps, scores, strict=True)
+                ]
+            )
+    try:
+        array = pa.array(rows, type=arrow_type(STEPS.dtype))
+    except (pa.ArrowException, TypeError) as error:
+        raise LayoutError(f"The steps in column {layout.steps!r} are not as the layout says: {error}.") from error
+    faults = {**find_faults(array, None), **faults}
+    errors = [
+        one if one is not None else _with_row(faults[place], index) if place in faults else None
+        for place, (one, index) in enumerate(zip(earlier, indices, strict=True))
+    ]
+    usable = [None if error is not None else row for row, error in zip(array.to_pylist(), errors, strict=True)]
+    made = {STEPS.name: TypedList(usable, STEPS.dtype), ERROR.name: TypedList(errors, ERROR.dtype)}
+    return {**({ID.name: [str(index) for index in indices]} if numbered else {}), **made}
+
+
+def _with_row(fault: str, index: int) -> str:
+    code, _, message = fault.partition(": ")
+    return f"{code}: row {index}: {message}"

@@ -1,0 +1,321 @@
+"""The rows with the highest score, an exact share or number of them per source."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import BIS, BIS_MIXTURE, BIS_RELIABILITY, DECISIONS, ERROR, KEEP, QUESTIONS, REASON, features_of
+from hf_rap.errors import MissingColumnError, SettingError
+
+from .base import Selection, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Published for 10 % and for 25 % (arXiv 2602.04145); up to 10 % the first, above it the second.
+_ALPHA_SMALL, _ALPHA_LARGE, _SMALL_RATIO = 0.2, 0.05, 0.1
+QUESTION = ("image", "images", *QUESTIONS)
+ROLLOUT = (*QUESTION, "response", "steps_with_score")
+
+
+def select_top(
+    ds: Any,
+    *,
+    by: str = BIS.name,
+    ratio: float | None = None,
+    count: int | None = None,
+    per: str | None = "source",
+    alpha: float | None = None,
+    lowest: bool = False,
+    max_per_question: int | None = None,
+    drop_duplicates: bool = False,
+) -> Selection:
+    """The highest scores of every source, and for every row why it is kept or not.
+
+    1. A row without a score is dropped, with the code of its `rap_error` as reason. It counts in no
+       quota.
+    2. With drop_duplicates, of identical rollouts (same image, question, response and steps) of a
+       source the earliest stays.
+    3. The quota of a source with m rows left is the whole part of ratio * m, computed exactly (0.29
+       of 100 is 29), but at least one row. With count instead, count rows are shared out in
+       proportion to m by largest remainders, at least one each.
+    4. The highest scores of each source are kept up to its quota. Of equal scores the earlier row is
+       kept. With max_per_question, rows of a question that has so many better ones already are
+       skipped; where too few are left, the quota is not reached, and the funnel shows it.
+
+    The order of the rows stays. Images are neither decoded nor copied. `rap_keep` and `rap_reason`
+    of an earlier selection are replaced.
+
+    Args:
+        ds: a `Dataset` with the score.
+        by: the column to rank by; any numbers, null and NaN are unknown.
+        ratio: share to keep, in (0, 1].
+        count: number of rows to keep in all; either this or a ratio.
+        per: column whose values get a quota each; null is a value too. None: one quota for all.
+        alpha: only for `rap_bis`: the weight to rank with. None takes the published one for this
+            ratio, 0.2 up to 10 % and 0.05 above. `rap_bis` is then computed again from
+            `rap_bis_mixture` and `rap_bis_reliability`, and replaced; where these are not there it is
+            used as it is.
+        lowest: rank the lowest first.
+        max_per_question: rows per question (image and question text) of a source.
+        drop_duplicates: do step 2.
+
+    Raises:
+        MissingColumnError: the column of the score or of the sources is absent.
+        SettingError: an option is out of its range, or no row has a score.
+
+    Source:
+        arXiv 2602.04145: top ratio per source file, ties by order. Differs: quotas are exact, and rows
+        that cannot be used are dropped before the quota is counted, not after.
+
+    >>> from datasets import Dataset
+    >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
+    >>> select_top(ds, ratio=0.5)
+    Selection: 2 of 5 rows
+      step     rows         5
+      step     scored       4
+      step     selected     2
+      kept     top          2
+      dropped  below_quota  2
+      dropped  not_scored   1
+
+    """
+    import datasets
+    import numpy as np
+    import pyarrow as pa
+
+    if not isinstance(ds, datasets.Dataset):
+        raise SettingError(f"select_top compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
+    _check(ratio, count, max_per_question)
+    for column in (by, per):
+        if column is not None and column not in ds.column_names:
+            raise MissingColumnError("select_top", column, ds.column_names, _hint(by) if column == by else "")
+    keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
+    wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
+    table = ds.select_columns([name for name in ds.column_names if name in wanted]).with_format("arrow")[:]
+
+    scores = _numbers(table, by)
+    known = int(np.count_nonzero(~np.isnan(scores)))
+    if not known:
+        raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {_hint(by)}")
+    is_bis = by == BIS.name and {BIS_MIXTURE.name, BIS_RELIABILITY.name} <= set(table.column_names)
+    if is_bis:
+        alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / known)
+        # The same operations as in `BISScore`, on float64: the same numbers.
+        scores = (_numbers(table, BIS_MIXTURE.name) + alpha) * _numbers(table, BIS_RELIABILITY.name)
+    elif alpha is not None:
+        raise SettingError(
+            f"alpha weighs {BIS_MIXTURE.name!r} against {BIS_RELIABILITY.name!r} in {BIS.name!r}: leave it out "
+            f"where {by!r} is ranked, or add these columns with BISScore."
+        )
+    groups = [] if per is None else [per]
+    keep, reason, funnel = decide_top(
+        scores if lowest else -scores,
+        groups=codes(table, groups),
+        ratio=ratio,
+        count=count,
+        unscored=_why_unscored(scores, table),
+        rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else None,
+        questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
+        max_per_question=max_per_question,
+    )
+
+    replaced = [column.name for column in DECISIONS if column.name in ds.column_names]
+    scored = ds.remove_columns([*replaced, *([BIS.name] if is_bis else [])])
+    new = {BIS: pa.array(scores, mask=np.isnan(scores))} if is_bis else {}
+    new |= {KEEP: pa.array(keep), REASON: pa.array(reason)}
+    types = features_of(new)
+    for added, values in new.items():
+        scored = scored.add_column(added.name, values, feature=types[added.name])
+    rule = {
+        "method": "top",
+        "by": by,
+        "ratio": ratio,
+        "count": count,
+        "per": per,
+        "alpha": alpha,
+        "lowest": lowest,
+        "max_per_question": max_per_question,
+        "drop_duplicates": drop_duplicates,
+    }
+    return Selection(scored, rule, funnel)
+
+
+def decide_top(
+    key: NDArray[np.float64],
+    *,
+    groups: NDArray[np.int64],
+    ratio: float | None,
+    count: int | None,
+    unscored: NDArray[np.object_],
+    rollouts: NDArray[np.int64] | None,
+    questions: NDArray[np.int64] | None,
+    max_per_question: int | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]:
+    """Keep and reason of each row, and the funnel. All arrays are (n_rows,).
+
+    Args:
+        key: what is ranked, smallest first; NaN is unknown.
+        groups: numbers from 0; each gets a quota.
+        ratio: as in `select_top`.
+        count: as in `select_top`.
+        unscored: the reason of a row without a score.
+        rollouts: equal where rollouts are; None leaves duplicates in.
+        questions: equal where questions are; None has no cap.
+        max_per_question: the cap.
+
+    """
+    import numpy as np
+
+    reason = unscored.copy()
+    racing = ~np.isnan(key)
+    funnel = [Step("rows", len(key)), Step("scored", int(racing.sum()))]
+    if rollouts is not None:
+        again = racing & (_place(racing, np.zeros(len(key)), rollouts) > 0)
+        reason[again] = "duplicate"
+        racing &= ~again
+        funnel.append(Step("distinct", int(racing.sum())))
+    quotas = quotas_of(np.bincount(groups[racing], minlength=int(groups.max()) + 1), ratio=ratio, count=count)
+    if questions is not None:
+        crowded = racing & (_place(racing, key, questions) >= (max_per_question or 0))
+        reason[crowded] = "question_full"
+        racing &= ~crowded
+        funnel.append(Step("within_question_cap", int(racing.sum())))
+    keep = racing & (_place(racing, key, groups) < quotas[groups])
+    reason[racing] = "below_quota"
+    reason[keep] = "top"
+    return keep, reason, (*funnel, Step("selected", int(keep.sum())))
+
+
+def published_alpha(ratio: float | None) -> float:
+    """0.2 up to 10 %, 0.05 above: what the paper used at 10 % and at 25 %.
+
+    >>> published_alpha(0.1), published_alpha(0.25)
+    (0.2, 0.05)
+    """
+    return _ALPHA_SMALL if ratio is not None and ratio <= _SMALL_RATIO else _ALPHA_LARGE
+
+
+def quotas_of(sizes: NDArray[np.int64], *, ratio: float | None, count: int | None) -> NDArray[np.int64]:
+    """Rows to keep of groups with `sizes` rows, shape (n_groups,); a group without rows gets none.
+
+    >>> import numpy as np
+    >>> quotas_of(np.array([100, 5, 0]), ratio=0.29, count=None).tolist()
+    [29, 1, 0]
+    >>> quotas_of(np.array([100, 5, 0]), ratio=None, count=10).tolist()
+    [9, 1, 0]
+    """
+    import numpy as np
+
+    if ratio is not None:
+        exact = Fraction(str(ratio))  # the decimal as it is written; the float of 0.29 is a little less
+        return np.array([max(1, int(exact * int(size))) if size else 0 for size in sizes])
+    assert count is not None
+    filled = sizes > 0
+    if not filled.sum() <= count <= sizes.sum():
+        raise SettingError(
+            f"count is {count:,}: it takes at least one row for each of the {filled.sum():,} sources, and at most "
+            f"the {sizes.sum():,} rows that have a score."
+        )
+    quotas, remainders = np.divmod(sizes * count, sizes.sum())
+    raised = filled & (quotas == 0)
+    quotas[raised], remainders[raised] = 1, -1
+    missing = count - int(quotas.sum())
+    if missing > 0:
+        quotas[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    while missing < 0:  # the rows that bring small sources to one are taken from the largest quotas
+        quotas[np.argmax(quotas)] -= 1
+        missing += 1
+    return quotas
+
+
+def codes(table: Any, names: Sequence[str]) -> NDArray[np.int64]:
+    """A number from 0 for every different combination of these columns, those that are there; shape (n_rows,)."""
+    import numpy as np
+
+    found = np.zeros(len(table), dtype=np.int64)
+    for name in names:
+        if name in table.column_names:
+            encoded = _text(table[name].combine_chunks()).dictionary_encode(null_encoding="encode")
+            indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            found = np.unique(found * (len(encoded.dictionary) + 1) + indices, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
+def _text(column: Any) -> Any:
+    """A column as texts that are equal where its values are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        inner = _text(pc.list_flatten(column)).fill_null("")
+        # The length in front of each text, so that no two lists read alike.
+        parts = pc.binary_join_element_wise(pc.binary_length(inner).cast("string"), inner, ":")
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        offsets = pa.array([0, *lengths.cumsum().tolist()], type=pa.int32())
+        return pc.binary_join(pa.ListArray.from_arrays(offsets, parts), ",")
+    if pa.types.is_struct(column.type):
+        fields = [_text(pc.struct_field(column, field.name)).fill_null("") for field in column.type]
+        sized = [pc.binary_join_element_wise(pc.binary_length(one).cast("string"), one, ":") for one in fields]
+        return pc.binary_join_element_wise(*sized, ",")
+    if pa.types.is_binary(column.type):
+        return pa.array(
+            [None if one is None else blake2b(one).hexdigest() for one in column.to_pylist()], type=pa.string()
+        )
+    return column.cast(pa.string())
+
+
+def _place(rows: NDArray[np.bool_], key: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place, from 0, of each flagged row inside its group by the key, smallest first; ties by position."""
+    import numpy as np
+
+    positions = np.flatnonzero(rows)
+    ordered = positions[np.lexsort((key[positions], groups[positions]))]  # lexsort is stable
+    group = groups[ordered]
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.zeros(0, dtype=np.int64)
+    place = np.full(len(rows), len(rows))
+    place[ordered] = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))
+    return place
+
+
+def _numbers(table: Any, name: str) -> NDArray[np.float64]:
+    """A column as float64, null as NaN."""
+    import pyarrow as pa
+
+    column = table[name]
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise SettingError(f"select_top ranks numbers, but {name!r} holds {column.type}.")
+    numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _why_unscored(scores: NDArray[np.float64], table: Any) -> NDArray[np.object_]:
+    """For rows without a score the code in `rap_error`, the word before the colon."""
+    import numpy as np
+
+    reason = np.full(len(scores), "not_scored", dtype=object)
+    if ERROR.name in table.column_names:
+        unknown = np.flatnonzero(np.isnan(scores))
+        for row, error in zip(unknown, table[ERROR.name].take(unknown).to_pylist(), strict=True):
+            reason[row] = (error or "").split(":")[0].strip() or "not_scored"
+    return reason
+
+
+def _check(ratio: float | None, count: int | None, max_per_question: int | None) -> None:
+    if (ratio is None) == (count is None):
+        raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
+    if ratio is not None and not 0 < ratio <= 1:
+        raise SettingError(f"ratio must be above 0 and at most 1, got {ratio!r}.")
+    if count is not None and count < 1:
+        raise SettingError(f"count must be at least 1, got {count!r}.")
+    if max_per_question is not None and max_per_question < 1:
+        raise SettingError(f"max_per_question must be at least 1, got {max_per_question!r}.")
+
+
+def _hint(by: str) -> str:
+    return "Score first: add_scores(ds, bis_score), or `hf-rap score --bis`." if by == BIS.name else ""
