@@ -35,6 +35,14 @@ RULE_MEANINGS = {
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
+    "by": "score that ranks the rows",
+    "ratio": "share of the scored rows to keep, of each value below",
+    "count": "rows to keep in all",
+    "per": "column each of whose values has a quota",
+    "alpha": "what reliability counts in the score where the labels are not mixed",
+    "lowest": "the lowest scores rank first",
+    "max_per_question": "rows of one question",
+    "drop_duplicates": "of identical rollouts the first is kept",
 }
 
 _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
@@ -121,7 +129,8 @@ def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
+    left_out = {"asked", "attempts", *(["method"] if rule["method"] == "top" else [])}
+    options = {name: value for name, value in rule.items() if name not in left_out}
     return {**options, **rule.get("asked", {})}
 
 

@@ -58,7 +58,7 @@ def collect_facts(
         images_missing: images that could not be read when the rows were written.
 
     """
-    table = _table(selection, group_by := group_by or selection.rule.get("stratify_by"))
+    table = _table(selection, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per"))
     keep = table[columns.KEEP.name]
     kept = table.filter(keep)
     provenance = source.as_dict() if source else {}
@@ -73,7 +73,12 @@ def collect_facts(
         "rule": selection.rule,
         "reasons": _reasons(table),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in columns.SCORES},
+        "scores": {
+            column.name: _summary(table, kept, column)
+            for column in columns.SCORES
+            # Rollouts with step scores have no evidence, and evidence has no steps.
+            if column is not columns.BIS or column.name in table.column_names
+        },
         "histogram": _histogram(table, kept),
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "errors": _errors(table),
@@ -255,7 +260,7 @@ def _tokens(table: pa.Table, arm: str) -> dict[str, Any] | None:
 
 
 def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
-    """Rows per code of `rap_error`, and how many of them have a cde all the same."""
+    """Rows per code of `rap_error`, and how many of them have a cde (or else a bis) all the same."""
     import pyarrow.compute as pc
 
     if columns.ERROR.name not in table.column_names:
@@ -263,8 +268,9 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
     table = table.filter(pc.is_valid(table[columns.ERROR.name]))
     codes = pc.list_element(pc.split_pattern(table[columns.ERROR.name], ":", max_splits=1), 0)
     rows, scored = _counts(codes), {}
-    if columns.CDE.name in table.column_names:
-        scored = _counts(codes.filter(pc.is_finite(table[columns.CDE.name]).fill_null(False)))
+    score = next((one.name for one in (columns.CDE, columns.BIS) if one.name in table.column_names), None)
+    if score is not None:
+        scored = _counts(codes.filter(pc.is_finite(table[score]).fill_null(False)))
     shown = list(rows)[:MAX_SHOWN]
     found = [
         {"code": code, "rows": rows[code], "scored": scored.get(code, 0), "meaning": columns.ERROR_CODES.get(code)}

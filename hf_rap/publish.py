@@ -124,7 +124,7 @@ def publish_to_folder(
             version=version,
             source=source,
             licence=licence,
-            group_by=selection.rule.get("stratify_by") or layout.source,
+            group_by=selection.rule.get("stratify_by") or selection.rule.get("per") or layout.source,
             images_missing=missing,
         )
         files = _write_description(facts, folder)

@@ -40,16 +40,17 @@ def annotate_steps(
 
     In Python: ds.map(hf_rap.StepRewards(hf_rap.TransformersEngine(model)), batched=True)
     """
-    from hf_rap import process
     from hf_rap.columns import IMAGE_RESPONSES
     from hf_rap.files import open_source, write_file
+    from hf_rap.process import StepRewards, count_faults, one_row_per_response
+    from hf_rap.process import annotate_steps as annotate
     from hf_rap.prompts import DEFAULT_INSTRUCTION
 
     ds, info = open_source(source)
     if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
-        ds = process.one_row_per_response(ds, column=response)
+        ds = one_row_per_response(ds, column=response)
     instruction = options["instruction"]
-    rewards = process.StepRewards(
+    rewards = StepRewards(
         make_engine(options),
         continuations=continuations,
         response=response,
@@ -58,9 +59,9 @@ def annotate_steps(
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
     )
-    annotated = process.annotate_steps(ds, rewards)
+    annotated = annotate(ds, rewards)
     write_file(annotated, out, source=info)
-    result = {"rows": len(annotated), **process.count_faults(annotated), "file": str(out)}
+    result = {"rows": len(annotated), **count_faults(annotated), "file": str(out)}
     if as_json:
         print_json(result)
     else:

@@ -76,13 +76,15 @@ def export_internvl_prm(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    folder = path.parent / "images"
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     rows = 0
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             for row in prm_rows(ds):
-                image = _image(row, path.parent / "images")
+                image = _image(row, folder)
                 made = _turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
-                file.write(json.dumps({"image": image, "conversations": made}, ensure_ascii=False) + "\n")
+                file.write(encode({"image": image, "conversations": made}) + "\n")
                 rows += 1
         partial.replace(path)
     finally:

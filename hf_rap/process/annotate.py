@@ -163,6 +163,8 @@ class StepRewards:
 
     def _ask(self, asked: list[tuple[_Row, int]]) -> None:
         """Continue these rows from the end of these steps, and count what is right."""
+        if not asked:
+            return
         answers = self.engine.complete([self._request(row, number) for row, number in asked], self._sampling())
         for (row, number), answer in zip(asked, answers, strict=True):
             row.take(number, answer)

@@ -12,7 +12,6 @@ type), the lines of this block are read one by one, so that the line at fault ca
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +91,7 @@ def _parse(block: bytes) -> pa.Table | None:
     for one in (plain, wanted):  # a file has one image per line, or lists of them
         try:
             table = arrow_json.read_json(
-                io.BytesIO(block),
+                pa.BufferReader(block),
                 arrow_json.ReadOptions(block_size=_PIECE_BYTES),
                 arrow_json.ParseOptions(explicit_schema=one, unexpected_field_behavior="ignore"),
             )
@@ -110,10 +109,11 @@ def _one_each(values: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
+    if not values.null_count:
+        return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
     known = values.is_valid().to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int32)
-    mask = pa.array(~known)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=mask)
+    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=pa.array(~known))
 
 
 def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, list[int], dict[int, str]]:

@@ -5,7 +5,18 @@ import importlib
 
 import pytest
 
-MODULES = ("scorers.base", "scorers.cde", "scorers.difficulty", "select", "select.base", "select.rap")
+MODULES = (
+    "demo.chains",
+    "process.steps",
+    "scorers.base",
+    "scorers.bis",
+    "scorers.cde",
+    "scorers.difficulty",
+    "select",
+    "select.base",
+    "select.rap",
+    "select.top",
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
