@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-fast lint benchmarks clean
+.PHONY: demo demo-prm check-trl-prm test test-fast lint benchmarks clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -13,6 +13,14 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## the main job, offline, on the built-in data and model
 	$(BIN)/hf-rap demo
+
+demo-prm: $(READY)  ## process-reward data: annotate, score, select and export, offline
+	$(BIN)/hf-rap demo-prm
+
+check-trl-prm: demo-prm  ## two steps of TRL 1.13's process reward trainer, in an environment of its own
+	$(PYTHON) -m venv .venv-trl-prm
+	.venv-trl-prm/bin/pip install --quiet --constraint constraints.txt torch trl==1.13.0
+	.venv-trl-prm/bin/python scripts/check_trl_prm.py rap-demo-prm/trl/train.parquet
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -28,6 +36,9 @@ test: lint  ## what CI runs
 benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/bis.py speed
+	$(BIN)/python benchmarks/bis.py whole
+	$(BIN)/python benchmarks/bis.py learning
 
 clean:
-	rm -rf .venv rap-demo
+	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm

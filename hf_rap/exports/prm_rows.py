@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.chats import flatten_content, turns_of
-from hf_rap.columns import ID, QUESTIONS, STEPS, require
+from hf_rap.columns import ID, QUESTIONS, STEPS, arrow_type, require
 from hf_rap.errors import LayoutError
 
 if TYPE_CHECKING:
@@ -66,9 +66,12 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
 
 def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float]]]:
     """The stripped texts and the scores of each row's steps; all columns at once, which is faster than row by row."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     column = table[STEPS.name].combine_chunks()
+    if pa.types.is_null(column.type) or pa.types.is_null(column.type.value_type):  # no row has any
+        column = pa.nulls(len(column), arrow_type(STEPS.dtype))
     flat = pc.list_flatten(column)
     texts = [(text or "").strip() for text in pc.struct_field(flat, "step").to_pylist()]
     scores = pc.struct_field(flat, "score").to_pylist()
@@ -80,6 +83,8 @@ def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float]]]:
 
 def _text(value: Any) -> str:
     """The stripped text of a question, which may be a chat."""
+    if isinstance(value, str) and not value.startswith("["):
+        return value.strip()
     if (turns := turns_of(value)) is not None:
         value = "\n".join(flatten_content(content)[0] for role, content in turns if role in ("user", "human"))
     return value.strip() if isinstance(value, str) else ""

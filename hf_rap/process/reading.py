@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import datasets
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +120,11 @@ def count_faults(ds: datasets.Dataset) -> dict[str, int]:
 
 
 def _faults(ds: datasets.Dataset) -> list[str]:
-    errors: list[str] = (
-        ds.with_format("arrow")[:][ERROR.name].drop_null().to_pylist() if ERROR.name in ds.column_names else []
-    )
-    return errors
+    if ERROR.name not in ds.column_names:
+        return []
+    errors = ds.select_columns([ERROR.name]).with_format("arrow")[:][ERROR.name]
+    found: list[str] = errors.drop_null().to_pylist()
+    return found
 
 
 def _report(ds: datasets.Dataset, *, strict: bool) -> None:
@@ -225,7 +228,7 @@ def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[p
 
 def _checked(
     table: pa.Table,
-    lines: list[int],
+    lines: NDArray[np.int64],
     faults: dict[int, str],
     *,
     source: str,
@@ -241,11 +244,13 @@ def _checked(
     faults = {**find_faults(steps, images), **faults}  # a broken line has nothing else either
     if fault_of is not None:
         faults = {**find_file_faults(images, fault_of), **faults}
-    errors: list[str | None] = [None] * len(table)
-    for row, fault in faults.items():
-        code, _, message = fault.partition(": ")
-        errors[row] = f"{code}: {file} line {lines[row]}: {message}"
-    column = pa.array(errors, type=pa.string())
+    column = pa.nulls(len(table), pa.string())
+    if faults:
+        errors: list[str | None] = [None] * len(table)
+        for row, fault in faults.items():
+            code, _, message = fault.partition(": ")
+            errors[row] = f"{code}: {file} line {lines[row]}: {message}"
+        column = pa.array(errors, type=pa.string())
     columns = {
         ID.name: pc.binary_join_element_wise(source, pa.array(lines).cast("string"), ":"),
         "source": pa.repeat(source, len(lines)),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
 MAX_BAD_ROWS_SHOWN = 5
+ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
 
 
 class Scorer(Protocol):
@@ -77,7 +78,10 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:
     features = scorer.features
-    scores = ds.with_format(None).map(scorer, batched=True, remove_columns=ds.column_names, features=features)
+    plain = ds.with_format(None)
+    scores = plain.map(
+        scorer, batched=True, batch_size=ROWS_PER_BATCH, remove_columns=ds.column_names, features=features
+    )
     for name, feature in features.items():
         # Dataset.map adds no columns to a dataset without rows.
         column = scores.data.column(name) if len(ds) else []

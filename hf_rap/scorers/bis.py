@@ -150,11 +150,13 @@ def measure(
 def _scores(batch: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The scores of all steps one after the other, and the number of steps of each row."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     steps = _stored(batch)
     lengths = pc.list_value_length(steps).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    flat = pc.struct_field(pc.list_flatten(steps), "score")
+    flat = pc.list_flatten(steps)
+    flat = pa.nulls(len(flat), pa.float64()) if pa.types.is_null(flat.type) else pc.struct_field(flat, "score")
     scores = flat.cast("float64").to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)))  # NaN, which null became, is neither
     if wrong.size:
@@ -175,7 +177,8 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
     require("BISScore", batch, (STEPS,), READ_FIRST)
     if STEPS.name in getattr(batch, "keys_to_format", ()):
         stored = batch.pa_table[STEPS.name]  # type: ignore[attr-defined]  # a LazyBatch of datasets
-        return stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
+        stored = stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
+        return stored.cast(pa.list_(pa.null())) if pa.types.is_null(stored.type) else stored
     try:
         return pa.array(batch[STEPS.name], type=pa.list_(pa.struct([("score", pa.float64())])))
     except (pa.ArrowException, TypeError) as error:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from hf_rap.cli import cli
 from hf_rap.files import read_selection
-
 from tests.process.visualprm import write
 
 

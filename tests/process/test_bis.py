@@ -60,6 +60,8 @@ def test_rows_without_steps_have_no_score():
     """Null and empty, in a batch with others and alone."""
     assert bis_score(batch(None, [], [1.0]))["rap_bis"] == [None, None, 0.05]
     assert bis_score(batch(None))["rap_bis_steps"] == [None]
+    for rows in ([None, None], [[], []]):
+        assert add_scores(Dataset.from_dict({"steps_with_score": rows}), bis_score)["rap_bis"][:] == [None, None]
 
 
 def test_unusable_scores_are_an_error_with_their_row():
