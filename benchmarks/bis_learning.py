@@ -106,20 +106,22 @@ def macro_f1(weights: np.ndarray, test: Rollouts) -> float:
     return 100 * float(np.mean(f1))
 
 
-def one_seed(seed: int, rollouts: int) -> dict[tuple[str, float], tuple[float, float]]:
-    """(subset, ratio) -> F1 in percent, and percent of training labels that are not true."""
+def one_seed(seed: int, rollouts: int) -> dict[tuple[str, float], tuple[float, float, float]]:
+    """(subset, ratio) -> F1, training labels that are not true, chosen rollouts without a positive step; in percent."""
     rng = np.random.default_rng(seed)
     train, test = make(rng, rollouts), make(rng, 4000)
     subsets = {("all", 1.0): np.arange(rollouts)}
     for ratio in RATIOS:
         subsets |= {(f"BIS {alpha}", ratio): choose(train, ratio, alpha) for alpha in ALPHAS}
         subsets["random", ratio] = choose_at_random(train, subsets[f"BIS {ALPHAS[0]}", ratio], rng)
+    all_wrong = np.bincount(np.repeat(np.arange(rollouts), train.length), weights=train.score) == 0
     results = {}
     for name, chosen in subsets.items():
         steps = steps_of(train, chosen)
         labels = train.score[steps] > 0
         noise = 100 * float(np.mean(labels != train.right[steps]))
-        results[name] = (macro_f1(fit(train.features[steps], labels), test), noise)
+        f1 = macro_f1(fit(train.features[steps], labels), test)
+        results[name] = (f1, noise, 100 * float(np.mean(all_wrong[chosen])))
     return results
 
 
@@ -129,20 +131,27 @@ def main() -> None:
         seeds = [one_seed(seed, rollouts) for seed in SEEDS]
         print(f"\n{rollouts:,} rollouts to choose from; means and standard deviations over {len(seeds)} seeds")
         names = [*(f"BIS {alpha}" for alpha in ALPHAS), "random"]
-        print(f"| share | rollouts | {' | '.join(f'{name}: macro-F1' for name in names)} | wrong labels in each |")
-        print("|---:|---:|---:|---:|---:|---:|")
+        print(
+            f"| share | rollouts | {' | '.join(f'{name}: macro-F1' for name in names)} | wrong labels in each | all-wrong rollouts |"
+        )
+        print("|---:|---:|---:|---:|---:|---:|---:|")
         for ratio in RATIOS:
-            cells, noise = zip(*(told([seed[name, ratio] for seed in seeds]) for name in names), strict=True)
-            print(f"| {ratio:.0%} | {int(ratio * rollouts):,} | {' | '.join(cells)} | {', '.join(noise)} |")
-        f1, noise_of_all = told([seed["all", 1.0] for seed in seeds])
-        print(f"| 100% | {rollouts:,} | {f1} | the same | the same | {noise_of_all} |")
+            cells, noise, wrong = zip(*(told([seed[name, ratio] for seed in seeds]) for name in names), strict=True)
+            print(
+                f"| {ratio:.0%} | {int(ratio * rollouts):,} | {' | '.join(cells)} | {', '.join(noise)} | {', '.join(wrong)} |"
+            )
+        f1, noise_of_all, wrong_of_all = told([seed["all", 1.0] for seed in seeds])
+        print(f"| 100% | {rollouts:,} | {f1} | the same | the same | {noise_of_all} | {wrong_of_all} |")
 
 
-def told(found: list[tuple[float, float]]) -> tuple[str, str]:
-    """F1 with its spread, and the mean share of wrong labels."""
-    f1 = [one for one, _ in found]
-    wrong = statistics.mean(noise for _, noise in found)
-    return f"{statistics.mean(f1):.2f} ± {statistics.stdev(f1):.2f}", f"{wrong:.1f} %"
+def told(found: list[tuple[float, float, float]]) -> tuple[str, str, str]:
+    """F1 with its spread, and the two shares."""
+    f1, noise, wrong = zip(*found, strict=True)
+    return (
+        f"{statistics.mean(f1):.2f} ± {statistics.stdev(f1):.2f}",
+        f"{statistics.mean(noise):.1f} %",
+        f"{statistics.mean(wrong):.1f} %",
+    )
 
 
 if __name__ == "__main__":
