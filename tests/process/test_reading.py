@@ -35,7 +35,7 @@ def test_clean_files_come_out_as_they_are(tmp_path):
     files = write(tmp_path / "annotations", 30)
     ds = load_process_rewards(tmp_path)
     expected = [(source, number, row) for source in sorted(files) for number, row in enumerate(files[source], 1)]
-    assert ds["rap_id"][:] == [f"annotations/{source}:{number}".split("/")[-1] for source, number, _ in expected]
+    assert ds["rap_id"][:] == [f"{source}:{number}" for source, number, _ in expected]
     for column in ("question", "question_orig", "answer", "response", "steps_with_score"):
         assert ds[column][:] == [row.get(column) for _, _, row in expected]
     assert ds["image"][:] == [
