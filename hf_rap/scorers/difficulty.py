@@ -64,14 +64,20 @@ class DifficultyScore:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-        if ERROR.name in batch and TEXT_REWARDS.name in batch:
-            text_only = tallies("DifficultyScore", batch, TEXT_REWARDS)
-            as_given = [
-                text if (error or "").split(":")[0] == "no_image" else image
-                for error, image, text in zip(batch[ERROR.name], as_given, text_only, strict=True)
-            ]
+        as_given = tallies_as_given("DifficultyScore", batch)
         return typed({DIFFICULTY: [(n - total) / n if n else None for total, n in as_given]})
+
+
+def tallies_as_given(reader: str, batch: Mapping[str, Any]) -> list[tuple[float, int]]:
+    """Sum and number of the known rewards of each row as it is given: with its image, if it has one."""
+    as_given = tallies(reader, batch, IMAGE_REWARDS)
+    if ERROR.name in batch and TEXT_REWARDS.name in batch:
+        text_only = tallies(reader, batch, TEXT_REWARDS)
+        as_given = [
+            text if (error or "").split(":")[0] == "no_image" else image
+            for error, image, text in zip(batch[ERROR.name], as_given, text_only, strict=True)
+        ]
+    return as_given
 
 
 difficulty_score = DifficultyScore()
