@@ -80,22 +80,23 @@ def _draw_pass_rates(facts: dict[str, Any]) -> Figure:
     """The U shape: rows per pass rate, kept ones in front, with the bounds of the band."""
     histogram, rule = facts["pass_rates"], facts["rule"]
     figure, axes = _figure(7, 3.6)
-    _bars(axes, histogram)
+    _bars(axes, histogram, filled=0.6)  # narrow, so that no bound of five attempts cuts a bar
     for name in ("low", "middle", "high"):
         if rule.get(name) is not None:
             style = ":" if name == "middle" else "--"
             axes.axvline(rule[name], color=INK, linestyle=style, linewidth=1.2, label=f"{name} = {rule[name]:g}")
     axes.set_xlim(-histogram["width"], 1 + histogram["width"])
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     axes.set_xlabel("pass rate with the image: 1 - rap_difficulty")
     _legend(axes)
     return figure
 
 
-def _bars(axes: Axes, histogram: Mapping[str, Any]) -> None:
+def _bars(axes: Axes, histogram: Mapping[str, Any], filled: float = 0.9) -> None:
     """Dropped and kept rows per bar."""
     from matplotlib.ticker import MaxNLocator
 
-    width = histogram["width"] * 0.9
+    width = histogram["width"] * filled
     axes.bar(histogram["centres"], histogram["all"], width, color=DROPPED, label="dropped")
     axes.bar(histogram["centres"], histogram["kept"], width, color=KEPT, label="kept")
     axes.set_ylim(0, max(histogram["all"], default=0) * 1.05 or 1)
@@ -107,7 +108,7 @@ def _bars(axes: Axes, histogram: Mapping[str, Any]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
@@ -116,7 +117,7 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
 
     names = [f"{one['method']} ({one['rows']:,})" for one in comparison["selections"]]
     places = range(len(names))
-    figure = Figure(figsize=(9, 1.6 + 0.55 * len(names)), layout="constrained")
+    figure = Figure(figsize=(9, 1.9 + 0.55 * max(3, len(names))), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
     matrix = comparison["jaccard"]
     left.imshow(
@@ -148,7 +149,8 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
             text = "unknown" if mean is None else f"{mean:.2f}"
             right.text(max(mean or 0, 0) + 0.01, place + offset, text, va="center", fontsize=8, color=INK)
     right.axvline(0, color=INK, linewidth=0.8)
-    right.margins(x=0.15)
+    lowest = min(one[name] or 0 for one in comparison["selections"] for name in ("mean_cde", "mean_difficulty"))
+    right.set_xlim(lowest - 0.05, 1.2)
     right.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for side in ("top", "right"):
         right.spines[side].set_visible(False)

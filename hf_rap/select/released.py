@@ -110,7 +110,7 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
         row = int(rows[outside][0])
         raise LayoutError(
             f"rap-released reads rewards in [0, 1] from {name!r}, but {len(set(rows[outside].tolist())):,} rows have "
-            f"others, the first is row {row} with {flat[outside][0]!r}. Scale the rewards."
+            f"others, the first is row {row} with {float(flat[outside][0])!r}. Scale the rewards."
         )
     lengths = np.bincount(rows, minlength=len(column))
     five = lengths == RELEASED.attempts

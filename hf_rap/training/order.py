@@ -76,7 +76,7 @@ def _bucket(score: NDArray[np.float32], buckets: int | Sequence[float] | None) -
         return np.unique(score, return_inverse=True)[1]
     if isinstance(buckets, int) and not isinstance(buckets, bool) and buckets > 0:
         edges = np.quantile(score, np.arange(1, buckets) / buckets, method="inverted_cdf") if score.size else score
-    elif isinstance(buckets, Sequence) and list(buckets) == sorted(set(buckets)):
+    elif isinstance(buckets, Sequence) and not isinstance(buckets, str) and list(buckets) == sorted(set(buckets)):
         edges = np.array(buckets, dtype=np.float32)
     else:
         raise SettingError(f"buckets is {buckets!r}: it takes a number above 0, or an ascending list of scores.")
