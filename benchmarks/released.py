@@ -9,11 +9,14 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from datasets import Dataset, Features, List, Value
 
 from hf_rap.select import select_cognitive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOOP_ROWS = (4_000, 8_000)
 

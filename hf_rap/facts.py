@@ -83,6 +83,7 @@ def collect_facts(
         "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
         "histogram": _histogram(table, kept),
         "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "errors": _errors(table),
         "settings": _settings(table),

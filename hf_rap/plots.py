@@ -108,7 +108,9 @@ def _bars(axes: Axes, histogram: Mapping[str, Any], filled: float = 0.9) -> None
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    entries = len(axes.get_legend_handles_labels()[1])
+    columns = entries if entries <= 4 else 3  # what fits beside each other
+    axes.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:

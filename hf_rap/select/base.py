@@ -120,11 +120,14 @@ class Settings:
     seed: int = 0
 
     def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
-        """Raise `SettingError` for an option that was changed and that this method would not look at."""
+        """Raise `SettingError` for an option that was changed and that this method would not look at.
+
+        A seed is always welcome: `hf-rap run` has one for sampling and selection.
+        """
         for field in fields(self):
             asked = getattr(self, field.name)
             # A number on the command line is a text.
-            if field.name not in used and str(asked) != str(field.default):
+            if field.name not in (*used, "seed") and str(asked) != str(field.default):
                 takes = ", ".join(used) or "no options"
                 raise SettingError(f"{field.name}={asked!r} means nothing to method {method!r}: it takes {takes}.")
 

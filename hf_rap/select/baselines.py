@@ -182,7 +182,7 @@ def _by_rank(
     """The `budget` rows of highest value, those that are unknown (NaN) left out."""
     import numpy as np
 
-    settings.refuse_others(method, ("budget", "stratify_by", "seed"))
+    settings.refuse_others(method, ("budget", "stratify_by"))
     budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
     if budget is None:
         raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")

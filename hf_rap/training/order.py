@@ -41,10 +41,6 @@ def order_curriculum(
         LayoutError: a row has no score.
         SettingError: buckets is no number above 0 and no ascending list.
 
-    Source:
-        Difficulty-ordered training sets, as in curriculum runs on arXiv 2505.13261's base models; the paper's own
-        curriculum is `split_stages`.
-
     >>> from datasets import Dataset
     >>> ds = Dataset.from_dict({"rap_difficulty": [0.8, 0.0, 0.4], "name": ["c", "a", "b"]})
     >>> order_curriculum(ds)["name"][:]

@@ -4,11 +4,13 @@ import copy
 import pickle
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, Image, List, Value, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
+from hf_rap.publish import publish_to_folder
+from hf_rap.select import select_difficulty
 from hf_rap.training import AddDifficultyHint, RemoveDifficultyHint, add_difficulty_hint, remove_difficulty_hint
 from hf_rap.training.hints import SEPARATOR, TEMPLATES
 
@@ -110,3 +112,23 @@ def test_what_cannot_be_hinted_is_told():
 def test_hints_pickle():
     """As `num_proc` needs it."""
     assert pickle.loads(pickle.dumps(add_difficulty_hint)) == add_difficulty_hint
+
+
+def test_a_published_version_holds_the_hints_beside_the_questions(tmp_path):
+    """In a column of their own, which the card explains; what trainers read has no hint."""
+    ds = Dataset.from_dict(
+        {"images": [[]], "problem": ["Find x."], "answer": ["1"], "rap_difficulty": [0.5]},
+        Features(
+            {
+                "images": List(Image()),
+                "problem": Value("string"),
+                "answer": Value("string"),
+                "rap_difficulty": Value("float32"),
+            }
+        ),
+    )
+    publish_to_folder(select_difficulty(ds.map(add_difficulty_hint, batched=True)), tmp_path / "v")
+    (row,) = load_dataset(str(tmp_path / "v"), "selected", split="train", cache_dir=str(tmp_path / "cache"))
+    assert (row["problem"], row["rap_hinted_problem"]) == ("Find x.", "Find x." + MEDIUM)
+    assert row["messages"] == [{"role": "user", "content": "Find x."}]
+    assert "| `rap_hinted_problem` | the question followed by a hint" in (tmp_path / "v" / "README.md").read_text()

@@ -1,11 +1,15 @@
 """Random, hardest, longest and learning impact by hand."""
 
+import inspect
+from dataclasses import fields
+
 import pytest
 from datasets import Dataset, Features, List, Value
 
 from hf_rap.cards import render_card
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.facts import collect_facts
+from hf_rap.rollouts import Rollouts
 from hf_rap.scorers import limr_score
 from hf_rap.select import (
     METHODS,
@@ -15,6 +19,7 @@ from hf_rap.select import (
     select_longest,
     select_random,
 )
+from hf_rap.select.published import PAPER
 
 
 def reasons(selection):
@@ -154,3 +159,17 @@ def test_every_method_keeps_what_it_says_and_has_a_card(method):
     names = {}
     exec(code.replace('load_dataset("x", "scored", split="train")', "ds"), {"ds": ds}, names)
     assert reasons(names["selection"]) == reasons(selection)
+
+
+def test_defaults_are_those_of_the_paper():
+    """Wherever they are used, they stand in one place."""
+    rollouts = {field.name: field.default for field in fields(Rollouts)}
+    assert (rollouts["attempts"], rollouts["temperature"]) == (PAPER.attempts, PAPER.temperature)
+    selecting = inspect.signature(select_cognitive).parameters
+    assert (selecting["min_cde"].default, selecting["max_ace"].default) == (PAPER.min_cde, PAPER.max_ace) == (0.5, 0.1)
+
+
+def test_a_seed_is_welcome_everywhere():
+    """`hf-rap run` has one seed for sampling and selection."""
+    ds = Dataset.from_dict({"rap_difficulty": [0.5]})
+    assert len(select_cognitive(ds, method="difficulty", seed=7).selected) == 1
