@@ -28,7 +28,6 @@ from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .scorers.difficulty_interval import DifficultyInterval, difficulty_interval
 from .scorers.limr import LimrScore, limr_score
 from .select import (
     Quantile,
@@ -61,7 +60,6 @@ __all__ = [
     "ColumnExistsError",
     "Comparison",
     "Completion",
-    "DifficultyInterval",
     "DifficultyScore",
     "DifficultyWeighted",
     "Engine",
@@ -91,7 +89,6 @@ __all__ = [
     "cde_score",
     "collect_evidence",
     "compare_methods",
-    "difficulty_interval",
     "difficulty_score",
     "difficulty_weighted",
     "estimate",

@@ -53,6 +53,7 @@ def main() -> None:
     (FOLDER / "comparison.png").write_bytes(draw_comparison(comparison.as_dict()))
     for one in comparison.selections:
         print(f"{one.method:<14} {one.rows:>5} rows, difficulty {one.mean_difficulty}, cde {one.mean_cde}")
+    print("Jaccard with rap:", dict(zip(METHODS, comparison.jaccard[0], strict=True)))
 
 
 def flat() -> list[tuple[float, float]]:

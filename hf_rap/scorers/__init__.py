@@ -9,25 +9,21 @@ from __future__ import annotations
 from .base import Scorer, add_scores
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
-from .difficulty_interval import DifficultyInterval, difficulty_interval
 from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
     "cde": cde_score,
     "difficulty": difficulty_score,
-    "difficulty-interval": difficulty_interval,
 }
 
 __all__ = [
     "SCORERS",
     "CDEScore",
-    "DifficultyInterval",
     "DifficultyScore",
     "LimrScore",
     "Scorer",
     "add_scores",
     "cde_score",
-    "difficulty_interval",
     "difficulty_score",
     "limr_score",
 ]

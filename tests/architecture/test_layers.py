@@ -24,7 +24,7 @@ LAYERS = [
         "engines",
     ],
     ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers.difficulty_interval", "scorers.limr", "scorers"],
+    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
     [
         "select.published",

@@ -9,7 +9,6 @@ MODULES = (
     "scorers.base",
     "scorers.cde",
     "scorers.difficulty",
-    "scorers.difficulty_interval",
     "scorers.limr",
     "select",
     "select.base",

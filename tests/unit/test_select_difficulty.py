@@ -9,7 +9,7 @@ from hf_rap.cards import render_card
 from hf_rap.errors import MissingColumnError, SettingError
 from hf_rap.facts import collect_facts
 from hf_rap.plots import draw_plots
-from hf_rap.scorers import add_scores, difficulty_interval, difficulty_score
+from hf_rap.scorers import DifficultyScore, add_scores
 from hf_rap.select import DROPPED_REASONS, KEPT_REASONS, select_cognitive, select_difficulty, split_stages
 
 
@@ -121,7 +121,7 @@ def test_the_interval_is_wilsons():
     """1 of 5 failed: worked out with the formula, z = 1.96; and it holds the difficulty."""
     rewards = [[1, 1, 1, 1, 0], [1] * 5, [0] * 5, [None], [0.5, 0.5]]
     ds = Dataset.from_dict({"rap_image_rewards": rewards}, Features({"rap_image_rewards": List(Value("float64"))}))
-    found = add_scores(ds, difficulty_score, difficulty_interval).to_list()
+    found = add_scores(ds, DifficultyScore(confidence=0.95)).to_list()
     ends = [
         tuple(
             None if row[name] is None else round(row[name], 3) for name in ("rap_difficulty_low", "rap_difficulty_high")
@@ -135,6 +135,12 @@ def test_the_interval_is_wilsons():
         for row in found
         if row["rap_difficulty"] is not None
     )
+
+
+def test_a_confidence_is_a_share():
+    """Not a percentage."""
+    with pytest.raises(SettingError, match="confidence is 95: it takes a share between 0 and 1"):
+        DifficultyScore(confidence=95)({"rap_image_rewards": [[1.0]]})
 
 
 def test_every_reason_has_a_meaning():
