@@ -109,7 +109,7 @@ selection_options = _together(
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
-        click.option("--method", type=click.Choice(list(METHODS)), default="rap", show_default=True),
+        click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
     ]
 )
 
