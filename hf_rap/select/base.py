@@ -126,8 +126,7 @@ class Settings:
         """
         for field in fields(self):
             asked = getattr(self, field.name)
-            # A number on the command line is a text.
-            if field.name not in (*used, "seed") and str(asked) != str(field.default):
+            if field.name not in (*used, "seed") and asked != field.default:
                 takes = ", ".join(used) or "no options"
                 raise SettingError(f"{field.name}={asked!r} means nothing to method {method!r}: it takes {takes}.")
 

@@ -14,6 +14,7 @@ pytest.importorskip("trl", reason="in the dev group")
 
 GROUP = 4
 STEPS = 2
+UNWEIGHTED = "spread_out_unweighted"
 
 
 def spread_out(completions, **_):
@@ -21,6 +22,11 @@ def spread_out(completions, **_):
     texts = [completion[0]["content"] for completion in completions]
     place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return [float(place[text] % 2) for text in texts]
+
+
+def spread_out_too(**batch):
+    """The same under another name."""
+    return spread_out(**batch)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,7 @@ def run(tmp_path_factory):
         per_device_train_batch_size=2 * GROUP,
         num_generations=GROUP,
         scale_rewards="none",
+        reward_weights=[1.0, 0.0],
         max_completion_length=16,
         temperature=2.0,
         learning_rate=1e-3,
@@ -60,7 +67,11 @@ def run(tmp_path_factory):
     trainer = GRPOTrainer(
         model=model,
         processing_class=AutoProcessor.from_pretrained(MODEL),
-        reward_funcs=difficulty_weighted(spread_out, "exponential", group_size=GROUP, id_column="id"),
+        # The second has no say in the advantages; its groups are checked by prompts with their pictures.
+        reward_funcs=[
+            difficulty_weighted(spread_out, "exponential", group_size=GROUP, id_column="id"),
+            difficulty_weighted(spread_out_too, "linear", group_size=GROUP),
+        ],
         args=config,
         train_dataset=ds,
     )
@@ -87,8 +98,9 @@ def test_advantages_are_w_times_centred_rewards(run):
         for start in range(0, len(rows), GROUP):
             group = rows[start : start + GROUP]
             assert len({row["rap_id"] for row in group}) == 1
-            rewards = [row["spread_out_unweighted"] for row in group]
+            rewards = [row[UNWEIGHTED] for row in group]
             mean = sum(rewards) / GROUP
+            assert [row["spread_out_too"] for row in group] == pytest.approx([(1.5 - mean) * one for one in rewards])
             by_hand = [WEIGHTS["exponential"](mean) * (reward - mean) for reward in rewards]
             assert [row["advantage"] for row in group] == pytest.approx(by_hand, abs=1e-6)
             mixed += 0 < mean < 1
@@ -99,12 +111,12 @@ def test_advantages_are_w_times_centred_rewards(run):
 def test_the_run_gives_epoch_rewards_by_id(run):
     """The completions of the same run, one step per epoch, as `limr_score` reads them."""
     ds, _, folder = run
-    with_rewards, report = add_epoch_rewards(ds, folder / "completions", steps_per_epoch=1)
+    with_rewards, report = add_epoch_rewards(ds, folder / "completions", steps_per_epoch=1, reward=UNWEIGHTED)
     assert (report.epochs, report.attempts, report.keyed_by, report.strangers) == (STEPS, STEPS * 2 * GROUP, "id", 0)
     expected = {name: [None] * STEPS for name in ds["id"]}
     for epoch, rows in enumerate(completions(folder)):
         for name in {row["rap_id"] for row in rows}:
-            rewards = [row["spread_out_unweighted"] for row in rows if row["rap_id"] == name]
+            rewards = [row[UNWEIGHTED] for row in rows if row["rap_id"] == name]
             expected[name][epoch] = sum(rewards) / len(rewards)
     found = [rewards or [None] * STEPS for rewards in with_rewards[EPOCH_REWARDS.name]]
     assert found == list(expected.values())
@@ -121,7 +133,9 @@ def test_the_run_gives_epoch_rewards_by_prompt(run, tmp_path):
         for row in rows:
             del row["rap_id"]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"completions_{step:05d}.parquet")
-    _, report = add_epoch_rewards(ds.rename_column("answer", "solution"), tmp_path, steps_per_epoch=1)
+    _, report = add_epoch_rewards(
+        ds.rename_column("answer", "solution"), tmp_path, steps_per_epoch=1, reward=UNWEIGHTED
+    )
     texts = [prompt[0]["content"][-1]["text"] for prompt in ds["prompt"]]
     assert (report.keyed_by, report.strangers) == ("prompt", 0)
     assert report.duplicates == sum(texts.count(text) > 1 for text in texts)
