@@ -50,7 +50,7 @@ def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = Non
         ds: a `Dataset` with the columns that the methods read.
         methods: names in `hf_rap.select.METHODS`, no name twice.
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
-            selection that needs none, so that those are controls of the same size.
+            selection that needs none and has rows, so that those are controls of the same size.
         seed: of draws and ties.
 
     Raises:
@@ -79,7 +79,7 @@ def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = Non
 
 
 def _size(selections: dict[str, Selection], method: str) -> int:
-    size = next((len(selection.selected) for selection in selections.values()), 0)
+    size = next((size for selection in selections.values() if (size := len(selection.kept_rows))), 0)
     if not size:
         raise SettingError(
             f"Method {method!r} needs a budget: there is no other selection with rows to be as large as."
@@ -90,7 +90,7 @@ def _size(selections: dict[str, Selection], method: str) -> int:
 def _compared(method: str, selection: Selection) -> Compared:
     return Compared(
         method=method,
-        rows=len(selection.selected),
+        rows=len(selection.kept_rows),
         mean_difficulty=_mean(selection, DIFFICULTY.name),
         mean_cde=_mean(selection, CDE.name),
     )
