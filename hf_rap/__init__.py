@@ -7,6 +7,7 @@ publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
 from .collect import collect_evidence, estimate
+from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
@@ -38,25 +39,53 @@ from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .select import Quantile, Selection, select_cognitive, select_top
+from .scorers.limr import LimrScore, limr_score
+from .select import (
+    Quantile,
+    Selection,
+    Stages,
+    select_cognitive,
+    select_difficulty,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+    select_top,
+    split_stages,
+)
 from .sources import load_source
+from .training import (
+    AddDifficultyHint,
+    DifficultyWeighted,
+    RemoveDifficultyHint,
+    add_difficulty_hint,
+    add_epoch_rewards,
+    difficulty_weighted,
+    order_curriculum,
+    remove_difficulty_hint,
+)
 from .version import VERSION as __version__
 
 __all__ = [
+    "AddDifficultyHint",
     "BISScore",
     "CDEScore",
     "ColumnExistsError",
+    "Comparison",
     "Completion",
     "DifficultyScore",
+    "DifficultyWeighted",
     "Engine",
     "EngineError",
     "Layout",
     "LayoutError",
+    "LimrScore",
     "MissingColumnError",
     "ProcessLayout",
     "PublishError",
     "Quantile",
     "RapError",
+    "RemoveDifficultyHint",
     "Request",
     "Rollouts",
     "RowError",
@@ -65,25 +94,39 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stages",
     "StepRewards",
     "TransformersEngine",
     "__version__",
+    "add_difficulty_hint",
+    "add_epoch_rewards",
     "add_scores",
     "annotate_steps",
     "bis_score",
     "cde_score",
     "collect_evidence",
+    "compare_methods",
     "difficulty_score",
+    "difficulty_weighted",
     "estimate",
     "export_internvl_prm",
     "export_trl_prm",
     "inspect_dataset",
+    "limr_score",
     "load_process_rewards",
     "load_source",
     "one_row_per_response",
+    "order_curriculum",
     "publish_to_folder",
     "recognise_layout",
+    "remove_difficulty_hint",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
     "select_top",
+    "split_stages",
     "split_steps",
 ]

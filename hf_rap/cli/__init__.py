@@ -14,6 +14,7 @@ from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
 from .annotate_steps import annotate_steps
+from .compare import compare
 from .demo import demo
 from .demo_prm import demo_prm
 from .export_prm import export
@@ -36,7 +37,19 @@ def cli() -> None:
     """
 
 
-for command in (demo, demo_prm, inspect, rollouts, annotate_steps, score, select, export, publish, run):
+for command in (
+    demo,
+    demo_prm,
+    inspect,
+    rollouts,
+    annotate_steps,
+    score,
+    select,
+    compare,
+    export,
+    publish,
+    run,
+):
     cli.add_command(command)
 
 

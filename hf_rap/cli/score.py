@@ -24,6 +24,7 @@ from .output import note, print_json, print_pairs
     show_default=True,
     help="Which scores; may be given several times.",
 )
+@click.option("--confidence", type=float, help="Also the interval of the difficulty, such as 0.95.")
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -37,6 +38,7 @@ def score(
     *,
     out: Path,
     names: tuple[str, ...],
+    confidence: float | None,
     bis: bool,
     alpha: float,
     threshold: float,
@@ -52,6 +54,7 @@ def score(
     """
     from hf_rap.files import open_process_rewards, open_source, write_file
     from hf_rap.process import count_faults
+    from hf_rap.scorers import DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
 
@@ -61,7 +64,8 @@ def score(
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
-        scorers = [SCORERS[name] for name in names]
+        known: dict[str, Scorer] = {**SCORERS, "difficulty": DifficultyScore(confidence)}
+        scorers = [known[name] for name in names]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]

@@ -152,7 +152,7 @@ class LoadedModel:
         self.answered = True
         attempts = requests[0].attempts
         completions = [
-            self._completion(reply, requests[place // attempts].prefix, sampling) for place, reply in enumerate(replies)
+            self._completion(reply, sampling, requests[place // attempts].prefix) for place, reply in enumerate(replies)
         ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
 
@@ -300,7 +300,7 @@ class LoadedModel:
     def _holders(self) -> list[Any]:
         return [module for module in self.model.modules() if getattr(module, "rope_deltas", None) is not None]
 
-    def _completion(self, tokens: list[int], prefix: str, sampling: Sampling) -> Completion:
+    def _completion(self, tokens: list[int], sampling: Sampling, prefix: str = "") -> Completion:
         end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)
         reply = tokens if end is None else tokens[: end + 1]
         return Completion(

@@ -10,6 +10,7 @@ from .base import Scorer, add_scores
 from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
+from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
     "bis": bis_score,
@@ -22,9 +23,11 @@ __all__ = [
     "BISScore",
     "CDEScore",
     "DifficultyScore",
+    "LimrScore",
     "Scorer",
     "add_scores",
     "bis_score",
     "cde_score",
     "difficulty_score",
+    "limr_score",
 ]

@@ -33,9 +33,21 @@ LAYERS = [
         "process.reading",
         "process",
     ],
-    ["scorers.base", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["scorers.base", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
-    ["select.base", "select.rap", "select.top", "select"],
+    [
+        "select.published",
+        "select.base",
+        "select.arrays",
+        "select.rap",
+        "select.released",
+        "select.difficulty",
+        "select.baselines",
+        "select.top",
+        "select",
+    ],
+    ["training.weighting", "training.hints", "training.order", "training.epochs", "training"],
+    ["compare"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports.prm_rows", "exports.internvl_prm", "exports.trl_prm", "exports"],
     ["cards", "plots"],
@@ -47,6 +59,7 @@ LAYERS = [
         "cli.rollouts",
         "cli.score",
         "cli.select",
+        "cli.compare",
         "cli.publish",
         "cli.run",
         "cli.demo",
@@ -141,5 +154,12 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "process"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {
+        "engines",
+        "scorers",
+        "demo",
+        "exports",
+        "training",
+        "process",
+    }
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)

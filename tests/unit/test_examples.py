@@ -12,9 +12,12 @@ MODULES = (
     "scorers.bis",
     "scorers.cde",
     "scorers.difficulty",
+    "scorers.limr",
     "select",
     "select.base",
     "select.rap",
+    "select.difficulty",
+    "select.released",
     "select.top",
 )
 
