@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
+from .attention import Attention
 from .collect import collect_evidence, estimate
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
@@ -24,6 +25,7 @@ from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
 from .rollouts import Rollouts
+from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
@@ -32,6 +34,8 @@ from .sources import load_source
 from .version import VERSION as __version__
 
 __all__ = [
+    "ACEScore",
+    "Attention",
     "CDEScore",
     "ColumnExistsError",
     "Completion",
@@ -54,6 +58,7 @@ __all__ = [
     "SourceError",
     "TransformersEngine",
     "__version__",
+    "ace_score",
     "add_scores",
     "cde_score",
     "collect_evidence",

@@ -13,6 +13,7 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .attention import attention
 from .demo import demo
 from .inspect import inspect
 from .publish import publish
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run):
+for command in (attention, demo, inspect, rollouts, score, select, publish, run):
     cli.add_command(command)
 
 

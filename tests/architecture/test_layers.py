@@ -12,19 +12,21 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors"],
-    ["columns"],
+    ["columns", "psi"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
         "engines.base",
         "engines.noise",
         "engines.loaded_model",
+        "engines.probe",
+        "engines.teacher_forcing",
         "engines.loading",
         "engines.transformers_engine",
         "engines",
     ],
-    ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["attention", "rollouts"],
+    ["scorers.base", "scorers.ace", "scorers.cde", "scorers.difficulty", "scorers"],
     ["inspection", "collect"],
     ["select.base", "select.rap", "select"],
     ["facts"],
@@ -33,7 +35,17 @@ LAYERS = [
     ["files", "publish"],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
-    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.demo", "cli"],
+    [
+        "cli.attention",
+        "cli.inspect",
+        "cli.rollouts",
+        "cli.score",
+        "cli.select",
+        "cli.publish",
+        "cli.run",
+        "cli.demo",
+        "cli",
+    ],
     ["__main__", ""],
 ]
 PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}

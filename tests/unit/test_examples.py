@@ -5,7 +5,16 @@ import importlib
 
 import pytest
 
-MODULES = ("scorers.base", "scorers.cde", "scorers.difficulty", "select", "select.base", "select.rap")
+MODULES = (
+    "psi",
+    "scorers.ace",
+    "scorers.base",
+    "scorers.cde",
+    "scorers.difficulty",
+    "select",
+    "select.base",
+    "select.rap",
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
