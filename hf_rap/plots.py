@@ -27,8 +27,8 @@ def draw_plots(facts: dict[str, Any]) -> dict[str, bytes]:
     # The defaults of matplotlib, not those of the user's matplotlibrc.
     with matplotlib.style.context("default"):
         if facts["histogram"]:
-            plots["plots/cde.png"] = _png(_draw_histogram(facts))
-        plots["plots/funnel.png"] = _png(_draw_funnel(facts))
+            plots["plots/cde.png"] = png(_draw_histogram(facts))
+        plots["plots/funnel.png"] = png(_draw_funnel(facts))
     return plots
 
 
@@ -92,7 +92,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The file of a figure; the same figure gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -247,7 +247,20 @@ def _usual_max_ace(ace_settings: Any) -> float | Quantile:
             f"rap_ace was computed in {len(told)} ways, which do not compare: {'; '.join(sorted(told))}. Score all rows "
             "the same way, or give max_ace."
         )
-    return MAX_ACE[json.loads(told.pop())["form"] if told else "literal"]
+    if not told:
+        return MAX_ACE["literal"]
+    settings = told.pop()
+    limit = MAX_ACE.get(form) if isinstance(form := _form(settings), str) else None
+    if limit is None:
+        raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
+    return limit
+
+
+def _form(ace_settings: str) -> Any:
+    try:
+        return json.loads(ace_settings)["form"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _check_replacement(settings: Settings) -> None:

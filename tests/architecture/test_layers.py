@@ -31,7 +31,7 @@ LAYERS = [
     ["select.base", "select.rap", "select"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports"],
-    ["cards", "plots"],
+    ["cards", "plots", "attention_picture"],
     ["files", "publish"],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],

@@ -127,6 +127,9 @@ def test_the_usual_limit_of_ace_goes_by_the_form_of_the_score():
     with pytest.raises(SettingError, match="computed in 2 ways, which do not compare"):
         select_cognitive(mixed, **NO_DRM)
     assert len(select_cognitive(mixed, max_ace=0.5, **NO_DRM).selected) == 5
+    for told in ("{}", "no JSON", "[]", json.dumps({"form": ["literal"]})):
+        with pytest.raises(SettingError, match="names no form that has a usual limit"):
+            select_cognitive(ds.add_column("rap_ace_settings", [told] * 10), **NO_DRM)
 
 
 def test_attention_is_left_out_where_it_is_not_known_or_not_wanted():
