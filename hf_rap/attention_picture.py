@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINE = 92  # characters
-INCHES_PER_CHARACTER = 0.0836  # of the monospaced font at 10 points
+INCHES_PER_CHARACTER = 13 / 150  # of the monospaced font at 10 points, in the whole pixels that it is drawn with
 INCHES_PER_LINE = 0.26
 MAX_TOKENS = 1500  # more would not be read; said in the picture
 OFFENDING = "#D55E00"  # Okabe and Ito's vermilion
@@ -63,7 +63,7 @@ def _figure(lines: int, title: str) -> tuple[Figure, list[Axes]]:
     """Three panels one above the other; placed by hand, since matplotlib's layouts measure every token again."""
     from matplotlib.figure import Figure
 
-    left, right, top, title_of_panel, axis_of_panel, panel = 0.7, 0.2, 0.5, 0.35, 0.4, 1.1
+    left, right, top, title_of_panel, axis_of_panel, panel = 0.7, 0.2, 0.5, 0.35, 0.3, 1.1
     heights = [lines * INCHES_PER_LINE, panel, panel]
     width = left + LINE * INCHES_PER_CHARACTER + right
     height = top + sum(heights) + 2 * title_of_panel + 2 * axis_of_panel + 0.15

@@ -62,7 +62,10 @@ def render_card(facts: Mapping[str, Any]) -> str:
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
         added=[column for column in (*SCORES, *DECISIONS) if column not in SCORES or facts["scores"].get(column.name)],
         has_ace=facts["scores"].get(ACE.name) is not None,
-        ace_options=_ace_options(facts["ace_settings"]),
+        # Facts of versions from before there was attention have neither.
+        attention=facts.get("attention"),
+        ace_settings=facts.get("ace_settings"),
+        ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_call(facts["source"]),
         select_options=_select_options(facts["rule"]),
         rollouts=_rollouts(facts, settings),
@@ -157,7 +160,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
         "options": {
             "attempts": attempts.pop(),
             **{name: values[name] for name in names},
-            **({"attention": True} if facts["attention"] else {}),
+            **({"attention": True} if facts.get("attention") else {}),
         },
     }
 

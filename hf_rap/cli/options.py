@@ -71,13 +71,32 @@ sampling_options = _together(
     ]
 )
 
+
+class NumberOrQuantile(click.ParamType[Any]):
+    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
+
+    name = "number or quantile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """The value as a float where it is one."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
 selection_options = _together(
     [
         click.option(
-            "--min-cde", default="0.5", show_default=True, help="Keep rows with cde above this; q0.9 is a quantile."
+            "--min-cde",
+            type=NumberOrQuantile(),
+            default=0.5,
+            show_default=True,
+            help="Keep rows with cde above this; q0.9 is a quantile.",
         ),
         click.option(
             "--max-ace",
+            type=NumberOrQuantile(),
             default="auto",
             show_default=True,
             help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
