@@ -28,6 +28,8 @@ test: lint  ## what CI runs
 benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/ace.py
 
 clean:
 	rm -rf .venv rap-demo

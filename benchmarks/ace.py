@@ -1,6 +1,6 @@
 """Does psi find replies that hang on one token? Measured on rows where that is planted.
 
-    python benchmarks/ace.py [--rows 240] [--attempts 3] [--steps 300] [--heads 1 4]
+    python benchmarks/ace.py [--rows 160] [--attempts 2] [--steps 200] [--heads 1 4]
 
 The built-in model is trained a little further, in memory. Half of the questions get a sentence that
 has nothing to do with them ("Is red a colour?"), and the model learns to be distracted by it:
@@ -228,9 +228,9 @@ def found_it(attention: dict, score: ACEScore, planted: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=240)
-    parser.add_argument("--attempts", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rows", type=int, default=160)
+    parser.add_argument("--attempts", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--heads", type=int, nargs="*", default=[1, 4], help="heads of the last layer that stare, of 4")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -47,8 +47,9 @@ class Rollouts:
         the columns of the layout.
 
     Writes:
-        the evidence columns of `hf_rap.columns.EVIDENCE`, with attention also those of `Attention`. A row without an image is asked on its
-        text alone: its image columns are null and `rap_error` says "no_image".
+        the evidence columns of `hf_rap.columns.EVIDENCE`, and with attention those of `Attention`.
+        A row without an image is asked on its text alone: its image columns are null and
+        `rap_error` says "no_image".
 
     Raises:
         SettingError: attempts below 1, or a sampling option out of its range.

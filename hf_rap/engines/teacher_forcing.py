@@ -76,8 +76,8 @@ def _attend_batch(
         columns = probe.run(sequences, spans, image_tokens=images, window=window)
     loaded.answered = True
     return [
-        _as_lists(loaded, ids, one, looked_at=bool(reply.request.images))
-        for reply, ids, one in zip(replies, tokens, columns, strict=True)
+        _as_lists(loaded, ids, one, sees_image=images is not None and bool(images[row].any()))
+        for row, (ids, one) in enumerate(zip(tokens, columns, strict=True))
     ]
 
 
@@ -162,13 +162,13 @@ def _has_images(reply: Reply) -> bool:
     return bool(reply.request.images)
 
 
-def _as_lists(loaded: LoadedModel, ids: list[int], columns: Columns, *, looked_at: bool) -> ReplyAttention:
-    """Numbers as Python has them; no image share for a prompt without an image."""
+def _as_lists(loaded: LoadedModel, ids: list[int], columns: Columns, *, sees_image: bool) -> ReplyAttention:
+    """Numbers as Python has them; no image share where no token of the prompt is known to be an image's."""
     return ReplyAttention(
         tokens=_texts(loaded.processor.tokenizer, ids),
         products={heads: values.tolist() for heads, values in columns.products.items()},
         windows={heads: values.tolist() for heads, values in columns.windows.items()},
-        image_shares=columns.image.tolist() if looked_at else [],
+        image_shares=columns.image.tolist() if sees_image else [],
         entropies=columns.entropy.tolist(),
     )
 
