@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .cards import render_card
-from .columns import ACE_SETTINGS, ATTENTION_EVIDENCE, EVIDENCE, KEEP, PREFIX
+from .columns import ACE_SETTINGS, ATTENTION_EVIDENCE, EVIDENCE, KEEP, OTHER_EVIDENCE, PREFIX
 from .errors import PublishError, RowError, SettingError
 from .exports.parquet import Embedder, write_shards
 from .exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -127,6 +127,7 @@ def publish_to_folder(
             group_by=selection.rule.get("stratify_by") or layout.source,
             images_missing=missing,
         )
+        facts["digests"] = {config: _digest(folder / config) for config in ("selected", "scored")}
         files = _write_description(facts, folder)
         if target.exists():
             target.rmdir()  # empty; Windows does not rename over a folder
@@ -172,7 +173,7 @@ def _batches(ds: datasets.Dataset) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _selected_features(features: datasets.Features, layout: Layout) -> datasets.Features:
-    evidence = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, ACE_SETTINGS)}
+    evidence = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE, ACE_SETTINGS)}
     ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
     theirs = {
         name: one
@@ -224,6 +225,12 @@ def _write_description(facts: dict[str, Any], folder: Path) -> dict[str, dict[st
         _sync_folder(below)
     _sync_folder(folder)
     return files
+
+
+def _digest(folder: Path) -> str:
+    """What the files of a config hold, in 32 characters."""
+    hashes = "".join(_sha256(path) for path in sorted(folder.iterdir()))
+    return hashlib.sha256(hashes.encode()).hexdigest()[:32]
 
 
 def _sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
 from .attention import attention
+from .compare import compare
 from .demo import demo
 from .inspect import inspect
 from .publish import publish
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (attention, demo, inspect, rollouts, score, select, publish, run):
+for command in (attention, demo, inspect, rollouts, score, select, compare, publish, run):
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ from .ace import ACEScore, ace_score
 from .base import Scorer, add_scores
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
+from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
     "ace": ace_score,
@@ -22,9 +23,11 @@ __all__ = [
     "ACEScore",
     "CDEScore",
     "DifficultyScore",
+    "LimrScore",
     "Scorer",
     "ace_score",
     "add_scores",
     "cde_score",
     "difficulty_score",
+    "limr_score",
 ]

@@ -26,9 +26,20 @@ LAYERS = [
         "engines",
     ],
     ["attention", "rollouts"],
-    ["scorers.base", "scorers.ace", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["scorers.base", "scorers.ace", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
-    ["select.base", "select.rap", "select"],
+    [
+        "select.published",
+        "select.base",
+        "select.arrays",
+        "select.rap",
+        "select.released",
+        "select.difficulty",
+        "select.baselines",
+        "select",
+    ],
+    ["training.weighting", "training.hints", "training.order", "training.epochs", "training"],
+    ["compare"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports"],
     ["cards", "plots", "attention_picture"],
@@ -41,6 +52,7 @@ LAYERS = [
         "cli.rollouts",
         "cli.score",
         "cli.select",
+        "cli.compare",
         "cli.publish",
         "cli.run",
         "cli.demo",
@@ -132,5 +144,5 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "training"}
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)

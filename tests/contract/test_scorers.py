@@ -20,7 +20,7 @@ from hf_rap.columns import (
     features_of,
     struct_fields,
 )
-from hf_rap.scorers import SCORERS
+from hf_rap.scorers import SCORERS, DifficultyScore
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
@@ -42,7 +42,8 @@ UNREAD = {**dict.fromkeys(struct_fields(ATTENTION)), "error": "reply_empty: the 
 A, B = attention(-9.0, -2.5, -1.0, -0.5, -0.5), attention(-9.0, -3.5, -1.0, -0.5, -0.5)
 ATTENTIONS = [None, [], [None, UNREAD], [A, B, None], [B], [UNREAD, A], [A, A], None]
 
-each_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+WITH_OPTIONS = {**SCORERS, "difficulty with interval": DifficultyScore(confidence=0.95)}
+each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
 
 
 def evidence():

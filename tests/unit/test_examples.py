@@ -11,9 +11,12 @@ MODULES = (
     "scorers.base",
     "scorers.cde",
     "scorers.difficulty",
+    "scorers.limr",
     "select",
     "select.base",
     "select.rap",
+    "select.difficulty",
+    "select.released",
 )
 
 
