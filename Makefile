@@ -37,6 +37,8 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
 	$(BIN)/python benchmarks/released.py
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/ace.py
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning

@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
+from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
@@ -35,6 +36,7 @@ from .process import (
 )
 from .publish import publish_to_folder
 from .rollouts import Rollouts
+from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
@@ -67,7 +69,9 @@ from .training import (
 from .version import VERSION as __version__
 
 __all__ = [
+    "ACEScore",
     "AddDifficultyHint",
+    "Attention",
     "BISScore",
     "CDEScore",
     "ColumnExistsError",
@@ -98,6 +102,7 @@ __all__ = [
     "StepRewards",
     "TransformersEngine",
     "__version__",
+    "ace_score",
     "add_difficulty_hint",
     "add_epoch_rewards",
     "add_scores",

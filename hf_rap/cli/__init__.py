@@ -14,6 +14,7 @@ from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
 from .annotate_steps import annotate_steps
+from .attention import attention
 from .compare import compare
 from .demo import demo
 from .demo_prm import demo_prm
@@ -38,6 +39,7 @@ def cli() -> None:
 
 
 for command in (
+    attention,
     demo,
     demo_prm,
     inspect,

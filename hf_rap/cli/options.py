@@ -92,13 +92,17 @@ _drawing = [
     click.option("--instruction", help="Text after every question; default: think, then box the answer."),
 ]
 sampling_options = _together(
-    [click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."), *_drawing]
+    [
+        click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
+        *_drawing,
+        click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
+    ]
 )
 drawing_options = _together(_drawing)
 
 
 class NumberOrQuantile(click.ParamType[Any]):
-    """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
+    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
 
     name = "number or quantile"
 
@@ -122,9 +126,9 @@ selection_options = _together(
         click.option(
             "--max-ace",
             type=NumberOrQuantile(),
-            default=0.1,
+            default="auto",
             show_default=True,
-            help="Where rap_ace exists; a quantile works too.",
+            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
         ),
         click.option(
             "--replace-easy/--keep-easy",
@@ -173,6 +177,21 @@ def make_layout(question: str | None, images: str | None, answer: str | None, id
     return Layout(question=question, images=images, answer=answer, id=id_column)
 
 
+def make_rollouts(options: dict[str, Any]) -> Rollouts:
+    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
+    from hf_rap.prompts import DEFAULT_INSTRUCTION
+    from hf_rap.rollouts import Rollouts
+
+    instruction = options["instruction"]
+    return Rollouts(
+        make_engine(options),
+        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
+        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+        attention=options["attention"],
+    )
+
+
 def make_engine(options: dict[str, Any]) -> TransformersEngine:
     """The engine from what model_options gathered."""
     from hf_rap.demo import MODEL
@@ -191,20 +210,6 @@ def make_engine(options: dict[str, Any]) -> TransformersEngine:
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
         processor_options=processor_options or None,
-    )
-
-
-def make_rollouts(options: dict[str, Any]) -> Rollouts:
-    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
-    from hf_rap.prompts import DEFAULT_INSTRUCTION
-    from hf_rap.rollouts import Rollouts
-
-    instruction = options["instruction"]
-    return Rollouts(
-        make_engine(options),
-        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
     )
 
 

@@ -6,8 +6,9 @@ import logging
 import os
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import transformers
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 # A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
 # not its threads, and would wait for them for ever. One thread needs none.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 _HOPELESS = 8  # so many failed rows before the first answer end the run
 
@@ -102,9 +106,14 @@ class LoadedModel:
         return [answers[index] for index in range(len(requests))]
 
     def _complete_or_halve(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        return self.in_halves(requests, lambda part: self._complete_batch(part, sampling))
+
+    def in_halves(
+        self, requests: list[Item], run: Callable[[list[Item]], list[Answer | RowError]]
+    ) -> list[Answer | RowError]:
         """Halves a batch that fails until the row at fault stands alone, and gives that row the error."""
         try:
-            return self._complete_batch(requests, sampling)
+            return run(requests)
         except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
             failure = error
         # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
@@ -121,10 +130,10 @@ class LoadedModel:
             logger.warning("Out of GPU memory with %d rows in a batch; going on with %d.", len(requests), middle)
             self.batch_size = min(self.batch_size, middle)
         halves = (requests[:middle], requests[middle:])
-        answers = [answer for half in halves for answer in self._complete_or_halve(half, sampling)]
+        answers = [answer for half in halves for answer in self.in_halves(half, run)]
         if not out_of_memory and not any(isinstance(answer, RowError) for answer in answers):
             logger.warning(
-                "%d rows failed together (%s: %s) but not apart: replies are right, batches are slow.",
+                "%d rows failed together (%s: %s) but not apart: results are right, batches are slow.",
                 len(requests),
                 type(failure).__name__,
                 first_line(failure),
@@ -141,7 +150,7 @@ class LoadedModel:
             ) from first.__cause__
 
     def _complete_batch(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
-        inputs = self._encode(requests)
+        inputs = self.encode(requests)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         errors = [self._too_long(length, sampling) for length in lengths]
         if any(errors):
@@ -152,7 +161,11 @@ class LoadedModel:
         self.answered = True
         attempts = requests[0].attempts
         completions = [
-            self._completion(reply, sampling, requests[place // attempts].prefix) for place, reply in enumerate(replies)
+            replace(
+                self._completion(reply, sampling, requests[place // attempts].prefix),
+                prompt_tokens=lengths[place // attempts],
+            )
+            for place, reply in enumerate(replies)
         ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
 
@@ -165,7 +178,7 @@ class LoadedModel:
             f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
         )
 
-    def _encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
+    def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts."""
         texts = [
             self.processor.apply_chat_template(
@@ -228,7 +241,7 @@ class LoadedModel:
             for name, value in inputs.items()
             if value.ndim == 2 and value.shape == prompt.shape
         }
-        with self._positions() as positions:
+        with self.positions() as positions:
             prefilled = self._prefill(inputs, requests)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
             rows = torch.arange(len(requests), device=prompt.device)
@@ -255,7 +268,7 @@ class LoadedModel:
         chosen = sorted(set(owners))
         if len(chosen) == len(requests):
             return self._run_prompts(inputs)
-        cache = self._run_prompts(self._encode([requests[owner] for owner in chosen]))
+        cache = self._run_prompts(self.encode([requests[owner] for owner in chosen]))
         if not all(type(layer) is DynamicLayer for layer in cache.layers):
             self.shares_prefixes = False  # these layers forget tokens, so that a shorter prompt is not in them
             return self._run_prompts(inputs)
@@ -285,7 +298,7 @@ class LoadedModel:
         ).past_key_values
 
     @contextmanager
-    def _positions(self) -> Iterator[Callable[[], list[Any]]]:
+    def positions(self) -> Iterator[Callable[[], list[Any]]]:
         """Qwen-VL models keep each row's rotary offset on a module between two calls: finds those modules.
 
         The offsets have to be repeated with the cache, and must not outlive the batch: a later

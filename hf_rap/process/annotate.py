@@ -8,10 +8,12 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
+    ATTENTION_EVIDENCE,
     ERROR,
     EVIDENCE,
     ID,
     IMAGE_RESPONSES,
+    OTHER_EVIDENCE,
     SETTINGS,
     STEPS,
     Column,
@@ -217,7 +219,8 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]
-    plain = evidence.remove_columns([column.name for column in EVIDENCE if column.name in evidence.column_names])
+    ours = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE)}
+    plain = evidence.remove_columns([name for name in evidence.column_names if name in ours])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
 
 

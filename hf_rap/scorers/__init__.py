@@ -6,6 +6,7 @@ take it from there.
 
 from __future__ import annotations
 
+from .ace import ACEScore, ace_score
 from .base import Scorer, add_scores
 from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
@@ -13,6 +14,7 @@ from .difficulty import DifficultyScore, difficulty_score
 from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
+    "ace": ace_score,
     "bis": bis_score,
     "cde": cde_score,
     "difficulty": difficulty_score,
@@ -20,11 +22,13 @@ SCORERS: dict[str, Scorer] = {
 
 __all__ = [
     "SCORERS",
+    "ACEScore",
     "BISScore",
     "CDEScore",
     "DifficultyScore",
     "LimrScore",
     "Scorer",
+    "ace_score",
     "add_scores",
     "bis_score",
     "cde_score",

@@ -12,18 +12,20 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors"],
-    ["columns"],
+    ["columns", "psi"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
         "engines.base",
         "engines.noise",
         "engines.loaded_model",
+        "engines.probe",
+        "engines.teacher_forcing",
         "engines.loading",
         "engines.transformers_engine",
         "engines",
     ],
-    ["rollouts"],
+    ["attention", "rollouts"],
     [
         "process.steps",
         "process.annotate",
@@ -33,7 +35,7 @@ LAYERS = [
         "process.reading",
         "process",
     ],
-    ["scorers.base", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
+    ["scorers.base", "scorers.ace", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
     [
         "select.published",
@@ -50,11 +52,12 @@ LAYERS = [
     ["compare"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports.prm_rows", "exports.internvl_prm", "exports.trl_prm", "exports"],
-    ["cards", "plots"],
+    ["cards", "plots", "attention_picture"],
     ["files", "publish"],
     ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
     [
+        "cli.attention",
         "cli.inspect",
         "cli.rollouts",
         "cli.score",

@@ -8,6 +8,8 @@ import pytest
 MODULES = (
     "demo.chains",
     "process.steps",
+    "psi",
+    "scorers.ace",
     "scorers.base",
     "scorers.bis",
     "scorers.cde",
