@@ -12,6 +12,7 @@ from .engines.transformers_engine import TransformersEngine
 from .errors import (
     ColumnExistsError,
     EngineError,
+    ExportError,
     LayoutError,
     MissingColumnError,
     PublishError,
@@ -20,9 +21,12 @@ from .errors import (
     SettingError,
     SourceError,
 )
+from .export import Exported, check_export, export
+from .exports.handoff import Limits
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
+from .pull import pull
 from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
@@ -38,8 +42,11 @@ __all__ = [
     "DifficultyScore",
     "Engine",
     "EngineError",
+    "ExportError",
+    "Exported",
     "Layout",
     "LayoutError",
+    "Limits",
     "MissingColumnError",
     "PublishError",
     "Quantile",
@@ -56,12 +63,15 @@ __all__ = [
     "__version__",
     "add_scores",
     "cde_score",
+    "check_export",
     "collect_evidence",
     "difficulty_score",
     "estimate",
+    "export",
     "inspect_dataset",
     "load_source",
     "publish_to_folder",
+    "pull",
     "recognise_layout",
     "select_cognitive",
 ]

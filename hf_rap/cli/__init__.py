@@ -14,8 +14,10 @@ from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
 from .demo import demo
+from .export import export
 from .inspect import inspect
 from .publish import publish
+from .pull import pull
 from .rollouts import rollouts
 from .run import run
 from .score import score
@@ -33,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run):
+for command in (demo, inspect, rollouts, score, select, publish, run, export, pull):
     cli.add_command(command)
 
 
