@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .base import OTHER_MEDIA, Accepts, Given
-from .writing import DATA_FILE, write_parquet
+from .writing import DATA_FILE, plain_images, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,9 @@ class LlamaFactory:
 
     name: str = "llama-factory"
     title: str = "LLaMA-Factory 0.9.5 (SFT and cold start only: it has no GRPO)"
-    reads: str = "`messages` (user with `<image>`, assistant with the answer), `images`, through `dataset_info.json`"
+    reads: str = (
+        "`messages` (user with `<image>`, assistant with the answer), `images` (bytes), through `dataset_info.json`"
+    )
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
@@ -47,7 +49,10 @@ class LlamaFactory:
             return {"id": row["id"], "messages": [*row["messages"], reply], "images": row["images"]}
 
         write_parquet(
-            rows, type(features)({name: features[name] for name in ("id", "messages", "images")}), target.folder, make
+            rows,
+            type(features)({"id": features["id"], "messages": features["messages"], "images": plain_images()}),
+            target.folder,
+            make,
         )
         (target.folder / "dataset_info.json").write_text(json.dumps(_INFO, indent=2) + "\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import PREFIX
 
 from .base import OTHER_MEDIA, Accepts, Given
-from .writing import DATA_FILE, command, option, reward_file, write_parquet, write_reward
+from .writing import DATA_FILE, command, option, plain_images, reward_file, write_parquet, write_reward
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,9 +27,7 @@ class MsSwift:
 
     name: str = "ms-swift"
     title: str = "ms-swift 4.6.0 (GRPO)"
-    reads: str = (
-        "`messages` (text with `<image>`), `images`; `solution`, `accepted` and scores go to the reward function"
-    )
+    reads: str = "`messages` (text with `<image>`), `images` (bytes); `solution`, `accepted` and scores go to the reward function"
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
@@ -37,7 +35,8 @@ class MsSwift:
         from datasets import List, Value
 
         scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
-        own = {name: features[name] for name in ("id", "messages", "images", "solution")}
+        own = {name: features[name] for name in ("id", "messages", "solution")}
+        own["images"] = plain_images()
         more = {"row_id": features["id"], "accepted": List(Value("string"))}
         write_parquet(
             rows,

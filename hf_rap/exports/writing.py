@@ -23,6 +23,17 @@ ROWS_PER_STEP = 128
 _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
+def plain_images() -> datasets.Features:
+    """The type of an image column that readers do not decode.
+
+    Trainers that rewrite every row with `Dataset.map` encode a decoded image anew, a JPEG with
+    other pixels than before. Of a plain struct they keep the bytes.
+    """
+    from datasets import List, Value
+
+    return List({"bytes": Value("binary"), "path": Value("string")})
+
+
 def write_parquet(
     rows: Iterable[dict[str, Any]],
     features: datasets.Features,
