@@ -21,12 +21,12 @@ from .errors import (
     SettingError,
     SourceError,
 )
-from .export import Exported, check_export, export
+from .exporting import Exported, check_export, export
 from .exports.handoff import Limits
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
-from .pull import pull
+from .pulling import pull
 from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score

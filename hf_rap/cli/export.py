@@ -13,7 +13,7 @@ from .options import as_json, handoff_options, layout_options, make_layout, make
 from .output import note, print_json
 
 if TYPE_CHECKING:
-    from hf_rap.export import Exported
+    from hf_rap.exporting import Exported
 
 
 @click.command()
@@ -32,8 +32,8 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
     In Python: hf_rap.export("./geometry3k-rap", to="easyr1", path="geometry3k-easyr1")
     """
-    from hf_rap.export import check_export
-    from hf_rap.export import export as write
+    from hf_rap.exporting import check_export
+    from hf_rap.exporting import export as write
 
     layout = make_layout(*(options[name] for name in ("question", "images", "answer", "id_column")))
     limits = make_limits(options)

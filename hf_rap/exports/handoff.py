@@ -178,7 +178,7 @@ def _problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str
 def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
     golds = row["extra_info"]["accepted"]
     try:
-        read_gold(golds)
+        read_gold(golds or row["answer"])
     except RowError as error:
         return error.code, str(error).removeprefix(f"{error.code}: ")
     if len(golds) > 1 and not accepts.several_golds:

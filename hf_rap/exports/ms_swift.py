@@ -31,21 +31,18 @@ class MsSwift:
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
-        """`train.parquet`. The id is `row_id` too, because ms-swift removes an `id` column."""
+        """`train.parquet`."""
         from datasets import List, Value
 
         scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "messages", "solution")}
         own["images"] = plain_images()
-        more = {"row_id": features["id"], "accepted": List(Value("string"))}
+        accepted = {"accepted": List(Value("string"))}
         write_parquet(
             rows,
-            type(features)({**own, **more, **scores}),
+            type(features)({**own, **accepted, **scores}),
             target.folder,
-            lambda row: (
-                {name: row[name] for name in (*own, *scores)}
-                | {"row_id": row["id"], "accepted": row["extra_info"]["accepted"]}
-            ),
+            lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
         )
         write_reward(target.folder, "ms_swift", "HfRap")
 

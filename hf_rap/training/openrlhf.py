@@ -14,8 +14,8 @@ from hf_rap.training.rewards import judge_reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What a model ends its turn with; OpenRLHF decodes special tokens too.
-_END_OF_TURN = re.compile(r"(?:\s*(?:<\|[^<>|]*\|>|</s>|<eos>|<end_of_turn>|<pad>))+\s*$")
+# OpenRLHF decodes special tokens too: what opens and ends the turns of the usual chat templates.
+_SPECIAL = re.compile(r"<\|[^<>|]*\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]")
 
 
 def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence
     import torch  # OpenRLHF's own
 
     rewards = [
-        judge_reply(reply_of(query, prompt), label, prompt).reward
+        judge_reply(reply_of(query, prompt), label, _SPECIAL.sub("\n", prompt)).reward
         for query, prompt, label in zip(queries, prompts, labels, strict=True)
     ]
     scores = torch.tensor([reward or 0.0 for reward in rewards])
@@ -45,4 +45,4 @@ def reply_of(query: str, prompt: str) -> str:
         else:
             high = middle - 1
     end = prompt[len(prompt) - low :]
-    return _END_OF_TURN.sub("", query[query.find(end) + len(end) :])
+    return _SPECIAL.sub("\n", query[query.find(end) + len(end) :]).rstrip()

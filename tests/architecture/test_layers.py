@@ -33,7 +33,7 @@ LAYERS = [
     ["exports.trl", "exports.easyr1", "exports.verl", "exports.ms_swift", "exports.llama_factory", "exports.openrlhf"],
     ["exports.mm_eureka", "exports.jsonl", "exports.universal_file", "exports.trainers", "exports"],
     ["cards", "plots"],
-    ["files", "publish", "export", "pull"],
+    ["files", "publish", "exporting", "pulling"],
     ["training.rewards", "training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf", "training"],
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import SourceError
-from .export import Exported, export
+from .exporting import Exported, export
 from .provenance import hash_file
 from .sources import Source, as_source_error
 

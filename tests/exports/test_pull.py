@@ -1,0 +1,63 @@
+"""A version becomes a trainer's folder only if it is exactly what was published."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from hf_rap import SourceError, publish_to_folder, pull, select_cognitive
+
+from .awkward import awkward
+
+
+@pytest.fixture
+def version(tmp_path):
+    ds = awkward().add_column("rap_image_rewards", [[1.0, 0.0]] * 4)
+    publish_to_folder(select_cognitive(ds, min_cde=0.2, replace_easy=False), tmp_path / "version", version="1.2.0")
+    return tmp_path / "version"
+
+
+@pytest.mark.parametrize("asked", ["1.2.0", "v1.2.0"])
+def test_pulls_a_published_folder(tmp_path, version, asked):
+    """The rows of `selected`, in the layout that was asked for."""
+    done = pull(version, version=asked, to="easyr1", path=tmp_path / "out")
+    assert pq.read_table(done.path / "train.parquet")["id"].to_pylist() == awkward()["id"]
+
+
+def test_pulls_another_config(tmp_path, version):
+    """`scored` has all rows, in the user's own columns."""
+    assert pull(version, version="1.2.0", to="trl", path=tmp_path / "out", config="scored").handoff.rows == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": "2.0.0"}, "holds version 1.2.0, not 2.0.0"),
+        ({"version": "main"}, "takes three numbers"),
+        ({"version": "1.2.0", "config": "control"}, r"no config 'control' .*it has: scored, selected"),
+    ],
+)
+def test_what_is_not_there_is_named(tmp_path, version, options, message):
+    """With what is there instead."""
+    with pytest.raises(SourceError, match=message):
+        pull(version, to="trl", path=tmp_path / "out", **options)
+
+
+def test_changed_file_is_refused(tmp_path, version):
+    """Its hash is not the one in the manifest."""
+    (file,) = (version / "selected").iterdir()
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(SourceError, match=r"not what rap\.json of version 1\.2\.0 lists"):
+        pull(version, version="1.2.0", to="trl", path=tmp_path / "out")
+
+
+def test_folder_without_a_manifest_is_no_version(tmp_path):
+    """Any other folder."""
+    (tmp_path / "other").mkdir()
+    with pytest.raises(SourceError, match=r"holds no rap.json"):
+        pull(tmp_path / "other", version="1.0.0", to="trl", path=tmp_path / "out")
+
+
+def test_manifest_lists_what_is_read(version):
+    """The test above would pass for any reason if the manifest listed nothing."""
+    assert [name for name in json.loads((version / "rap.json").read_text())["files"] if "selected" in name]
