@@ -14,8 +14,8 @@ PYTHON=${PYTHON:-.venv/bin/python}
 ENVS=${ENVS:-${TMPDIR:-/tmp}/hf-rap-trainers}
 BASE=${BASE:-python3}
 TORCH=$(grep '^torch==' constraints.txt)
-export PYTHONPATH=$PWD HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
-# Every hash of the same file would hit the cache of the last run.
+export PYTHONPATH=$PWD HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false HF_DATASETS_DISABLE_PROGRESS_BARS=1 OMP_NUM_THREADS=1
+# Of its own: nothing is to be read that an earlier run left behind.
 HF_DATASETS_CACHE=$(mktemp -d)
 export HF_DATASETS_CACHE
 WORK=$(mktemp -d)
@@ -26,7 +26,7 @@ trap 'rm -rf "$WORK" "$HF_DATASETS_CACHE"' EXIT
 needs() {
   case $1 in
     trl) echo "trl==1.16.0 datasets pillow math-verify[antlr4_13_2]" ;;
-    easyr1) echo "datasets pillow transformers<5 numpy math-verify[antlr4_13_2] $2" ;;
+    easyr1) echo "datasets pillow transformers<5 tensordict ray omegaconf codetiming torchdata accelerate pandas av requests math-verify[antlr4_9_3]" ;;
     verl) echo "datasets pillow transformers>=5.5.3,!=5.6.0,<5.11 tensordict hydra-core ray codetiming torchdata accelerate pandas av requests math-verify[antlr4_9_3]" ;;
     openrlhf) echo "datasets pillow transformers==5.15.0 accelerate torchdata jsonlines pylatexenc sympy regex torchmetrics optree einops loralib aiohttp math-verify[antlr4_13_2]" ;;
     ms-swift) echo "datasets<4.8.5 pillow transformers<5.20.0 trl<1.0 peft<0.21 modelscope addict json-repair accelerate einops dacite simplejson sentencepiece tiktoken pandas scipy oss2 requests attrdict binpacking openai fastapi uvicorn matplotlib nltk rouge zstandard math-verify[antlr4_13_2]" ;;
@@ -52,9 +52,9 @@ for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf}"; do
     if [[ ! -e $ENVS/$one/ready ]]; then
       "$BASE" -m venv "$ENVS/$one"
       # shellcheck disable=SC2046 # one word per package
-      "$ENVS/$one/bin/pip" install --quiet "$TORCH" $(needs "$one" "")
+      "$ENVS/$one/bin/pip" install --quiet "$TORCH" $(needs "$one")
       if [[ -n $(itself "$one") ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps "$(itself "$one")"; fi
-      if [[ $one == verl ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps torchvision==0.28.0 qwen-vl-utils; fi
+      if [[ $one == verl || $one == easyr1 ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps torchvision==0.28.0 qwen-vl-utils; fi
     touch "$ENVS/$one/ready"
     fi
     "$ENVS/$one/bin/python" scripts/read_with_trainer.py "$one" "$WORK/exports é 1"

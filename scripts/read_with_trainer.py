@@ -60,14 +60,21 @@ def trl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str
     return seen, ds.column_names
 
 
-def verl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
+def declare_torchvision() -> object:
+    """qwen_vl_utils imports torchvision for videos, whose wheel is built for CUDA.
+
+    With the two operators declared that it misses beside a CPU torch, its Python half imports.
+    """
     import torch
 
-    # qwen_vl_utils needs torchvision for videos, whose wheel here is built for CUDA: with the two
-    # operators declared that it misses, its Python half imports.
     operators = torch.library.Library("torchvision", "DEF")
     operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators
+
+
+def verl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
+    operators = declare_torchvision()  # noqa: F841 - they go when the library does
     from omegaconf import OmegaConf
     from transformers import AutoProcessor
     from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
@@ -159,6 +166,7 @@ def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
 
 def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
     sys.path.insert(0, os.environ["EASYR1_SRC"])
+    operators = declare_torchvision()  # noqa: F841
     from transformers import AutoProcessor
     from verl.utils.dataset import RLHFDataset
 

@@ -61,3 +61,21 @@ def test_folder_without_a_manifest_is_no_version(tmp_path):
 def test_manifest_lists_what_is_read(version):
     """The test above would pass for any reason if the manifest listed nothing."""
     assert [name for name in json.loads((version / "rap.json").read_text())["files"] if "selected" in name]
+
+
+def test_version_in_the_cache_of_the_hub_needs_no_network(tmp_path, version, monkeypatch):
+    """What was fetched once at a tag is found again, by the name of the tag."""
+    from huggingface_hub import constants
+
+    repo = tmp_path / "hub" / "datasets--user--geo-rap"
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "v1.2.0").write_text(commit)
+    (repo / "snapshots").mkdir()
+    version.rename(repo / "snapshots" / commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    done = pull("user/geo-rap", version="1.2.0", to="easyr1", path=tmp_path / "out")
+    assert pq.read_table(done.path / "train.parquet")["id"].to_pylist() == awkward()["id"]
+    with pytest.raises(SourceError, match=r"user/geo-rap@v1\.3\.0 cannot be read"):
+        pull("user/geo-rap", version="1.3.0", to="easyr1", path=tmp_path / "other")
