@@ -70,12 +70,36 @@ sampling_options = _together(
     ]
 )
 
+
+class NumberOrQuantile(click.ParamType[Any]):
+    """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
+
+    name = "number or quantile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """The value as a float where it is one."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
 selection_options = _together(
     [
         click.option(
-            "--min-cde", default="0.5", show_default=True, help="Keep rows with cde above this; q0.9 is a quantile."
+            "--min-cde",
+            type=NumberOrQuantile(),
+            default=0.5,
+            show_default=True,
+            help="Keep rows with cde above this; q0.9 is a quantile.",
         ),
-        click.option("--max-ace", default="0.1", show_default=True, help="Where rap_ace exists; a quantile works too."),
+        click.option(
+            "--max-ace",
+            type=NumberOrQuantile(),
+            default=0.1,
+            show_default=True,
+            help="Where rap_ace exists; a quantile works too.",
+        ),
         click.option(
             "--replace-easy/--keep-easy",
             default=True,
