@@ -21,7 +21,7 @@ from .exports.handoff import Handoff, Limits, check_rows, ready_rows
 from .exports.rows import export_rows
 from .exports.trainers import find_trainer
 from .select import Selection
-from .sources import load_source
+from .sources import load_source, parse_source
 
 if TYPE_CHECKING:
     import datasets
@@ -123,7 +123,9 @@ def _checked(
     if isinstance(source, Selection):
         rows = export_rows(source.selected, layout=layout)
     elif isinstance(source, (str, os.PathLike)):
-        rows = export_rows(load_source(os.fspath(source)), layout=layout, data_source=Path(source).name)
+        asked = parse_source(os.fspath(source))
+        name = Path(asked.path).name if asked.is_local else asked.path
+        rows = export_rows(load_source(asked), layout=layout, data_source=name)
     else:
         rows = export_rows(source, layout=layout)
     return rows, check_rows(rows, trainer, limits, fix=fix)

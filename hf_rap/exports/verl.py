@@ -35,10 +35,11 @@ class Verl:
         """`train.parquet`. The reward function sees no column but `extra_info`: scores stand in there."""
         scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "data_source", "images", "ability", "reward_model")}
-        own |= {self.prompt_key: features["messages"], "extra_info": {**features["extra_info"], **scores}}
+        own |= {self.prompt_key: features["messages"], "extra_info": features["extra_info"] | scores}
+        own["extra_info"]["question"] = features["problem"]  # where the options of a multiple choice stand
 
         def make(row: dict[str, Any]) -> dict[str, Any]:
-            inside = {**row["extra_info"], **{name: row[name] for name in scores}}
+            inside = {**row["extra_info"], **{name: row[name] for name in scores}, "question": row["problem"]}
             return {name: row.get(name) for name in own} | {self.prompt_key: row["messages"], "extra_info": inside}
 
         write_parquet(rows, type(features)(own), target.folder, make)

@@ -74,6 +74,7 @@ def test_verl_export_holds_scores_where_its_reward_sees_them(tmp_path):
     done = export(awkward(), to="verl", path=tmp_path / "out")
     assert stored(done.path)[0]["extra_info"] == {
         "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "rap_cde": 0.5,
+        "question": "<image>What is x?",
     }  # fmt: skip
 
 
