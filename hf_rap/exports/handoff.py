@@ -163,7 +163,8 @@ def _check(row: dict[str, Any], accepts: Accepts, limits: Limits, *, fix: bool) 
     problem = _problem(row, accepts, limits)
     if fix:
         return _Checked(row, problem, fixed=() if problem else tuple(repairs))
-    return _Checked(row, problem, fixable=tuple(repairs) if _problem(mended, accepts, limits) is None else ())
+    helps = bool(repairs) and _problem(mended, accepts, limits) is None
+    return _Checked(row, problem, fixable=tuple(repairs) if helps else ())
 
 
 def _problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
