@@ -55,12 +55,15 @@ def main() -> None:
     print(f"\n| rows | pass@1 | pass@{args.attempts} | modality gap |\n|---|---:|---:|---:|")
     kept = select_cognitive(scored, min_cde=0.5, seed=args.seed, **RULES["cde alone"]).selected
     for title, rows in {"all": scored, "kept, cde alone": kept}.items():
-        print(f"| {title} | {' | '.join(f'{rate:.1%}' for rate in rates_of(rows, args.attempts))} |")
+        rates = ["unknown" if rate is None else f"{rate:.1%}" for rate in rates_of(rows, args.attempts)]
+        print(f"| {title} | {' | '.join(rates)} |")
 
 
-def rates_of(rows: datasets.Dataset, attempts: int) -> tuple[float, float, float]:
+def rates_of(rows: datasets.Dataset, attempts: int) -> tuple[float | None, float | None, float | None]:
     """pass@1, pass@attempts and the modality gap, graded anew from the stored replies."""
     asked = rows.filter(lambda error: error is None, input_columns="rap_error")
+    if not len(asked):
+        return None, None, None
     known = {"references": [[answer] for answer in asked["answer"]], "questions": list(asked["problem"])}
     image, text = list(asked["rap_image_responses"]), list(asked["rap_text_responses"])
     solved = evaluate.load(metric_path("pass_at_k")).compute(predictions=image, k=[1, attempts], **known)

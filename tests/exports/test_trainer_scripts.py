@@ -25,16 +25,10 @@ def run(tmp_path, *words: str, **options) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_trl_reads_its_export_and_the_universal_one(tmp_path):
-    """And a changed export is noticed."""
+    """Questions, answers, pixels and verdicts."""
     pytest.importorskip("trl", reason="pip install hf-rap[train]")
     reader, folder = str(ROOT / "scripts" / "read_with_trainer.py"), tmp_path / "exports é 1"
     assert run(tmp_path, str(ROOT / "scripts" / "trainer_fixture.py"), str(folder)).returncode == 0
     done = run(tmp_path, reader, "trl", str(folder))
     assert (done.returncode, done.stdout.count("12 rows, 15 of 15 images identical")) == (0, 2), done.stderr
     assert "reward: 100 of 100 verdicts as in scoring" in done.stdout
-
-    told = (folder / "expected.json").read_text().replace("What is x?", "What is y?")
-    (folder / "expected.json").write_text(told)
-    failed = run(tmp_path, reader, "trl", str(folder))
-    assert failed.returncode == 1
-    assert "FAILED trl on trl: 12 of 12 rows, different: [0]" in failed.stderr
