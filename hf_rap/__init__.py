@@ -7,6 +7,7 @@ publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
 from .collect import collect_evidence, estimate
+from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
@@ -31,15 +32,40 @@ from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .select import Quantile, Selection, select_cognitive
+from .scorers.limr import LimrScore, limr_score
+from .select import (
+    Quantile,
+    Selection,
+    Stages,
+    select_cognitive,
+    select_difficulty,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+    split_stages,
+)
 from .sources import load_source
+from .training import (
+    AddDifficultyHint,
+    DifficultyWeighted,
+    RemoveDifficultyHint,
+    add_difficulty_hint,
+    add_epoch_rewards,
+    difficulty_weighted,
+    order_curriculum,
+    remove_difficulty_hint,
+)
 from .version import VERSION as __version__
 
 __all__ = [
+    "AddDifficultyHint",
     "CDEScore",
     "ColumnExistsError",
+    "Comparison",
     "Completion",
     "DifficultyScore",
+    "DifficultyWeighted",
     "Engine",
     "EngineError",
     "ExportError",
@@ -47,10 +73,12 @@ __all__ = [
     "Layout",
     "LayoutError",
     "Limits",
+    "LimrScore",
     "MissingColumnError",
     "PublishError",
     "Quantile",
     "RapError",
+    "RemoveDifficultyHint",
     "Request",
     "Rollouts",
     "RowError",
@@ -59,19 +87,33 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stages",
     "TransformersEngine",
     "__version__",
+    "add_difficulty_hint",
+    "add_epoch_rewards",
     "add_scores",
     "cde_score",
     "check_export",
     "collect_evidence",
+    "compare_methods",
     "difficulty_score",
+    "difficulty_weighted",
     "estimate",
     "export",
     "inspect_dataset",
+    "limr_score",
     "load_source",
+    "order_curriculum",
     "publish_to_folder",
     "pull",
     "recognise_layout",
+    "remove_difficulty_hint",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
+    "split_stages",
 ]

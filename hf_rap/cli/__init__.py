@@ -13,6 +13,7 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .compare import compare
 from .demo import demo
 from .export import export
 from .inspect import inspect
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run, export, pull):
+for command in (demo, inspect, rollouts, score, select, compare, publish, run, export, pull):
     cli.add_command(command)
 
 

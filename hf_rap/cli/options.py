@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from hf_rap.errors import SettingError
+from hf_rap.select import METHODS
 
 if TYPE_CHECKING:
     import datasets
@@ -133,7 +134,7 @@ selection_options = _together(
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
-        click.option("--method", default="rap", show_default=True),
+        click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
     ]
 )
 
