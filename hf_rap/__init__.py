@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
+from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
@@ -29,6 +30,7 @@ from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
 from .pulling import pull
 from .rollouts import Rollouts
+from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
@@ -59,7 +61,9 @@ from .training import (
 from .version import VERSION as __version__
 
 __all__ = [
+    "ACEScore",
     "AddDifficultyHint",
+    "Attention",
     "CDEScore",
     "ColumnExistsError",
     "Comparison",
@@ -90,6 +94,7 @@ __all__ = [
     "Stages",
     "TransformersEngine",
     "__version__",
+    "ace_score",
     "add_difficulty_hint",
     "add_epoch_rewards",
     "add_scores",

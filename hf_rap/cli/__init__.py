@@ -13,6 +13,7 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .attention import attention
 from .compare import compare
 from .demo import demo
 from .export import export
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, compare, publish, run, export, pull):
+for command in (attention, demo, inspect, rollouts, score, select, compare, publish, run, export, pull):
     cli.add_command(command)
 
 
