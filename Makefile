@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-fast lint benchmarks clean
+.PHONY: demo test test-fast lint benchmarks check-trainers clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,9 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/released.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/ace.py
+
+check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
+	scripts/check_trainers.sh
 
 clean:
 	rm -rf .venv rap-demo

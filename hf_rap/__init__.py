@@ -14,6 +14,7 @@ from .engines.transformers_engine import TransformersEngine
 from .errors import (
     ColumnExistsError,
     EngineError,
+    ExportError,
     LayoutError,
     MissingColumnError,
     PublishError,
@@ -22,9 +23,12 @@ from .errors import (
     SettingError,
     SourceError,
 )
+from .exporting import Exported, check_export, export
+from .exports.handoff import Limits
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
+from .pulling import pull
 from .rollouts import Rollouts
 from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
@@ -68,8 +72,11 @@ __all__ = [
     "DifficultyWeighted",
     "Engine",
     "EngineError",
+    "ExportError",
+    "Exported",
     "Layout",
     "LayoutError",
+    "Limits",
     "LimrScore",
     "MissingColumnError",
     "PublishError",
@@ -92,16 +99,19 @@ __all__ = [
     "add_epoch_rewards",
     "add_scores",
     "cde_score",
+    "check_export",
     "collect_evidence",
     "compare_methods",
     "difficulty_score",
     "difficulty_weighted",
     "estimate",
+    "export",
     "inspect_dataset",
     "limr_score",
     "load_source",
     "order_curriculum",
     "publish_to_folder",
+    "pull",
     "recognise_layout",
     "remove_difficulty_hint",
     "select_cognitive",

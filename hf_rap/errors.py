@@ -8,7 +8,8 @@ RapError
 │   └── ColumnExistsError
 ├── EngineError          a model cannot be loaded or cannot do what was asked
 ├── RowError             one row cannot be used: becomes that row's `rap_error`
-└── PublishError         a version cannot be written
+├── PublishError         a version cannot be written
+└── ExportError          rows cannot be handed to a trainer
 
 Everything else that escapes from hf_rap is a bug.
 """
@@ -92,3 +93,7 @@ class RowError(RapError):
 
 class PublishError(RapError):
     """A version cannot be written."""
+
+
+class ExportError(RapError):
+    """Rows cannot be handed to a trainer."""

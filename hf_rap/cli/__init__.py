@@ -16,8 +16,10 @@ from hf_rap.version import VERSION
 from .attention import attention
 from .compare import compare
 from .demo import demo
+from .export import export
 from .inspect import inspect
 from .publish import publish
+from .pull import pull
 from .rollouts import rollouts
 from .run import run
 from .score import score
@@ -35,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (attention, demo, inspect, rollouts, score, select, compare, publish, run):
+for command in (attention, demo, inspect, rollouts, score, select, compare, publish, run, export, pull):
     cli.add_command(command)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.exports.handoff import Limits
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -146,6 +147,36 @@ version_options = _together(
         click.option("--name", help="Name of the dataset on its card; default: the folder's name."),
     ]
 )
+
+handoff_options = _together(
+    [
+        click.option("--max-prompt-tokens", type=int, help="Longest prompt of the training run; needs --model."),
+        click.option("--model", help="Hub id or folder of the model to train, or 'demo': counts the tokens."),
+        click.option("--min-pixels", type=int, help="Width times height of the smallest image."),
+        click.option("--max-pixels", type=int, help="Width times height of the largest image."),
+        click.option("--max-images", type=int, help="In one row."),
+        click.option("--rollout-batch", type=int, help="Prompts per step; fewer rows than that are refused."),
+        click.option(
+            "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
+        ),
+        click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
+        click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
+    ]
+)
+
+
+def make_limits(options: dict[str, Any]) -> Limits:
+    """`Limits` from what handoff_options gathered."""
+    from hf_rap.demo import MODEL
+    from hf_rap.exports.handoff import Limits
+
+    counted = None
+    if options["max_prompt_tokens"] and options["model"]:
+        from hf_rap.engines.prompt_tokens import PromptTokens
+
+        counted = PromptTokens(str(MODEL) if options["model"] == "demo" else options["model"])
+    names = ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch", "usual_verifier")
+    return Limits(**{name: options[name] for name in names}, prompt_tokens=counted)
 
 
 def make_layout(question: str | None, images: str | None, answer: str | None, id_column: str | None) -> Layout | None:
