@@ -22,7 +22,7 @@ from .errors import (
 )
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
-from .publish import publish_to_folder
+from .folder import publish_to_folder
 from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score

@@ -34,7 +34,7 @@ def publish(
     In Python: hf_rap.publish_to_folder(selection, path, version="1.0.0")
     """
     from hf_rap.files import read_selection
-    from hf_rap.publish import publish_to_folder
+    from hf_rap.folder import publish_to_folder
 
     chosen, info = read_selection(selection)
     layout = make_layout(question, images, answer, id_column)

@@ -27,10 +27,12 @@ LAYERS = [
     ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
     ["inspection", "collect"],
     ["select.base", "select.rap", "select"],
-    ["facts"],
+    ["facts", "samples", "compare", "stability"],
     ["exports.parquet", "exports.universal", "exports"],
-    ["cards", "plots"],
-    ["files", "publish"],
+    ["versions", "content"],
+    ["cards", "plots", "readme", "description"],
+    ["files", "folder"],
+    ["hub.retries", "hub.repository", "hub.reading", "hub.publishing", "hub.yanking", "hub"],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
     ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.demo", "cli"],
@@ -120,5 +122,5 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "hub"}
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)
