@@ -248,7 +248,9 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(code=_code, python=_python, percent=_percent, value=_value, shell=_shell, short=_short, markdown=_Markdown)
+    environment.filters.update(
+        code=_code, python=_python, percent=_percent, value=_value, shell=_shell, short=_short, markdown=_Markdown
+    )
     return environment.from_string(files(__package__).joinpath("templates/card.md").read_text(encoding="utf-8"))
 
 

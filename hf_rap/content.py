@@ -163,9 +163,7 @@ class Content:
                 continue
             kept = table.filter(pa.array(flags))
             try:
-                made = universal_columns(
-                    kept.select(read).to_pydict(), layout, indices, data_source=self.data_source
-                )
+                made = universal_columns(kept.select(read).to_pydict(), layout, indices, data_source=self.data_source)
             except RowError as error:
                 raise PublishError(
                     f"A kept row cannot be published: {error}. Mend it, or leave it out before selecting."

@@ -25,7 +25,9 @@ EACH = 10
 THUMBNAIL_SIDE = 160
 
 
-def sample_rows(selection: Selection, layout: Layout, each: int = EACH) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+def sample_rows(
+    selection: Selection, layout: Layout, each: int = EACH
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Up to `each` kept and `each` dropped rows for facts, and the picture files that they name.
 
     A question or picture that cannot be read is None: the row's reason says why.

@@ -1,6 +1,6 @@
 """Measure the built-in model on planted rows and write its model card to stdout.
 
-    python scripts/describe_demo_model.py > hf_rap/demo/grid-vlm/README.md
+python scripts/describe_demo_model.py > hf_rap/demo/grid-vlm/README.md
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ sampling_options = _together(
     ]
 )
 
+
 class NumberOrQuantile(click.ParamType[Any]):
     """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
 
@@ -85,9 +86,19 @@ class NumberOrQuantile(click.ParamType[Any]):
 selection_options = _together(
     [
         click.option(
-            "--min-cde", type=NumberOrQuantile(), default=0.5, show_default=True, help="Keep rows with cde above this; q0.9 is a quantile."
+            "--min-cde",
+            type=NumberOrQuantile(),
+            default=0.5,
+            show_default=True,
+            help="Keep rows with cde above this; q0.9 is a quantile.",
         ),
-        click.option("--max-ace", type=NumberOrQuantile(), default=0.1, show_default=True, help="Where rap_ace exists; a quantile works too."),
+        click.option(
+            "--max-ace",
+            type=NumberOrQuantile(),
+            default=0.1,
+            show_default=True,
+            help="Where rap_ace exists; a quantile works too.",
+        ),
         click.option(
             "--replace-easy/--keep-easy",
             default=True,

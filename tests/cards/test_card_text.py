@@ -279,7 +279,8 @@ def test_pictures_on_the_card_exist(tmp_path):
     """Links point into the folder, with forward slashes."""
     folder = publish(tmp_path / "v")
     links = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (folder / "README.md").read_text())
-    assert links == ["plots/funnel.png", "plots/cde.png"]
+    assert [link for link in links if not link.startswith("samples/")] == ["plots/funnel.png", "plots/cde.png"]
+    assert len(links) > 2
     assert all((folder / link).is_file() for link in links)
 
 
