@@ -17,6 +17,7 @@ from .columns import ACE, DECISIONS, SCORES
 from .content import CONTROL, SCORED, SELECTED
 from .exports.parquet import shard_name
 from .exports.universal import UNIVERSAL
+from .facts import asked_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ def render_card(facts: Mapping[str, Any]) -> str:
         added=[column for column in (*SCORES, *DECISIONS) if column not in SCORES or facts["scores"].get(column.name)],
         has_ace=facts["scores"].get(ACE.name) is not None,
         load=_load_call(facts["source"]),
-        select_options=_select_options(facts["rule"]),
+        select_options=asked_options(facts["rule"]),
         rollouts=_rollouts(facts, settings),
         max_settings=MAX_SETTINGS,
         hub=facts.get("hub"),
@@ -160,11 +161,6 @@ def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
-    return {**options, **rule.get("asked", {})}
-
-
 def _load_call(source: Mapping[str, Any]) -> str | None:
     """The text that `hf_rap.load_source` takes; local files are pinned by hash, which is no part of it."""
     if source["id"] is None:
@@ -197,7 +193,7 @@ def _reselect_command(facts: Mapping[str, Any]) -> str | None:
     if hub is None:
         return None
     words = ["hf-rap", "reselect", hub["id"], facts["version"], "--dry-run"]
-    for name, value in _select_options(facts["rule"]).items():
+    for name, value in asked_options(facts["rule"]).items():
         if name == "replace_easy":
             words.append("--replace-easy" if value else "--keep-easy")
         elif value is not None:

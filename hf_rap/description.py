@@ -1,4 +1,4 @@
-"""What stands beside the data of a version: facts, plots and sample pictures, and the manifest."""
+"""What stands beside the data of a version: facts, sample pictures and the manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .facts import collect_facts
-from .plots import draw_plots
 from .samples import sample_rows
 from .stability import estimate_stability
 
@@ -54,7 +53,7 @@ def describe(
     source: SourceInfo | None,
     licence: str | None,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The facts, and the files of plots and samples.
+    """The facts, and the picture files that their samples name.
 
     Args:
         content: what is published.
@@ -88,7 +87,7 @@ def describe(
     facts["layout"] = asdict(content.layout)
     facts["samples"] = samples
     facts["stability"] = estimate_stability(content.selection)
-    return facts, {**draw_plots(facts), **pictures}
+    return facts, pictures
 
 
 def sha256_of(path: Path) -> str:

@@ -15,6 +15,8 @@ from .select import DROPPED_REASONS, KEPT_REASONS
 from .version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -80,6 +82,12 @@ def collect_facts(
         "settings": _settings(table),
         "images_missing": images_missing,
     }
+
+
+def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
+    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
+    return {**options, **rule.get("asked", {})}
 
 
 def _table(selection: Selection, group_by: str | None) -> pa.Table:

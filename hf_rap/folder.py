@@ -25,6 +25,7 @@ from .content import Content
 from .description import MANIFEST, README, Written, describe, file_entry, manifest_of
 from .errors import PublishError
 from .exports.parquet import write_shards
+from .plots import draw_plots
 from .versions import FIRST, numbers
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ def publish_to_folder(
     folder.mkdir()
     try:
         written = {config: _write_config(content, config, folder) for config in content.configs}
-        facts, extras = describe(
+        facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
-        files = _write_description(facts, extras, written, folder)
+        files = _write_description(facts, pictures, written, folder)
         if target.exists():
             target.rmdir()  # empty; Windows does not rename over a folder
         folder.rename(target)
@@ -135,10 +136,10 @@ def _write_config(content: Content, config: str, folder: Path) -> Written:
 
 
 def _write_description(
-    facts: dict[str, Any], extras: dict[str, bytes], written: dict[str, Written], folder: Path
+    facts: dict[str, Any], pictures: dict[str, bytes], written: dict[str, Written], folder: Path
 ) -> dict[str, dict[str, Any]]:
     """Write plots, samples, card and manifest; what the manifest says about every other file."""
-    contents = {**extras, README: render_card(facts).encode()}
+    contents = {**draw_plots(facts), **pictures, README: render_card(facts).encode()}
     for name, content in contents.items():
         _write(folder / name, content)
     files = {name: file_entry(content) for name, content in contents.items()}

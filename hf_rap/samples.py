@@ -83,8 +83,8 @@ def _shown(raw: dict[str, Any], layout: Layout) -> tuple[Image.Image | None, dic
     try:
         question = read_question(raw, layout)
     except RowError:
-        text, images = text_and_images(raw, layout)
-        shown = {"question": text if isinstance(text, str) else None, "answer": None, "images": len(images)}
+        text, found = text_and_images(raw, layout)
+        shown = {"question": text if isinstance(text, str) else None, "answer": None, "images": len(found)}
         return None, {"id": row_id(raw, layout), **shown}
     images = question.images
     answer = question.answer

@@ -19,6 +19,7 @@ from hf_rap.content import CONFIGS, Content
 from hf_rap.description import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
 from hf_rap.exports.parquet import shard_name, shards_of
+from hf_rap.plots import draw_plots
 from hf_rap.readme import merge_readme
 from hf_rap.versions import bumped, numbers, tag_of
 
@@ -116,7 +117,7 @@ def publish(
     work = _Work(repository, content, refs, version, source, licence)
     known = work.known()
     if known is not None or dry_run:
-        facts, extras, written, _ = work.build(send=False)
+        facts, pictures, written, _ = work.build(send=False)
         if known is not None and same_content(facts, written, known[1]):
             return work.finish(*known)
         if tag_of(version) in refs.tags:
@@ -127,10 +128,10 @@ def publish(
                 next_version=free,
             )
     if dry_run:
-        files, texts = work.files(facts, extras, written)
+        files, texts = work.files(facts, pictures, written)
         return Release(repo_id, version, None, True, facts, files, texts[README].decode())
-    facts, extras, written, operations = work.build(send=True)
-    return work.commit(facts, extras, written, operations)
+    facts, pictures, written, operations = work.build(send=True)
+    return work.commit(facts, pictures, written, operations)
 
 
 def _check_licence(licence: str | None, *, despite_licence: bool) -> None:
@@ -218,7 +219,7 @@ class _Work:
                     operation.path_in_repo = name
                 written[config] = one
                 operations += sent
-        facts, extras = describe(
+        facts, pictures = describe(
             self.content,
             written,
             name=self.repository.id,
@@ -227,10 +228,10 @@ class _Work:
             licence=self.licence,
         )
         facts["hub"] = {"id": self.repository.id, "tag": tag_of(self.version)}
-        return facts, extras, written, operations
+        return facts, pictures, written, operations
 
     def files(
-        self, facts: dict[str, Any], extras: dict[str, bytes], written: dict[str, Written]
+        self, facts: dict[str, Any], pictures: dict[str, bytes], written: dict[str, Written]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
         """What the manifest lists, and the content of all small files. Completes `facts`."""
         head = self._head_manifest()
@@ -238,7 +239,7 @@ class _Work:
         facts["since"] = self._since()
         readme = self.repository.download(README, self.refs.head) if self.refs.head else None
         existing = readme.read_text(encoding="utf-8") if readme else None
-        texts = {**extras, README: merge_readme(existing, render_card(facts)).encode()}
+        texts = {**draw_plots(facts), **pictures, README: merge_readme(existing, render_card(facts)).encode()}
         files = {name: file_entry(content) for name, content in texts.items()}
         for one in written.values():
             files |= one.files
@@ -247,14 +248,14 @@ class _Work:
     def commit(
         self,
         facts: dict[str, Any],
-        extras: dict[str, bytes],
+        pictures: dict[str, bytes],
         written: dict[str, Written],
         operations: list[CommitOperationAdd],
     ) -> Release:
         """Commit, check and tag."""
         from huggingface_hub import CommitOperationAdd
 
-        files, texts = self.files(facts, extras, written)
+        files, texts = self.files(facts, pictures, written)
         small = [CommitOperationAdd(name, content) for name, content in texts.items()]
         deletions = self._deletions(files)
         self.repository.upload(small)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.content import SCORED
+from hf_rap.facts import asked_options
 from hf_rap.layouts import Layout
 from hf_rap.provenance import SourceInfo
 from hf_rap.select import Selection, select_cognitive
@@ -49,9 +50,3 @@ def reselect(
     scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
     selection = select_cognitive(scored, **{**asked_options(facts["rule"]), **(options or {})})
     return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])
-
-
-def asked_options(rule: dict[str, Any]) -> dict[str, Any]:
-    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
-    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
-    return {**options, **rule.get("asked", {})}

@@ -6,6 +6,7 @@ The client repeats uploads and listings by itself, but neither commits nor tags 
 from __future__ import annotations
 
 import time
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_rap.errors import HubError
@@ -76,12 +77,15 @@ def failures() -> tuple[type[BaseException], ...]:
 
 def passes(error: BaseException) -> bool:
     """Trying again may help."""
-    from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
 
-    if isinstance(error, (HFValidationError, LocalTokenNotFoundError)):
-        return False
     status = status_of(error)
-    return status is None or status in _PASSING
+    if status is not None:
+        return status in _PASSING
+    # No answer, one that was cut off, one that is not JSON, or an upload through Xet that failed.
+    return isinstance(
+        error, (HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
+    )
 
 
 def status_of(error: BaseException) -> int | None:

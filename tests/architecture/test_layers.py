@@ -44,7 +44,19 @@ LAYERS = [
     ],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
-    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.demo", "cli"],
+    [
+        "cli.inspect",
+        "cli.rollouts",
+        "cli.score",
+        "cli.select",
+        "cli.publish",
+        "cli.diff",
+        "cli.reselect",
+        "cli.yank",
+        "cli.run",
+        "cli.demo",
+        "cli",
+    ],
     ["__main__", ""],
 ]
 PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}

@@ -17,8 +17,8 @@ from PIL import Image as Pictures
 
 from hf_rap.cards import render_card
 from hf_rap.facts import collect_facts
-from hf_rap.provenance import SourceInfo
 from hf_rap.folder import publish_to_folder
+from hf_rap.provenance import SourceInfo
 from hf_rap.select import select_cognitive
 
 markdown_it = pytest.importorskip("markdown_it", reason="reads the cards as the Hub does; in the dev group")

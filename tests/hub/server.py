@@ -101,7 +101,7 @@ class Seen:
         return f"{self.number:3} {self.method:4} {self.path} -> {self.status}"
 
 
-class Answer(Exception):  # noqa: N818
+class Answer(Exception):
     """An answer that is no success."""
 
     def __init__(self, status: int, code: str = "", message: str = "", headers: dict[str, str] | None = None) -> None:
@@ -134,7 +134,7 @@ class FakeHub:
             server.daemon_threads = True
         self.url, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self.servers)
 
-    def __enter__(self) -> FakeHub:
+    def __enter__(self) -> FakeHub:  # noqa: PYI034 - Self needs Python 3.11
         for server in self.servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -176,6 +176,8 @@ class FakeHub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body go out in two pieces, of which the second would wait 40 ms for the first to be received.
+            disable_nagle_algorithm = True
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -183,7 +185,7 @@ class FakeHub:
             def do_GET(self) -> None:
                 _Exchange(hub, self, origin).run()
 
-            do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+            do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
         return Handler
 
@@ -215,30 +217,30 @@ class _Exchange:
             self._close()
             return
         body = self._body() if self.origin == "hub" else b""
-        try:
-            if isinstance(fault, int):
-                headers = {"Retry-After": "1"} if fault == 429 else {}
-                raise Answer(fault, message="injected", headers=headers)
-            if fault == "html":
-                raise Answer(502, "html")
-            if self.has_token and self.user is None and self.origin == "hub":
-                raise Answer(401, message="Invalid credentials in Authorization header")
-            status, headers, content = self._routed(body)
-        except Answer as answer:
-            status, headers = answer.status, dict(answer.headers)
-            if answer.code == "html":
-                content, headers["Content-Type"] = b"<html><h1>502 Bad Gateway</h1></html>", "text/html"
-            else:
-                content = json.dumps({"error": answer.message or answer.code}).encode()
-                if answer.code:
-                    headers["X-Error-Code"] = answer.code
-                if answer.message:
-                    headers["X-Error-Message"] = answer.message
+        status, headers, content = self._result(fault, body)
         self._record(number, "lost" if fault == "lost" else status)
         if fault == "lost":
             self._close()
             return
         self._answer(status, headers, content, cut=fault == "truncate")
+
+    def _result(self, fault: Fault | None, body: bytes) -> tuple[int, dict[str, str], bytes | Path]:
+        """What there is to answer."""
+        if fault == "html":
+            return 502, {"Content-Type": "text/html"}, b"<html><h1>502 Bad Gateway</h1></html>"
+        try:
+            if isinstance(fault, int):
+                raise Answer(fault, message="injected", headers={"Retry-After": "1"} if fault == 429 else {})
+            if self.has_token and self.user is None and self.origin == "hub":
+                raise Answer(401, message="Invalid credentials in Authorization header")
+            return self._routed(body)
+        except Answer as answer:
+            headers = dict(answer.headers)
+            if answer.code:
+                headers["X-Error-Code"] = answer.code
+            if answer.message:
+                headers["X-Error-Message"] = answer.message
+            return answer.status, headers, json.dumps({"error": answer.message or answer.code}).encode()
 
     def _record(self, number: int, status: int | str) -> None:
         with self.hub.lock:
@@ -439,7 +441,8 @@ class _Exchange:
             one[: place.start()]
             for one in below
             for place in re.finditer("/", one)
-            if place.start() >= len(prefix) and (self.query.get("recursive") == "true" or "/" not in one[len(prefix) : place.start()])
+            if place.start() >= len(prefix)
+            and (self.query.get("recursive") == "true" or "/" not in one[len(prefix) : place.start()])
         }
         entries = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": one} for one in sorted(folders)]
         shown = self.query.get("recursive") == "true"

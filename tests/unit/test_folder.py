@@ -193,7 +193,7 @@ def test_kept_row_that_no_trainer_could_use_is_refused(tmp_path, changed, messag
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_write_config", "describe", "render_card", "_write_description"])
+@pytest.mark.parametrize("step", ["_write_config", "describe", "render_card", "draw_plots", "_write_description"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_failure_leaves_nothing(tmp_path, monkeypatch, step, error):
     """Whatever step fails, there is neither a version nor a part of one."""
