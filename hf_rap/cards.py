@@ -100,6 +100,7 @@ def _metadata(facts: Mapping[str, Any]) -> str:
             {
                 "config_name": config,
                 **({"default": True} if config == SELECTED else {}),
+                **_digest(facts, config),
                 "data_files": [{"split": "train", "path": f"{config}/train-*.parquet"}],
             }
             for config in described
@@ -129,6 +130,16 @@ def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:
         for name, config in configs.items()
     }
     DatasetInfosDict(infos).to_dataset_card_data(data)
+
+
+def _digest(facts: Mapping[str, Any], config: str) -> dict[str, str]:
+    """A description that changes with the data.
+
+    The cache of `datasets` knows a local folder by its name and this metadata, not by its files:
+    without it, `load_dataset` on another folder of the same name gives the rows of the first one.
+    """
+    digest = facts.get("digests", {}).get(config)
+    return {"description": f"content {digest}"} if digest else {}
 
 
 def _on_the_hub(source: Mapping[str, Any]) -> list[str] | None:
@@ -311,8 +322,8 @@ def _python(value: Any) -> _Markdown:
 
 
 def _shell(value: str) -> _Markdown:
-    """A line inside a fenced block of shell, which no string can end."""
-    return _Markdown(_one_line(value).replace("`", "'"))
+    """Part of a line inside a fenced block of shell, which only a line of its own could end."""
+    return _Markdown(_one_line(value))
 
 
 def _short(text: str | None) -> str | None:

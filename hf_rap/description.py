@@ -34,6 +34,12 @@ class Written:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Path in the version -> {"sha256", "bytes"}."""
 
+    @property
+    def digest(self) -> str:
+        """What the files hold, in 32 characters."""
+        hashes = "".join(self.files[name]["sha256"] for name in sorted(self.files))
+        return hashlib.sha256(hashes.encode()).hexdigest()[:32]
+
     def add(self, shard: Path, name: str) -> None:
         """Take in a shard under the path that it has in the version."""
         import pyarrow.parquet as pq
@@ -84,6 +90,7 @@ def describe(
         }
         for config, one in written.items()
     }
+    facts["digests"] = {config: one.digest for config, one in written.items()}
     facts["layout"] = asdict(content.layout)
     facts["samples"] = samples
     facts["stability"] = estimate_stability(content.selection)

@@ -58,7 +58,11 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             one for one in _as_list(old.get(name)) if isinstance(one, dict) and one.get("config_name") not in CONFIGS
         ]
         # Only one config can be the default.
-        merged[name] = [*ours, *({key: value for key, value in one.items() if key != "default"} for one in theirs)]
+        both = [*ours, *({key: value for key, value in one.items() if key != "default"} for one in theirs)]
+        if both:
+            merged[name] = both
+        else:
+            merged.pop(name, None)
     return merged
 
 

@@ -1,5 +1,6 @@
 """Versions on the Hub: what lands there, and what can be read back."""
 
+import hashlib
 import json
 import logging
 import os
@@ -39,11 +40,9 @@ def test_two_versions_come_back_as_they_were_pushed(hub, api, select, stored):
         assert selected["id"][:] == selection.selected["rap_id"][:]
         for config, whole in (("scored", scored), ("selected", selected)):
             streamed = load_dataset(REPO, config, revision=tag, split="train", streaming=True, token=api.token)
-            assert (
-                list(streamed.decode(False)) == list(whole.with_format(None).cast(streamed.features).decode(False))
-                if False
-                else [row["problem"] for row in streamed] == whole["problem"][:]
-            )
+            assert [row["rap_reason"] for row in streamed] == whole["rap_reason"][:]
+            images = zip(streamed, whole, strict=True)
+            assert all(one["images"][0].tobytes() == other["images"][0].tobytes() for one, other in images)
     assert files_at(hub, "v1.0.0") == before
     assert (one.is_new, two.is_new) == (True, True)
     assert [commit.title for commit in hub.repo(REPO).commits.values()] == [
@@ -64,8 +63,6 @@ def test_manifest_names_every_file(hub, api, select):
     manifest = json.loads(there["rap.json"])
     assert manifest["files"] == release.files
     assert set(manifest["files"]) == set(there) - {"rap.json", ".gitattributes"}
-    import hashlib
-
     for path, entry in manifest["files"].items():
         assert entry == {"sha256": hashlib.sha256(there[path]).hexdigest(), "bytes": len(there[path])}
 
@@ -303,7 +300,7 @@ def test_of_two_publishers_one_wins(hub, api, client, tokens, select):
         publish(select(min_cde=0.7), REPO, "1.1.0", api=api)
     winner = json.loads(files_at(hub, "v1.1.0")["rap.json"])
     assert winner["facts"]["rule"]["min_cde"] == 0.4
-    with pytest.raises(VersionExistsError, match="1.1.1"):
+    with pytest.raises(VersionExistsError, match=r"1\.1\.1"):
         publish(select(min_cde=0.7), REPO, "1.1.0", api=api)
     assert publish(select(min_cde=0.7), REPO, bump="patch", api=api).version == "1.1.1"
 
