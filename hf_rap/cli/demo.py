@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,12 +32,15 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.demo.measure import precision, results_per_kind
     from hf_rap.folder import check_target, publish_to_folder
+    from hf_rap.provenance import SourceInfo
     from hf_rap.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_cognitive
 
     check_target(out, "1.0.0")
+    # A second thread gains a model of this size little, and costs minutes where the cores are busy.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     started = time.perf_counter()
     note(f"1/4 making {rows} picture questions whose kind is known (the selector does not see it)")
     planted = make_planted(rows, seed=seed)
@@ -46,7 +50,8 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card")
-    publish_to_folder(selection, out, version="1.0.0", name="hf-rap demo")
+    made_by = SourceInfo(f"hf_rap.demo.make_planted({rows}, seed={seed})", licence="apache-2.0")
+    publish_to_folder(selection, out, version="1.0.0", source=made_by)
 
     click.echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)

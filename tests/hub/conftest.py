@@ -37,6 +37,9 @@ def hub(tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     with server.FakeHub(tmp_path / "hub") as hub:
+        # The other tests are offline.
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(

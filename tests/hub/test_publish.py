@@ -352,6 +352,8 @@ def test_endpoint_and_token_in_the_environment_are_enough(hub, tokens, tmp_path,
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": tokens["writer"],
         "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+        "HF_DATASETS_OFFLINE": "0",
         "HF_HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(Path(hf_rap.__file__).parents[1]),
     }
