@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .columns import CDE, EVIDENCE, ID, PREFIX
+from .columns import CDE, EVIDENCE, ID, KEEP, PREFIX
 from .errors import PublishError, RowError
 from .exports.parquet import Embedder
 from .exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -45,6 +45,7 @@ class Content:
         selection: what `select_cognitive` returned; at least one row is kept.
         layout: which column is what; None recognises it.
         data_source: `data_source` of rows that do not say their own.
+        embedder: reads the images of `scored`, and counts those that it cannot read.
         control: add the config `control`.
 
     Raises:
@@ -101,10 +102,6 @@ class Content:
         }
         return type(features)({**universal_features(), **ours, **theirs})
 
-    def rows(self, config: str) -> int:
-        """How many rows a config has."""
-        return len(self.selection.scored if config == SCORED else self.selection.selected)
-
     def batches(self, config: str) -> Iterator[pa.Table]:
         """The rows of a config, files inside.
 
@@ -115,11 +112,11 @@ class Content:
         if config == SCORED:
             self.embedder.missing = 0
             return (self.embedder.embed(table) for _, table in batches_of(self.selection.scored))
-        return self._universal_batches(self._kept if config == SELECTED else self._drawn)
+        return self._universal_batches(config, self._kept if config == SELECTED else self._drawn)
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.selection.scored.data.column("rap_keep").to_numpy()
+        keep: NDArray[np.bool_] = self.selection.scored.data.column(KEEP.name).to_numpy()
         return keep
 
     @cached_property
@@ -145,7 +142,7 @@ class Content:
             drawn[rows[np.argsort(order[rows], kind="stable")][:count]] = True
         return drawn
 
-    def _universal_batches(self, rows: NDArray[np.bool_]) -> Iterator[pa.Table]:
+    def _universal_batches(self, config: str, rows: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The flagged rows with the columns of `selected`."""
         import pyarrow as pa
 
@@ -166,7 +163,7 @@ class Content:
                 made = universal_columns(kept.select(read).to_pydict(), layout, indices, data_source=self.data_source)
             except RowError as error:
                 raise PublishError(
-                    f"A kept row cannot be published: {error}. Mend it, or leave it out before selecting."
+                    f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
                 ) from error
             arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
             rest = embedder.embed(kept.select(others))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .select import Selection
 
 DRAWS = 20
-# Rows beyond which the estimate would hold up publishing by minutes.
-MAX_ROWS = 100_000
+# More rows would hold up publishing by more than half a minute.
+MAX_ROWS = 20_000
 _RULE = ("method", "min_cde", "max_ace", "replace_easy", "min_replacement_cde", "budget", "stratify_by", "seed")
 
 
@@ -70,7 +70,7 @@ def estimate_stability(selection: Selection, *, draws: int = DRAWS) -> dict[str,
     return {
         "draws": draws,
         "jaccard_mean": round(float(np.mean(overlaps)), 6),
-        "jaccard_min": round(min(overlaps), 6),
+        "jaccard_min": round(float(min(overlaps)), 6),
         "sure": int(np.count_nonzero(always)),
     }
 

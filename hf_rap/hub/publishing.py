@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from hf_rap.provenance import SourceInfo
     from hf_rap.select import Selection
 
+# Above this the Hub keeps a file as a large one, apart from the commit, whatever .gitattributes says; a smaller one
+# may have to go into the commit itself.
+ALWAYS_LARGE = 10_000_000
 # Licences that do not allow to pass on a changed copy, by their ids on the Hub; a selection is one.
 NO_DERIVATIVES = ("cc-by-nd", "cc-by-nc-nd")
 
@@ -115,12 +118,12 @@ def publish(
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)
-    known = work.known()
+    known, is_tagged = work.known(), tag_of(version) in refs.tags
     if known is not None or dry_run:
         facts, pictures, written, _ = work.build(send=False)
-        if known is not None and same_content(facts, written, known[1]):
+        if known is not None and (is_tagged or not dry_run) and same_content(facts, written, known[1]):
             return work.finish(*known)
-        if tag_of(version) in refs.tags:
+        if is_tagged:
             free = bumped(refs.versions, "patch")
             raise VersionExistsError(
                 f"{repo_id} has a version {version} with other content, and a version never changes. "
@@ -207,7 +210,8 @@ class _Work:
                     name = f"{config}/{shard.name}"
                     one.add(shard, name)
                     if send:
-                        operation = CommitOperationAdd(name, str(shard))
+                        is_large = shard.stat().st_size > ALWAYS_LARGE
+                        operation = CommitOperationAdd(name, str(shard) if is_large else shard.read_bytes())
                         operation.upload_info.sha256 = bytes.fromhex(one.files[name]["sha256"])
                         self.repository.upload([operation])
                         sent.append(operation)

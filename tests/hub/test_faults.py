@@ -171,7 +171,7 @@ def test_dead_hub_is_given_up_with_advice(hub, publish_second, no_waiting):
     assert not sent & set(hub.uploaded)
 
 
-def test_untagged_commit_is_tagged_by_the_rerun(hub, publish_second, no_waiting):
+def test_untagged_commit_is_tagged_by_the_rerun(hub, publish_second, no_waiting, api):
     """Killed between commit and tag: nothing is committed or sent again."""
     hub.fault = lambda _, __, path: 403 if "/tag/" in path else None
     with pytest.raises(HubError, match="Tagging"):
@@ -179,6 +179,8 @@ def test_untagged_commit_is_tagged_by_the_rerun(hub, publish_second, no_waiting)
     head = hub.repo(REPO).branches["main"]
     hub.commit_as_somebody(REPO)
     hub.reset()
+    assert publish(make(0.5), REPO, "1.1.0", api=api, dry_run=True).commit is None
+    assert list(hub.repo(REPO).tags) == ["v1.0.0"]
     assert publish_second().commit == hub.repo(REPO).tags["v1.1.0"][0] == head
     assert hub.uploaded == []
 

@@ -116,6 +116,15 @@ def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
     assert len(fewer.files) != len(release.files)
 
 
+def test_small_shards_may_be_part_of_the_commit(hub, api, select, stored, monkeypatch):
+    """Where .gitattributes does not name Parquet files, the Hub takes small ones as it takes text."""
+    monkeypatch.setitem(sys.modules["fake_hub_server"].__dict__, "LFS_ENDINGS", ())
+    selection = select()
+    publish(selection, REPO, "1.0.0", api=api)
+    assert hub.uploaded == []
+    assert stored(hf_rap.load(REPO, "scored", api=api)) == stored(selection.scored)
+
+
 def test_files_of_the_version_before_go_and_the_users_stay(hub, api, select, monkeypatch):
     """What hf-rap wrote and does not write again is deleted in the same commit."""
     publish(select(), REPO, "1.0.0", api=api, control=True)
