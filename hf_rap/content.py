@@ -125,15 +125,15 @@ class Content:
         import numpy as np
 
         scored, rule = self.selection.scored, self.selection.rule
-        table = scored.select_columns([CDE.name, *({ID.name, rule["stratify_by"]} & set(scored.column_names))])
+        table = scored.select_columns([CDE.name, *({ID.name, rule.get("stratify_by")} & set(scored.column_names))])
         table = table.with_format("arrow")[:]
         ids = table[ID.name].to_pylist() if ID.name in table.column_names else range(len(table))
         strata = np.zeros(len(table), dtype=np.int64)
-        if rule["stratify_by"]:
+        if rule.get("stratify_by"):
             values = table[rule["stratify_by"]].cast("string").fill_null("null").combine_chunks()
             strata = values.dictionary_encode().indices.to_numpy()
         # Another order than the one that breaks ties among the kept rows.
-        order = seeded_order((f"control:{one}" for one in ids), rule["seed"])
+        order = seeded_order((f"control:{one}" for one in ids), rule.get("seed") or 0)
         could_enter = ~np.isnan(table[CDE.name].to_numpy()) | self._kept
         drawn = np.zeros(len(table), dtype=bool)
         for stratum in np.unique(strata[self._kept]):

@@ -86,8 +86,17 @@ def collect_facts(
 
 def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
-    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
-    return {**options, **rule.get("asked", {})}
+    names = (
+        "method",
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "budget",
+        "stratify_by",
+        "seed",
+    )
+    return {name: rule.get("asked", {}).get(name, rule[name]) for name in names if name in rule}
 
 
 def _table(selection: Selection, group_by: str | None) -> pa.Table:

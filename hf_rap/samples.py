@@ -67,7 +67,7 @@ def _choose(selection: Selection, count: int, *, kept: bool) -> list[int]:
     flags = table[KEEP.name].to_numpy() == kept
     rows = flags.nonzero()[0]
     ids = table[ID.name].to_pylist() if ID.name in names else range(len(table))
-    order = seeded_order(ids, selection.rule["seed"])
+    order = seeded_order(ids, selection.rule.get("seed") or 0)
     reasons = table[REASON.name].to_pylist()
     waiting: dict[str, list[int]] = {}
     for row in sorted(rows.tolist(), key=lambda row: (order[row], row)):

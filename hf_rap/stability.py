@@ -30,7 +30,8 @@ def estimate_stability(selection: Selection, *, draws: int = DRAWS) -> dict[str,
 
     Returns:
         {"draws", "jaccard_mean", "jaccard_min", "sure"}, where `sure` counts the kept rows that were kept in
-        every draw; None without rewards of both arms or with over `MAX_ROWS` rows.
+        every draw; None without rewards of both arms, with over `MAX_ROWS` rows, or
+        for another method than "rap".
 
     """
     import datasets
@@ -38,7 +39,11 @@ def estimate_stability(selection: Selection, *, draws: int = DRAWS) -> dict[str,
 
     scored = selection.scored
     names = set(scored.column_names)
-    if not {IMAGE_REWARDS.name, TEXT_REWARDS.name} <= names or len(scored) > MAX_ROWS:
+    if (
+        selection.rule.get("method") != "rap"
+        or not {IMAGE_REWARDS.name, TEXT_REWARDS.name} <= names
+        or len(scored) > MAX_ROWS
+    ):
         return None
     read = [column.name for column in (ID, IMAGE_REWARDS, TEXT_REWARDS, ACE, ERROR) if column.name in names]
     read += [name for name in [selection.rule["stratify_by"]] if name in names and name not in read]

@@ -151,7 +151,7 @@ def group_of(manifest: dict[str, Any]) -> str | None:
 
 
 def decision_columns(group_by: str | None) -> list[str]:
-    """What `hf_rap.compare` looks at."""
+    """What `hf_rap.difference` looks at."""
     names = [column.name for column in (ID, KEEP, REASON, *SCORES, SETTINGS)]
     return [*names, group_by] if group_by else names
 

@@ -27,7 +27,7 @@ LAYERS = [
     ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
     ["inspection", "collect"],
     ["select.base", "select.rap", "select"],
-    ["facts", "samples", "compare", "stability"],
+    ["facts", "samples", "difference", "stability"],
     ["exports.parquet", "exports.universal", "exports"],
     ["versions", "content"],
     ["cards", "plots", "readme", "description"],

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from hf_rap.compare import compare
+from hf_rap.difference import compare
 from hf_rap.errors import MissingColumnError
 
 
