@@ -7,6 +7,7 @@ publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
 from .collect import collect_evidence, estimate
+from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
@@ -32,26 +33,53 @@ from .rollouts import Rollouts
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .select import Quantile, Selection, select_cognitive
+from .scorers.limr import LimrScore, limr_score
+from .select import (
+    Quantile,
+    Selection,
+    Stages,
+    select_cognitive,
+    select_difficulty,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+    split_stages,
+)
 from .sources import load_source
+from .training import (
+    AddDifficultyHint,
+    DifficultyWeighted,
+    RemoveDifficultyHint,
+    add_difficulty_hint,
+    add_epoch_rewards,
+    difficulty_weighted,
+    order_curriculum,
+    remove_difficulty_hint,
+)
 from .version import VERSION as __version__
 
 __all__ = [
+    "AddDifficultyHint",
     "BranchMovedError",
     "CDEScore",
     "ColumnExistsError",
+    "Comparison",
     "Completion",
     "DifficultyScore",
+    "DifficultyWeighted",
     "Engine",
     "EngineError",
     "HubError",
     "Layout",
     "LayoutError",
+    "LimrScore",
     "MissingColumnError",
     "PublishError",
     "Quantile",
     "RapError",
     "Release",
+    "RemoveDifficultyHint",
     "Request",
     "Rollouts",
     "RowError",
@@ -60,23 +88,37 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stages",
     "TransformersEngine",
     "VersionExistsError",
     "WithdrawnError",
     "__version__",
+    "add_difficulty_hint",
+    "add_epoch_rewards",
     "add_scores",
     "cde_score",
     "collect_evidence",
+    "compare_methods",
     "diff",
     "difficulty_score",
+    "difficulty_weighted",
     "estimate",
     "inspect_dataset",
+    "limr_score",
     "load",
     "load_source",
+    "order_curriculum",
     "publish",
     "publish_to_folder",
     "recognise_layout",
+    "remove_difficulty_hint",
     "reselect",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
+    "split_stages",
     "yank",
 ]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from .columns import ACE, DECISIONS, SCORES
+from .columns import ACE, DECISIONS, OTHER_SCORES, SCORES
 from .content import CONTROL, SCORED, SELECTED
 from .exports.parquet import shard_name
 from .exports.universal import UNIVERSAL
@@ -41,6 +41,29 @@ RULE_MEANINGS = {
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
+    "low": "smallest pass rate with the image",
+    "high": "largest pass rate with the image",
+    "middle": "rows with a smaller pass rate are stage two",
+    "sizes": "rows of stage one and of stage two",
+    "stage": "which of the two stages this is",
+    "min_limr": "a row needs a learning impact of at least this",
+}
+# What the rows of a method are, for the card's first sentence; where a method has none of these, as "rap".
+METHOD_ROWS = {
+    "rap-released": "rows by the rule of the authors' released script for arXiv 2506.04755",
+    "difficulty": "rows that are neither nearly always nor nearly never solved",
+    "random": "a random baseline, rows drawn by chance",
+    "hardest": "a baseline, the rows that are solved least often",
+    "longest": "a baseline, the rows with the longest replies",
+    "limr": "a baseline, rows whose rewards follow the mean curve of a training run",
+}
+# Method -> the function that gives it with any options; every other is an option of `select_cognitive`.
+SELECTORS = {
+    "difficulty": "select_difficulty",
+    "random": "select_random",
+    "hardest": "select_hardest",
+    "longest": "select_longest",
+    "limr": "select_limr",
 }
 
 _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
@@ -66,10 +89,13 @@ def render_card(facts: Mapping[str, Any]) -> str:
         model=settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None,
         rule=_rule(facts["rule"]),
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
-        added=[column for column in (*SCORES, *DECISIONS) if column not in SCORES or facts["scores"].get(column.name)],
+        added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
         has_ace=facts["scores"].get(ACE.name) is not None,
         load=_load_call(facts["source"]),
-        select_options=asked_options(facts["rule"]),
+        told=METHOD_ROWS.get(facts["rule"].get("method")),
+        select=_selector(facts["rule"]),
+        stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
+        select_options=_select_options(facts["rule"]),
         rollouts=_rollouts(facts, settings),
         max_settings=MAX_SETTINGS,
         hub=facts.get("hub"),
@@ -172,6 +198,17 @@ def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _selector(rule: Mapping[str, Any]) -> str:
+    """The function of hf_rap that makes this decision."""
+    return "split_stages" if rule.get("stage") else SELECTORS.get(rule.get("method", ""), "select_cognitive")
+
+
+def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
+    unsaid = ("asked", "attempts", "stage") if _selector(rule) == "select_cognitive" else ("asked", "stage", "method")
+    options = {name: value for name, value in rule.items() if name not in unsaid}
+    return {**options, **rule.get("asked", {})}
+
+
 def _load_call(source: Mapping[str, Any]) -> str | None:
     """The text that `hf_rap.load_source` takes; local files are pinned by hash, which is no part of it."""
     if source["id"] is None:
@@ -201,7 +238,7 @@ def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
 def _reselect_command(facts: Mapping[str, Any]) -> str | None:
     """The command that makes the same decision again; None for a version that is on no Hub."""
     hub = facts.get("hub")
-    if hub is None:
+    if hub is None or _selector(facts["rule"]) != "select_cognitive":
         return None
     words = ["hf-rap", "reselect", hub["id"], facts["version"], "--dry-run"]
     for name, value in asked_options(facts["rule"]).items():

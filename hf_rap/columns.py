@@ -40,6 +40,9 @@ TEXT_TOKENS = Column("rap_text_tokens", "list<int32>", "tokens generated per att
 IMAGE_TRUNCATED = Column("rap_image_truncated", "list<bool>", "reply with the image hit the token limit")
 TEXT_TRUNCATED = Column("rap_text_truncated", "list<bool>", "reply on the question alone hit the token limit")
 ERROR = Column("rap_error", "string", "'code: message' saying why evidence is missing; null when it is all there")
+EPOCH_REWARDS = Column(
+    "rap_epoch_rewards", "list<float64>", "mean reward of the row in each epoch of a training run, null where not seen"
+)
 SETTINGS = Column(
     "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
 )
@@ -47,9 +50,15 @@ SETTINGS = Column(
 CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
 ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
 DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the confidence interval of rap_difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the confidence interval of rap_difficulty")
+LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 KEEP = Column("rap_keep", "bool", "the row is in the selection")
 REASON = Column("rap_reason", "string", "why it is, or is not")
+
+# Before the name of a question column: the same with a hint of its difficulty (hf_rap.training.hints).
+HINTED_PREFIX = f"{PREFIX}hinted_"
 
 # One arm of the experiment: the question with its images, or the question alone.
 ARMS = ("image", "text")
@@ -68,6 +77,10 @@ EVIDENCE = (
     SETTINGS,
 )
 SCORES = (CDE, ACE, DIFFICULTY)
+# Evidence that `Rollouts` does not write.
+OTHER_EVIDENCE = (EPOCH_REWARDS,)
+# Shown where they are there; SCORES are always shown, as not computed if need be.
+OTHER_SCORES = (DIFFICULTY_LOW, DIFFICULTY_HIGH, LIMR)
 DECISIONS = (KEEP, REASON)
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.

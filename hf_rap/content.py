@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .columns import CDE, EVIDENCE, ID, KEEP, PREFIX
+from .columns import CDE, EVIDENCE, ID, KEEP, OTHER_EVIDENCE, PREFIX
 from .errors import PublishError, RowError
 from .exports.parquet import Embedder
 from .exports.universal import UNIVERSAL, universal_columns, universal_features
 from .layouts import Layout, check_layout, recognise_layout
-from .select.rap import seeded_order
+from .select.arrays import seeded_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class Content:
         features: datasets.Features = self.selection.scored.features
         if config == SCORED:
             return features
-        evidence = {column.name for column in EVIDENCE}
+        evidence = {column.name for column in (*EVIDENCE, *OTHER_EVIDENCE)}
         ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
         theirs = {
             name: one

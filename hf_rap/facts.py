@@ -32,7 +32,14 @@ MAX_BARS_PER_UNIT = 10
 _REWARDS = {"image": columns.IMAGE_REWARDS, "text": columns.TEXT_REWARDS}
 _TRUNCATED = {"image": columns.IMAGE_TRUNCATED, "text": columns.TEXT_TRUNCATED}
 _TOKENS = {"image": columns.IMAGE_TOKENS, "text": columns.TEXT_TOKENS}
-_READ = (*columns.SCORES, *columns.DECISIONS, *_REWARDS.values(), *_TRUNCATED.values(), *_TOKENS.values())
+_READ = (
+    *columns.SCORES,
+    *columns.OTHER_SCORES,
+    *columns.DECISIONS,
+    *_REWARDS.values(),
+    *_TRUNCATED.values(),
+    *_TOKENS.values(),
+)
 _MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
 
 
@@ -75,8 +82,10 @@ def collect_facts(
         "rule": selection.rule,
         "reasons": _reasons(table),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in columns.SCORES},
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
         "histogram": _histogram(table, kept),
+        "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "errors": _errors(table),
         "settings": _settings(table),
@@ -168,6 +177,10 @@ def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
     return known
 
 
+def _shown_scores(table: pa.Table) -> list[Column]:
+    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names)]
+
+
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
     """Null and NaN are unknown. Quartiles interpolate between the two nearest scores."""
     import numpy as np
@@ -205,6 +218,20 @@ def _histogram(table: pa.Table, kept: pa.Table) -> dict[str, Any] | None:
     edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
     count = {
         name: np.histogram(_known(rows, columns.CDE), edges)[0].tolist()
+        for name, rows in (("all", table), ("kept", kept))
+    }
+    return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
+
+
+def _pass_rates(table: pa.Table, kept: pa.Table) -> dict[str, Any]:
+    """Rows per bar of the pass rate with the image, 1 - difficulty; a bar is centred on its value."""
+    import numpy as np
+
+    per_unit = min(max(_attempts(table, "image"), default=MAX_BARS_PER_UNIT), MAX_BARS_PER_UNIT)
+    steps = np.arange(per_unit + 1)
+    edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
+    count = {
+        name: np.histogram((1 - _known(rows, columns.DIFFICULTY)).round(6), edges)[0].tolist()
         for name, rows in (("all", table), ("kept", kept))
     }
     return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}

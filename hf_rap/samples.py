@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .columns import CDE, ID, KEEP, REASON
 from .errors import RowError
 from .layouts import raw_rows, read_question, row_id, text_and_images
-from .select.rap import seeded_order
+from .select.arrays import seeded_order
 
 if TYPE_CHECKING:
     from PIL import Image

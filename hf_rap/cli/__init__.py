@@ -13,6 +13,7 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .compare import compare
 from .demo import demo
 from .diff import diff
 from .inspect import inspect
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run, diff, reselect, yank):
+for command in (demo, inspect, rollouts, score, select, compare, publish, run, diff, reselect, yank):
     cli.add_command(command)
 
 

@@ -32,7 +32,6 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.demo.measure import precision, results_per_kind
     from hf_rap.folder import check_target, publish_to_folder
-    from hf_rap.provenance import SourceInfo
     from hf_rap.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
@@ -50,8 +49,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card")
-    made_by = SourceInfo(f"hf_rap.demo.make_planted({rows}, seed={seed})", licence="apache-2.0")
-    publish_to_folder(selection, out, version="1.0.0", source=made_by)
+    publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
 
     click.echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)

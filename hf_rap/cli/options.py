@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from hf_rap.errors import SettingError
+from hf_rap.select import METHODS
 
 if TYPE_CHECKING:
     import datasets
@@ -30,7 +32,30 @@ def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Co
     return add
 
 
-source_argument = click.argument("source")
+def source_argument(command: Command) -> Command:
+    """SOURCE as one text; its parts may also be given as flags, which then win."""
+
+    @wraps(command)
+    def with_source(
+        *args: Any, source: str, config: str | None, revision: str | None, split: str | None, **options: Any
+    ) -> Any:
+        from hf_rap.sources import Source, parse_source
+
+        if config or revision or split:
+            parsed = parse_source(source)
+            named = (config or parsed.config, revision or parsed.revision, split or parsed.split)
+            source = str(Source(parsed.path, *named))
+        return command(*args, source=source, **options)
+
+    parts = [
+        click.argument("source"),
+        click.option("--config", help="Configuration of SOURCE; the same as name:config."),
+        click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
+        click.option("--split", help="Split of SOURCE; the same as name#split."),
+    ]
+    return cast("Command", _together(parts)(with_source))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 layout_options = _together(
@@ -108,7 +133,7 @@ selection_options = _together(
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
-        click.option("--method", default="rap", show_default=True),
+        click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
     ]
 )
 

@@ -24,8 +24,9 @@ from .output import note, print_json, print_pairs
     show_default=True,
     help="Which scores; may be given several times.",
 )
+@click.option("--confidence", type=float, help="Also the interval of the difficulty, such as 0.95.")
 @as_json
-def score(source: str, *, out: Path, names: tuple[str, ...], as_json: bool) -> None:
+def score(source: str, *, out: Path, names: tuple[str, ...], confidence: float | None, as_json: bool) -> None:
     """Turn the evidence in SOURCE into score columns. Needs no model and takes seconds.
 
     Example: hf-rap score evidence.parquet --out scored.parquet
@@ -33,10 +34,12 @@ def score(source: str, *, out: Path, names: tuple[str, ...], as_json: bool) -> N
     In Python: ds.map(hf_rap.cde_score, batched=True)
     """
     from hf_rap.files import open_source, write_file
+    from hf_rap.scorers import DifficultyScore
     from hf_rap.scorers.base import add_scores
 
     ds, info = open_source(source)
-    scorers = [SCORERS[name] for name in names]
+    known = {**SCORERS, "difficulty": DifficultyScore(confidence)}
+    scorers = [known[name] for name in names]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_rap.difference import Difference, compare
 from hf_rap.content import SCORED
+from hf_rap.difference import Difference, compare
 from hf_rap.errors import SourceError
 from hf_rap.sources import parse_source
 

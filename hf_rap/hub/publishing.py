@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.cards import render_card
 from hf_rap.columns import ID
-from hf_rap.difference import compare
 from hf_rap.content import CONFIGS, Content
 from hf_rap.description import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
+from hf_rap.difference import compare
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
 from hf_rap.exports.parquet import shard_name, shards_of
 from hf_rap.plots import draw_plots

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .base import Scorer, add_scores
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
+from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
     "cde": cde_score,
@@ -19,8 +20,10 @@ __all__ = [
     "SCORERS",
     "CDEScore",
     "DifficultyScore",
+    "LimrScore",
     "Scorer",
     "add_scores",
     "cde_score",
     "difficulty_score",
+    "limr_score",
 ]

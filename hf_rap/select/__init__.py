@@ -7,11 +7,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
 from hf_rap.errors import SettingError
 
-from .base import DROPPED_REASONS, KEPT_REASONS, Decision, Quantile, Selection, Settings, Step
+from .base import (
+    DROPPED_REASONS,
+    KEPT_REASONS,
+    Decision,
+    Quantile,
+    Selection,
+    Settings,
+    Step,
+    check_dataset,
+    make_selection,
+)
+from .baselines import (
+    by_chance,
+    by_hardness,
+    by_learning_impact,
+    by_length,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+)
+from .difficulty import Stages, by_difficulty, select_difficulty, split_stages
+from .published import PAPER
 from .rap import decide, select_rap
+from .released import select_released
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,27 +41,43 @@ if TYPE_CHECKING:
 # A new method is one file like rap.py and one line here.
 METHODS: dict[str, Callable[[Any, Settings], Decision]] = {
     "rap": select_rap,
+    "rap-released": select_released,
+    "difficulty": by_difficulty,
+    "random": by_chance,
+    "hardest": by_hardness,
+    "longest": by_length,
+    "limr": by_learning_impact,
 }
+# These rank rows, so they have to be told how many.
+NEED_BUDGET = ("random", "hardest", "longest")
 
 __all__ = [
     "DROPPED_REASONS",
     "KEPT_REASONS",
     "METHODS",
+    "NEED_BUDGET",
     "Decision",
     "Quantile",
     "Selection",
     "Settings",
+    "Stages",
     "Step",
     "decide",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
+    "split_stages",
 ]
 
 
 def select_cognitive(
     ds: Any,
     *,
-    min_cde: float | Quantile | str = 0.5,
-    max_ace: float | Quantile | str | None = 0.1,
+    min_cde: float | Quantile | str = PAPER.min_cde,
+    max_ace: float | Quantile | str | None = PAPER.max_ace,
     replace_easy: bool = True,
     budget: float | None = None,
     stratify_by: str | None = None,
@@ -81,7 +119,10 @@ def select_cognitive(
             all rows.
         stratify_by: a column, each value of which gets its part of the budget, in proportion to
             the rows with it that could come in (largest remainders): so each part can be met.
-        method: "rap", the rule of arXiv 2506.04755.
+        method: "rap", the rule of arXiv 2506.04755 above; "rap-released", what its authors' script does
+            (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
+            threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
+            option that a method does not know is refused.
         seed: of the order among rows that are equal in everything else.
         min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
             does not hold for rows that fill the budget.
@@ -110,15 +151,9 @@ def select_cognitive(
     ['image_needed', 'hard_replacement']
 
     """
-    import datasets
-    import pyarrow as pa
-
     if method not in METHODS:
         raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"select_cognitive compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    if len(ds) == 0:
-        raise SettingError("select_cognitive got a dataset without rows.")
+    check_dataset("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,
@@ -128,9 +163,4 @@ def select_cognitive(
         stratify_by=stratify_by,
         seed=seed,
     )
-    decision = METHODS[method](ds, settings)
-    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    return Selection(scored, {"method": method, **decision.rule}, decision.funnel)
+    return make_selection(ds, method, METHODS[method](ds, settings))

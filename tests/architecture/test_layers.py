@@ -24,9 +24,20 @@ LAYERS = [
         "engines",
     ],
     ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
-    ["select.base", "select.rap", "select"],
+    [
+        "select.published",
+        "select.base",
+        "select.arrays",
+        "select.rap",
+        "select.released",
+        "select.difficulty",
+        "select.baselines",
+        "select",
+    ],
+    ["training.weighting", "training.hints", "training.order", "training.epochs", "training"],
+    ["compare"],
     ["facts", "samples", "difference", "stability"],
     ["exports.parquet", "exports.universal", "exports"],
     ["versions", "content"],
@@ -49,6 +60,7 @@ LAYERS = [
         "cli.rollouts",
         "cli.score",
         "cli.select",
+        "cli.compare",
         "cli.publish",
         "cli.diff",
         "cli.reselect",
@@ -143,5 +155,12 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "hub"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {
+        "engines",
+        "scorers",
+        "demo",
+        "exports",
+        "training",
+        "hub",
+    }
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)

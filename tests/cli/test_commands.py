@@ -67,6 +67,16 @@ def test_inspect_counts_what_cannot_be_scored(folder):
     assert found["layout"]["name"] == "geometry3k"
 
 
+def test_parts_of_the_source_are_flags_too(folder):
+    """A split of files is train or nothing, however it is said."""
+    assert hf_rap("inspect", "planted.parquet", "--split", "train", "--json", cwd=folder).returncode == 0
+    for words in (["planted.parquet#test"], ["planted.parquet", "--split", "test"]):
+        done = hf_rap("inspect", *words, cwd=folder)
+        assert done.stderr.strip().splitlines()[-1] == (
+            "hf-rap: planted.parquet#test: files have no splits; leave out #test."
+        )
+
+
 def test_every_row_keeps_its_columns_through_the_steps(folder):
     """The last file has the user's columns, evidence, scores and decisions."""
     planted = Dataset.from_parquet(str(folder / "planted.parquet"))

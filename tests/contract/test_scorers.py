@@ -11,7 +11,7 @@ from datasets import Dataset, Features
 from datasets.fingerprint import Hasher
 
 from hf_rap.columns import ERROR, EVIDENCE, IMAGE_REWARDS, TEXT_REWARDS, features_of
-from hf_rap.scorers import SCORERS
+from hf_rap.scorers import SCORERS, DifficultyScore
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
@@ -19,7 +19,8 @@ TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0,
 ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
 N_NULL = 3
 
-each_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+WITH_OPTIONS = {**SCORERS, "difficulty with interval": DifficultyScore(confidence=0.95)}
+each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
 
 
 def evidence():
