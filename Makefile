@@ -29,6 +29,8 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
 	$(BIN)/python benchmarks/released.py
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/ace.py
 
 clean:
 	rm -rf .venv rap-demo

@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
+from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
@@ -30,6 +31,7 @@ from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .rollouts import Rollouts
+from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
@@ -60,7 +62,9 @@ from .training import (
 from .version import VERSION as __version__
 
 __all__ = [
+    "ACEScore",
     "AddDifficultyHint",
+    "Attention",
     "BranchMovedError",
     "CDEScore",
     "ColumnExistsError",
@@ -93,6 +97,7 @@ __all__ = [
     "VersionExistsError",
     "WithdrawnError",
     "__version__",
+    "ace_score",
     "add_difficulty_hint",
     "add_epoch_rewards",
     "add_scores",

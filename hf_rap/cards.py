@@ -91,6 +91,10 @@ def render_card(facts: Mapping[str, Any]) -> str:
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
         added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
         has_ace=facts["scores"].get(ACE.name) is not None,
+        # Facts of versions from before there was attention have neither.
+        attention=facts.get("attention"),
+        ace_settings=facts.get("ace_settings"),
+        ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_call(facts["source"]),
         told=METHOD_ROWS.get(facts["rule"].get("method")),
         select=_selector(facts["rule"]),
@@ -267,8 +271,21 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     return {
         "model": values["model"],
         "engine": {name: value for name, value in engine.items() if value is not None},
-        "options": {"attempts": attempts.pop(), **{name: values[name] for name in names}},
+        "options": {
+            "attempts": attempts.pop(),
+            **{name: values[name] for name in names},
+            **({"attention": True} if facts.get("attention") else {}),
+        },
     }
+
+
+def _ace_options(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Arguments of `ACEScore`, if all rows were scored with the same."""
+    if settings is None or settings["different"] != 1:
+        return None
+    values = settings["shown"][0]["values"]
+    names = ("form", "sigma", "heads", "attempts", "min_column")
+    return {name: values[name] for name in names} if all(name in values for name in names) else None
 
 
 # Printing

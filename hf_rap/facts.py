@@ -7,6 +7,7 @@ Unknown is None and prints as "unknown": a dataset that came with scores alone h
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from . import columns
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .provenance import SourceInfo
     from .select import Selection
 
+ROWS_PER_STEP = 1_000  # of the evidence of attention, which is long
 # Values of a group column, error codes and settings beyond these are counted together.
 MAX_SHOWN = 30
 # The bars of a histogram are as wide as one attempt of an arm is worth, at least this much.
@@ -40,6 +42,7 @@ _READ = (
     *_TRUNCATED.values(),
     *_TOKENS.values(),
 )
+_TEXTS = (columns.SETTINGS, columns.ACE_SETTINGS, columns.ERROR)
 _MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
 
 
@@ -88,7 +91,9 @@ def collect_facts(
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "errors": _errors(table),
-        "settings": _settings(table),
+        "settings": _settings(table, columns.SETTINGS),
+        "attention": _attention(selection),
+        "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
     }
 
@@ -111,10 +116,10 @@ def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
 def _table(selection: Selection, group_by: str | None) -> pa.Table:
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
-    wanted = [column.name for column in _READ] + [columns.SETTINGS.name, columns.ERROR.name, group_by]
+    wanted = [column.name for column in (*_READ, *_TEXTS)] + [group_by]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
-    for column in (*_READ, columns.SETTINGS, columns.ERROR):
+    for column in (*_READ, *_TEXTS):
         if column.name in names:
             position = table.schema.get_field_index(column.name)
             table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
@@ -323,11 +328,37 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
     return found
 
 
-def _settings(table: pa.Table) -> dict[str, Any] | None:
-    """The settings that the evidence was collected with. Rows with different settings do not compare."""
-    if columns.SETTINGS.name not in table.column_names:
+def _attention(selection: Selection) -> dict[str, Any] | None:
+    """Replies whose attention was read, and those where it could not be, by code; None without evidence."""
+    import pyarrow.compute as pc
+
+    scored = selection.scored
+    if columns.ATTENTION.name not in scored.column_names:
         return None
-    counts = _counts(table[columns.SETTINGS.name].drop_null())
+    errors: Counter[str | None] = Counter()
+    for table in scored.select_columns([columns.ATTENTION.name]).with_format("arrow").iter(batch_size=ROWS_PER_STEP):
+        attempts = pc.list_flatten(table[columns.ATTENTION.name]).drop_null()
+        errors.update(pc.struct_field(attempts, "error").to_pylist())
+    read = errors.pop(None, 0)
+    codes: Counter[str] = Counter()
+    for error, count in errors.items():
+        codes[str(error).split(":")[0]] += count
+    meanings = {**columns.ERROR_CODES, **columns.ATTENTION_ERROR_CODES}
+    return {
+        "attempts": read + sum(codes.values()),
+        "read": read,
+        "errors": [
+            {"code": code, "attempts": count, "meaning": meanings.get(code)}
+            for code, count in sorted(codes.items(), key=lambda one: (-one[1], one[0]))
+        ],
+    }
+
+
+def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
+    """The settings in a column of JSON. Rows with different settings do not compare."""
+    if column.name not in table.column_names:
+        return None
+    counts = _counts(table[column.name].drop_null())
     shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
     return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
 

@@ -30,10 +30,10 @@ def draw_plots(facts: dict[str, Any]) -> dict[str, bytes]:
     # The defaults of matplotlib, not those of the user's matplotlibrc.
     with matplotlib.style.context("default"):
         if facts["histogram"]:
-            plots["plots/cde.png"] = _png(_draw_histogram(facts))
+            plots["plots/cde.png"] = png(_draw_histogram(facts))
         if facts.get("pass_rates"):
-            plots["plots/difficulty.png"] = _png(_draw_pass_rates(facts))
-        plots["plots/funnel.png"] = _png(_draw_funnel(facts))
+            plots["plots/difficulty.png"] = png(_draw_pass_rates(facts))
+        plots["plots/funnel.png"] = png(_draw_funnel(facts))
     return plots
 
 
@@ -42,7 +42,7 @@ def draw_comparison(comparison: Mapping[str, Any]) -> bytes:
     import matplotlib.style
 
     with matplotlib.style.context("default"):
-        return _png(_draw_comparison(comparison))
+        return png(_draw_comparison(comparison))
 
 
 def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str) -> bytes:
@@ -58,7 +58,7 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str, 
         axes.set_ylim(bottom=0)
         axes.grid(color="#E5E5E5")
         axes.legend(frameon=False)
-        return _png(figure)
+        return png(figure)
 
 
 def _draw_histogram(facts: dict[str, Any]) -> Figure:
@@ -194,7 +194,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The file of a figure; the same figure gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -13,6 +13,7 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .attention import attention
 from .compare import compare
 from .demo import demo
 from .diff import diff
@@ -38,7 +39,20 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, compare, publish, run, diff, reselect, yank):
+for command in (
+    attention,
+    demo,
+    inspect,
+    rollouts,
+    score,
+    select,
+    compare,
+    publish,
+    run,
+    diff,
+    reselect,
+    yank,
+):
     cli.add_command(command)
 
 

@@ -16,6 +16,7 @@ from hf_rap.select import METHODS
 if TYPE_CHECKING:
     import datasets
 
+    from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -90,13 +91,14 @@ sampling_options = _together(
         click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
         click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
         click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
+        click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
         click.option("--instruction", help="Text after every question; default: think, then box the answer."),
     ]
 )
 
 
 class NumberOrQuantile(click.ParamType[Any]):
-    """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
+    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
 
     name = "number or quantile"
 
@@ -120,9 +122,9 @@ selection_options = _together(
         click.option(
             "--max-ace",
             type=NumberOrQuantile(),
-            default=0.1,
+            default="auto",
             show_default=True,
-            help="Where rap_ace exists; a quantile works too.",
+            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
         ),
         click.option(
             "--replace-easy/--keep-easy",
@@ -173,16 +175,29 @@ def make_layout(question: str | None, images: str | None, answer: str | None, id
 
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
-    from hf_rap.demo import MODEL
-    from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.prompts import DEFAULT_INSTRUCTION
     from hf_rap.rollouts import Rollouts
+
+    instruction = options["instruction"]
+    return Rollouts(
+        make_engine(options),
+        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
+        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+        attention=options["attention"],
+    )
+
+
+def make_engine(options: dict[str, Any]) -> TransformersEngine:
+    """The engine from what model_options gathered."""
+    from hf_rap.demo import MODEL
+    from hf_rap.engines.transformers_engine import TransformersEngine
 
     try:
         processor_options = json.loads(options["processor_options"])
     except ValueError as error:
         raise SettingError(f"--processor-options is not JSON: {error}.") from error
-    engine = TransformersEngine(
+    return TransformersEngine(
         str(MODEL) if options["model"] == "demo" else options["model"],
         revision=options["model_revision"],
         device=options["device"],
@@ -191,13 +206,6 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
         processor_options=processor_options or None,
-    )
-    instruction = options["instruction"]
-    return Rollouts(
-        engine,
-        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
     )
 
 

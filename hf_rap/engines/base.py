@@ -65,11 +65,41 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply: its text without special tokens, tokens generated (the end token included)."""
+    """One reply: its text without special tokens, tokens generated (the end token included).
+
+    `prompt_tokens` counts the prompt with the tokens of its images; None where the engine does not say.
+    """
 
     text: str
     tokens: int
     truncated: bool
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply to a request from earlier, or from elsewhere, to be read again token by token.
+
+    `prompt_tokens` is what the prompt counted when the reply was generated; None is not compared.
+    """
+
+    request: Request
+    text: str
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class ReplyAttention:
+    """Where the last layer looked while it read a reply; lists have one entry per token of the reply.
+
+    `products` and `windows` are by pooling of the heads, "max" or "mean": see `hf_rap.psi`.
+    """
+
+    tokens: list[str]
+    products: dict[str, list[float]]
+    windows: dict[str, list[float]]
+    image_shares: list[float]
+    entropies: list[float]
 
 
 class Engine(Protocol):
@@ -81,4 +111,12 @@ class Engine(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able: everything about the engine that could change a completion."""
+        ...
+
+
+class AttentionEngine(Engine, Protocol):
+    """An engine that can also tell where its model looks."""
+
+    def attend(self, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
+        """The attention inside each reply, or the error of that reply alone."""
         ...

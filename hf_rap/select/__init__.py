@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SettingError
 
 from .base import (
+    AUTO,
     DROPPED_REASONS,
     KEPT_REASONS,
     Decision,
@@ -77,7 +78,7 @@ def select_cognitive(
     ds: Any,
     *,
     min_cde: float | Quantile | str = PAPER.min_cde,
-    max_ace: float | Quantile | str | None = PAPER.max_ace,
+    max_ace: float | Quantile | str | None = AUTO,
     replace_easy: bool = True,
     budget: float | None = None,
     stratify_by: str | None = None,
@@ -111,9 +112,12 @@ def select_cognitive(
 
     Args:
         ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
-            `rap_difficulty`, `rap_image_rewards`, `rap_id`.
-        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9".
-        max_ace: 0 or more, or a quantile; None skips step 3. 0.5 and 0.1 are the paper's values.
+            `rap_ace_settings`, `rap_difficulty`, `rap_image_rewards`, `rap_id`.
+        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9"; 0.5 is the
+            paper's.
+        max_ace: 0 or more, or a quantile; None skips step 3. "auto" goes by the form in
+            `rap_ace_settings`: 0.1 for the literal form, as in the paper, and the quantile 0.9 for
+            the windowed one, whose level differs from model to model.
         replace_easy: do step 4, which needs `rap_difficulty`.
         budget: a number of rows (int) or a share of all rows (float in (0, 1]); 1 is one row, 1.0
             all rows.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+AUTO = "auto"  # of max_ace: the usual limit for the form of the score
+
 KEPT_REASONS = {
     "image_needed": "the image raises the chance of being right by more than min_cde",
     "hard_replacement": "hard: took the place of a row that is always solved",
@@ -112,7 +114,7 @@ class Settings:
     """The options of `select_cognitive`, as a method gets them; the defaults of `min_cde` and `max_ace` are published."""
 
     min_cde: float | Quantile | str = PAPER.min_cde
-    max_ace: float | Quantile | str | None = PAPER.max_ace
+    max_ace: float | Quantile | str | None = AUTO
     replace_easy: bool = True
     min_replacement_cde: float | None = None
     budget: float | None = None

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.columns import ACE, ACE_SETTINGS, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
 from hf_rap.errors import MissingColumnError, SettingError
 
 from .arrays import (
@@ -22,13 +23,17 @@ from .arrays import (
     strata_of,
     why_unscored,
 )
-from .base import Decision, Quantile, Settings, Step, threshold
+from .base import AUTO, Decision, Quantile, Settings, Step, threshold
+from .published import PAPER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-READS = (CDE, ACE, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+READS = (CDE, ACE, ACE_SETTINGS, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+# max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
+# means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
+MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
 ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
 
 
@@ -37,7 +42,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     import numpy as np
 
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
-    max_ace = None if settings.max_ace is None else threshold("max_ace", settings.max_ace, 0, math.inf)
+    asked = settings.max_ace
+    max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
     budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
     _check_replacement(settings)
     _check_columns(settings, ds.column_names)
@@ -47,6 +53,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     attempts = _attempts(columns.get(IMAGE_REWARDS.name))
     if isinstance(min_cde, Quantile):
         min_cde = min_cde.of(cde)
+    if asked == AUTO:
+        max_ace = _usual_max_ace(columns.get(ACE_SETTINGS.name))
     if ace is None:
         max_ace = None
     elif isinstance(max_ace, Quantile):
@@ -199,6 +207,30 @@ def _within_budget(
             f"Ask for {possible:,} or fewer."
         )
     return first_within(could_enter, budget, strata, *keys)
+
+
+def _usual_max_ace(ace_settings: Any) -> float | Quantile:
+    """The threshold that belongs to the form of `rap_ace`; of scores that do not tell their form, the paper's."""
+    told = {text for text in ace_settings.unique().to_pylist() if text} if ace_settings is not None else set()
+    if len(told) > 1:
+        raise SettingError(
+            f"rap_ace was computed in {len(told)} ways, which do not compare: {'; '.join(sorted(told))}. Score all rows "
+            "the same way, or give max_ace."
+        )
+    if not told:
+        return MAX_ACE["literal"]
+    settings = told.pop()
+    limit = MAX_ACE.get(form) if isinstance(form := _form(settings), str) else None
+    if limit is None:
+        raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
+    return limit
+
+
+def _form(ace_settings: str) -> Any:
+    try:
+        return json.loads(ace_settings)["form"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _check_replacement(settings: Settings) -> None:

@@ -12,19 +12,21 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors"],
-    ["columns"],
+    ["columns", "psi"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
         "engines.base",
         "engines.noise",
         "engines.loaded_model",
+        "engines.probe",
+        "engines.teacher_forcing",
         "engines.loading",
         "engines.transformers_engine",
         "engines",
     ],
-    ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
+    ["attention", "rollouts"],
+    ["scorers.base", "scorers.ace", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
     [
         "select.published",
@@ -41,7 +43,7 @@ LAYERS = [
     ["facts", "samples", "difference", "stability"],
     ["exports.parquet", "exports.universal", "exports"],
     ["versions", "content"],
-    ["cards", "plots", "readme", "description"],
+    ["cards", "plots", "attention_picture", "readme", "description"],
     ["files", "folder"],
     [
         "hub.retries",
@@ -56,6 +58,7 @@ LAYERS = [
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
     [
+        "cli.attention",
         "cli.inspect",
         "cli.rollouts",
         "cli.score",

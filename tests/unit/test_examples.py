@@ -6,6 +6,8 @@ import importlib
 import pytest
 
 MODULES = (
+    "psi",
+    "scorers.ace",
     "scorers.base",
     "scorers.cde",
     "scorers.difficulty",
