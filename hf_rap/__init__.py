@@ -3,7 +3,7 @@
 evidence = ds.map(Rollouts(TransformersEngine(model)), batched=True)
 scored = evidence.map(cde_score, batched=True).map(difficulty_score, batched=True)
 selection = select_cognitive(scored)
-publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
+publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
 from .attention import Attention
@@ -12,9 +12,11 @@ from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
+    BranchMovedError,
     ColumnExistsError,
     EngineError,
     ExportError,
+    HubError,
     LayoutError,
     MissingColumnError,
     PublishError,
@@ -22,12 +24,15 @@ from .errors import (
     RowError,
     SettingError,
     SourceError,
+    VersionExistsError,
+    WithdrawnError,
 )
 from .exporting import Exported, check_export, export
 from .exports.handoff import Limits
+from .folder import publish_to_folder
+from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
-from .publish import publish_to_folder
 from .pulling import pull
 from .rollouts import Rollouts
 from .scorers.ace import ACEScore, ace_score
@@ -64,6 +69,7 @@ __all__ = [
     "ACEScore",
     "AddDifficultyHint",
     "Attention",
+    "BranchMovedError",
     "CDEScore",
     "ColumnExistsError",
     "Comparison",
@@ -74,6 +80,7 @@ __all__ = [
     "EngineError",
     "ExportError",
     "Exported",
+    "HubError",
     "Layout",
     "LayoutError",
     "Limits",
@@ -82,6 +89,7 @@ __all__ = [
     "PublishError",
     "Quantile",
     "RapError",
+    "Release",
     "RemoveDifficultyHint",
     "Request",
     "Rollouts",
@@ -93,6 +101,8 @@ __all__ = [
     "SourceError",
     "Stages",
     "TransformersEngine",
+    "VersionExistsError",
+    "WithdrawnError",
     "__version__",
     "ace_score",
     "add_difficulty_hint",
@@ -102,18 +112,22 @@ __all__ = [
     "check_export",
     "collect_evidence",
     "compare_methods",
+    "diff",
     "difficulty_score",
     "difficulty_weighted",
     "estimate",
     "export",
     "inspect_dataset",
     "limr_score",
+    "load",
     "load_source",
     "order_curriculum",
+    "publish",
     "publish_to_folder",
     "pull",
     "recognise_layout",
     "remove_difficulty_hint",
+    "reselect",
     "select_cognitive",
     "select_difficulty",
     "select_hardest",
@@ -121,4 +135,5 @@ __all__ = [
     "select_longest",
     "select_random",
     "split_stages",
+    "yank",
 ]

@@ -142,9 +142,21 @@ selection_options = _together(
 
 version_options = _together(
     [
-        click.option("--to-folder", type=click.Path(path_type=Path), required=True, help="New or empty folder."),
-        click.option("--version", "version_name", default="1.0.0", show_default=True),
-        click.option("--name", help="Name of the dataset on its card; default: the folder's name."),
+        click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder, instead of REPO."),
+        click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
+        click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
+    ]
+)
+
+hub_options = _together(
+    [
+        click.option(
+            "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
+        ),
+        click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
+        click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
+        click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+        click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing."),
     ]
 )
 
@@ -233,10 +245,11 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_cognitive
 
     names = ("min_cde", "max_ace", "replace_easy", "min_replacement_cde", "stratify_by", "method", "seed")
-    return select_cognitive(ds, **{name: options[name] for name in names}, budget=_budget(options["budget"]))
+    return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
 
 
-def _budget(given: str | None) -> int | float | None:
+def budget_of(given: str | None) -> int | float | None:
+    """A number of rows, or a share of them."""
     if given is None:
         return None
     try:

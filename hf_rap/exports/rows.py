@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-# As `hf_rap.publish` writes `selected`: the list of accepted answers is kept inside `extra_info`.
+# As `hf_rap.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
 PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
 ROWS_PER_STEP = 128  # in memory at once, with the files of their images
 
