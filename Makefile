@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-prm check-trl-prm test test-fast lint benchmarks clean
+.PHONY: demo demo-prm check-trl-prm test test-fast lint benchmarks check-trainers clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -42,6 +42,9 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning
+
+check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
+	scripts/check_trainers.sh
 
 clean:
 	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm

@@ -3,7 +3,7 @@
 evidence = ds.map(Rollouts(TransformersEngine(model)), batched=True)
 scored = evidence.map(cde_score, batched=True).map(difficulty_score, batched=True)
 selection = select_cognitive(scored)
-publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
+publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
 from .attention import Attention
@@ -12,8 +12,11 @@ from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
+    BranchMovedError,
     ColumnExistsError,
     EngineError,
+    ExportError,
+    HubError,
     LayoutError,
     MissingColumnError,
     PublishError,
@@ -21,9 +24,15 @@ from .errors import (
     RowError,
     SettingError,
     SourceError,
+    VersionExistsError,
+    WithdrawnError,
 )
+from .exporting import Exported, check_export, export
+from .exports.handoff import Limits
 from .exports.internvl_prm import export_internvl_prm
 from .exports.trl_prm import export_trl_prm
+from .folder import publish_to_folder
+from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .process import (
@@ -34,7 +43,7 @@ from .process import (
     one_row_per_response,
     split_steps,
 )
-from .publish import publish_to_folder
+from .pulling import pull
 from .rollouts import Rollouts
 from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
@@ -73,6 +82,7 @@ __all__ = [
     "AddDifficultyHint",
     "Attention",
     "BISScore",
+    "BranchMovedError",
     "CDEScore",
     "ColumnExistsError",
     "Comparison",
@@ -81,14 +91,19 @@ __all__ = [
     "DifficultyWeighted",
     "Engine",
     "EngineError",
+    "ExportError",
+    "Exported",
+    "HubError",
     "Layout",
     "LayoutError",
+    "Limits",
     "LimrScore",
     "MissingColumnError",
     "ProcessLayout",
     "PublishError",
     "Quantile",
     "RapError",
+    "Release",
     "RemoveDifficultyHint",
     "Request",
     "Rollouts",
@@ -101,6 +116,8 @@ __all__ = [
     "Stages",
     "StepRewards",
     "TransformersEngine",
+    "VersionExistsError",
+    "WithdrawnError",
     "__version__",
     "ace_score",
     "add_difficulty_hint",
@@ -109,22 +126,29 @@ __all__ = [
     "annotate_steps",
     "bis_score",
     "cde_score",
+    "check_export",
     "collect_evidence",
     "compare_methods",
+    "diff",
     "difficulty_score",
     "difficulty_weighted",
     "estimate",
+    "export",
     "export_internvl_prm",
     "export_trl_prm",
     "inspect_dataset",
     "limr_score",
+    "load",
     "load_process_rewards",
     "load_source",
     "one_row_per_response",
     "order_curriculum",
+    "publish",
     "publish_to_folder",
+    "pull",
     "recognise_layout",
     "remove_difficulty_hint",
+    "reselect",
     "select_cognitive",
     "select_difficulty",
     "select_hardest",
@@ -134,4 +158,5 @@ __all__ = [
     "select_top",
     "split_stages",
     "split_steps",
+    "yank",
 ]

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from .columns import ACE, DECISIONS, OTHER_SCORES, SCORES
+from .content import CONTROL, SCORED, SELECTED
+from .exports.parquet import shard_name
 from .exports.universal import UNIVERSAL
+from .facts import asked_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 MAX_CHARS = 500
+# Of a question or an answer among the rows to look at.
+MAX_SAMPLE_CHARS = 240
 # More than this many different settings are only counted.
 MAX_SETTINGS = 5
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -105,6 +111,14 @@ def render_card(facts: Mapping[str, Any]) -> str:
         select_options=_select_options(facts["rule"]),
         rollouts=_rollouts(facts, settings),
         max_settings=MAX_SETTINGS,
+        hub=facts.get("hub"),
+        shards=_shards(facts),
+        samples=_samples(facts),
+        since=facts.get("since"),
+        withdrawn=facts.get("withdrawn") or {},
+        has_control=CONTROL in (facts.get("configs") or {}),
+        stability=facts.get("stability"),
+        reselect=_reselect_command(facts),
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body.strip()}\n"
 
@@ -113,6 +127,7 @@ def _metadata(facts: Mapping[str, Any]) -> str:
     from huggingface_hub import DatasetCardData
 
     rows = facts["rows"]["kept"]
+    described = facts.get("configs") or {SELECTED: None, SCORED: None}
     data = DatasetCardData(
         **_licence(facts["licence"]),
         pretty_name=_one_line(facts["name"]),
@@ -123,15 +138,37 @@ def _metadata(facts: Mapping[str, Any]) -> str:
         configs=[
             {
                 "config_name": config,
-                **default,
+                **({"default": True} if config == SELECTED else {}),
                 **_digest(facts, config),
                 "data_files": [{"split": "train", "path": f"{config}/train-*.parquet"}],
             }
-            for config, default in (("selected", {"default": True}), ("scored", {}))
+            for config in described
         ],
     )
+    if facts.get("configs"):
+        _add_dataset_info(data, facts["configs"])
     text: str = data.to_yaml()
     return text
+
+
+def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:
+    """Types and row counts, which the viewer of the Hub and `load_dataset` check the files against."""
+    from datasets import DatasetInfo, Features
+    from datasets.info import DatasetInfosDict
+    from datasets.splits import SplitDict, SplitInfo
+
+    infos = {
+        name: DatasetInfo(
+            features=Features.from_dict(config["features"]),
+            splits=SplitDict(
+                {"train": SplitInfo("train", num_bytes=config["memory_bytes"], num_examples=config["rows"])}
+            ),
+            download_size=config["bytes"],
+            dataset_size=config["memory_bytes"],
+        )
+        for name, config in configs.items()
+    }
+    DatasetInfosDict(infos).to_dataset_card_data(data)
 
 
 def _digest(facts: Mapping[str, Any], config: str) -> dict[str, str]:
@@ -195,6 +232,36 @@ def _load_call(source: Mapping[str, Any]) -> str | None:
     return str(source["id"]) + "".join(mark + part for mark, part in marks if part)
 
 
+def _shards(facts: Mapping[str, Any]) -> list[str]:
+    """The files of `selected`, for trainers that take neither a config nor a folder."""
+    count = ((facts.get("configs") or {}).get(SELECTED) or {}).get("shards", 0)
+    return [f"{SELECTED}/{shard_name(number, count)}" for number in range(count)]
+
+
+def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
+    found = facts.get("samples")
+    if found is None:
+        return None
+    return {
+        "kept": [one for one in found if one["kept"]],
+        "dropped": [one for one in found if not one["kept"]],
+    }
+
+
+def _reselect_command(facts: Mapping[str, Any]) -> str | None:
+    """The command that makes the same decision again; None for a version that is on no Hub."""
+    hub = facts.get("hub")
+    if hub is None or _selector(facts["rule"]) != "select_cognitive":
+        return None
+    words = ["hf-rap", "reselect", hub["id"], facts["version"], "--dry-run"]
+    for name, value in asked_options(facts["rule"]).items():
+        if name == "replace_easy":
+            words.append("--replace-easy" if value else "--keep-easy")
+        elif value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
 def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """Arguments of the engine and of `Rollouts`, if there is one set of settings and it says them all."""
     if settings["different"] != 1:
@@ -251,7 +318,9 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(code=_code, python=_python, percent=_percent, value=_value)
+    environment.filters.update(
+        code=_code, python=_python, percent=_percent, value=_value, shell=_shell, short=_short, markdown=_Markdown
+    )
     return environment.from_string(files(__package__).joinpath("templates/card.md").read_text(encoding="utf-8"))
 
 
@@ -313,6 +382,16 @@ def _python(value: Any) -> _Markdown:
     if not literal.isprintable():  # a bidirectional control must not rearrange a line of code
         literal = ascii(value)
     return _Markdown(literal.replace("`", "\\u0060"))
+
+
+def _shell(value: str) -> _Markdown:
+    """Part of a line inside a fenced block of shell, which only a line of its own could end."""
+    return _Markdown(_one_line(value))
+
+
+def _short(text: str | None) -> str | None:
+    """The beginning of a text of a row."""
+    return text if text is None or len(text) <= MAX_SAMPLE_CHARS else f"{text[:MAX_SAMPLE_CHARS]}..."
 
 
 def _one_line(text: str) -> str:

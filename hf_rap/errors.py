@@ -3,12 +3,17 @@
 RapError
 ├── SettingError         an option has a value that cannot work
 ├── SourceError          a dataset cannot be opened
+│   └── WithdrawnError       its publisher has withdrawn this version
 ├── LayoutError          the columns of a dataset are not what was asked for
 │   ├── MissingColumnError
 │   └── ColumnExistsError
 ├── EngineError          a model cannot be loaded or cannot do what was asked
 ├── RowError             one row cannot be used: becomes that row's `rap_error`
+├── ExportError          rows cannot be handed to a trainer
 └── PublishError         a version cannot be written
+    ├── VersionExistsError   it is there already, with other content
+    ├── BranchMovedError     somebody else committed in between
+    └── HubError             the Hub said no, or did not answer
 
 Everything else that escapes from hf_rap is a bug.
 """
@@ -43,6 +48,14 @@ class SettingError(RapError, ValueError):
 
 class SourceError(RapError):
     """A dataset cannot be opened."""
+
+
+class WithdrawnError(SourceError):
+    """The publisher has withdrawn this version."""
+
+    def __init__(self, message: str, *, why: str) -> None:
+        self.why = why
+        super().__init__(message)
 
 
 class LayoutError(RapError):
@@ -92,3 +105,27 @@ class RowError(RapError):
 
 class PublishError(RapError):
     """A version cannot be written."""
+
+
+class ExportError(RapError):
+    """Rows cannot be handed to a trainer."""
+
+
+class VersionExistsError(PublishError):
+    """The version is there already, with other content; `next_version` is free."""
+
+    def __init__(self, message: str, *, next_version: str) -> None:
+        self.next_version = next_version
+        super().__init__(message)
+
+
+class BranchMovedError(PublishError):
+    """Somebody else committed between the look at the branch and the commit."""
+
+
+class HubError(PublishError):
+    """The Hub said no, or did not answer; `status` is the HTTP status, or None without an answer."""
+
+    def __init__(self, message: str, *, status: int | None) -> None:
+        self.status = status
+        super().__init__(message)

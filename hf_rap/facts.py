@@ -16,6 +16,8 @@ from .select import DROPPED_REASONS, KEPT_REASONS
 from .version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -94,6 +96,21 @@ def collect_facts(
         "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
     }
+
+
+def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
+    names = (
+        "method",
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "budget",
+        "stratify_by",
+        "seed",
+    )
+    return {name: rule.get("asked", {}).get(name, rule[name]) for name in names if name in rule}
 
 
 def _table(selection: Selection, group_by: str | None) -> pa.Table:

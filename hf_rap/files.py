@@ -88,6 +88,11 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     return Selection(ds, told["rule"], funnel), SourceInfo(**source) if source else None
 
 
+def is_selection(source: str) -> bool:
+    """The source is a file that `write_file` made of a selection."""
+    return "rule" in _remembered(source)
+
+
 def _remembered(source: str) -> dict[str, Any]:
     """What a file of ours says of itself; nothing for anything else."""
     import pyarrow.parquet as pq

@@ -83,7 +83,7 @@ class _Rule:
 
 # The first rule that applies wins, so those that ask for more columns stand first.
 _RULES = (
-    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "question", "solution"), True),
+    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
     _Rule("mm-eureka", "conversations", "answer"),
     _Rule("mm-eureka-qwen", "message", "answer"),
     _Rule("verl", "prompt", "reward_model.ground_truth"),

@@ -109,7 +109,7 @@ def _describe_local(asked: Source) -> SourceInfo:
     else:
         files = matching_files(asked)
         top = Path(os.path.commonpath([file.parent for file in files]))
-    hashes = {file.relative_to(top).as_posix(): _hash(file) for file in files}
+    hashes = {file.relative_to(top).as_posix(): hash_file(file) for file in files}
     listing = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     is_plain = not given.is_absolute() and not asked.path.startswith("~") and ".." not in given.parts and given.name
     return SourceInfo(
@@ -120,7 +120,8 @@ def _describe_local(asked: Source) -> SourceInfo:
     )
 
 
-def _hash(file: Path) -> str:
+def hash_file(file: Path) -> str:
+    """SHA-256 of a file, in hex."""
     digest = sha256()
     with file.open("rb") as opened:
         while block := opened.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Run the demo and keep its card: README.md, plots and the facts that both were rendered from.
+"""Run the demo and keep its card: README.md, plots, samples and the facts that both were rendered from.
 
 python scripts/render_demo_card.py
 """
@@ -23,7 +23,8 @@ def main() -> None:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         shutil.copy(version / "README.md", target)
-        shutil.copytree(version / "plots", target / "plots")
+        for pictures in ("plots", "samples"):
+            shutil.copytree(version / pictures, target / pictures)
         facts = json.loads((version / "rap.json").read_text())["facts"]
         (target / "facts.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 

@@ -18,13 +18,17 @@ from .attention import attention
 from .compare import compare
 from .demo import demo
 from .demo_prm import demo_prm
-from .export_prm import export
+from .diff import diff
+from .export import export
 from .inspect import inspect
 from .publish import publish
+from .pull import pull
+from .reselect import reselect
 from .rollouts import rollouts
 from .run import run
 from .score import score
 from .select import select
+from .yank import yank
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -33,7 +37,8 @@ def cli() -> None:
     """Select the rows of a multimodal dataset that make a model reason.
 
     rollouts collects evidence, score turns it into numbers, select decides, publish writes a
-    version; run does all four. Every command takes a dataset as SOURCE: a Hub id
+    version; run does all four. diff compares versions, reselect makes the next one without a model,
+    yank takes one back. Every command takes a dataset as SOURCE: a Hub id
     (user/name:config@revision#split), a folder, or Parquet and JSON files.
     """
 
@@ -48,9 +53,13 @@ for command in (
     score,
     select,
     compare,
-    export,
     publish,
     run,
+    diff,
+    reselect,
+    yank,
+    export,
+    pull,
 ):
     cli.add_command(command)
 

@@ -31,7 +31,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.collect import collect_evidence
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.demo.measure import precision, results_per_kind
-    from hf_rap.publish import check_target, publish_to_folder
+    from hf_rap.folder import check_target, publish_to_folder
     from hf_rap.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores

@@ -32,8 +32,8 @@ def demo_prm(*, rows: int, attempts: int, continuations: int, top: float, seed: 
     from hf_rap.demo.chains import split_chain
     from hf_rap.exports.internvl_prm import export_internvl_prm
     from hf_rap.exports.trl_prm import export_trl_prm
+    from hf_rap.folder import check_target, publish_to_folder
     from hf_rap.process import StepRewards, annotate_steps, count_faults, one_row_per_response
-    from hf_rap.publish import check_target, publish_to_folder
     from hf_rap.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores

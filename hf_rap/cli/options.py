@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.exports.handoff import Limits
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+def together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    """One decorator that adds all these options."""
+
     def add(command: Command) -> Command:
         for option in reversed(list(options)):
             command = option(command)
@@ -54,12 +57,12 @@ def source_argument(command: Command) -> Command:
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
     ]
-    return cast("Command", _together(parts)(with_source))
+    return cast("Command", together(parts)(with_source))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
-layout_options = _together(
+layout_options = together(
     [
         click.option("--question", help="Column of the question; default: recognised."),
         click.option("--images", help="Column of the image or images."),
@@ -68,7 +71,7 @@ layout_options = _together(
     ]
 )
 
-model_options = _together(
+model_options = together(
     [
         click.option("--model", required=True, help="Hub id or folder of a vision-language model, or 'demo'."),
         click.option("--model-revision", help="Branch, tag or commit of the model."),
@@ -91,14 +94,14 @@ _drawing = [
     click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
     click.option("--instruction", help="Text after every question; default: think, then box the answer."),
 ]
-sampling_options = _together(
+sampling_options = together(
     [
         click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
         *_drawing,
         click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
     ]
 )
-drawing_options = _together(_drawing)
+drawing_options = together(_drawing)
 
 
 class NumberOrQuantile(click.ParamType[Any]):
@@ -114,7 +117,7 @@ class NumberOrQuantile(click.ParamType[Any]):
             return value
 
 
-selection_options = _together(
+selection_options = together(
     [
         click.option(
             "--min-cde",
@@ -143,7 +146,7 @@ selection_options = _together(
     ]
 )
 
-top_options = _together(
+top_options = together(
     [
         click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
         click.option("--by", default="rap_bis", show_default=True, help="With --top: the score to rank by."),
@@ -155,13 +158,55 @@ top_options = _together(
     ]
 )
 
-version_options = _together(
+version_options = together(
     [
-        click.option("--to-folder", type=click.Path(path_type=Path), required=True, help="New or empty folder."),
-        click.option("--version", "version_name", default="1.0.0", show_default=True),
-        click.option("--name", help="Name of the dataset on its card; default: the folder's name."),
+        click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder, instead of REPO."),
+        click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
+        click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
     ]
 )
+
+hub_options = together(
+    [
+        click.option(
+            "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
+        ),
+        click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
+        click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
+        click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+        click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing."),
+    ]
+)
+
+handoff_options = together(
+    [
+        click.option("--max-prompt-tokens", type=int, help="Longest prompt of the training run; needs --model."),
+        click.option("--model", help="Hub id or folder of the model to train, or 'demo': counts the tokens."),
+        click.option("--min-pixels", type=int, help="Width times height of the smallest image."),
+        click.option("--max-pixels", type=int, help="Width times height of the largest image."),
+        click.option("--max-images", type=int, help="In one row."),
+        click.option("--rollout-batch", type=int, help="Prompts per step; fewer rows than that are refused."),
+        click.option(
+            "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
+        ),
+        click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
+        click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
+    ]
+)
+
+
+def make_limits(options: dict[str, Any]) -> Limits:
+    """`Limits` from what handoff_options gathered."""
+    from hf_rap.demo import MODEL
+    from hf_rap.exports.handoff import Limits
+
+    counted = None
+    if options["max_prompt_tokens"] and options["model"]:
+        from hf_rap.engines.prompt_tokens import PromptTokens
+
+        counted = PromptTokens(str(MODEL) if options["model"] == "demo" else options["model"])
+    names = ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch", "usual_verifier")
+    return Limits(**{name: options[name] for name in names}, prompt_tokens=counted)
 
 
 def make_layout(question: str | None, images: str | None, answer: str | None, id_column: str | None) -> Layout | None:
@@ -218,20 +263,21 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_cognitive
 
     names = ("min_cde", "max_ace", "replace_easy", "min_replacement_cde", "stratify_by", "method", "seed")
-    return select_cognitive(ds, **{name: options[name] for name in names}, budget=_budget(options["budget"]))
+    return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
 
 
 def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     """`select_top` with what top_options gathered."""
     from hf_rap.select import select_top
 
-    asked = _budget(options["top"], "--top")
+    asked = budget_of(options["top"], "--top")
     names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
     size = {"count": asked} if isinstance(asked, int) else {"ratio": asked}
     return select_top(ds, **size, **{name: options[name] for name in names})
 
 
-def _budget(given: str | None, option: str = "--budget") -> int | float | None:
+def budget_of(given: str | None, option: str = "--budget") -> int | float | None:
+    """A number of rows, or a share of them."""
     if given is None:
         return None
     try:

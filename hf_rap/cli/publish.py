@@ -1,45 +1,83 @@
-"""hf-rap publish: a selection as a version in a folder."""
+"""hf-rap publish: a selection as a version on the Hub, or in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import as_json, layout_options, make_layout, version_options
-from .output import print_json
+from .options import as_json, hub_options, layout_options, make_layout, version_options
+from .output import note, print_json, print_pairs
+
+if TYPE_CHECKING:
+    from hf_rap.hub import Release
 
 
 @click.command()
 @click.argument("selection", type=click.Path(path_type=Path))
+@click.argument("repo", required=False)
 @version_options
+@hub_options
 @layout_options
 @as_json
 def publish(
     selection: Path,
-    question: str,
-    images: str,
-    answer: str,
-    id_column: str,
+    repo: str | None,
     *,
-    to_folder: Path,
-    version_name: str,
+    question: str | None,
+    images: str | None,
+    answer: str | None,
+    id_column: str | None,
+    to_folder: Path | None,
+    version_name: str | None,
     name: str | None,
+    bump: str | None,
+    public: bool,
+    control: bool,
+    despite_licence: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Write SELECTION (a file of `hf-rap select`) as a version with its card.
+    """Publish SELECTION (a file of `hf-rap select`) as a version of the dataset REPO on the Hub, or in a folder.
 
-    Example: hf-rap publish selection.parquet --to-folder geometry3k-rap --version 1.0.0
+    Safe to repeat: what was interrupted goes on, and a version that is there is never changed.
 
-    In Python: hf_rap.publish_to_folder(selection, path, version="1.0.0")
+    Example: hf-rap publish selection.parquet user/geometry3k-rap --version 1.0.0
+
+    In Python: hf_rap.publish(selection, "user/geometry3k-rap", "1.0.0")
     """
     from hf_rap.files import read_selection
-    from hf_rap.publish import publish_to_folder
+    from hf_rap.folder import publish_to_folder
+    from hf_rap.hub import publish as publish_to_hub
 
+    if (repo is None) == (to_folder is None):
+        raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
     chosen, info = read_selection(selection)
     layout = make_layout(question, images, answer, id_column)
-    publish_to_folder(chosen, to_folder, version=version_name, name=name, source=info, layout=layout)
-    report_version(to_folder, version_name, len(chosen.selected), len(chosen.scored), as_json=as_json)
+    if to_folder is not None:
+        if bump or public or despite_licence or dry_run:
+            raise click.UsageError("--bump, --public, --despite-licence and --dry-run are for the Hub.")
+        version = version_name or "1.0.0"
+        publish_to_folder(chosen, to_folder, version=version, name=name, source=info, layout=layout, control=control)
+        report_version(to_folder, version, len(chosen.selected), len(chosen.scored), as_json=as_json)
+        return
+    assert repo is not None
+    if name:
+        raise click.UsageError("--name is for a folder; on the Hub the dataset is called as its repository.")
+    release = publish_to_hub(
+        chosen,
+        repo,
+        version_name,
+        bump=bump,
+        private=not public,
+        control=control,
+        source=info,
+        layout=layout,
+        despite_licence=despite_licence,
+        dry_run=dry_run,
+    )
+    report_release(release, as_json=as_json)
 
 
 def report_version(folder: Path, version: str, selected: int, rows: int, *, as_json: bool) -> None:
@@ -49,3 +87,26 @@ def report_version(folder: Path, version: str, selected: int, rows: int, *, as_j
         return
     click.echo(f"version {version} in {folder}: {selected:,} of {rows:,} rows selected, card in {folder / 'README.md'}")
     click.echo(f'load it: datasets.load_dataset("{folder}", "selected")')
+
+
+def report_release(release: Release, *, as_json: bool) -> None:
+    """Says what is on the Hub, or would be, and how to load it."""
+    rows, since = release.facts["rows"], release.facts.get("since")
+    if as_json:
+        told = {"repo": release.repo_id, "version": release.version, "commit": release.commit, "new": release.is_new}
+        print_json({**told, "rows": rows["all"], "selected": rows["kept"], "since": since, "files": release.files})
+        return
+    if release.commit is None:
+        note("dry run: nothing was sent")
+        print_pairs({name: f"{file['bytes']:,} bytes" for name, file in release.files.items()})
+    if since:
+        kept = since["kept"]
+        click.echo(
+            f"since {since['version']}: {kept['added']:,} rows in, {kept['removed']:,} out, "
+            f"{kept['both']:,} in both (Jaccard {kept['jaccard']})"
+        )
+    state = (
+        "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
+    )
+    click.echo(f"version {release.version} of {release.repo_id} {state} {rows['kept']:,} of {rows['all']:,} rows")
+    click.echo(f'load it: datasets.load_dataset("{release.repo_id}", "selected", revision="{release.tag}")')

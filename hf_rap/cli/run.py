@@ -51,7 +51,7 @@ def run(
     """
     from hf_rap.collect import collect_evidence
     from hf_rap.files import open_source
-    from hf_rap.publish import check_target, publish_to_folder
+    from hf_rap.folder import check_target, publish_to_folder
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
 

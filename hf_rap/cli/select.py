@@ -38,4 +38,4 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
     else:
         click.echo(repr(selection))
     if out is not None:
-        note(f"next: hf-rap publish {out} --to-folder NEW_FOLDER")
+        note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")

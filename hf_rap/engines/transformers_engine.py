@@ -84,7 +84,13 @@ class TransformersEngine:
     def describe(self) -> dict[str, Any]:
         """Model, resolved revision, classes, precision, device and library versions."""
         name = Path(self.model).name if self.folder_digest else self.model
-        return {"engine": "transformers", "model": name, **self.load().describe(), "weights": self.folder_digest}
+        return {
+            "engine": "transformers",
+            "model": name,
+            **self.load().describe(),
+            "weights": self.folder_digest,
+            "processor_options": dict(self.processor_options) if self.processor_options else None,
+        }
 
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""

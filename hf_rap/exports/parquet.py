@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import datasets
@@ -32,27 +32,43 @@ def write_shards(batches: Iterable[pa.Table], features: datasets.Features, folde
         folder: where the files go.
 
     """
+    shards = list(shards_of(batches, features, folder))
+    return [shard.rename(folder / shard_name(number, len(shards))) for number, shard in enumerate(shards)]
+
+
+def shard_name(number: int, count: int) -> str:
+    """The name of a shard, as `datasets` gives it."""
+    return f"train-{number:05d}-of-{count:05d}.parquet"
+
+
+def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> Iterator[Path]:
+    """Each shard as soon as it is whole, so that it can be moved away before the next one is written."""
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True)
     schema = portable_schema(features)
-    shards: list[Path] = []
     writer: Any = None
+    number = 0
+    shard = folder / f"{number:05d}.parquet"
     try:
         for group in _row_groups(batches, schema):
-            if writer is None or shards[-1].stat().st_size >= SHARD_BYTES:
-                if writer is not None:
-                    writer.close()
-                shards.append(folder / f"{len(shards):05d}.parquet")
-                writer = pq.ParquetWriter(shards[-1], schema, compression="snappy", write_page_index=True)
+            if writer is not None and shard.stat().st_size >= SHARD_BYTES:
+                writer.close()
+                writer = None
+                _sync(shard)
+                yield shard
+                number += 1
+                shard = folder / f"{number:05d}.parquet"
+            if writer is None:
+                writer = pq.ParquetWriter(shard, schema, compression="snappy", write_page_index=True)
             writer.write_table(group, row_group_size=len(group))
+        if writer is None:
+            return
     finally:
         if writer is not None:
             writer.close()
-    named = [folder / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
-    for shard, name in zip(shards, named, strict=True):
-        _sync(shard.rename(name))
-    return named
+    _sync(shard)
+    yield shard
 
 
 def write_table(

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from math import fsum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.columns import ID, Column, refuse_existing, require
+from hf_rap.columns import ATTENTION, ID, Column, refuse_existing, require
 from hf_rap.errors import LayoutError, SettingError
 
 if TYPE_CHECKING:
     import datasets
 
-COLLECT = (
-    "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`; "
-    "rap_attention comes with Rollouts(attention=True) or `--attention`, or later by Attention or `hf-rap attention`."
+COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
+# `rap_attention` is evidence that is not collected unless asked for.
+COLLECT_ATTENTION = (
+    "Collect it with Rollouts(..., attention=True) or `hf-rap rollouts --attention`, or read stored replies with "
+    "Attention(engine) or `hf-rap attention`."
 )
 
 MAX_BAD_ROWS_SHOWN = 5
@@ -70,7 +72,7 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
         available = list(ds.column_names)
         for scorer in scorers:
             name = type(scorer).__name__
-            require(name, available, scorer.reads, COLLECT)
+            require(name, available, scorer.reads, COLLECT_ATTENTION if ATTENTION in scorer.reads else COLLECT)
             refuse_existing(name, available, scorer.writes)
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream

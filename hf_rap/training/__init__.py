@@ -5,6 +5,7 @@ from __future__ import annotations
 from .epochs import EpochReport, add_epoch_rewards
 from .hints import AddDifficultyHint, RemoveDifficultyHint, add_difficulty_hint, remove_difficulty_hint
 from .order import order_curriculum
+from .rewards import accuracy_reward
 from .weighting import WEIGHTS, DifficultyWeighted, difficulty_weighted, weigh_groups
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DifficultyWeighted",
     "EpochReport",
     "RemoveDifficultyHint",
+    "accuracy_reward",
     "add_difficulty_hint",
     "add_epoch_rewards",
     "difficulty_weighted",

@@ -141,7 +141,7 @@ def _compare(answer: str, found: Found, gold: Gold, options: dict[str, str], tim
                 not found.marked and _agrees_in_prose(answer, clean(found.opening), accepted)
             ):
                 return Judgement(Verdict.CORRECT)
-        except NotJudgedError as error:  # noqa: PERF203 - each answer fails on its own
+        except NotJudgedError as error:
             unknown = str(error)
     if unknown:
         return Judgement(Verdict.UNREADABLE, unknown)

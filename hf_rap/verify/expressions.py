@@ -96,3 +96,11 @@ def _parse(text: str, seconds: int | None) -> list[Any]:
         raise_on_error=True,
     )
     return parsed
+
+
+def is_parsed_by_math_verify(text: str) -> bool:
+    """math-verify finds anything in a text, called as TRL's and ms-swift's own rewards call it."""
+    import math_verify
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return bool(math_verify.parse(text, parsing_timeout=_GOLD_SECONDS if in_main_thread else None))

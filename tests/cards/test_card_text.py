@@ -17,8 +17,8 @@ from PIL import Image as Pictures
 
 from hf_rap.cards import render_card
 from hf_rap.facts import collect_facts
+from hf_rap.folder import publish_to_folder
 from hf_rap.provenance import SourceInfo
-from hf_rap.publish import publish_to_folder
 from hf_rap.select import select_cognitive
 
 markdown_it = pytest.importorskip("markdown_it", reason="reads the cards as the Hub does; in the dev group")
@@ -56,6 +56,17 @@ def make_facts(text: str = "plain", *, settings=None, licence: str | None = "mit
     facts["reasons"][-1]["reason"] = text
     facts["groups"]["column"] = text
     facts["rule"] = {**facts["rule"], "stratify_by": text}
+    row = {"index": 0, "reason": text, "cde": 0.5, "id": text, "question": text, "answer": text, "images": 2}
+    facts["samples"] = [{**row, "kept": True, "image": "samples/kept-00.png"}, {**row, "kept": False, "image": None}]
+    facts["since"] = {
+        "version": "0.9.0",
+        "rows": {"old": 3, "new": 3, "both": 3},
+        "kept": {"old": 1, "new": 1, "both": 0, "added": 1, "removed": 1, "jaccard": 0.0},
+        "changes": [{"change": "added", "was": None, "now": text, "rows": 1}],
+        "scores": {"rap_cde": {"old": None, "new": 1.0}},
+        "models": {"old": [text], "new": []},
+    }
+    facts["withdrawn"] = {"0.9.0": text}
     return facts
 
 
@@ -119,9 +130,14 @@ def test_known_tricks_cannot_change_the_card(text):
 
 
 def check_harmless(text: str) -> None:
-    plain_head, plain_body = split(render_card(PLAIN))
+    check_harmless_in(PLAIN, text)
+    check_harmless_in({**PLAIN, "hub": {"id": "user/data", "tag": "v1.0.0"}, "configs": CONFIGS}, text)
+
+
+def check_harmless_in(plain: dict, text: str) -> None:
+    plain_head, plain_body = split(render_card(plain))
     facts = json.loads(
-        json.dumps(PLAIN).replace('"plain"', json.dumps(text)).replace("kplain", json.dumps("k" + text)[1:-1])
+        json.dumps(plain).replace('"plain"', json.dumps(text)).replace("kplain", json.dumps("k" + text)[1:-1])
     )
     card = render_card(facts)
     card.encode()
@@ -130,8 +146,9 @@ def check_harmless(text: str) -> None:
     assert head["configs"] == plain_head["configs"]
     assert isinstance(head["pretty_name"], str)
     blocks, kinds = outline(body)
-    assert blocks == outline(plain_body)[0]
-    assert kinds <= {"text", "code_inline", "image", "softbreak", "<code>", "</code>"}
+    plain_blocks, plain_kinds = outline(plain_body)
+    assert blocks == plain_blocks
+    assert kinds <= plain_kinds | {"text", "code_inline", "<code>", "</code>"}
     calls = [
         node
         for block in code_blocks(body)
@@ -139,10 +156,20 @@ def check_harmless(text: str) -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_dataset"
     ]
     assert len(calls) == 3
-    assert {call.args[0].value for call in calls} == {text}
+    assert {call.args[0].value for call in calls} == {"user/data" if facts.get("hub") else text}
 
 
 PLAIN = make_facts()
+CONFIGS = {
+    name: {
+        "rows": 1,
+        "bytes": 2,
+        "memory_bytes": 3,
+        "shards": 2,
+        "features": {"a": {"dtype": "string", "_type": "Value"}},
+    }
+    for name in ("selected", "scored")
+}
 
 
 @given(st.text(min_size=1))
@@ -279,7 +306,8 @@ def test_pictures_on_the_card_exist(tmp_path):
     """Links point into the folder, with forward slashes."""
     folder = publish(tmp_path / "v")
     links = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (folder / "README.md").read_text())
-    assert links == ["plots/funnel.png", "plots/cde.png"]
+    assert [link for link in links if not link.startswith("samples/")] == ["plots/funnel.png", "plots/cde.png"]
+    assert len(links) > 2
     assert all((folder / link).is_file() for link in links)
 
 

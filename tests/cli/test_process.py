@@ -56,12 +56,9 @@ def test_from_files_to_a_version_and_exports(tmp_path, annotations):
     told = json.loads(run("select", scored, "--top", "0.1", "--per", "source", "--out", selected, "--json"))
     assert told["rule"]["alpha"] == 0.2
     assert told["reasons"] == {"below_quota": 71, "top": 6, "line_broken": 1}  # 1 of 12, 2 of 26, 3 of 39
-    assert (
-        json.loads(run("export", selected, "--to", "internvl-prm", "--out", tmp_path / "t.jsonl", "--json"))["rows"]
-        == 6
-    )
-    run("export", selected, "--to", "trl-prm", "--out", tmp_path / "t.parquet")
-    assert len(load_dataset("parquet", data_files=str(tmp_path / "t.parquet"), split="train")) == 6
+    assert json.loads(run("export", selected, tmp_path / "t", "--to", "internvl-prm", "--json"))["rows"] == 6
+    run("export", selected, tmp_path / "t", "--to", "trl-prm")
+    assert len(load_dataset("parquet", data_files=str(tmp_path / "t" / "train.parquet"), split="train")) == 6
 
     run("publish", selected, "--to-folder", tmp_path / "version")
     rows = load_dataset(str(tmp_path / "version"), "selected", split="train")

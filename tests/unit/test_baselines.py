@@ -10,7 +10,7 @@ from hf_rap.cards import render_card
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.facts import collect_facts
 from hf_rap.rollouts import Rollouts
-from hf_rap.scorers import limr_score
+from hf_rap.scorers import ACEScore, limr_score
 from hf_rap.select import (
     METHODS,
     select_cognitive,
@@ -166,7 +166,8 @@ def test_defaults_are_those_of_the_paper():
     rollouts = {field.name: field.default for field in fields(Rollouts)}
     assert (rollouts["attempts"], rollouts["temperature"]) == (PAPER.attempts, PAPER.temperature)
     selecting = inspect.signature(select_cognitive).parameters
-    assert (selecting["min_cde"].default, selecting["max_ace"].default) == (PAPER.min_cde, PAPER.max_ace) == (0.5, 0.1)
+    assert (selecting["min_cde"].default, PAPER.max_ace) == (PAPER.min_cde, 0.1)
+    assert (selecting["max_ace"].default, PAPER.sigma) == ("auto", ACEScore().sigma)
 
 
 def test_a_seed_is_welcome_everywhere():

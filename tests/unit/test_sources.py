@@ -319,3 +319,16 @@ except SourceError as error:
     )
 
     assert run.stdout.startswith("some-user/no-such-set:main cannot be read: Couldn't reach 'some-user/no-such-set'")
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    """datasets alone gives the rows of the first such folder for the second, and for one that was written anew."""
+    for place, name in (("a", "first"), ("b", "second")):
+        write_folder(tmp_path / place / "version", {name: True})
+        (tmp_path / place / "version" / name).rename(tmp_path / place / "version" / "rows")
+        readme = tmp_path / place / "version" / "README.md"
+        readme.write_text(readme.read_text().replace(name, "rows"))
+    assert load_source(str(tmp_path / "a" / "version"))["of"] == ["first train"]
+    assert load_source(str(tmp_path / "b" / "version"))["of"] == ["second train"]
+    datasets.Dataset.from_dict({"of": ["written anew"]}).to_parquet(tmp_path / "b/version/rows/train.parquet")
+    assert load_source(str(tmp_path / "b" / "version"))["of"] == ["written anew"]

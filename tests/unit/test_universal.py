@@ -98,3 +98,8 @@ def test_row_that_no_trainer_could_use_is_named():
     with pytest.raises(RowError, match=r"row 7 \(id 'x'\): placeholder_mismatch") as caught:
         first({"images": [[]], "problem": ["<image>?"], "answer": ["1"], "id": ["x"]})
     assert caught.value.code == "placeholder_mismatch"
+
+
+def test_published_columns_are_recognised():
+    """A version of ours is read as what it is, accepted answers and all."""
+    assert recognise_layout(UNIVERSAL).name == "hf_rap"

@@ -10,12 +10,13 @@ import pytest
 from datasets import Audio, Dataset, Features, Image, List, Sequence, Value, load_dataset
 from PIL import Image as Pictures
 
-import hf_rap.publish as publish_module
+import hf_rap.folder as folder_module
+from hf_rap import content
 from hf_rap.demo import make_planted
 from hf_rap.errors import LayoutError, PublishError, SettingError
 from hf_rap.exports import parquet
 from hf_rap.exports.universal import UNIVERSAL
-from hf_rap.publish import publish_to_folder
+from hf_rap.folder import publish_to_folder
 from hf_rap.select import select_cognitive
 
 
@@ -62,7 +63,7 @@ def select(ds: Dataset, min_cde: float = 0.5):
 
 def stored(ds: Dataset) -> list:
     """The rows as they are stored, images not decoded."""
-    return [row for _, table in publish_module._batches(ds) for row in table.to_pylist()]
+    return [row for _, table in content.batches_of(ds) for row in table.to_pylist()]
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_kept_row_that_no_trainer_could_use_is_refused(tmp_path, changed, messag
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_write_data", "collect_facts", "render_card", "draw_plots", "_write_description"])
+@pytest.mark.parametrize("step", ["_write_config", "describe", "render_card", "draw_plots", "_write_description"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_failure_leaves_nothing(tmp_path, monkeypatch, step, error):
     """Whatever step fails, there is neither a version nor a part of one."""
@@ -201,7 +202,7 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch, step, error):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(publish_module, step, fail)
+    monkeypatch.setattr(folder_module, step, fail)
     with pytest.raises(error):
         publish_to_folder(select(dataset()), tmp_path / "v")
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +212,7 @@ def test_kill_leaves_no_version(tmp_path):
     """Killed between data and card, when nothing can be tidied up: there is nothing at the path."""
     code = (
         "import os, sys\n"
-        "import hf_rap.publish as p\n"
+        "import hf_rap.folder as p\n"
         "from datasets import Dataset\n"
         "from hf_rap.select import select_cognitive\n"
         "p.render_card = lambda facts: os._exit(9)\n"
@@ -288,7 +289,7 @@ def test_large_data_goes_to_several_shards(tmp_path, read, monkeypatch):
     """Row groups and shards are closed when they are full, and nothing is lost between them."""
     monkeypatch.setattr(parquet, "SHARD_BYTES", 1)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr(publish_module, "BATCH_ROWS", 1)
+    monkeypatch.setattr(content, "BATCH_ROWS", 1)
     selection = select(dataset())
     published = publish_to_folder(selection, tmp_path / "v")
     assert [name for name in published.files if name.startswith("scored")] == [

@@ -1,0 +1,76 @@
+"""hf-rap export: a selection or a version as a folder that one trainer loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hf_rap.exports.trainers import TRAINERS
+
+from .export_prm import PRM_TRAINERS, export_prm, prm_options
+from .options import as_json, handoff_options, layout_options, make_layout, make_limits, source_argument
+from .output import note, print_json
+
+if TYPE_CHECKING:
+    from hf_rap.exporting import Exported
+
+
+@click.command()
+@source_argument
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--to", default="universal", show_default=True, type=click.Choice([*TRAINERS, *PRM_TRAINERS]), help="The trainer."
+)
+@handoff_options
+@layout_options
+@prm_options
+@as_json
+def export(source: str, folder: Path | None, to: str, *, as_json: bool, **options: Any) -> None:
+    """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it.
+
+    SOURCE is a published version, a file of `hf-rap select` (its kept rows), or any dataset.
+
+    Example: hf-rap export ./geometry3k-rap --to easyr1 geometry3k-easyr1
+
+    In Python: hf_rap.export("./geometry3k-rap", to="easyr1", path="geometry3k-easyr1"); for internvl-prm and
+    trl-prm, hf_rap.export_internvl_prm and hf_rap.export_trl_prm.
+    """
+    if to in PRM_TRAINERS:
+        export_prm(source, folder, to, as_json=as_json, options=options)
+        return
+    from hf_rap.exporting import check_export
+    from hf_rap.exporting import export as write
+
+    layout = make_layout(*(options[name] for name in ("question", "images", "answer", "id_column")))
+    limits = make_limits(options)
+    rows = _kept(source)
+    if folder is None:
+        found = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"])
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            click.echo(found.table())
+        return
+    report_export(
+        write(rows, to=to, path=folder, layout=layout, limits=limits, fix=options["fix"], drop=options["drop"]),
+        as_json=as_json,
+    )
+
+
+def _kept(source: str) -> Any:
+    """The selection in a file of ours; otherwise the source as it is."""
+    from hf_rap.files import is_selection, read_selection
+
+    return read_selection(Path(source))[0] if is_selection(source) else source
+
+
+def report_export(done: Exported, *, as_json: bool) -> None:
+    """What was left out, and the lines to paste."""
+    if as_json:
+        print_json({"folder": str(done.path), "handoff": done.handoff.as_dict(), "snippet": done.snippet})
+        return
+    note(done.handoff.table())
+    note(f"written: {done.path}; to train on it:")
+    click.echo(done.snippet)

@@ -1,0 +1,98 @@
+"""What every trainer's export is: which rows its loader takes, what is written, what to paste."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import datasets
+
+# Beside <image>, trainers that train on more than pictures take these out of the text of a question.
+OTHER_MEDIA = ("<video>", "<audio>")
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """What a trainer's loader and its usual reward can take."""
+
+    verifier: Literal["math-verify", "mathruler", "none"]
+    """What its examples compare answers with."""
+    several_golds: bool = False
+    """Its reward function sees columns, so a list of accepted answers arrives there."""
+    mixes_text_only: bool = True
+    """Rows with and without an image may share a batch."""
+    reserved: tuple[str, ...] = ()
+    """Words in a question that its loader takes for something else."""
+    path_without: str = ""
+    """Characters that must not be in the path, since its loader gives them a meaning."""
+    default_batch: int = 1
+    """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a snippet is filled in with."""
+
+    folder: Path
+    rows: int
+    max_images: int
+    """In one row."""
+    rollout_batch: int | None = None
+    max_prompt_tokens: int | None = None
+
+    def batch(self, default: int) -> int:
+        """Prompts per step: what the user asked for, else the trainer's own, else all rows."""
+        return self.rollout_batch or min(default, self.rows)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an export is written."""
+
+    folder: Path
+    """Exists and is empty."""
+    final: Path
+    """What it will be called, absolute; nothing is there yet."""
+
+
+class Trainer(Protocol):
+    """The export for one trainer. Instances are frozen; the table is `hf_rap.exports.trainers.TRAINERS`."""
+
+    @property
+    def name(self) -> str:
+        """What `--to` takes."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What people call it, and the version that was checked."""
+        ...
+
+    @property
+    def reads(self) -> str:
+        """For the docs: which columns are what to it."""
+        ...
+
+    @property
+    def accepts(self) -> Accepts:
+        """What its loader takes."""
+        ...
+
+    def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
+        """Write rows with the universal columns (and scores) in the layout of this trainer.
+
+        Args:
+            rows: images as {"bytes", "path"}.
+            features: of these rows.
+            target: where to.
+
+        """
+        ...
+
+    def snippet(self, given: Given) -> str:
+        """The command line or config to paste."""
+        ...

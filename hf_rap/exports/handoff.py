@@ -1,0 +1,305 @@
+"""What a trainer would refuse, drop or crash on, found before anything is written.
+
+Most loaders check little: verl and ms-swift drop a row that fails without a word, InternVL replaces
+it by another one, and too few rows end in an assertion after the model was loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import RowError, SettingError
+from hf_rap.verify import read_gold
+from hf_rap.verify.expressions import is_parsed_by_math_verify
+from hf_rap.verify.finding import find_answer
+
+from .rows import ExportRows, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .base import Accepts, Trainer
+
+PromptTokens = Callable[[str, list[Any]], int]
+"""Question and images -> tokens of the prompt, see `hf_rap.engines.prompt_tokens`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the user's training run takes; None sets no limit.
+
+    Args:
+        max_prompt_tokens: of the question and its images in the model's chat template; needs `prompt_tokens`.
+        prompt_tokens: counts them.
+        min_pixels: width times height of an image.
+        max_pixels: the same.
+        max_images: in one row.
+        rollout_batch: prompts per step; fewer rows than that are refused.
+        usual_verifier: refuse golds that the trainer's own reward cannot read, instead of only
+            counting them. Not needed with the reward function of `hf_rap.training`.
+
+    """
+
+    max_prompt_tokens: int | None = None
+    prompt_tokens: PromptTokens | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    max_images: int | None = None
+    rollout_batch: int | None = None
+    usual_verifier: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise SettingError(f"{name} must be at least 1, got {value}.")
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
+        if self.max_prompt_tokens and self.prompt_tokens is None:
+            raise SettingError("max_prompt_tokens needs a model, whose processor counts the tokens.")
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """What would happen to the rows in a trainer.
+
+    Attributes:
+        trainer: its name.
+        rows: how many there are.
+        refused: rows that it would refuse or could not learn from; a row has one entry.
+        fixed: what was changed so that it takes the row -> rows; empty unless asked for.
+        fixable: what could be -> rows.
+        notes: what is no reason to refuse, but worth knowing.
+        ready: rows that can be handed over; the largest batch that can be filled.
+        max_images: in one row.
+
+    """
+
+    trainer: str
+    rows: int
+    refused: tuple[Refused, ...]
+    fixed: dict[str, int]
+    fixable: dict[str, int]
+    notes: tuple[str, ...]
+    ready: int
+    max_images: int
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """Reason -> refused rows, the most frequent first."""
+        return dict(Counter(one.code for one in self.refused).most_common())
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {**asdict(self), "codes": self.codes}
+
+    def table(self, show: int = 5) -> str:
+        """For people: what would be refused, the first rows of each reason spelled out."""
+        lines = [f"{self.trainer}: {self.ready:,} of {self.rows:,} rows ready, up to {self.max_images} image(s) in one"]
+        lines += [f"  fixed: {what} in {rows:,} row(s)" for what, rows in self.fixed.items()]
+        lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
+        for code, rows in self.codes.items():
+            lines.append(f"  {code}: {rows:,}")
+            those = [one for one in self.refused if one.code == code][:show]
+            lines += [f"    row {one.index} ({one.row_id}): {one.message}" for one in those]
+            lines += [f"    and {rows - len(those):,} more"] if rows > len(those) else []
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool = False) -> Handoff:
+    """What `trainer` would refuse of `rows`."""
+    refused: list[Refused] = []
+    fixed: Counter[str] = Counter()
+    fixable: Counter[str] = Counter()
+    unread, text_only, most_images = 0, [], 0
+    for index, row in enumerate(rows):
+        if isinstance(row, Refused):
+            refused.append(row)
+            continue
+        found = _check(row, trainer.accepts, limits, fix=fix)
+        fixed.update(found.fixed)
+        fixable.update(found.fixable)
+        if found.problem:
+            refused.append(Refused(index, row["id"], *found.problem))
+            continue
+        unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
+        most_images = max(most_images, len(row["images"]))
+        if not row["images"]:
+            text_only.append(Refused(index, row["id"], "no_image", f"{trainer.title} fails on a batch that mixes "
+                                     "rows with and without an image; export those without one on their own"))  # fmt: skip
+    if text_only and most_images and not trainer.accepts.mixes_text_only:
+        refused = sorted([*refused, *text_only], key=lambda one: one.index)
+    ready = len(rows) - len(refused)
+    notes = _notes(trainer, limits, ready=ready, unread=unread)
+    return Handoff(
+        trainer.name, len(rows), tuple(refused), dict(fixed), {} if fix else dict(fixable), notes, ready, most_images
+    )
+
+
+def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff) -> Iterator[dict[str, Any]]:
+    """The rows that are not refused, mended where `handoff` says so."""
+    refused = {one.index for one in handoff.refused}
+    for index, row in enumerate(rows):
+        if index not in refused and not isinstance(row, Refused):
+            yield _check(row, trainer.accepts, limits, fix=True).row if handoff.fixed else row
+
+
+@dataclass(frozen=True)
+class _Checked:
+    row: dict[str, Any]
+    problem: tuple[str, str] | None
+    fixed: tuple[str, ...] = ()
+    fixable: tuple[str, ...] = ()
+
+
+def _check(row: dict[str, Any], accepts: Accepts, limits: Limits, *, fix: bool) -> _Checked:
+    mended, repairs = _mend(row, accepts, limits)
+    if fix:
+        row = mended
+    problem = _problem(row, accepts, limits)
+    if fix:
+        return _Checked(row, problem, fixed=() if problem else tuple(repairs))
+    helps = bool(repairs) and _problem(mended, accepts, limits) is None
+    return _Checked(row, problem, fixable=tuple(repairs) if helps else ())
+
+
+def _problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
+    """Code and message of the first thing that is wrong with a row."""
+    return (
+        _gold_problem(row, accepts, limits)
+        or _image_problem(row["images"], limits)
+        or _question_problem(row["problem"], row["images"], accepts, limits)
+    )
+
+
+def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
+    golds = row["extra_info"]["accepted"]
+    try:
+        read_gold(golds or row["answer"])
+    except RowError as error:
+        return error.code, str(error).removeprefix(f"{error.code}: ")
+    if len(golds) > 1 and not accepts.several_golds:
+        return "several_golds", f"{len(golds)} accepted answers ({', '.join(golds)[:80]}), but its reward sees one text"
+    if limits.usual_verifier and not _usual_verifier_reads(row["answer"], accepts):
+        return "gold_unreadable_there", f"{accepts.verifier} cannot read the answer {row['answer'][:80]!r}"
+    return None
+
+
+def _image_problem(images: list[dict[str, Any]], limits: Limits) -> tuple[str, str] | None:
+    if limits.max_images and len(images) > limits.max_images:
+        return "too_many_images", f"{len(images)} images; the limit is {limits.max_images}"
+    for number, image in enumerate(images, 1):
+        width, height = _size(image)
+        if _scale(width, height, limits) is not None:
+            bounds = f"from {limits.min_pixels or 1:,}" + (f" to {limits.max_pixels:,}" if limits.max_pixels else " on")
+            return (
+                "image_size",
+                f"image {number} has {width} x {height} = {width * height:,} pixels; taken are {bounds}",
+            )
+    return None
+
+
+def _question_problem(
+    question: str, images: list[dict[str, Any]], accepts: Accepts, limits: Limits
+) -> tuple[str, str] | None:
+    for word in accepts.reserved:
+        if word in question:
+            return "reserved_word", f"the question says {word}, which its loader takes for a placeholder"
+    if limits.max_prompt_tokens and limits.prompt_tokens:
+        tokens = limits.prompt_tokens(question, images)
+        if tokens > limits.max_prompt_tokens:
+            return "prompt_too_long", f"{tokens:,} tokens; the limit is {limits.max_prompt_tokens:,}"
+    return None
+
+
+def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[str, Any], list[str]]:
+    """The row with what can be changed without changing what it asks, and what that was."""
+    repairs = []
+    images = [_resized(image, limits) for image in row["images"]]
+    if images != row["images"]:
+        repairs.append("image resized to the pixel limits")
+        row = {**row, "images": images}
+    answer = row["answer"]
+    if answer and accepts.verifier == "mathruler" and (found := find_answer(answer)).marked:
+        repairs.append("answer taken out of its solution")
+        short = found.text.strip()
+        golds = [short, *row["extra_info"]["accepted"][1:]]
+        row = {
+            **row,
+            "answer": short,
+            "solution": short,
+            "reward_model": {**row["reward_model"], "ground_truth": short},
+            "extra_info": {**row["extra_info"], "accepted": golds},
+        }
+    return row, repairs
+
+
+def _usual_verifier_reads(answer: str | None, accepts: Accepts) -> bool:
+    """The trainer's own reward can compare with this answer.
+
+    math-verify has to parse something out of it, else TRL skips the row and ms-swift gives 0.
+    mathruler compares normalised texts: a whole solution never equals the answer of a reply.
+    """
+    if accepts.verifier == "math-verify":
+        return is_parsed_by_math_verify(answer or "")
+    return accepts.verifier == "none" or not find_answer(answer or "").marked
+
+
+def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tuple[str, ...]:
+    notes = []
+    if unread:
+        notes.append(
+            f"{unread:,} answer(s) that its usual reward ({trainer.accepts.verifier}) cannot read; "
+            "the reward function of hf_rap reads them all"
+        )
+    wanted = limits.rollout_batch
+    if wanted and ready < wanted:
+        notes.append(f"{ready:,} rows do not fill one batch of {wanted:,}: use a rollout batch of {ready:,} or less")
+    elif ready < trainer.accepts.default_batch and not wanted:
+        notes.append(
+            f"{ready:,} rows do not fill its default batch of {trainer.accepts.default_batch:,}: "
+            f"the lines to paste set {ready:,}"
+        )
+    elif wanted and ready % wanted:
+        notes.append(f"an incomplete batch is dropped: {ready % wanted:,} of {ready:,} rows wait for the next epoch")
+    return tuple(notes)
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(BytesIO(image["bytes"])) as opened:
+        width, height = opened.size
+    return width, height
+
+
+def _scale(width: int, height: int, limits: Limits) -> float | None:
+    """What both sides are multiplied with to come within the limits; None where they are."""
+    pixels = width * height
+    if limits.max_pixels and pixels > limits.max_pixels:
+        return math.sqrt(limits.max_pixels / pixels)
+    if limits.min_pixels and pixels < limits.min_pixels:
+        return math.sqrt(limits.min_pixels / pixels)
+    return None
+
+
+def _resized(image: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """The image within the limits, as PNG; the same object where it already is."""
+    from PIL import Image, ImageOps
+
+    width, height = _size(image)
+    scale = _scale(width, height, limits)
+    if scale is None:
+        return image
+    rounded = math.floor if scale < 1 else math.ceil  # so that the limit is kept exactly
+    size = (max(1, rounded(width * scale)), max(1, rounded(height * scale)))
+    file = BytesIO()
+    with Image.open(BytesIO(image["bytes"])) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        plain.resize(size, Image.Resampling.LANCZOS).save(file, "PNG")
+    return {"bytes": file.getvalue(), "path": None}

@@ -1,0 +1,66 @@
+"""OpenRLHF: a question with placeholders, and one text that goes to the reward function as label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import PREFIX
+
+from .base import Accepts, Given
+from .writing import DATA_FILE, command, option, reward_file, write_parquet, write_reward
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import datasets
+
+    from .base import Target
+
+
+# "," separates datasets and reward files, "@" a folder inside one.
+_ACCEPTS = Accepts("none", path_without=",@", default_batch=1024)
+
+
+@dataclass(frozen=True)
+class OpenRLHF:
+    """All images are held in memory, decoded. A missing image column would read as rows without images."""
+
+    input_key: str = "prompt"
+    label_key: str = "label"
+    name: str = "openrlhf"
+    title: str = "OpenRLHF 0.11.2"
+    reads: str = "`prompt` with `<image>`, `images`, `label`, `datasource`"
+    accepts: Accepts = _ACCEPTS
+
+    def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
+        """`train.parquet`."""
+        names = {
+            "id": "id",
+            self.input_key: "problem",
+            "images": "images",
+            self.label_key: "answer",
+            "datasource": "data_source",
+        }
+        names |= {name: name for name in features if name.startswith(PREFIX)}
+        write_parquet(
+            rows,
+            type(features)({own: features[name] for own, name in names.items()}),
+            target.folder,
+            lambda row: {own: row[name] for own, name in names.items()},
+        )
+        write_reward(target.folder, "openrlhf", "reward_func")
+
+    def snippet(self, given: Given) -> str:
+        """For `openrlhf.cli.train_ppo_ray`. max_images_per_prompt is 0, text only, unless it is set."""
+        return command(
+            "python -m openrlhf.cli.train_ppo_ray",
+            option("data.prompt_dataset", given.folder / DATA_FILE),
+            f"--data.input_key={self.input_key}",
+            f"--data.label_key={self.label_key}",
+            "--data.image_key=images",
+            "--data.apply_chat_template",
+            f"--data.max_images_per_prompt={max(1, given.max_images)}",
+            option("reward.remote_url", given.folder / reward_file("openrlhf")),
+            f"--rollout.batch_size={given.batch(self.accepts.default_batch)}",
+        )

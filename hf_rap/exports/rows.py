@@ -1,0 +1,98 @@
+"""Anything that can be exported -> rows with the universal columns, or the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import EVIDENCE, PREFIX
+from hf_rap.errors import RowError
+from hf_rap.layouts import Layout, check_layout, recognise_layout
+
+from .universal import UNIVERSAL, universal_columns, universal_features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import datasets
+
+# As `hf_rap.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
+PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
+ROWS_PER_STEP = 128  # in memory at once, with the files of their images
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that cannot be handed over, and why."""
+
+    index: int
+    row_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRows:
+    """The rows of `ds` with the universal columns and the scores, read anew by every loop.
+
+    Args:
+        ds: what `load_dataset` or `Selection.selected` gives.
+        layout: which column is what; None recognises it.
+        data_source: for rows that name none.
+
+    """
+
+    ds: datasets.Dataset
+    layout: Layout
+    data_source: str = "unknown"
+
+    @property
+    def scores(self) -> list[str]:
+        """The columns that go along: everything hf_rap added that is no evidence."""
+        evidence = {column.name for column in EVIDENCE}
+        return [name for name in self.ds.column_names if name.startswith(PREFIX) and name not in evidence]
+
+    @property
+    def features(self) -> datasets.Features:
+        """Of the rows."""
+        features = universal_features()
+        return type(features)({**features, **{name: self.ds.features[name] for name in self.scores}})
+
+    def __len__(self) -> int:
+        return len(self.ds)
+
+    def __iter__(self) -> Iterator[dict[str, Any] | Refused]:
+        scores = self.scores
+        tops = {column.partition(".")[0] for column in self.layout.columns} | set(self.layout.columns)
+        kept = [name for name in self.ds.column_names if name in tops or name in scores or name == "extra_info"]
+        stored = self.ds.select_columns(kept).with_format("arrow")
+        index = 0
+        for table in stored.iter(batch_size=ROWS_PER_STEP):
+            for raw in table.to_pylist():
+                yield self._row(raw, index, scores)
+                index += 1
+
+    def _row(self, raw: dict[str, Any], index: int, scores: list[str]) -> dict[str, Any] | Refused:
+        # A published row remembers its number among all rows that were scored.
+        number = (raw.get("extra_info") or {}).get("index", index) if self.layout == PUBLISHED else index
+        try:
+            made = universal_columns(
+                {name: [value] for name, value in raw.items()}, self.layout, [number], data_source=self.data_source
+            )
+        except RowError as error:
+            message = str(error).removeprefix(f"{error.code}: ")
+            return Refused(index, str(raw.get(self.layout.id or "", "")), error.code, message)
+        return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
+
+
+def export_rows(ds: datasets.Dataset, *, layout: Layout | None = None, data_source: str = "unknown") -> ExportRows:
+    """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
+
+    Raises:
+        LayoutError: the layout is not recognised, or one of its columns is missing.
+
+    """
+    if layout is None:
+        layout = PUBLISHED if set(UNIVERSAL) <= set(ds.column_names) else recognise_layout(ds.features)
+    check_layout(layout, ds.features)
+    return ExportRows(ds, layout, data_source)

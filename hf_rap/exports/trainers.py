@@ -1,0 +1,56 @@
+"""The one table of trainers: `hf-rap export --to`, the docs and the tests read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hf_rap.errors import SettingError
+
+from .easyr1 import EasyR1
+from .jsonl import JsonLines
+from .llama_factory import LlamaFactory
+from .mm_eureka import MMEureka
+from .ms_swift import MsSwift
+from .openrlhf import OpenRLHF
+from .trl import TRL
+from .universal_file import Universal
+from .verl import Verl
+
+if TYPE_CHECKING:
+    from .base import Trainer
+
+_ALL: tuple[Trainer, ...] = (
+    Universal(),
+    TRL(),
+    EasyR1(),
+    Verl(),
+    MsSwift(),
+    LlamaFactory(),
+    OpenRLHF(),
+    MMEureka(),
+    JsonLines(),
+)
+TRAINERS: dict[str, Trainer] = {trainer.name: trainer for trainer in _ALL}
+
+
+def find_trainer(name: str) -> Trainer:
+    """The trainer that `--to` names.
+
+    Raises:
+        SettingError: there is none of that name.
+
+    """
+    if name not in TRAINERS:
+        raise SettingError(f"There is no export to {name!r}: choose one of {', '.join(TRAINERS)}.")
+    return TRAINERS[name]
+
+
+def trainers_table() -> str:
+    """The table as Markdown."""
+    head = ["| `--to` | for | columns | rows without image | several golds |", "|---|---|---|---|---|"]
+    rows = [
+        f"| `{one.name}` | {one.title} | {one.reads} | {'mixed' if one.accepts.mixes_text_only else 'on their own'} "
+        f"| {'yes' if one.accepts.several_golds else 'no'} |"
+        for one in TRAINERS.values()
+    ]
+    return "\n".join([*head, *rows])

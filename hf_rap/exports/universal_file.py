@@ -1,0 +1,56 @@
+"""One Parquet file that every trainer reads, with the settings that each needs for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .base import OTHER_MEDIA, Accepts, Given
+from .easyr1 import EasyR1
+from .ms_swift import MsSwift
+from .openrlhf import OpenRLHF
+from .trl import TRL
+from .verl import Verl
+from .writing import write_parquet, write_reward
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import datasets
+
+    from .base import Target, Trainer
+
+# As they read the universal columns; LLaMA-Factory and MM-EUREKA need files of their own.
+_READERS: tuple[Trainer, ...] = (
+    TRL(),
+    EasyR1(),
+    Verl(prompt_key="messages"),
+    MsSwift(),
+    OpenRLHF(input_key="problem", label_key="answer"),
+)
+
+
+# Several answers are in `extra_info`, where the rewards of hf_rap find them in TRL, verl and ms-swift.
+_ACCEPTS = Accepts("none", several_golds=True, mixes_text_only=False, reserved=OTHER_MEDIA, path_without=",@")
+
+
+@dataclass(frozen=True)
+class Universal:
+    """The columns of `selected` in every published version, so that a version loads in any trainer as it is."""
+
+    name: str = "universal"
+    title: str = "TRL, EasyR1, verl, ms-swift and OpenRLHF alike"
+    reads: str = "all of the columns below, each the ones it knows"
+    accepts: Accepts = _ACCEPTS
+
+    def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
+        """`train.parquet` and the reward functions of four trainers; TRL's is imported."""
+        write_parquet(rows, features, target.folder)
+        write_reward(target.folder, "easyr1", "compute_score")
+        write_reward(target.folder, "verl", "compute_score")
+        write_reward(target.folder, "ms_swift", "HfRap")
+        write_reward(target.folder, "openrlhf", "reward_func")
+
+    def snippet(self, given: Given) -> str:
+        """Of every trainer."""
+        return "\n\n".join(f"# {reader.title}\n{reader.snippet(given)}" for reader in _READERS)

@@ -1,0 +1,113 @@
+"""How the exports reach the disk: one Parquet file, or JSON lines beside a folder of images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .parquet import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import datasets
+    import pyarrow as pa
+
+DATA_FILE = "train.parquet"
+ROWS_PER_STEP = 128
+# What Pillow calls a format -> the usual ending.
+_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
+
+
+def plain_images() -> datasets.Features:
+    """The type of an image column that readers do not decode.
+
+    Trainers that rewrite every row with `Dataset.map` encode a decoded image anew, a JPEG with
+    other pixels than before. Of a plain struct they keep the bytes.
+    """
+    from datasets import List, Value
+
+    return List({"bytes": Value("binary"), "path": Value("string")})
+
+
+def write_parquet(
+    rows: Iterable[dict[str, Any]],
+    features: datasets.Features,
+    folder: Path,
+    make: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> None:
+    """`train.parquet` with what `make` makes of each row; `features` are of that."""
+    write_table(_tables(map(make, rows), features), features, folder / DATA_FILE, metadata={})
+
+
+def _tables(rows: Iterable[dict[str, Any]], features: datasets.Features) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    schema = features.arrow_schema
+    waiting: list[dict[str, Any]] = []
+    for row in rows:
+        waiting.append(row)
+        if len(waiting) == ROWS_PER_STEP:
+            yield pa.Table.from_pylist(waiting, schema)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_pylist(waiting, schema)
+
+
+def write_json_lines(
+    rows: Iterable[dict[str, Any]], folder: Path, make: Callable[[dict[str, Any], list[Path]], dict[str, Any]]
+) -> None:
+    """`train.jsonl` and `images/`; `make` gets a row and the paths of its images below the folder.
+
+    An image is named by its content: ids hold slashes and worse, and equal images are written once.
+    """
+    (folder / "images").mkdir()
+    with (folder / "train.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            paths = [_write_image(image["bytes"], folder) for image in row["images"]]
+            file.write(json.dumps(make(row, paths), ensure_ascii=False) + "\n")
+
+
+def _write_image(content: bytes, folder: Path) -> Path:
+    from PIL import Image
+
+    with Image.open(BytesIO(content)) as opened:
+        kind = opened.format or "png"
+    path = Path("images") / f"{hashlib.sha256(content).hexdigest()[:32]}.{_ENDINGS.get(kind, kind.lower())}"
+    if not (folder / path).exists():
+        (folder / path).write_bytes(content)
+    return path
+
+
+def write_reward(folder: Path, trainer: str, name: str) -> None:
+    """The file that a trainer loads its reward function from: hf_rap must be installed beside the trainer."""
+    (folder / reward_file(trainer)).write_text(
+        f'"""Rewards replies with the verifier that scored the rows."""\n\n'
+        f"from hf_rap.training.{trainer} import {name}  # noqa: F401\n",
+        encoding="utf-8",
+    )
+
+
+def reward_file(trainer: str) -> str:
+    """Its name."""
+    return f"reward_{trainer}.py"
+
+
+def command(*lines: str) -> str:
+    """One command line over several lines."""
+    return " \\\n  ".join(lines)
+
+
+def option(name: str, value: str | Path) -> str:
+    """`--name=value`, quoted for the shell."""
+    return shlex.quote(f"--{name}={value}")
+
+
+def setting(name: str, value: str | Path) -> str:
+    """`name="value"` for Hydra and OmegaConf, which split at spaces and commas otherwise; quoted for the shell."""
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'{name}="{text}"')

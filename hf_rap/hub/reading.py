@@ -1,0 +1,225 @@
+"""Versions on the Hub, read back: whole and checked, or only the decisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
+from hf_rap.content import SCORED, SELECTED
+from hf_rap.description import MANIFEST, sha256_of
+from hf_rap.errors import HubError, SourceError, WithdrawnError
+from hf_rap.versions import numbers, tag_of
+
+from .repository import KIND, Repository
+from .retries import repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import datasets
+    import pyarrow as pa
+    from huggingface_hub import HfApi
+
+
+def load(
+    repo_id: str,
+    config: str = SELECTED,
+    *,
+    version: str | None = None,
+    allow_withdrawn: bool = False,
+    api: HfApi | None = None,
+) -> datasets.Dataset:
+    """The rows of a published version, after every file was compared with the checksums of its manifest.
+
+    `datasets.load_dataset(repo_id, config, revision="v1.0.0")` gives the same rows without the check.
+
+    Args:
+        repo_id: `user/name`.
+        config: "selected", "scored" or "control".
+        version: "1.0.0"; None takes the highest that is not withdrawn.
+        allow_withdrawn: load the version also when its publisher has withdrawn it.
+        api: another client for the Hub.
+
+    Raises:
+        SourceError: there is no such repository, version or config, or a file is not what was published.
+        WithdrawnError: the version is withdrawn.
+        HubError: the Hub does not answer.
+
+    """
+    import datasets
+
+    repository = open_repository(repo_id, api)
+    commit, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
+    paths = _checked_files(repository, commit, manifest, config)
+    loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
+    rows = manifest["facts"]["configs"][config]["rows"]
+    if len(loaded) != rows:
+        raise SourceError(f"{repo_id} {manifest['version']}: {config} has {len(loaded):,} rows instead of {rows:,}.")
+    return loaded
+
+
+def open_repository(repo_id: str, api: HfApi | None) -> Repository:
+    """The repository, through this client or the usual one."""
+    from huggingface_hub import HfApi
+
+    return Repository(repo_id, api or HfApi())
+
+
+def find_version(
+    repository: Repository, version: str | None, *, allow_withdrawn: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """The commit of a version and its manifest.
+
+    Raises:
+        SourceError, WithdrawnError: as `load`.
+
+    """
+    if version is not None:
+        numbers(version)
+    refs = repository.refs()
+    if refs is None:
+        raise SourceError(f"{repository.id}: there is no such dataset on the Hub, or this token may not see it.")
+    withdrawn = ((repository.manifest(refs.head) or {}).get("facts") or {}).get("withdrawn") or {}
+    if version is None:
+        version = next((one for one in reversed(refs.versions) if allow_withdrawn or one not in withdrawn), None)
+    if version not in refs.versions:
+        found = ", ".join(refs.versions) or "none"
+        raise SourceError(f"{repository.id} has no version {version or 'that is not withdrawn'}; there is: {found}.")
+    if version in withdrawn and not allow_withdrawn:
+        why = withdrawn[version]
+        raise WithdrawnError(
+            f"{repository.id} {version} is withdrawn: {why} Take another version (there is: "
+            f"{', '.join(one for one in refs.versions if one not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
+            why=why,
+        )
+    commit = repository.commit_of(tag_of(version))
+    manifest = None if commit is None else repository.manifest(commit)
+    if commit is None or manifest is None or manifest["version"] != version:
+        raise SourceError(
+            f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap (no {MANIFEST} for {version} in it). "
+            f'datasets.load_dataset("{repository.id}", revision="{tag_of(version)}") may read it.'
+        )
+    return commit, manifest
+
+
+def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
+    """The files of a config in the client's cache, each with the checksum of the manifest."""
+    names = files_of(manifest, config)
+    if not names:
+        raise SourceError(
+            f"{repository.id} {manifest['version']} has no config {config!r}; "
+            f"there is: {', '.join(manifest['facts']['configs'])}."
+        )
+    paths = []
+    for name in names:
+        path = repository.download(name, commit)
+        found = None if path is None else sha256_of(path)
+        if path is None or found != manifest["files"][name]["sha256"]:
+            raise SourceError(
+                f"{repository.id} {manifest['version']}: {name} is not the file that was published (SHA-256 "
+                f"{found or 'of nothing'}, {manifest['files'][name]['sha256']} in {MANIFEST}). Where the copy on "
+                f"this machine is broken, remove it: {path or 'it is not there'}."
+            )
+        paths.append(path)
+    return paths
+
+
+def files_of(manifest: dict[str, Any], config: str) -> list[str]:
+    """The paths of the shards of a config, in order."""
+    return sorted(name for name in manifest["files"] if name.startswith(f"{config}/"))
+
+
+def read_decisions(
+    repository: Repository, commit: str, manifest: dict[str, Any], group_by: str | None = None
+) -> pa.Table:
+    """Ids, decisions and scores of every row of a version, without its images."""
+    import pyarrow as pa
+
+    wanted = decision_columns(group_by or group_of(manifest))
+    names = files_of(manifest, SCORED)
+    return repeated(
+        f"Reading the decisions of {repository.id} {manifest['version']}",
+        lambda: pa.concat_tables([_read_columns(repository, f"{commit}/{name}", wanted) for name in names]),
+    )
+
+
+def group_of(manifest: dict[str, Any]) -> str | None:
+    """The column whose values the card counts."""
+    groups = manifest["facts"].get("groups")
+    return groups["column"] if groups else None
+
+
+def decision_columns(group_by: str | None) -> list[str]:
+    """What `hf_rap.difference` looks at."""
+    names = [column.name for column in (ID, KEEP, REASON, *SCORES, SETTINGS)]
+    return [*names, group_by] if group_by else names
+
+
+def row_counts(repository: Repository, commit: str, names: Iterable[str]) -> int:
+    """How many rows these Parquet files have, from their last bytes."""
+    import pyarrow.parquet as pq
+
+    def count() -> int:
+        rows = 0
+        for name in names:
+            with _open(repository, f"{commit}/{name}") as file:
+                rows += pq.read_metadata(file).num_rows
+        return rows
+
+    return repeated(f"Counting the rows of {repository.id}", count)
+
+
+def _read_columns(repository: Repository, path: str, wanted: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with _open(repository, path) as file:
+        parquet = pq.ParquetFile(file)
+        there = [name for name in parquet.schema_arrow.names if name in wanted]
+        return parquet.read(columns=there).replace_schema_metadata()
+
+
+def _open(repository: Repository, path: str) -> Any:
+    """A file of a commit, of which only what is asked for is fetched."""
+    from huggingface_hub import HfFileSystem
+
+    api = repository.api
+    # A cached instance would remember an earlier listing.
+    files = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
+    return files.open(f"{KIND}s/{repository.id}@{path}", "rb", block_size=1 << 20)
+
+
+def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -> None:
+    """Compare what lies on the Hub at a commit with its manifest: every checksum, and the rows of every config.
+
+    Raises:
+        HubError: something differs.
+
+    """
+    from huggingface_hub.hf_api import RepoFile
+
+    listed = repeated(
+        f"Checking {repository.id}",
+        lambda: list(repository.api.list_repo_tree(repository.id, recursive=True, revision=commit, repo_type=KIND)),
+    )
+    there = {one.path: one for one in listed if isinstance(one, RepoFile)}
+    wrong = []
+    for name, entry in manifest["files"].items():
+        found = there.get(name)
+        if found is None:
+            wrong.append(f"{name} is missing")
+        elif found.lfs is not None:
+            if found.lfs.sha256 != entry["sha256"]:
+                wrong.append(f"{name} has another checksum")
+        elif (path := repository.download(name, commit)) is None or sha256_of(path) != entry["sha256"]:
+            wrong.append(f"{name} has another checksum")
+    for config, described in manifest["facts"]["configs"].items():
+        rows = row_counts(repository, commit, files_of(manifest, config)) if not wrong else described["rows"]
+        if rows != described["rows"]:
+            wrong.append(f"{config} has {rows:,} rows instead of {described['rows']:,}")
+    if wrong:
+        raise HubError(
+            f"{repository.id}: what came back is not what was sent ({'; '.join(wrong[:5])}). "
+            f"The commit {commit[:10]} stays without a tag; run the same command again.",
+            status=None,
+        )

@@ -1,0 +1,246 @@
+"""A dataset repository on the Hub, as publishing sees it: every call is safe to repeat, or looks before it does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.description import MANIFEST
+from hf_rap.errors import BranchMovedError, HubError, SettingError
+from hf_rap.versions import tag_of, versions_of
+
+from .retries import attempts, failures, repeated, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+KIND = "dataset"
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Refs:
+    """Where the branch and the tags of a repository stand."""
+
+    head: str
+    tags: dict[str, str]
+    """Name -> commit."""
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions that are tagged, lowest first."""
+        return versions_of(self.tags)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A dataset repository.
+
+    Args:
+        id: `user/name`.
+        api: a client of huggingface_hub, which knows endpoint and token.
+
+    """
+
+    id: str
+    api: HfApi
+
+    def __post_init__(self) -> None:
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+        try:
+            validate_repo_id(self.id)
+        except HFValidationError as error:
+            raise SettingError(f"{self.id!r} is no name of a repository: {str(error).splitlines()[0]}") from error
+        owner, slash, name = self.id.partition("/")
+        if not (owner and slash and name):
+            raise SettingError(f"{self.id!r} is no name of a repository: give user/name or organisation/name.")
+        if name == "commit":
+            # The client finds the repository in the URL of a commit by this word.
+            raise SettingError(
+                f"{self.id!r}: a dataset that is named 'commit' confuses the Hub client. Name it otherwise."
+            )
+
+    def check_token(self) -> None:
+        """There is a token, the Hub knows it, and it is not for reading only.
+
+        Raises:
+            HubError: there is no such token.
+
+        """
+        found = repeated(f"Publishing to {self.id}", self.api.whoami)
+        token = (found.get("auth") or {}).get("accessToken") or {}
+        if token.get("role") == "read":
+            raise HubError(
+                f"Publishing to {self.id}: this token is for reading only. Make one with the role write "
+                "(huggingface.co/settings/tokens) and log in with `hf auth login`.",
+                status=403,
+            )
+
+    def create(self, *, private: bool) -> None:
+        """Make the repository, unless it is there."""
+        repeated(
+            f"Creating {self.id}",
+            lambda: self.api.create_repo(self.id, repo_type=KIND, private=private, exist_ok=True),
+        )
+
+    def refs(self) -> Refs | None:
+        """Branch and tags; None when there is no such repository."""
+        try:
+            found = repeated(
+                f"Reading the versions of {self.id}", lambda: self.api.list_repo_refs(self.id, repo_type=KIND)
+            )
+        except HubError as error:
+            if error.status == 404 or _is_missing(error.__cause__):
+                return None
+            raise
+        head = next((branch.target_commit for branch in found.branches if branch.name == MAIN), None)
+        if head is None:
+            raise HubError(f"{self.id} has no branch {MAIN}.", status=None)
+        return Refs(head, {tag.name: tag.target_commit for tag in found.tags})
+
+    def commit_of(self, revision: str) -> str | None:
+        """The commit that a tag or branch stands for; None when there is none."""
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        try:
+            found = repeated(
+                f"Looking for {revision} of {self.id}",
+                lambda: self.api.dataset_info(self.id, revision=revision, expand=None),
+            )
+        except HubError as error:
+            if isinstance(error.__cause__, RevisionNotFoundError):
+                return None
+            if isinstance(error.__cause__, RepositoryNotFoundError):
+                return None
+            raise
+        sha: str | None = found.sha
+        return sha
+
+    def download(self, path: str, commit: str) -> Path | None:
+        """A file as it was at a commit, in the client's cache; None when it was not there."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        try:
+            found = repeated(
+                f"Reading {path} of {self.id}",
+                lambda: self.api.hf_hub_download(self.id, path, repo_type=KIND, revision=commit),
+            )
+        except HubError as error:
+            if isinstance(error.__cause__, RemoteEntryNotFoundError):
+                return None
+            raise
+        return Path(found)
+
+    def manifest(self, commit: str) -> dict[str, Any] | None:
+        """What rap.json said at a commit; None when there was none, or none of ours."""
+        path = self.download(MANIFEST, commit)
+        if path is None:
+            return None
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return None
+        return read if isinstance(read, dict) and {"version", "facts", "files"} <= read.keys() else None
+
+    def find_commit(self, title: str, *, matches: Callable[[str], bool], until: str | None = None) -> str | None:
+        """The newest commit of the branch, after `until`, with this beginning of its title, that `matches`."""
+        commits = repeated(
+            f"Reading the history of {self.id}", lambda: self.api.list_repo_commits(self.id, repo_type=KIND)
+        )
+        for commit in commits:
+            if commit.commit_id == until:
+                return None
+            if commit.title.startswith(title) and matches(commit.commit_id):
+                return str(commit.commit_id)
+        return None
+
+    def upload(self, operations: Iterable[CommitOperationAdd]) -> None:
+        """Send the content of large files ahead of their commit; what the Hub has already is not sent again."""
+        operations = list(operations)
+        what = f"Uploading {', '.join(one.path_in_repo for one in operations[:3])} to {self.id}"
+        repeated(
+            what,
+            lambda: self.api.preupload_lfs_files(self.id, operations, repo_type=KIND, free_memory=False),
+        )
+
+    def commit(
+        self,
+        operations: list[CommitOperationAdd | CommitOperationDelete],
+        title: str,
+        *,
+        parent: str,
+        landed: Callable[[str], bool],
+    ) -> str:
+        """One commit on top of `parent`, and its id.
+
+        After a failure the answer may be lost and the commit made, so the history is looked at before
+        anything is tried again.
+
+        Args:
+            operations: files to add and to delete.
+            title: of the commit.
+            parent: the head of the branch, as it was when `operations` were made.
+            landed: whether a commit has exactly this content.
+
+        Raises:
+            BranchMovedError: somebody else has committed in between; nothing is changed.
+
+        """
+        what = f"Committing to {self.id}"
+        for wait in attempts():
+            try:
+                made = self.api.create_commit(
+                    self.id, operations, commit_message=title, repo_type=KIND, parent_commit=parent
+                )
+            except failures() as error:
+                found = self.find_commit(title, matches=landed, until=parent)
+                if found is not None:
+                    return found
+                refs = self.refs()
+                if status_of(error) in (409, 412) or refs is None or refs.head != parent:
+                    raise BranchMovedError(
+                        f"Somebody else has committed to {self.id} in the meantime, so nothing was committed or tagged. "
+                        "Look at what changed, and run the same command again: it builds on the new state."
+                    ) from error
+                wait(what, error)
+            else:
+                return str(made.oid)
+        raise AssertionError("the last wait raises")
+
+    def tag(self, version: str, commit: str, message: str) -> None:
+        """The tag of a version on a commit; fine when it is there already and stands for this commit.
+
+        Raises:
+            HubError: the tag stands for another commit, or cannot be made.
+
+        """
+        name = tag_of(version)
+        what = f"Tagging {name} of {self.id}"
+        for wait in attempts():
+            try:
+                self.api.create_tag(self.id, tag=name, tag_message=message, revision=commit, repo_type=KIND)
+            except failures() as error:
+                found = self.commit_of(name)
+                if found == commit:
+                    return
+                if found is not None:
+                    raise HubError(
+                        f"{what}: somebody else has made this tag on commit {found[:10]}, it was to be {commit[:10]}. "
+                        "Publish as another version.",
+                        status=409,
+                    ) from error
+                wait(what, error)
+            else:
+                return
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    return isinstance(error, RepositoryNotFoundError)

@@ -1,0 +1,52 @@
+"""The scores of a version -> another selection, without a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.content import SCORED
+from hf_rap.facts import asked_options
+from hf_rap.layouts import Layout
+from hf_rap.provenance import SourceInfo
+from hf_rap.select import Selection, select_cognitive
+
+from .reading import find_version, load, open_repository
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+def reselect(
+    repo_id: str,
+    version: str | None = None,
+    *,
+    options: dict[str, Any] | None = None,
+    allow_withdrawn: bool = False,
+    api: HfApi | None = None,
+) -> tuple[Selection, SourceInfo, Layout]:
+    """Decide anew from the config `scored` of a version.
+
+    selection, source, layout = reselect("user/geometry3k-rap", "1.0.0", options={"min_cde": 0.3})
+    publish(selection, "user/geometry3k-rap", bump="minor", source=source, layout=layout)
+
+    Args:
+        repo_id: `user/name`.
+        version: "1.0.0"; None takes the highest that is not withdrawn.
+        options: of `select_cognitive`; what is not given stays as the version had it.
+        allow_withdrawn: start from a version that its publisher has withdrawn.
+        api: another client for the Hub.
+
+    Returns:
+        The selection, where its rows came from, and which column is what.
+
+    Raises:
+        SourceError, WithdrawnError, HubError: as `load`.
+        SettingError: an option is out of its range.
+
+    """
+    repository = open_repository(repo_id, api)
+    _, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
+    facts = manifest["facts"]
+    scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
+    selection = select_cognitive(scored, **{**asked_options(facts["rule"]), **(options or {})})
+    return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])

@@ -1,0 +1,121 @@
+"""Which failures of the Hub pass, how long to wait for that, and what to say about those that do not.
+
+The client repeats uploads and listings by itself, but neither commits nor tags nor look-ups.
+"""
+
+from __future__ import annotations
+
+import time
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hf_rap.errors import HubError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+# Seconds between two attempts: as the client waits before it repeats an upload.
+WAITS = (1.0, 2.0, 4.0, 8.0)
+# A longer Retry-After is reported instead of waited for: the Hub counts its limits in windows of five minutes.
+MAX_RETRY_AFTER = 300.0
+
+_PASSING = {408, 429, 500, 502, 503, 504}
+_ADVICE = {
+    401: "The Hub does not know this token: log in with `hf auth login`, or set HF_TOKEN.",
+    403: (
+        "The token may not write there: it needs the role write, and the repository has to belong to you or to an "
+        "organisation of yours. See `hf auth whoami`."
+    ),
+    404: "There is no such repository or file, or the token may not see it.",
+    429: "The Hub limits how often it is asked: wait as long as it says.",
+}
+
+
+def repeated(what: str, call: Callable[[], T]) -> T:
+    """The result of `call`, which may be repeated: it reads, or doing it twice is the same as once.
+
+    Raises:
+        HubError: a failure that waiting does not help, or the last of several.
+
+    """
+    for wait in attempts():
+        try:
+            return call()
+        except failures() as error:
+            wait(what, error)
+    raise AssertionError("the last wait raises")
+
+
+def attempts() -> Iterator[Callable[[str, BaseException], None]]:
+    """For each attempt what to call when it has failed: it waits, or raises `HubError` when that is no use."""
+    for seconds in WAITS:
+
+        def wait(what: str, error: BaseException, seconds: float = seconds) -> None:
+            asked = _retry_after(error)
+            if not passes(error) or asked > MAX_RETRY_AFTER:
+                raise as_hub_error(what, error) from error
+            time.sleep(max(seconds, asked))
+
+        yield wait
+
+    def give_up(what: str, error: BaseException) -> None:
+        raise as_hub_error(what, error) from error
+
+    yield give_up
+
+
+def failures() -> tuple[type[BaseException], ...]:
+    """What the client raises when the Hub does not do as asked."""
+    # HTTPError is that of httpx or httpx2, whichever this version of the Hub client is built on.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    # ValueError: an answer that is not JSON; RuntimeError: an upload through Xet.
+    return (HTTPError, OSError, ValueError, RuntimeError)
+
+
+def passes(error: BaseException) -> bool:
+    """Trying again may help."""
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
+
+    status = status_of(error)
+    if status is not None:
+        return status in _PASSING
+    # No answer, one that was cut off, one that is not JSON, or an upload through Xet that failed.
+    return isinstance(
+        error, (HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
+    )
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status behind an error; None where there was no answer."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def as_hub_error(what: str, error: BaseException) -> HubError:
+    """The failure in a sentence with what to do about it."""
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
+    said = getattr(error, "server_message", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
+    found = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
+    return HubError(f"{found} {_advice(status, error)}", status=status)
+
+
+def _advice(status: int | None, error: BaseException) -> str:
+    if status in _ADVICE:
+        return _ADVICE[status]
+    if passes(error):
+        return "Run the same command again later: it goes on where it stopped."
+    return ""
+
+
+def _retry_after(error: BaseException) -> float:
+    """Seconds that the Hub asks to wait, 0 if it does not."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        return float(headers.get("Retry-After") or 0)
+    except ValueError:  # a date, which the Hub does not send
+        return 0.0

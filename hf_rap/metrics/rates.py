@@ -1,0 +1,49 @@
+"""The arithmetic of the metrics. Unknown is no wrong answer: it is left out and counted."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SettingError
+from hf_rap.training.rewards import judge_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def rewards_of(
+    predictions: Sequence[Any], references: Sequence[Any], questions: Sequence[str] | None = None
+) -> list[float | None]:
+    """1.0, 0.0 or None for each reply. A reference may be a list of accepted answers."""
+    asked = questions if questions is not None else [""] * len(predictions)
+    return [
+        judge_reply(reply, gold, question).reward
+        for reply, gold, question in zip(predictions, references, asked, strict=True)
+    ]
+
+
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def pass_at_k(rewards: Sequence[float | None], k: int) -> float | None:
+    """The chance that at least one of k replies to a question is correct; None with fewer than k judged ones.
+
+    1 - C(n - c, k) / C(n, k) for c correct among n judged replies, without bias for any n >= k.
+
+    Source: arXiv 2107.03374, equation 1.
+
+    >>> pass_at_k([1.0, 0.0, 0.0, 0.0], 2)
+    0.5
+
+    """
+    if k < 1:
+        raise SettingError(f"k must be at least 1, got {k}.")
+    judged = [reward for reward in rewards if reward is not None]
+    correct = sum(reward == 1 for reward in judged)
+    if len(judged) < k:
+        return None
+    return 1 - comb(len(judged) - correct, k) / comb(len(judged), k)

@@ -1,0 +1,48 @@
+"""The reward function for OpenRLHF: `--reward.remote_url=FILE`.
+
+It gets the prompt and the reply as one decoded text, calls this in a thread (see
+`hf_rap.training.verl`) and has no way to say that nobody knows: that gets 0.0, and `unreadable` counts it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.training.rewards import judge_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# OpenRLHF decodes special tokens too: what opens and ends the turns of the usual chat templates.
+_SPECIAL = re.compile(r"<\|[^<>|]*\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]")
+
+
+def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any) -> dict[str, Any]:
+    """Rewards, scores and what to log, as tensors."""
+    import torch  # OpenRLHF's own
+
+    rewards = [
+        judge_reply(reply_of(query, prompt), label, _SPECIAL.sub("\n", prompt)).reward
+        for query, prompt, label in zip(queries, prompts, labels, strict=True)
+    ]
+    scores = torch.tensor([reward or 0.0 for reward in rewards])
+    unreadable = torch.tensor([float(reward is None) for reward in rewards])
+    return {"rewards": scores, "scores": scores, "extra_logs": {"unreadable": unreadable}}
+
+
+def reply_of(query: str, prompt: str) -> str:
+    """What stands behind the prompt in the query.
+
+    The prompt is not simply its beginning: one image token stands in it where the query has
+    hundreds. But the part behind the last image is the same in both.
+    """
+    low, high = 0, len(prompt)  # the longest end of the prompt that is in the query
+    while low < high:
+        middle = (low + high + 1) // 2
+        if prompt[len(prompt) - middle :] in query:
+            low = middle
+        else:
+            high = middle - 1
+    end = prompt[len(prompt) - low :]
+    return _SPECIAL.sub("\n", query[query.find(end) + len(end) :]).rstrip()

@@ -1,0 +1,95 @@
+"""Rewards with the verifier that scored the rows, so that training and selection agree on what is right.
+
+Each trainer calls its reward function in its own way; `easyr1`, `verl`, `ms_swift` and `openrlhf`
+beside this file adapt it. They are loaded by trainers with old pins, so nothing here imports
+datasets, torch or transformers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.chats import flatten_content, turns_of
+from hf_rap.verify import Judgement, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def judge_reply(reply: Any, gold: object, question: Any = "") -> Judgement:
+    """The verdict on a reply as trainers hold it: text, or a chat whose last turn is the reply.
+
+    Args:
+        reply: text, or a list of turns.
+        gold: an answer, or a list of accepted ones.
+        question: text, or a chat; where the options of a multiple choice stand.
+
+    """
+    return judge(_text_of(reply, last=True), gold, question=_text_of(question) or "")
+
+
+def accuracy_reward(
+    completions: Sequence[Any],
+    solution: Sequence[object] | None = None,
+    prompts: Sequence[Any] | None = None,
+    *,
+    answer: Sequence[object] | None = None,
+    accepted: Sequence[Sequence[object] | None] | None = None,
+    problem: Sequence[str] | None = None,
+    extra_info: Sequence[Mapping[str, Any] | None] | None = None,
+    log_metric: Callable[[str, float], None] | None = None,
+    **_: Any,
+) -> list[float | None]:
+    """1.0 correct, 0.0 wrong, None where nobody knows; a reward function for TRL.
+
+    TRL leaves a None out of its group, so a gold answer that cannot be read teaches nothing; the
+    share of them is logged as `unreadable`. Every column of the dataset arrives as a
+    list; those of a published version and of an export to TRL are known.
+
+    Args:
+        completions: replies, texts or chats.
+        solution: gold answers; `answer` is taken where it is None.
+        prompts: the questions, texts or chats; `problem` goes before them.
+        answer: see `solution`.
+        accepted: lists of accepted answers, which go before `solution`.
+        problem: the questions as text.
+        extra_info: as in a published version; its `accepted` counts like `accepted`.
+        log_metric: how TRL takes a number to log.
+
+    Raises:
+        ValueError: the dataset has no column with the answers.
+
+    """
+    golds = _golds(len(completions), solution if solution is not None else answer, accepted, extra_info)
+    questions = problem or prompts or [""] * len(completions)
+    judgements = [
+        judge_reply(reply, gold, question) for reply, gold, question in zip(completions, golds, questions, strict=True)
+    ]
+    rewards = [judgement.reward for judgement in judgements]
+    if log_metric is not None and rewards:
+        log_metric("unreadable", sum(reward is None for reward in rewards) / len(rewards))
+    return rewards
+
+
+def _golds(
+    count: int,
+    solution: Sequence[object] | None,
+    accepted: Sequence[Sequence[object] | None] | None,
+    extra_info: Sequence[Mapping[str, Any] | None] | None,
+) -> list[object]:
+    if accepted is None and extra_info is not None:
+        accepted = [(info or {}).get("accepted") for info in extra_info]
+    if accepted is None and solution is None:
+        raise ValueError("accuracy_reward needs the gold answers in a column named solution, answer or accepted.")
+    single: Sequence[object] = solution if solution is not None else [None] * count
+    several = accepted if accepted is not None else [None] * count
+    return [list(many) if many is not None and len(many) else one for many, one in zip(several, single, strict=True)]
+
+
+def _text_of(value: Any, *, last: bool = False) -> str | None:
+    """The text of a chat: all its turns, or the last one."""
+    if value is None or isinstance(value, str):
+        return value
+    turns = turns_of(value) or []
+    texts = [flatten_content(content)[0] for _, content in (turns[-1:] if last else turns)]
+    return "\n".join(texts) if texts else None

@@ -1,0 +1,28 @@
+"""The reward function for verl: `reward.custom_reward_function.path=FILE`.
+
+verl calls it in a thread, where math-verify has no time limit: what could take long is not judged
+there. It has no way to say that nobody knows: that gets 0.0, and `unreadable` counts it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.training.rewards import judge_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def compute_score(
+    data_source: str,  # noqa: ARG001 - verl passes it by name
+    solution_str: str,
+    ground_truth: object,
+    extra_info: Mapping[str, Any] | None = None,
+    **_: Any,
+) -> dict[str, float]:
+    """The score of one reply; all `accepted` answers of `extra_info` count."""
+    accepted = (extra_info or {}).get("accepted")
+    gold = list(accepted) if accepted is not None and len(accepted) else ground_truth
+    reward = judge_reply(solution_str, gold, (extra_info or {}).get("question") or "").reward
+    return {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None)}

@@ -1,0 +1,276 @@
+"""Reads an export with a trainer's own classes and compares it with what was exported.
+
+    python scripts/read_with_trainer.py TRAINER FOLDER
+
+FOLDER is what `trainer_fixture.py` wrote. Runs in the trainer's environment: it imports that
+trainer, datasets and Pillow, and of hf_rap only the reward function.
+"""
+
+import base64
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+Seen = tuple[str, object, list[str]]  # question with <image>, gold, hashes of the pixels
+
+
+def pixels(image: object) -> str:
+    """Of an image in any form that a loader hands on."""
+    if isinstance(image, dict):
+        image = image.get("image") or image.get("bytes") or image["path"]
+    if isinstance(image, bytes):
+        image = io.BytesIO(image)
+    opened = image if isinstance(image, Image.Image) else Image.open(image)
+    return hashlib.sha256(opened.convert("RGB").tobytes()).hexdigest()
+
+
+def of_blocks(content: object) -> str:
+    """The text of a turn of blocks, with its placeholders."""
+    if isinstance(content, str):
+        return content
+    return "".join("<image>" if block["type"] == "image" else block["text"] for block in content)
+
+
+def load_module(path: Path) -> object:
+    """As trainers load a reward function."""
+    spec = importlib.util.spec_from_file_location("custom_reward", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def trl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    from datasets import load_dataset
+    from trl.data_utils import is_conversational, prepare_multimodal_messages
+
+    ds = load_dataset(str(folder), split="train")
+    assert is_conversational(ds[0])
+    seen = []
+    for row in ds:
+        (turn,) = prepare_multimodal_messages(row["prompt"], images=row["images"])
+        inside = [block["image"] for block in turn["content"] if block["type"] == "image"]
+        seen.append((of_blocks(turn["content"]), row["solution"], [pixels(image) for image in inside]))
+    return seen, ds.column_names
+
+
+def declare_torchvision() -> object:
+    """qwen_vl_utils imports torchvision for videos, whose wheel is built for CUDA.
+
+    With the two operators declared that it misses beside a CPU torch, its Python half imports.
+    """
+    import torch
+
+    operators = torch.library.Library("torchvision", "DEF")
+    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators
+
+
+def verl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
+    operators = declare_torchvision()  # noqa: F841 - they go when the library does
+    from omegaconf import OmegaConf
+    from transformers import AutoProcessor
+    from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
+
+    processor = AutoProcessor.from_pretrained(model)
+    config = OmegaConf.create(
+        {
+            "prompt_key": "messages" if universal else "prompt",
+            "image_key": "images",
+            "filter_overlong_prompts": True,  # also tokenizes every row with its images
+            "filter_overlong_prompts_workers": 1,
+            "max_prompt_length": 256,
+            "cache_dir": str(folder / "cache"),
+        }
+    )
+    ds = RLHFDataset(str(folder / "train.parquet"), processor.tokenizer, config, processor)
+    rows = [ds[index] for index in range(len(ds))]
+    collate_fn(rows)
+    seen = []
+    for row in rows:
+        (turn,) = row["raw_prompt"]
+        inside = [block for block in turn["content"] if block["type"] == "image"]
+        seen.append(
+            (of_blocks(turn["content"]), row["reward_model"]["ground_truth"], [pixels(image) for image in inside])
+        )
+    return seen, list(rows[0])
+
+
+def ms_swift(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    from swift.dataset import load_dataset
+
+    ds, _ = load_dataset(str(folder / "train.parquet"), strict=True, remove_unused_columns=False)  # as GRPO calls it
+    seen = [(row["messages"][0]["content"], row["solution"], [pixels(image) for image in row["images"]]) for row in ds]
+    return seen, ds.column_names
+
+
+def llama_factory(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    # It imports torchaudio for sound alone; the wheel of the registry needs CUDA.
+    sys.modules["torchaudio"] = ModuleType("torchaudio")
+    sys.modules["torchaudio"].__spec__ = ModuleSpec("torchaudio", None)
+    from llamafactory.data.loader import _get_merged_dataset
+    from llamafactory.hparams import DataArguments, ModelArguments
+    from transformers import Seq2SeqTrainingArguments
+
+    ds = _get_merged_dataset(
+        ["hf_rap"],
+        ModelArguments(model_name_or_path=model),
+        DataArguments(dataset="hf_rap", dataset_dir=str(folder), template="default"),
+        Seq2SeqTrainingArguments(output_dir=str(folder / "out"), use_cpu=True),
+        "sft",
+    )
+    seen = [
+        (row["_prompt"][0]["content"], row["_response"][0]["content"], [pixels(image) for image in row["_images"]])
+        for row in ds
+    ]
+    return seen, ds.column_names
+
+
+def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
+    from types import SimpleNamespace
+
+    from openrlhf.datasets import PromptDataset
+    from openrlhf.datasets.utils import blending_datasets
+    from openrlhf.utils.vlm_utils import load_images, process_prompt_with_images
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(model)
+    names = (
+        {"input_key": "problem", "label_key": "answer"} if universal else {"input_key": "prompt", "label_key": "label"}
+    )
+    data = SimpleNamespace(**names, apply_chat_template=True, image_key="images")
+    strategy = SimpleNamespace(args=SimpleNamespace(data=data, use_ms=False), print=print, is_rank_0=lambda: False)
+    raw = blending_datasets(str(folder / "train.parquet"), strategy=strategy)
+    ds = PromptDataset(raw, processor, strategy)
+    seen = []
+    for index in range(len(ds)):
+        _, prompt, label, images = ds[index]
+        tokens, tensors, opened = process_prompt_with_images(processor, prompt, images)
+        assert tokens
+        assert tensors["pixel_values"].shape[0] == len(opened)
+        # It strips the text around every placeholder, so the question is compared without spaces.
+        question = prompt.removeprefix("<|user|>").removesuffix("<|assistant|>")
+        seen.append((question, label, [pixels(image) for image in load_images(images)]))
+    return seen, raw.column_names
+
+
+def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    sys.path.insert(0, os.environ["EASYR1_SRC"])
+    operators = declare_torchvision()  # noqa: F841
+    from transformers import AutoProcessor
+    from verl.utils.dataset import RLHFDataset
+
+    processor = AutoProcessor.from_pretrained(model)
+    ds = RLHFDataset(
+        str(folder / "train.parquet"),
+        processor.tokenizer,
+        processor,
+        prompt_key="problem",
+        answer_key="answer",
+        image_key="images",
+        max_prompt_length=256,
+    )
+    raw = [ds.dataset[index] for index in range(len(ds))]
+    read = [ds[index] for index in range(len(ds))]
+    seen = [
+        (one["problem"], row["ground_truth"], [pixels(image) for image in one["images"]])
+        for one, row in zip(raw, read, strict=True)
+    ]
+    return seen, list(read[0])
+
+
+def easyr1_schema(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    """Its documented columns, read the way its loader does: a Parquet file through datasets."""
+    from datasets import load_dataset
+
+    ds = load_dataset("parquet", data_files=str(folder / "train.parquet"), split="train")
+    assert all(isinstance(row["problem"], str) and isinstance(row["answer"], str) for row in ds)
+    assert all(row["problem"].count("<image>") == len(row["images"]) for row in ds)
+    return [(row["problem"], row["answer"], [pixels(image) for image in row["images"]]) for row in ds], ds.column_names
+
+
+def rewards(trainer: str, folder: Path, pairs: list[list]) -> list[float | None]:
+    """Of all pairs, through the file and the call that this trainer makes."""
+    replies, golds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if trainer == "trl":
+        from hf_rap.training import accuracy_reward
+
+        return accuracy_reward([[{"role": "assistant", "content": reply}] for reply in replies], golds)
+    module = load_module(folder / f"reward_{trainer.split('-schema', maxsplit=1)[0].replace('-', '_')}.py")
+    if trainer == "verl":
+        return [module.compute_score("x", reply, gold)["score"] for reply, gold in zip(replies, golds, strict=True)]
+    if trainer.startswith("easyr1"):
+        batch = [{"response": reply, "ground_truth": gold} for reply, gold in zip(replies, golds, strict=True)]
+        return [score["overall"] for score in module.compute_score(batch)]
+    if trainer == "ms-swift":
+        from swift.rewards import orms
+
+        return orms["hf_rap"]()(replies, solution=golds)
+    asked = "<|user|><image>What?<|assistant|>"
+    queries = [f"<|user|>{'<image>' * 9}What?<|assistant|>{reply}<|end|>" for reply in replies]
+    return module.reward_func(queries, [asked] * len(queries), golds)["rewards"].tolist()
+
+
+READERS = {
+    "trl": trl,
+    "verl": verl,
+    "ms-swift": ms_swift,
+    "llama-factory": llama_factory,
+    "openrlhf": openrlhf,
+    "easyr1": easyr1,
+    "easyr1-schema": easyr1_schema,
+}
+# It writes every decoded image anew, a JPEG with other pixels; its own export holds bytes.
+REENCODES = {("ms-swift", "universal")}
+PACKAGES = {"llama-factory": "llamafactory"}
+
+
+def main() -> None:
+    trainer, top = sys.argv[1], Path(sys.argv[2])
+    told = json.loads((top / "expected.json").read_text())
+    own = trainer.removesuffix("-schema")
+    package = PACKAGES.get(own, own)
+    version = importlib.metadata.version(package) if not own.startswith("easyr1") else trainer
+    print(f"\n{own} {version}, datasets {importlib.metadata.version('datasets')}")
+    for name in (own,) if own == "llama-factory" else (own, "universal"):
+        seen, keys = READERS[trainer](top / name, name == "universal", told["model"])
+        wanted = [
+            (question, gold, [pixels(base64.b64decode(image)) for image in images])
+            for question, gold, images in told["rows"]
+        ]
+        if own == "openrlhf":
+            seen, wanted = ([("".join(row[0].split()), *row[1:]) for row in rows] for rows in (seen, wanted))
+        changed = sum(
+            one != other
+            for row, want in zip(seen, wanted, strict=False)
+            for one, other in zip(row[2], want[2], strict=False)
+        )
+        if (own, name) in REENCODES:
+            assert changed == told["lossy"]
+            wanted = [(*want[:2], row[2]) for row, want in zip(seen, wanted, strict=True)]
+        if seen != wanted:
+            wrong = [index for index, pair in enumerate(zip(seen, wanted, strict=False)) if pair[0] != pair[1]]
+            sys.exit(f"FAILED {own} on {name}: {len(seen)} of {len(wanted)} rows, different: {wrong}\n{seen}\n{wanted}")
+        images = sum(len(row[2]) for row in seen)
+        print(f"  {name}: {len(seen)} rows, {images - changed} of {images} images identical; keys: {', '.join(keys)}")
+    if own != "llama-factory":
+        pairs = told["verdicts"]
+        found = rewards(trainer, top / own, pairs)
+        differing = [pair for pair, reward in zip(pairs, found, strict=True) if (pair[2] or 0.0) != (reward or 0.0)]
+        if differing:
+            sys.exit(f"FAILED {own}: another verdict on {differing}")
+        print(f"  reward: {len(pairs)} of {len(pairs)} verdicts as in scoring")
+
+
+if __name__ == "__main__":
+    main()

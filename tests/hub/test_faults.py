@@ -1,0 +1,227 @@
+"""Whatever goes wrong on the way: no tag on partial data, a clear error, and a rerun that succeeds."""
+
+import contextlib
+import json
+import re
+import shutil
+from collections import Counter
+
+import pytest
+from datasets import Dataset, load_dataset
+
+from hf_rap.errors import HubError, PublishError
+from hf_rap.hub import publish
+from hf_rap.hub.retries import MAX_RETRY_AFTER
+from hf_rap.select import select_cognitive
+
+REPO = "user/data-rap"
+
+
+def make(min_cde: float):
+    """Scores alone, which are quick to describe."""
+    ds = Dataset.from_dict(
+        {
+            "rap_id": ["a", "b", "c"],
+            "images": [[], [], []],
+            "problem": ["What is 1 + 1?", "And 2 + 2?", "And 3 + 3?"],
+            "answer": ["2", "4", "6"],
+            "rap_cde": [0.9, 0.6, 0.1],
+        }
+    )
+    return select_cognitive(ds, min_cde=min_cde, replace_easy=False)
+
+
+def check_tags(hub):
+    """Every tag stands for a commit whose manifest matches all of its files."""
+    repo = hub.repos.get(("datasets", REPO))
+    for tag, (commit, _) in repo.tags.items() if repo else ():
+        files = repo.commits[commit].files
+        manifest = json.loads(hub.content(files["rap.json"]))
+        assert manifest["version"] == tag[1:]
+        for path, entry in manifest["files"].items():
+            assert files[path].size == entry["bytes"]
+            assert files[path].sha256 in (None, entry["sha256"])
+
+
+@pytest.fixture
+def publish_second(hub, api):
+    """Publishes 1.1.0 on top of 1.0.0: the way with the most requests."""
+
+    def run():
+        return publish(make(0.5), REPO, "1.1.0", api=api)
+
+    publish(make(0.7), REPO, "1.0.0", api=api)
+    hub.reset()
+    return run
+
+
+def restart(hub, cache):
+    """As it was after 1.0.0, for a client that has not read anything yet."""
+    shutil.rmtree(cache, ignore_errors=True)
+    repo = hub.repo(REPO)
+    head, _ = repo.tags["v1.0.0"]
+    repo.branches["main"] = head
+    repo.tags.pop("v1.1.0", None)
+    for path in hub.folder.iterdir():
+        if path.name not in {file.sha256 for file in repo.commits[head].files.values()}:
+            path.unlink()
+    hub.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [503, "lost", 403])
+def test_any_request_may_fail(hub, publish_second, no_waiting, tmp_path, fault):
+    """For each request of a publish a run in which exactly this one goes wrong, and a rerun."""
+    restart(hub, tmp_path / "cache")
+    publish_second()
+    requests = len(hub.log)
+    assert requests > 25
+    outcomes, said = Counter(), []
+    for number in range(1, requests + 1):
+        restart(hub, tmp_path / "cache")
+        hub.fail(number, fault)
+        try:
+            release = publish_second()
+            outcomes["published"] += 1
+            assert release.commit == hub.repo(REPO).tags["v1.1.0"][0]
+        except PublishError as error:
+            outcomes["refused"] += 1
+            said.append(str(error))
+        faulted = next(seen for seen in hub.log if seen.status == fault)
+        check_tags(hub)
+        if "v1.1.0" not in hub.repo(REPO).tags:
+            hub.fault = lambda *_: None
+            publish_second()
+            check_tags(hub)
+        twice = {sha: count for sha, count in Counter(hub.uploaded).items() if count > 1}
+        # The client itself sends a file again when it does not hear that it has arrived.
+        assert not twice or (fault == "lost" and faulted.method == "PUT"), (faulted, twice)
+        commit, _ = hub.repo(REPO).tags["v1.1.0"]
+        assert hub.repo(REPO).branches["main"] == commit
+        assert hub.repo(REPO).commits[commit].parent == hub.repo(REPO).tags["v1.0.0"][0]
+    steps = r"(Publishing to|Reading|Uploading|Committing|Checking|Counting|Tagging|Listing|Looking)"
+    assert [message for message in said if not re.match(steps, message)] == []
+    if fault == 403:
+        assert outcomes["refused"] > 20
+    else:
+        assert outcomes["refused"] == 0, outcomes
+
+
+@pytest.mark.parametrize("fault", [500, 429, "html", "truncate", "lost", "drop"])
+@pytest.mark.parametrize("at", ["/commit/main", "/tag/"])
+def test_commit_and_tag_survive_any_fault(hub, publish_second, no_waiting, at, fault):
+    """The client repeats neither; done with the answer lost, they are not done twice."""
+    done = []
+
+    def fail(_, __, path):
+        if at in path and not done:
+            done.append(path)
+            return fault
+        return None
+
+    hub.fault = fail
+    release = publish_second()
+    assert done
+    assert hub.repo(REPO).tags["v1.1.0"][0] == release.commit
+    check_tags(hub)
+    assert [commit.title for commit in hub.repo(REPO).commits.values()].count("Version 1.1.0: 2 of 3 rows") == 1
+
+
+@pytest.mark.parametrize("fault", [503, "lost", "drop", "html"])
+def test_making_the_repository_survives(hub, api, no_waiting, fault):
+    """The first request of a new repository that goes wrong is done again."""
+    done = []
+    hub.fault = lambda _, __, path: done.append(path) or fault if "/repos/create" in path and not done else None
+    publish(make(0.7), REPO, "1.0.0", api=api)
+    assert done
+    check_tags(hub)
+    assert list(hub.repo(REPO).tags) == ["v1.0.0"]
+
+
+def test_commit_that_landed_under_another_one_is_found(hub, publish_second, no_waiting, api):
+    """The answer is lost, and before we look somebody commits on top: the tag goes on our commit."""
+    done = []
+
+    def fail(_, __, path):
+        if "/commit/main" in path and not done:
+            done.append(path)
+            return "lost"
+        if done and len(done) == 1:
+            done.append(path)
+            return lambda: hub.commit_as_somebody(REPO)
+        return None
+
+    hub.fault = fail
+    release = publish_second()
+    files = hub.repo(REPO).find("v1.1.0").files
+    assert "notes.txt" not in files
+    assert "notes.txt" in hub.repo(REPO).find("main").files
+    assert hub.repo(REPO).tags["v1.1.0"][0] == release.commit
+
+
+def test_dead_hub_is_given_up_with_advice(hub, publish_second, no_waiting):
+    """After the last attempt; what was done before is used by the rerun."""
+    hub.fault = lambda _, __, path: 500 if "/commit/main" in path else None
+    with pytest.raises(HubError, match=r"Committing to user/data-rap: 500 .*Run the same command again"):
+        publish_second()
+    sent = set(hub.uploaded)
+    hub.reset()
+    publish_second()
+    assert sent
+    assert not sent & set(hub.uploaded)
+
+
+def test_untagged_commit_is_tagged_by_the_rerun(hub, publish_second, no_waiting, api):
+    """Killed between commit and tag: nothing is committed or sent again."""
+    hub.fault = lambda _, __, path: 403 if "/tag/" in path else None
+    with pytest.raises(HubError, match="Tagging"):
+        publish_second()
+    head = hub.repo(REPO).branches["main"]
+    hub.commit_as_somebody(REPO)
+    hub.reset()
+    assert publish(make(0.5), REPO, "1.1.0", api=api, dry_run=True).commit is None
+    assert list(hub.repo(REPO).tags) == ["v1.0.0"]
+    assert publish_second().commit == hub.repo(REPO).tags["v1.1.0"][0] == head
+    assert hub.uploaded == []
+
+
+def test_broken_data_on_the_hub_gets_no_tag(hub, api, no_waiting):
+    """What lies there is compared with what was sent before the tag is made."""
+    publish(make(0.7), REPO, "1.0.0", api=api)
+    hub.reset()
+    broken = []
+
+    def fail(_, __, path):
+        repo = hub.repo(REPO)
+        head = repo.commits[repo.branches["main"]]
+        if head.title.startswith("Version 1.1.0") and not broken:
+            name = next(name for name in head.files if name.startswith("selected/"))
+            broken.append(name)
+            head.files[name] = next(file for path, file in head.files.items() if path.startswith("scored/"))
+        return
+
+    hub.fault = fail
+    with pytest.raises(HubError, match=r"selected/train.* has another checksum"):
+        publish(make(0.5), REPO, "1.1.0", api=api)
+    assert list(hub.repo(REPO).tags) == ["v1.0.0"]
+
+
+def test_retry_after_is_waited_for(hub, publish_second, no_waiting):
+    """As long as the Hub says; when that is too long, it is said instead."""
+    done = []
+    hub.fault = lambda _, __, path: done.append(path) or 429 if "/tag/" in path and not done else None
+    publish_second()
+    assert done
+    assert max(no_waiting) >= 1
+    assert MAX_RETRY_AFTER == 300
+
+
+def test_every_fault_leaves_the_first_version_alone(hub, publish_second, no_waiting, api):
+    """It is the same bytes before and after."""
+    before = hub.repo(REPO).find("v1.0.0").files
+    hub.fault = lambda number, *_: 500 if number % 3 == 0 else None
+    with contextlib.suppress(PublishError):
+        publish_second()
+    assert hub.repo(REPO).find("v1.0.0").files == before
+    hub.reset()
+    assert len(load_dataset(REPO, "scored", revision="v1.0.0", split="train", token=api.token)) == 3

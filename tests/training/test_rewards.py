@@ -1,0 +1,119 @@
+"""Inside every trainer a reply gets the verdict that it got when the rows were scored."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_rap.training import accuracy_reward, easyr1, openrlhf, verl
+from hf_rap.verify import judge
+
+PAIRS = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "answers.jsonl").read_text("utf-8").splitlines()
+]
+# What trainers that hand on one text can be asked.
+TEXTS = [pair for pair in PAIRS if isinstance(pair["gold"], str)]
+
+
+def scored(pairs: list[dict]) -> list[float | None]:
+    return [judge(pair["reply"], pair["gold"], question=pair.get("question", "")).reward for pair in pairs]
+
+
+def test_there_are_enough_pairs():
+    """Of every verdict, and with options in the question."""
+    assert len(TEXTS) >= 100
+    assert {0.0, 1.0, None} <= set(scored(TEXTS))
+    assert sum("question" in pair for pair in TEXTS) >= 10
+
+
+def test_trl():
+    """As GRPOTrainer calls it: chats of blocks, columns as keyword lists, more of them than are read."""
+    logged = {}
+    rewards = accuracy_reward(
+        prompts=[
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": pair.get("question", "")}]}]
+            for pair in PAIRS
+        ],
+        completions=[[{"role": "assistant", "content": pair["reply"]}] for pair in PAIRS],
+        completion_ids=[[1]] * len(PAIRS),
+        solution=[pair["gold"] for pair in PAIRS],
+        trainer_state=None,
+        log_metric=logged.__setitem__,
+        log_extra=None,
+    )
+    assert rewards == scored(PAIRS)
+    assert logged == {"unreadable": sum(reward is None for reward in rewards) / len(rewards)}
+
+
+def test_trl_on_text_prompts():
+    """Completions and prompts may be plain text."""
+    questions = [pair.get("question", "") for pair in PAIRS]
+    golds, replies = [pair["gold"] for pair in PAIRS], [pair["reply"] for pair in PAIRS]
+    assert accuracy_reward(replies, golds, questions) == scored(PAIRS)
+
+
+def test_all_accepted_answers_count():
+    """From an export to TRL and from a published version; an empty list counts as none."""
+    replies = ["\\boxed{7}"] * 3
+    assert accuracy_reward(replies, ["5"] * 3, accepted=[["5", "7"], ["5"], []]) == [1.0, 0.0, 0.0]
+    info = [{"accepted": ["5", "7"]}, None, {"accepted": []}]
+    assert accuracy_reward(replies, ["5"] * 3, extra_info=info) == [1.0, 0.0, 0.0]
+
+
+def test_answers_in_no_known_column():
+    """Said at the first step, not learnt from zeros."""
+    with pytest.raises(ValueError, match="solution, answer or accepted"):
+        accuracy_reward(["5"], gold=["5"])
+
+
+def test_verl():
+    """One reply per call; what nobody knows is 0 there, and counted."""
+    for pair, reward in zip(TEXTS, scored(TEXTS), strict=True):
+        info = {"index": 0, "question": pair.get("question"), "accepted": []}
+        told = verl.compute_score(
+            data_source="x", solution_str=pair["reply"], ground_truth=pair["gold"], extra_info=info
+        )
+        assert told == {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None)}
+    assert verl.compute_score("x", "\\boxed{7}", "5", {"accepted": ["5", "7"]})["score"] == 1.0
+
+
+def test_easyr1():
+    """A batch and one by one; it knows no question."""
+    texts = [pair for pair in TEXTS if "question" not in pair]
+    batch = [{"response": pair["reply"], "response_length": 9, "ground_truth": pair["gold"]} for pair in texts]
+    assert [score["overall"] for score in easyr1.compute_score(batch)] == [reward or 0.0 for reward in scored(texts)]
+    assert [easyr1.compute_score(one) for one in batch] == easyr1.compute_score(batch)
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|end|>\n", "</s>", ""])
+def test_openrlhf(end):
+    """The reply is found behind a prompt whose image token was multiplied, and in front of the end of the turn."""
+    questions = [pair.get("question", "What?") for pair in TEXTS]
+    prompts = [f"<|im_start|>user\n<img>{asked}<|im_end|>\n<|im_start|>assistant\n" for asked in questions]
+    queries = [
+        prompt.replace("<img>", "<img>" * 9) + (pair["reply"] or "") + end
+        for prompt, pair in zip(prompts, TEXTS, strict=True)
+    ]
+    told = openrlhf.reward_func(queries, prompts, [pair["gold"] for pair in TEXTS])
+    assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
+    assert told["extra_logs"]["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+
+
+def test_reply_that_repeats_its_prompt():
+    """The first place behind the prompt counts."""
+    prompt = "<img>Say it.<end>assistant:"
+    assert openrlhf.reply_of(f"<img><img>Say it.<end>assistant:4 Say it.<end>assistant:5{'<|end|>'}", prompt) == (
+        "4 Say it.<end>assistant:5"
+    )
+
+
+def test_rewards_load_without_heavy_libraries():
+    """Trainers pin their own: hf_rap is installed beside them without its dependencies."""
+    code = (
+        "import sys, hf_rap.training.verl, hf_rap.training.easyr1, hf_rap.training.openrlhf\n"
+        "print({'datasets', 'torch', 'transformers', 'matplotlib', 'pyarrow'} & {name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
