@@ -8,6 +8,7 @@ publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 
 from .collect import collect_evidence, estimate
 from .engines.base import Completion, Engine, Request, Sampling
+from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
     ColumnExistsError,
@@ -17,6 +18,7 @@ from .errors import (
     PublishError,
     RapError,
     RowError,
+    RunError,
     SettingError,
     SourceError,
 )
@@ -24,6 +26,8 @@ from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .publish import publish_to_folder
 from .rollouts import Rollouts
+from .runs.fill import Run, collect_in_run
+from .runs.listing import list_runs
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
@@ -36,6 +40,7 @@ __all__ = [
     "ColumnExistsError",
     "Completion",
     "DifficultyScore",
+    "EndpointEngine",
     "Engine",
     "EngineError",
     "Layout",
@@ -47,6 +52,8 @@ __all__ = [
     "Request",
     "Rollouts",
     "RowError",
+    "Run",
+    "RunError",
     "Sampling",
     "Scorer",
     "Selection",
@@ -57,9 +64,11 @@ __all__ = [
     "add_scores",
     "cde_score",
     "collect_evidence",
+    "collect_in_run",
     "difficulty_score",
     "estimate",
     "inspect_dataset",
+    "list_runs",
     "load_source",
     "publish_to_folder",
     "recognise_layout",

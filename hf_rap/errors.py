@@ -7,6 +7,7 @@ RapError
 │   ├── MissingColumnError
 │   └── ColumnExistsError
 ├── EngineError          a model cannot be loaded or cannot do what was asked
+├── RunError             a run folder cannot be used, or a run has stopped before its end
 ├── RowError             one row cannot be used: becomes that row's `rap_error`
 └── PublishError         a version cannot be written
 
@@ -88,6 +89,10 @@ class RowError(RapError):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(f"{code}: {message}")
+
+
+class RunError(RapError):
+    """A run folder cannot be used, or a run has stopped before its end."""
 
 
 class PublishError(RapError):

@@ -31,6 +31,8 @@ class Rollouts:
     Args:
         engine: the model that answers.
         attempts: replies per row and arm, M in the paper (5 there).
+        first_attempt: number of the first of them: attempts 5 to 7 are `first_attempt=5, attempts=3`,
+            and the same as the last three of `attempts=8`.
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
             seed and the row name the random numbers: the same row gets the same replies whatever the
             batch size, order or number of processes. Rows with the same id get the same replies.
@@ -63,12 +65,15 @@ class Rollouts:
     seed: int = 0
     instruction: str = DEFAULT_INSTRUCTION
     layout: Layout | None = None
+    first_attempt: int = 0
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise SettingError(f"attempts must be at least 1, got {self.attempts}.")
+        if self.first_attempt < 0:
+            raise SettingError(f"first_attempt must be at least 0, got {self.first_attempt}.")
         self._sampling()
 
     @property
@@ -132,6 +137,8 @@ class Rollouts:
             messages=build(row.question.text, self.instruction),
             images=row.question.images if with_images else (),
             attempts=self.attempts,
+            first=self.first_attempt,
+            files=row.question.files if with_images else (),
         )
 
 
@@ -171,8 +178,12 @@ class _Row:
         ]
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
-            message = f"{len(unknown)} of {len(graded)} replies of the {arm} arm could not be graded: {unknown[0]}"
-            self.error = RowError("not_judged", message)
+            self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
+
+
+def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
+    """Some replies of a row could not be graded; `reason` is that of the first."""
+    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
 
 
 def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:

@@ -18,6 +18,7 @@ from .inspect import inspect
 from .publish import publish
 from .rollouts import rollouts
 from .run import run
+from .runs import runs
 from .score import score
 from .select import select
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run):
+for command in (demo, inspect, rollouts, score, select, publish, run, runs):
     cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ from hf_rap.errors import SettingError
 if TYPE_CHECKING:
     import datasets
 
+    from hf_rap.engines.base import Engine
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -54,6 +55,28 @@ model_options = _together(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+    ]
+)
+
+endpoint_options = _together(
+    [
+        click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
+        click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
+        click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
+        click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
+    ]
+)
+
+run_options = _together(
+    [
+        click.option(
+            "--run", help="Folder or URL (s3://, hf://buckets/...) that keeps what is done: resumes, tops up."
+        ),
+        click.option(
+            "--rows-per-part", type=int, help="What a kill can cost each process; default: 64, or 8 x --concurrency."
+        ),
+        click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
     ]
 )
 
@@ -112,16 +135,34 @@ def make_layout(question: str | None, images: str | None, answer: str | None, id
 
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
-    from hf_rap.demo import MODEL
-    from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.prompts import DEFAULT_INSTRUCTION
     from hf_rap.rollouts import Rollouts
 
-    try:
-        processor_options = json.loads(options["processor_options"])
-    except ValueError as error:
-        raise SettingError(f"--processor-options is not JSON: {error}.") from error
-    engine = TransformersEngine(
+    instruction = options["instruction"]
+    return Rollouts(
+        _make_engine(options),
+        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
+        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+    )
+
+
+def _make_engine(options: dict[str, Any]) -> Engine:
+    """The server, where one is named, else the local model."""
+    from hf_rap.demo import MODEL
+    from hf_rap.engines.endpoint import EndpointEngine
+    from hf_rap.engines.transformers_engine import TransformersEngine
+
+    if options.get("endpoint") is not None:
+        return EndpointEngine(
+            options["endpoint"],
+            model=options["model"],
+            revision=options["model_revision"],
+            token_env=options["token_env"],
+            concurrency=options["concurrency"],
+            extra_body=_json_object(options["extra_body"], "--extra-body") or None,
+        )
+    return TransformersEngine(
         str(MODEL) if options["model"] == "demo" else options["model"],
         revision=options["model_revision"],
         device=options["device"],
@@ -129,15 +170,18 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         attn_implementation=options["attn_implementation"],
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
-        processor_options=processor_options or None,
+        processor_options=_json_object(options["processor_options"], "--processor-options") or None,
     )
-    instruction = options["instruction"]
-    return Rollouts(
-        engine,
-        **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
-    )
+
+
+def _json_object(text: str, option: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SettingError(f"{option} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise SettingError(f"{option} must be a JSON object such as {{}}, got {text!r}.")
+    return value
 
 
 def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:

@@ -18,6 +18,8 @@ LAYERS = [
     [
         "engines.base",
         "engines.noise",
+        "engines.endpoint_client",
+        "engines.endpoint",
         "engines.loaded_model",
         "engines.loading",
         "engines.transformers_engine",
@@ -26,6 +28,7 @@ LAYERS = [
     ["rollouts"],
     ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
     ["inspection", "collect"],
+    ["runs", "runs.folder", "runs.lease", "runs.index", "runs.merge", "runs.progress", "runs.fill", "runs.listing"],
     ["select.base", "select.rap", "select"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports"],
@@ -33,7 +36,7 @@ LAYERS = [
     ["files", "publish"],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
-    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.demo", "cli"],
+    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.runs", "cli.demo", "cli"],
     ["__main__", ""],
 ]
 PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}
