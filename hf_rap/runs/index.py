@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap import columns
+from hf_rap.columns import ERROR, ID, arrow_type
 from hf_rap.layouts import Layout, raw_rows, row_content_id, row_id
 
 from .folder import Unusable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from hf_rap.columns import Column
+
     from .folder import RunFolder
 
 # Columns of a part before the evidence. `run_key` knows the row by its content and its id.
@@ -26,12 +28,12 @@ ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 _NO_FAULT = "no_image"
 
 
-def part_schema(evidence: Iterable[columns.Column]) -> pa.Schema:
+def part_schema(evidence: Iterable[Column]) -> pa.Schema:
     """The columns of a part: key, attempt range, evidence."""
     import pyarrow as pa
 
     run = [(KEY, pa.string()), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
-    return pa.schema([*run, *((column.name, columns.arrow_type(column.dtype)) for column in evidence)])
+    return pa.schema([*run, *((column.name, arrow_type(column.dtype)) for column in evidence)])
 
 
 def is_failure(error: str | None) -> bool:
@@ -118,7 +120,7 @@ class Index:
     def add(self, name: str, part: pa.Table) -> None:
         """Take note of what a part holds."""
         self._read.add(name)
-        told = (part[column].to_pylist() for column in (KEY, FIRST, ATTEMPTS, columns.ID.name, columns.ERROR.name))
+        told = (part[column].to_pylist() for column in (KEY, FIRST, ATTEMPTS, ID.name, ERROR.name))
         for place, (key, first, attempts, identity, error) in enumerate(zip(*told, strict=True)):
             stretch = Stretch(name, place, first, first + attempts, is_failure(error))
             self._stretches.setdefault(key, []).append(stretch)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap import columns
+from hf_rap.columns import ARMS, ERROR, IMAGE_REWARDS, TEXT_REWARDS
 from hf_rap.errors import RunError
 from hf_rap.rollouts import not_judged
 
@@ -75,7 +75,7 @@ def merge_row(held: Sequence[tuple[Stretch, dict[str, Any]]], attempts: int) -> 
         have = stop
     joined = {name: [one for piece in each for one in piece] for name, each in pieces.items()}
     merged = {name: joined.get(name, merged.get(name)) for name in first}
-    merged[columns.ERROR.name] = _error(merged, [row[columns.ERROR.name] for _, row in held])
+    merged[ERROR.name] = _error(merged, [row[ERROR.name] for _, row in held])
     return merged
 
 
@@ -84,7 +84,7 @@ def _error(merged: dict[str, Any], errors: list[str | None]) -> str | None:
     other = next((error for error in errors if error is not None and not error.startswith("not_judged")), None)
     if other is not None:
         return other
-    for arm, column in zip(columns.ARMS, (columns.IMAGE_REWARDS, columns.TEXT_REWARDS), strict=True):
+    for arm, column in zip(ARMS, (IMAGE_REWARDS, TEXT_REWARDS), strict=True):
         rewards = merged[column.name] or []
         if None in rewards:
             told = (error for error in errors if error is not None and f" {arm} arm " in error)
