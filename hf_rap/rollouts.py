@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import columns
@@ -86,8 +86,13 @@ class Rollouts:
         """The types of the columns that are added."""
         return columns.features_of(self.writes)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns."""
+    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns.
+
+        `rank` is what `map(num_proc=..., with_rank=True)` passes: engines that can then take a GPU each.
+        """
+        if rank is not None and hasattr(self.engine, "on_rank"):
+            return replace(self, engine=self.engine.on_rank(rank))(batch)
         columns.refuse_existing("Rollouts", batch.keys(), columns.EVIDENCE)
         layout = self.layout or recognise_layout(batch.keys())
         rows = [_read(row, layout) for row in raw_rows(batch, layout)]

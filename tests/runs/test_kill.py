@@ -19,14 +19,14 @@ ROWS_PER_PART = 4
 
 
 def rollouts(log):
-    """Two attempts of the built-in model, written down and slowed to about ten parts a second at most."""
-    return Rollouts(Logged(demo_engine(), str(log), seconds=0.1), attempts=2, max_new_tokens=24)
+    """Two attempts of the built-in model, written down and slowed to five parts a second at most."""
+    return Rollouts(Logged(demo_engine(), str(log), seconds=0.2), attempts=2, max_new_tokens=24)
 
 
 @pytest.mark.slow
 def test_twenty_kills_change_nothing(tmp_path):
     """Replies, rewards and token counts are those of one go; each kill repeats at most the part in flight."""
-    ds = make_planted(360)
+    ds = make_planted(240)
     run, log = tmp_path / "run", tmp_path / "asked"
     demo_engine().load()  # importing a model class takes longer than most children live
     rng = random.Random(os.urandom(8))
