@@ -76,6 +76,8 @@ run_options = _together(
             "--rows-per-part", type=int, help="What a kill can cost each process; default: 64, or 8 x --concurrency."
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
+        click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
     ]
 )

@@ -62,6 +62,8 @@ def rollouts(
 
     if out is None and dry_run is None and options["run"] is None:
         raise click.UsageError("Give --out FILE.parquet, --run URL, or --dry-run N.")
+    if options["ray"] is not None and options["run"] is None:
+        raise click.UsageError("--ray needs --run: a URL that every node of the cluster reaches.")
     ds, info = open_source(source)
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
@@ -94,12 +96,16 @@ def _through_a_run(
     ds: datasets.Dataset, collector: Rollouts, options: dict[str, Any], *, wanted: bool
 ) -> datasets.Dataset | None:
     """The evidence by way of a run folder; None where another process gives it."""
+    from hf_rap.runs.cluster import fill_on_ray
     from hf_rap.runs.fill import Run, rank_and_world
 
     rank, world = rank_and_world()
     settings = {name: options[name] for name in ("rows_per_part", "retry_errors", "max_errors")}
     with Run(ds, collector, options["run"], rank=rank, world=world, **settings) as run:
-        run.fill()
+        if options["ray"] is None:
+            run.fill()
+        else:
+            fill_on_ray(run, options["ray"], workers=options["ray_workers"])
         if rank or (world > 1 and not wanted):
             note(f"process {rank} of {world} has done its rows")
             return None

@@ -68,11 +68,15 @@ def batches(
     ds: datasets.Dataset, layout: Layout, indices: range | list[int], size: int
 ) -> Iterator[dict[str, list[Any]]]:
     """The columns that the layout reads, `size` rows at a time, images not decoded."""
-    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns)}
-    names = [name for name in ds.column_names if name in read]
-    stored = ds.select_columns(names).with_format("arrow")
+    stored = ds.select_columns(columns_read(ds, layout)).with_format("arrow")
     for start in range(0, len(indices), size):
         yield stored[list(indices[start : start + size])].to_pydict()
+
+
+def columns_read(ds: datasets.Dataset, layout: Layout) -> list[str]:
+    """The columns of the dataset that the layout reads, or reads a field of."""
+    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns)}
+    return [name for name in ds.column_names if name in read]
 
 
 @dataclass(frozen=True)

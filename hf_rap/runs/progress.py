@@ -45,10 +45,7 @@ class Progress:
     def add(self, evidence: Mapping[str, Sequence[Any]]) -> None:
         """Count the evidence of a part."""
         failures = [error for error in evidence[ERROR.name] if is_failure(error)]
-        tokens = sum(
-            one or 0 for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name] for one in each or ()
-        )
-        self.count(len(evidence[ERROR.name]), failures, tokens)
+        self.count(len(evidence[ERROR.name]), failures, tokens_of(evidence))
 
     def count(self, rows: int, failures: Sequence[str], tokens: int) -> None:
         """Count rows done, and show it where it is time."""
@@ -102,3 +99,9 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def tokens_of(evidence: Mapping[str, Sequence[Any]]) -> int:
+    """Tokens generated for these rows, as far as the engine has counted them."""
+    columns = (evidence[IMAGE_TOKENS.name], evidence[TEXT_TOKENS.name])
+    return sum(one or 0 for column in columns for each in column for one in each or ())
