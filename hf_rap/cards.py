@@ -82,12 +82,27 @@ def _metadata(facts: Mapping[str, Any]) -> str:
         size_categories=next((name for limit, name in SIZES if rows < limit), "n>10M"),
         tags=["hf-rap", "data-selection", "reasoning"],
         configs=[
-            {"config_name": config, **default, "data_files": [{"split": "train", "path": f"{config}/train-*.parquet"}]}
+            {
+                "config_name": config,
+                **default,
+                **_digest(facts, config),
+                "data_files": [{"split": "train", "path": f"{config}/train-*.parquet"}],
+            }
             for config, default in (("selected", {"default": True}), ("scored", {}))
         ],
     )
     text: str = data.to_yaml()
     return text
+
+
+def _digest(facts: Mapping[str, Any], config: str) -> dict[str, str]:
+    """A description that changes with the data.
+
+    The cache of `datasets` knows a local folder by its name and this metadata, not by its files:
+    without it, `load_dataset` on another folder of the same name gives the rows of the first one.
+    """
+    digest = facts.get("digests", {}).get(config)
+    return {"description": f"content {digest}"} if digest else {}
 
 
 def _on_the_hub(source: Mapping[str, Any]) -> list[str] | None:

@@ -76,11 +76,15 @@ def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int, gpu_hour_pr
         raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
     rows = min(rows, len(ds))
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
-    rollouts.engine.describe()  # loads the model
+
+    def answer(rows: datasets.Dataset) -> datasets.Dataset:
+        return rows.with_format(None).map(
+            rollouts, batched=True, remove_columns=ds.column_names, load_from_cache_file=False, desc="estimate"
+        )
+
+    answer(sample.select([0]))  # loads the model and warms up
     started = time.perf_counter()
-    evidence = sample.with_format(None).map(
-        rollouts, batched=True, remove_columns=sample.column_names, load_from_cache_file=False, desc="estimate"
-    )
+    evidence = answer(sample)
     seconds = time.perf_counter() - started
     counts = [one for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name] for one in each or ()]
     tokens = sum(one or 0 for one in counts)

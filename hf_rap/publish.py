@@ -127,6 +127,7 @@ def publish_to_folder(
             group_by=selection.rule.get("stratify_by") or layout.source,
             images_missing=missing,
         )
+        facts["digests"] = {config: _digest(folder / config) for config in ("selected", "scored")}
         files = _write_description(facts, folder)
         if target.exists():
             target.rmdir()  # empty; Windows does not rename over a folder
@@ -224,6 +225,12 @@ def _write_description(facts: dict[str, Any], folder: Path) -> dict[str, dict[st
         _sync_folder(below)
     _sync_folder(folder)
     return files
+
+
+def _digest(folder: Path) -> str:
+    """What the files of a config hold, in 32 characters."""
+    hashes = "".join(_sha256(path) for path in sorted(folder.iterdir()))
+    return hashlib.sha256(hashes.encode()).hexdigest()[:32]
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Train the small vision-language model that ships with hf_rap, from scratch, on a CPU.
 
     python scripts/train_demo_model.py --out first
-    python scripts/train_demo_model.py --continue-from first --seed 1 --out hf_rap/demo/model
+    python scripts/train_demo_model.py --continue-from first --seed 1 --out hf_rap/demo/grid-vlm
 
 About a quarter of an hour each on two free cores. The first run starts with captions alone, which
 teach the vision tower; the second goes on with questions. The same seed gives the same lessons;
@@ -146,7 +146,7 @@ def collate(processor: LlavaProcessor, lessons: list[Lesson]) -> dict[str, torch
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("hf_rap/demo/model"))
+    parser.add_argument("--out", type=Path, default=Path("hf_rap/demo/grid-vlm"))
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.select import select_cognitive
 
     check_target(out, "1.0.0")
+    # A second thread gains a model of this size little, and costs minutes where the cores are busy.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     started = time.perf_counter()
     note(f"1/4 making {rows} picture questions whose kind is known (the selector does not see it)")
     planted = make_planted(rows, seed=seed)
@@ -46,7 +49,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card")
-    publish_to_folder(selection, out, version="1.0.0", name="hf-rap demo")
+    publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
 
     click.echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -31,7 +32,30 @@ def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Co
     return add
 
 
-source_argument = click.argument("source")
+def source_argument(command: Command) -> Command:
+    """SOURCE as one text; its parts may also be given as flags, which then win."""
+
+    @wraps(command)
+    def with_source(
+        *args: Any, source: str, config: str | None, revision: str | None, split: str | None, **options: Any
+    ) -> Any:
+        from hf_rap.sources import Source, parse_source
+
+        if config or revision or split:
+            parsed = parse_source(source)
+            named = (config or parsed.config, revision or parsed.revision, split or parsed.split)
+            source = str(Source(parsed.path, *named))
+        return command(*args, source=source, **options)
+
+    parts = [
+        click.argument("source"),
+        click.option("--config", help="Configuration of SOURCE; the same as name:config."),
+        click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
+        click.option("--split", help="Split of SOURCE; the same as name#split."),
+    ]
+    return cast("Command", _together(parts)(with_source))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 layout_options = _together(
@@ -94,12 +118,36 @@ sampling_options = _together(
     ]
 )
 
+
+class NumberOrQuantile(click.ParamType[Any]):
+    """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
+
+    name = "number or quantile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """The value as a float where it is one."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
 selection_options = _together(
     [
         click.option(
-            "--min-cde", default="0.5", show_default=True, help="Keep rows with cde above this; q0.9 is a quantile."
+            "--min-cde",
+            type=NumberOrQuantile(),
+            default=0.5,
+            show_default=True,
+            help="Keep rows with cde above this; q0.9 is a quantile.",
         ),
-        click.option("--max-ace", default="0.1", show_default=True, help="Where rap_ace exists; a quantile works too."),
+        click.option(
+            "--max-ace",
+            type=NumberOrQuantile(),
+            default=0.1,
+            show_default=True,
+            help="Where rap_ace exists; a quantile works too.",
+        ),
         click.option(
             "--replace-easy/--keep-easy",
             default=True,

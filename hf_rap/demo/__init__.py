@@ -10,7 +10,7 @@ from .planted import IMAGE_IS_NEEDED, KINDS, make_planted
 if TYPE_CHECKING:
     from hf_rap.engines.transformers_engine import TransformersEngine
 
-MODEL = Path(__file__).parent / "model"
+MODEL = Path(__file__).parent / "grid-vlm"
 
 
 def demo_engine(*, batch_size: int = 16) -> TransformersEngine:

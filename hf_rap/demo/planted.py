@@ -33,7 +33,7 @@ KINDS: Mapping[str, float] = {
     "gold_unreadable": 0.05,
 }
 IMAGE_IS_NEEDED = ("needs_image", "hard")
-VEIL = (0.50, 0.85)  # how much of a hard picture is noise
+VEIL = (0.60, 0.90)  # how much of a hard picture is noise
 UNREADABLE_GOLDS = (None, "", r"\boxed{}", "see the solution", "n/a")
 
 

@@ -11,6 +11,7 @@ from datasets import Audio, Dataset, Features, Image, List, Sequence, Value, loa
 from PIL import Image as Pictures
 
 import hf_rap.publish as publish_module
+from hf_rap.demo import make_planted
 from hf_rap.errors import LayoutError, PublishError, SettingError
 from hf_rap.exports import parquet
 from hf_rap.exports.universal import UNIVERSAL
@@ -334,3 +335,14 @@ def test_file_says_sequence_and_means_the_same():
     assert json.loads(described)["info"]["features"]["images"]["_type"] == "Sequence"
     assert isinstance(json.loads(described)["info"]["features"]["structs"], list)
     assert Features.from_arrow_schema(schema) == features
+
+
+def test_folders_of_one_name_do_not_share_a_cache(tmp_path):
+    """Two versions in folders of the same name load their own rows, in one cache of datasets."""
+    found = []
+    for place, rows in (("a", 8), ("b", 12)):
+        planted = make_planted(rows)
+        selection = select_cognitive(planted.add_column("rap_cde", [1.0] * rows), replace_easy=False)
+        publish_to_folder(selection, tmp_path / place / "version")
+        found.append(len(load_dataset(str(tmp_path / place / "version"), "selected", split="train")))
+    assert found == [8, 12]

@@ -1,0 +1,200 @@
+"""The commands, end to end on planted rows and the built-in model, and what they say when something is wrong."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from click.testing import CliRunner
+from datasets import Dataset, load_dataset
+
+from hf_rap.cli import cli, main
+from hf_rap.demo import make_planted
+
+MODEL = ["--model", "demo", "--max-new-tokens", "48"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Planted rows and one file of each step."""
+    place = tmp_path_factory.mktemp("steps")
+    make_planted(40).to_parquet(place / "planted.parquet")
+    for words in (
+        ["rollouts", "planted.parquet", *MODEL, "--out", "evidence.parquet"],
+        ["score", "evidence.parquet", "--out", "scored.parquet"],
+        ["select", "scored.parquet", "--keep-easy", "--out", "selection.parquet"],
+    ):
+        done = hf_rap(*words, cwd=place)
+        assert done.returncode == 0, done.stderr
+    return place
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def hf_rap(*words, cwd):
+    """The command in this process, where the libraries are loaded already."""
+    out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(cwd)
+    try:
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", ["hf-rap", *words]):
+            main()
+            code = 0
+    except SystemExit as ended:
+        code = ended.code or 0
+    finally:
+        os.chdir(before)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def test_inspect_counts_what_cannot_be_scored(folder):
+    """Of 40 planted rows the 2 with unreadable golds are listed; stdout is JSON and nothing else."""
+    done = hf_rap("inspect", "planted.parquet", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["usable"], found["codes"]) == (40, 38, {"gold_unreadable": 2})
+    assert found["layout"]["name"] == "geometry3k"
+
+
+def test_parts_of_the_source_are_flags_too(folder):
+    """A split of files is train or nothing, however it is said."""
+    assert hf_rap("inspect", "planted.parquet", "--split", "train", "--json", cwd=folder).returncode == 0
+    for words in (["planted.parquet#test"], ["planted.parquet", "--split", "test"]):
+        done = hf_rap("inspect", *words, cwd=folder)
+        assert done.stderr.strip().splitlines()[-1] == (
+            "hf-rap: planted.parquet#test: files have no splits; leave out #test."
+        )
+
+
+def test_every_row_keeps_its_columns_through_the_steps(folder):
+    """The last file has the user's columns, evidence, scores and decisions."""
+    planted = Dataset.from_parquet(str(folder / "planted.parquet"))
+    selection = Dataset.from_parquet(str(folder / "selection.parquet"))
+    assert selection.select_columns(planted.column_names).to_list() == planted.to_list()
+    assert {"rap_id", "rap_image_rewards", "rap_cde", "rap_difficulty", "rap_keep", "rap_reason"} <= set(
+        selection.column_names
+    )
+
+
+def test_published_version_opens_and_remembers_its_source(folder, tmp_path):
+    """Rows selected are rows kept, and the card names the first source, not the file in between."""
+    target = tmp_path / "version"
+    done = hf_rap("publish", "selection.parquet", "--to-folder", str(target), "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    selection = Dataset.from_parquet(str(folder / "selection.parquet"))
+    selected = load_dataset(str(target), "selected", split="train")
+    assert len(selected) == told["selected"] == sum(selection["rap_keep"])
+    assert json.loads((target / "rap.json").read_text())["facts"]["source"]["id"] == "planted.parquet"
+
+
+def test_a_fault_in_a_process_of_its_own(tmp_path):
+    """Exit code, streams and no traceback, as a shell sees them."""
+    words = [sys.executable, "-m", "hf_rap", "inspect", "nowhere.parquet"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("hf-rap: nowhere.parquet was not found")
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_is_the_four_steps_in_one(folder, tmp_path):
+    """The same rows are kept for the same options."""
+    done = hf_rap("run", "planted.parquet", *MODEL, "--keep-easy", "--to-folder", str(tmp_path / "version"), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    kept = load_dataset(str(tmp_path / "version"), "scored", split="train")["rap_keep"]
+    assert kept[:] == Dataset.from_parquet(str(folder / "selection.parquet"))["rap_keep"][:]
+    assert "Selection: " in done.stdout
+
+
+def test_dry_run_estimates_and_writes_nothing(folder, tmp_path):
+    """Four rows are timed; the target folder does not appear."""
+    target = tmp_path / "version"
+    words = ["run", "planted.parquet", *MODEL, "--to-folder", str(target), "--dry-run", "4", "--json"]
+    found = json.loads(hf_rap(*words, cwd=folder).stdout)
+    assert (found["rows_measured"], found["rows"]) == (4, 40)
+    assert not target.exists()
+
+
+def test_select_prints_rule_funnel_and_reasons(folder):
+    """As JSON, for programs."""
+    done = hf_rap("select", "scored.parquet", "--min-cde", "q0.5", "--json", cwd=folder)
+    told = json.loads(done.stdout)
+    assert told["rule"]["asked"]["min_cde"] == "q0.5"
+    assert told["funnel"]["rows"] == sum(told["reasons"].values()) == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inspect", "nowhere.parquet"], "nowhere.parquet was not found"),
+        (["score", "planted.parquet", "--out", "x.parquet"], "CDEScore reads column 'rap_image_rewards'"),
+        (["select", "planted.parquet"], "reads column 'rap_cde'"),
+        (["publish", "scored.parquet", "--to-folder", "x"], "Select first"),
+        (["publish", "planted.parquet", "--to-folder", "."], "reads column 'rap_keep'"),
+        (["rollouts", "evidence.parquet", *MODEL, "--out", "x.parquet"], "Rollouts would overwrite 'rap_id'"),
+        (["rollouts", "planted.parquet", *MODEL, "--out", "x.txt"], "ends in .parquet"),
+        (["rollouts", "planted.parquet", "--model", "./none", "--out", "x.parquet"], "There is no folder './none'"),
+        (
+            ["rollouts", "planted.parquet", *MODEL, "--attempts", "0", "--out", "x.parquet"],
+            "attempts must be at least 1",
+        ),
+        (["run", "planted.parquet", *MODEL, "--to-folder", "."], "There is something at ."),
+        (["select", "scored.parquet", "--budget", "many"], "--budget takes a number of rows"),
+        (["select", "scored.parquet", "--method", "best"], "There is no selection method 'best'"),
+        (["demo", "--out", "."], "There is something at ."),
+    ],
+)
+def test_faults_are_one_line_on_stderr(folder, words, message):
+    """Exit code 1, nothing on stdout, no traceback."""
+    done = hf_rap(*words, cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("hf-rap: ")
+    assert message in last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollouts", "planted.parquet"],
+        ["run", "planted.parquet", *MODEL],
+        ["select"],
+        ["nonsense"],
+        ["inspect", "x", "--images", "i"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words):
+    """As click has it."""
+    assert CliRunner().invoke(cli, words).exit_code == 2
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_help_has_an_example_and_the_python_call(name):
+    """Each command shows one line to copy and what it is in Python."""
+    shown = CliRunner().invoke(cli, [name, "--help"]).output
+    assert f"Example: hf-rap {name}" in shown
+    assert "In Python: " in shown
+
+
+def test_demo_runs_offline_in_a_process_of_its_own(tmp_path):
+    """The whole job in an empty folder, without a Hub to ask; the version opens."""
+    words = [sys.executable, "-m", "hf_rap", "demo", "--rows", "60", "--attempts", "3"]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(words, cwd=tmp_path, env=offline, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Selection: " in done.stdout
+    assert "of the kept rows cannot be answered without their picture" in done.stdout
+    assert len(load_dataset(str(tmp_path / "rap-demo"), "scored", split="train")) == 60

@@ -1,0 +1,36 @@
+"""Scripts and benchmarks run, on inputs small enough for a test."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words, cwd):
+    """A script of the repository; fails with what it said."""
+    done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_small_model_can_be_trained_further(tmp_path):
+    """Two steps from scratch, two more from there; the folder loads."""
+    from hf_rap import TransformersEngine
+
+    script = str(ROOT / "scripts" / "train_demo_model.py")
+    run(script, "--steps", "2", "--batch", "2", "--out", "first", cwd=tmp_path)
+    run(script, "--steps", "2", "--batch", "2", "--continue-from", "first", "--out", "second", cwd=tmp_path)
+    assert TransformersEngine(str(tmp_path / "second")).describe()["architecture"] == "LlavaForConditionalGeneration"
+
+
+@pytest.mark.slow
+def test_benchmarks_run(tmp_path):
+    """Both print their table."""
+    planted = run(str(ROOT / "benchmarks" / "planted.py"), "--rows", "12", "--attempts", "2", cwd=tmp_path)
+    assert planted.startswith("| planted kind | rows |")
+    rollouts = run(str(ROOT / "benchmarks" / "rollouts.py"), "--rows", "4", "--rounds", "1", cwd=tmp_path)
+    assert "ratio: " in rollouts
