@@ -28,6 +28,7 @@ test: lint  ## what CI runs
 benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/runs.py
 
 clean:
 	rm -rf .venv rap-demo

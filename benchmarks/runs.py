@@ -265,7 +265,7 @@ def memory_child(folder: str) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     started = time.perf_counter()
-    evidence = collect_in_run(ds, Rollouts(FixedText(), attempts=5), f"{folder}/run")
+    evidence = collect_in_run(ds, Rollouts(FixedText(), attempts=2), f"{folder}/run")
     seconds = time.perf_counter() - started
     total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(

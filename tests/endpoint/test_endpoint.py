@@ -39,7 +39,7 @@ def quick(monkeypatch):
     """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
     monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
 
 
 def requests(count=1, attempts=2, *, image=None, file=None):
@@ -129,6 +129,14 @@ def test_a_storm_of_faults_costs_nothing_but_time():
     with FaultyServer(FAULTS * 2 + ["429 0"] * 20) as server:
         assert ask(server, requests(12, 1), concurrency=6, retries=20) == healthy
     assert len(server.bodies) == 12 + 2 * len(FAULTS) + 20
+
+
+def test_offline_mode_is_said_at_once(monkeypatch):
+    """The Hub's client sends nothing at all under HF_HUB_OFFLINE."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with FaultyServer() as server, pytest.raises(EngineError, match="HF_HUB_OFFLINE is set, so no request is sent"):
+        ask(server, requests(1, 1))
+    assert server.bodies == []
 
 
 def test_a_hanging_request_is_sent_again():
