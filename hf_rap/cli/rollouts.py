@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from hf_rap.errors import RunError
 
 from .options import (
     as_json,
@@ -20,6 +25,8 @@ from .options import (
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import datasets
 
     from hf_rap.rollouts import Rollouts
@@ -101,7 +108,8 @@ def _through_a_run(
 
     rank, world = rank_and_world()
     settings = {name: options[name] for name in ("rows_per_part", "retry_errors", "max_errors")}
-    with Run(ds, collector, options["run"], rank=rank, world=world, **settings) as run:
+    log = None if options["trackio"] is None else _trackio_log(options["trackio"], rank)
+    with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
         if options["ray"] is None:
             run.fill()
         else:
@@ -111,6 +119,24 @@ def _through_a_run(
             return None
         run.finish()
         return run.read()
+
+
+def _trackio_log(project: str, rank: int) -> Callable[[dict[str, float]], object]:
+    """What sends the numbers of each line of progress to trackio, a run of its own for each process."""
+    try:
+        import trackio
+    except ImportError as error:
+        raise RunError("--trackio needs trackio: pip install trackio.") from error
+    with redirect_stdout(sys.stderr):  # it greets on stdout, which is for data
+        trackio.init(project=project, name=f"rollouts-{rank}")
+
+    def finish() -> None:
+        with redirect_stdout(sys.stderr):
+            trackio.finish()
+
+    atexit.register(finish)
+    log: Callable[[dict[str, float]], object] = trackio.log
+    return log
 
 
 def print_estimate(
