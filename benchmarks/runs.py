@@ -64,7 +64,7 @@ torch.set_num_threads(1)
 from hf_rap import Rollouts, Run
 from hf_rap.demo import demo_engine, make_planted
 rank, world, run, ready = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-ds = make_planted(384)
+ds = make_planted(256)
 rollouts = Rollouts(demo_engine(), attempts=5, max_new_tokens=64)
 rollouts(ds.select(range(16))[:])
 with Run(ds, rollouts, run, rank=rank, world=world, rows_per_part=32) as opened:
