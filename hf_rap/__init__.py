@@ -6,7 +6,9 @@ selection = select_cognitive(scored)
 publish_to_folder(selection, "my-dataset-rap", version="1.0.0")
 """
 
+from .attention import Attention
 from .collect import collect_evidence, estimate
+from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
@@ -28,27 +30,57 @@ from .publish import publish_to_folder
 from .rollouts import Rollouts
 from .runs.fill import Run, collect_in_run
 from .runs.listing import list_runs
+from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
-from .select import Quantile, Selection, select_cognitive
+from .scorers.limr import LimrScore, limr_score
+from .select import (
+    Quantile,
+    Selection,
+    Stages,
+    select_cognitive,
+    select_difficulty,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+    split_stages,
+)
 from .sources import load_source
+from .training import (
+    AddDifficultyHint,
+    DifficultyWeighted,
+    RemoveDifficultyHint,
+    add_difficulty_hint,
+    add_epoch_rewards,
+    difficulty_weighted,
+    order_curriculum,
+    remove_difficulty_hint,
+)
 from .version import VERSION as __version__
 
 __all__ = [
+    "ACEScore",
+    "AddDifficultyHint",
+    "Attention",
     "CDEScore",
     "ColumnExistsError",
+    "Comparison",
     "Completion",
     "DifficultyScore",
+    "DifficultyWeighted",
     "EndpointEngine",
     "Engine",
     "EngineError",
     "Layout",
     "LayoutError",
+    "LimrScore",
     "MissingColumnError",
     "PublishError",
     "Quantile",
     "RapError",
+    "RemoveDifficultyHint",
     "Request",
     "Rollouts",
     "RowError",
@@ -59,18 +91,33 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stages",
     "TransformersEngine",
     "__version__",
+    "ace_score",
+    "add_difficulty_hint",
+    "add_epoch_rewards",
     "add_scores",
     "cde_score",
     "collect_evidence",
     "collect_in_run",
+    "compare_methods",
     "difficulty_score",
+    "difficulty_weighted",
     "estimate",
     "inspect_dataset",
+    "limr_score",
     "list_runs",
     "load_source",
+    "order_curriculum",
     "publish_to_folder",
     "recognise_layout",
+    "remove_difficulty_hint",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
+    "split_stages",
 ]

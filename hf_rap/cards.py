@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from .columns import ACE, DECISIONS, SCORES
+from .columns import ACE, DECISIONS, OTHER_SCORES, SCORES
 from .exports.universal import UNIVERSAL
 
 if TYPE_CHECKING:
@@ -35,6 +35,29 @@ RULE_MEANINGS = {
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
+    "low": "smallest pass rate with the image",
+    "high": "largest pass rate with the image",
+    "middle": "rows with a smaller pass rate are stage two",
+    "sizes": "rows of stage one and of stage two",
+    "stage": "which of the two stages this is",
+    "min_limr": "a row needs a learning impact of at least this",
+}
+# What the rows of a method are, for the card's first sentence; where a method has none of these, as "rap".
+METHOD_ROWS = {
+    "rap-released": "rows by the rule of the authors' released script for arXiv 2506.04755",
+    "difficulty": "rows that are neither nearly always nor nearly never solved",
+    "random": "a random baseline, rows drawn by chance",
+    "hardest": "a baseline, the rows that are solved least often",
+    "longest": "a baseline, the rows with the longest replies",
+    "limr": "a baseline, rows whose rewards follow the mean curve of a training run",
+}
+# Method -> the function that gives it with any options; every other is an option of `select_cognitive`.
+SELECTORS = {
+    "difficulty": "select_difficulty",
+    "random": "select_random",
+    "hardest": "select_hardest",
+    "longest": "select_longest",
+    "limr": "select_limr",
 }
 
 _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
@@ -60,9 +83,16 @@ def render_card(facts: Mapping[str, Any]) -> str:
         model=settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None,
         rule=_rule(facts["rule"]),
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
-        added=[column for column in (*SCORES, *DECISIONS) if column not in SCORES or facts["scores"].get(column.name)],
+        added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
         has_ace=facts["scores"].get(ACE.name) is not None,
+        # Facts of versions from before there was attention have neither.
+        attention=facts.get("attention"),
+        ace_settings=facts.get("ace_settings"),
+        ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_call(facts["source"]),
+        told=METHOD_ROWS.get(facts["rule"].get("method")),
+        select=_selector(facts["rule"]),
+        stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
         select_options=_select_options(facts["rule"]),
         rollouts=_rollouts(facts, settings),
         max_settings=MAX_SETTINGS,
@@ -135,8 +165,14 @@ def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _selector(rule: Mapping[str, Any]) -> str:
+    """The function of hf_rap that makes this decision."""
+    return "split_stages" if rule.get("stage") else SELECTORS.get(rule.get("method", ""), "select_cognitive")
+
+
 def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: value for name, value in rule.items() if name not in ("asked", "attempts")}
+    unsaid = ("asked", "attempts", "stage") if _selector(rule) == "select_cognitive" else ("asked", "stage", "method")
+    options = {name: value for name, value in rule.items() if name not in unsaid}
     return {**options, **rule.get("asked", {})}
 
 
@@ -168,8 +204,21 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     return {
         "model": values["model"],
         "engine": {name: value for name, value in engine.items() if value is not None},
-        "options": {"attempts": attempts.pop(), **{name: values[name] for name in names}},
+        "options": {
+            "attempts": attempts.pop(),
+            **{name: values[name] for name in names},
+            **({"attention": True} if facts.get("attention") else {}),
+        },
     }
+
+
+def _ace_options(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Arguments of `ACEScore`, if all rows were scored with the same."""
+    if settings is None or settings["different"] != 1:
+        return None
+    values = settings["shown"][0]["values"]
+    names = ("form", "sigma", "heads", "attempts", "min_column")
+    return {name: values[name] for name in names} if all(name in values for name in names) else None
 
 
 # Printing

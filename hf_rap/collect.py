@@ -6,22 +6,23 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .columns import EVIDENCE, IMAGE_TOKENS, TEXT_TOKENS, refuse_existing
+from .columns import IMAGE_TOKENS, TEXT_TOKENS, refuse_existing
 from .errors import SettingError, SourceError
 from .layouts import check_layout, recognise_layout
 
 if TYPE_CHECKING:
     import datasets
 
+    from .attention import Attention
     from .rollouts import Rollouts
 
 ROWS_PER_STEP = 64  # rows between two moves of the progress bar; the engine batches on its own
 
 
 def collect_evidence(
-    ds: datasets.Dataset, rollouts: Rollouts, *, rows_per_step: int = ROWS_PER_STEP
+    ds: datasets.Dataset, rollouts: Rollouts | Attention, *, rows_per_step: int = ROWS_PER_STEP
 ) -> datasets.Dataset:
-    """The dataset with the evidence columns of `rollouts` added.
+    """The dataset with the evidence columns of `rollouts` (or of an `Attention`) added.
 
     The same evidence as `ds.map(rollouts, batched=True)`, but columns are checked before the model
     is loaded, the images are not written a second time, and the progress bar moves every few rows.
@@ -36,14 +37,14 @@ def collect_evidence(
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     check_layout(rollouts.layout or recognise_layout(ds.features), ds.features)
-    refuse_existing("Rollouts", ds.column_names, EVIDENCE)
+    refuse_existing(type(rollouts).__name__, ds.column_names, rollouts.writes)
     evidence = ds.with_format(None).map(
         rollouts,
         batched=True,
         batch_size=rows_per_step,
         remove_columns=ds.column_names,
         features=rollouts.features,
-        desc="rollouts",
+        desc=type(rollouts).__name__.lower(),
     )
     return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
 

@@ -39,17 +39,54 @@ IMAGE_TOKENS = Column("rap_image_tokens", "list<int32>", "tokens generated per a
 TEXT_TOKENS = Column("rap_text_tokens", "list<int32>", "tokens generated per attempt on the question alone")
 IMAGE_TRUNCATED = Column("rap_image_truncated", "list<bool>", "reply with the image hit the token limit")
 TEXT_TRUNCATED = Column("rap_text_truncated", "list<bool>", "reply on the question alone hit the token limit")
+IMAGE_PROMPT_TOKENS = Column(
+    "rap_image_prompt_tokens", "int32", "tokens of the prompt with the image, those of the image included; null unknown"
+)
 ERROR = Column("rap_error", "string", "'code: message' saying why evidence is missing; null when it is all there")
+EPOCH_REWARDS = Column(
+    "rap_epoch_rewards", "list<float64>", "mean reward of the row in each epoch of a training run, null where not seen"
+)
 SETTINGS = Column(
     "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
 )
 
+# One entry per attempt with the image. `error` says why the rest is null; the lists have one number per token of the
+# reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean.
+ATTENTION = Column(
+    "rap_attention",
+    "list<struct<"
+    "error: string, "  # 'code: message'; null where the numbers are there
+    "log_psi: float32, "  # literal psi, whole columns, as in the paper
+    "log_psi_windowed: float32, "  # geometric mean over a window of rows
+    "token: string, "  # the one with the highest windowed psi
+    "position: int32, "  # its place in the reply, from 0
+    "image_share: float32, "  # of the last layer's attention, mean over rows and heads, in [0, 1]
+    "entropy: float32, "  # of the last layer's attention, in nats, mean over rows and heads
+    "tokens: list<string>, "
+    "product_max: list<float32>, "  # log of the product of column j of A over rows i >= j
+    "product_mean: list<float32>, "
+    "window_max: list<float32>, "  # mean of log A[i, j] over the first rows of column j
+    "window_mean: list<float32>, "
+    "image_shares: list<float32>>>",
+    "where the last layer looked, per attempt with the image",
+)
+ATTENTION_SETTINGS = Column(
+    "rap_attention_settings", "string", "JSON: everything that could change this row's `rap_attention`"
+)
+
 CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
 ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
+ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
 DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the confidence interval of rap_difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the confidence interval of rap_difficulty")
+LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 KEEP = Column("rap_keep", "bool", "the row is in the selection")
 REASON = Column("rap_reason", "string", "why it is, or is not")
+
+# Before the name of a question column: the same with a hint of its difficulty (hf_rap.training.hints).
+HINTED_PREFIX = f"{PREFIX}hinted_"
 
 # One arm of the experiment: the question with its images, or the question alone.
 ARMS = ("image", "text")
@@ -64,10 +101,16 @@ EVIDENCE = (
     TEXT_TOKENS,
     IMAGE_TRUNCATED,
     TEXT_TRUNCATED,
+    IMAGE_PROMPT_TOKENS,
     ERROR,
     SETTINGS,
 )
+ATTENTION_EVIDENCE = (ATTENTION, ATTENTION_SETTINGS)
 SCORES = (CDE, ACE, DIFFICULTY)
+# Evidence that `Rollouts` does not write.
+OTHER_EVIDENCE = (EPOCH_REWARDS,)
+# Shown where they are there; SCORES are always shown, as not computed if need be.
+OTHER_SCORES = (DIFFICULTY_LOW, DIFFICULTY_HIGH, LIMR)
 DECISIONS = (KEEP, REASON)
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
@@ -80,6 +123,14 @@ ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
     "not_judged": "no attempt of an arm could be graded",
+}
+# The same for the `error` of one attempt in `rap_attention`.
+ATTENTION_ERROR_CODES = {
+    "reply_empty": "the reply has no text",
+    "reply_too_short": "the reply has a single token, so no token looks at another",
+    "too_long": "prompt and reply do not fit into the model's context",
+    "image_tokens_changed": "the prompt has not as many tokens as when the reply was generated",
+    "engine_failed": "the model failed on this attempt, also when retried alone",
 }
 
 
@@ -102,12 +153,21 @@ class TypedList(list[Any]):
 
 
 def arrow_type(dtype: str) -> Any:
-    """The pyarrow type for a dtype as written in this file, for example "list<float64>"."""
+    """The pyarrow type for a dtype as written in this file, for example "list<float64>"; a struct holds no further structs."""
     import pyarrow as pa
 
     if dtype.startswith("list<"):
         return pa.list_(arrow_type(dtype[len("list<") : -1]))
+    if dtype.startswith("struct<"):
+        fields = (field.split(": ") for field in dtype[len("struct<") : -1].split(", "))
+        return pa.struct([(name, arrow_type(inner)) for name, inner in fields])
     return {"bool": pa.bool_()}.get(dtype) or getattr(pa, dtype)()
+
+
+def struct_fields(column: Column) -> list[str]:
+    """The names of the fields of a column of structs or of lists of structs."""
+    inner = column.dtype.removeprefix("list<").removeprefix("struct<")
+    return [field.split(": ")[0] for field in inner.split(", ")]
 
 
 def typed(values: dict[Column, Iterable[Any]]) -> dict[str, list[Any]]:

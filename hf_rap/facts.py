@@ -7,6 +7,7 @@ Unknown is None and prints as "unknown": a dataset that came with scores alone h
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from . import columns
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .provenance import SourceInfo
     from .select import Selection
 
+ROWS_PER_STEP = 1_000  # of the evidence of attention, which is long
 # Values of a group column, error codes and settings beyond these are counted together.
 MAX_SHOWN = 30
 # The bars of a histogram are as wide as one attempt of an arm is worth, at least this much.
@@ -30,7 +32,15 @@ MAX_BARS_PER_UNIT = 10
 _REWARDS = {"image": columns.IMAGE_REWARDS, "text": columns.TEXT_REWARDS}
 _TRUNCATED = {"image": columns.IMAGE_TRUNCATED, "text": columns.TEXT_TRUNCATED}
 _TOKENS = {"image": columns.IMAGE_TOKENS, "text": columns.TEXT_TOKENS}
-_READ = (*columns.SCORES, *columns.DECISIONS, *_REWARDS.values(), *_TRUNCATED.values(), *_TOKENS.values())
+_READ = (
+    *columns.SCORES,
+    *columns.OTHER_SCORES,
+    *columns.DECISIONS,
+    *_REWARDS.values(),
+    *_TRUNCATED.values(),
+    *_TOKENS.values(),
+)
+_TEXTS = (columns.SETTINGS, columns.ACE_SETTINGS, columns.ERROR)
 _MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
 
 
@@ -73,11 +83,15 @@ def collect_facts(
         "rule": selection.rule,
         "reasons": _reasons(table),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in columns.SCORES},
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
         "histogram": _histogram(table, kept),
+        "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "errors": _errors(table),
-        "settings": _settings(table),
+        "settings": _settings(table, columns.SETTINGS),
+        "attention": _attention(selection),
+        "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
     }
 
@@ -85,10 +99,10 @@ def collect_facts(
 def _table(selection: Selection, group_by: str | None) -> pa.Table:
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
-    wanted = [column.name for column in _READ] + [columns.SETTINGS.name, columns.ERROR.name, group_by]
+    wanted = [column.name for column in (*_READ, *_TEXTS)] + [group_by]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
-    for column in (*_READ, columns.SETTINGS, columns.ERROR):
+    for column in (*_READ, *_TEXTS):
         if column.name in names:
             position = table.schema.get_field_index(column.name)
             table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
@@ -151,6 +165,10 @@ def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
     return known
 
 
+def _shown_scores(table: pa.Table) -> list[Column]:
+    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names)]
+
+
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
     """Null and NaN are unknown. Quartiles interpolate between the two nearest scores."""
     import numpy as np
@@ -188,6 +206,20 @@ def _histogram(table: pa.Table, kept: pa.Table) -> dict[str, Any] | None:
     edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
     count = {
         name: np.histogram(_known(rows, columns.CDE), edges)[0].tolist()
+        for name, rows in (("all", table), ("kept", kept))
+    }
+    return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
+
+
+def _pass_rates(table: pa.Table, kept: pa.Table) -> dict[str, Any]:
+    """Rows per bar of the pass rate with the image, 1 - difficulty; a bar is centred on its value."""
+    import numpy as np
+
+    per_unit = min(max(_attempts(table, "image"), default=MAX_BARS_PER_UNIT), MAX_BARS_PER_UNIT)
+    steps = np.arange(per_unit + 1)
+    edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
+    count = {
+        name: np.histogram((1 - _known(rows, columns.DIFFICULTY)).round(6), edges)[0].tolist()
         for name, rows in (("all", table), ("kept", kept))
     }
     return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
@@ -279,11 +311,37 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
     return found
 
 
-def _settings(table: pa.Table) -> dict[str, Any] | None:
-    """The settings that the evidence was collected with. Rows with different settings do not compare."""
-    if columns.SETTINGS.name not in table.column_names:
+def _attention(selection: Selection) -> dict[str, Any] | None:
+    """Replies whose attention was read, and those where it could not be, by code; None without evidence."""
+    import pyarrow.compute as pc
+
+    scored = selection.scored
+    if columns.ATTENTION.name not in scored.column_names:
         return None
-    counts = _counts(table[columns.SETTINGS.name].drop_null())
+    errors: Counter[str | None] = Counter()
+    for table in scored.select_columns([columns.ATTENTION.name]).with_format("arrow").iter(batch_size=ROWS_PER_STEP):
+        attempts = pc.list_flatten(table[columns.ATTENTION.name]).drop_null()
+        errors.update(pc.struct_field(attempts, "error").to_pylist())
+    read = errors.pop(None, 0)
+    codes: Counter[str] = Counter()
+    for error, count in errors.items():
+        codes[str(error).split(":")[0]] += count
+    meanings = {**columns.ERROR_CODES, **columns.ATTENTION_ERROR_CODES}
+    return {
+        "attempts": read + sum(codes.values()),
+        "read": read,
+        "errors": [
+            {"code": code, "attempts": count, "meaning": meanings.get(code)}
+            for code, count in sorted(codes.items(), key=lambda one: (-one[1], one[0]))
+        ],
+    }
+
+
+def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
+    """The settings in a column of JSON. Rows with different settings do not compare."""
+    if column.name not in table.column_names:
+        return None
+    counts = _counts(table[column.name].drop_null())
     shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
     return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .cards import render_card
-from .columns import EVIDENCE, KEEP, PREFIX
+from .columns import ACE_SETTINGS, ATTENTION_EVIDENCE, EVIDENCE, KEEP, OTHER_EVIDENCE, PREFIX
 from .errors import PublishError, RowError, SettingError
 from .exports.parquet import Embedder, write_shards
 from .exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -173,7 +173,7 @@ def _batches(ds: datasets.Dataset) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _selected_features(features: datasets.Features, layout: Layout) -> datasets.Features:
-    evidence = {column.name for column in EVIDENCE}
+    evidence = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE, ACE_SETTINGS)}
     ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
     theirs = {
         name: one

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import columns
+from .attention import attend_rows, attention_settings, check_engine
 from .engines.base import Completion, Engine, Request, Sampling
 from .errors import RowError, SettingError
 from .layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
 from .prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from .psi import WINDOW
 from .verify import VERIFIER_VERSION, Gold, Judgement, judge, read_gold
 from .version import VERSION
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import datasets
+
+    from .engines.base import AttentionEngine
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,16 @@ class Rollouts:
             batch size, order or number of processes. Rows with the same id get the same replies.
         instruction: appended to every question; "" asks the bare question.
         layout: which column is what; None recognises the layout from the column names.
+        attention: also note where the model looked, as `hf_rap.Attention` does: one more forward
+            pass per attempt with the image.
 
     Reads:
         the columns of the layout.
 
     Writes:
-        the evidence columns of `hf_rap.columns.EVIDENCE`. A row without an image is asked on its
-        text alone: its image columns are null and `rap_error` says "no_image".
+        the evidence columns of `hf_rap.columns.EVIDENCE`, and with attention those of `Attention`.
+        A row without an image is asked on its text alone: its image columns are null and
+        `rap_error` says "no_image".
 
     Raises:
         SettingError: attempts below 1, or a sampling option out of its range.
@@ -65,6 +72,7 @@ class Rollouts:
     seed: int = 0
     instruction: str = DEFAULT_INSTRUCTION
     layout: Layout | None = None
+    attention: bool = False
     first_attempt: int = 0
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
@@ -75,11 +83,13 @@ class Rollouts:
         if self.first_attempt < 0:
             raise SettingError(f"first_attempt must be at least 0, got {self.first_attempt}.")
         self._sampling()
+        if self.attention:
+            check_engine(self.engine, WINDOW)
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
         """The columns that are added."""
-        return columns.EVIDENCE
+        return (*columns.EVIDENCE, *columns.ATTENTION_EVIDENCE) if self.attention else columns.EVIDENCE
 
     @property
     def features(self) -> datasets.Features:
@@ -93,7 +103,7 @@ class Rollouts:
         """
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
-        columns.refuse_existing("Rollouts", batch.keys(), columns.EVIDENCE)
+        columns.refuse_existing("Rollouts", batch.keys(), self.writes)
         layout = self.layout or recognise_layout(batch.keys())
         rows = [_read(row, layout) for row in raw_rows(batch, layout)]
         asked = [(row, arm) for row in rows for arm in row.arms]
@@ -113,8 +123,10 @@ class Rollouts:
                 columns.TEXT_TOKENS: _each(text, lambda attempt: attempt.completion.tokens),
                 columns.IMAGE_TRUNCATED: _each(image, lambda attempt: attempt.completion.truncated),
                 columns.TEXT_TRUNCATED: _each(text, lambda attempt: attempt.completion.truncated),
+                columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
                 columns.ERROR: [str(row.error) if row.error else None for row in rows],
                 columns.SETTINGS: [settings if row.attempts else None for row in rows],
+                **(self._attention(rows) if self.attention else {}),
             }
         )
 
@@ -128,6 +140,19 @@ class Rollouts:
             "rollouts": self.version,
             "hf_rap": VERSION,
         }
+
+    def _attention(self, rows: list[_Row]) -> dict[columns.Column, list[Any]]:
+        """The replies with the image read again; images are still open, unlike in a second pass."""
+        read = ["image" in row.attempts for row in rows]
+        found = attend_rows(
+            cast("AttentionEngine", self.engine),  # check_engine has seen that it is one
+            [self._request(row, "image") if reads else None for row, reads in zip(rows, read, strict=True)],
+            _each([row.attempts.get("image") for row in rows], lambda attempt: attempt.completion.text),
+            [row.image_prompt_tokens for row in rows],
+            window=WINDOW,
+        )
+        settings = attention_settings(self.engine.describe(), self.instruction, WINDOW) if any(read) else None
+        return {columns.ATTENTION: found, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -169,6 +194,11 @@ class _Row:
         if self.question is None or self.gold is None:
             return ()
         return columns.ARMS if self.question.images else ("text",)
+
+    @property
+    def image_prompt_tokens(self) -> int | None:
+        """Tokens of the prompt with the image, if it was asked and the engine says so."""
+        return next((attempt.completion.prompt_tokens for attempt in self.attempts.get("image", ())), None)
 
     def take(self, arm: str, answer: list[Completion] | RowError) -> None:
         """Grade what the model said in one arm; what cannot be graded is null and gets a reason."""

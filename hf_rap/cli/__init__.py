@@ -13,6 +13,8 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
+from .attention import attention
+from .compare import compare
 from .demo import demo
 from .inspect import inspect
 from .publish import publish
@@ -34,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, inspect, rollouts, score, select, publish, run, runs):
+for command in (attention, demo, inspect, rollouts, score, select, compare, publish, run, runs):
     cli.add_command(command)
 
 

@@ -1,8 +1,10 @@
-"""hf-rap inspect: what would go wrong with a dataset, before any model runs."""
+"""hf-rap inspect: what would go wrong with a dataset before any model runs, and where the model looked in one row."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,14 +19,38 @@ if TYPE_CHECKING:
 @source_argument
 @layout_options
 @click.option("--show", default=5, show_default=True, help="Rows to spell out per kind of problem.")
+@click.option("--row", metavar="ID", help="With --attention: the row, by its rap_id.")
+@click.option("--attention", is_flag=True, help="Draw where the model looked in a reply to --row.")
+@click.option("--attempt", type=click.IntRange(1), help="Which reply, from 1; default: the one with the highest psi.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG of --attention; default: attention-ID.png.")
 @as_json
-def inspect(source: str, question: str, images: str, answer: str, id_column: str, *, show: int, as_json: bool) -> None:
+def inspect(
+    source: str,
+    question: str,
+    images: str,
+    answer: str,
+    id_column: str,
+    *,
+    show: int,
+    row: str | None,
+    attention: bool,
+    attempt: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """List the rows of SOURCE that cannot be scored, and why.
+
+    With --row ID --attention it draws a reply instead, each token shaded by how much it is stared at.
 
     Example: hf-rap inspect hiyouga/geometry3k#train
 
     In Python: hf_rap.inspect_dataset(ds)
     """
+    if attention != (row is not None) or (not attention and (attempt or out)):
+        raise click.UsageError("--row and --attention belong together; --attempt and --out are for them.")
+    if row is not None:
+        _draw_reply(source, row, attempt, out, as_json=as_json)
+        return
     from hf_rap.inspection import inspect_dataset
     from hf_rap.sources import load_source
 
@@ -54,3 +80,74 @@ def _print_problems(found: Inspection, show: int) -> None:
             click.echo(f"  row {problem.index} ({problem.row_id}): {problem.message}")
         if count > len(shown):
             click.echo(f"  and {count - len(shown)} more")
+
+
+def _draw_reply(source: str, row_id: str, attempt: int | None, out: Path | None, *, as_json: bool) -> None:
+    from hf_rap.attention_picture import draw_attention
+    from hf_rap.columns import ACE, ATTENTION, ID, IMAGE_REWARDS, require
+    from hf_rap.errors import SourceError
+    from hf_rap.scorers.base import COLLECT
+    from hf_rap.sources import load_source
+
+    ds = load_source(source)
+    require("inspect --attention", ds.column_names, (ID, ATTENTION), COLLECT)
+    ds = ds.select_columns(
+        [column.name for column in (ID, ATTENTION, IMAGE_REWARDS, ACE) if column.name in ds.features]
+    )
+    index = next((place for place, each in enumerate(ds[ID.name]) if each == row_id), None)
+    if index is None:
+        raise SourceError(f"No row of {source} has the {ID.name} {row_id!r}.")
+    row = ds[index]
+    number = _attempt_to_draw(row, row_id, attempt)
+    drawn = row[ATTENTION.name][number - 1]
+    reward = (row.get(IMAGE_REWARDS.name) or [None] * number)[number - 1]
+    facts = {
+        "row": row_id,
+        "attempt": number,
+        "attempts": len(row[ATTENTION.name]),
+        "reward": reward,
+        "token": drawn["token"],
+        "log_psi_windowed": drawn["log_psi_windowed"],
+        "log_psi": drawn["log_psi"],
+        "image_share": drawn["image_share"],
+        "entropy": drawn["entropy"],
+        "rap_ace": row.get(ACE.name),
+    }
+    judged = {None: "not judged", 1.0: "right", 0.0: "wrong"}.get(reward, f"reward {reward}")
+    title = f"{row_id}, attempt {number} of {facts['attempts']}, {judged}"
+    path = out or Path(f"attention-{re.sub(r'[^0-9A-Za-z._-]+', '-', row_id)}.png")
+    path.write_bytes(draw_attention(drawn, title=title))
+    if as_json:
+        print_json({**facts, "file": str(path)})
+    else:
+        print_pairs({name: _shown(value) for name, value in facts.items()} | {"file": str(path)})
+
+
+def _attempt_to_draw(row: dict[str, Any], row_id: str, attempt: int | None) -> int:
+    """The number of the attempt that was asked for, or of the readable one with the highest windowed psi."""
+    from hf_rap.columns import ATTENTION
+    from hf_rap.errors import SettingError, SourceError
+
+    entries = row[ATTENTION.name] or []
+    if attempt is not None and attempt > len(entries):
+        raise SettingError(f"--attempt {attempt}: the row {row_id!r} has {len(entries)} replies with the image.")
+    readable = [
+        number
+        for number, entry in enumerate(entries, start=1)
+        if entry is not None and entry["error"] is None and attempt in (None, number)
+    ]
+    if not readable:
+        errors = {entry["error"] for entry in entries if entry is not None and entry["error"] is not None}
+        raise SourceError(
+            f"The row {row_id!r} has no reply to draw: {'; '.join(sorted(errors)) or 'it has no replies'}."
+        )
+
+    def psi(number: int) -> float:
+        known = entries[number - 1]["log_psi_windowed"]
+        return float("-inf") if known is None else float(known)
+
+    return max(readable, key=psi)
+
+
+def _shown(value: Any) -> Any:
+    return "unknown" if value is None else f"{value:.3f}" if isinstance(value, float) else value

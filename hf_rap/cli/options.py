@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from hf_rap.errors import SettingError
+from hf_rap.select import METHODS
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_rap.engines.base import Engine
+    from hf_rap.engines.endpoint import EndpointEngine
+    from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.layouts import Layout
     from hf_rap.rollouts import Rollouts
     from hf_rap.select import Selection
@@ -115,13 +117,14 @@ sampling_options = _together(
         click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
         click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
         click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
+        click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
         click.option("--instruction", help="Text after every question; default: think, then box the answer."),
     ]
 )
 
 
 class NumberOrQuantile(click.ParamType[Any]):
-    """0.5 as a number, q0.9 as it is: `select_cognitive` reads it as a quantile."""
+    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
 
     name = "number or quantile"
 
@@ -145,9 +148,9 @@ selection_options = _together(
         click.option(
             "--max-ace",
             type=NumberOrQuantile(),
-            default=0.1,
+            default="auto",
             show_default=True,
-            help="Where rap_ace exists; a quantile works too.",
+            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
         ),
         click.option(
             "--replace-easy/--keep-easy",
@@ -158,7 +161,7 @@ selection_options = _together(
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
-        click.option("--method", default="rap", show_default=True),
+        click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
     ]
 )
 
@@ -191,28 +194,33 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
 
     instruction = options["instruction"]
     return Rollouts(
-        _make_engine(options),
+        make_engine(options) if options.get("endpoint") is None else _make_endpoint(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+        attention=options["attention"],
     )
 
 
-def _make_engine(options: dict[str, Any]) -> Engine:
-    """The server, where one is named, else the local model."""
-    from hf_rap.demo import MODEL
+def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
+    """The server that endpoint_options name."""
     from hf_rap.engines.endpoint import EndpointEngine
+
+    return EndpointEngine(
+        options["endpoint"],
+        model=options["model"],
+        revision=options["model_revision"],
+        token_env=options["token_env"],
+        concurrency=options["concurrency"],
+        extra_body=_json_object(options["extra_body"], "--extra-body") or None,
+    )
+
+
+def make_engine(options: dict[str, Any]) -> TransformersEngine:
+    """The engine from what model_options gathered."""
+    from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
 
-    if options.get("endpoint") is not None:
-        return EndpointEngine(
-            options["endpoint"],
-            model=options["model"],
-            revision=options["model_revision"],
-            token_env=options["token_env"],
-            concurrency=options["concurrency"],
-            extra_body=_json_object(options["extra_body"], "--extra-body") or None,
-        )
     return TransformersEngine(
         str(MODEL) if options["model"] == "demo" else options["model"],
         revision=options["model_revision"],

@@ -20,6 +20,7 @@ from .options import (
 )
 from .publish import report_version
 from .rollouts import print_estimate
+from .score import usual_scores
 
 
 @click.command()
@@ -65,7 +66,8 @@ def run(
     assert to_folder is not None
     check_target(to_folder, version_name)  # not after hours of rollouts
     rollouts = make_rollouts(options)
-    scored = add_scores(collect_evidence(ds, rollouts), SCORERS["cde"], SCORERS["difficulty"])
+    evidence = collect_evidence(ds, rollouts)
+    scored = add_scores(evidence, *(SCORERS[name] for name in usual_scores(evidence.column_names)))
     selection = make_selection(scored, options)
     publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
     if not as_json:

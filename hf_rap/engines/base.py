@@ -82,12 +82,40 @@ def stream_key(seed: int, row_id: str, arm: str, attempt: int) -> int:
 class Completion:
     """One reply: its text without special tokens, tokens generated (the end token included).
 
-    `tokens` is None where a server counts the tokens of several replies together.
+    `tokens` is None where a server counts the tokens of several replies together. `prompt_tokens` counts the
+    prompt with the tokens of its images; None where the engine does not say.
     """
 
     text: str
     tokens: int | None
     truncated: bool
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply to a request from earlier, or from elsewhere, to be read again token by token.
+
+    `prompt_tokens` is what the prompt counted when the reply was generated; None is not compared.
+    """
+
+    request: Request
+    text: str
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class ReplyAttention:
+    """Where the last layer looked while it read a reply; lists have one entry per token of the reply.
+
+    `products` and `windows` are by pooling of the heads, "max" or "mean": see `hf_rap.psi`.
+    """
+
+    tokens: list[str]
+    products: dict[str, list[float]]
+    windows: dict[str, list[float]]
+    image_shares: list[float]
+    entropies: list[float]
 
 
 class Engine(Protocol):
@@ -99,4 +127,12 @@ class Engine(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """JSON-able: everything about the engine that could change a completion."""
+        ...
+
+
+class AttentionEngine(Engine, Protocol):
+    """An engine that can also tell where its model looks."""
+
+    def attend(self, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
+        """The attention inside each reply, or the error of that reply alone."""
         ...

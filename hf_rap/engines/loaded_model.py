@@ -6,8 +6,9 @@ import logging
 import os
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import transformers
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 # A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
 # not its threads, and would wait for them for ever. One thread needs none.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 _HOPELESS = 8  # so many failed rows before the first answer end the run
 
@@ -100,9 +104,14 @@ class LoadedModel:
         return [answers[index] for index in range(len(requests))]
 
     def _complete_or_halve(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        return self.in_halves(requests, lambda part: self._complete_batch(part, sampling))
+
+    def in_halves(
+        self, requests: list[Item], run: Callable[[list[Item]], list[Answer | RowError]]
+    ) -> list[Answer | RowError]:
         """Halves a batch that fails until the row at fault stands alone, and gives that row the error."""
         try:
-            return self._complete_batch(requests, sampling)
+            return run(requests)
         except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
             failure = error
         # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
@@ -119,10 +128,10 @@ class LoadedModel:
             logger.warning("Out of GPU memory with %d rows in a batch; going on with %d.", len(requests), middle)
             self.batch_size = min(self.batch_size, middle)
         halves = (requests[:middle], requests[middle:])
-        answers = [answer for half in halves for answer in self._complete_or_halve(half, sampling)]
+        answers = [answer for half in halves for answer in self.in_halves(half, run)]
         if not out_of_memory and not any(isinstance(answer, RowError) for answer in answers):
             logger.warning(
-                "%d rows failed together (%s: %s) but not apart: replies are right, batches are slow.",
+                "%d rows failed together (%s: %s) but not apart: results are right, batches are slow.",
                 len(requests),
                 type(failure).__name__,
                 first_line(failure),
@@ -139,7 +148,7 @@ class LoadedModel:
             ) from first.__cause__
 
     def _complete_batch(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
-        inputs = self._encode(requests)
+        inputs = self.encode(requests)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         errors = [self._too_long(length, sampling) for length in lengths]
         if any(errors):
@@ -148,8 +157,11 @@ class LoadedModel:
             return [error or next(answers) for error in errors]
         replies = self._sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
         self.answered = True
-        completions = [self._completion(reply, sampling) for reply in replies]
         attempts = requests[0].attempts
+        completions = [
+            replace(self._completion(reply, sampling), prompt_tokens=lengths[place // attempts])
+            for place, reply in enumerate(replies)
+        ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
 
     def _too_long(self, prompt_tokens: int, sampling: Sampling) -> RowError | None:
@@ -161,7 +173,7 @@ class LoadedModel:
             f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
         )
 
-    def _encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
+    def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts."""
         texts = [
             self.processor.apply_chat_template(
@@ -227,7 +239,7 @@ class LoadedModel:
             for name, value in inputs.items()
             if value.ndim == 2 and value.shape == prompt.shape
         }
-        with self._positions() as positions:
+        with self.positions() as positions:
             prefilled = self.model.generate(
                 **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
             ).past_key_values
@@ -246,7 +258,7 @@ class LoadedModel:
         return result
 
     @contextmanager
-    def _positions(self) -> Iterator[Callable[[], list[Any]]]:
+    def positions(self) -> Iterator[Callable[[], list[Any]]]:
         """Qwen-VL models keep each row's rotary offset on a module between two calls: finds those modules.
 
         The offsets have to be repeated with the cache, and must not outlive the batch: a later

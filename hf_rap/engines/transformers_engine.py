@@ -12,7 +12,7 @@ from hf_rap.errors import RowError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .base import Completion, Request, Sampling
+    from .base import Completion, Reply, ReplyAttention, Request, Sampling
     from .loaded_model import LoadedModel
 
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -73,6 +73,12 @@ class TransformersEngine:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
         return self.load().complete(requests, sampling)
+
+    def attend(self, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
+        """The last layer's attention inside each reply, or the error of that reply alone."""
+        from .teacher_forcing import attend
+
+        return attend(self.load(), replies, window=window)
 
     def describe(self) -> dict[str, Any]:
         """Model, resolved revision, classes, precision, device and library versions."""

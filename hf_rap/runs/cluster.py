@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError
 from hf_rap.exports.parquet import Embedder
 
-from .fill import answer
+from .fill import answer, settings_of
 from .folder import RunFolder, fingerprint_of
 from .index import columns_read, is_failure
 from .progress import tokens_of
@@ -35,10 +35,10 @@ class Writer:
         self.rollouts = rollouts
         self.folder = RunFolder(url)
         self.fingerprint = fingerprint
-        here = fingerprint_of(rollouts.settings())  # loads the model
+        here = fingerprint_of(settings_of(rollouts))  # loads the model
         if here != fingerprint:
             raise RunError(
-                f"A worker has other settings than the driver: {_difference(settings, rollouts.settings())}. Every node "
+                f"A worker has other settings than the driver: {_difference(settings, settings_of(rollouts))}. Every node "
                 "needs the same model and library classes."
             )
 
@@ -101,7 +101,7 @@ def fill_on_ray(
         Writer,
         batch_size=None,  # a block is a part
         batch_format="pyarrow",
-        fn_constructor_args=(run.rollouts, run.folder.url, run.fingerprint, run.rollouts.settings()),
+        fn_constructor_args=(run.rollouts, run.folder.url, run.fingerprint, settings_of(run.rollouts)),
         compute=ActorPoolStrategy(min_size=1, max_size=workers),
         num_gpus=gpus or None,
         num_cpus=None if gpus else 1,

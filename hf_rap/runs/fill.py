@@ -130,7 +130,7 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
-            settings = self.rollouts.settings()  # loads the model
+            settings = settings_of(self.rollouts)  # loads the model
             self.fingerprint = fingerprint_of(settings)
             self.folder.write_manifest(self.fingerprint, settings)
             if self.world == 1:
@@ -228,6 +228,11 @@ class Run:
                     )
                 self.check_errors(progress)
         return progress
+
+
+def settings_of(rollouts: Rollouts) -> dict[str, Any]:
+    """What the parts of these rollouts depend on, their columns included."""
+    return {**rollouts.settings(), **({"attention": True} if rollouts.attention else {})}
 
 
 def answer(

@@ -12,7 +12,10 @@ from hf_rap.errors import LayoutError, SettingError
 if TYPE_CHECKING:
     import datasets
 
-COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
+COLLECT = (
+    "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`; "
+    "rap_attention comes with Rollouts(attention=True) or `--attention`, or later by Attention or `hf-rap attention`."
+)
 
 MAX_BAD_ROWS_SHOWN = 5
 

@@ -7,11 +7,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
 from hf_rap.errors import SettingError
 
-from .base import DROPPED_REASONS, KEPT_REASONS, Decision, Quantile, Selection, Settings, Step
+from .base import (
+    AUTO,
+    DROPPED_REASONS,
+    KEPT_REASONS,
+    Decision,
+    Quantile,
+    Selection,
+    Settings,
+    Step,
+    check_dataset,
+    make_selection,
+)
+from .baselines import (
+    by_chance,
+    by_hardness,
+    by_learning_impact,
+    by_length,
+    select_hardest,
+    select_limr,
+    select_longest,
+    select_random,
+)
+from .difficulty import Stages, by_difficulty, select_difficulty, split_stages
+from .published import PAPER
 from .rap import decide, select_rap
+from .released import select_released
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,27 +42,43 @@ if TYPE_CHECKING:
 # A new method is one file like rap.py and one line here.
 METHODS: dict[str, Callable[[Any, Settings], Decision]] = {
     "rap": select_rap,
+    "rap-released": select_released,
+    "difficulty": by_difficulty,
+    "random": by_chance,
+    "hardest": by_hardness,
+    "longest": by_length,
+    "limr": by_learning_impact,
 }
+# These rank rows, so they have to be told how many.
+NEED_BUDGET = ("random", "hardest", "longest")
 
 __all__ = [
     "DROPPED_REASONS",
     "KEPT_REASONS",
     "METHODS",
+    "NEED_BUDGET",
     "Decision",
     "Quantile",
     "Selection",
     "Settings",
+    "Stages",
     "Step",
     "decide",
     "select_cognitive",
+    "select_difficulty",
+    "select_hardest",
+    "select_limr",
+    "select_longest",
+    "select_random",
+    "split_stages",
 ]
 
 
 def select_cognitive(
     ds: Any,
     *,
-    min_cde: float | Quantile | str = 0.5,
-    max_ace: float | Quantile | str | None = 0.1,
+    min_cde: float | Quantile | str = PAPER.min_cde,
+    max_ace: float | Quantile | str | None = AUTO,
     replace_easy: bool = True,
     budget: float | None = None,
     stratify_by: str | None = None,
@@ -73,15 +112,21 @@ def select_cognitive(
 
     Args:
         ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
-            `rap_difficulty`, `rap_image_rewards`, `rap_id`.
-        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9".
-        max_ace: 0 or more, or a quantile; None skips step 3. 0.5 and 0.1 are the paper's values.
+            `rap_ace_settings`, `rap_difficulty`, `rap_image_rewards`, `rap_id`.
+        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9"; 0.5 is the
+            paper's.
+        max_ace: 0 or more, or a quantile; None skips step 3. "auto" goes by the form in
+            `rap_ace_settings`: 0.1 for the literal form, as in the paper, and the quantile 0.9 for
+            the windowed one, whose level differs from model to model.
         replace_easy: do step 4, which needs `rap_difficulty`.
         budget: a number of rows (int) or a share of all rows (float in (0, 1]); 1 is one row, 1.0
             all rows.
         stratify_by: a column, each value of which gets its part of the budget, in proportion to
             the rows with it that could come in (largest remainders): so each part can be met.
-        method: "rap", the rule of arXiv 2506.04755.
+        method: "rap", the rule of arXiv 2506.04755 above; "rap-released", what its authors' script does
+            (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
+            threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
+            option that a method does not know is refused.
         seed: of the order among rows that are equal in everything else.
         min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
             does not hold for rows that fill the budget.
@@ -110,15 +155,9 @@ def select_cognitive(
     ['image_needed', 'hard_replacement']
 
     """
-    import datasets
-    import pyarrow as pa
-
     if method not in METHODS:
         raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"select_cognitive compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    if len(ds) == 0:
-        raise SettingError("select_cognitive got a dataset without rows.")
+    check_dataset("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,
@@ -128,9 +167,4 @@ def select_cognitive(
         stratify_by=stratify_by,
         seed=seed,
     )
-    decision = METHODS[method](ds, settings)
-    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    return Selection(scored, {"method": method, **decision.rule}, decision.funnel)
+    return make_selection(ds, method, METHODS[method](ds, settings))

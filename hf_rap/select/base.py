@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import KEEP, REASON
+from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
 from hf_rap.errors import SettingError
+
+from .published import PAPER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+AUTO = "auto"  # of max_ace: the usual limit for the form of the score
+
 KEPT_REASONS = {
     "image_needed": "the image raises the chance of being right by more than min_cde",
     "hard_replacement": "hard: took the place of a row that is always solved",
     "filled_to_budget": "next in line by cde, to reach the budget",
+    "moderate": "pass rate with the image inside the band",
+    "stage_one": "moderate: for the first stage of training",
+    "stage_two": "medium to hard: for the second stage of training",
+    "core": "released rule: similar enough, helped by the image, not easy",
+    "one_right_sampled": "released rule: one attempt is right, and drawn with the tenth of such rows",
+    "drawn": "drawn at random",
+    "learning_impact": "limr of at least min_limr",
+    "hardest": "among the rows of highest difficulty",
+    "longest_response": "among the rows with the longest replies",
 }
 # A row without a score is dropped with the code from its `rap_error` (hf_rap.columns.ERROR_CODES).
 DROPPED_REASONS = {
@@ -27,6 +40,16 @@ DROPPED_REASONS = {
     "attention_biased": "the image is needed, but one token draws too much attention: ace above max_ace",
     "always_solved": "the image is needed, but every judged attempt with it is correct",
     "over_budget": "would be kept, but the budget has no room",
+    "too_easy": "pass rate with the image above the band",
+    "too_hard": "pass rate with the image below the band",
+    "other_stage": "inside the band, but in the other stage or not among the rows that were asked for",
+    "not_five_judged": "released rule: an arm has other than five judged attempts",
+    "not_core": "released rule: neither core nor in the pool of rows with one right attempt",
+    "not_sampled": "released rule: in the pool, but not drawn",
+    "not_drawn": "not drawn at random",
+    "low_learning_impact": "limr below min_limr",
+    "not_hardest": "other rows have a higher difficulty",
+    "not_longest": "other rows have longer replies",
 }
 
 
@@ -88,15 +111,26 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `select_cognitive`, as a method gets them."""
+    """The options of `select_cognitive`, as a method gets them; the defaults of `min_cde` and `max_ace` are published."""
 
-    min_cde: float | Quantile | str
-    max_ace: float | Quantile | str | None
-    replace_easy: bool
-    min_replacement_cde: float | None
-    budget: float | None
-    stratify_by: str | None
-    seed: int
+    min_cde: float | Quantile | str = PAPER.min_cde
+    max_ace: float | Quantile | str | None = AUTO
+    replace_easy: bool = True
+    min_replacement_cde: float | None = None
+    budget: float | None = None
+    stratify_by: str | None = None
+    seed: int = 0
+
+    def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
+        """Raise `SettingError` for an option that was changed and that this method would not look at.
+
+        A seed is always welcome: `hf-rap run` has one for sampling and selection.
+        """
+        for field in fields(self):
+            asked = getattr(self, field.name)
+            if field.name not in (*used, "seed") and asked != field.default:
+                takes = ", ".join(used) or "no options"
+                raise SettingError(f"{field.name}={asked!r} means nothing to method {method!r}: it takes {takes}.")
 
 
 class Decision(NamedTuple):
@@ -106,6 +140,27 @@ class Decision(NamedTuple):
     reason: NDArray[np.object_]
     funnel: tuple[Step, ...]
     rule: dict[str, Any]
+
+
+def check_dataset(reader: str, ds: Any) -> None:
+    """Raise `SettingError` for anything but a `Dataset` with rows."""
+    import datasets
+
+    if not isinstance(ds, datasets.Dataset):
+        raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
+    if len(ds) == 0:
+        raise SettingError(f"{reader} got a dataset without rows.")
+
+
+def make_selection(ds: Any, method: str, decision: Decision) -> Selection:
+    """The dataset with its decisions; those of an earlier selection are replaced."""
+    import pyarrow as pa
+
+    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
+    for name, feature in features_of(DECISIONS).items():
+        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    return Selection(scored, {"method": method, **decision.rule}, decision.funnel)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,9 +180,14 @@ class Selection:
     funnel: tuple[Step, ...]
 
     @cached_property
+    def kept_rows(self) -> NDArray[np.int64]:
+        """The positions of the rows that are kept, in their order."""
+        return self._keep.nonzero()[0]
+
+    @cached_property
     def selected(self) -> Any:
         """The rows that are kept, in their order."""
-        return self.scored.select(self._keep.nonzero()[0])
+        return self.scored.select(self.kept_rows)
 
     @cached_property
     def rejected(self) -> Any:

@@ -5,23 +5,35 @@
 
 from __future__ import annotations
 
+import json
 import math
-from hashlib import blake2b
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.columns import ACE, ACE_SETTINGS, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
 from hf_rap.errors import MissingColumnError, SettingError
 
-from .base import Decision, Quantile, Settings, Step, threshold
+from .arrays import (
+    arrow_columns,
+    first_within,
+    numbers_of,
+    plain,
+    ranked,
+    rows_of_budget,
+    seeded_order,
+    strata_of,
+    why_unscored,
+)
+from .base import AUTO, Decision, Quantile, Settings, Step, threshold
+from .published import PAPER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
     from numpy.typing import NDArray
 
-READS = (CDE, ACE, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+READS = (CDE, ACE, ACE_SETTINGS, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+# max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
+# means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
+MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
 ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
 
 
@@ -30,24 +42,25 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     import numpy as np
 
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
-    max_ace = None if settings.max_ace is None else threshold("max_ace", settings.max_ace, 0, math.inf)
-    budget = _budget(settings, len(ds))
+    asked = settings.max_ace
+    max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
+    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
     _check_replacement(settings)
     _check_columns(settings, ds.column_names)
 
-    names = {column.name for column in READS} | {settings.stratify_by}
-    table = ds.select_columns([name for name in ds.column_names if name in names]).with_format("arrow")[:]
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
-    cde, ace, difficulty = (_numbers(columns.get(column.name)) for column in (CDE, ACE, DIFFICULTY))
+    columns = arrow_columns(ds, [*(column.name for column in READS), settings.stratify_by])
+    cde, ace, difficulty = (numbers_of(columns.get(column.name)) for column in (CDE, ACE, DIFFICULTY))
     attempts = _attempts(columns.get(IMAGE_REWARDS.name))
     if isinstance(min_cde, Quantile):
         min_cde = min_cde.of(cde)
+    if asked == AUTO:
+        max_ace = _usual_max_ace(columns.get(ACE_SETTINGS.name))
     if ace is None:
         max_ace = None
     elif isinstance(max_ace, Quantile):
         max_ace = max_ace.of(ace)
     ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    strata = None if settings.stratify_by is None else _strata(settings.stratify_by, columns[settings.stratify_by])
+    strata = None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by])
 
     keep, reason, funnel = decide(
         cde,
@@ -61,18 +74,18 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         budget=budget,
         strata=strata,
         order=seeded_order(ids, settings.seed) if settings.replace_easy or budget else None,
-        unscored=_why_unscored(cde, columns.get(ERROR.name)),
+        unscored=why_unscored(cde, columns.get(ERROR.name)),
     )
     rule = {
         "min_cde": min_cde,
         "max_ace": max_ace,
         "replace_easy": bool(settings.replace_easy),
-        "min_replacement_cde": _plain(settings.min_replacement_cde),
+        "min_replacement_cde": plain(settings.min_replacement_cde),
         "budget": budget,
         "stratify_by": settings.stratify_by,
-        "seed": _plain(settings.seed),
+        "seed": plain(settings.seed),
         "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
-        "asked": {name: _plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
+        "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
     }
     return Decision(keep, reason, funnel, rule)
 
@@ -154,7 +167,7 @@ def decide(
         hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
             hard &= cde > np.float32(min_replacement_cde)
-        enter = _ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
+        enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
         keep[enter] = True
         reason[enter] = "hard_replacement"
         step("replaced")
@@ -171,15 +184,6 @@ def decide(
     return keep, reason, tuple(funnel)
 
 
-def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
-    """A random-looking number per id, the same in every dataset, process and release of numpy."""
-    import numpy as np
-
-    prefix = f"{seed}:"
-    digests = b"".join(blake2b(f"{prefix}{key}".encode(), digest_size=8).digest() for key in ids)
-    return np.frombuffer(digests, dtype="<u8")
-
-
 def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
     """The difficulty of one failed attempt, 1/M; without M the smallest number above 0."""
     import numpy as np
@@ -189,46 +193,44 @@ def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
     return (1 / np.maximum(attempts, 1)).astype(np.float32)
 
 
-def _ranked(rows: NDArray[np.bool_], *keys: Any) -> NDArray[np.int64]:
-    """Positions of the flagged rows by the keys, smallest first; the first key counts most, None not at all."""
-    import numpy as np
-
-    positions = np.flatnonzero(rows)
-    present = [key[positions] for key in reversed(keys) if key is not None]
-    return positions[np.lexsort(present)]
-
-
 def _within_budget(
     could_enter: NDArray[np.bool_], budget: int, strata: NDArray[np.int64] | None, *keys: Any
 ) -> NDArray[np.bool_]:
     """The first `budget` of the rows that could enter, ranked by the keys inside their stratum."""
     import numpy as np
 
-    if strata is None:
-        strata = np.zeros(len(could_enter), dtype=np.int64)
-    sizes = np.bincount(strata[could_enter], minlength=1)
-    if budget > sizes.sum():
+    possible = int(np.count_nonzero(could_enter))
+    if budget > possible:
         raise SettingError(
-            f"budget asks for {budget:,} rows, but only {sizes.sum():,} of {len(could_enter):,} could be in: "
+            f"budget asks for {budget:,} rows, but only {possible:,} of {len(could_enter):,} could be in: "
             "rows with a score that pass max_ace and, with replace_easy, are not always solved. "
-            f"Ask for {sizes.sum():,} or fewer."
+            f"Ask for {possible:,} or fewer."
         )
-    positions = _ranked(could_enter, strata, *keys)
-    stratum = strata[positions]
-    place = np.arange(len(positions)) - (np.cumsum(sizes) - sizes)[stratum]
-    chosen = np.zeros(len(could_enter), dtype=bool)
-    chosen[positions[place < _shares(sizes, budget)[stratum]]] = True
-    return chosen
+    return first_within(could_enter, budget, strata, *keys)
 
 
-def _shares(sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """The budget in proportion to the sizes by largest remainders; no share exceeds its size."""
-    import numpy as np
+def _usual_max_ace(ace_settings: Any) -> float | Quantile:
+    """The threshold that belongs to the form of `rap_ace`; of scores that do not tell their form, the paper's."""
+    told = {text for text in ace_settings.unique().to_pylist() if text} if ace_settings is not None else set()
+    if len(told) > 1:
+        raise SettingError(
+            f"rap_ace was computed in {len(told)} ways, which do not compare: {'; '.join(sorted(told))}. Score all rows "
+            "the same way, or give max_ace."
+        )
+    if not told:
+        return MAX_ACE["literal"]
+    settings = told.pop()
+    limit = MAX_ACE.get(form) if isinstance(form := _form(settings), str) else None
+    if limit is None:
+        raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
+    return limit
 
-    shares, remainders = np.divmod(sizes * budget, sizes.sum())
-    largest = np.argsort(-remainders, kind="stable")[: budget - shares.sum()]
-    shares[largest] += 1
-    return shares
+
+def _form(ace_settings: str) -> Any:
+    try:
+        return json.loads(ace_settings)["form"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _check_replacement(settings: Settings) -> None:
@@ -248,28 +250,6 @@ def _check_columns(settings: Settings, names: list[str]) -> None:
         raise MissingColumnError("stratify_by", settings.stratify_by, names)
 
 
-def _budget(settings: Settings, n_rows: int) -> int | None:
-    budget = settings.budget
-    if budget is None:
-        if settings.stratify_by is not None:
-            raise SettingError("stratify_by shares out a budget: give a budget too.")
-        return None
-    if isinstance(budget, Integral) and not isinstance(budget, bool) and budget >= 1:
-        return int(budget)
-    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < budget <= 1:
-        return max(1, round(budget * n_rows))
-    raise SettingError(
-        f"budget is {budget!r}: it takes a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)."
-    )
-
-
-def _numbers(column: Any) -> Any:
-    """A column as float32, null as NaN; None for no column."""
-    import pyarrow as pa
-
-    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
-
-
 def _attempts(rewards: Any) -> Any:
     """How many rewards of each row are known."""
     import numpy as np
@@ -279,35 +259,3 @@ def _attempts(rewards: Any) -> Any:
         return None
     known = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
     return np.bincount(pc.list_parent_indices(rewards).to_numpy()[known], minlength=len(rewards))
-
-
-def _strata(name: str, column: Any) -> Any:
-    """The values of a column as numbers from 0, in the order of their texts; null is a value too."""
-    import numpy as np
-    import pyarrow as pa
-
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        raise SettingError(f"stratify_by={name!r}: the values are of type {column.type}, not texts, numbers or flags.")
-    encoded = column.cast(pa.string()).fill_null("null").dictionary_encode()
-    rank = np.argsort(np.argsort(encoded.dictionary.to_pylist()))
-    return rank[encoded.indices.to_numpy()]
-
-
-def _why_unscored(cde: NDArray[np.float32], errors: Any) -> Any:
-    """For rows without cde the code in `rap_error`, the word before the colon."""
-    import numpy as np
-
-    reason = np.full(len(cde), "not_scored", dtype=object)
-    if errors is not None:
-        for row in np.flatnonzero(np.isnan(cde)):
-            reason[row] = (errors[row].as_py() or "").split(":")[0].strip() or "not_scored"
-    return reason
-
-
-def _plain(asked: Any) -> Any:
-    """An option as JSON has it."""
-    if isinstance(asked, Quantile):
-        return str(asked)
-    if isinstance(asked, Integral):
-        return int(asked)
-    return float(asked) if isinstance(asked, Real) else asked

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors"],
-    ["columns"],
+    ["columns", "psi"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
@@ -21,14 +21,27 @@ LAYERS = [
         "engines.endpoint_client",
         "engines.endpoint",
         "engines.loaded_model",
+        "engines.probe",
+        "engines.teacher_forcing",
         "engines.loading",
         "engines.transformers_engine",
         "engines",
     ],
-    ["rollouts"],
-    ["scorers.base", "scorers.cde", "scorers.difficulty", "scorers"],
+    ["attention", "rollouts"],
+    ["scorers.base", "scorers.ace", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
-    ["select.base", "select.rap", "select"],
+    [
+        "select.published",
+        "select.base",
+        "select.arrays",
+        "select.rap",
+        "select.released",
+        "select.difficulty",
+        "select.baselines",
+        "select",
+    ],
+    ["training.weighting", "training.hints", "training.order", "training.epochs", "training"],
+    ["compare"],
     ["facts"],
     ["exports.parquet", "exports.universal", "exports"],
     [
@@ -42,11 +55,23 @@ LAYERS = [
         "runs.listing",
         "runs.cluster",
     ],
-    ["cards", "plots"],
+    ["cards", "plots", "attention_picture"],
     ["files", "publish"],
     ["demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
     ["cli.output", "cli.options"],
-    ["cli.inspect", "cli.rollouts", "cli.score", "cli.select", "cli.publish", "cli.run", "cli.runs", "cli.demo", "cli"],
+    [
+        "cli.attention",
+        "cli.inspect",
+        "cli.rollouts",
+        "cli.score",
+        "cli.select",
+        "cli.compare",
+        "cli.publish",
+        "cli.run",
+        "cli.runs",
+        "cli.demo",
+        "cli",
+    ],
     ["__main__", ""],
 ]
 PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}
@@ -133,5 +158,5 @@ def test_public_names_exist():
     public = {
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
-    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports"}
+    assert set(hf_rap.__all__) - {"__version__"} == public - {"engines", "scorers", "demo", "exports", "training"}
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)

@@ -292,3 +292,24 @@ def test_script_renders_the_card_of_a_manifest(tmp_path):
     failed = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "usage: python scripts/render_card.py FACTS.json" in failed.stderr
+
+
+def test_attention_and_the_options_of_ace_are_told():
+    """What was read, what could not be, and the call that computes the score again."""
+    options = {"form": "windowed", "sigma": 2.0, "heads": "max", "attempts": "all", "min_column": 4}
+    error = {"code": "reply_empty", "attempts": 1, "meaning": "the reply has no text"}
+    facts = {
+        **make_facts(settings=[SETTINGS]),
+        "attention": {"attempts": 4, "read": 3, "errors": [error]},
+        "ace_settings": {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {**options, "version": "1"}}]},
+    }
+    facts["scores"]["rap_ace"] = facts["scores"]["rap_cde"]
+    body = render_card(facts)
+    assert (
+        "read in 3 of 4 replies with the image. 1 could not be read: `reply_empty` (the reply has no text).\n" in body
+    )
+    assert "`rap_ace` was computed with `attempts` `all`, `form` `windowed`, `heads` `max`," in body
+    assert 'ace = ACEScore(form="windowed", sigma=2.0, heads="max", attempts="all", min_column=4)\n' in body
+    assert "    attention=True,\n" in body
+    foreign = {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {"x)\nevil(": 1}}]}
+    assert "evil(" not in render_card({**facts, "ace_settings": foreign}).split("## How to reproduce")[1]

@@ -10,8 +10,17 @@ import pytest
 from datasets import Dataset, Features
 from datasets.fingerprint import Hasher
 
-from hf_rap.columns import ERROR, EVIDENCE, IMAGE_REWARDS, TEXT_REWARDS, features_of
-from hf_rap.scorers import SCORERS
+from hf_rap.columns import (
+    ATTENTION,
+    ATTENTION_EVIDENCE,
+    ERROR,
+    EVIDENCE,
+    IMAGE_REWARDS,
+    TEXT_REWARDS,
+    features_of,
+    struct_fields,
+)
+from hf_rap.scorers import SCORERS, DifficultyScore
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
@@ -19,14 +28,30 @@ TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0,
 ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
 N_NULL = 3
 
-each_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+
+def attention(*weights):
+    """An attempt whose reply has five tokens; every column holds one of these weights."""
+    entry = dict.fromkeys(struct_fields(ATTENTION))
+    return {
+        **entry,
+        **{f"{kind}_{heads}": list(weights) for kind in ("product", "window") for heads in ("max", "mean")},
+    }
+
+
+UNREAD = {**dict.fromkeys(struct_fields(ATTENTION)), "error": "reply_empty: the reply has no text"}
+A, B = attention(-9.0, -2.5, -1.0, -0.5, -0.5), attention(-9.0, -3.5, -1.0, -0.5, -0.5)
+ATTENTIONS = [None, [], [None, UNREAD], [A, B, None], [B], [UNREAD, A], [A, A], None]
+
+WITH_OPTIONS = {**SCORERS, "difficulty with interval": DifficultyScore(confidence=0.95)}
+each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
 
 
 def evidence():
     """Eight rows with every evidence column; those that no score needs are null."""
-    columns = {column.name: [None] * len(IMAGE) for column in EVIDENCE}
-    columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS}
-    return Dataset.from_dict(columns, features=features_of(EVIDENCE))
+    known = (*EVIDENCE, *ATTENTION_EVIDENCE)
+    columns = {column.name: [None] * len(IMAGE) for column in known}
+    columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS, ATTENTION.name: ATTENTIONS}
+    return Dataset.from_dict(columns, features=features_of(known))
 
 
 def scores(scorer, ds):

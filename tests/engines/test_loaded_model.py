@@ -127,7 +127,7 @@ class TestFailures:
         answers = LoadedModel(Lonely(model, 1), processor).complete(rows(2), SAMPLING)
         assert answers == tiny().complete(rows(2), SAMPLING)
         assert caplog.messages == [
-            "2 rows failed together (ValueError: one row only, please) but not apart: replies are right, batches are slow."
+            "2 rows failed together (ValueError: one row only, please) but not apart: results are right, batches are slow."
         ]
 
     def test_no_requests_no_answers(self) -> None:
@@ -269,7 +269,7 @@ class TestReplies:
         """The longest reply that fits is allowed, one more is not."""
         loaded = tiny()
         (row,) = rows(1)
-        length = int(loaded._encode([row])["attention_mask"].sum())
+        length = int(loaded.encode([row])["attention_mask"].sum())
         fits = replace(SAMPLING, max_new_tokens=CONTEXT - length)
         assert loaded._too_long(length, fits) is None
         (answer,) = loaded.complete([row], replace(fits, max_new_tokens=CONTEXT - length + 1))
@@ -339,7 +339,7 @@ def _with_text(request: Request, text: str) -> list[dict[str, Any]]:
 def _controls(loaded: LoadedModel, request: Request) -> list[int]:
     """The control tokens of a prompt, in order."""
     special = {id_ for id_, token in loaded.processor.tokenizer.added_tokens_decoder.items() if token.special}
-    return [id_ for id_ in loaded._encode([request])["input_ids"][0].tolist() if id_ in special]
+    return [id_ for id_ in loaded.encode([request])["input_ids"][0].tolist() if id_ in special]
 
 
 class TestSlidingWindow:
@@ -347,7 +347,7 @@ class TestSlidingWindow:
         """Otherwise the comparison of this architecture with plain `generate` shows nothing."""
         model, processor = build("llava_mistral")
         loaded = LoadedModel(model, processor)
-        inputs = loaded._encode(rows(3))
+        inputs = loaded.encode(rows(3))
         with torch.inference_mode():
             cache = model(**inputs, use_cache=True).past_key_values
         assert isinstance(cache, DynamicCache)

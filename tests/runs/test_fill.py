@@ -341,6 +341,28 @@ def test_ranks_share_the_rows(run):
         assert other.read().to_list() == collect_evidence(ds, stub_rollouts()).to_list()
 
 
+def test_attention_goes_through_a_run_too(run):
+    """Columns of attention are topped up and merged like the others, under a fingerprint of their own."""
+    from hf_rap.demo import demo_engine, make_planted
+
+    planted = make_planted(12)
+
+    def rollouts(attempts, *, attention=True):
+        return Rollouts(demo_engine(), attempts=attempts, max_new_tokens=24, attention=attention)
+
+    collect_in_run(planted, rollouts(1, attention=False), run)
+    collect_in_run(planted, rollouts(1), run)
+    through_run = collect_in_run(planted, rollouts(2), run).remove_columns("images")
+    in_one_go = collect_evidence(planted, rollouts(2)).remove_columns("images")
+    assert through_run.features == in_one_go.features
+    attention = [name for name in through_run.column_names if "attention" in name]
+    assert len(attention) >= 2
+    assert through_run.remove_columns(attention).to_list() == in_one_go.remove_columns(attention).to_list()
+    lengths = [[one and len(one) for one in ds["rap_attention"]] for ds in (through_run, in_one_go)]
+    assert lengths[0] == lengths[1]
+    assert len(list_runs(run)) == 2
+
+
 def test_evidence_by_id_covers_every_row(run):
     """evidence_rows is what other tests compare by."""
     ds = make_rows(9)

@@ -5,7 +5,19 @@ import importlib
 
 import pytest
 
-MODULES = ("scorers.base", "scorers.cde", "scorers.difficulty", "select", "select.base", "select.rap")
+MODULES = (
+    "psi",
+    "scorers.ace",
+    "scorers.base",
+    "scorers.cde",
+    "scorers.difficulty",
+    "scorers.limr",
+    "select",
+    "select.base",
+    "select.rap",
+    "select.difficulty",
+    "select.released",
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

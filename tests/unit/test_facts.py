@@ -219,3 +219,40 @@ def test_strata_are_the_groups_unless_others_are_named():
     selection = select_cognitive(ds, replace_easy=False, budget=2, stratify_by="topic")
     assert collect_facts(selection, name="n", version="1.0.0")["groups"]["column"] == "topic"
     assert collect_facts(selection, name="n", version="1.0.0", group_by="odd")["groups"] is None
+
+
+def test_attention_counts_replies_and_what_could_not_be_read():
+    """Five replies with the image, two of them unreadable; the options of rap_ace are told once."""
+    from hf_rap.columns import ATTENTION, features_of, struct_fields
+
+    nothing = dict.fromkeys(struct_fields(ATTENTION))
+    read = {**nothing, "tokens": ["a", "b"], "product_max": [-1.0, -1.0]}
+    empty, long = ({**nothing, "error": error} for error in ("reply_empty: no text", "too_long: 600: more than 512"))
+    told = json.dumps({"form": "literal"})
+    rows = {
+        "rap_attention": [[read, read], None, [read, empty, None], [long]],
+        "rap_cde": [1.0, 0.0, 1.0, 1.0],
+        "rap_ace": [0.05, None, 0.2, None],
+        "rap_ace_settings": [told, None, told, None],
+    }
+    features = Features({**features_of((ATTENTION,)), "rap_cde": Value("float32"), "rap_ace": Value("float32")})
+    ds = Dataset.from_dict(rows, Features({**features, "rap_ace_settings": Value("string")}))
+    selection = select_cognitive(ds.select([3, 2, 1, 0]), replace_easy=False)
+    facts = collect_facts(selection, name="n", version="1.0.0")
+    assert facts["attention"] == {
+        "attempts": 5,
+        "read": 3,
+        "errors": [
+            {"code": "reply_empty", "attempts": 1, "meaning": "the reply has no text"},
+            {"code": "too_long", "attempts": 1, "meaning": "prompt and reply do not fit into the model's context"},
+        ],
+    }
+    assert facts["ace_settings"] == {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {"form": "literal"}}]}
+    assert (facts["scores"]["rap_ace"]["known"], facts["scores"]["rap_ace"]["unknown"]) == (2, 2)
+    assert facts["rule"]["max_ace"] == 0.1
+
+
+def test_without_attention_there_is_none(facts):
+    """Unknown is None."""
+    assert facts["attention"] is None
+    assert facts["ace_settings"] is None

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from hf_rap.plots import draw_plots
+from hf_rap.plots import draw_curves, draw_plots
 
 FACTS = {
     "histogram": {"centres": [-1, -0.5, 0, 0.5, 1], "width": 0.5, "all": [1, 2, 3, 2, 1], "kept": [0, 0, 0, 1, 1]},
@@ -44,3 +44,10 @@ def test_plots_of_unusual_facts(changed):
     plots = draw_plots({**FACTS, **changed})
     assert "plots/funnel.png" in plots
     assert ("plots/cde.png" in plots) == (changed.get("histogram", True) is not None)
+
+
+def test_curves_are_drawn_for_any_number_of_functions():
+    """One, and more than there are line styles."""
+    for count in (1, 7):
+        curves = {f"f{number}": [(0.0, number), (1.0, 0.0)] for number in range(count)}
+        assert Image.open(BytesIO(draw_curves(curves, x="p", y="w"))).format == "PNG"

@@ -109,6 +109,29 @@ def test_nan_counts_as_unknown():
     assert reasons(select_cognitive(ds, **NO_DRM)) == ["not_scored", "attention_unknown"]
 
 
+def ace_settings(*forms):
+    """`rap_ace_settings` of rows scored in these forms."""
+    return [None if form is None else json.dumps({"form": form}) for form in forms]
+
+
+def test_the_usual_limit_of_ace_goes_by_the_form_of_the_score():
+    """The paper's 0.1 for the literal form, the most biased tenth for the windowed one, whose level is the model's."""
+    ace = [0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    ds = scored([0.8] * 10, ace=ace)
+    literal = select_cognitive(ds.add_column("rap_ace_settings", ace_settings(*["literal"] * 10)), **NO_DRM)
+    windowed = select_cognitive(ds.add_column("rap_ace_settings", ace_settings(*["windowed"] * 10)), **NO_DRM)
+    assert (literal.rule["max_ace"], len(literal.selected)) == (0.1, 1)
+    assert (windowed.rule["max_ace"], windowed.selected["rap_ace"][-1]) == (0.9, np.float32(0.9))
+    assert select_cognitive(ds, **NO_DRM).rule["max_ace"] == 0.1
+    mixed = ds.add_column("rap_ace_settings", ace_settings(*["windowed"] * 9, "literal"))
+    with pytest.raises(SettingError, match="computed in 2 ways, which do not compare"):
+        select_cognitive(mixed, **NO_DRM)
+    assert len(select_cognitive(mixed, max_ace=0.5, **NO_DRM).selected) == 5
+    for told in ("{}", "no JSON", "[]", json.dumps({"form": ["literal"]})):
+        with pytest.raises(SettingError, match="names no form that has a usual limit"):
+            select_cognitive(ds.add_column("rap_ace_settings", [told] * 10), **NO_DRM)
+
+
 def test_attention_is_left_out_where_it_is_not_known_or_not_wanted():
     """Without the column, or with max_ace=None, there is no such step."""
     steps = [
@@ -273,7 +296,7 @@ def test_the_rule_is_json_and_complete():
         "stratify_by": None,
         "seed": 3,
         "attempts": None,
-        "asked": {"min_cde": 0.5, "max_ace": 0.1, "budget": 0.5},
+        "asked": {"min_cde": 0.5, "max_ace": "auto", "budget": 0.5},
     }
 
 
@@ -334,7 +357,7 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
-        ({"method": "best"}, r"There is no selection method 'best'\. There is: rap\."),
+        ({"method": "best"}, r"There is no selection method 'best'\. There is: rap, "),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

@@ -1,0 +1,82 @@
+"""hf-rap compare: several selection methods on the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hf_rap.select import METHODS
+
+from .options import as_json, source_argument
+from .output import note, print_json
+
+if TYPE_CHECKING:
+    from hf_rap.compare import Comparison
+
+
+@click.command()
+@source_argument
+@click.option(
+    "--methods",
+    default="rap,rap-released,difficulty,random",
+    show_default=True,
+    help=f"Comma-separated, of {', '.join(METHODS)}.",
+)
+@click.option("--budget", type=int, help="Rows for random, hardest and longest; default: as many as the first other.")
+@click.option("--seed", default=0, show_default=True, help="Of draws and ties.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), default=Path("comparison.png"), show_default=True, help="PNG to write."
+)
+@as_json
+def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: Path, as_json: bool) -> None:
+    """Select from SOURCE by several methods and show how the selections differ.
+
+    SOURCE holds evidence; scores that are not there are computed.
+
+    Example: hf-rap compare evidence.parquet --methods rap,rap-released,difficulty,random
+
+    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"])
+    """
+    from hf_rap.compare import compare_methods
+    from hf_rap.files import open_source
+    from hf_rap.plots import draw_comparison
+
+    ds, _ = open_source(source)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    found = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
+    plot.write_bytes(draw_comparison(found.as_dict()))
+    if as_json:
+        print_json({**found.as_dict(), "plot": str(plot)})
+    else:
+        _print_table(found)
+    note(f"plot: {plot}")
+
+
+def _with_scores(ds: Any) -> Any:
+    """The dataset with cde and difficulty, where there is evidence for them."""
+    from hf_rap.scorers import SCORERS
+    from hf_rap.scorers.base import add_scores
+
+    missing = [
+        SCORERS[name]
+        for name in ("cde", "difficulty")
+        if SCORERS[name].writes[0].name not in ds.column_names
+        and all(column.name in ds.column_names for column in SCORERS[name].reads)
+    ]
+    return add_scores(ds, *missing)
+
+
+def _print_table(found: Comparison) -> None:
+    names = [one.method for one in found.selections]
+    width = max(10, *map(len, names))
+    click.echo(f"{found.rows:,} rows\n")
+    click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16} {'mean cde':>9}")
+    for one in found.selections:
+        means = [f"{mean:.3f}" if mean is not None else "unknown" for mean in (one.mean_difficulty, one.mean_cde)]
+        click.echo(f"{one.method:<{width}} {one.rows:>9,} {means[0]:>16} {means[1]:>9}")
+    click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
+    for name, row in zip(names, found.jaccard, strict=True):
+        cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
+        click.echo(f"{name:<{width}} {cells}")

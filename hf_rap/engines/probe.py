@@ -1,0 +1,302 @@
+"""The last layer's attention of given tokens, reduced on the fly: no L x L matrix, no eager kernel.
+
+A model runs as it always does, with its own kernels and masks in every layer. Only the attention of
+its last text layer is sent through a function of ours, registered at transformers'
+`AttentionInterface`: it calls the model's usual kernel, then recomputes the rows that are asked for
+from query and key, a few at a time.
+
+That one layer alone is rerouted, through a copy of its config, is deliberate. Under a name that
+transformers does not know it builds no padding mask, and kernels such as flash attention look their
+own name up again; so the model keeps its name, and only the layer that is read carries ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from transformers import AttentionInterface
+
+from hf_rap.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_NAME = "hf_rap_probe"
+# Attention weights in memory at once, all heads together: 4 MB of float32.
+_BLOCK = 1 << 20
+
+
+class Span(NamedTuple):
+    """The tokens start to stop (exclusive) of row `row` of a batch."""
+
+    row: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the attention A of a span's tokens to each other says, all of shape (n_tokens,).
+
+    Heads are pooled in two ways: "max" takes the largest weight and divides each row by its sum
+    over all keys, "mean" is the mean.
+
+    Attributes:
+        products: pooling -> log of the product of column j of A, over the rows i >= j.
+        windows: pooling -> mean of the log of A[i, j] over the first `window` rows i >= j.
+        image: share of the attention of row i that goes to image tokens, mean over heads.
+        entropy: of the attention of row i over all keys, in nats, mean over heads.
+
+    """
+
+    products: dict[str, torch.Tensor]
+    windows: dict[str, torch.Tensor]
+    image: torch.Tensor
+    entropy: torch.Tensor
+
+
+class AttentionProbe:
+    """Reads the attention of a model's last text layer during an ordinary forward pass.
+
+    Args:
+        model: a decoder of transformers, with or without a vision tower.
+        token: id of any ordinary text token, for the short pass that finds the layer.
+
+    Raises:
+        EngineError: the last layer has no attention that can be read.
+    """
+
+    def __init__(self, model: Any, token: int) -> None:
+        self.model = model
+        self.layer = _last_attention(model, token)
+
+    @torch.inference_mode()
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        spans: Sequence[Span],
+        *,
+        image_tokens: torch.Tensor | None = None,
+        window: int = 16,
+    ) -> list[Columns]:
+        """One forward pass over `inputs`; the columns of each span.
+
+        Args:
+            inputs: of the model, without a cache; padded left or right, or packed.
+            spans: what is read.
+            image_tokens: bool of shape (batch, n_tokens), True where an image stands.
+            window: rows of a column that its windowed mean takes, counted from the diagonal.
+
+        """
+        found: list[Columns] = []
+
+        def read(call: _Call) -> None:
+            found.extend(_columns(call, span, image_tokens, window) for span in spans)
+
+        with _rerouted([self.layer], read):
+            self.model(**inputs, use_cache=False, **_last_logits_only(self.model))
+        if len(found) != len(spans):
+            raise EngineError(
+                f"{type(self.model).__name__} called the attention of its last layer {len(found) // len(spans)} times "
+                "in one forward pass, not once: it cannot be read."
+            )
+        return found
+
+
+class _Call(NamedTuple):
+    """One call of the attention function: query (batch, heads, n, dim), key (batch, key heads, n_keys, dim)."""
+
+    module: Any
+    query: torch.Tensor
+    key: torch.Tensor
+    mask: Any
+    options: dict[str, Any]
+
+
+def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window: int) -> Columns:
+    """Reduces a span's rows of attention, some rows at a time."""
+    length = span.stop - span.start
+    # float32 at least; float64 stays what it is, for comparisons.
+    dtype = torch.promote_types(call.query.dtype, torch.float32)
+    key = call.key[span.row].to(dtype)
+    sums = {(kind, heads): key.new_zeros(length) for kind in ("product", "window") for heads in ("max", "mean")}
+    image, entropy = key.new_zeros(length), key.new_zeros(length)
+    here = torch.arange(length, device=key.device)
+    step = max(1, _BLOCK // (call.query.shape[1] * key.shape[1]))
+    for first in range(0, length, step):
+        rows = here[first : first + step]
+        logs = _log_weights(call, span.row, span.start + rows, key)
+        weights = logs.exp()
+        entropy[rows] = torch.special.entr(weights).sum(-1).mean(0)
+        if image_tokens is not None:
+            image[rows] = weights[..., image_tokens[span.row]].sum(-1).mean(0)
+        seen = slice(span.start, span.start + int(rows[-1]) + 1)
+        largest = logs.amax(0)
+        pooled = {
+            "max": largest[:, seen] - largest.exp().sum(-1, keepdim=True).log(),
+            "mean": weights[..., seen].mean(0).log(),
+        }
+        age = rows[:, None] - here[None, : int(rows[-1]) + 1]  # rows since the diagonal
+        for heads, block in pooled.items():
+            columns = slice(0, block.shape[1])
+            sums["product", heads][columns] += block.where(age >= 0, 0).sum(0)
+            sums["window", heads][columns] += block.where((age >= 0) & (age < window), 0).sum(0)
+    counted = (length - here).clamp(max=window)
+    return Columns(
+        products={heads: sums["product", heads] for heads in ("max", "mean")},
+        windows={heads: sums["window", heads] / counted for heads in ("max", "mean")},
+        image=image,
+        entropy=entropy,
+    )
+
+
+def _log_weights(call: _Call, row: int, positions: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Log of the attention of the tokens at `positions` of a row, shape (heads, n_positions, n_keys).
+
+    In the log domain, since a softmax in float32 turns weights below e^-104 into zeros.
+    """
+    query = call.query[row, :, positions].to(key.dtype)
+    heads, n_rows, dim = query.shape
+    scaling = call.options.get("scaling")
+    grouped = query.view(len(key), heads // len(key), n_rows, dim)
+    scores = (grouped @ key[:, None].transpose(-1, -2)).view(heads, n_rows, -1)
+    scores *= dim**-0.5 if scaling is None else scaling
+    softcap = call.options.get("softcap")
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
+    scores = _masked(scores, call, row, positions)
+    sinks = call.options.get("s_aux")  # a learned logit per head that takes part and attends to nothing
+    total = scores.logsumexp(-1, keepdim=True)
+    if sinks is not None:
+        total = torch.logaddexp(total, sinks.to(total.dtype).view(-1, 1, 1))
+    return scores - total
+
+
+def _masked(scores: torch.Tensor, call: _Call, row: int, positions: torch.Tensor) -> torch.Tensor:
+    """The scores with what a token may not see at -inf, by the mask that the model made for its own kernel."""
+    mask = call.mask
+    if isinstance(mask, torch.Tensor) and mask.ndim == 4:
+        mine = mask[row if len(mask) > 1 else 0][:, positions, : scores.shape[-1]]
+        if mask.dtype == torch.bool:
+            return scores.masked_fill(~mine, -torch.inf)
+        # An additive mask hides with the smallest number of its type.
+        return (scores + mine).masked_fill(mine <= torch.finfo(mask.dtype).min / 2, -torch.inf)
+    if mask is not None and not (isinstance(mask, torch.Tensor) and mask.ndim == 2):
+        raise EngineError(
+            f"The attention probe cannot read a mask of type {type(mask).__name__}: "
+            "load the model with attn_implementation='sdpa'."
+        )
+    # Kernels that know causality by themselves: sdpa without padding, flash attention.
+    keys = torch.arange(scores.shape[-1], device=scores.device)
+    at = positions + (call.key.shape[2] - call.query.shape[2])
+    visible = keys <= at[:, None]
+    window = call.options.get("sliding_window")
+    if window is not None:
+        visible &= keys > at[:, None] - window
+    if mask is not None:
+        visible &= mask[row].bool()
+    return scores.masked_fill(~visible, -torch.inf)
+
+
+def _probe_attention(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, **options: Any
+) -> Any:
+    """The attention function of the layer that is read: the model's own kernel, then the reading."""
+    rerouted = module.config
+    module.config = rerouted.hf_rap_original  # kernels look up the name they go by
+    try:
+        kernel = _kernel(module)
+        result = kernel(module, query, key, value, attention_mask, **options)
+    finally:
+        module.config = rerouted
+    rerouted.hf_rap_read(_Call(module, query, key, attention_mask, options))
+    return result
+
+
+def _kernel(module: Any) -> Callable[..., Any]:
+    name = module.config._attn_implementation  # noqa: SLF001 - there is no public way to ask
+    own = sys.modules[type(module).__module__]  # eager attention is a function beside the module
+    interface = getattr(own, "ALL_ATTENTION_FUNCTIONS", None) or AttentionInterface()
+    kernel: Callable[..., Any] = interface.get_interface(name, getattr(own, "eager_attention_forward", None))
+    return kernel
+
+
+AttentionInterface.register(_NAME, _probe_attention)
+
+
+@contextmanager
+def _rerouted(modules: Sequence[Any], read: Callable[[_Call], None]) -> Iterator[None]:
+    """Sends the attention of these modules through `_probe_attention`."""
+    originals = [module.config for module in modules]
+    for module, original in zip(modules, originals, strict=True):
+        module.config = copy.copy(original)
+        module.config._attn_implementation_internal = _NAME  # noqa: SLF001 - the setter would reach sub-configs
+        module.config.hf_rap_original = original
+        module.config.hf_rap_read = read
+    try:
+        yield
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.config = original
+
+
+def _last_attention(model: Any, token: int) -> Any:
+    """The attention module of the text layer that runs last, found by running a few tokens of text."""
+    layers = _layers(model)
+    parts = {id(part): part for layer in layers.values() for part in layer.modules()}
+    parts = {
+        key: part
+        for key, part in parts.items()
+        if getattr(getattr(part, "config", None), "_attn_implementation", None) is not None
+    }
+    ran: list[str] = []
+    called: list[Any] = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, name=name: ran.append(name), always_call=False)
+        for name, layer in layers.items()
+    ]
+    prompt = torch.full((1, 3), token, device=model.device)
+    try:
+        with torch.inference_mode(), _rerouted(list(parts.values()), lambda call: called.append(call.module)):
+            model(
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
+                use_cache=False,
+                **_last_logits_only(model),
+            )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    name = type(model).__name__
+    if not ran:
+        raise EngineError(f"{name} has no list of layers that run one after the other: its attention cannot be read.")
+    inside = {id(part) for part in layers[ran[-1]].modules()}
+    found = [module for module in called if id(module) in inside]
+    if len(found) != 1:
+        kinds = ", ".join(sorted({type(part).__name__ for part in layers[ran[-1]].children()}))
+        raise EngineError(
+            f"The last text layer of {name}, {ran[-1]!r}, has {len(found)} attentions that go through transformers' "
+            f"attention interface, and ACE needs one (its parts: {kinds}). Leave ACE out for this model, or take one "
+            "whose last layer is ordinary attention."
+        )
+    return found[0]
+
+
+def _layers(model: Any) -> dict[str, Any]:
+    """Name -> layer, of the outermost lists of layers."""
+    lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
+    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    modules = dict(model.named_modules())
+    return {f"{name}.{child}": layer for name in outermost for child, layer in modules[name].named_children()}
+
+
+def _last_logits_only(model: Any) -> dict[str, Any]:
+    """Saves the logits of all tokens but the last, which nobody reads, where the model can leave them out."""
+    import inspect
+
+    return {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}

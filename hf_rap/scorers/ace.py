@@ -1,0 +1,127 @@
+"""Attention confidence: how strongly replies hang on one of their own tokens."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, Column, features_of, require, typed
+from hf_rap.errors import SettingError
+from hf_rap.psi import FORM, MIN_COLUMN, POOLING, SIGMA, check_options, highest, log_psis
+
+from .base import COLLECT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import datasets
+
+ATTEMPTS = ("all", "correct", "first")
+
+
+@dataclass(frozen=True)
+class ACEScore:
+    """How much of a reply stares at one of its own tokens: psi, the mean over attempts.
+
+    psi = max over j of psi_j, where A is the last layer's attention between the tokens of a reply,
+    heads pooled, and j a token that is looked at (a column of A):
+
+    literal: psi_j is the product of sigma A[i, j] over the tokens i >= j, as in the paper.
+    windowed: psi_j is the geometric mean of sigma A[i, j] over the first tokens i >= j, as many as
+        `Attention(window=...)` says: in (0, sigma], whatever the length of the reply.
+
+    Args:
+        form: "literal" or "windowed".
+        sigma: factor of every weight.
+        heads: "max" pools heads by the largest weight and divides each row by its sum, as OPERA
+            does; "mean" by the mean.
+        attempts: which attempts count: "all", "correct" (reward 1) or "first".
+        min_column: rows that a column needs to count; None: 4 for the windowed form and 1, the
+            paper's, for the literal one, whose maximum is then mostly among the last few tokens.
+        version: part of the cache key of `Dataset.map`.
+
+    Reads:
+        rap_attention: per attempt with the image; an entry with an `error` is left out.
+        rap_image_rewards: only for attempts="correct".
+
+    Writes:
+        rap_ace: float32, 0 or more, higher = more biased towards one token. Null where no attempt
+            counts, or no reply is as long as min_column.
+        rap_ace_settings: JSON, the options; `select_cognitive` picks its threshold by them.
+
+    Raises:
+        SettingError: an option is out of its range.
+        MissingColumnError: a read column is absent.
+
+    Source:
+        arXiv 2506.04755, attention confidence estimator: sigma = 2.0, rows above 0.1 are biased;
+        pooling from arXiv 2311.17911 (OPERA). The paper leaves open how heads are pooled, which
+        attempts count and how they are put together, and the authors' release does not compute it.
+        Differs: the windowed form is ours and the default, for the reasons in docs/ace.md.
+
+    >>> attempt = {"error": None, "product_max": [-1.5, -1.0, -0.5], "window_max": [-0.5, -0.5, -0.5]}
+    >>> rows = {"rap_attention": [[attempt], None]}
+    >>> [ace and round(ace, 3) for ace in ACEScore(form="literal")(rows)["rap_ace"]]
+    [1.785, None]
+    >>> [ace and round(ace, 3) for ace in ACEScore(min_column=2)(rows)["rap_ace"]]
+    [1.213, None]
+
+    """
+
+    form: str = FORM
+    sigma: float = SIGMA
+    heads: str = POOLING
+    attempts: str = "all"
+    min_column: int | None = None
+    version: str = "1"  # raise it whenever the same input can give another number
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """`rap_attention`, and the rewards where they decide which attempts count."""
+        return (ATTENTION, IMAGE_REWARDS) if self.attempts == "correct" else (ATTENTION,)
+
+    @property
+    def writes(self) -> tuple[Column, ...]:
+        """The options, and `rap_ace`."""
+        return (ACE_SETTINGS, ACE)
+
+    @property
+    def features(self) -> datasets.Features:
+        """The types of `writes`."""
+        return features_of(self.writes)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The new columns of a batch."""
+        min_column = self.min_column if self.min_column is not None else MIN_COLUMN if self.form == "windowed" else 1
+        check_options(form=self.form, heads=self.heads, sigma=self.sigma, min_column=min_column)
+        if self.attempts not in ATTEMPTS:
+            raise SettingError(f"attempts is {self.attempts!r}: it is one of {', '.join(ATTEMPTS)}.")
+        require("ACEScore", batch, self.reads, COLLECT)
+        rows = batch[ATTENTION.name]
+        rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else [None] * len(rows)
+        ace = [self._row(row, of_row, min_column) for row, of_row in zip(rows, rewards, strict=True)]
+        settings = json.dumps({**asdict(self), "min_column": min_column}, sort_keys=True)
+        return typed({ACE_SETTINGS: [None if value is None else settings for value in ace], ACE: ace})
+
+    def _row(
+        self, row: Sequence[Mapping[str, Any] | None] | None, rewards: Sequence[float | None] | None, min_column: int
+    ) -> float | None:
+        counted = list(row or ())
+        if self.attempts == "first":
+            counted = counted[:1]
+        elif self.attempts == "correct":
+            judged = rewards or [None] * len(counted)
+            counted = [attempt for attempt, reward in zip(counted, judged, strict=True) if reward == 1]
+        psis = []
+        for attempt in counted:
+            if attempt is None or attempt["error"] is not None:
+                continue
+            best = highest(log_psis(attempt, form=self.form, heads=self.heads, sigma=self.sigma), min_column)
+            if best is not None:
+                psis.append(math.exp(best[0]))
+        return math.fsum(psis) / len(psis) if psis else None
+
+
+ace_score = ACEScore()

@@ -1,0 +1,126 @@
+"""What the selection methods share: columns as arrays, budgets and seeded orders."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SettingError
+
+from .base import Quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
+    """A random-looking number per id, the same in every dataset, process and release of numpy."""
+    import numpy as np
+
+    prefix = f"{seed}:"
+    digests = b"".join(blake2b(f"{prefix}{key}".encode(), digest_size=8).digest() for key in ids)
+    return np.frombuffer(digests, dtype="<u8")
+
+
+def ranked(rows: NDArray[np.bool_], *keys: Any) -> NDArray[np.int64]:
+    """Positions of the flagged rows by the keys, smallest first; the first key counts most, None not at all."""
+    import numpy as np
+
+    positions = np.flatnonzero(rows)
+    present = [key[positions] for key in reversed(keys) if key is not None]
+    return positions[np.lexsort(present)]
+
+
+def first_within(
+    rows: NDArray[np.bool_], budget: int, strata: NDArray[np.int64] | None, *keys: Any
+) -> NDArray[np.bool_]:
+    """The first `budget` of the flagged rows, ranked by the keys inside their stratum; there must be as many."""
+    import numpy as np
+
+    if strata is None:
+        strata = np.zeros(len(rows), dtype=np.int64)
+    sizes = np.bincount(strata[rows], minlength=1)
+    positions = ranked(rows, strata, *keys)
+    stratum = strata[positions]
+    place = np.arange(len(positions)) - (np.cumsum(sizes) - sizes)[stratum]
+    chosen = np.zeros(len(rows), dtype=bool)
+    chosen[positions[place < shares_of(sizes, budget)[stratum]]] = True
+    return chosen
+
+
+def shares_of(sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """The budget in proportion to the sizes by largest remainders; no share exceeds its size."""
+    import numpy as np
+
+    shares, remainders = np.divmod(sizes * budget, sizes.sum())
+    largest = np.argsort(-remainders, kind="stable")[: budget - shares.sum()]
+    shares[largest] += 1
+    return shares
+
+
+def rows_of_budget(budget: float | None, stratify_by: str | None, n_rows: int) -> int | None:
+    """A budget as a number of rows; None for none."""
+    if budget is None:
+        if stratify_by is not None:
+            raise SettingError("stratify_by shares out a budget: give a budget too.")
+        return None
+    if isinstance(budget, Integral) and not isinstance(budget, bool) and budget >= 1:
+        return int(budget)
+    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < budget <= 1:
+        return max(1, round(budget * n_rows))
+    raise SettingError(
+        f"budget is {budget!r}: it takes a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)."
+    )
+
+
+def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:
+    """Those of the named columns that the dataset has, as Arrow arrays; nothing else is read."""
+    wanted = set(names)
+    present = [name for name in ds.column_names if name in wanted]
+    if not present:
+        return {}
+    table = ds.select_columns(present).with_format("arrow")[:]
+    return {name: table[name].combine_chunks() for name in present}
+
+
+def numbers_of(column: Any) -> Any:
+    """A column as float32, null as NaN; None for no column."""
+    import pyarrow as pa
+
+    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+
+
+def strata_of(name: str, column: Any) -> Any:
+    """The values of a column as numbers from 0, in the order of their texts; null is a value too."""
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise SettingError(f"stratify_by={name!r}: the values are of type {column.type}, not texts, numbers or flags.")
+    encoded = column.cast(pa.string()).fill_null("null").dictionary_encode()
+    rank = np.argsort(np.argsort(encoded.dictionary.to_pylist()))
+    return rank[encoded.indices.to_numpy()]
+
+
+def why_unscored(score: NDArray[np.float32], errors: Any) -> Any:
+    """For rows without a score the code in `rap_error`, the word before the colon."""
+    import numpy as np
+
+    reason = np.full(len(score), "not_scored", dtype=object)
+    if errors is not None:
+        for row in np.flatnonzero(np.isnan(score)):
+            reason[row] = (errors[row].as_py() or "").split(":")[0].strip() or "not_scored"
+    return reason
+
+
+def plain(asked: Any) -> Any:
+    """An option as JSON has it."""
+    if isinstance(asked, Quantile):
+        return str(asked)
+    if isinstance(asked, Integral):
+        return int(asked)
+    return float(asked) if isinstance(asked, Real) else asked

@@ -1,0 +1,180 @@
+"""The difficulty prior of arXiv 2505.13261: rows of a middling pass rate, and two stages of training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_rap.columns import DIFFICULTY, ERROR, ID, require
+from hf_rap.errors import SettingError
+
+from .arrays import arrow_columns, numbers_of, ranked, seeded_order, why_unscored
+from .base import Decision, Selection, Settings, Step, check_dataset, make_selection
+from .published import DIFFICULTY_PRIOR
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ADD_DIFFICULTY = "Add it: ds.map(difficulty_score, batched=True), or `hf-rap score`."
+
+
+class Stages(NamedTuple):
+    """Two disjoint selections from the same rows."""
+
+    one: Selection
+    two: Selection
+
+
+def select_difficulty(ds: Any, low: float = DIFFICULTY_PRIOR.low, high: float = DIFFICULTY_PRIOR.high) -> Selection:
+    """The rows with low <= pass rate <= high, where the pass rate is 1 - `rap_difficulty`.
+
+    The pass rates of a base model over a dataset are U-shaped: most rows are solved nearly always or
+    nearly never, and neither kind teaches much. With other bounds this is the plain pass-rate band.
+
+    Bounds and scores are both rounded to float32, so that a row at a bound is in. The published bounds
+    are for many samples per row: of five, the rows with one to four right are inside.
+
+    Args:
+        ds: a `Dataset` with `rap_difficulty`; `rap_error` is read where it is there.
+        low: smallest pass rate that is kept, in [0, 1].
+        high: largest pass rate that is kept, in [0, 1].
+
+    Raises:
+        MissingColumnError: `rap_difficulty` is absent.
+        SettingError: the bounds are not 0 <= low <= high <= 1.
+
+    Source:
+        arXiv 2505.13261, offline curation, with its bounds. Whether it counts the bounds in is not
+        said there.
+
+    >>> from datasets import Dataset
+    >>> select_difficulty(Dataset.from_dict({"rap_difficulty": [0.0, 0.4, 1.0, None]})).reasons
+    {'moderate': 1, 'not_scored': 1, 'too_easy': 1, 'too_hard': 1}
+
+    """
+    return make_selection(ds, "difficulty", decide_difficulty(ds, low, high))
+
+
+def by_difficulty(ds: Any, settings: Settings) -> Decision:
+    """`method="difficulty"` of `select_cognitive`: the published bounds."""
+    settings.refuse_others("difficulty", ())
+    return decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high)
+
+
+def decide_difficulty(ds: Any, low: float, high: float) -> Decision:
+    """The decision behind `select_difficulty`."""
+    import numpy as np
+
+    difficulty, reason, inside = _band(ds, low, high)
+    funnel = (
+        Step("rows", len(ds)),
+        Step("scored", int(np.count_nonzero(~np.isnan(difficulty)))),
+        Step("selected", int(np.count_nonzero(inside))),
+    )
+    return Decision(inside, reason, funnel, {"low": float(low), "high": float(high)})
+
+
+def split_stages(
+    ds: Any,
+    *,
+    low: float = DIFFICULTY_PRIOR.low,
+    high: float = DIFFICULTY_PRIOR.high,
+    middle: float | None = None,
+    sizes: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Stages:
+    """Stage one, the moderate rows, and stage two, the medium to hard ones; no row is in both.
+
+    Both lie in the band of `select_difficulty`, which is divided either at a pass rate or by size.
+
+    Args:
+        ds: a `Dataset` with `rap_difficulty`; `rap_error` and `rap_id` are read where they are there.
+        low: smallest pass rate of the band, as in `select_difficulty`.
+        high: largest pass rate of the band.
+        middle: rows with a pass rate below it are stage two, the others stage one. The paper gives
+            no such bound; without `sizes` it is 0.5.
+        sizes: rows of stage one and of stage two, for example the paper's (2000, 600). Stage two are the
+            hardest rows of the band; stage one is drawn at random from the rest of it.
+        seed: of the draw, and of the order among rows that are equally hard.
+
+    Raises:
+        MissingColumnError: `rap_difficulty` is absent.
+        SettingError: bounds out of order, both `middle` and `sizes`, or more rows asked for than are
+            inside the band.
+
+    Source:
+        arXiv 2505.13261, two-stage training: 2K moderate rows, then 0.6K medium to hard ones.
+
+    >>> from datasets import Dataset
+    >>> stages = split_stages(Dataset.from_dict({"rap_difficulty": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}))
+    >>> stages.one.selected["rap_difficulty"][:], stages.two.selected["rap_difficulty"][:]
+    ([0.2, 0.4], [0.6, 0.8])
+
+    """
+    import numpy as np
+
+    if middle is not None and sizes is not None:
+        raise SettingError("split_stages divides either at `middle` or by `sizes`: give one of them.")
+    difficulty, reason, inside = _band(ds, low, high)
+    if sizes is None:
+        middle = 0.5 if middle is None else middle
+        if not low <= middle <= high:
+            raise SettingError(f"middle is {middle!r}: it lies between low={low!r} and high={high!r}.")
+        two = inside & (difficulty > np.float32(1 - middle))
+        one = inside & ~two
+    else:
+        one, two = _by_size(ds, difficulty, inside, sizes, seed)
+    bounds = {"low": float(low), "high": float(high)}
+    divided = {"middle": middle, "sizes": None if sizes is None else list(sizes), "seed": seed}
+    scored = int(np.count_nonzero(~np.isnan(difficulty)))
+    stages = []
+    for name, keep in (("stage_one", one), ("stage_two", two)):
+        why = reason.copy()
+        why[inside] = "other_stage"
+        why[keep] = name
+        counts = {"rows": len(ds), "scored": scored, "inside": int(inside.sum()), "selected": int(keep.sum())}
+        decision = Decision(
+            keep, why, tuple(Step(*step) for step in counts.items()), {**bounds, **divided, "stage": name}
+        )
+        stages.append(make_selection(ds, "difficulty", decision))
+    return Stages(*stages)
+
+
+def _by_size(
+    ds: Any, difficulty: NDArray[np.float32], inside: NDArray[np.bool_], sizes: tuple[int, int], seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    import numpy as np
+
+    if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise SettingError(f"sizes is {sizes!r}: it takes two numbers of rows, such as (2000, 600).")
+    possible = int(np.count_nonzero(inside))
+    if sum(sizes) > possible:
+        raise SettingError(
+            f"sizes asks for {sizes[0]:,} and {sizes[1]:,} rows, but only {possible:,} of {len(ds):,} are inside the "
+            "band. Ask for fewer, or widen low and high."
+        )
+    ids = arrow_columns(ds, [ID.name]).get(ID.name)
+    order = seeded_order(range(len(ds)) if ids is None else ids.to_pylist(), seed)
+    one, two = np.zeros((2, len(ds)), dtype=bool)
+    two[ranked(inside, -difficulty, order)[: sizes[1]]] = True
+    one[ranked(inside & ~two, order)[: sizes[0]]] = True
+    return one, two
+
+
+def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.bool_]]:
+    """Difficulty, reason and whether it is inside, of each row."""
+    import numpy as np
+
+    if not 0 <= low <= high <= 1:
+        raise SettingError(f"The band is low={low!r}, high={high!r}: pass rates with 0 <= low <= high <= 1.")
+    check_dataset("select_difficulty", ds)
+    require("select_difficulty", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
+    columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
+    difficulty = numbers_of(columns[DIFFICULTY.name])
+    # 1 - 0.87 is 0.13 to the precision of float32, which is that of the scores.
+    too_hard, too_easy = difficulty > np.float32(1 - low), difficulty < np.float32(1 - high)
+    reason = why_unscored(difficulty, columns.get(ERROR.name))
+    inside = ~np.isnan(difficulty) & ~too_hard & ~too_easy
+    for fault, rows in (("too_hard", too_hard), ("too_easy", too_easy), ("moderate", inside)):
+        reason[rows] = fault
+    return difficulty, reason, inside

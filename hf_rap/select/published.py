@@ -1,0 +1,51 @@
+"""Every number that the methods were published with, in one place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Paper(NamedTuple):
+    """arXiv 2506.04755, section on experiments: what `method="rap"` does unless told otherwise."""
+
+    attempts: int = 5  # M, replies per row and arm
+    temperature: float = 1.0
+    min_cde: float = 0.5  # lambda_c
+    max_ace: float = 0.1  # lambda_a
+    sigma: float = 2.0  # scale of the attention before the column-wise product
+
+
+class Released(NamedTuple):
+    """The authors' selection script (Mrshenshen/RAP, select/selection.py), which `method="rap-released"` follows."""
+
+    attempts: int = 5
+    right: float = 1.0  # a reward that counts as correct
+    nearly_right: float = 0.9  # a reward that counts as solved for "easy" and "one right"
+    core_similarity: float = 0.6
+    core_gain: float = 0.2
+    pool_similarity: float = 0.85
+    pool_gain: float = 0.2
+    pool_large_gain: float = 0.6
+    pool_share: float = 0.1
+    seed: int = 42
+
+
+class DifficultyPrior(NamedTuple):
+    """arXiv 2505.13261: the band of pass rates of the base model, and the sizes of the two stages."""
+
+    low: float = 0.084
+    high: float = 0.87
+    stage_one: int = 2_000
+    stage_two: int = 600
+
+
+class Limr(NamedTuple):
+    """arXiv 2502.11886: rows whose rewards follow the mean curve at least this closely."""
+
+    min_limr: float = 0.6
+
+
+PAPER = Paper()
+RELEASED = Released()
+DIFFICULTY_PRIOR = DifficultyPrior()
+LIMR = Limr()

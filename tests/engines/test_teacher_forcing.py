@@ -1,0 +1,149 @@
+"""Stored replies read again: which tokens they are, and what happens to those that cannot be read."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from hf_rap.engines.base import Reply, ReplyAttention, Request, Sampling
+from hf_rap.engines.loaded_model import LoadedModel
+from hf_rap.engines.teacher_forcing import attend
+from hf_rap.errors import RowError
+
+from .tiny_models import CONTEXT, ask, build, picture
+
+WINDOW = 4
+FAMILIES = ("qwen2_5_vl", "llava_llama", "gemma3", "idefics3")
+
+
+def loaded(family: str = "qwen2_5_vl", batch_size: int = 16) -> LoadedModel:
+    return LoadedModel(*build(family), batch_size=batch_size)
+
+
+def question(row_id: str = "a", size: int = 24, text: str = "<image>What is this?") -> Request:
+    return ask(row_id, text, picture(size, size), attempts=1)
+
+
+def replies() -> list[Reply]:
+    """Six replies to four questions, of different lengths, one without a picture."""
+    texts = ("A red square, I think.", "12", "It is <think>the</think> one on the left: 3.", "a b", "Yes.", "x" * 40)
+    requests = [question("a"), question("b", 8), question("a"), question("c", 40, "<image>x"), question("b", 8)]
+    requests.append(ask("t", "2 + 2?", arm="text"))
+    return [Reply(request, text) for request, text in zip(requests, texts, strict=True)]
+
+
+def numbers(answer: ReplyAttention | RowError) -> list[float]:
+    assert isinstance(answer, ReplyAttention), answer
+    return [*answer.products["max"], *answer.windows["mean"], *answer.image_shares, *answer.entropies]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batch_size_and_order_do_not_change_a_number(family: str) -> None:
+    """One at a time, in batches of four, and backwards: the same to rounding."""
+    alone = attend(loaded(family, 1), replies(), window=WINDOW)
+    together = attend(loaded(family, 4), replies()[::-1], window=WINDOW)[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert numbers(one) == pytest.approx(numbers(other), rel=1e-3, abs=1e-4)
+    assert alone[5].image_shares == []
+    assert [len(one.tokens) for one in alone] == [len(one.products["max"]) for one in alone]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_an_earlier_call_left_behind_does_not_matter(family: str) -> None:
+    """Qwen-VL keeps the positions of the last prompt; replies read after it are the same."""
+    model = loaded(family)
+    expected = [numbers(one) for one in attend(model, replies(), window=WINDOW)]
+    model.complete([question("z", 40)], Sampling(max_new_tokens=2))
+    model.model.generate(**model.encode([question("z", 40)]), max_new_tokens=2, do_sample=False)
+    assert [numbers(one) for one in attend(model, replies(), window=WINDOW)] == expected
+
+
+def test_tokens_spell_the_reply() -> None:
+    """Control tokens written out in a reply are text, spaces stay where they are."""
+    text = "The <|im_end|> and <|image_pad|> of it."
+    (answer,) = attend(loaded(), [Reply(question(), text)], window=WINDOW)
+    assert isinstance(answer, ReplyAttention)
+    assert len(answer.tokens) == len(text)  # one token per byte in this vocabulary
+    assert "".join(answer.tokens).replace("\u0120", " ") == text
+
+
+def test_replies_that_cannot_be_read_cost_themselves_only() -> None:
+    """No text, one token, too long for the context: an error each, and their neighbours keep their numbers."""
+    fine = Reply(question(), "It is 3.")
+    bad = [Reply(question(), ""), Reply(question(), "3"), Reply(question(), "long " * CONTEXT)]
+    (expected,) = attend(loaded(), [fine], window=WINDOW)
+    found = attend(loaded(), [bad[0], fine, bad[1], bad[2], fine], window=WINDOW)
+    errors = [str(one) for one in found if isinstance(one, RowError)]
+    assert errors[0] == "reply_empty: the reply has no text"
+    assert errors[1] == "reply_too_short: the reply has a single token, so no token looks at another"
+    assert errors[2].startswith("too_long: the prompt has ")
+    assert errors[2].endswith(f"the reply {5 * CONTEXT}, but the model's context is {CONTEXT}")
+    for one in (found[1], found[4]):
+        assert numbers(one) == pytest.approx(numbers(expected), rel=1e-3, abs=1e-4)
+
+
+def test_nothing_but_unreadable_replies() -> None:
+    """A batch without a single good reply, and no replies at all."""
+    assert [str(one).split(":")[0] for one in attend(loaded(), [Reply(question(), "")], window=WINDOW)] == [
+        "reply_empty"
+    ]
+    assert attend(loaded(), [], window=WINDOW) == []
+
+
+def with_fewer_pixels() -> Any:
+    """The processor of Qwen2.5-VL with another limit of pixels."""
+    processor = copy.copy(build("qwen2_5_vl")[1])
+    processor.image_processor = transformers.Qwen2VLImageProcessorPil(
+        patch_size=4, merge_size=2, temporal_patch_size=2, min_pixels=8 * 8, max_pixels=16 * 16
+    )
+    return processor
+
+
+def test_an_image_of_other_size_is_an_error_of_its_row() -> None:
+    """The reply was generated with 36 image tokens at most, and is read with 4: never a wrong number."""
+    model = loaded()
+    small, large = question("a", 8), question("b", 32)
+    (generated,) = model.complete([small], Sampling(max_new_tokens=4))
+    (other,) = model.complete([large], Sampling(max_new_tokens=4))
+    counts = [answer[0].prompt_tokens for answer in (generated, other) if not isinstance(answer, RowError)]
+    asked = [Reply(request, "It is 3.", tokens) for request, tokens in zip((small, large), counts, strict=True)]
+    assert all(isinstance(one, ReplyAttention) for one in attend(model, asked, window=WINDOW))
+    shrunk = attend(LoadedModel(model.model, with_fewer_pixels()), asked, window=WINDOW)
+    assert isinstance(shrunk[0], ReplyAttention)  # so small that both limits let it pass
+    assert isinstance(shrunk[1], RowError)
+    assert shrunk[1].code == "image_tokens_changed"
+    assert f"but had {counts[1]} when the reply was generated" in str(shrunk[1])
+
+
+def test_a_reply_that_breaks_the_model_is_an_error_of_its_row() -> None:
+    """The batch is halved until the row at fault stands alone."""
+    model = LoadedModel(copy.deepcopy(build("llava_llama")[0]), build("llava_llama")[1])
+    usual = model.model.forward
+    (expected,) = attend(model, [Reply(question(), "fine one")], window=WINDOW)
+    poison = model.processor.tokenizer.convert_tokens_to_ids("~")
+
+    def forward(*args: Any, **inputs: Any) -> Any:
+        if (inputs["input_ids"] == poison).any():
+            raise ValueError("no ~ please")
+        return usual(*args, **inputs)
+
+    model.model.forward = forward
+    found = attend(model, [Reply(question(), text) for text in ("fine one", "bad ~", "fine one")], window=WINDOW)
+    assert str(found[1]) == "engine_failed: ValueError: no ~ please"
+    for one in (found[0], found[2]):
+        assert numbers(one) == pytest.approx(numbers(expected), rel=1e-3, abs=1e-4)
+
+
+def test_half_precision_gives_nearly_the_same() -> None:
+    """In bfloat16 weights are computed in float32 from rounded queries and keys: psi moves by a few percent."""
+    model, processor = build("qwen2_5_vl")
+    single = attend(LoadedModel(model, processor), replies()[:1], window=WINDOW)[0]
+    half = LoadedModel(copy.deepcopy(model).to(torch.bfloat16), processor)
+    assert isinstance(single, ReplyAttention)
+    found = attend(half, replies()[:1], window=WINDOW)[0]
+    assert isinstance(found, ReplyAttention)
+    assert found.entropies == pytest.approx(single.entropies, abs=0.3)

@@ -1,0 +1,214 @@
+"""Attention evidence over real rows, on the built-in model."""
+
+import io
+import json
+from functools import cache
+
+import pytest
+from datasets import Dataset, Features, Image, List, Value
+from PIL import Image as PILImage
+
+from hf_rap import (
+    Attention,
+    ColumnExistsError,
+    Completion,
+    MissingColumnError,
+    Rollouts,
+    SettingError,
+    TransformersEngine,
+    ace_score,
+    add_scores,
+    cde_score,
+    collect_evidence,
+    difficulty_score,
+    select_cognitive,
+)
+from hf_rap.columns import ATTENTION_ERROR_CODES
+from hf_rap.demo import MODEL, demo_engine, make_planted
+
+ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
+
+
+@cache
+def planted():
+    return make_planted(24)
+
+
+@cache
+def evidence():
+    """Replies and attention in one go."""
+    return collect_evidence(planted(), Rollouts(demo_engine(), attempts=2, max_new_tokens=48, attention=True))
+
+
+def test_one_go_and_a_second_pass_give_the_same():
+    """Rollouts(attention=True) is Rollouts and then Attention, settings included."""
+    second = collect_evidence(collect_evidence(planted(), ROLLOUTS), Attention(demo_engine()))
+    assert second.column_names == evidence().column_names
+    assert second.remove_columns("images").to_list() == evidence().remove_columns("images").to_list()
+    assert second.features == evidence().features
+
+
+def test_a_plain_map_gives_the_same_whatever_the_batch():
+    """Numbers move by rounding only; a first batch of unusable rows keeps the types."""
+    rows = collect_evidence(planted(), ROLLOUTS)
+    unusable = [error is not None and error.startswith("gold_unreadable") for error in rows["rap_error"]]
+    order = sorted(range(len(rows)), key=lambda index: not unusable[index])
+    mapped = rows.select(order).map(Attention(demo_engine()), batched=True, batch_size=1)
+    assert mapped.features["rap_attention"] == evidence().features["rap_attention"]
+    assert mapped[0]["rap_attention"] is None
+    for row, index in zip(mapped, order, strict=True):
+        expected = evidence()[index]["rap_attention"]
+        assert [one["tokens"] for one in row["rap_attention"] or []] == [one["tokens"] for one in expected or []]
+        found = [one["log_psi_windowed"] for one in row["rap_attention"] or []]
+        assert found == pytest.approx([one["log_psi_windowed"] for one in expected or []], rel=1e-3)
+
+
+def test_every_number_is_there_and_in_range():
+    """One list entry per token, and summaries that follow from the lists."""
+    attempts = [one for row in evidence()["rap_attention"] for one in row or []]
+    assert len(attempts) > 40
+    for one in attempts:
+        assert one["error"] is None
+        lengths = {len(one[name]) for name in ("tokens", "product_max", "product_mean", "window_max", "image_shares")}
+        assert lengths == {len(one["tokens"])}
+        assert 0 <= one["image_share"] <= 1
+        assert one["entropy"] > 0
+        assert one["token"] == one["tokens"][one["position"]]
+        assert max(one["window_max"]) <= 0
+        assert one["image_share"] == pytest.approx(sum(one["image_shares"]) / len(one["image_shares"]), rel=1e-5)
+
+
+def test_tokens_are_those_of_the_reply():
+    """Put together they are the stored text."""
+    for texts, attempts in zip(evidence()["rap_image_responses"], evidence()["rap_attention"], strict=True):
+        assert ["".join(one["tokens"]).strip() for one in attempts or []] == (texts or [])
+
+
+def test_scores_and_selection_use_it():
+    """The row with the highest ace among those that need the image leaves by the usual rule."""
+    scored = add_scores(evidence(), cde_score, ace_score, difficulty_score)
+    assert sum(ace is not None for ace in scored["rap_ace"]) == sum(row is not None for row in scored["rap_attention"])
+    selection = select_cognitive(scored, replace_easy=False)
+    assert selection.rule["asked"]["max_ace"] == "auto"
+    assert "attention_unbiased" in dict(selection.funnel)
+    highest = max(ace for ace in scored["rap_ace"] if ace is not None)
+    assert selection.rule["max_ace"] < highest
+
+
+def test_the_instruction_is_that_of_the_rollouts():
+    """Another prompt would be another attention: it is taken from rap_settings, and noted."""
+    bare = collect_evidence(
+        planted().select(range(4)), Rollouts(demo_engine(), attempts=1, max_new_tokens=48, instruction="")
+    )
+    found = collect_evidence(bare, Attention(demo_engine()))
+    settings = [json.loads(one) for one in found["rap_attention_settings"] if one is not None]
+    assert {one["instruction"] for one in settings} == {""}
+    assert {one["window"] for one in settings} == {16}
+    assert all(one["error"] is None for row in found["rap_attention"] for one in row or [])
+
+
+def test_another_instruction_is_noticed():
+    """The prompt has another number of tokens than when the reply was generated."""
+    found = collect_evidence(collect_evidence(planted(), ROLLOUTS), Attention(demo_engine(), instruction=" Hm?"))
+    errors = {one["error"].split(":")[0] for row in found["rap_attention"] for one in row or []}
+    assert errors == {"image_tokens_changed"} <= set(ATTENTION_ERROR_CODES)
+    assert add_scores(found, ace_score)["rap_ace"][:] == [None] * len(found)
+
+
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "images": List(Image()),
+        "problem": Value("string"),
+        "answer": Value("string"),
+        "rap_image_responses": List(Value("string")),
+    }
+)
+
+
+def stored(*responses, picture=b"", problem="<image>How many red shapes are in the picture?"):
+    """One row of replies from elsewhere: no settings, no counts."""
+    file = io.BytesIO()
+    PILImage.new("RGB", (84, 84)).save(file, format="PNG")
+    row = {"id": "r", "images": [{"bytes": picture or file.getvalue(), "path": None}], "problem": problem}
+    return Dataset.from_list([{**row, "answer": "3", "rap_image_responses": list(responses)}], features=FEATURES)
+
+
+def entries(ds, **options):
+    (row,) = ds.map(Attention(demo_engine(), **options), batched=True)["rap_attention"][:]
+    return row
+
+
+def test_replies_from_elsewhere_need_nothing_else():
+    """The columns of the dataset and the replies are enough; null replies stay null."""
+    first, second, third = entries(stored("<think> red so 3 </think> \\boxed{3}", None, "no so"))
+    assert (first["error"], second) == (None, None)
+    assert third["tokens"] == ["no", " so"]
+    assert third["log_psi"] is not None
+    assert third["log_psi_windowed"] is None  # two tokens: no column of four rows
+
+
+def test_bad_replies_are_errors_of_their_attempt():
+    """Empty, a single token, longer than the context of 512; the fourth is fine."""
+    errors = [one["error"] for one in entries(stored("", "3", "red " * 600, "red so 3"))]
+    assert errors[0] == "reply_empty: the reply has no text"
+    assert errors[1].startswith("reply_too_short: ")
+    assert errors[2].startswith("too_long: the prompt has ")
+    assert errors[3] is None
+
+
+def test_rows_that_cannot_be_asked_say_so_in_every_attempt():
+    """A broken image, and a placeholder too many."""
+    assert [one["error"].split(":")[0] for one in entries(stored("a b", "c d", picture=b"x"))] == [
+        "image_unreadable"
+    ] * 2
+    (one,) = entries(stored("a b", problem="<image><image>What?"))
+    assert one["error"].startswith("placeholder_mismatch: ")
+
+
+def test_an_image_with_other_pixels_limits_is_an_error():
+    """36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
+    rows = collect_evidence(planted().select(range(3)), ROLLOUTS)
+    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
+    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
+    found = rows.map(Attention(engine), batched=True)["rap_attention"]
+    errors = [one["error"].split(":")[0] for row in found for one in row or []]
+    assert errors
+    assert set(errors) == {"image_tokens_changed"}
+
+
+def test_faults_are_found_before_the_model_is_loaded():
+    """The engine names a model that does not exist, and is never asked."""
+    nobody = TransformersEngine("nobody/nothing")
+    with pytest.raises(MissingColumnError, match="Collect replies first"):
+        Attention(nobody)(planted()[:2])
+    with pytest.raises(ColumnExistsError, match="'rap_attention'"):
+        collect_evidence(evidence(), Attention(nobody))
+    with pytest.raises(SettingError, match="window is 1: it takes 2 or more rows"):
+        Attention(nobody, window=1)
+
+
+class Mute:
+    """An engine that answers and cannot tell its attention, like a server."""
+
+    def complete(self, requests, sampling):
+        return [[Completion(r"\boxed{3}", 7, truncated=False)] * request.attempts for request in requests]
+
+    def describe(self):
+        return {"engine": "mute"}
+
+
+def test_an_engine_without_attention_is_refused():
+    """The message says what to do instead."""
+    for make in (lambda: Rollouts(Mute(), attention=True), lambda: Attention(Mute())):
+        with pytest.raises(SettingError, match=r"Mute cannot tell its attention\. Collect replies with it, then read"):
+            make()
+
+
+def test_replies_of_a_server_are_read_by_a_local_model():
+    """The two-stage use: the server's evidence has no count of prompt tokens, so nothing is compared."""
+    ds = collect_evidence(planted().select(range(3)), Rollouts(Mute(), attempts=2))
+    found = collect_evidence(ds, Attention(demo_engine()))
+    texts = ["".join(one["tokens"]) for row in found["rap_attention"] for one in row or []]
+    assert texts
+    assert set(texts) == {r"\boxed{3}"}
