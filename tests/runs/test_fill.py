@@ -389,4 +389,4 @@ def test_the_command_fills_lists_and_tops_up(tmp_path):
         "run": str(run),
     }
     listed = CliRunner().invoke(cli, ["runs", str(run)], catch_exceptions=False).stdout
-    assert "model  12 rows, 1 failed, 2 attempts, 2 parts (temperature 1.0," in listed
+    assert "  12 rows, 1 failed, 2 attempts, 2 parts (temperature 1.0," in listed
