@@ -83,7 +83,13 @@ class TransformersEngine:
     def describe(self) -> dict[str, Any]:
         """Model, resolved revision, classes, precision, device and library versions."""
         name = Path(self.model).name if self.folder_digest else self.model
-        return {"engine": "transformers", "model": name, **self.load().describe(), "weights": self.folder_digest}
+        return {
+            "engine": "transformers",
+            "model": name,
+            **self.load().describe(),
+            "weights": self.folder_digest,
+            "processor_options": dict(self.processor_options) if self.processor_options else None,
+        }
 
     def on_rank(self, rank: int) -> TransformersEngine:
         """The engine for worker `rank` on this machine: on a GPU of its own, where there are any to choose from."""

@@ -181,6 +181,7 @@ class TestLoading:
         assert description == {
             "engine": "transformers",
             "model": llava_folder.name,
+            "processor_options": None,
             "revision": None,
             "architecture": "LlavaForConditionalGeneration",
             "processor": "LlavaProcessor",
