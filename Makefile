@@ -31,6 +31,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/released.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/ace.py
+	$(BIN)/python benchmarks/runs.py
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
 	scripts/check_trainers.sh

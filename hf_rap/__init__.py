@@ -10,6 +10,7 @@ from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
+from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
     BranchMovedError,
@@ -22,6 +23,7 @@ from .errors import (
     PublishError,
     RapError,
     RowError,
+    RunError,
     SettingError,
     SourceError,
     VersionExistsError,
@@ -35,6 +37,8 @@ from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .pulling import pull
 from .rollouts import Rollouts
+from .runs.fill import Run, collect_in_run
+from .runs.listing import list_runs
 from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.cde import CDEScore, cde_score
@@ -76,6 +80,7 @@ __all__ = [
     "Completion",
     "DifficultyScore",
     "DifficultyWeighted",
+    "EndpointEngine",
     "Engine",
     "EngineError",
     "ExportError",
@@ -94,6 +99,8 @@ __all__ = [
     "Request",
     "Rollouts",
     "RowError",
+    "Run",
+    "RunError",
     "Sampling",
     "Scorer",
     "Selection",
@@ -111,6 +118,7 @@ __all__ = [
     "cde_score",
     "check_export",
     "collect_evidence",
+    "collect_in_run",
     "compare_methods",
     "diff",
     "difficulty_score",
@@ -120,6 +128,7 @@ __all__ = [
     "inspect_dataset",
     "limr_score",
     "load",
+    "list_runs",
     "load_source",
     "order_curriculum",
     "publish",

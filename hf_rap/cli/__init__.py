@@ -24,6 +24,7 @@ from .pull import pull
 from .reselect import reselect
 from .rollouts import rollouts
 from .run import run
+from .runs import runs
 from .score import score
 from .select import select
 from .yank import yank
@@ -46,6 +47,7 @@ for command in (
     demo,
     inspect,
     rollouts,
+    runs,
     score,
     select,
     compare,
