@@ -133,7 +133,7 @@ async def _answer(
     while True:
         try:
             replies = await _ask_once(client, ask, server, state)
-        except _RefusedError as error:  # noqa: PERF203 - retrying is what the loop is for
+        except _RefusedError as error:
             return _row_error(server, state, str(error), error, refused=not trial)
         except _TransientError as error:
             tries += 1
