@@ -10,6 +10,7 @@ from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
 from .engines.base import Completion, Engine, Request, Sampling
+from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
 from .errors import (
     BranchMovedError,
@@ -22,6 +23,7 @@ from .errors import (
     PublishError,
     RapError,
     RowError,
+    RunError,
     SettingError,
     SourceError,
     VersionExistsError,
@@ -45,6 +47,8 @@ from .process import (
 )
 from .pulling import pull
 from .rollouts import Rollouts
+from .runs.fill import Run, collect_in_run
+from .runs.listing import list_runs
 from .scorers.ace import ACEScore, ace_score
 from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
@@ -89,6 +93,7 @@ __all__ = [
     "Completion",
     "DifficultyScore",
     "DifficultyWeighted",
+    "EndpointEngine",
     "Engine",
     "EngineError",
     "ExportError",
@@ -108,6 +113,8 @@ __all__ = [
     "Request",
     "Rollouts",
     "RowError",
+    "Run",
+    "RunError",
     "Sampling",
     "Scorer",
     "Selection",
@@ -128,6 +135,7 @@ __all__ = [
     "cde_score",
     "check_export",
     "collect_evidence",
+    "collect_in_run",
     "compare_methods",
     "diff",
     "difficulty_score",
@@ -138,6 +146,7 @@ __all__ = [
     "export_trl_prm",
     "inspect_dataset",
     "limr_score",
+    "list_runs",
     "load",
     "load_process_rewards",
     "load_source",

@@ -59,13 +59,15 @@ class Estimate:
     rows_per_second: float
     tokens_per_second: float
     hours: float
+    price: float | None = None
+    """Hours times the price of one, in its currency; None where no price was given."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         return asdict(self)
 
 
-def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int) -> Estimate:
+def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int, gpu_hour_price: float | None = None) -> Estimate:
     """Times `rollouts` on `rows` rows spread evenly over the dataset; the loading of the model does not count.
 
     Raises:
@@ -85,5 +87,8 @@ def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int) -> Estimate
     started = time.perf_counter()
     evidence = answer(sample)
     seconds = time.perf_counter() - started
-    tokens = sum(sum(each or ()) for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name])
-    return Estimate(rows, seconds, len(ds), rows / seconds, tokens / seconds, len(ds) / rows * seconds / 3600)
+    counts = [one for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name] for one in each or ()]
+    tokens = sum(one or 0 for one in counts)
+    hours = len(ds) / rows * seconds / 3600
+    price = None if gpu_hour_price is None else hours * gpu_hour_price
+    return Estimate(rows, seconds, len(ds), rows / seconds, tokens / seconds, hours, price)

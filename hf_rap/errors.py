@@ -8,6 +8,7 @@ RapError
 │   ├── MissingColumnError
 │   └── ColumnExistsError
 ├── EngineError          a model cannot be loaded or cannot do what was asked
+├── RunError             a run folder cannot be used, or a run has stopped before its end
 ├── RowError             one row cannot be used: becomes that row's `rap_error`
 ├── ExportError          rows cannot be handed to a trainer
 └── PublishError         a version cannot be written
@@ -101,6 +102,10 @@ class RowError(RapError):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(f"{code}: {message}")
+
+
+class RunError(RapError):
+    """A run folder cannot be used, or a run has stopped before its end."""
 
 
 class PublishError(RapError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .chats import flatten_content, turns_of
 from .errors import LayoutError, MissingColumnError, RowError
-from .images import fingerprint, open_image
+from .images import encoded_bytes, fingerprint, open_image
 from .prompts import IMAGE
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Question:
     images: tuple[Image.Image, ...]
     answer: object
     source: str | None
+    # The images as stored, for servers; None for one that has no file.
+    files: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,14 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
         )
     opened = tuple(open_image(image, f"image {i} of {len(images)}") for i, image in enumerate(images, 1))
     source = _value(row, layout.source)
-    return Question(row_id(row, layout), text, opened, _answer(row, layout), None if source is None else str(source))
+    return Question(
+        id=row_id(row, layout),
+        text=text,
+        images=opened,
+        answer=_answer(row, layout),
+        source=None if source is None else str(source),
+        files=tuple(map(encoded_bytes, images)),
+    )
 
 
 def row_id(row: Mapping[str, Any], layout: Layout) -> str:
@@ -280,8 +289,11 @@ def row_id(row: Mapping[str, Any], layout: Layout) -> str:
     Works for rows that `read_question` refuses, too. Equal rows get equal content ids.
     """
     value = _value(row, layout.id)
-    if value is not None and str(value):
-        return str(value)
+    return str(value) if value is not None and str(value) else row_content_id(row, layout)
+
+
+def row_content_id(row: Mapping[str, Any], layout: Layout) -> str:
+    """`content_id` of the row, whether or not it has an id of its own."""
     text, images = text_and_images(row, layout)
     return content_id(text if isinstance(text, str) else "", images, _answer(row, layout))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from . import columns
@@ -35,6 +35,8 @@ class Rollouts:
     Args:
         engine: the model that answers.
         attempts: replies per row and arm, M in the paper (5 there).
+        first_attempt: number of the first of them: attempts 5 to 7 are `first_attempt=5, attempts=3`,
+            and the same as the last three of `attempts=8`.
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
             seed and the row name the random numbers: the same row gets the same replies whatever the
             batch size, order or number of processes. Rows with the same id get the same replies.
@@ -71,12 +73,15 @@ class Rollouts:
     instruction: str = DEFAULT_INSTRUCTION
     layout: Layout | None = None
     attention: bool = False
+    first_attempt: int = 0
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise SettingError(f"attempts must be at least 1, got {self.attempts}.")
+        if self.first_attempt < 0:
+            raise SettingError(f"first_attempt must be at least 0, got {self.first_attempt}.")
         self._sampling()
         if self.attention:
             check_engine(self.engine, WINDOW)
@@ -91,8 +96,13 @@ class Rollouts:
         """The types of the columns that are added."""
         return columns.features_of(self.writes)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns."""
+    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns.
+
+        `rank` is what `map(num_proc=..., with_rank=True)` passes: engines that can then take a GPU each.
+        """
+        if rank is not None and hasattr(self.engine, "on_rank"):
+            return replace(self, engine=self.engine.on_rank(rank))(batch)
         columns.refuse_existing("Rollouts", batch.keys(), self.writes)
         layout = self.layout or recognise_layout(batch.keys())
         rows = [_read(row, layout) for row in raw_rows(batch, layout)]
@@ -157,6 +167,8 @@ class Rollouts:
             messages=build(row.question.text, self.instruction),
             images=row.question.images if with_images else (),
             attempts=self.attempts,
+            first=self.first_attempt,
+            files=row.question.files if with_images else (),
         )
 
 
@@ -201,8 +213,12 @@ class _Row:
         ]
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
-            message = f"{len(unknown)} of {len(graded)} replies of the {arm} arm could not be graded: {unknown[0]}"
-            self.error = RowError("not_judged", message)
+            self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
+
+
+def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
+    """Some replies of a row could not be graded; `reason` is that of the first."""
+    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
 
 
 def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:

@@ -26,6 +26,7 @@ from .pull import pull
 from .reselect import reselect
 from .rollouts import rollouts
 from .run import run
+from .runs import runs
 from .score import score
 from .select import select
 from .yank import yank
@@ -49,6 +50,7 @@ for command in (
     demo_prm,
     inspect,
     rollouts,
+    runs,
     annotate_steps,
     score,
     select,

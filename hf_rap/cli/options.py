@@ -16,6 +16,7 @@ from hf_rap.select import METHODS
 if TYPE_CHECKING:
     import datasets
 
+    from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.exports.handoff import Limits
     from hf_rap.layouts import Layout
@@ -83,6 +84,31 @@ model_options = together(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+    ]
+)
+
+endpoint_options = together(
+    [
+        click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
+        click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
+        click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
+        click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
+    ]
+)
+
+run_options = together(
+    [
+        click.option(
+            "--run", help="Folder or URL (s3://, hf://buckets/...) that keeps what is done: resumes, tops up."
+        ),
+        click.option(
+            "--rows-per-part", type=int, help="What a kill can cost each process; default: 64, or 8 x --concurrency."
+        ),
+        click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
+        click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
+        click.option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
+        click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
     ]
 )
 
@@ -229,11 +255,25 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
 
     instruction = options["instruction"]
     return Rollouts(
-        make_engine(options),
+        make_engine(options) if options.get("endpoint") is None else _make_endpoint(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
         attention=options["attention"],
+    )
+
+
+def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
+    """The server that endpoint_options name."""
+    from hf_rap.engines.endpoint import EndpointEngine
+
+    return EndpointEngine(
+        options["endpoint"],
+        model=options["model"],
+        revision=options["model_revision"],
+        token_env=options["token_env"],
+        concurrency=options["concurrency"],
+        extra_body=_json_object(options["extra_body"], "--extra-body") or None,
     )
 
 
@@ -242,10 +282,6 @@ def make_engine(options: dict[str, Any]) -> TransformersEngine:
     from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
 
-    try:
-        processor_options = json.loads(options["processor_options"])
-    except ValueError as error:
-        raise SettingError(f"--processor-options is not JSON: {error}.") from error
     return TransformersEngine(
         str(MODEL) if options["model"] == "demo" else options["model"],
         revision=options["model_revision"],
@@ -254,8 +290,18 @@ def make_engine(options: dict[str, Any]) -> TransformersEngine:
         attn_implementation=options["attn_implementation"],
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
-        processor_options=processor_options or None,
+        processor_options=_json_object(options["processor_options"], "--processor-options") or None,
     )
+
+
+def _json_object(text: str, option: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SettingError(f"{option} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise SettingError(f"{option} must be a JSON object such as {{}}, got {text!r}.")
+    return value
 
 
 def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:

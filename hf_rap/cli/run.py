@@ -9,6 +9,7 @@ import click
 
 from .options import (
     as_json,
+    endpoint_options,
     layout_options,
     make_rollouts,
     make_selection,
@@ -26,6 +27,7 @@ from .score import usual_scores
 @source_argument
 @layout_options
 @model_options
+@endpoint_options
 @sampling_options
 @selection_options
 @click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder; needed without --dry-run.")

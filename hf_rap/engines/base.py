@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_rap.errors import RowError, SettingError
@@ -53,7 +54,7 @@ class Request:
 
     `messages` is a chat in the form of `apply_chat_template`: content blocks of type "text" and
     "image"; `images` are the pictures of the image blocks, in order. `row_id`, `arm` and the
-    attempt's number name the stream of random numbers of each reply.
+    attempt's number, counted from `first`, name the stream of random numbers of each reply.
 
     With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
     white space included. Only engines with `continues = True` take one.
@@ -64,18 +65,33 @@ class Request:
     messages: list[dict[str, Any]]
     images: tuple[Image.Image, ...]
     attempts: int
+    first: int = 0
+    # The files of the images, for engines that send them on; None for a picture that has none.
+    files: tuple[bytes | None, ...] = ()
     prefix: str = ""
+
+    def stream_keys(self, seed: int) -> list[int]:
+        """The key of each reply's random numbers."""
+        numbers = range(self.first, self.first + self.attempts)
+        return [stream_key(seed, self.row_id, self.arm, number) for number in numbers]
+
+
+def stream_key(seed: int, row_id: str, arm: str, attempt: int) -> int:
+    """The signed 64-bit key of one reply's random numbers."""
+    name = f"{seed}\x1f{arm}\x1f{attempt}\x1f{row_id}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "little", signed=True)
 
 
 @dataclass(frozen=True)
 class Completion:
     """One reply: its text without special tokens, tokens generated (the end token included).
 
-    `prompt_tokens` counts the prompt with the tokens of its images; None where the engine does not say.
+    `tokens` is None where a server counts the tokens of several replies together. `prompt_tokens` counts the
+    prompt with the tokens of its images; None where the engine does not say.
     """
 
     text: str
-    tokens: int
+    tokens: int | None
     truncated: bool
     prompt_tokens: int | None = None
 

@@ -24,7 +24,7 @@ from transformers.cache_utils import DynamicLayer
 from hf_rap.errors import EngineError, RowError
 
 from .base import Completion, Request, Sampling
-from .noise import GumbelNoise, stream_key
+from .noise import GumbelNoise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -346,11 +346,7 @@ def _logits_processors(requests: list[Request], sampling: Sampling, prompt_lengt
     """Temperature, top-k, top-p, then the noise whose argmax is the sample; nothing at temperature 0."""
     if sampling.temperature == 0:
         return LogitsProcessorList()
-    keys = [
-        stream_key(sampling.seed, request.row_id, request.arm, attempt)
-        for request in requests
-        for attempt in range(request.attempts)
-    ]
+    keys = [key for request in requests for key in request.stream_keys(sampling.seed)]
     steps: list[Callable[..., torch.Tensor]] = []
     if sampling.temperature != 1:
         steps.append(TemperatureLogitsWarper(float(sampling.temperature)))

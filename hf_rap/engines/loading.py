@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ def load_model(
     except (OSError, ValueError) as error:
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
     if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Set by `accelerate launch` and `torchrun` in each of the processes they start.
+        local_rank = os.environ.get("LOCAL_RANK")
+        device = device_of_rank(None if local_rank is None else int(local_rank))
     if device.startswith("cuda") and torch.cuda._is_in_bad_fork():  # noqa: SLF001 - there is no public way to ask
         raise EngineError(
             "A forked process cannot use the GPU. Before Dataset.map(num_proc=...) call "
@@ -72,3 +75,10 @@ def load_model(
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
     return LoadedModel(model, processor, batch_size=batch_size)
+
+
+def device_of_rank(rank: int | None) -> str:
+    """The CPU, or the GPU of process `rank` of this machine; None is the only process."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    return "cuda" if rank is None else f"cuda:{rank % torch.cuda.device_count()}"

@@ -7,7 +7,6 @@ subset of the rows, computed anywhere, draws the same tokens.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,12 +14,6 @@ from transformers import LogitsProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def stream_key(seed: int, row_id: str, arm: str, attempt: int) -> int:
-    """The signed 64-bit key of one reply's random numbers."""
-    name = f"{seed}\x1f{arm}\x1f{attempt}\x1f{row_id}".encode()
-    return int.from_bytes(blake2b(name, digest_size=8).digest(), "little", signed=True)
 
 
 def gumbel(keys: torch.Tensor, step: int, width: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,7 +29,8 @@ class TransformersEngine:
         model: a Hub id or a local folder.
         revision: branch, tag or commit of a Hub model.
         device: "cuda", "cuda:1", "cpu", "mps", or "auto" to spread one model over all GPUs with
-            accelerate. None: the first GPU if there is one, else the CPU.
+            accelerate. None: the first GPU if there is one, else the CPU; each process of `accelerate
+            launch`, and each worker of `map(num_proc=..., with_rank=True)`, takes a GPU of its own.
         dtype: "auto" (as saved), "bfloat16", "float16" or "float32".
         attn_implementation: "sdpa", "flash_attention_2", "eager"; None leaves the choice to transformers.
         batch_size: rows that are generated together; each counts once per attempt. Halved for as
@@ -91,6 +92,12 @@ class TransformersEngine:
             "weights": self.folder_digest,
             "processor_options": dict(self.processor_options) if self.processor_options else None,
         }
+
+    def on_rank(self, rank: int) -> TransformersEngine:
+        """The engine for worker `rank` on this machine: on a GPU of its own, where there are any to choose from."""
+        from .loading import device_of_rank
+
+        return self if self.device is not None else replace(self, device=device_of_rank(rank))
 
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""

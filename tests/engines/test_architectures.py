@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from hf_rap.engines.base import Completion, Request, Sampling
+from hf_rap.engines.base import Completion, Request, Sampling, stream_key
 from hf_rap.engines.loaded_model import LoadedModel
-from hf_rap.engines.noise import gumbel, stream_key
+from hf_rap.engines.noise import gumbel
 
 from .tiny_models import FAMILIES, ask, build, picture
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from hf_rap.engines.noise import GumbelNoise, gumbel, stream_key
+from hf_rap.engines.base import stream_key
+from hf_rap.engines.noise import GumbelNoise, gumbel
 
 DRAWS = 200_000
 PINNED_KEYS = (-718100507436732301, -5603014089454680696)

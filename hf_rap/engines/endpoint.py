@@ -1,0 +1,235 @@
+"""A model behind an OpenAI-compatible server as an engine: what to ask, and how to read the answer.
+
+vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint, through huggingface_hub's
+inference client. How requests are sent, retried and given up is in `endpoint_client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hf_rap.errors import EngineError, RowError, SettingError
+
+from .endpoint_client import Ask, ask_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL import Image
+
+    from .base import Completion, Request, Sampling
+
+# Formats that every server opens; others are sent as PNG.
+_FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+_PLAIN_MODES = {"L", "RGB"}
+_EXIF_ORIENTATION = 0x0112
+# Seeds are sent as non-negative 31-bit numbers, which every server takes.
+_SEED_BITS = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class EndpointEngine:
+    """A model of a server that speaks OpenAI's chat completions.
+
+    Holds names only, so that it pickles and hashes; the token is read from the environment when a
+    request is sent and stands in no repr, setting, error or log.
+
+    The server's own defaults can bend what is sampled: vLLM takes top_k and penalties from the model's
+    generation_config.json unless it is started with `--generation-config vllm`. What OpenAI's
+    protocol has no name for goes into `extra_body`.
+
+    Attention is not to be had from a server: see `hf_rap.Attention` for a second pass.
+
+    Args:
+        url: where the server is, with its version path: "http://host:8000/v1".
+        model: the name that the server knows the model by.
+        revision: of the model; only written down, the server does not tell.
+        token_env: name of the environment variable that holds the token. None sends no token, not even
+            the one of `hf auth login`.
+        concurrency: requests in flight at most; enough to keep the server busy.
+        timeout: seconds after which a request counts as lost.
+        retries: how often a request is sent again after 408, 429, 5xx, a lost connection, a time-out or
+            an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
+            the server asks for in Retry-After.
+        extra_body: added to every request, for example `{"top_k": -1, "repetition_penalty": 1.0}`.
+
+    Raises:
+        EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
+            every request, or is gone; with what it said.
+    """
+
+    url: str
+    model: str = field(kw_only=True)
+    revision: str | None = None
+    token_env: str | None = None
+    concurrency: int = 32
+    timeout: float = 600.0
+    retries: int = 8
+    extra_body: Mapping[str, Any] | None = None
+    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other replies
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingError(
+                f"The endpoint must be an http or https URL such as http://host:8000/v1, got {self.url!r}."
+            )
+        if parts.username or parts.password or parts.query:
+            raise SettingError("The endpoint's URL must not hold a password or a query; name a variable in token_env.")
+        for name, least in (("concurrency", 1), ("retries", 0), ("timeout", 0)):
+            if getattr(self, name) < least:
+                raise SettingError(f"{name} must be at least {least}, got {getattr(self, name)!r}.")
+
+    def __hash__(self) -> int:
+        return hash((self.url, self.model, self.revision, self.token_env, repr(self.extra_body)))
+
+    @property
+    def rows_per_part(self) -> int:
+        """Rows to ask about together: enough that the last ones of a part, when the server idles, weigh little."""
+        return 8 * self.concurrency
+
+    def describe(self) -> dict[str, Any]:
+        """The model by name. Not the URL: the same model on another port gives the same replies."""
+        return {
+            "engine": "endpoint",
+            **_named(self.model),
+            "revision": self.revision,
+            "extra_body": dict(self.extra_body or {}),
+            "endpoint": self.version,
+        }
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """`request.attempts` completions per request, or the error of that request alone."""
+        # In a thread of its own: notebooks have a running event loop, which asyncio.run refuses.
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(asyncio.run, self._complete(requests, sampling)).result()
+
+    async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        together = await self._together(requests, sampling)
+        asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
+        answers = iter(await ask_all(self, self.token(), asks))
+        done: list[list[Completion] | RowError] = []
+        for request in requests:
+            count = len(self._shares(request, sampling, together=together))
+            done.append(_gather(request, sampling, [next(answers) for _ in range(count)]))
+        return done
+
+    def token(self) -> str | None:
+        """The token, read now."""
+        if self.token_env is None:
+            return None
+        token = os.environ.get(self.token_env)
+        if not token:
+            raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
+        return token
+
+    async def _together(self, requests: Sequence[Request], sampling: Sampling) -> bool:
+        """Whether the server draws several replies for one prompt (`n`): asked once per process.
+
+        Servers that do not know `n` refuse it or send one reply. Some give all n the same seed and so the
+        same reply: these count as not knowing it.
+        """
+        first = next((request for request in requests if request.attempts > 1), None)
+        if sampling.temperature == 0 or first is None:
+            return False
+        if self not in _draws_together:
+            (answer,) = await ask_all(self, self.token(), [self._ask(first, sampling, 0, 2)], trial=True)
+            if isinstance(answer, RowError) and not isinstance(answer.__cause__, ValueError):
+                return False  # a bad moment: ask again next time
+            _draws_together[self] = not isinstance(answer, RowError) and answer[0].text != answer[1].text
+        return _draws_together[self]
+
+    def _shares(self, request: Request, sampling: Sampling, *, together: bool) -> list[tuple[int, int]]:
+        """First attempt and number of attempts of each HTTP request that a request becomes."""
+        if sampling.temperature == 0:
+            return [(0, 1)]  # all attempts are equal
+        return [(0, request.attempts)] if together else [(number, 1) for number in range(request.attempts)]
+
+    def _asks(self, request: Request, sampling: Sampling, *, together: bool) -> list[Ask]:
+        return [self._ask(request, sampling, *share) for share in self._shares(request, sampling, together=together)]
+
+    def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
+        extra = {**({"top_k": sampling.top_k} if sampling.top_k else {}), **(self.extra_body or {})}
+        options = {
+            "model": self.model,
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": float(sampling.temperature),
+            "top_p": float(sampling.top_p),
+            "seed": request.stream_keys(sampling.seed)[first] & _SEED_BITS,
+            "extra_body": extra or None,
+        }
+        if replies > 1:
+            options["n"] = replies
+        return Ask(lambda: with_images(request), options, replies)
+
+
+_draws_together: dict[EndpointEngine, bool] = {}
+
+
+def _named(model: str) -> dict[str, str]:
+    """The model's name for people. Of a server's own folder only the last part is told, and a hash of the rest."""
+    if not model.startswith(("/", "~", ".")):
+        return {"model": model}
+    return {"model": model.rstrip("/").rpartition("/")[2], "folder": blake2b(model.encode(), digest_size=8).hexdigest()}
+
+
+def _gather(
+    request: Request, sampling: Sampling, answers: list[list[Completion] | RowError]
+) -> list[Completion] | RowError:
+    replies: list[Completion] = []
+    for answer in answers:
+        if isinstance(answer, RowError):
+            return answer
+        replies += answer
+    return replies * request.attempts if sampling.temperature == 0 else replies
+
+
+def with_images(request: Request) -> list[dict[str, Any]]:
+    """The messages with every image block replaced by a data URL."""
+    files = request.files or (None,) * len(request.images)
+    urls = iter([data_url(image, file) for image, file in zip(request.images, files, strict=True)])
+    return [
+        {
+            **message,
+            "content": [
+                {"type": "image_url", "image_url": {"url": next(urls)}} if part["type"] == "image" else part
+                for part in message["content"]
+            ],
+        }
+        for message in request.messages
+    ]
+
+
+def data_url(image: Image.Image, file: bytes | None) -> str:
+    """The image for a server: its file as stored where every server would show the same picture, else a PNG.
+
+    A file goes through PNG when it is of a rare format, is turned by EXIF, has transparency, a palette
+    or 16 bits: servers differ in what they make of those, and `image` is what a local model would see.
+    """
+    mime = _plain_format(file) if file is not None else None
+    if mime is None or file is None:
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        mime, file = _FORMATS["PNG"], buffer.getvalue()
+    return f"data:{mime};base64,{base64.b64encode(file).decode()}"
+
+
+def _plain_format(file: bytes) -> str | None:
+    """The MIME type of a file that can be sent as it is; reads its head only."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(file)) as opened:
+        plain = (
+            opened.mode in _PLAIN_MODES
+            and not opened.has_transparency_data
+            and opened.getexif().get(_EXIF_ORIENTATION, 1) == 1
+        )
+        return _FORMATS.get(opened.format or "") if plain else None

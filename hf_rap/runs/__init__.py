@@ -1,0 +1,1 @@
+"""Runs: evidence collected into a folder that survives whatever happens to the processes that fill it."""

@@ -1,0 +1,140 @@
+"""A run on a Ray cluster: rows stream to a pool of actors, and each actor writes its own parts.
+
+Ray Data moves the rows and, by default without limit, does the work of a lost actor again on another; the run folder makes that
+harmless, for a part that was written before its actor died is the same part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import RunError, SettingError
+from hf_rap.exports.parquet import Embedder
+
+from .fill import answer, settings_of
+from .folder import RunFolder, fingerprint_of
+from .index import columns_read, is_failure
+from .progress import tokens_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hf_rap.rollouts import Rollouts
+
+    from .fill import Run, Task
+    from .progress import Progress
+
+_KEY = "__run_key"
+_FIRST, _ATTEMPTS = "__run_first", "__run_attempts"
+
+
+class Writer:
+    """An actor: loads the model once, answers blocks of rows and writes each as a part."""
+
+    def __init__(self, rollouts: Rollouts, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
+        self.rollouts = rollouts
+        self.folder = RunFolder(url)
+        self.fingerprint = fingerprint
+        here = fingerprint_of(settings_of(rollouts))  # loads the model
+        if here != fingerprint:
+            raise RunError(
+                f"A worker has other settings than the driver: {_difference(settings, settings_of(rollouts))}. Every node "
+                "needs the same model and library classes."
+            )
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """One part; what comes back is a summary of it."""
+        import pyarrow as pa
+
+        keys = block[_KEY].to_pylist()
+        first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
+        batch = block.drop_columns([_KEY, _FIRST, _ATTEMPTS]).to_pydict()
+        table, evidence = answer(self.rollouts, batch, keys, first, attempts)
+        self.folder.write_part(self.fingerprint, table, first=first, stop=first + attempts)
+        errors = [error for error in evidence["rap_error"] if is_failure(error)]
+        summary = {"rows": [len(keys)], "errors": [errors], "tokens": [tokens_of(evidence)]}
+        return pa.table(
+            summary, schema=pa.schema([("rows", pa.int64()), ("errors", pa.list_(pa.string())), ("tokens", pa.int64())])
+        )
+
+
+def fill_on_ray(
+    run: Run, address: str = "auto", *, workers: int | None = None, gpus_per_worker: float | None = None
+) -> Progress:
+    """Do the rows that the run lacks on a Ray cluster.
+
+    Args:
+        run: an open run, at a URL that every node reaches.
+        address: of the cluster ("auto" finds the one of this machine, "local" starts one); ignored when
+            this process is connected already.
+        workers: actors, one model each; None: as many as there are GPUs, or CPUs where there are none.
+        gpus_per_worker: None: 1 where the cluster has GPUs, else 0.
+
+    Raises:
+        RunError: Ray is not installed, the cluster cannot be reached, or too many rows fail.
+        SettingError: workers below 1.
+    """
+    try:
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
+    except ImportError as error:
+        raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
+    if workers is not None and workers < 1:
+        raise SettingError(f"workers must be at least 1, got {workers}.")
+    tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
+    progress = run.start_progress(tasks)
+    if not tasks:
+        return progress
+    if not ray.is_initialized():
+        try:
+            ray.init(address=None if address == "local" else address, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RunError(f"No Ray cluster at {address!r}: {error}") from error
+    have = ray.cluster_resources()
+    gpus = gpus_per_worker if gpus_per_worker is not None else float(have.get("GPU", 0) > 0)
+    if workers is None:
+        workers = max(1, int(have["GPU"] / gpus if gpus else have.get("CPU", 1)))
+    workers = min(workers, len(tasks))
+    DataContext.get_current().enable_progress_bars = False
+    blocks = [ray.put(_block(run, task)) for task in tasks]  # Ray spills to disk what does not fit into its memory
+    done = from_arrow_refs(blocks).map_batches(
+        Writer,
+        batch_size=None,  # a block is a part
+        batch_format="pyarrow",
+        fn_constructor_args=(run.rollouts, run.folder.url, run.fingerprint, settings_of(run.rollouts)),
+        compute=ActorPoolStrategy(min_size=1, max_size=workers),
+        num_gpus=gpus or None,
+        num_cpus=None if gpus else 1,
+    )
+    try:
+        for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for one in summary.to_pylist():
+                progress.count(one["rows"], one["errors"], one["tokens"])
+            run.check_errors(progress)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error
+        raise RunError(
+            f"The work on Ray has stopped: {type(cause).__name__}: {str(cause).strip().splitlines()[-1]} What is written "
+            "stays; start the same command again when the cause is gone."
+        ) from error
+    run.index.refresh()
+    return progress
+
+
+def _block(run: Run, task: Task) -> pa.Table:
+    """The rows of a task with the files of their images inside: other machines do not see our disk."""
+    import pyarrow as pa
+
+    rows = run.ds.select_columns(columns_read(run.ds, run.layout))
+    table = Embedder(rows.features).embed(rows.with_format("arrow")[task.indices])
+    return (
+        table.append_column(_KEY, pa.array(task.keys))
+        .append_column(_FIRST, pa.array([task.first] * len(task.keys), pa.int32()))
+        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.keys), pa.int32()))
+        .replace_schema_metadata(None)
+    )
+
+
+def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    return ", ".join(f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here" for name in names)

@@ -1,0 +1,274 @@
+"""Fill a run with what is missing, part by part, and read its evidence back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import refuse_existing
+from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.layouts import check_layout, recognise_layout
+
+from .folder import RunFolder, fingerprint_of
+from .index import ATTEMPTS, FIRST, KEY, Index, Row, batches, part_schema, read_rows
+from .lease import Lease
+from .merge import merge
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import datasets
+    from typing_extensions import Self
+
+    from hf_rap.layouts import Layout
+    from hf_rap.rollouts import Rollouts
+
+logger = logging.getLogger(__name__)
+
+ROWS_PER_PART = 64  # what a kill can cost each process; one file each
+MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
+_ROWS_TO_JUDGE = 32  # a share of fewer rows says little
+_WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows that lack the same attempts, for one part."""
+
+    indices: list[int]
+    keys: list[str]
+    first: int
+    attempts: int
+
+
+def collect_in_run(ds: datasets.Dataset, rollouts: Rollouts, url: str, **options: Any) -> datasets.Dataset:
+    """The dataset with its evidence, by way of a run folder; computes only what the run does not hold.
+
+    The same as `collect_evidence(ds, rollouts)`, however often it was interrupted. Options and errors
+    are those of `Run`.
+    """
+    with Run(ds, rollouts, url, **options) as run:
+        run.fill()
+        return run.read()
+
+
+class Run:
+    """A dataset and `Rollouts` on their way through a run folder.
+
+    `with Run(ds, rollouts, "s3://bucket/run") as run: run.fill(); evidence = run.read()`
+
+    A row is known by its content and id, so rows may be added, dropped and reordered between two
+    calls. More attempts than before add to those that are there. Another model, prompt or sampling
+    setting has another fingerprint, and never mixes with this one.
+
+    Args:
+        ds: the rows.
+        rollouts: model, prompt and sampling.
+        url: a folder, or any URL that fsspec opens; new, empty, or a run.
+        rows_per_part: rows per file: what a kill can cost. None: 64, or as many as keep a server busy.
+        retry_errors: do rows again that failed in an earlier call.
+        max_errors: stop when more than this share of the rows fails, in [0, 1].
+        rank: number of this process among `world`; each does its own rows.
+        world: how many processes share the work.
+        progress: where lines about the progress go; None: stderr.
+        log: called with the numbers of each such line, for example `trackio.log`.
+
+    Raises:
+        RunError: the folder cannot be used or another process is writing into it; too many rows fail;
+            or the process was asked to stop (Ctrl-C, SIGTERM). What is written stays.
+        SourceError, LayoutError, EngineError: as `collect_evidence`.
+    """
+
+    def __init__(
+        self,
+        ds: datasets.Dataset,
+        rollouts: Rollouts,
+        url: str,
+        *,
+        rows_per_part: int | None = None,
+        retry_errors: bool = False,
+        max_errors: float = MAX_ERRORS,
+        rank: int = 0,
+        world: int = 1,
+        progress: Any = None,
+        log: Callable[[dict[str, float]], object] | None = None,
+    ) -> None:
+        if rows_per_part is None:
+            rows_per_part = getattr(rollouts.engine, "rows_per_part", ROWS_PER_PART)
+        if rows_per_part < 1:
+            raise SettingError(f"rows_per_part must be at least 1, got {rows_per_part}.")
+        if not 0 <= max_errors <= 1:
+            raise SettingError(f"max_errors is a share in [0, 1], got {max_errors}.")
+        if rollouts.first_attempt:
+            raise SettingError("A run counts attempts from 0 itself: leave first_attempt out.")
+        if len(ds) == 0:
+            raise SourceError("The dataset has no rows.")
+        layout = rollouts.layout or recognise_layout(ds.features)
+        check_layout(layout, ds.features)
+        refuse_existing("Rollouts", ds.column_names, rollouts.writes)
+        self.ds = ds
+        self.layout: Layout = layout
+        # A batch has the columns of the layout alone, which might be recognised as another one.
+        self.rollouts = replace(rollouts, layout=layout)
+        self.rows_per_part = rows_per_part
+        self.retry_errors = retry_errors
+        self.max_errors = max_errors
+        self.rank = rank
+        self.world = world
+        self.out = progress
+        self.log = log
+        self.folder = RunFolder(url, create=True)
+        self.lease = Lease(self.folder, rank, world)
+
+    def __enter__(self) -> Self:
+        self.lease.__enter__()
+        try:
+            settings = settings_of(self.rollouts)  # loads the model
+            self.fingerprint = fingerprint_of(settings)
+            self.folder.write_manifest(self.fingerprint, settings)
+            if self.world == 1:
+                self.folder.remove_leftovers(self.fingerprint)
+            self.index = Index(self.folder, self.fingerprint, part_schema(self.rollouts.writes))
+            for file in self.index.unusable:
+                logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
+            self.rows: list[Row] = read_rows(self.ds, self.layout)
+            changed = self.index.changed(self.rows)
+            if changed:
+                logger.warning(
+                    "%d rows have changed since they went through this run and are done again, the first is %r.",
+                    len(changed),
+                    changed[0].id,
+                )
+        except BaseException:
+            self.lease.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.lease.__exit__(None, None, None)
+
+    def fill(self) -> Progress:
+        """Do the rows of this rank that the run lacks."""
+        return self._do(self.tasks(range(self.rank, len(self.rows), self.world), retry=self.retry_errors))
+
+    def finish(self) -> None:
+        """Wait for the other ranks, and do the rows of those that have died."""
+        while self.tasks(range(len(self.rows))):
+            if not self.lease.others_alive():
+                self._do(self.tasks(range(len(self.rows))))
+            time.sleep(_WAIT_SECONDS)
+            self.index.refresh()
+
+    def read(self) -> datasets.Dataset:
+        """The dataset with its evidence.
+
+        Raises:
+            RunError: something is missing; `fill` first.
+        """
+        import datasets
+
+        missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
+        if missing:
+            raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
+        evidence = merge(self.index, self.rows, self.rollouts.attempts, self.rollouts.features)
+        return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
+
+    def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
+        """What is missing among these rows, in their order; equal rows count once."""
+        waiting: dict[tuple[int, int], dict[str, int]] = {}
+        for index in indices:
+            key = self.rows[index].key
+            stretch = self.index.missing(key, self.rollouts.attempts, trust_failures=not retry)
+            if stretch is not None:
+                waiting.setdefault(stretch, {}).setdefault(key, index)
+        tasks = []
+        for (first, attempts), rows in sorted(waiting.items()):
+            keys, places = list(rows), list(rows.values())
+            for start in range(0, len(keys), self.rows_per_part):
+                part = slice(start, start + self.rows_per_part)
+                tasks.append(Task(places[part], keys[part], first, attempts))
+        return tasks
+
+    def check_errors(self, progress: Progress) -> None:
+        """Stop a run that is broken as a whole."""
+        if progress.done >= _ROWS_TO_JUDGE and progress.failed > self.max_errors * progress.done:
+            raise RunError(
+                f"{progress.failed:,} of {progress.done:,} rows failed, more than max_errors={self.max_errors} allows. "
+                f"The first: {'; '.join(progress.errors)}. They are in the run; when the cause is gone, go on with "
+                "--retry-errors (retry_errors=True)."
+            )
+
+    def start_progress(self, tasks: Sequence[Task]) -> Progress:
+        """The counter of these tasks."""
+        label = "rollouts" if self.world == 1 else f"rollouts, process {self.rank} of {self.world}"
+        return Progress(sum(len(task.indices) for task in tasks), label, self.out, self.log)
+
+    def _do(self, tasks: list[Task]) -> Progress:
+        progress = self.start_progress(tasks)
+        with _stop_after_part() as stopped:
+            for task in tasks:
+                (batch,) = batches(self.ds, self.layout, task.indices, len(task.indices))
+                table, evidence = answer(self.rollouts, batch, task.keys, task.first, task.attempts)
+                name = self.folder.write_part(
+                    self.fingerprint, table, first=task.first, stop=task.first + task.attempts
+                )
+                self.index.add(name, table)
+                progress.add(evidence)
+                if stopped and progress.done < progress.rows:
+                    raise RunError(
+                        f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+                        f"{self.folder.url!r}. Start the same command again to go on."
+                    )
+                self.check_errors(progress)
+        return progress
+
+
+def settings_of(rollouts: Rollouts) -> dict[str, Any]:
+    """What the parts of these rollouts depend on, their columns included."""
+    return {**rollouts.settings(), **({"attention": True} if rollouts.attention else {})}
+
+
+def answer(
+    rollouts: Rollouts, batch: dict[str, list[Any]], keys: list[str], first: int, attempts: int
+) -> tuple[Any, dict[str, list[Any]]]:
+    """The part for a batch of rows, as a table, and its evidence columns."""
+    import pyarrow as pa
+
+    evidence = replace(rollouts, first_attempt=first, attempts=attempts)(batch)
+    run = {KEY: keys, FIRST: [first] * len(keys), ATTEMPTS: [attempts] * len(keys)}
+    return pa.table({**run, **evidence}, schema=part_schema(rollouts.writes)), evidence
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Which of how many processes this is, as `accelerate launch` and `torchrun` say."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def _stop_after_part() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM (pre-emption) only fill the list, once; the second time they interrupt at once."""
+    stopped: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def note(number: int, _frame: object) -> None:
+        stopped.append(number)
+        logger.warning("Finishing the part in flight, then stopping. Once more stops at once and loses that part.")
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

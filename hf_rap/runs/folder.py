@@ -1,0 +1,236 @@
+"""A run folder: what lies where, how it gets there whole, and how it is told from anything else.
+
+    RUN/run.json                        {"format": 1}
+    RUN/writers/0-of-1.json             who is writing, see `lease`
+    RUN/<fingerprint>/manifest.json     the settings that the fingerprint stands for
+    RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
+
+A part is never changed. Its name says which attempts of how many rows it holds, and ends with a hash
+of the file: a part that was torn, edited or copied from elsewhere does not fit its own name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+FORMAT = 1  # raise it when an older hf_rap could not read what this one writes
+METADATA = b"hf_rap_part"
+MANIFEST = "manifest.json"
+_RUN = "run.json"
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_PART = re.compile(r"(?P<first>\d{4,})-(?P<stop>\d{4,})-(?P<rows>\d{5,})-(?P<hash>[0-9a-f]{32})\.parquet")
+
+# Settings that are written down but do not tell runs apart: a run goes on after an upgrade, and on
+# another machine. What changes numbers on purpose has a version of its own (rollouts, verifier).
+NOT_IN_THE_FINGERPRINT = ("device", "transformers", "torch", "hf_rap")
+
+
+def fingerprint_of(settings: Mapping[str, Any]) -> str:
+    """64 bits, in hex, over everything in `settings` that could change a number.
+
+    >>> fingerprint_of({"model": "m", "torch": "2.4"}) == fingerprint_of({"model": "m", "torch": "2.5"})
+    True
+    """
+    counted = {name: value for name, value in settings.items() if name not in NOT_IN_THE_FINGERPRINT}
+    return blake2b(json.dumps(counted, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file in a run that is not trusted, and why."""
+
+    path: str
+    why: str
+
+
+class RunFolder:
+    """The files of a run, at any URL that fsspec opens (a path, s3://, hf://buckets/..., memory://).
+
+    Raises:
+        RunError: the URL cannot be opened or written, or holds something else than a run.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        import fsspec
+
+        self.url = str(url)
+        try:
+            self.fs, self.path = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise RunError(f"The run {self.url!r} cannot be opened: {error}") from error
+        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        self._check(create=create)
+
+    def fingerprints(self) -> list[str]:
+        """The fingerprints that have a folder."""
+        return sorted(name for name in self.names("") if _FINGERPRINT.fullmatch(name))
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder of the run; nothing where there is no such folder."""
+        self.fs.invalidate_cache()
+        where = f"{self.path}/{folder}".rstrip("/")
+        try:
+            found = self.fs.ls(where, detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted({str(path).rstrip("/").rpartition("/")[2] for path in found if str(path).rstrip("/") != where})
+
+    def parts(self, fingerprint: str) -> list[str]:
+        """The names of files that could be parts."""
+        return [name for name in self.names(fingerprint) if name.endswith(".parquet")]
+
+    def write_part(self, fingerprint: str, table: pa.Table, *, first: int, stop: int) -> str:
+        """Store a table as a part that appears only when it is whole; gives its name."""
+        import pyarrow.parquet as pq
+
+        told = json.dumps({"format": FORMAT, "fingerprint": fingerprint}).encode()
+        file = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata({METADATA: told}), file, compression="zstd")
+        content = file.getvalue()
+        name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}.parquet"
+        self.write(f"{fingerprint}/{name}", content)
+        return name
+
+    def read_part(self, fingerprint: str, name: str, schema: pa.Schema | None = None) -> pa.Table | Unusable:
+        """The part, or what is wrong with it.
+
+        Args:
+            fingerprint: the folder it lies in.
+            name: its name there.
+            schema: columns that it must have, with these types.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = f"{fingerprint}/{name}"
+        named = _PART.fullmatch(name)
+        if named is None:
+            return Unusable(path, "not named like a part: some other program's file")
+        content = self.read(path)
+        if _hash(content) != named["hash"]:
+            return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
+        try:
+            table = pq.read_table(io.BytesIO(content))
+            told = json.loads((table.schema.metadata or {})[METADATA])
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            return Unusable(path, f"not a part that hf_rap wrote ({type(error).__name__})")
+        if told != {"format": FORMAT, "fingerprint": fingerprint}:
+            return Unusable(path, f"says {told}, expected format {FORMAT} and fingerprint {fingerprint}")
+        for field in schema or ():
+            if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
+                return Unusable(path, f"another schema: no column {field.name!r} of type {field.type}")
+        return table
+
+    def write_manifest(self, fingerprint: str, settings: Mapping[str, Any]) -> None:
+        """Say once what a fingerprint stands for."""
+        if MANIFEST not in self.names(fingerprint):
+            self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, "settings": dict(settings)}))
+
+    def manifest(self, fingerprint: str) -> dict[str, Any]:
+        """The settings of a fingerprint; nothing where the manifest is missing or unreadable."""
+        try:
+            told = json.loads(self.read(f"{fingerprint}/{MANIFEST}"))
+            return dict(told["settings"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
+
+    def read(self, path: str) -> bytes:
+        """The content of a file in the run."""
+        content: bytes = self.fs.cat_file(f"{self.path}/{path}")
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """A file that is there as a whole or not at all: renamed into place on disks, one PUT elsewhere."""
+        target = f"{self.path}/{path}"
+        try:
+            if self.is_local:
+                _write_local(Path(target), content)
+            else:
+                self.fs.pipe_file(target, content)
+        except OSError as error:
+            raise RunError(
+                f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+                "good; give the run room (or rights) and start the same command again."
+            ) from error
+
+    def remove(self, path: str) -> None:
+        """Remove a file of ours; one that is gone is no error."""
+        try:
+            self.fs.rm_file(f"{self.path}/{path}")
+        except (FileNotFoundError, OSError):
+            return
+
+    def remove_leftovers(self, fingerprint: str) -> None:
+        """Remove what killed processes left half-written; only for the only writer of a run."""
+        for name in self.names(fingerprint):
+            if name.endswith(".partial"):
+                self.remove(f"{fingerprint}/{name}")
+
+    def _check(self, *, create: bool) -> None:
+        names = self.names("")
+        if _RUN in names:
+            try:
+                told = json.loads(self.read(_RUN))["format"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
+            if told != FORMAT:
+                raise RunError(
+                    f"The run {self.url!r} has format {told}, this hf_rap reads {FORMAT}: use the hf_rap that wrote it, "
+                    "or another folder."
+                )
+        elif not create:
+            raise RunError(f"There is no run at {self.url!r}.")
+        elif any(not name.startswith(".") for name in names):  # another process may be making the run just now
+            raise RunError(
+                f"{self.url!r} is not a run and not empty (it has {', '.join(names[:3])}): give a new or empty folder."
+            )
+        else:
+            self.write(_RUN, _json({"format": FORMAT}))
+
+
+def _write_local(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name survives a power cut, too; Windows knows no such thing."""
+    if os.name == "nt":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _hash(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, sort_keys=True).encode()

@@ -1,0 +1,172 @@
+"""What a run holds for each row, and what is still missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import ERROR, ID, arrow_type
+from hf_rap.layouts import Layout, raw_rows, row_content_id, row_id
+
+from .folder import Unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import datasets
+    import pyarrow as pa
+
+    from hf_rap.columns import Column
+
+    from .folder import RunFolder
+
+# Columns of a part before the evidence. `run_key` knows the row by its content and its id.
+KEY, FIRST, ATTEMPTS = "run_key", "run_first", "run_attempts"
+ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
+# Not a failure: the row is what it is.
+_NO_FAULT = "no_image"
+
+
+def part_schema(evidence: Iterable[Column]) -> pa.Schema:
+    """The columns of a part: key, attempt range, evidence."""
+    import pyarrow as pa
+
+    run = [(KEY, pa.string()), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
+    return pa.schema([*run, *((column.name, arrow_type(column.dtype)) for column in evidence)])
+
+
+def is_failure(error: str | None) -> bool:
+    """A `rap_error` that another try could change, or that a person should look at."""
+    return error is not None and not error.startswith(_NO_FAULT)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the dataset: its id, and the key that its parts know it by.
+
+    The id names the row's random numbers and the content is what was asked, so both are in the key: a row
+    whose content has changed under its old id is another row.
+    """
+
+    id: str
+    key: str
+
+
+def read_rows(ds: datasets.Dataset, layout: Layout) -> list[Row]:
+    """The rows of a dataset in order; reads every image file once."""
+    found = []
+    for batch in batches(ds, layout, range(len(ds)), ROWS_PER_BATCH):
+        for raw in raw_rows(batch, layout):
+            identity = row_id(raw, layout)
+            content = row_content_id(raw, layout)
+            found.append(Row(identity, blake2b(f"{content}\x1f{identity}".encode(), digest_size=16).hexdigest()))
+    return found
+
+
+def batches(
+    ds: datasets.Dataset, layout: Layout, indices: range | list[int], size: int
+) -> Iterator[dict[str, list[Any]]]:
+    """The columns that the layout reads, `size` rows at a time, images not decoded."""
+    stored = ds.select_columns(columns_read(ds, layout)).with_format("arrow")
+    for start in range(0, len(indices), size):
+        yield stored[list(indices[start : start + size])].to_pydict()
+
+
+def columns_read(ds: datasets.Dataset, layout: Layout) -> list[str]:
+    """The columns of the dataset that the layout reads, or reads a field of."""
+    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns)}
+    return [name for name in ds.column_names if name in read]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Attempts `first` to `stop` (not included) of a row: they are in row `place` of `part`."""
+
+    part: str
+    place: int
+    first: int
+    stop: int
+    failed: bool
+
+
+class Index:
+    """Which attempts of which rows lie in which part of one fingerprint.
+
+    Args:
+        folder: the run.
+        fingerprint: whose parts.
+        schema: what every part must have; others are listed in `unusable`, and never trusted.
+    """
+
+    def __init__(self, folder: RunFolder, fingerprint: str, schema: pa.Schema) -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.schema = schema
+        self.unusable: list[Unusable] = []
+        self.ids: dict[str, str] = {}
+        self._stretches: dict[str, list[Stretch]] = {}
+        self._read: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the parts that are new."""
+        for name in self.folder.parts(self.fingerprint):
+            if name in self._read:
+                continue
+            self._read.add(name)
+            part = self.folder.read_part(self.fingerprint, name, self.schema)
+            if isinstance(part, Unusable):
+                self.unusable.append(part)
+            else:
+                self.add(name, part)
+
+    def add(self, name: str, part: pa.Table) -> None:
+        """Take note of what a part holds."""
+        self._read.add(name)
+        told = (part[column].to_pylist() for column in (KEY, FIRST, ATTEMPTS, ID.name, ERROR.name))
+        for place, (key, first, attempts, identity, error) in enumerate(zip(*told, strict=True)):
+            stretch = Stretch(name, place, first, first + attempts, is_failure(error))
+            self._stretches.setdefault(key, []).append(stretch)
+            self.ids[identity] = key
+
+    def chosen(self, key: str, attempts: int, *, trust_failures: bool = True) -> list[Stretch]:
+        """Stretches that follow each other from attempt 0 up to `attempts`, as far as there are any.
+
+        Where several hold the same attempts, one that did not fail goes first, then the longest, then
+        the name of its part decides: never a clock.
+        """
+        usable = [one for one in self._stretches.get(key, ()) if trust_failures or not one.failed]
+        usable.sort(key=lambda one: (one.failed, -one.stop, one.part, one.place))
+        taken: list[Stretch] = []
+        have = 0
+        while have < attempts:
+            following = next((one for one in usable if one.first <= have < one.stop), None)
+            if following is None:
+                break
+            taken.append(following)
+            have = following.stop
+        return taken
+
+    def missing(self, key: str, attempts: int, *, trust_failures: bool = True) -> tuple[int, int] | None:
+        """First attempt and number of attempts that a row lacks; None when it has all."""
+        taken = self.chosen(key, attempts, trust_failures=trust_failures)
+        have = taken[-1].stop if taken else 0
+        return None if have >= attempts else (have, attempts - have)
+
+    def changed(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows whose id is known with other content: the dataset has changed under the run."""
+        return [row for row in rows if row.key not in self._stretches and row.id in self.ids]
+
+    def counts(self) -> tuple[int, int]:
+        """Rows held, and how many of them failed at every try."""
+        failed = sum(
+            any(one.failed for one in self.chosen(key, max(one.stop for one in held)))
+            for key, held in self._stretches.items()
+        )
+        return len(self._stretches), failed
+
+    def attempts(self) -> tuple[int, int]:
+        """The fewest and the most attempts that a row has."""
+        stops = [max(one.stop for one in held) for held in self._stretches.values()]
+        return (min(stops), max(stops)) if stops else (0, 0)

@@ -1,0 +1,107 @@
+"""How far a run is: a line that changes on a terminal, one line a minute elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from hf_rap.columns import ERROR, IMAGE_TOKENS, TEXT_TOKENS
+
+from .index import is_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+SECONDS_BETWEEN_LINES = 60.0  # in a log file; a terminal shows every part
+
+
+@dataclass
+class Progress:
+    """Counts what is done and says so.
+
+    Args:
+        rows: how many there are to do.
+        label: what stands before each line, such as the rank.
+        out: where lines go; None: stderr.
+        log: called with the numbers of every line, as trackio.log is.
+    """
+
+    rows: int
+    label: str = "rollouts"
+    out: TextIO | None = None
+    log: Callable[[dict[str, float]], object] | None = None
+    done: int = 0
+    failed: int = 0
+    tokens: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.out = self.out or sys.stderr
+        self._started = self._told = time.monotonic()
+
+    def add(self, evidence: Mapping[str, Sequence[Any]]) -> None:
+        """Count the evidence of a part."""
+        failures = [error for error in evidence[ERROR.name] if is_failure(error)]
+        self.count(len(evidence[ERROR.name]), failures, tokens_of(evidence))
+
+    def count(self, rows: int, failures: Sequence[str], tokens: int) -> None:
+        """Count rows done, and show it where it is time."""
+        self.done += rows
+        self.failed += len(failures)
+        self.tokens += tokens
+        self.errors += failures[: 3 - len(self.errors)]
+        assert self.out is not None
+        now = time.monotonic()
+        last = self.done >= self.rows
+        if self.out.isatty():
+            self.out.write(f"\r\x1b[K{self.line()}" + "\n" * last)
+        elif last or now - self._told >= SECONDS_BETWEEN_LINES:
+            self.out.write(f"{self.line()}\n")
+        else:
+            return
+        self._told = now
+        self.out.flush()
+        if self.log is not None:
+            self.log(self.numbers())
+
+    def numbers(self) -> dict[str, float]:
+        """What a line says: rows done, rows failed, rows/s, tokens/s, seconds left."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        rate = self.done / seconds
+        left = (self.rows - self.done) / rate if rate else float("inf")
+        return {
+            "rows_done": self.done,
+            "rows_failed": self.failed,
+            "rows_per_second": rate,
+            "tokens_per_second": self.tokens / seconds,
+            "seconds_left": left,
+        }
+
+    def line(self) -> str:
+        """The state in one line."""
+        now = self.numbers()
+        return (
+            f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
+            f"{now['rows_per_second']:.2f} rows/s, {now['tokens_per_second']:,.0f} tokens/s, "
+            f"{duration(now['seconds_left'])} left"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(42), duration(3000), duration(36000)
+    ('42 s', '50 min', '10.0 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def tokens_of(evidence: Mapping[str, Sequence[Any]]) -> int:
+    """Tokens generated for these rows, as far as the engine has counted them."""
+    columns = (evidence[IMAGE_TOKENS.name], evidence[TEXT_TOKENS.name])
+    return sum(one or 0 for column in columns for each in column for one in each or ())

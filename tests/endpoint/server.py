@@ -1,0 +1,129 @@
+"""A small OpenAI-compatible server on 127.0.0.1 that misbehaves as it is told to.
+
+`faults` is a list of names; each request takes the next one, and when they have run out every request is
+answered well. Replies say which prompt and seed they answer, so that tests can see what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class FaultyServer:
+    """`with FaultyServer(faults=["500", "hang"]) as server: ... server.url, server.bodies`."""
+
+    def __init__(self, faults=(), *, draws_n="refuses", delay=0.0, always=None):
+        self.faults = list(faults)
+        self.always = always
+        self.draws_n = draws_n
+        self.delay = delay
+        self.bodies = []
+        self.headers = []
+        self.in_flight = self.most_in_flight = 0
+        self.lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                server.handle(self)
+
+            def log_message(self, *_args):
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+            def handle_error(self, request, client_address):
+                pass  # clients that give up are part of the tests
+
+        self.http = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error):
+        self.http.shutdown()
+        self.http.server_close()
+
+    def handle(self, request):
+        body = json.loads(request.rfile.read(int(request.headers["content-length"])))
+        with self.lock:
+            self.bodies.append(body)
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            fault = self.faults.pop(0) if self.faults else self.always
+        try:
+            time.sleep(self.delay)
+            self.answer(request, body, fault)
+        finally:
+            with self.lock:
+                self.in_flight -= 1
+
+    def answer(self, request, body, fault):
+        n = body.get("n", 1)
+        if fault is None and n > 1 and self.draws_n == "refuses":
+            send(request, 422, {"error": "Unsupported fields: n"})
+        elif fault is None:
+            send(request, 200, completion(body, 1 if self.draws_n == "ignores" else n, same=self.draws_n == "same"))
+        elif fault == "hang":
+            time.sleep(5)
+        elif fault == "drop":
+            request.close_connection = True
+            request.connection.close()
+        elif fault == "half":
+            whole = json.dumps(completion(body, n)).encode()
+            request.send_response(200)
+            request.send_header("content-type", "application/json")
+            request.send_header("content-length", str(len(whole)))
+            request.end_headers()
+            request.wfile.write(whole[: len(whole) // 2])
+            request.close_connection = True
+        elif fault == "not json":
+            send(request, 200, "<html>Bad gateway</html>")
+        elif fault == "wrong json":
+            send(request, 200, {"result": "fine"})
+        elif fault == "no choices":
+            send(request, 200, {**completion(body, n), "choices": []})
+        elif fault.startswith("429"):
+            send(request, 429, {"error": "slow down"}, {"retry-after": fault.partition(" ")[2] or "0"})
+        else:
+            token = request.headers.get("authorization", "")
+            send(request, int(fault), {"error": {"message": f"the server says {fault} to {token}"}})
+
+
+def completion(body, n, *, same=False):
+    """A chat completion whose text shows the seed, and the kinds of the parts of the prompt."""
+    kinds = " ".join(part["type"] for part in body["messages"][0]["content"])
+    texts = [f"{kinds} seed {body.get('seed')}" + ("" if same else f" choice {index}") for index in range(n)]
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": body["model"],
+        "system_fingerprint": "",
+        "choices": [
+            {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            for index, text in enumerate(texts)
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 7 * n, "total_tokens": 3 + 7 * n},
+    }
+
+
+def send(request, status, content, headers=None):
+    body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+    request.send_response(status)
+    request.send_header("content-type", "application/json")
+    request.send_header("content-length", str(len(body)))
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)

@@ -1,0 +1,381 @@
+"""EndpointEngine against a server that misbehaves, and against `transformers serve`."""
+
+import base64
+import io
+import json
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from PIL import Image
+from server import FaultyServer
+
+from hf_rap import (
+    EndpointEngine,
+    EngineError,
+    Request,
+    Rollouts,
+    RowError,
+    Sampling,
+    SettingError,
+    collect_evidence,
+    collect_in_run,
+)
+from hf_rap.demo import MODEL, make_planted
+from hf_rap.engines.endpoint import data_url
+from hf_rap.engines.endpoint_client import _retry_after
+
+SECRET = "hf_this_is_the_secret_token"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
+    monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
+
+
+def requests(count=1, attempts=2, *, image=None, file=None):
+    """Prompts of one user turn, with an image if there is one."""
+    blocks = [{"type": "image"}] if image else []
+    return [
+        Request(
+            row_id=f"row {number}",
+            arm="image" if image else "text",
+            messages=[{"role": "user", "content": [*blocks, {"type": "text", "text": f"Question {number}"}]}],
+            images=(image,) if image else (),
+            attempts=attempts,
+            files=(file,) if image else (),
+        )
+        for number in range(count)
+    ]
+
+
+def ask(server, asked, **options):
+    """What the engine makes of the server."""
+    sampling = options.pop("sampling", Sampling(max_new_tokens=16))
+    return EndpointEngine(server.url, model="m", **options).complete(asked, sampling)
+
+
+def test_every_attempt_has_a_seed_of_its_own():
+    """Replies differ between attempts and rows, and are the same when asked again; the request says it all."""
+    with FaultyServer() as server:
+        first = ask(server, requests(3))
+        again = ask(server, requests(3))
+    assert first == again
+    assert len({reply.text for replies in first for reply in replies}) == 6
+    assert all(reply.tokens == 7 and not reply.truncated for replies in first for reply in replies)
+    single = next(body for body in server.bodies if "n" not in body)
+    assert {name: single[name] for name in ("model", "max_tokens", "temperature", "top_p")} == {
+        "model": "m",
+        "max_tokens": 16,
+        "temperature": 1.0,
+        "top_p": 1.0,
+    }
+    assert 0 <= single["seed"] < 2**31
+
+
+def test_topping_up_asks_for_the_next_seeds():
+    """Attempt 2 alone is the third of three."""
+    (row,) = requests(1, 3)
+    with FaultyServer() as server:
+        (three,) = ask(server, [row])
+        (last,) = ask(server, [Request(row.row_id, row.arm, row.messages, (), attempts=1, first=2)])
+    assert last == three[2:]
+
+
+@pytest.mark.parametrize(
+    ("draws_n", "sent"), [("yes", [2, 5, 5]), ("refuses", [2] + [None] * 10), ("same", [2] + [None] * 10)]
+)
+def test_n_is_found_out_once_by_asking(draws_n, sent):
+    """Five attempts of two rows: two requests where n is honoured, ten where it is refused or gives copies."""
+    with FaultyServer(draws_n=draws_n) as server:
+        answers = ask(server, requests(2, 5))
+    assert [body.get("n") for body in server.bodies] == sent
+    assert [len({reply.text for reply in replies}) for replies in answers] == [5, 5]
+    # With n the server counts the tokens of all replies together: those of one are unknown.
+    assert {reply.tokens for replies in answers for reply in replies} == ({None} if draws_n == "yes" else {7})
+
+
+def test_a_server_that_ignores_n_is_asked_one_by_one():
+    """One choice came for two: the reply is not taken twice."""
+    with FaultyServer(draws_n="ignores") as server:
+        (replies,) = ask(server, requests(1, 3))
+    assert len({reply.text for reply in replies}) == 3
+
+
+def test_greedy_attempts_are_one_request():
+    """At temperature 0 all attempts are equal."""
+    with FaultyServer() as server:
+        (replies,) = ask(server, requests(1, 4), sampling=Sampling(temperature=0, max_new_tokens=8))
+    assert len(server.bodies) == 1
+    assert len(replies) == 4
+
+
+FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]
+
+
+def test_a_storm_of_faults_costs_nothing_but_time():
+    """Each fault twice, and a storm of 429: the answers are those of a healthy server."""
+    with FaultyServer() as server:
+        healthy = ask(server, requests(12, 1))
+    with FaultyServer(FAULTS * 2 + ["429 0"] * 20) as server:
+        assert ask(server, requests(12, 1), concurrency=6, retries=20) == healthy
+    assert len(server.bodies) == 12 + 2 * len(FAULTS) + 20
+
+
+def test_offline_mode_is_said_at_once(monkeypatch):
+    """The Hub's client sends nothing at all under HF_HUB_OFFLINE."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with FaultyServer() as server, pytest.raises(EngineError, match="HF_HUB_OFFLINE is set, so no request is sent"):
+        ask(server, requests(1, 1))
+    assert server.bodies == []
+
+
+def test_a_hanging_request_is_sent_again():
+    """After `timeout` seconds the request counts as lost."""
+    with FaultyServer(["hang"]) as server:
+        started = time.monotonic()
+        (replies,) = ask(server, requests(1, 1), timeout=0.5)
+        assert time.monotonic() - started < 4
+    assert len(replies) == 1
+
+
+def test_retry_after_is_honoured():
+    """The next try comes after the seconds that the server asked for, in numbers or as a date."""
+    with FaultyServer(["429 1"]) as server:
+        started = time.monotonic()
+        ask(server, requests(1, 1))
+        assert time.monotonic() - started >= 1
+    assert _retry_after("7") == 7
+    assert _retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert _retry_after("soon") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "what"),
+    [("401", "refuses the token"), ("403", "refuses access"), ("404", "does not know this address or model")],
+)
+def test_a_refusal_ends_the_run_with_what_the_server_said(status, what, monkeypatch):
+    """At once, without a retry, and without the token that the server repeats."""
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    with (
+        FaultyServer(always=status) as server,
+        pytest.raises(EngineError, match=rf"{what}; the server answered {status}: .*says {status}") as caught,
+    ):
+        ask(server, requests(1, 1), token_env="MY_TOKEN")
+    assert len(server.bodies) == 1
+    assert SECRET not in str(caught.value)
+
+
+def test_a_bad_request_is_an_error_of_its_row():
+    """400 is not retried; the other rows are answered."""
+    with FaultyServer(["400"]) as server:
+        answers = ask(server, requests(3, 1), concurrency=1)
+    assert isinstance(answers[0], RowError)
+    assert str(answers[0]).startswith("engine_failed: the server answered 400: ")
+    assert "the server says 400" in str(answers[0])
+    assert [len(replies) for replies in answers[1:]] == [1, 1]
+
+
+def test_nothing_but_bad_requests_end_the_run():
+    """Eight refusals before the first answer are not the rows' fault."""
+    with (
+        FaultyServer(always="400") as server,
+        pytest.raises(EngineError, match="has refused all of its first 8 requests; the server answered 400"),
+    ):
+        ask(server, requests(20, 1), concurrency=1)
+
+
+def test_a_dead_server_ends_the_run():
+    """Not one row after the other: eight requests given up in a row are enough."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        engine = EndpointEngine(url, model="m", retries=1)
+        with pytest.raises(EngineError, match=r"is gone: the connection failed .*, 2 times, 8 requests in a row"):
+            engine.complete(requests(20, 1), Sampling())
+
+
+def test_the_token_is_nowhere(monkeypatch, caplog, tmp_path, capfd):
+    """Sent to the server, and in no repr, pickle, setting, log line, part or manifest."""
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    caplog.set_level(logging.DEBUG)
+    faults = ["500", "400", "drop", "wrong json"]
+    with FaultyServer(faults) as server:
+        engine = EndpointEngine(server.url, model="m", token_env="MY_TOKEN", concurrency=1)
+        rollouts = Rollouts(engine, attempts=1, max_new_tokens=8)
+        evidence = collect_in_run(make_planted(6), rollouts, str(tmp_path / "run"))
+    assert {headers["authorization"] for headers in server.headers} == {f"Bearer {SECRET}"}
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
+    shown = (
+        json.dumps(evidence.remove_columns("images").to_list())
+        + repr(engine)
+        + caplog.text
+        + "".join(capfd.readouterr())
+    )
+    assert "the server says 400 to Bearer ***" in shown
+    assert SECRET not in shown
+    assert SECRET.encode() not in written + pickle.dumps(rollouts)
+
+
+def test_the_token_of_the_hub_is_not_sent_to_other_servers(monkeypatch):
+    """Without token_env no token is sent, whoever is logged in."""
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    with FaultyServer() as server:
+        ask(server, requests(1, 1))
+    assert "authorization" not in server.headers[0]
+
+
+def test_a_missing_token_is_said_before_anything_is_sent():
+    """With the name of the variable."""
+    with FaultyServer() as server, pytest.raises(EngineError, match=r"variable NO_SUCH_TOKEN .* is not set"):
+        ask(server, requests(1, 1), token_env="NO_SUCH_TOKEN")
+    assert server.bodies == []
+
+
+def test_requests_in_flight_are_bounded_and_keep_the_server_full():
+    """Never more than asked for, and that many most of the time."""
+    with FaultyServer(delay=0.05) as server:
+        ask(server, requests(48, 1), concurrency=24)
+    assert server.most_in_flight == 24
+
+
+def encoded(image, **options):
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+def test_images_are_sent_as_they_are_stored():
+    """The very bytes of a JPEG and a PNG."""
+    picture = Image.linear_gradient("L").convert("RGB")
+    for form in ("JPEG", "PNG"):
+        file = encoded(picture, format=form)
+        with FaultyServer() as server:
+            ask(server, requests(1, 1, image=picture, file=file))
+        sent, text = server.bodies[0]["messages"][0]["content"]
+        assert sent == {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/{form.lower()};base64,{base64.b64encode(file).decode()}"},
+        }
+        assert text == {"type": "text", "text": "Question 0"}
+
+
+def test_images_that_servers_read_differently_are_sent_as_what_was_opened():
+    """Transparency, palettes, rotation by EXIF and rare formats become the PNG of the upright RGB picture."""
+    picture = Image.linear_gradient("L").convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    odd = [
+        encoded(picture.convert("RGBA"), format="PNG"),
+        encoded(picture.convert("P"), format="PNG"),
+        encoded(picture, format="JPEG", exif=exif),
+        encoded(picture, format="BMP"),
+        None,
+    ]
+    for file in odd:
+        head, _, body = data_url(picture, file).partition(",")
+        assert head == "data:image/png;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(body))).tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "host:8000"}, "must be an http or https URL"),
+        ({"url": "http://me:secret@host/v1"}, "must not hold a password"),
+        ({"concurrency": 0}, "concurrency must be at least 1, got 0"),
+    ],
+)
+def test_impossible_options_are_refused_at_once(options, message):
+    """Before any request; a password in a URL is not repeated."""
+    with pytest.raises(SettingError, match=message) as caught:
+        EndpointEngine(**{"url": "http://host/v1", "model": "m", **options})
+    assert "secret" not in str(caught.value)
+
+
+def test_settings_name_the_model_and_not_the_address():
+    """The same model on another port goes on with the same run; a folder of the server is not told."""
+    one, two = (EndpointEngine(f"http://host:{port}/v1", model="org/model").describe() for port in (1, 2))
+    assert one == two
+    local = EndpointEngine("http://host/v1", model="/home/me/models/mine").describe()
+    assert local["model"] == "mine"
+    assert "/home" not in json.dumps(local)
+
+
+def test_a_running_event_loop_is_no_obstacle():
+    """Notebooks have one."""
+    import asyncio
+
+    async def cell():
+        return EndpointEngine(server.url, model="m").complete(requests(1, 1), Sampling())
+
+    with FaultyServer() as server:
+        assert len(asyncio.run(cell())[0]) == 1
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(tmp_path_factory):
+    """`transformers serve` with the built-in model; its address."""
+    for name in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(name, reason="`transformers serve` is not installed: pip install 'transformers[serving]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("serve") / "log"
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(MODEL), "--device", "cpu"]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    try:
+        for _ in range(240):
+            assert process.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health")
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_transformers_serve_answers_picture_questions(transformers_serve, tmp_path):
+    """A real server and a real model: pictures are seen, both arms are graded, a run is resumed over it."""
+    planted = make_planted(60)
+    planted = planted.filter(lambda kind: kind == "needs_image", input_columns="kind")
+    engine = EndpointEngine(transformers_serve, model=str(MODEL), concurrency=4)
+    rollouts = Rollouts(engine, attempts=2, max_new_tokens=48)
+    half = collect_in_run(planted.select(range(len(planted) // 2)), rollouts, str(tmp_path / "run"))
+    evidence = collect_in_run(planted, rollouts, str(tmp_path / "run"))
+    assert half["rap_image_responses"][:] == evidence["rap_image_responses"][: len(half)]
+    assert set(evidence["rap_error"]) == {None}
+    image, text = (
+        [reward for rewards in evidence[f"rap_{arm}_rewards"] for reward in rewards] for arm in ("image", "text")
+    )
+    assert len(image) == len(text) == 2 * len(planted)
+    # The model is trained on such pictures: with them it is mostly right, without it can only guess.
+    assert sum(image) / len(image) > 0.5 > sum(text) / len(text)
+    assert all(0 < tokens <= 48 for counts in evidence["rap_image_tokens"] for tokens in counts)
+
+
+@pytest.mark.slow
+def test_transformers_serve_says_why_it_refuses(transformers_serve):
+    """A model that the server does not have is an error with the server's words."""
+    engine = EndpointEngine(transformers_serve, model="nobody/nothing", concurrency=2, retries=0)
+    with pytest.raises(EngineError, match=r"the server answered \d{3}: .+"):
+        collect_evidence(make_planted(12), Rollouts(engine, attempts=1, max_new_tokens=8))
