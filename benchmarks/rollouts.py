@@ -1,6 +1,6 @@
 """Attempts per second of Rollouts against what a user would write: one `generate` call per row and arm.
 
-    python benchmarks/rollouts.py [--rows 64] [--attempts 5] [--model FOLDER_OR_ID]
+    python benchmarks/rollouts.py [--rows 256] [--attempts 5] [--model FOLDER_OR_ID]
 
 Both sides use the same loaded model, the same prompts, the same number of attempts and the same
 token limit, in one process, in turns. The plain side is
@@ -48,7 +48,7 @@ def ours(rollouts, ds) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--attempts", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-new-tokens", type=int, default=64)

@@ -207,10 +207,13 @@ class _Row:
         if isinstance(answer, RowError):
             self.error = answer
             return
-        self.attempts[arm] = graded = [
-            _Attempt(one, judge(one.text, self.gold, question=self.question.text, truncated=one.truncated))
-            for one in answer
-        ]
+        question, gold = self.question.text, self.gold
+        # Attempts of one row often say the same, and comparing expressions is slow.
+        judgements = {
+            (text, truncated): judge(text, gold, question=question, truncated=truncated)
+            for text, truncated in {(one.text, one.truncated) for one in answer}
+        }
+        self.attempts[arm] = graded = [_Attempt(one, judgements[one.text, one.truncated]) for one in answer]
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
             self.error = not_judged(arm, len(unknown), len(graded), unknown[0])

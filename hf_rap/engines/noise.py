@@ -57,10 +57,11 @@ _SECOND = _signed(0x94D049BB133111EB)
 
 def _shift(bits: torch.Tensor, by: int) -> torch.Tensor:
     """Logical shift to the right; torch shifts signed integers arithmetically."""
-    return (bits >> by) & ((1 << (64 - by)) - 1)
+    return (bits >> by).bitwise_and_((1 << (64 - by)) - 1)
 
 
 def _mix(bits: torch.Tensor) -> torch.Tensor:
-    bits = (bits ^ _shift(bits, 30)) * _FIRST
-    bits = (bits ^ _shift(bits, 27)) * _SECOND
-    return bits ^ _shift(bits, 31)
+    """The finaliser of SplitMix64; in place, since `bits` is as large as the logits of a step."""
+    bits = bits.bitwise_xor_(_shift(bits, 30)).mul_(_FIRST)
+    bits = bits.bitwise_xor_(_shift(bits, 27)).mul_(_SECOND)
+    return bits.bitwise_xor_(_shift(bits, 31))
