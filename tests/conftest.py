@@ -4,6 +4,17 @@ import os
 
 import pytest
 
+# Servers, trainers and runs in processes of their own: `make test` runs them, `make test-fast` does not.
+SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests of the slow folders."""
+    for item in items:
+        if item.path.parent.name in SLOW_FOLDERS:
+            item.add_marker("slow")
+
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
