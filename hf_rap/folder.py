@@ -23,6 +23,7 @@ from uuid import uuid4
 from .cards import render_card
 from .content import Content
 from .description import MANIFEST, README, Written, describe, file_entry, manifest_of
+from .disk import sync_folder
 from .errors import PublishError
 from .exports.parquet import write_shards
 from .plots import draw_plots
@@ -106,7 +107,7 @@ def publish_to_folder(
         if target.exists():
             target.rmdir()  # empty; Windows does not rename over a folder
         folder.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -147,8 +148,8 @@ def _write_description(
         files |= one.files
     _write(folder / MANIFEST, manifest_of(facts, files))
     for below in (path for path in folder.rglob("*") if path.is_dir()):
-        _sync_folder(below)
-    _sync_folder(folder)
+        sync_folder(below)
+    sync_folder(folder)
     return dict(sorted(files.items()))
 
 
@@ -157,14 +158,3 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """The names in a folder reach the disk; Windows neither can nor needs to."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
