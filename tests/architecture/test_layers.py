@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors", "disk"],
-    ["columns", "psi"],
+    ["columns", "psi", "posterior"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
