@@ -28,7 +28,7 @@ LAYERS = [
         "engines.prompt_tokens",
         "engines",
     ],
-    ["attention", "rollouts"],
+    ["collector", "attempts", "attention", "rollouts", "collect"],
     [
         "process.steps",
         "process.annotate",
@@ -39,7 +39,7 @@ LAYERS = [
         "process",
     ],
     ["scorers.base", "scorers.ace", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
-    ["inspection", "collect"],
+    ["inspection"],
     [
         "select.published",
         "select.base",
