@@ -51,6 +51,7 @@ LAYERS = [
         "select.top",
         "select",
     ],
+    ["adaptive", "adaptive.rules", "adaptive.counts", "adaptive.exact"],
     ["training.weighting", "training.hints", "training.order", "training.epochs", "training.rewards", "training"],
     ["training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf"],
     ["compare"],
