@@ -37,6 +37,7 @@ from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .posterior import Prior, fit_prior
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -104,6 +105,7 @@ __all__ = [
     "Limits",
     "LimrScore",
     "MissingColumnError",
+    "Prior",
     "ProcessLayout",
     "PublishError",
     "Quantile",
@@ -144,6 +146,7 @@ __all__ = [
     "export",
     "export_internvl_prm",
     "export_trl_prm",
+    "fit_prior",
     "inspect_dataset",
     "limr_score",
     "list_runs",

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
     ["version", "errors", "disk"],
-    ["columns", "psi", "posterior"],
+    ["columns", "psi", "published", "counts", "beta", "posterior"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
     [
@@ -38,10 +38,10 @@ LAYERS = [
         "process.reading",
         "process",
     ],
-    ["scorers.base", "scorers.ace", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
+    ["scorers.base", "scorers.certainty", "scorers.ace", "scorers.bis"],
+    ["scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
     ["inspection", "collect"],
     [
-        "select.published",
         "select.base",
         "select.arrays",
         "select.rap",
