@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
+from .agreement import Stability, stability
 from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
@@ -122,6 +123,7 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stability",
     "Stages",
     "StepRewards",
     "TransformersEngine",
@@ -170,5 +172,6 @@ __all__ = [
     "select_top",
     "split_stages",
     "split_steps",
+    "stability",
     "yank",
 ]
