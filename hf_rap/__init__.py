@@ -6,6 +6,7 @@ selection = select_cognitive(scored)
 publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
+from .agreement import Stability, stability
 from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
@@ -37,6 +38,7 @@ from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .posterior import Prior, fit_prior
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -104,6 +106,7 @@ __all__ = [
     "Limits",
     "LimrScore",
     "MissingColumnError",
+    "Prior",
     "ProcessLayout",
     "PublishError",
     "Quantile",
@@ -120,6 +123,7 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stability",
     "Stages",
     "StepRewards",
     "TransformersEngine",
@@ -144,6 +148,7 @@ __all__ = [
     "export",
     "export_internvl_prm",
     "export_trl_prm",
+    "fit_prior",
     "inspect_dataset",
     "limr_score",
     "list_runs",
@@ -167,5 +172,6 @@ __all__ = [
     "select_top",
     "split_stages",
     "split_steps",
+    "stability",
     "yank",
 ]

@@ -38,6 +38,7 @@ RULE_MEANINGS = {
     "max_ace": "and an attention confidence of at most this",
     "replace_easy": "rows that are always solved make room for hard ones",
     "min_replacement_cde": "these need a causal discrepancy above this",
+    "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",

@@ -78,8 +78,17 @@ CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the
 ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
 ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
 DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
-DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the confidence interval of rap_difficulty")
-DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the confidence interval of rap_difficulty")
+# How sure a score is: of the posterior of the row's true pass rates, given its attempts and the prior of the dataset.
+CDE_MEAN = Column("rap_cde_mean", "float32", "expected true cde, in [-1, 1]")
+CDE_LOW = Column("rap_cde_low", "float32", "lower end of the interval that holds the true cde")
+CDE_HIGH = Column("rap_cde_high", "float32", "upper end of the interval that holds the true cde")
+CDE_PROBABILITY = Column("rap_cde_probability", "float32", "probability that the true cde is above min_cde")
+DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float32", "expected true difficulty, in [0, 1]")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the interval that holds the true difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the interval that holds the true difficulty")
+DIFFICULTY_PROBABILITY = Column(
+    "rap_difficulty_probability", "float32", "probability that the true pass rate with the image is inside the band"
+)
 LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 # Columns that may hold a question, the bare one before the one with a prompt around it.
@@ -126,7 +135,9 @@ SCORES = (CDE, ACE, DIFFICULTY)
 # Evidence that `Rollouts` does not write.
 OTHER_EVIDENCE = (EPOCH_REWARDS,)
 # Shown where they are there; SCORES are always shown, as not computed if need be.
-OTHER_SCORES = (DIFFICULTY_LOW, DIFFICULTY_HIGH, LIMR, BIS)
+CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
+DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
+OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .agreement import describe_stability
 from .facts import collect_facts
 from .samples import sample_rows
-from .stability import estimate_stability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ def describe(
     facts["digests"] = {config: one.digest for config, one in written.items()}
     facts["layout"] = asdict(content.layout)
     facts["samples"] = samples
-    facts["stability"] = estimate_stability(content.selection)
+    facts["stability"] = describe_stability(content.selection)
     return facts, pictures
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from .beta import CELLS, PARTS, beta_on_grid, fit_beta, grid, share_below, widths
+from .counts import Counts, read_counts
 from .errors import SettingError
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 # The default level of every interval.
 LEVEL = 0.9
-# With fewer rows than this that have both arms judged there is nothing to fit a prior to.
+# With fewer rows than this that have judged attempts of an arm there is nothing to fit its Beta to.
 MIN_ROWS = 30
 # Steps of EM from the product of two Betas. More steps follow the counts closer and end in a few spikes, fewer stay
 # closer to independent arms; the simulations told of in `fit_counts` are flat between 20 and 100.
@@ -29,28 +31,8 @@ EM_STEPS = 50
 PSEUDO_ROWS = 10.0
 # The part of that product which is spread evenly, so that no pass rate is ruled out beforehand.
 EVEN_SHARE = 0.01
-# Cells of equal width in arcsin sqrt p, in which a binomial has the same spread everywhere, between the points 0 and 1.
-CELLS = 48
-# Sums of rewards that are not 0 or 1 are rounded to such parts of an attempt: few pairs of counts stay distinct.
-PARTS = 20
 # Pairs of counts whose posterior is in memory at once: 2,500 numbers each.
 _PAIRS_AT_ONCE = 1_000
-# Bounds of the Betas: of the logit of the mean, and of the log of a + b.
-_LOGIT_MEAN = (-6.0, 6.0)
-_LOG_SIZE = (-3.0, 5.3)
-
-
-class Counts(NamedTuple):
-    """Attempts of one arm, for each row.
-
-    Attributes:
-        solved: sum of the known rewards, (n_rows,), between 0 and `judged`.
-        judged: number of known rewards, (n_rows,); attempts whose reward is null are in neither.
-
-    """
-
-    solved: NDArray[np.float64]
-    judged: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +54,32 @@ class Prior:
     text: tuple[float, float]
     note: str | None = None
 
+    def __eq__(self, other: object) -> bool:
+        import numpy as np
 
-def grid() -> NDArray[np.float64]:
-    """The values of a pass rate that are told apart: 0, the middles of `CELLS` cells, and 1."""
-    import numpy as np
+        return isinstance(other, Prior) and self.rows == other.rows and np.array_equal(self.weights, other.weights)
 
-    middles = np.sin((np.arange(CELLS) + 0.5) * (np.pi / 2 / CELLS)) ** 2
-    return np.concatenate([[0.0], middles, [1.0]])
+    def __hash__(self) -> int:
+        return hash((self.rows, self.weights.tobytes()))
 
 
-def _widths() -> NDArray[np.float64]:
-    """Width of the cell around each value of the grid; 0 and 1 are points."""
-    import numpy as np
+def fit_prior(ds: Any) -> Prior:
+    """The prior of a dataset's pass rates, from `rap_image_rewards` and, where it is there, `rap_text_rewards`.
 
-    edges = np.sin(np.arange(CELLS + 1) * (np.pi / 2 / CELLS)) ** 2
-    return np.concatenate([[0.0], np.diff(edges), [0.0]])
+    A prior belongs to a dataset, not to a batch, so it is fitted once and then given to the scores:
+
+    prior = fit_prior(evidence)
+    scored = evidence.map(CDEScore(prior=prior), batched=True).map(DifficultyScore(prior=prior), batched=True)
+
+    How it is fitted, and what becomes of few rows, stands at `hf_rap.posterior.fit_counts`.
+
+    Raises:
+        SettingError: `ds` is no `Dataset`.
+        MissingColumnError: `rap_image_rewards` is absent.
+        LayoutError: a reward is NaN or outside [0, 1].
+
+    """
+    return fit_counts(*read_counts("fit_prior", ds))
 
 
 def fit_counts(image: Counts, text: Counts) -> Prior:
@@ -111,8 +104,8 @@ def fit_counts(image: Counts, text: Counts) -> Prior:
         text: counts on the question alone, of the same rows.
 
     Returns:
-        The prior. With fewer than 30 rows whose arms were both judged, all pass rates count as equally likely, and
-        `note` says so.
+        The prior. For an arm that fewer than 30 rows have attempts of, all pass rates count as equally likely to
+        begin with, and `note` says so; with both arms like that nothing is fitted at all.
 
     Raises:
         SettingError: the counts are no counts: of other lengths, or `solved` is outside [0, judged].
@@ -121,17 +114,18 @@ def fit_counts(image: Counts, text: Counts) -> Prior:
     import numpy as np
 
     pairs = _Pairs(image, text)
+    betas, few = [], []
+    for counts, arm in ((image, "with the image"), (text, "on the question alone")):
+        known = int(np.count_nonzero(counts.judged))
+        betas.append(fit_beta(counts) if known >= MIN_ROWS else (1.0, 1.0))
+        if known < MIN_ROWS:
+            few.append(f"{known:,} rows have judged attempts {arm}")
+    note = f"{' and '.join(few)}, of {MIN_ROWS} that a prior needs: all pass rates count as equally likely there."
     both = int(np.count_nonzero((image.judged > 0) & (text.judged > 0)))
-    size = CELLS + 2
-    if both < MIN_ROWS:
-        note = (
-            f"{both:,} rows have judged attempts of both arms; a prior needs {MIN_ROWS}. All pass rates count as "
-            "equally likely instead."
-        )
-        flat = _beta_on_grid(1.0, 1.0)
-        return Prior(np.outer(flat, flat), both, (1.0, 1.0), (1.0, 1.0), note)
-    betas = tuple(fit_beta(arm) for arm in (image, text))
-    base = (1 - EVEN_SHARE) * np.outer(*(_beta_on_grid(*beta) for beta in betas)) + EVEN_SHARE / size**2
+    base = np.outer(*(beta_on_grid(*beta) for beta in betas))
+    if len(few) == len(betas):
+        return Prior(base, both, betas[0], betas[1], note)
+    base = (1 - EVEN_SHARE) * base + EVEN_SHARE / base.size
     weights = base
     rows, total = pairs.rows.astype(np.float64), float(pairs.rows.sum())
     one, other = pairs.likelihoods(slice(None))
@@ -139,39 +133,7 @@ def fit_counts(image: Counts, text: Counts) -> Prior:
         share = rows / np.einsum("tg,tg->t", one @ weights, other)
         weights = weights * (one.T @ (share[:, None] * other))
         weights = (weights + PSEUDO_ROWS * base) / (total + PSEUDO_ROWS)
-    return Prior(weights, both, betas[0], betas[1])
-
-
-def fit_beta(counts: Counts) -> tuple[float, float]:
-    """(a, b) of the Beta under which these counts are most likely: maximum of the Beta-binomial likelihood.
-
-    The mean stays between 0.0025 and 0.9975 and a + b between 0.05 and 200, so that counts which are all equal have
-    an answer too. Without judged attempts it is (1, 1).
-    """
-    import numpy as np
-
-    known = counts.judged > 0
-    if not known.any():
-        return 1.0, 1.0
-    solved = np.round(counts.solved[known] * PARTS).astype(np.int64)
-    code, rows = np.unique(counts.judged[known] * (PARTS * int(counts.judged.max()) + 1) + solved, return_counts=True)
-    n, k = np.divmod(code, PARTS * int(counts.judged.max()) + 1)
-    k = k / PARTS
-    centre, half = (0.0, (_LOG_SIZE[0] + _LOG_SIZE[1]) / 2), (_LOGIT_MEAN[1], (_LOG_SIZE[1] - _LOG_SIZE[0]) / 2)
-    steps = np.linspace(-1, 1, 13)
-    for _ in range(6):  # each round looks at 13 x 13 points and keeps a quarter of the range around the best
-        logit = np.clip(centre[0] + half[0] * steps, *_LOGIT_MEAN)[:, None]
-        size = np.exp(np.clip(centre[1] + half[1] * steps, *_LOG_SIZE))[None, :]
-        mean = 1 / (1 + np.exp(-logit))
-        a, b = mean * size, (1 - mean) * size
-        likelihood = sum(
-            count * (_log_beta(one_k + a, one_n - one_k + b) - _log_beta(a, b))
-            for count, one_n, one_k in zip(rows.tolist(), n.tolist(), k.tolist(), strict=True)
-        )
-        i, j = np.unravel_index(np.argmax(likelihood), (len(steps), len(steps)))
-        best = float(a[i, j]), float(b[i, j])
-        centre, half = (float(logit[i, 0]), float(np.log(size[0, j]))), (half[0] / 4, half[1] / 4)
-    return best
+    return Prior(weights, both, betas[0], betas[1], note if few else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +161,7 @@ class Posterior:
         """P(p1 - p0 > threshold)."""
         import numpy as np
 
-        share = _share_below(-self._cde, np.add.outer(_widths(), _widths()).ravel(), -threshold)
+        share = share_below(-self._cde, np.add.outer(widths(), widths()).ravel(), -threshold)
         return self._each(lambda weights: weights @ share)
 
     def cde_interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -214,8 +176,8 @@ class Posterior:
         """P(low <= p1 <= high)."""
         import numpy as np
 
-        width = np.repeat(_widths(), CELLS + 2)
-        above, below = _share_below(-self._p1, width, -low), _share_below(self._p1, width, high)
+        width = np.repeat(widths(), CELLS + 2)
+        above, below = share_below(-self._p1, width, -low), share_below(self._p1, width, high)
         # Both shares of a cell are counted from its ends, so what is in both is what is left of their sum.
         inside = np.clip(above + below - 1, 0, 1)
         return self._each(lambda weights: weights @ inside)
@@ -353,44 +315,3 @@ def _check(counts: Counts) -> None:
             f"{int(np.count_nonzero(wrong)):,} rows have a sum of rewards that is not between 0 and their number; the "
             f"first is row {row}, with {float(counts.solved[row])!r} of {int(counts.judged[row])}. Scale rewards to [0, 1]."
         )
-
-
-def _share_below(values: NDArray[np.float64], widths: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
-    """The share of each cell that lies below the limit, or at it; a cell of no width is a point."""
-    import numpy as np
-
-    wide = widths > 0
-    share = (values <= limit).astype(np.float64)
-    share[wide] = np.clip((limit - values[wide]) / widths[wide] + 0.5, 0, 1)
-    return share
-
-
-def _beta_on_grid(a: float, b: float) -> NDArray[np.float64]:
-    """The mass that Beta(a, b) has in each cell of the grid; nothing at the points 0 and 1."""
-    import numpy as np
-
-    step = np.pi / 2 / CELLS
-    angles = (np.arange(CELLS) + 0.5) * step
-    # The density of the angle is 2 sin^(2a - 1) cos^(2b - 1) / B(a, b). It has poles at both ends where a or b is below
-    # 1/2, so there the cell is integrated with sin x = x.
-    log_mass = np.log(2 * step) + (2 * a - 1) * np.log(np.sin(angles)) + (2 * b - 1) * np.log(np.cos(angles))
-    log_mass[0], log_mass[-1] = 2 * a * np.log(step) - np.log(a), 2 * b * np.log(step) - np.log(b)
-    mass = np.exp(log_mass - log_mass.max())
-    return np.concatenate([[0.0], mass / mass.sum(), [0.0]])
-
-
-def _log_beta(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
-
-
-def _log_gamma(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logarithm of Gamma(x), x > 0, by Stirling's series after eight steps of Gamma(x + 1) = x Gamma(x), right to 1e-10."""
-    import numpy as np
-
-    shift = np.ones_like(x)
-    for step in range(8):
-        shift = shift * (x + step)
-    y = x + 8
-    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * y**2)) / y**2) / y**2) / y
-    result: NDArray[np.float64] = (y - 0.5) * np.log(y) - y + 0.5 * np.log(2 * np.pi) + series - np.log(shift)
-    return result

@@ -29,6 +29,7 @@ from .run import run
 from .runs import runs
 from .score import score
 from .select import select
+from .stability import stability
 from .yank import yank
 
 
@@ -55,6 +56,7 @@ for command in (
     score,
     select,
     compare,
+    stability,
     publish,
     run,
     diff,

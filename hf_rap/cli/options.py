@@ -166,6 +166,9 @@ selection_options = together(
             help="Swap always solved rows for hard ones.",
         ),
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+        click.option(
+            "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
+        ),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
         click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
@@ -308,7 +311,16 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     """`select_cognitive` with what selection_options gathered."""
     from hf_rap.select import select_cognitive
 
-    names = ("min_cde", "max_ace", "replace_easy", "min_replacement_cde", "stratify_by", "method", "seed")
+    names = (
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "min_probability",
+        "stratify_by",
+        "method",
+        "seed",
+    )
     return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
 
 

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     multiple=True,
     help="Which scores; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
 )
-@click.option("--confidence", type=float, help="Also the interval of the difficulty, such as 0.95.")
+@click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")
+@click.option("--confidence", type=float, help="With --intervals: of the interval; default: 0.9.")
+@click.option(
+    "--min-cde", default=0.5, show_default=True, help="With --intervals: rap_cde_probability is about this threshold."
+)
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -40,7 +44,9 @@ def score(
     *,
     out: Path,
     names: tuple[str, ...],
+    intervals: bool,
     confidence: float | None,
+    min_cde: float,
     bis: bool,
     alpha: float,
     threshold: float,
@@ -52,21 +58,31 @@ def score(
 
     Example: hf-rap score evidence.parquet --out scored.parquet
 
-    In Python: ds.map(hf_rap.cde_score, batched=True)
+    In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds))
     """
     from hf_rap.files import open_process_rewards, open_source, write_file
+    from hf_rap.posterior import fit_prior
     from hf_rap.process import count_faults
-    from hf_rap.scorers import DifficultyScore
+    from hf_rap.scorers import CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
 
+    if confidence is not None and not intervals:
+        raise click.UsageError("--confidence is for --intervals.")
     scorers: list[Scorer]
     if bis:
         ds, info = open_process_rewards(source, images=images, strict=strict)
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
-        known: dict[str, Scorer] = {**SCORERS, "difficulty": DifficultyScore(confidence)}
+        prior = fit_prior(ds) if intervals else None
+        if prior is not None and prior.note:
+            note(f"intervals: {prior.note}")
+        known: dict[str, Scorer] = {
+            **SCORERS,
+            "cde": CDEScore(prior=prior, min_cde=min_cde, confidence=confidence),
+            "difficulty": DifficultyScore(prior=prior, confidence=confidence),
+        }
         scorers = [known[name] for name in names or usual_scores(ds.column_names)]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)

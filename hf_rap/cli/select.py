@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .options import as_json, make_selection, make_top, selection_options, source_argument, top_options
-from .output import note, print_json
+from .output import note, print_json, print_stability
 
 
 @click.command()
@@ -27,15 +27,19 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
 
     In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
     """
+    from hf_rap.agreement import describe_stability
     from hf_rap.files import open_source, write_file
 
     ds, info = open_source(source)
     selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)
     if out is not None:
         write_file(selection, out, source=info)
+    found = describe_stability(selection)
     if as_json:
-        print_json({"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons})
+        told = {"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons}
+        print_json({**told, "stability": found})
     else:
         click.echo(repr(selection))
+        print_stability(found)
     if out is not None:
         note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")

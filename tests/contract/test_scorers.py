@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import numpy as np
 import pytest
 from datasets import Dataset, Features
 from datasets.fingerprint import Hasher
@@ -21,7 +22,9 @@ from hf_rap.columns import (
     features_of,
     struct_fields,
 )
-from hf_rap.scorers import SCORERS, DifficultyScore
+from hf_rap.counts import Counts
+from hf_rap.posterior import fit_counts
+from hf_rap.scorers import SCORERS, CDEScore, DifficultyScore
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
@@ -44,7 +47,13 @@ UNREAD = {**dict.fromkeys(struct_fields(ATTENTION)), "error": "reply_empty: the 
 A, B = attention(-9.0, -2.5, -1.0, -0.5, -0.5), attention(-9.0, -3.5, -1.0, -0.5, -0.5)
 ATTENTIONS = [None, [], [None, UNREAD], [A, B, None], [B], [UNREAD, A], [A, A], None]
 
-WITH_OPTIONS = {**SCORERS, "difficulty with interval": DifficultyScore(confidence=0.95)}
+RANDOM = np.random.default_rng(0)
+PRIOR = fit_counts(*(Counts(RANDOM.binomial(4, RANDOM.random(50)).astype(float), np.full(50, 4)) for _ in range(2)))
+WITH_OPTIONS = {
+    **SCORERS,
+    "cde with interval": CDEScore(prior=PRIOR),
+    "difficulty with interval": DifficultyScore(prior=PRIOR, confidence=0.95),
+}
 each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hf_rap.adaptive.counts import Counts, cde_of, difficulty_of
+from hf_rap.adaptive.state import State, cde_of, difficulty_of
 from hf_rap.adaptive.exact import plan, settle
 from hf_rap.adaptive.rules import Exact
 from hf_rap.errors import SettingError
@@ -21,22 +21,22 @@ RULES = [
 ]
 
 
-def counts_of(outcomes, made):
-    """Counts after the first `made` (n, 2) of the outcomes (n, 2, M): 1 right, 0 wrong, -1 not judged."""
+def state_of(outcomes, made):
+    """The state after the first `made` (n, 2) of the outcomes (n, 2, M): 1 right, 0 wrong, -1 not judged."""
     done = np.arange(outcomes.shape[2]) < made[..., None]
-    return Counts(((outcomes == 1) & done).sum(2), ((outcomes >= 0) & done).sum(2), outcomes.shape[2] - made)
+    return State(((outcomes == 1) & done).sum(2), ((outcomes >= 0) & done).sum(2), outcomes.shape[2] - made)
 
 
 def selected(outcomes, rule, order):
     """What the rule selects with all attempts."""
-    counts = counts_of(outcomes, np.full(outcomes.shape[:2], outcomes.shape[2]))
+    state = state_of(outcomes, np.full(outcomes.shape[:2], outcomes.shape[2]))
     keep, _, _ = decide(
-        cde_of(counts),
+        cde_of(state),
         min_cde=rule.min_cde,
-        difficulty=difficulty_of(counts),
+        difficulty=difficulty_of(state),
         replace_easy=rule.replace_easy,
         min_replacement_cde=rule.min_replacement_cde,
-        attempts=counts.judged[:, 0],
+        attempts=state.judged[:, 0],
         order=order,
     )
     return keep
@@ -45,10 +45,10 @@ def selected(outcomes, rule, order):
 def play(outcomes, rule, order):
     """Attempts made (n, 2) and the standing at the end."""
     made = np.zeros(outcomes.shape[:2], dtype=np.int64)
-    while (wanted := plan(counts_of(outcomes, made), rule, order)).any():
+    while (wanted := plan(state_of(outcomes, made), rule, order)).any():
         made += wanted
         assert (made <= outcomes.shape[2]).all()
-    return made, settle(counts_of(outcomes, made), rule, order)
+    return made, settle(state_of(outcomes, made), rule, order)
 
 
 def drawn(random, n, attempts):
@@ -83,8 +83,8 @@ def test_what_is_certain_holds_for_every_outcome(rule):
     for _ in range(25):
         outcomes, order = drawn(random, 2, 2)
         made = random.permutation([0, 1, 2, random.integers(0, 3)]).reshape(2, 2)
-        counts = counts_of(outcomes, made)
-        standing = settle(counts, rule, order)
+        state = state_of(outcomes, made)
+        standing = settle(state, rule, order)
         left = [place for place in np.ndindex(2, 2, 2) if place[2] >= made[place[:2]]]
         found = []
         for values in product([1, 0, -1], repeat=len(left)):
@@ -102,24 +102,24 @@ def test_what_is_certain_holds_for_every_outcome(rule):
 def test_without_replacement_no_attempt_is_wasted():
     """A row is open exactly while some outcome of its own attempts could still bring it to the other side."""
     rule, n = Exact(replace_easy=False), 3
-    for state in product(range(n + 1), repeat=4):
-        solved, failed = np.array([state[:2]]), np.array([state[2:]])
+    for numbers in product(range(n + 1), repeat=4):
+        solved, failed = np.array([numbers[:2]]), np.array([numbers[2:]])
         if (solved + failed > n).any():
             continue
-        counts = Counts(solved, solved + failed, n - solved - failed)
+        state = State(solved, solved + failed, n - solved - failed)
         ends = []
-        for i, j in product(range(counts.left[0, 0] + 1), range(counts.left[0, 1] + 1)):
+        for i, j in product(range(state.left[0, 0] + 1), range(state.left[0, 1] + 1)):
             right = np.array([[i, j]])
-            ends.append(bool(cde_of(counts.after(right, counts.left - right))[0] > 0.5))
-        unjudged = (counts.judged == 0).any()  # nothing may be judged there, and then there is no score
+            ends.append(bool(cde_of(state.after(right, state.left - right))[0] > 0.5))
+        unjudged = (state.judged == 0).any()  # nothing may be judged there, and then there is no score
         could_differ = len(set(ends)) == 2 or (all(ends) and unjudged)
-        assert settle(counts, rule, np.zeros(1, np.uint64)).open[0] == could_differ
+        assert settle(state, rule, np.zeros(1, np.uint64)).open[0] == could_differ
 
 
 def test_text_goes_first_and_three_right_answers_without_the_image_settle_a_row():
     """M = 5 and threshold 0.5: nothing that the image does can then bring cde above it."""
     rule, order = Exact(replace_easy=False), np.zeros(1, np.uint64)
-    nothing = Counts(*np.zeros((2, 1, 2), int), np.full((1, 2), 5))
+    nothing = State(*np.zeros((2, 1, 2), int), np.full((1, 2), 5))
     assert plan(nothing, rule, order).tolist() == [[0, 3]]
     given_away = nothing.after(np.array([[0, 3]]), 0)
     assert plan(given_away, rule, order).tolist() == [[0, 0]]
@@ -130,7 +130,7 @@ def test_scores_are_those_of_the_scorers():
     random = np.random.default_rng(3)
     judged = random.integers(0, 9, (300, 2))
     solved = random.integers(0, judged + 1)
-    counts = Counts(solved, judged, np.zeros_like(judged))
+    state = State(solved, judged, np.zeros_like(judged))
     rewards = [
         [[1.0] * s + [0.0] * (n - s) for s, n in zip(*each, strict=True)]
         for each in zip(solved.T, judged.T, strict=True)
@@ -141,7 +141,7 @@ def test_scores_are_those_of_the_scorers():
         (difficulty_of, difficulty_score(batch)["rap_difficulty"]),
     ):
         expected = np.array([np.nan if one is None else one for one in theirs], dtype=np.float32)
-        np.testing.assert_array_equal(ours(counts), expected)
+        np.testing.assert_array_equal(ours(state), expected)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from hf_rap.beta import CELLS, fit_beta, grid
+from hf_rap.counts import Counts
 from hf_rap.errors import SettingError
-from hf_rap.posterior import CELLS, Counts, Posterior, Prior, fit_beta, fit_counts, grid
+from hf_rap.posterior import Posterior, Prior, fit_counts
 
 
 def counts(solved, judged) -> Counts:
@@ -136,9 +138,14 @@ def test_rows_that_are_all_alike(solved):
 
 
 def test_too_few_rows_are_told_of():
-    """Under 30 rows nothing is fitted."""
-    assert "2 rows have judged attempts" in fit_counts(counts([1.0, 2], 3), counts([0.0, 0], 3)).note
+    """Under 30 rows nothing is fitted; an arm that was not asked leaves the other as it is."""
+    few = fit_counts(counts([1.0, 2], 3), counts([0.0, 0], 3))
+    assert "2 rows have judged attempts with the image and 2 rows" in few.note
+    assert np.array_equal(few.weights, FLAT.weights)
     assert fit_counts(counts(np.ones(30), 3), counts(np.ones(30), 3)).note is None
+    alone = fit_counts(counts(np.full(100, 3.0), 3), counts(np.zeros(100), 0))
+    assert "0 rows have judged attempts on the question alone" in alone.note
+    assert Posterior(alone, counts([1.0], 1), counts([0.0], 0)).pass_rate_mean()[0] > 0.95
 
 
 def test_what_was_not_judged():
