@@ -73,7 +73,7 @@ class FaultyServer:
         if fault is None and n > 1 and self.draws_n == "refuses":
             send(request, 422, {"error": "Unsupported fields: n"})
         elif fault is None:
-            send(request, 200, completion(body, 1 if self.draws_n == "ignores" else n, same=self.draws_n == "same"))
+            self.reply(request, body, 1 if self.draws_n == "ignores" else n)
         elif fault == "hang":
             time.sleep(5)
         elif fault == "drop":
@@ -99,11 +99,21 @@ class FaultyServer:
             token = request.headers.get("authorization", "")
             send(request, int(fault), {"error": {"message": f"the server says {fault} to {token}"}})
 
+    def reply(self, request, body, n):
+        """A good answer: n choices."""
+        send(request, 200, completion(body, n, same=self.draws_n == "same"))
+
 
 def completion(body, n, *, same=False):
     """A chat completion whose text shows the seed, and the kinds of the parts of the prompt."""
     kinds = " ".join(part["type"] for part in body["messages"][0]["content"])
-    texts = [f"{kinds} seed {body.get('seed')}" + ("" if same else f" choice {index}") for index in range(n)]
+    return completion_of(
+        body, [f"{kinds} seed {body.get('seed')}" + ("" if same else f" choice {index}") for index in range(n)]
+    )
+
+
+def completion_of(body, texts, tokens=7):
+    """A chat completion with these choices, each of so many tokens."""
     return {
         "id": "x",
         "object": "chat.completion",
@@ -114,7 +124,11 @@ def completion(body, n, *, same=False):
             {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             for index, text in enumerate(texts)
         ],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 7 * n, "total_tokens": 3 + 7 * n},
+        "usage": {
+            "prompt_tokens": 3,
+            "completion_tokens": tokens * len(texts),
+            "total_tokens": 3 + tokens * len(texts),
+        },
     }
 
 

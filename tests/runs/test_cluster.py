@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from stubs import Stub, make_rows, stub_rollouts
 
-from hf_rap import Rollouts, Run, RunError, SettingError, collect_evidence, list_runs
+from hf_rap import (
+    Attention,
+    Rollouts,
+    Run,
+    RunError,
+    SettingError,
+    StepRewards,
+    collect_evidence,
+    list_runs,
+    one_row_per_response,
+)
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-rap[ray]'")
 pytestmark = pytest.mark.slow
@@ -40,6 +50,19 @@ def test_two_workers_give_the_same_as_one_process(cluster, tmp_path):
     with Run(ds, stub_rollouts(), str(tmp_path / "run"), rows_per_part=5) as run:
         assert fill_on_ray(run, workers=2).done == 60
         assert run.read().to_list() == collect_evidence(ds, stub_rollouts()).to_list()
+
+
+def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
+    """The stored replies travel with the rows; both kinds lie in one run folder."""
+    from hf_rap.runs.cluster import fill_on_ray
+
+    replies = collect_evidence(make_rows(30), stub_rollouts(2))
+    responses = one_row_per_response(replies)
+    for ds, collector in ((replies, Attention(Stub())), (responses, StepRewards(Stub(), continuations=2))):
+        with Run(ds, collector, str(tmp_path / "run"), rows_per_part=5) as run:
+            assert fill_on_ray(run, workers=2).done > 0
+            assert run.read().to_list() == collect_evidence(ds, collector).to_list()
+    assert {held.kind for held in list_runs(str(tmp_path / "run"))} == {"attention", "step scores"}
 
 
 def test_a_node_that_dies_costs_no_row(cluster, tmp_path):
