@@ -166,7 +166,7 @@ def test_a_bad_moment_is_not_taken_for_a_refusal():
     """After all retries it is said that the server could not be asked; with one hiccup it is asked again."""
     with (
         FaultyServer(always="503") as server,
-        pytest.raises(EngineError, match="could not be asked whether it continues replies: .*503"),
+        pytest.raises(EngineError, match=r"could not be asked whether it continues replies: .*503"),
     ):
         ask(server, started(1), retries=1)
     with FaultyServer(["503", "drop"]) as server:
