@@ -73,7 +73,7 @@ LAYERS = [
     ],
     ["versions", "content"],
     ["cards", "plots", "attention_picture", "readme", "description"],
-    ["files", "folder", "exporting", "pulling"],
+    ["files", "folder", "exporting"],
     [
         "hub.retries",
         "hub.repository",
@@ -83,6 +83,7 @@ LAYERS = [
         "hub.reselecting",
         "hub.yanking",
         "hub",
+        "pulling",
     ],
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],
