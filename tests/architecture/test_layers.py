@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
-    ["version", "errors", "disk"],
+    ["version", "errors", "disk", "mapped_files"],
     ["columns", "psi", "published", "counts", "beta", "posterior"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
@@ -22,6 +22,7 @@ LAYERS = [
         "engines.endpoint",
         "engines.loaded_model",
         "engines.probe",
+        "engines.forced_passes",
         "engines.teacher_forcing",
         "engines.loading",
         "engines.transformers_engine",
@@ -72,9 +73,10 @@ LAYERS = [
         "runs.listing",
         "runs.cluster",
     ],
+    ["adaptive.collect"],
     ["versions", "content"],
     ["cards", "plots", "attention_picture", "readme", "description"],
-    ["files", "folder", "exporting", "pulling"],
+    ["files", "folder", "exporting"],
     [
         "hub.retries",
         "hub.repository",
@@ -84,11 +86,12 @@ LAYERS = [
         "hub.reselecting",
         "hub.yanking",
         "hub",
+        "pulling",
     ],
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],
     ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
-    ["cli.output", "cli.options"],
+    ["cli.output", "cli.options", "cli.collecting"],
     [
         "cli.attention",
         "cli.inspect",
