@@ -82,11 +82,11 @@ def fit_prior(ds: Any) -> Prior:
     return fit_counts(*read_counts("fit_prior", ds))
 
 
-def fit_counts(image: Counts, text: Counts) -> Prior:
+def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     """The prior of (p1, p0) for these rows, by empirical Bayes.
 
     1. For each arm the Beta that gives its counts the highest Beta-binomial likelihood.
-    2. From the product of the two, `EM_STEPS` steps of expectation-maximisation for an arbitrary joint distribution
+    2. From the product of the two, `steps` steps of expectation-maximisation for an arbitrary joint distribution
        on the grid: the nonparametric maximum likelihood estimate, stopped early.
 
     Step 2 is there because the arms of a row depend on each other. On 4,000 simulated rows (p1 ~ Beta(0.6, 0.6), p0 =
@@ -102,6 +102,7 @@ def fit_counts(image: Counts, text: Counts) -> Prior:
     Args:
         image: counts with the image; rows without any judged attempt are left out.
         text: counts on the question alone, of the same rows.
+        steps: of step 2.
 
     Returns:
         The prior. For an arm that fewer than 30 rows have attempts of, all pass rates count as equally likely to
@@ -129,7 +130,7 @@ def fit_counts(image: Counts, text: Counts) -> Prior:
     weights = base
     rows, total = pairs.rows.astype(np.float64), float(pairs.rows.sum())
     one, other = pairs.likelihoods(slice(None))
-    for _ in range(EM_STEPS):
+    for _ in range(steps):
         share = rows / np.einsum("tg,tg->t", one @ weights, other)
         weights = weights * (one.T @ (share[:, None] * other))
         weights = (weights + PSEUDO_ROWS * base) / (total + PSEUDO_ROWS)
