@@ -43,6 +43,8 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning
+	$(BIN)/python benchmarks/stability.py
+	$(BIN)/python benchmarks/intervals.py
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
 	scripts/check_trainers.sh

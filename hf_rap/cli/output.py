@@ -27,7 +27,7 @@ def print_stability(found: Mapping[str, Any] | None) -> None:
         return
     click.echo(
         f"Expected agreement with a fresh scoring: {found['jaccard']:.1%} of the rows of either (Jaccard), "
-        f"{found['lowest']:.1%} to {found['highest']:.1%} in {found['draws']} simulated ones"
+        f"{found['lowest']:.1%} to {found['highest']:.1%} in {found['draws']} simulated pairs"
     )
     cells = [
         (f"{point['attempts']}", "unknown" if point["jaccard"] is None else f"{point['jaccard']:.1%}")

@@ -158,7 +158,7 @@ def test_the_card_says_it():
     facts = {**collect_facts(selection, name="a", version="1.0.0"), "stability": describe_stability(selection)}
     card = render_card(facts)
     said = facts["stability"]
-    assert f"overlap with this one by {100 * said['jaccard']:.1f} %" in card
+    assert f"are expected to overlap by {100 * said['jaccard']:.1f} %" in card
     assert f"| 5 (as here) | {100 * said['jaccard']:.1f} % |" in card
     assert "| 32 |" in card
     unknown = render_card({**facts, "stability": {"unknown": "why not"}})
