@@ -46,6 +46,7 @@ LAYERS = [
     [
         "select.base",
         "select.arrays",
+        "select.stopped",
         "select.rap",
         "select.released",
         "select.difficulty",
