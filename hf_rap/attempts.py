@@ -48,10 +48,11 @@ def join_attempts(
     for row in rows:
         merged.update({name: value for name, value in row.items() if merged.get(name) is None})
     asked_in_vain = any(row[OF_ARM[arm][0].name] is None for arm, of_arm in pieces.items() for _, row in of_arm)
+    no_image = any((row[ERROR.name] or "").startswith("no_image") for row in rows)
     for arm, columns in OF_ARM.items():
         for name in (column.name for column in columns if column.name in merged):
             joined: list[Any] = []
-            known = not pieces[arm] and not asked_in_vain
+            known = not pieces[arm] and not asked_in_vain and not (no_image and arm == "image")
             for numbers, row in pieces[arm]:
                 new = range(len(joined), min(numbers.stop, attempts[arm]))
                 value = row[name]

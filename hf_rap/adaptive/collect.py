@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from hf_rap.rollouts import Rollouts
     from hf_rap.runs.index import Stretch
 
+    # Attempts so far, and replies so far (n_rows, 2), to attempts wanted now (n_rows, 2).
+    Planner = Callable[[State, NDArray[np.int64]], NDArray[np.int64]]
+
 _REWARDS: dict[str | None, str] = {"image": IMAGE_REWARDS.name, "text": TEXT_REWARDS.name}
 # By name, with the options that the papers' rule has.
 RULES: dict[str, Exact | Sequential] = {"exact": Exact(), "sequential": Sequential()}
@@ -93,15 +96,15 @@ def _collect(
         return _with_rule(run.read(), json.dumps(told, sort_keys=True))
 
 
-def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Callable[[State], NDArray[np.int64]]:
+def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
     if isinstance(rule, Exact):
         order = seeded_order(ids, rule.seed)
-        return lambda state: exact.plan(state, rule, order)
-    budget = (attempts if rule.budget is None else rule.budget) * 2 * len(ids)
-    return lambda state: sequential.plan(state, rule, budget)
+        return lambda state, _made: exact.plan(state, rule, order)
+    budget = attempts if rule.budget is None else rule.budget
+    return lambda state, made: sequential.plan(state, made, rule, budget)
 
 
-def play(run: Run, plan: Callable[[State], NDArray[np.int64]], most: int) -> int:
+def play(run: Run, plan: Planner, most: int) -> int:
     """Rounds of plan and attempts until the plan wants no more; how many there were."""
     import numpy as np
 
@@ -109,7 +112,7 @@ def play(run: Run, plan: Callable[[State], NDArray[np.int64]], most: int) -> int
     run.goals = np.zeros((len(run.rows), 2), dtype=np.int64)
     so_far = _SoFar(run, most)
     rounds = 0
-    while (wanted := plan(so_far.state)).any():
+    while (wanted := plan(so_far.state, so_far.made)).any():
         # Rows with the same content and id share their attempts: each gets as many as any of them.
         shared = np.zeros((int(equal.max()) + 1, 2), dtype=np.int64)
         np.maximum.at(shared, equal, run.goals + wanted)
@@ -132,6 +135,7 @@ class _SoFar:
         self.run = run
         nothing = np.zeros((n_rows, 2), dtype=np.int64)
         self.state = State(nothing, nothing.copy(), nothing + most)
+        self.made = nothing.copy()  # replies, judged or not
         self._most = most
         self._parts: dict[str, dict[str, list[Any]]] = {}
 
@@ -148,6 +152,7 @@ class _SoFar:
                 known = [reward for reward in rewards if reward is not None]
                 self.state.solved[index, arm], self.state.judged[index, arm] = sum(known), len(known)
                 self.state.left[index, arm] = self._most - made
+                self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0
                 in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not known

@@ -70,23 +70,24 @@ def expected_agreement(above: NDArray[np.float64]) -> float:
     return float(there[here].sum() / either) if either else 1.0
 
 
-def plan(state: State, rule: Sequential, budget: float) -> NDArray[np.int64]:
+def plan(state: State, made: NDArray[np.int64], rule: Sequential, budget: float) -> NDArray[np.int64]:
     """How many more attempts each row and arm should get now, (n_rows, 2); all zero at the end.
 
     Args:
         state: attempts so far, where `left` counts up to `rule.most`.
+        made: replies there are, (n_rows, 2), those that could not be judged included.
         rule: threshold, first attempts, agreement.
-        budget: attempts in all, those that are made included.
+        budget: mean number of attempts per arm of the rows that can be decided on, those that are made included.
     """
     import numpy as np
 
-    made = rule.most - state.left
     first = np.clip(rule.start - made, 0, state.left)
     if first.any():
         return first
     wanted = np.zeros_like(state.left)
-    spent = int(made.sum())
-    if spent >= budget:
+    decidable = (state.judged + state.left > 0).all(axis=1)
+    purse = min(PER_ROUND * len(made), budget * 2 * np.count_nonzero(decidable) - int(made[decidable].sum()))
+    if purse <= 0:
         return wanted
     above = believe(state, rule)
     if rule.agreement is not None and expected_agreement(above) >= rule.agreement:
@@ -101,7 +102,6 @@ def plan(state: State, rule: Sequential, budget: float) -> NDArray[np.int64]:
     worth = np.where(number > 0, worth_of(chance_of_error(above), attempts.sum(axis=1)), 0)
     order = np.argsort(-worth, kind="stable")
     order = order[worth[order] > 0]
-    purse = min(PER_ROUND * len(rows), budget - spent)
     before = np.cumsum(number[order]) - number[order]
     order = order[before < purse]
     wanted[order, arm[order]] = np.minimum(number[order], np.ceil(purse - before[before < purse]).astype(np.int64))

@@ -206,6 +206,7 @@ def test_public_names_exist():
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
     assert set(hf_rap.__all__) - {"__version__"} == public - {
+        "adaptive",
         "engines",
         "scorers",
         "demo",
