@@ -127,7 +127,7 @@ def report(title: str, first: dict, second: dict, truth: np.ndarray | None) -> d
         real = jaccard(one, other)
         curves.setdefault(mode, []).append((number, real))
         with_truth = "unknown" if truth is None else f"{jaccard(one, truth):.2f}"
-        expected = "" if told != told else f"{told:.2f}"
+        expected = "" if np.isnan(told) else f"{told:.2f}"
         print(f"| {mode} | {number:g} | {number / 5:.1f} | {real:.2f} | {expected} | {with_truth} |", flush=True)
     return curves
 

@@ -8,17 +8,20 @@ import click
 
 from .collecting import check_usage, collect, report
 from .options import (
+    adaptive_options,
     as_json,
     endpoint_options,
     layout_options,
     make_rollouts,
+    make_rule,
     model_options,
     out_option,
+    rule_options,
     run_options,
     sampling_options,
     source_argument,
 )
-from .output import print_json, print_pairs
+from .output import print_adaptive, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 @endpoint_options
 @sampling_options
 @run_options
+@rule_options
+@adaptive_options
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
@@ -50,23 +55,28 @@ def rollouts(
 
     With --run everything is written into a run folder as it is made: start the same command again
     after whatever happened, and it goes on. `accelerate launch -m hf_rap rollouts ...` shares the
-    rows of a run between processes and machines.
+    rows of a run between processes and machines. With --adaptive a row gets only the attempts that its
+    decision needs; --min-cde, --keep-easy and --min-replacement-cde say which decision.
 
     Example: hf-rap rollouts hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --run geo-run --out evidence.parquet
 
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
+    from hf_rap.adaptive.report import describe_adaptive
     from hf_rap.files import open_source
 
+    rule = make_rule(options)
     if dry_run is None:
         check_usage(options, out)
     ds, info = open_source(source)
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return
-    evidence = collect(ds, make_rollouts(options), options, wanted=out is not None)
+    evidence = collect(ds, make_rollouts(options), options, wanted=out is not None, rule=rule)
     if evidence is None:
         return
+    if not as_json:
+        print_adaptive(describe_adaptive(evidence))
     result = {
         "rows": len(evidence),
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),

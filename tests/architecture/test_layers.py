@@ -55,6 +55,7 @@ LAYERS = [
         "select.top",
         "select",
     ],
+    ["adaptive.report"],
     ["training.weighting", "training.hints", "training.order", "training.epochs", "training.rewards", "training"],
     ["training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf"],
     ["compare"],
