@@ -89,10 +89,13 @@ def _collect(
     with Run(ds, rollouts, url, **options) as run:
         plan = _planner(rule, rollouts.attempts, [row.id for row in run.rows])
         most = rollouts.attempts if isinstance(rule, Exact) else rule.most
-        rounds = play(run, plan, most)
+        rounds, state = play(run, plan, most)
         if run.rank:
             return None
         told = {**rule.as_dict(), "attempts": most, "rounds": rounds}
+        if isinstance(rule, Sequential):
+            above = sequential.believe(state, rule)
+            told["agreement_expected"] = round(sequential.expected_agreement(above), 3)
         return _with_rule(run.read(), json.dumps(told, sort_keys=True))
 
 
@@ -104,8 +107,8 @@ def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Planner
     return lambda state, made: sequential.plan(state, made, rule, budget)
 
 
-def play(run: Run, plan: Planner, most: int) -> int:
-    """Rounds of plan and attempts until the plan wants no more; how many there were."""
+def play(run: Run, plan: Planner, most: int) -> tuple[int, State]:
+    """Rounds of plan and attempts until the plan wants no more: how many there were, and what is known then."""
     import numpy as np
 
     _, equal = np.unique([row.key for row in run.rows], return_inverse=True)
@@ -122,7 +125,7 @@ def play(run: Run, plan: Planner, most: int) -> int:
         run.finish()
         so_far.read(rows)
         rounds += 1
-    return rounds
+    return rounds, so_far.state
 
 
 class _SoFar:
