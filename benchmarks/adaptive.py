@@ -4,7 +4,7 @@
                                   [--plot docs/images/adaptive.png]
 
 `exact`: planted data, half of it of the kind `text_gives_it_away`, M = 5, min_cde 0.5; each seed makes new data and new
-replies. All attempts are made once, into a run, where the adaptive collection finds those that it asks for.
+replies. All attempts are made once; then the planner asks for some of them, and the selections are compared.
 `simulated`: p1 ~ Beta(0.6, 0.6), p0 = p1 times a uniform draw, rule cde > 0.5: the Jaccard overlap of two collections.
 `planted`: the same with the small model, two seeds of sampling.
 """
@@ -12,6 +12,7 @@ replies. All attempts are made once, into a run, where the adaptive collection f
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import statistics
 import tempfile
@@ -28,15 +29,23 @@ from hf_rap import (
     add_scores,
     cde_score,
     collect_adaptive,
+    collect_evidence,
     collect_in_run,
     difficulty_score,
     select_cognitive,
 )
+from hf_rap.adaptive.exact import plan as plan_exact
 from hf_rap.adaptive.sequential import believe, expected_agreement, plan
 from hf_rap.adaptive.state import State
+from hf_rap.attempts import OF_ARM
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.select.arrays import seeded_order
 
 TOKENS = ("rap_image_tokens", "rap_text_tokens")
+REWARDS = ("rap_image_rewards", "rap_text_rewards")
+IMAGE_LISTS, TEXT_LISTS = (
+    [column.name for column in OF_ARM[arm] if column.name != "rap_attention"] for arm in ("image", "text")
+)
 BUDGETS = (5.0, 8.0, 12.5, 20.0)  # mean attempts per row and arm
 FIXED = (5, 8, 12, 20, 32, 64)
 
@@ -59,24 +68,60 @@ def attempts(evidence: datasets.Dataset) -> int:
     return sum(len(row or ()) for name in TOKENS for row in evidence[name])
 
 
+def spare(full: datasets.Dataset, rule: Exact, planned: int) -> datasets.Dataset:
+    """What `collect_adaptive` would have left of evidence with all attempts: the planner asks, the evidence answers."""
+    table = full.remove_columns("images").to_dict()
+    asked = [row is not None for row in table["rap_image_rewards"]]
+    order = seeded_order(table["rap_id"], rule.seed)
+    rewards = np.array(
+        [
+            [
+                [np.nan if one is None else one for one in table[name][row]] if known else [np.nan] * planned
+                for name in REWARDS
+            ]
+            for row, known in enumerate(asked)
+        ],
+        dtype=float,
+    )
+    made = np.zeros(rewards.shape[:2], dtype=np.int64)
+    can = np.where(np.array(asked)[:, None], planned, 0)
+    while True:
+        seen = np.where(np.arange(planned) < made[:, :, None], rewards, np.nan)
+        state = State(np.nansum(seen, axis=2).astype(np.int64), np.count_nonzero(~np.isnan(seen), axis=2), can - made)
+        wanted = plan_exact(state, rule, order)
+        if not wanted.any():
+            break
+        made += wanted
+    for arm, names in enumerate((IMAGE_LISTS, TEXT_LISTS)):
+        for name in names:
+            table[name] = [
+                None if row is None else row[:number] for row, number in zip(table[name], made[:, arm], strict=True)
+            ]
+    told = json.dumps({**rule.as_dict(), "attempts": planned})
+    table["rap_adaptive"] = [told if known else None for known in asked]
+    features = full.features.copy()
+    del features["images"]
+    return datasets.Dataset.from_dict(
+        table, features=type(features)({**features, "rap_adaptive": datasets.Value("string")})
+    )
+
+
 def exact(seeds: int, rows: int) -> None:
     rules = {"replacement off": Exact(replace_easy=False), "replacement on": Exact()}
     saved: dict[str, list[tuple[float, float, int]]] = {title: [] for title in rules}
     for seed in range(seeds):
         ds = half_given_away(rows, seed)
-        rollouts = Rollouts(demo_engine(batch_size=64), attempts=5, max_new_tokens=64, seed=seed)
-        with tempfile.TemporaryDirectory() as url:
-            full = collect_in_run(ds, rollouts, url)
-            for title, rule in rules.items():
-                evidence = collect_adaptive(ds, rollouts, rule, url)
-                kept = [
-                    select_cognitive(add_scores(one, cde_score, difficulty_score), replace_easy=rule.replace_easy)
-                    for one in (full, evidence)
-                ]
-                if kept[0].kept_rows.tolist() != kept[1].kept_rows.tolist():
-                    raise SystemExit(f"seed {seed}, {title}: the selections differ")
-                share = 1 - total(evidence) / total(full)
-                saved[title].append((share, 1 - attempts(evidence) / attempts(full), len(kept[0].kept_rows)))
+        full = collect_evidence(ds, Rollouts(demo_engine(batch_size=64), attempts=5, max_new_tokens=64, seed=seed))
+        for title, rule in rules.items():
+            evidence = spare(full, rule, 5)
+            kept = [
+                select_cognitive(add_scores(one, cde_score, difficulty_score), replace_easy=rule.replace_easy)
+                for one in (full, evidence)
+            ]
+            if kept[0].kept_rows.tolist() != kept[1].kept_rows.tolist():
+                raise SystemExit(f"seed {seed}, {title}: the selections differ")
+            share = 1 - total(evidence) / total(full)
+            saved[title].append((share, 1 - attempts(evidence) / attempts(full), len(kept[0].kept_rows)))
     print(f"\n{seeds} seeds, {rows} rows each, M = 5, min_cde = 0.5: the selections of all seeds are equal.\n")
     print(
         "| | tokens saved, mean | lowest | highest | attempts saved, mean | rows kept, mean |\n|---|---:|---:|---:|---:|---:|"
