@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
-    ["version", "errors", "disk"],
+    ["version", "errors", "disk", "mapped_files"],
     ["columns", "psi", "published", "counts", "beta", "posterior"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
@@ -29,7 +29,7 @@ LAYERS = [
         "engines.prompt_tokens",
         "engines",
     ],
-    ["attention", "rollouts"],
+    ["collector", "attempts", "attention", "rollouts", "collect"],
     [
         "process.steps",
         "process.annotate",
@@ -41,7 +41,7 @@ LAYERS = [
     ],
     ["scorers.base", "scorers.certainty", "scorers.ace", "scorers.bis"],
     ["scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
-    ["inspection", "collect"],
+    ["inspection"],
     [
         "select.base",
         "select.arrays",
@@ -89,7 +89,7 @@ LAYERS = [
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],
     ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
-    ["cli.output", "cli.options"],
+    ["cli.output", "cli.options", "cli.collecting"],
     [
         "cli.attention",
         "cli.inspect",
