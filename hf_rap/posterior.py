@@ -93,8 +93,8 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     p1 times a uniform draw, five attempts) the probabilities of cde > 0.5 are off by 0.068 with step 1 alone (mean
     over tenths of probability, weighted by rows), and by 0.014 with both; the predicted agreement of two scorings is
     0.049 too high with step 1 alone, and 0.009 too low with both. Where the arms are independent, step 2 costs
-    nothing. 5,000 steps instead of 50 end in a few spikes: probabilities are off by 0.017, and the intervals of 90 %
-    hold less often. `python benchmarks/stability.py` prints these figures.
+    next to nothing (0.013 for 0.011). 5,000 steps instead of 50 end in a few spikes: probabilities are off by 0.017.
+    `python benchmarks/stability.py` prints these figures.
 
     How many attempts a row has may depend on how its attempts came out: likelihoods do not change by that.
     Rewards between 0 and 1 count as so many parts of a solved attempt (rounded to 1/20). They vary less than rewards
