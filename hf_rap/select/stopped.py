@@ -116,5 +116,9 @@ def settle_stopped(
 
 
 def _rule(told: dict[str, Any]) -> str:
-    options = (f"{name}={value!r}" for name, value in told.items() if name not in ("mode", "attempts", "rounds", "agreement_expected"))
+    options = (
+        f"{name}={value!r}"
+        for name, value in told.items()
+        if name not in ("mode", "attempts", "rounds", "agreement_expected")
+    )
     return f"{told['mode']} mode with {', '.join(options)}"

@@ -165,9 +165,12 @@ def test_adaptive_keeps_the_same_rows_with_fewer_attempts(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Attempts spared: " in done.stdout
     selected = load_dataset(str(target), "selected", split="train")
-    assert selected["id"][:] == Dataset.from_parquet(str(folder / "selection.parquet")).filter(
-        lambda keep: keep, input_columns="rap_keep"
-    )["id"][:]
+    assert (
+        selected["id"][:]
+        == Dataset.from_parquet(str(folder / "selection.parquet")).filter(lambda keep: keep, input_columns="rap_keep")[
+            "id"
+        ][:]
+    )
     told = json.loads((target / "rap.json").read_text())["facts"]["adaptive"]
     assert f"{told['attempts_spared']:,} were not made" in (target / "README.md").read_text()
 
