@@ -94,7 +94,7 @@ class LoadedModel:
         """
         order = sorted(
             range(len(requests)),
-            key=lambda index: (bool(requests[index].images), requests[index].attempts, *_likeness(requests[index])),
+            key=lambda index: (bool(requests[index].images), requests[index].attempts, *likeness(requests[index])),
         )
         answers: dict[int, list[Completion] | RowError] = {}
         for _, group in groupby(order, key=lambda index: (bool(requests[index].images), requests[index].attempts)):
@@ -385,7 +385,7 @@ def _owners(prompts: list[list[int]], requests: list[Request]) -> list[int]:
     return owners
 
 
-def _likeness(request: Request) -> tuple[int, str]:
+def likeness(request: Request) -> tuple[int, str]:
     """Sorts prompts so that neighbours need little padding and end at about the same step.
 
     First by length, in steps of a quarter; then by the words, since questions that begin alike

@@ -23,6 +23,7 @@ LAYERS = [
         "engines.loaded_model",
         "engines.probe",
         "engines.teacher_forcing",
+        "engines.likelihood",
         "engines.loading",
         "engines.transformers_engine",
         "engines.prompt_tokens",
