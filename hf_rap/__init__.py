@@ -37,6 +37,7 @@ from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .likelihood import Likelihood
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -54,6 +55,7 @@ from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
+from .scorers.likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .scorers.limr import LimrScore, limr_score
 from .select import (
     Quantile,
@@ -101,6 +103,8 @@ __all__ = [
     "HubError",
     "Layout",
     "LayoutError",
+    "Likelihood",
+    "LikelihoodCDEScore",
     "Limits",
     "LimrScore",
     "MissingColumnError",
@@ -145,6 +149,7 @@ __all__ = [
     "export_internvl_prm",
     "export_trl_prm",
     "inspect_dataset",
+    "likelihood_cde_score",
     "limr_score",
     "list_runs",
     "load",

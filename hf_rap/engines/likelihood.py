@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
-    """log p(text | prompt, prefix) of each reply, in nats at temperature 1, or the error of that reply alone.
+    """The log-probability of each reply behind prompt and prefix, in nats at temperature 1, or the error of that reply.
 
     Prefix and text are cut into tokens together, as a model would write them, and the tokens from the
     first one on that the prefix alone does not have are counted. So where a tokenizer joins the end of

@@ -29,7 +29,7 @@ LAYERS = [
         "engines.prompt_tokens",
         "engines",
     ],
-    ["attention", "rollouts"],
+    ["attention", "rollouts", "likelihood"],
     [
         "process.steps",
         "process.annotate",
@@ -39,7 +39,16 @@ LAYERS = [
         "process.reading",
         "process",
     ],
-    ["scorers.base", "scorers.ace", "scorers.bis", "scorers.cde", "scorers.difficulty", "scorers.limr", "scorers"],
+    [
+        "scorers.base",
+        "scorers.ace",
+        "scorers.bis",
+        "scorers.cde",
+        "scorers.difficulty",
+        "scorers.likelihood_cde",
+        "scorers.limr",
+        "scorers",
+    ],
     ["inspection", "collect"],
     [
         "select.published",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -12,9 +12,11 @@ import torch
 from hf_rap.engines.base import LogLikelihood, Reply, Request, Sampling
 from hf_rap.engines.likelihood import log_likelihoods
 from hf_rap.engines.loaded_model import LoadedModel
-from hf_rap.errors import RowError
 
 from .tiny_models import CONTEXT, FAMILIES, ask, build, picture
+
+if TYPE_CHECKING:
+    from hf_rap.errors import RowError
 
 LEAD = "It is \\boxed{"
 
