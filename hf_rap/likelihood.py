@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import columns
+from .collector import Collector
 from .engines.base import Reply, Request
 from .errors import RowError, SettingError
-from .layouts import Layout, raw_rows, recognise_layout
+from .layouts import Layout, raw_rows
 from .prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, image_messages, text_messages
 from .rollouts import AskedRow, read_row
 from .verify import VERIFIER_VERSION, spellings
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import datasets
+    from collections.abc import Mapping, Sequence
 
     from .engines.base import LikelihoodEngine, LogLikelihood
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class Likelihood(Collector):
     r"""Adds how probable the gold answer is to the model: `ds.map(Likelihood(engine), batched=True)`.
 
     One forward pass per arm and spelling of the gold (most have one); nothing is generated. The answer
@@ -67,6 +66,8 @@ class Likelihood:
         ours; arXiv 2506.04755 samples replies only.
     """
 
+    kind: ClassVar[str] = "likelihood"
+
     engine: LikelihoodEngine
     lead: str = ANSWER_LEAD
     tail: str = ANSWER_TAIL
@@ -86,15 +87,9 @@ class Likelihood:
         """The columns that are added."""
         return columns.LIKELIHOOD_EVIDENCE
 
-    @property
-    def features(self) -> datasets.Features:
-        """The types of the columns that are added."""
-        return columns.features_of(self.writes)
-
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        columns.refuse_existing("Likelihood", batch.keys(), self.writes)
-        layout = self.layout or recognise_layout(batch.keys())
+        layout = self.check(batch.keys())
         rows = [_Row.of(read_row(raw, layout)) for raw in raw_rows(batch, layout)]
         asked = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
         answers = self.engine.log_likelihoods(
@@ -125,6 +120,10 @@ class Likelihood:
             "likelihood": self.version,
             "hf_rap": VERSION,
         }
+
+    def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
+        """Per row its error; a row without an image is what it is."""
+        return super().failures({columns.ERROR.name: evidence[columns.LIKELIHOOD_ERROR.name]})
 
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
         question = row.asked.question

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from . import columns
+from .attempts import join_attempts, not_judged
 from .attention import attend_rows, attention_settings, check_engine
+from .collector import Collector
 from .engines.base import Completion, Engine, Request, Sampling
 from .errors import RowError, SettingError
-from .layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
+from .layouts import Layout, Question, raw_rows, read_question, row_id
 from .prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from .psi import WINDOW
 from .verify import VERIFIER_VERSION, Gold, Judgement, judge, read_gold
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    import datasets
+    from typing_extensions import Self
 
     from .engines.base import AttentionEngine
 
 
 @dataclass(frozen=True)
-class Rollouts:
+class Rollouts(Collector):
     """Collects evidence for a batch of rows: `ds.map(Rollouts(engine), batched=True)`.
 
     Every question is asked `attempts` times with its images and `attempts` times on its text alone.
@@ -63,6 +65,9 @@ class Rollouts:
         arXiv 2506.04755, section on the causal discrepancy estimator: M = 5, temperature 1.0.
     """
 
+    kind: ClassVar[str] = "rollouts"
+    tops_up: ClassVar[bool] = True
+
     engine: Engine
     attempts: int = 5
     temperature: float = 1.0
@@ -92,9 +97,9 @@ class Rollouts:
         return (*columns.EVIDENCE, *columns.ATTENTION_EVIDENCE) if self.attention else columns.EVIDENCE
 
     @property
-    def features(self) -> datasets.Features:
-        """The types of the columns that are added."""
-        return columns.features_of(self.writes)
+    def goal(self) -> int:
+        """Attempts that a row is to have."""
+        return self.attempts
 
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns.
@@ -103,8 +108,7 @@ class Rollouts:
         """
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
-        columns.refuse_existing("Rollouts", batch.keys(), self.writes)
-        layout = self.layout or recognise_layout(batch.keys())
+        layout = self.check(batch.keys())
         rows = [read_row(row, layout) for row in raw_rows(batch, layout)]
         asked = [(row, arm) for row in rows for arm in row.arms]
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
@@ -131,6 +135,19 @@ class Rollouts:
             "rollouts": self.version,
             "hf_rap": VERSION,
         }
+
+    def only(self, first: int, attempts: int) -> Self:
+        """The same for these attempts alone."""
+        return replace(self, first_attempt=first, attempts=attempts)
+
+    def join(self, pieces: Sequence[tuple[range, Mapping[str, Any]]]) -> dict[str, Any]:
+        """One row of evidence from those of its attempts."""
+        return join_attempts(pieces, self.attempts)
+
+    def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
+        """Tokens generated for these rows, as far as the engine has counted them."""
+        counts = (evidence[columns.IMAGE_TOKENS.name], evidence[columns.TEXT_TOKENS.name])
+        return sum(one or 0 for column in counts for each in column for one in each or ())
 
     def _attention(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
@@ -208,11 +225,6 @@ class AskedRow:
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
             self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
-
-
-def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
-    """Some replies of a row could not be graded; `reason` is that of the first."""
-    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
 
 
 def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:

@@ -11,50 +11,48 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError
 from hf_rap.exports.parquet import Embedder
 
-from .fill import answer, settings_of
+from .fill import make_part, settings_of
 from .folder import RunFolder, fingerprint_of
-from .index import columns_read, is_failure
-from .progress import tokens_of
+from .index import FAILURE, Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.collector import Collector
 
     from .fill import Run, Task
     from .progress import Progress
 
-_KEY = "__run_key"
+_KEY, _ID = "__run_key", "__run_id"
 _FIRST, _ATTEMPTS = "__run_first", "__run_attempts"
 
 
 class Writer:
     """An actor: loads the model once, answers blocks of rows and writes each as a part."""
 
-    def __init__(self, rollouts: Rollouts, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
-        self.rollouts = rollouts
+    def __init__(self, collector: Collector, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
+        self.collector = collector
         self.folder = RunFolder(url)
         self.fingerprint = fingerprint
-        here = fingerprint_of(settings_of(rollouts))  # loads the model
-        if here != fingerprint:
+        here = settings_of(collector)  # loads the model
+        if fingerprint_of(here) != fingerprint:
             raise RunError(
-                f"A worker has other settings than the driver: {_difference(settings, settings_of(rollouts))}. Every node "
-                "needs the same model and library classes."
+                f"A worker has other settings than the driver: {_difference(settings, here)}. Every node needs the same "
+                "model and library classes."
             )
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """One part; what comes back is a summary of it."""
         import pyarrow as pa
 
-        keys = block[_KEY].to_pylist()
+        rows = [Row(*each) for each in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
-        batch = block.drop_columns([_KEY, _FIRST, _ATTEMPTS]).to_pydict()
-        table, evidence = answer(self.rollouts, batch, keys, first, attempts)
-        self.folder.write_part(self.fingerprint, table, first=first, stop=first + attempts)
-        errors = [error for error in evidence["rap_error"] if is_failure(error)]
-        summary = {"rows": [len(keys)], "errors": [errors], "tokens": [tokens_of(evidence)]}
+        batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS]).to_pydict()
+        part, tokens = make_part(self.collector, batch, rows, first, attempts)
+        self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
         return pa.table(
-            summary, schema=pa.schema([("rows", pa.int64()), ("errors", pa.list_(pa.string())), ("tokens", pa.int64())])
+            {"failures": [part[FAILURE].to_pylist()], "tokens": [tokens]},
+            schema=pa.schema([("failures", pa.list_(pa.string())), ("tokens", pa.int64())]),
         )
 
 
@@ -101,7 +99,7 @@ def fill_on_ray(
         Writer,
         batch_size=None,  # a block is a part
         batch_format="pyarrow",
-        fn_constructor_args=(run.rollouts, run.folder.url, run.fingerprint, settings_of(run.rollouts)),
+        fn_constructor_args=(run.collector, run.folder.url, run.fingerprint, settings_of(run.collector)),
         compute=ActorPoolStrategy(min_size=1, max_size=workers),
         num_gpus=gpus or None,
         num_cpus=None if gpus else 1,
@@ -109,7 +107,7 @@ def fill_on_ray(
     try:
         for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for one in summary.to_pylist():
-                progress.count(one["rows"], one["errors"], one["tokens"])
+                progress.count(one["failures"], one["tokens"])
             run.check_errors(progress)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
@@ -125,12 +123,13 @@ def _block(run: Run, task: Task) -> pa.Table:
     """The rows of a task with the files of their images inside: other machines do not see our disk."""
     import pyarrow as pa
 
-    rows = run.ds.select_columns(columns_read(run.ds, run.layout))
+    rows = run.ds.select_columns(run.columns)
     table = Embedder(rows.features).embed(rows.with_format("arrow")[task.indices])
     return (
-        table.append_column(_KEY, pa.array(task.keys))
-        .append_column(_FIRST, pa.array([task.first] * len(task.keys), pa.int32()))
-        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.keys), pa.int32()))
+        table.append_column(_KEY, pa.array([row.key for row in task.rows]))
+        .append_column(_ID, pa.array([row.id for row in task.rows]))
+        .append_column(_FIRST, pa.array([task.first] * len(task.rows), pa.int32()))
+        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.rows), pa.int32()))
         .replace_schema_metadata(None)
     )
 

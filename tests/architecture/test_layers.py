@@ -29,7 +29,7 @@ LAYERS = [
         "engines.prompt_tokens",
         "engines",
     ],
-    ["attention", "rollouts", "likelihood"],
+    ["collector", "attempts", "attention", "rollouts", "likelihood", "collect"],
     [
         "process.steps",
         "process.annotate",
@@ -49,7 +49,7 @@ LAYERS = [
         "scorers.limr",
         "scorers",
     ],
-    ["inspection", "collect"],
+    ["inspection"],
     [
         "select.published",
         "select.base",
