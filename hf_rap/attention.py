@@ -30,9 +30,9 @@ class Attention(Collector):
     """Adds where the model looked to replies that are there: `ds.map(Attention(engine), batched=True)`.
 
     Each stored reply to the question with its images is read once more by the model (teacher
-    forcing), which costs one forward pass per attempt: no sampling, no eager attention. So the
-    replies may come from a server that cannot tell its attention, as long as the local model is
-    the same one.
+    forcing): one forward pass over the prompt, and one behind it over each reply; no sampling, no
+    eager attention. So the replies may come from a server that cannot tell its attention, as long
+    as the local model is the same one.
 
     Args:
         engine: a local model (`TransformersEngine`), the one that wrote the replies.

@@ -44,8 +44,8 @@ class Rollouts(Collector):
             batch size, order or number of processes. Rows with the same id get the same replies.
         instruction: appended to every question; "" asks the bare question.
         layout: which column is what; None recognises the layout from the column names.
-        attention: also note where the model looked, as `hf_rap.Attention` does: one more forward
-            pass per attempt with the image.
+        attention: also note where the model looked, as `hf_rap.Attention` does: the prompt with the
+            image and every reply to it are read once more.
 
     Reads:
         the columns of the layout.

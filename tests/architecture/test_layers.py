@@ -22,6 +22,7 @@ LAYERS = [
         "engines.endpoint",
         "engines.loaded_model",
         "engines.probe",
+        "engines.forced_passes",
         "engines.teacher_forcing",
         "engines.likelihood",
         "engines.loading",
