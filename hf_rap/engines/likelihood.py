@@ -12,8 +12,9 @@ import torch
 from hf_rap.errors import RowError
 
 from .base import LogLikelihood, Reply
+from .forced_passes import with_replies
 from .loaded_model import likeness
-from .teacher_forcing import _tokens, _with_replies
+from .teacher_forcing import reply_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +48,8 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
 
 def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:
     """The tokens of prefix and text, and how many of them belong to the prefix alone."""
-    before = _tokens(loaded, reply.request.prefix) if reply.request.prefix else []
-    whole = _tokens(loaded, reply.request.prefix + reply.text)
+    before = reply_tokens(loaded, reply.request.prefix) if reply.request.prefix else []
+    whole = reply_tokens(loaded, reply.request.prefix + reply.text)
     pairs = zip(before, whole, strict=False)
     first = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(before), len(whole)))
     return whole, first
@@ -77,7 +78,7 @@ def _read_batch(
 def _run(
     loaded: LoadedModel, inputs: dict[str, torch.Tensor], spelled: list[tuple[list[int], int]]
 ) -> list[LogLikelihood | RowError]:
-    sequences, spans = _with_replies(inputs, [ids for ids, _ in spelled], loaded)
+    sequences, spans = with_replies(inputs, [ids for ids, _ in spelled])
     # Where the tokens that count are foretold: each by the one before it.
     places = [
         list(range(span.start + first - 1, span.stop - 1)) for span, (_, first) in zip(spans, spelled, strict=True)
