@@ -9,6 +9,7 @@ publish(selection, "user/my-dataset-rap", version="1.0.0")
 from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
+from .controls import Controls
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
@@ -93,6 +94,7 @@ __all__ = [
     "ColumnExistsError",
     "Comparison",
     "Completion",
+    "Controls",
     "DifficultyScore",
     "DifficultyWeighted",
     "EndpointEngine",

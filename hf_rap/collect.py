@@ -33,6 +33,7 @@ def collect_evidence(
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
+    collector = collector.over(ds)
     evidence = ds.with_format(None).map(
         collector,
         batched=True,
@@ -71,6 +72,7 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     if rows < 1:
         raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
     rows = min(rows, len(ds))
+    collector = collector.over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, EVIDENCE, IMAGE_REWARDS, TEXT_REWARDS, Column, features_of, typed
+from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, EVIDENCE, IMAGE_REWARDS, Column, features_of, typed
+from hf_rap.errors import SettingError
 
 from .base import tallies
 
@@ -23,6 +24,8 @@ class CDEScore:
     the question alone: the individual treatment effect of the image on being right.
 
     Args:
+        control: what the image is compared with: "text", the question alone, as in the paper; or an arm that
+            `hf_rap.Controls` has collected, "blank" or "shuffled": then p0 is the mean over its rewards.
         rollouts: a batched callable that collects the evidence (`hf_rap.Rollouts`). With it one
             `ds.map(CDEScore(rollouts=...), batched=True)` collects and scores; evidence and score
             are both written.
@@ -30,13 +33,16 @@ class CDEScore:
 
     Reads:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
-        rap_text_rewards: the same for attempts on the question alone.
+        rap_text_rewards: the same for attempts on the question alone; or with control="blank"
+            rap_blank_rewards, and so on.
 
     Writes:
         rap_cde: float32 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
             arm has no judged attempt.
+        rap_cde_control: the name of the control, where it is not "text".
 
     Raises:
+        SettingError: there is no such control.
         MissingColumnError: a read column is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
@@ -52,17 +58,19 @@ class CDEScore:
     """
 
     rollouts: Callable[[Mapping[str, Any]], dict[str, list[Any]]] | None = None
+    control: str = "text"
     version: str = "1"  # raise it whenever the same input can give another number
 
     @property
     def reads(self) -> tuple[Column, ...]:
         """The reward columns; with `rollouts` whatever those read, which they check themselves."""
-        return (IMAGE_REWARDS, TEXT_REWARDS) if self.rollouts is None else ()
+        return (IMAGE_REWARDS, self._compared) if self.rollouts is None else ()
 
     @property
     def writes(self) -> tuple[Column, ...]:
-        """`rap_cde`; with `rollouts` after the evidence columns."""
-        return (CDE,) if self.rollouts is None else (*getattr(self.rollouts, "writes", EVIDENCE), CDE)
+        """`rap_cde`, and what it compares with if that is not the question alone; with `rollouts` after the evidence."""
+        scores = (CDE,) if self.control == "text" else (CDE, CDE_CONTROL)
+        return scores if self.rollouts is None else (*getattr(self.rollouts, "writes", EVIDENCE), *scores)
 
     @property
     def features(self) -> datasets.Features:
@@ -74,12 +82,21 @@ class CDEScore:
         evidence = {} if self.rollouts is None else self.rollouts(batch)
         source = batch if self.rollouts is None else evidence
         with_image = tallies("CDEScore", source, IMAGE_REWARDS)
-        text_only = tallies("CDEScore", source, TEXT_REWARDS)
+        without = tallies("CDEScore", source, self._compared)
         cde = [
             (sum1 * n0 - sum0 * n1) / (n1 * n0) if n1 and n0 else None
-            for (sum1, n1), (sum0, n0) in zip(with_image, text_only, strict=True)
+            for (sum1, n1), (sum0, n0) in zip(with_image, without, strict=True)
         ]
-        return {**evidence, **typed({CDE: cde})}
+        told = {} if self.control == "text" else {CDE_CONTROL: [self.control] * len(cde)}
+        return {**evidence, **typed({CDE: cde, **told})}
+
+    @property
+    def _compared(self) -> Column:
+        """The rewards without the row's image."""
+        controls = [arm for arm in ARM_COLUMNS if arm != "image"]
+        if self.control not in controls:
+            raise SettingError(f"control is {self.control!r}: it takes one of {', '.join(controls)}.")
+        return ARM_COLUMNS[self.control].rewards
 
 
 cde_score = CDEScore()

@@ -30,7 +30,7 @@ LAYERS = [
         "engines.prompt_tokens",
         "engines",
     ],
-    ["collector", "attempts", "attention", "rollouts", "likelihood", "collect"],
+    ["collector", "attempts", "attention", "rollouts", "likelihood", "donors", "controls", "collect"],
     [
         "process.steps",
         "process.annotate",
