@@ -39,6 +39,7 @@ from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
 from .likelihood import Likelihood
+from .prescreen import Prescreened, collect_prescreened
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -110,6 +111,7 @@ __all__ = [
     "Limits",
     "LimrScore",
     "MissingColumnError",
+    "Prescreened",
     "ProcessLayout",
     "PublishError",
     "Quantile",
@@ -142,6 +144,7 @@ __all__ = [
     "check_export",
     "collect_evidence",
     "collect_in_run",
+    "collect_prescreened",
     "compare_methods",
     "diff",
     "difficulty_score",

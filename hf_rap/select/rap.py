@@ -9,7 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, ACE_SETTINGS, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.columns import ACE, ACE_SETTINGS, CDE, CDE_CONTROL, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
 from hf_rap.errors import MissingColumnError, SettingError
 
 from .arrays import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-READS = (CDE, ACE, ACE_SETTINGS, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+READS = (CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
@@ -87,6 +87,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
         "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
     }
+    if CDE_CONTROL.name in columns:
+        rule["control"] = _control(columns[CDE_CONTROL.name])
     return Decision(keep, reason, funnel, rule)
 
 
@@ -248,6 +250,17 @@ def _check_columns(settings: Settings, names: list[str]) -> None:
         require("select_cognitive", names, (DIFFICULTY,), hint)
     if settings.stratify_by is not None and settings.stratify_by not in names:
         raise MissingColumnError("stratify_by", settings.stratify_by, names)
+
+
+def _control(column: Any) -> str:
+    """What the cde of all these rows compares the image with."""
+    found = sorted(str(one) for one in column.fill_null("text").unique().to_pylist())
+    if len(found) > 1:
+        raise SettingError(
+            f"{CDE.name} compares the image with {' in some rows and with '.join(found)} in others: score all rows with "
+            "the same CDEScore(control=...)."
+        )
+    return found[0]
 
 
 def _attempts(rewards: Any) -> Any:

@@ -64,7 +64,7 @@ LAYERS = [
     ],
     ["training.weighting", "training.hints", "training.order", "training.epochs", "training.rewards", "training"],
     ["training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf"],
-    ["compare"],
+    ["compare", "prescreen"],
     ["facts", "samples", "difference", "stability"],
     ["exports.parquet", "exports.universal", "exports.rows", "exports.base", "exports.handoff", "exports.writing"],
     ["exports.trl", "exports.easyr1", "exports.verl", "exports.ms_swift", "exports.llama_factory", "exports.openrlhf"],
