@@ -83,7 +83,7 @@ LAYERS = [
     ],
     ["versions", "content"],
     ["cards", "plots", "attention_picture", "readme", "description"],
-    ["files", "folder", "exporting", "pulling"],
+    ["files", "folder", "exporting"],
     [
         "hub.retries",
         "hub.repository",
@@ -93,6 +93,7 @@ LAYERS = [
         "hub.reselecting",
         "hub.yanking",
         "hub",
+        "pulling",
     ],
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],

@@ -57,7 +57,8 @@ def make_facts(text: str = "plain", *, settings=None, licence: str | None = "mit
     facts["reasons"][-1]["reason"] = text
     facts["groups"]["column"] = text
     facts["rule"] = {**facts["rule"], "stratify_by": text}
-    row = {"index": 0, "reason": text, "cde": 0.5, "id": text, "question": text, "answer": text, "images": 2}
+    row = {"index": 0, "reason": text, "id": text, "question": text, "answer": text, "images": 2}
+    row |= {"score": {"name": text, "value": 0.5}, "steps": text}
     facts["samples"] = [{**row, "kept": True, "image": "samples/kept-00.png"}, {**row, "kept": False, "image": None}]
     facts["since"] = {
         "version": "0.9.0",
