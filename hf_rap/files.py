@@ -9,6 +9,7 @@ readers ignore them:
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -51,10 +52,9 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     """Write all rows, images inside, to one Parquet file that appears only when it is whole.
 
     Raises:
-        SourceError: the path does not end in .parquet.
+        SourceError: see `check_file`.
     """
-    if path.suffix != ".parquet":
-        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    check_file(path)
     told: dict[str, Any] = {"source": source.as_dict() if source else None}
     if isinstance(rows, Selection):
         told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
@@ -69,6 +69,22 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_file(path: Path) -> Path:
+    """The path of a file that `write_file` could write; makes nothing yet.
+
+    Raises:
+        SourceError: it does not end in .parquet, or no file can be made there.
+    """
+    if path.suffix != ".parquet":
+        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: give the name of a file.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SourceError(f"{path} cannot be written: {there} is {'read-only' if there.is_dir() else 'no folder'}.")
+    return path
 
 
 def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:

@@ -9,7 +9,7 @@ import click
 
 from hf_rap.scorers import SCORERS, Scorer
 
-from .options import as_json, source_argument
+from .options import as_json, out_option, source_argument
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @source_argument
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@out_option("Parquet file to write.", required=True)
 @click.option(
     "--score",
     "names",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, make_selection, make_top, selection_options, source_argument, top_options
+from .options import as_json, make_selection, make_top, out_option, selection_options, source_argument, top_options
 from .output import note, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -16,7 +18,7 @@ from .output import note, print_json
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties.")
 @top_options
-@click.option("--out", type=click.Path(path_type=Path), help="Parquet file to write: every row with its decision.")
+@out_option("Parquet file to write: every row with its decision.")
 @as_json
 def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> None:
     """Decide for every row of SOURCE whether to keep it, and why.

@@ -205,6 +205,14 @@ class Run:
                 "--retry-errors (retry_errors=True)."
             )
 
+    def say_stopped(self, progress: Progress) -> None:
+        """End a call that was asked to stop, unless it has just done the last row."""
+        if progress.done < progress.rows:
+            raise RunError(
+                f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+                f"{self.folder.url!r}. Start the same command again to go on."
+            )
+
     def start_progress(self, tasks: Sequence[Task]) -> Progress:
         """The counter of these tasks."""
         kind = self.collector.kind
@@ -213,18 +221,15 @@ class Run:
 
     def _do(self, tasks: list[Task]) -> Progress:
         progress = self.start_progress(tasks)
-        with _stop_after_part() as stopped:
+        with stop_after_part() as stopped:
             for task in tasks:
                 (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
                 part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts)
                 name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
                 self.index.add(name, part)
                 progress.count(part[FAILURE].to_pylist(), tokens)
-                if stopped and progress.done < progress.rows:
-                    raise RunError(
-                        f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
-                        f"{self.folder.url!r}. Start the same command again to go on."
-                    )
+                if stopped:
+                    self.say_stopped(progress)
                 self.check_errors(progress)
         return progress
 
@@ -257,7 +262,7 @@ def rank_and_world() -> tuple[int, int]:
 
 
 @contextmanager
-def _stop_after_part() -> Iterator[list[int]]:
+def stop_after_part() -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM (pre-emption) only fill the list, once; the second time they interrupt at once."""
     stopped: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -98,7 +98,7 @@ LAYERS = [
     ["metrics.rates", "metrics"],
     [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],
     ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
-    ["cli.output", "cli.options"],
+    ["cli.output", "cli.options", "cli.collecting"],
     [
         "cli.attention",
         "cli.inspect",
