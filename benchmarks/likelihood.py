@@ -1,6 +1,6 @@
 """Does the likelihood of the gold answer foretell the sampled cde, and what does a pre-screen by it lose?
 
-    python benchmarks/likelihood.py [--rows 400] [--attempts 32] [--steps 600]
+    python benchmarks/likelihood.py [--rows 400] [--attempts 32] [--steps 2500]
 
 Planted rows and the built-in model, twice: as it ships, which thinks before every answer and was never
 shown one without; and a copy that is trained a little further, in memory, to answer at once when it is
@@ -142,9 +142,10 @@ def measure(title: str, engine: Engine, args: argparse.Namespace) -> None:
     print(
         f"| *five attempts themselves* | | | {spearman(few[known], truth[known]):.2f} | | {auc(few[known], needed[known]):.2f} |"
     )
-    best = next(iter(PLACES))
-    by_type(planted["source"], scores[best, "log", "sum"], truth)
-    prescreen(scores[best, "log", "sum"], truth, few)
+    first = scores[next(iter(PLACES)), "log", "sum"]
+    by_type(planted["source"], first, truth)
+    prescreen("value", first, truth, few)
+    prescreen("size, either sign", np.abs(first), truth, few)
     passes = 2 * int(known.sum())
     print(
         f"\ncost: {passes:,} sequences read once in {seconds:.1f} s of processor time; five attempts per arm "
@@ -161,29 +162,34 @@ def by_type(types, values: np.ndarray, truth: np.ndarray) -> None:
         rows = np.array([one == name for one in types]) & ~np.isnan(values) & ~np.isnan(truth)
         print(
             f"| `{name}` | {rows.sum()} | {np.median(values[rows]):.2f} | {truth[rows].mean():.2f} "
-            f"| {spearman(values[rows], truth[rows]):.2f} |"
+            f"| {inside(values[rows], truth[rows])} |"
         )
 
 
-def prescreen(values: np.ndarray, truth: np.ndarray, few: np.ndarray) -> None:
+def inside(values: np.ndarray, truth: np.ndarray) -> str:
+    """Spearman's correlation; none where all rows have one value."""
+    return f"{spearman(values, truth):.2f}" if np.ptp(values) and np.ptp(truth) else "-"
+
+
+def prescreen(title: str, values: np.ndarray, truth: np.ndarray, few: np.ndarray) -> None:
     """What leaving out the lowest rows costs: of the rows that the truth keeps, and of those that five attempts keep."""
     known = ~np.isnan(values) & ~np.isnan(truth) & ~np.isnan(few)
-    print(
-        "\n| left out | below | precision | recall | recall of what five attempts select |\n|---:|---:|---:|---:|---:|"
-    )
+    needed, selected = known & (truth > MIN_CDE), known & (few > MIN_CDE)
+    print(f"\n| left out, lowest {title} | below | precision | recall | recall of what five attempts select |")
+    print("|---:|---:|---:|---:|---:|")
     for share in SHARES:
         cut = np.quantile(values[known], share)
-        left, needed, selected = known & (values < cut), known & (truth > MIN_CDE), known & (few > MIN_CDE)
+        left = known & (values < cut)
         precision = np.mean(truth[left] <= MIN_CDE) if left.any() else np.nan
         kept = [1 - np.sum(left & one) / np.sum(one) if one.any() else np.nan for one in (needed, selected)]
-        print(f"| {np.sum(left) / np.sum(known):.0%} | {cut:.2f} | {precision:.1%} | {kept[0]:.1%} | {kept[1]:.1%} |")
+        print(f"| {np.sum(left) / np.sum(known):.0%} | {cut:.3g} | {precision:.1%} | {kept[0]:.1%} | {kept[1]:.1%} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--attempts", type=int, default=32, help="of the truth; five more stand beside it")
-    parser.add_argument("--steps", type=int, default=600, help="of further training; 0 leaves that model out")
+    parser.add_argument("--steps", type=int, default=2500, help="of further training; 0 leaves that model out")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     shipped = demo_engine().load()
