@@ -25,7 +25,8 @@ class Prescreened:
     """What `collect_prescreened` gives.
 
     Attributes:
-        evidence: all rows in their order; those that were left out have nulls, and say so in `rap_error`.
+        evidence: all rows in their order; those that were left out have nulls, and say so in `rap_error`. None
+            where `collect` gave None.
         cut: rows with a `rap_likelihood_cde` below it were left out.
         left_out: how many.
 
@@ -41,7 +42,8 @@ def collect_prescreened(
     collector: Collector,
     *,
     min_likelihood_cde: float | str | Quantile,
-    collect: Callable[[datasets.Dataset, Collector], datasets.Dataset] | None = None,
+    either_way: bool = False,
+    collect: Callable[[datasets.Dataset, Collector], datasets.Dataset | None] | None = None,
 ) -> Prescreened:
     """The evidence of the rows that pass a cheap first look; the others stay, with the reason.
 
@@ -57,6 +59,9 @@ def collect_prescreened(
         collector: what collects the evidence: `Rollouts`.
         min_likelihood_cde: a number, or a quantile of the known scores: "q0.3" leaves out the rows below it,
             about three tenths.
+        either_way: go by the size of the score, whatever its sign: leave out the rows whose gold answer the
+            image makes neither likelier nor less likely. A model that is misled at a first look may still
+            come to the answer when it thinks.
         collect: how; `collect_evidence` by default. With a run folder
             `lambda ds, collector: collect_in_run(ds, collector, url)`: the pre-screen is no part of what a run
             depends on, so that another cut reuses all that is there.
@@ -74,6 +79,7 @@ def collect_prescreened(
     require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,), f"{COLLECT_LIKELIHOOD} Then score it.")
     layout = collector.check(ds.features)
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
+    scores = np.abs(scores) if either_way else scores
     asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
     cut = asked.of(scores) if isinstance(asked, Quantile) else asked
     left_out = scores < np.float32(cut)  # NaN, the unknown, is not
@@ -81,6 +87,8 @@ def collect_prescreened(
     if not len(passed):
         raise SettingError(f"No row has a {LIKELIHOOD_CDE.name} of at least {cut:g}: lower the cut.")
     collected = (collect or collect_evidence)(ds.select(passed), collector)
+    if collected is None:
+        return Prescreened(None, cut, len(ds) - len(passed))
     evidence = collected.select_columns([column.name for column in collector.writes])
     stored = ds.with_format("arrow")
     tops = [name for name in ds.column_names if name in {part.partition(".")[0] for part in layout.columns}]
@@ -89,7 +97,7 @@ def collect_prescreened(
         """The evidence of rows that were left out: an id and an error."""
         rows = stored.select_columns(tops)[batch["number"]].to_pylist()
         ids = [row_id(row, layout) for row in rows]
-        errors = [str(_error(float(scores[number]), cut)) for number in batch["number"]]
+        errors = [str(_error(float(scores[number]), cut, size=either_way)) for number in batch["number"]]
         told = {ID.name: ids, ERROR.name: errors}
         return {name: told.get(name, [None] * len(rows)) for name in evidence.column_names}
 
@@ -115,5 +123,6 @@ def collect_prescreened(
 _HIGHEST = 1e9  # nats; any finite number may be a cut
 
 
-def _error(score: float, cut: float) -> RowError:
-    return RowError("below_prescreen", f"likelihood_cde is {score:.4g}, below {cut:.4g}: not rolled out")
+def _error(score: float, cut: float, *, size: bool) -> RowError:
+    what = "the size of likelihood_cde" if size else "likelihood_cde"
+    return RowError("below_prescreen", f"{what} is {score:.4g}, below {cut:.4g}: not rolled out")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hf_rap.columns import CONTROLS
 from hf_rap.scorers import SCORERS, Scorer
 
 from .options import as_json, out_option, source_argument
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     help="Which scores; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
 )
 @click.option("--confidence", type=float, help="Also the interval of the difficulty, such as 0.95.")
+@click.option(
+    "--control",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", *CONTROLS]),
+    help="What rap_cde compares the image with: text as in the paper, or an arm of `hf-rap controls`.",
+)
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -41,6 +49,7 @@ def score(
     out: Path,
     names: tuple[str, ...],
     confidence: float | None,
+    control: str,
     bis: bool,
     alpha: float,
     threshold: float,
@@ -56,7 +65,7 @@ def score(
     """
     from hf_rap.files import open_process_rewards, open_source, write_file
     from hf_rap.process import count_faults
-    from hf_rap.scorers import DifficultyScore
+    from hf_rap.scorers import CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
 
@@ -66,12 +75,20 @@ def score(
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
-        known: dict[str, Scorer] = {**SCORERS, "difficulty": DifficultyScore(confidence)}
+        known: dict[str, Scorer] = {
+            **SCORERS,
+            "difficulty": DifficultyScore(confidence),
+            "cde": CDEScore(control=control),
+        }
         scorers = [known[name] for name in names or usual_scores(ds.column_names)]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
-    nulls = {f"{name} unknown": scored.data.column(name).null_count for name in written if "settings" not in name}
+    nulls = {
+        f"{name} unknown": scored.data.column(name).null_count
+        for name in written
+        if not name.endswith(("_settings", "_control"))
+    }
     result = {"rows": len(scored), **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
     if as_json:
         print_json(result)

@@ -101,6 +101,8 @@ LAYERS = [
     ["cli.output", "cli.options", "cli.collecting"],
     [
         "cli.attention",
+        "cli.likelihood",
+        "cli.controls",
         "cli.inspect",
         "cli.rollouts",
         "cli.score",
