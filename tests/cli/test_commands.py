@@ -166,6 +166,35 @@ def test_faults_are_one_line_on_stderr(folder, words, message):
     assert "Traceback" not in done.stderr
 
 
+LONG = ["--model", "./none", "--max-new-tokens", "8"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollouts", "planted.parquet", *LONG],
+        ["attention", "evidence.parquet", "--model", "./none"],
+        ["annotate-steps", "evidence.parquet", *LONG],
+        ["score", "nowhere.parquet"],
+        ["select", "nowhere.parquet"],
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_path):
+    """Before the source is read, and before a model that does not exist is looked for."""
+    (tmp_path / "a.parquet").mkdir()
+    (tmp_path / "file").write_text("")
+    faults = {
+        tmp_path / "x.txt": "give a file name that ends in .parquet",
+        tmp_path / "a.parquet": "is a folder",
+        tmp_path / "file" / "x.parquet": f"cannot be written: {tmp_path / 'file'} is no folder",
+    }
+    for out, message in faults.items():
+        done = hf_rap(*words, "--out", str(out), cwd=folder)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"hf-rap: {out}")
+        assert message in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
