@@ -165,9 +165,9 @@ class ControlArm:
         )
 
     @property
-    def donor(self) -> Column:
+    def donors(self) -> Column:
         """Where what was shown comes from."""
-        return self.column("donor", "string", "rap_id of the row that gave {}; null where none did")
+        return self.column("donors", "list<string>", "per attempt the rap_id of the row that gave {}")
 
     @property
     def error(self) -> Column:
@@ -182,7 +182,7 @@ class ControlArm:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All of them, in order."""
-        return (*self.attempts, *([self.donor] if self.donated else []), self.error, self.settings)
+        return (*self.attempts, *([self.donors] if self.donated else []), self.error, self.settings)
 
 
 # A further arm is one line here, and how its images are made in `hf_rap.controls`.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,8 +45,9 @@ class Controls(Collector):
     number of image tokens, and changes what the picture shows:
 
     - "blank": a grey picture (128, 128, 128) of the same size.
-    - "shuffled": the pictures of another row, fitted whole into the size of the row's own with grey at
-      the sides. Who gives to whom: `hf_rap.donors.Donors`.
+    - "shuffled": the pictures of other rows, another one for each attempt, fitted whole into the size of the
+      row's own with grey at the sides. Who gives to whom: `hf_rap.donors.Donors`. One giver for all attempts
+      would be right by luck in all of them or in none.
 
     Everything else is as when the replies with the row's own image were collected: number of attempts,
     sampling, seed and instruction come from the row. Each arm has random numbers of its own.
@@ -57,6 +59,8 @@ class Controls(Collector):
         engine: the model that gave the replies with the image.
         arms: some of `hf_rap.columns.CONTROLS`.
         seed: of who gives pictures to whom.
+        donors_per_row: givers that the attempts of a row are shared among; None: one for each attempt. Every
+            giver is a prompt of its own to be read, so 1 is cheaper.
         layout: which column is what; None recognises the layout from the column names.
         donors: what `over` sets.
 
@@ -72,7 +76,7 @@ class Controls(Collector):
         rap_shuffled_donor: the `rap_id` of the row they come from.
 
     Raises:
-        SettingError: there is no such arm; the rows got their replies from another model; pictures are to be
+        SettingError: there is no such arm; donors_per_row is below 1; the rows got their replies from another model; pictures are to be
             shuffled and the dataset is not known.
         MissingColumnError: there are no replies yet, or a column of the layout is missing.
         ColumnExistsError: the dataset has these columns already.
@@ -87,6 +91,7 @@ class Controls(Collector):
     engine: Engine
     arms: tuple[str, ...] = tuple(columns.CONTROLS)
     seed: int = 0
+    donors_per_row: int | None = None
     layout: Layout | None = None
     donors: Donors | None = None
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
@@ -96,6 +101,8 @@ class Controls(Collector):
         unknown = [arm for arm in self.arms if arm not in columns.CONTROLS]
         if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
             raise SettingError(f"arms is {self.arms!r}: it takes some of {', '.join(columns.CONTROLS)}, each once.")
+        if self.donors_per_row is not None and self.donors_per_row < 1:
+            raise SettingError(f"donors_per_row must be at least 1, or None, got {self.donors_per_row}.")
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -121,6 +128,7 @@ class Controls(Collector):
             **self.engine.describe(),
             "grey": GREY,
             "donor_seed": self.seed,
+            "donors_per_row": self.donors_per_row,
             "verifier": VERIFIER_VERSION,
             "controls": self.version,
             "hf_rap": VERSION,
@@ -159,17 +167,21 @@ class Controls(Collector):
         asked = [_Asked.of(row) for row in rows]
         for one in asked:
             if one.row.asks:
-                one.prepare(arm, self.donors)
+                one.prepare(arm, self)
         # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
-        for sampling in dict.fromkeys(one.row.sampling for one in asked if one.request is not None):
-            ready = [one for one in asked if one.request is not None and one.row.sampling == sampling]
-            answers = self.engine.complete([one.request for one in ready if one.request is not None], sampling)
-            for one, answer in zip(ready, answers, strict=True):
-                one.take(arm, answer)
+        for sampling in dict.fromkeys(one.row.sampling for one in asked if one.requests):
+            ready = [one for one in asked if one.requests and one.row.sampling == sampling]
+            answers = iter(self.engine.complete([request for one in ready for request in one.requests], sampling))
+            for one in ready:
+                one.take(arm, list(islice(answers, len(one.requests))))
         control = columns.CONTROLS[arm]
         return {
             **graded([one.replies for one in asked], arm),
-            **({control.donor: [one.donor for one in asked]} if control.donated else {}),
+            **(
+                {control.donors: [one.donors if one.replies.attempts else None for one in asked]}
+                if control.donated
+                else {}
+            ),
             control.error: [one.error for one in asked],
             control.settings: [
                 json.dumps({**here, **one.row.sampling.as_dict(), "instruction": one.row.instruction}, sort_keys=True)
@@ -232,69 +244,84 @@ class _Row:
 
 @dataclass
 class _Asked:
-    """A row in one arm."""
+    """A row in one arm; several requests where not all attempts are shown the same."""
 
     row: _Row
     replies: AskedRow
     error: str | None
-    request: Request | None = None
-    donor: str | None = None
+    requests: list[Request] = field(default_factory=list)
+    donors: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, row: _Row) -> _Asked:
         return cls(row, AskedRow(row.read.id, row.read.question, row.read.gold), row.why_not)
 
-    def prepare(self, arm: str, donors: Donors | None) -> None:
-        """The request of this arm, or why there is none."""
+    def prepare(self, arm: str, controls: Controls) -> None:
+        """The requests of this arm, or why there are none."""
         question = self.row.read.question
         assert question is not None
         try:
-            pictures, self.donor = _MAKERS[arm](self.row, donors)
+            shown = _MAKERS[arm](self.row, controls)
         except RowError as error:
             self.error = str(error)
             return
-        self.request = Request(
-            row_id=self.row.read.id,
-            arm=arm,
-            messages=image_messages(question.text, self.row.instruction),
-            images=pictures,
-            attempts=self.row.attempts,
-        )
+        # Attempt number a goes to a * len(shown) // attempts: shares that differ by one at most.
+        shares = [-(-share * self.row.attempts // len(shown)) for share in range(len(shown) + 1)]
+        for (first, stop), (pictures, donor) in zip(pairwise(shares), shown, strict=True):
+            self.donors += [donor] * (stop - first)
+            self.requests.append(
+                Request(
+                    row_id=self.row.read.id,
+                    arm=arm,
+                    messages=image_messages(question.text, self.row.instruction),
+                    images=pictures,
+                    attempts=stop - first,
+                    first=first,
+                )
+            )
 
-    def take(self, arm: str, answer: list[Completion] | RowError) -> None:
-        """Grade what the model said."""
-        self.replies.take(arm, answer)
+    def take(self, arm: str, answers: Sequence[list[Completion] | RowError]) -> None:
+        """Grade what the model said; one request that failed leaves nothing to compare with."""
+        failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
+        said = [one for answer in answers if not isinstance(answer, RowError) for one in answer]
+        self.replies.take(arm, failure or said)
         self.error = None if self.replies.error is None else str(self.replies.error)
 
 
-def _blank(row: _Row, donors: Donors | None) -> tuple[tuple[Image.Image, ...], str | None]:
+_Shown = list[tuple[tuple["Image.Image", ...], str]]  # pictures, and whose they are
+
+
+def _blank(row: _Row, controls: Controls) -> _Shown:
     """A grey picture for each of the row's own."""
     from PIL import Image
 
-    del donors
+    del controls
     assert row.read.question is not None
-    return tuple(Image.new("RGB", image.size, GREY) for image in row.read.question.images), None
+    return [(tuple(Image.new("RGB", image.size, GREY) for image in row.read.question.images), "")]
 
 
-def _shuffled(row: _Row, donors: Donors | None) -> tuple[tuple[Image.Image, ...], str | None]:
-    """Another row's pictures, each in the size of the one it stands for, and that row's id."""
+def _shuffled(row: _Row, controls: Controls) -> _Shown:
+    """Other rows' pictures, each in the size of the one it stands for, and those rows' ids."""
     from PIL import ImageOps
 
-    if donors is None:
+    if controls.donors is None:
         raise SettingError(
             "Whose pictures to show is not known: use collect_evidence(ds, Controls(engine)), or "
             "ds.map(Controls(engine).over(ds), batched=True)."
         )
     assert row.read.question is not None
-    donor, pictures = donors.pictures_for(row.raw)
-    fitted = tuple(
-        picture if picture.size == own.size else ImageOps.pad(picture, own.size, color=GREY)
-        for picture, own in zip(pictures, row.read.question.images, strict=True)
-    )
-    return fitted, donor
+    own = row.read.question.images
+    count = min(row.attempts, controls.donors_per_row or row.attempts)
+    return [
+        (
+            tuple(
+                picture if picture.size == mine.size else ImageOps.pad(picture, mine.size, color=GREY)
+                for picture, mine in zip(pictures, own, strict=True)
+            ),
+            donor,
+        )
+        for donor, pictures in controls.donors.pictures_for(row.raw, count=count)
+    ]
 
 
-_MAKERS: dict[str, Callable[[_Row, Donors | None], tuple[tuple[Image.Image, ...], str | None]]] = {
-    "blank": _blank,
-    "shuffled": _shuffled,
-}
+_MAKERS: dict[str, Callable[[_Row, Controls], _Shown]] = {"blank": _blank, "shuffled": _shuffled}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .columns import CONTROL_ERROR_CODES
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
-TRIES = 64  # givers that are tried before a row goes without
+TRIES = 64  # broken givers that a row passes over before it goes without
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Donors:
     """The giver of pictures for each row of a dataset.
 
     All rows with equally many pictures stand in a ring, ordered by a hash of the seed, their pictures and
-    their id, rows with the same pictures side by side; each takes from the one that stands as many places
-    further on as the most common pictures occur, and, should one of the pictures be its own, from the next
-    that shares none. So where no pictures fill half of the ring every row gives once and takes once, and
-    who gives to whom depends neither on the order of the rows, nor on batches, nor on processes; a new row
-    changes the giver of its neighbours alone. Pictures are the same when their files are: the same picture
+    their id, rows with the same pictures side by side; each takes first from the one that stands as many
+    places further on as the most common pictures occur, then from the ones behind it, always passing over
+    those that share a picture with it. So where no pictures fill half of the ring every row is the first
+    giver once, and who gives to whom depends neither on the order of the rows, nor on batches, nor on
+    processes; a new row changes the givers of its neighbours alone. Pictures are the same when their files are: the same picture
     saved twice in different ways counts as two.
 
     Args:
@@ -68,22 +69,30 @@ class Donors:
             self._ends |= {giver.pictures: place + 1 for place, giver in enumerate(ring)}
             self._shifts[len(ring[0].pictures)] = max(Counter(giver.pictures for giver in ring).values())
 
-    def pictures_for(self, raw: Mapping[str, Any]) -> tuple[str, list[Image.Image]]:
-        """The id of the giver and its pictures, as many as the row has, opened.
+    def pictures_for(self, raw: Mapping[str, Any], *, count: int = 1) -> list[tuple[str, list[Image.Image]]]:
+        """The ids of the first `count` givers and their pictures, as many as the row has, opened.
+
+        Fewer, but at least one, where there are no more.
 
         Args:
             raw: the row, as `hf_rap.layouts.raw_rows` gives it.
+            count: givers wanted.
 
         Raises:
             RowError: "no_donor": nobody has as many pictures, other ones, that can be read.
         """
-        for giver in self.givers(raw):
+        found: list[tuple[str, list[Image.Image]]] = []
+        for giver in islice(self.givers(raw), TRIES + count):
             (row,) = raw_rows(self._ds[[giver.place]].to_pydict(), self.layout)
             try:
-                return giver.row_id, [open_image(image) for image in text_and_images(row, self.layout)[1]]
+                found.append((giver.row_id, [open_image(image) for image in text_and_images(row, self.layout)[1]]))
             except RowError:
                 continue  # the next one, for every process alike
-        raise RowError("no_donor", CONTROL_ERROR_CODES["no_donor"])
+            if len(found) == count:
+                break
+        if not found:
+            raise RowError("no_donor", CONTROL_ERROR_CODES["no_donor"])
+        return found
 
     def givers(self, raw: Mapping[str, Any]) -> Iterator[_Giver]:
         """Those whose pictures the row may be shown, the first choice first.
@@ -95,14 +104,13 @@ class Donors:
         if key not in self._places:
             raise RowError("no_donor", "the row is not in the dataset whose pictures are shuffled")
         ring = self._rings[len(pictures)]
-        start, found, step = self._places[key], 0, self._shifts[len(pictures)]
+        start, step = self._places[key], self._shifts[len(pictures)]
         end = step + len(ring)
-        while step < end and found < TRIES:
+        while step < end:
             place = (start + step) % len(ring)
             giver = ring[place]
             if not set(giver.pictures) & set(pictures):
                 yield giver
-                found += 1
                 step += 1
             else:
                 step += self._ends[giver.pictures] - place  # the same pictures stand side by side

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @endpoint_options
 @click.option("--arms", default=",".join(CONTROLS), show_default=True, help="Comma-separated.")
 @click.option("--seed", default=0, show_default=True, help="Of who gives pictures to whom.")
+@click.option("--donors-per-row", type=int, help="Givers of pictures to a row; default: one for each attempt.")
 @run_options
 @out_option("Parquet file to write; needed without --run.")
 @as_json
@@ -44,13 +45,14 @@ def controls(
     *,
     arms: str,
     seed: int,
+    donors_per_row: int | None,
     out: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Add replies with other pictures to the evidence in SOURCE: is it this image that is needed?
 
-    blank is a grey picture of the same size, shuffled the pictures of another row. Attempts, sampling and
+    blank is a grey picture of the same size, shuffled the pictures of other rows. Attempts, sampling and
     instruction are those of the replies that are there, from the same model.
 
     Example: hf-rap controls evidence.parquet --model Qwen/Qwen2.5-VL-3B-Instruct --out controlled.parquet
@@ -66,6 +68,7 @@ def controls(
         make_engine(options),
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         seed=seed,
+        donors_per_row=donors_per_row,
         layout=make_layout(question, images, answer, id_column),
     )
     evidence = collect(ds, collector, options, wanted=out is not None)

@@ -88,7 +88,7 @@ def test_controls_keep_the_prompt_and_change_what_the_picture_shows():
     assert shuffled.images[0].getpixel((4, 4)) == (1, 0, 7)
     assert [row["rap_blank_rewards"] for row in found] == [[0.0, 0.0], [1.0, 1.0]]
     assert [row["rap_shuffled_rewards"] for row in found] == [[0.0, 0.0], [0.0, 0.0]]
-    assert [row["rap_shuffled_donor"] for row in found] == [found[1]["rap_id"], found[0]["rap_id"]]
+    assert [row["rap_shuffled_donors"] for row in found] == [[found[1]["rap_id"]] * 2, [found[0]["rap_id"]] * 2]
     assert found[0]["rap_blank_responses"] == [r"\boxed{4}"] * 2
     settings = json.loads(found[0]["rap_blank_settings"])
     assert (settings["temperature"], settings["instruction"], settings["grey"]) == (0.7, " Box it.", list(GREY))
@@ -119,6 +119,26 @@ def test_pictures_of_another_size_are_fitted_into_the_row_own():
     assert narrow.getpixel((4, 4)) == (255, 255, 255)
     assert broad.getpixel((0, 5)) == GREY
     assert broad.getpixel((20, 5)) == (255, 0, 7)
+
+
+@pytest.mark.parametrize(("donors", "shares"), [(None, [1] * 5), (1, [5]), (2, [3, 2]), (9, [1] * 5)])
+def test_attempts_are_shared_among_givers(donors, shares):
+    """Each giver is a request of its own, and each attempt keeps its number and so its random numbers."""
+    engine = Looking()
+    given = [([number], f"<image>How many? {number}", "4") for number in range(1, 9)]
+    ds = collect_evidence(rows(*given), Rollouts(engine, attempts=5))
+    engine.seen.clear()
+    found = collect_evidence(ds, Controls(engine, arms=["shuffled"], donors_per_row=donors)).to_list()
+    asked = [one for one in engine.seen if one.row_id == found[0]["rap_id"]]
+    assert [one.attempts for one in asked] == shares
+    whole = replace(asked[0], first=0, attempts=5)
+    assert [key for one in asked for key in one.stream_keys(0)] == whole.stream_keys(0)
+    names = found[0]["rap_shuffled_donors"]
+    assert [names.count(name) for name in dict.fromkeys(names)] == shares
+    assert found[0]["rap_id"] not in names
+    assert [len(row["rap_shuffled_rewards"]) for row in found] == [5] * 8
+    with pytest.raises(SettingError, match="donors_per_row must be at least 1"):
+        Controls(engine, donors_per_row=0)
 
 
 def test_rows_without_replies_are_not_asked_and_say_why():

@@ -111,12 +111,21 @@ def test_a_broken_picture_is_passed_over():
     ds = dataset((1,), (None,), (2,), (3,))
     donors = Donors(ds, LAYOUT)
     for raw in (raw for raw in raws(ds) if raw["id"] != "row-1"):
-        giver, pictures = donors.pictures_for(raw)
+        ((giver, pictures),) = donors.pictures_for(raw)
         assert giver not in {"row-1", raw["id"]}
         assert pictures[0].size == (8, 8)
     alone = dataset((1,), (None,), (1,))
     with pytest.raises(RowError, match="no_donor: no other row has as many pictures"):
         Donors(alone, LAYOUT).pictures_for(raws(alone)[0])
+
+
+def test_several_givers_differ_and_end_where_there_are_no_more():
+    """The second and third come from behind the first."""
+    ds = dataset((1,), (2,), (3,), (1,), (4,))
+    donors = Donors(ds, LAYOUT)
+    found = [giver for giver, _ in donors.pictures_for(raws(ds)[0], count=2)]
+    assert len(set(found)) == 2
+    assert {giver for giver, _ in donors.pictures_for(raws(ds)[0], count=9)} == {"row-1", "row-2", "row-4"}
 
 
 def test_a_row_from_elsewhere_is_refused():
