@@ -3,7 +3,7 @@
     python benchmarks/controls.py [--rows 600] [--attempts 5] [--seed 0]
 
 The built-in model answers every planted row with its picture, on its text alone, with a grey picture of
-the same size, and with another row's picture. The rule is cde above 0.5, without replacement. A fresh
+the same size, and with other rows' pictures: another one for each attempt, or one for all. The rule is cde above 0.5, without replacement. A fresh
 scoring by the text alone (another seed) stands beside them: how much two selections differ anyway.
 """
 
@@ -34,12 +34,16 @@ def main() -> None:
         rollouts = Rollouts(engine, attempts=args.attempts, max_new_tokens=64, seed=seed)
         return collect_evidence(make_planted(args.rows, seed=args.seed), rollouts)
 
-    evidence = collect_evidence(asked(args.seed), Controls(engine, seed=args.seed))
+    evidence_of_image = asked(args.seed)
+    evidence = collect_evidence(evidence_of_image, Controls(engine, seed=args.seed))
     kinds = np.array(evidence["kind"])
     kept, means = {}, {}
     for control in ("text", "blank", "shuffled"):
         cde = np.array(add_scores(evidence, CDEScore(control=control)).with_format("numpy")[CDE.name], dtype=float)
         kept[control], means[control] = cde > MIN_CDE, cde
+    lone = collect_evidence(evidence_of_image, Controls(engine, arms=("shuffled",), seed=args.seed, donors_per_row=1))
+    cde = np.array(add_scores(lone, CDEScore(control="shuffled")).with_format("numpy")[CDE.name], dtype=float)
+    kept["shuffled, one giver"] = cde > MIN_CDE
     again = add_scores(asked(args.seed + 1), CDEScore()).with_format("numpy")[CDE.name]
     kept["text, scored again"] = np.array(again, dtype=float) > MIN_CDE
 

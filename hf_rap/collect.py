@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def collect_evidence(
     ds: datasets.Dataset, collector: Collector, *, rows_per_step: int | None = None
 ) -> datasets.Dataset:
-    """The dataset with the columns of `collector` added: `Rollouts`, `Attention` or `StepRewards`.
+    """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
     loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`

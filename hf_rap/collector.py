@@ -22,7 +22,7 @@ _NO_FAULT = "no_image"
 
 
 class Collector:
-    """Makes evidence for batches of rows: `Rollouts`, `Attention` or `StepRewards`.
+    """Makes evidence for batches of rows: `Rollouts`, `Attention`, `Likelihood`, `Controls` or `StepRewards`.
 
     The way of one row:
 
