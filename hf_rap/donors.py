@@ -37,12 +37,13 @@ class Donors:
     """The giver of pictures for each row of a dataset.
 
     All rows with equally many pictures stand in a ring, ordered by a hash of the seed, their pictures and
-    their id, rows with the same pictures side by side; each takes first from the one that stands as many
-    places further on as the most common pictures occur, then from the ones behind it, always passing over
-    those that share a picture with it. So where no pictures fill half of the ring every row is the first
-    giver once, and who gives to whom depends neither on the order of the rows, nor on batches, nor on
-    processes; a new row changes the givers of its neighbours alone. Pictures are the same when their files are: the same picture
-    saved twice in different ways counts as two.
+    their id, rows with the same pictures side by side. Each takes first from the one that stands as many
+    places further on as the most common pictures occur, then from the next ones with pictures that it has
+    not been given yet, always passing over those that share a picture with it. So where no pictures fill
+    half of the ring every row is the first giver once; and who gives to whom depends neither on the order
+    of the rows, nor on batches, nor on processes, and a new row changes it for its neighbours alone.
+
+    Pictures are the same when their files are: one picture saved in two ways counts as two.
 
     Args:
         ds: all rows.
@@ -95,7 +96,7 @@ class Donors:
         return found
 
     def givers(self, raw: Mapping[str, Any]) -> Iterator[_Giver]:
-        """Those whose pictures the row may be shown, the first choice first.
+        """Those whose pictures the row may be shown, the first choice first, no pictures twice.
 
         Raises:
             RowError: "no_donor": the row is not in the dataset.
@@ -106,14 +107,14 @@ class Donors:
         ring = self._rings[len(pictures)]
         start, step = self._places[key], self._shifts[len(pictures)]
         end = step + len(ring)
+        given: set[tuple[bytes, ...]] = set()
         while step < end:
             place = (start + step) % len(ring)
             giver = ring[place]
-            if not set(giver.pictures) & set(pictures):
+            if giver.pictures not in given and not set(giver.pictures) & set(pictures):
                 yield giver
-                step += 1
-            else:
-                step += self._ends[giver.pictures] - place  # the same pictures stand side by side
+                given.add(giver.pictures)
+            step += self._ends[giver.pictures] - place  # the same pictures stand side by side
 
     def _enter(self, place: int, raw: Mapping[str, Any]) -> None:
         pictures, key = self._known_by(raw)

@@ -128,6 +128,16 @@ def test_several_givers_differ_and_end_where_there_are_no_more():
     assert {giver for giver, _ in donors.pictures_for(raws(ds)[0], count=9)} == {"row-1", "row-2", "row-4"}
 
 
+def test_several_givers_show_different_pictures():
+    """Ten questions about each picture: five givers still show five of them."""
+    ds = dataset(*((number // 10,) for number in range(80)))
+    donors = Donors(ds, LAYOUT)
+    for raw in raws(ds):
+        shown = [one.pictures for one in donors.givers(raw)]
+        assert len(shown) == len(set(shown)) == 7
+        assert len(donors.pictures_for(raw, count=5)) == 5
+
+
 def test_a_row_from_elsewhere_is_refused():
     with pytest.raises(RowError, match="no_donor: the row is not in the dataset"):
         Donors(dataset((1,), (2,)), LAYOUT).pictures_for(raws(dataset((3,)))[0])
