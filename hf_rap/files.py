@@ -17,13 +17,17 @@ from uuid import uuid4
 from .columns import DECISIONS, require
 from .errors import SourceError
 from .exports.parquet import Embedder, write_table
+from .mapped_files import release_mapped_files
 from .process import load_process_rewards
 from .provenance import SourceInfo, describe_source
 from .select import Selection, Step
 from .sources import load_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import datasets
+    import pyarrow as pa
 
 KEY = b"hf_rap"
 ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
@@ -61,14 +65,19 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
         rows = rows.scored
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    embedder = Embedder(rows.features)
-    stored = rows.with_format("arrow")
-    batches = (embedder.embed(table) for table in stored.iter(batch_size=ROWS_PER_BATCH))
     try:
-        write_table(batches, rows.features, partial, metadata={KEY: json.dumps(told).encode()})
+        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
+    """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
+    embedder = Embedder(rows.features)
+    for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
+        yield embedder.embed(table)
+        release_mapped_files()
 
 
 def check_file(path: Path) -> Path:

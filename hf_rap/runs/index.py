@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import arrow_type
 from hf_rap.layouts import raw_rows, row_content_id
+from hf_rap.mapped_files import release_mapped_files
 
 from .folder import Unusable
 
@@ -67,10 +68,11 @@ def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> lis
 def batches(
     ds: datasets.Dataset, columns: list[str], indices: range | list[int], size: int
 ) -> Iterator[dict[str, list[Any]]]:
-    """These columns, `size` rows at a time, images not decoded."""
+    """These columns, `size` rows at a time, images not decoded; memory does not grow with the rows read."""
     stored = ds.select_columns(columns).with_format("arrow")
     for start in range(0, len(indices), size):
         yield stored[list(indices[start : start + size])].to_pydict()
+        release_mapped_files()
 
 
 def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[str]:

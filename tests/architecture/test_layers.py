@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 
 # From the ground up; a module may import modules of its own layer only if they are named before it.
 LAYERS = [
-    ["version", "errors", "disk"],
+    ["version", "errors", "disk", "mapped_files"],
     ["columns", "psi"],
     ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
     ["prompts", "chats", "images", "layouts", "sources", "provenance"],
