@@ -47,7 +47,8 @@ class StepRewards(Collector):
     and a `rap_error`; it never stops the run.
 
     Args:
-        engine: the model that continues; it has to take a `Request.prefix` (`TransformersEngine` does).
+        engine: the model that continues; it has to take a `Request.prefix`. `TransformersEngine` does, and
+            `EndpointEngine` with a server that goes on with a reply (vLLM and SGLang do).
         continuations: per step, N in the paper (16 there).
         response: the column of the response.
         split: response -> its steps, each a part of the response; by default `split_steps`.
@@ -67,7 +68,7 @@ class StepRewards(Collector):
 
     Raises:
         SettingError: an option is out of its range.
-        EngineError: the engine cannot continue a reply, or the model cannot be loaded.
+        EngineError: the engine, or the server behind it, cannot continue a reply, or the model cannot be loaded.
         MissingColumnError, ColumnExistsError: the columns do not fit.
 
     Source:

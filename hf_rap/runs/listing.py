@@ -43,7 +43,7 @@ def list_runs(url: str) -> list[Held]:
     for fingerprint in folder.fingerprints():
         index = Index(folder, fingerprint, part_schema(()))
         told = folder.manifest(fingerprint)
-        settings = told.get("settings", {})
+        settings = told["settings"] if isinstance(told.get("settings"), dict) else {}
         rows, failed = index.counts()
         fewest, most = index.attempts() if told.get("tops_up") else (None, None)
         unusable = tuple(f"{file.path}: {file.why}" for file in index.unusable)

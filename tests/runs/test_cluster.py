@@ -149,8 +149,8 @@ def test_ctrl_c_finishes_the_parts_in_flight(tmp_path):
     (held,) = list_runs(str(run))
     assert f"Stopped as asked: {held.rows} of 400 rows of this call are in the run" in told
     assert "Start the same command again to go on." in told
-    # Two workers finish what they are doing, and perhaps what they have begun before the first one had told.
-    assert before <= held.parts <= before + 4
+    # Two workers finish what they are doing, and what they have begun before the driver heard of the first one.
+    assert before <= held.parts <= before + 8
     assert (held.rows, held.unusable) == (10 * held.parts, ())
     assert not (run / "writers" / "stop").exists()
     ds = make_rows(400)
