@@ -39,6 +39,8 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/released.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/ace.py
+	$(BIN)/python benchmarks/likelihood.py
+	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/runs.py
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole

@@ -12,6 +12,7 @@ from .agreement import Stability, stability
 from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
+from .controls import Controls
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
@@ -40,7 +41,9 @@ from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .likelihood import Likelihood
 from .posterior import Prior, fit_prior
+from .prescreen import Prescreened, collect_prescreened
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -58,6 +61,7 @@ from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
+from .scorers.likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .scorers.limr import LimrScore, limr_score
 from .select import (
     Quantile,
@@ -95,6 +99,7 @@ __all__ = [
     "ColumnExistsError",
     "Comparison",
     "Completion",
+    "Controls",
     "DifficultyScore",
     "DifficultyWeighted",
     "EndpointEngine",
@@ -106,9 +111,12 @@ __all__ = [
     "HubError",
     "Layout",
     "LayoutError",
+    "Likelihood",
+    "LikelihoodCDEScore",
     "Limits",
     "LimrScore",
     "MissingColumnError",
+    "Prescreened",
     "Prior",
     "ProcessLayout",
     "PublishError",
@@ -145,6 +153,7 @@ __all__ = [
     "collect_adaptive",
     "collect_evidence",
     "collect_in_run",
+    "collect_prescreened",
     "compare_methods",
     "diff",
     "difficulty_score",
@@ -155,6 +164,7 @@ __all__ = [
     "export_trl_prm",
     "fit_prior",
     "inspect_dataset",
+    "likelihood_cde_score",
     "limr_score",
     "list_runs",
     "load",

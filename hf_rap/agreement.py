@@ -117,14 +117,14 @@ def stability(
     """
     import numpy as np
 
-    image, text = read_counts("stability", ds)
+    image, text = read_counts("stability", ds, rule.get("control", "text"))
     again = decide_again(ds, rule)
     now = again(image, text)
     kept = int(np.count_nonzero(now))
     if not kept:
         raise SettingError("stability: no row is kept, so there is nothing to agree on.")
     draws = draws or int(np.clip(ROWS_IN_ALL // len(ds), MIN_DRAWS, MAX_DRAWS))
-    prior = fit_prior(ds)
+    prior = fit_prior(ds, control=rule.get("control", "text"))
     posterior = Posterior(prior, image, text)
     usual = _usual(image, text)
     others = sorted({_attempts(one) for one in attempts} - {usual})
@@ -171,7 +171,7 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
         expected = "" if told is None else f"; the collection itself expected {told:.1%}"
         return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
     try:
-        again = decide_again(scored, rule)(*read_counts("stability", scored))
+        again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
         if not np.array_equal(again, scored.data.column(KEEP.name).to_numpy()):
             return {"unknown": "the rule and the rewards of these rows give another selection"}
         return stability(scored, rule).as_dict()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def collect_evidence(
     ds: datasets.Dataset, collector: Collector, *, rows_per_step: int | None = None
 ) -> datasets.Dataset:
-    """The dataset with the columns of `collector` added: `Rollouts`, `Attention` or `StepRewards`.
+    """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
     loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`
@@ -33,6 +33,7 @@ def collect_evidence(
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
+    collector = collector.over(ds)
     evidence = ds.with_format(None).map(
         collector,
         batched=True,
@@ -71,6 +72,7 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     if rows < 1:
         raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
     rows = min(rows, len(ds))
+    collector = collector.over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:

@@ -22,11 +22,12 @@ _NO_FAULT = "no_image"
 
 
 class Collector:
-    """Makes evidence for batches of rows: `Rollouts`, `Attention` or `StepRewards`.
+    """Makes evidence for batches of rows: `Rollouts`, `Attention`, `Likelihood`, `Controls` or `StepRewards`.
 
     The way of one row:
 
         layout = collector.check(ds.features)              # do the columns fit? before a model is loaded
+        collector = collector.over(ds)                     # for those that look at other rows, too
         names = layout.columns, collector.reads(ds.features)  # all that the evidence depends on, with `settings`
         row_id = collector.row_id(row, layout)             # what people know the row by
         first, attempts = what it has not yet, of collector.goal
@@ -41,7 +42,7 @@ class Collector:
     """What it makes, for people."""
     tops_up: ClassVar[bool] = False
     """A row that has some attempts can get more."""
-    arms: ClassVar[tuple[str | None, ...]] = (None,)
+    separate_arms: ClassVar[tuple[str | None, ...]] = (None,)
     """What has attempts of its own, which can be collected one by one; (None,) for evidence that is made as a whole."""
 
     engine: Engine
@@ -103,6 +104,11 @@ class Collector:
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
         return row_id(row, layout)
+
+    def over(self, ds: datasets.Dataset) -> Self:
+        """The same, once it knows all the rows that it will get; most need not know."""
+        del ds
+        return self
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of all."""

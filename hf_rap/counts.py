@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .columns import IMAGE_REWARDS, TEXT_REWARDS, Column, require
+from .columns import IMAGE_REWARDS, Column, control_rewards, require
 from .errors import LayoutError, SettingError
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class Counts(NamedTuple):
     judged: NDArray[np.int64]
 
 
-def read_counts(reader: str, ds: Any) -> tuple[Counts, Counts]:
-    """The counts with the image and of the question alone, of all rows; without `rap_text_rewards` no attempts there.
+def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Counts]:
+    """The counts with the image and of the control, of all rows; no attempts there where its rewards are not there.
 
     Raises:
-        SettingError: `ds` is no `Dataset`.
+        SettingError: `ds` is no `Dataset`, or there is no such control.
         MissingColumnError: `rap_image_rewards` is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
@@ -41,7 +41,7 @@ def read_counts(reader: str, ds: Any) -> tuple[Counts, Counts]:
     if not isinstance(ds, datasets.Dataset):
         raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
     require(reader, ds.column_names, (IMAGE_REWARDS,), COLLECT)
-    columns = [column for column in (IMAGE_REWARDS, TEXT_REWARDS) if column.name in ds.column_names]
+    columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
     table = ds.select_columns([column.name for column in columns]).with_format("arrow")[:]
     found = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]
     return found[0], found[1] if len(found) > 1 else none_judged(len(ds))

@@ -6,7 +6,7 @@ the prior of (p1, p0) is fitted to all rows of the dataset. Everything is comput
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class Prior:
         image: (a, b) of the Beta fitted to p1 alone.
         text: (a, b) of the Beta fitted to p0 alone.
         note: what was used instead, where there was too little data to fit; else None.
+        control: the arm that p0 is of; "text" is the question alone.
 
     """
 
@@ -53,18 +54,23 @@ class Prior:
     image: tuple[float, float]
     text: tuple[float, float]
     note: str | None = None
+    control: str = "text"
 
     def __eq__(self, other: object) -> bool:
         import numpy as np
 
-        return isinstance(other, Prior) and self.rows == other.rows and np.array_equal(self.weights, other.weights)
+        return (
+            isinstance(other, Prior)
+            and (self.rows, self.control) == (other.rows, other.control)
+            and np.array_equal(self.weights, other.weights)
+        )
 
     def __hash__(self) -> int:
         return hash((self.rows, self.weights.tobytes()))
 
 
-def fit_prior(ds: Any) -> Prior:
-    """The prior of a dataset's pass rates, from `rap_image_rewards` and, where it is there, `rap_text_rewards`.
+def fit_prior(ds: Any, *, control: str = "text") -> Prior:
+    """The prior of a dataset's pass rates, from `rap_image_rewards` and, where they are there, the control's rewards.
 
     A prior belongs to a dataset, not to a batch, so it is fitted once and then given to the scores:
 
@@ -73,13 +79,17 @@ def fit_prior(ds: Any) -> Prior:
 
     How it is fitted, and what becomes of few rows, stands at `hf_rap.posterior.fit_counts`.
 
+    Args:
+        ds: all rows.
+        control: what the image is compared with, as in `CDEScore`; p0 is the pass rate there.
+
     Raises:
-        SettingError: `ds` is no `Dataset`.
+        SettingError: `ds` is no `Dataset`, or there is no such control.
         MissingColumnError: `rap_image_rewards` is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
-    return fit_counts(*read_counts("fit_prior", ds))
+    return replace(fit_counts(*read_counts("fit_prior", ds, control)), control=control)
 
 
 def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:

@@ -68,7 +68,7 @@ class Rollouts(Collector):
 
     kind: ClassVar[str] = "rollouts"
     tops_up: ClassVar[bool] = True
-    arms: ClassVar[tuple[str, ...]] = columns.ARMS
+    separate_arms: ClassVar[tuple[str, ...]] = columns.ARMS
 
     engine: Engine
     attempts: int = 5
@@ -114,30 +114,21 @@ class Rollouts(Collector):
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
         layout = self.check(batch.keys())
-        rows = [_read(row, layout) for row in raw_rows(batch, layout)]
+        rows = [read_row(row, layout) for row in raw_rows(batch, layout)]
         asked = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
         for (row, arm), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
         settings = json.dumps(self.settings(), sort_keys=True) if asked else None
-        image, text = ([row.attempts.get(arm) for row in rows] for arm in columns.ARMS)
-        return columns.typed(
-            {
-                columns.ID: [row.id for row in rows],
-                columns.IMAGE_REWARDS: _each(image, lambda attempt: attempt.judgement.reward),
-                columns.TEXT_REWARDS: _each(text, lambda attempt: attempt.judgement.reward),
-                columns.IMAGE_RESPONSES: _each(image, lambda attempt: attempt.completion.text),
-                columns.TEXT_RESPONSES: _each(text, lambda attempt: attempt.completion.text),
-                columns.IMAGE_TOKENS: _each(image, lambda attempt: attempt.completion.tokens),
-                columns.TEXT_TOKENS: _each(text, lambda attempt: attempt.completion.tokens),
-                columns.IMAGE_TRUNCATED: _each(image, lambda attempt: attempt.completion.truncated),
-                columns.TEXT_TRUNCATED: _each(text, lambda attempt: attempt.completion.truncated),
-                columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
-                columns.ERROR: [str(row.error) if row.error else None for row in rows],
-                columns.SETTINGS: [settings if row.attempts else None for row in rows],
-                **(self._attention(rows) if self.attention else {}),
-            }
-        )
+        evidence: dict[columns.Column, list[Any]] = {
+            columns.ID: [row.id for row in rows],
+            **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
+            columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
+            columns.ERROR: [str(row.error) if row.error else None for row in rows],
+            columns.SETTINGS: [settings if row.attempts else None for row in rows],
+            **(self._attention(rows) if self.attention else {}),
+        }
+        return columns.typed({column: evidence[column] for column in self.writes})
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row."""
@@ -165,7 +156,7 @@ class Rollouts(Collector):
         counts = (evidence[columns.IMAGE_TOKENS.name], evidence[columns.TEXT_TOKENS.name])
         return sum(one or 0 for column in counts for each in column for one in each or ())
 
-    def _attention(self, rows: list[_Row]) -> dict[columns.Column, list[Any]]:
+    def _attention(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
         read = ["image" in row.attempts for row in rows]
         found = attend_rows(
@@ -181,7 +172,7 @@ class Rollouts(Collector):
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
 
-    def _request(self, row: _Row, arm: str) -> Request:
+    def _request(self, row: AskedRow, arm: str) -> Request:
         assert row.question is not None
         with_images = arm == "image"
         build = image_messages if with_images else text_messages
@@ -203,7 +194,7 @@ class _Attempt:
 
 
 @dataclass
-class _Row:
+class AskedRow:
     """One row on its way from the dataset to its evidence."""
 
     id: str
@@ -243,8 +234,9 @@ class _Row:
             self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
 
 
-def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:
-    row = _Row(row_id(raw, layout))
+def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
+    """A row of `raw_rows`, with its error where it cannot be asked, or not with an image."""
+    row = AskedRow(row_id(raw, layout))
     try:
         row.question = read_question(raw, layout)
         row.gold = read_gold(row.question.answer)
@@ -253,6 +245,18 @@ def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:
     except RowError as error:
         row.error = error
     return row
+
+
+def graded(rows: list[AskedRow], arm: str) -> dict[columns.Column, list[list[Any] | None]]:
+    """The columns of one arm."""
+    attempts = [row.attempts.get(arm) for row in rows]
+    of_arm = columns.ARM_COLUMNS[arm]
+    return {
+        of_arm.rewards: _each(attempts, lambda attempt: attempt.judgement.reward),
+        of_arm.responses: _each(attempts, lambda attempt: attempt.completion.text),
+        of_arm.tokens: _each(attempts, lambda attempt: attempt.completion.tokens),
+        of_arm.truncated: _each(attempts, lambda attempt: attempt.completion.truncated),
+    }
 
 
 def _each(arm: list[list[_Attempt] | None], value: Callable[[_Attempt], Any]) -> list[list[Any] | None]:

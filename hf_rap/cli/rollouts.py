@@ -8,6 +8,7 @@ import click
 
 from .collecting import check_usage, collect, report
 from .options import (
+    NumberOrQuantile,
     adaptive_options,
     as_json,
     endpoint_options,
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 @rule_options
 @adaptive_options
 @out_option("Parquet file to write; needed without --run or --dry-run.")
+@click.option(
+    "--prescreen",
+    type=NumberOrQuantile(),
+    help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
+)
+@click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
 @as_json
@@ -46,6 +53,8 @@ def rollouts(
     source: str,
     *,
     out: Path | None,
+    prescreen: float | str | None,
+    either_way: bool,
     dry_run: int | None,
     gpu_hour_price: float | None,
     as_json: bool,
@@ -64,24 +73,51 @@ def rollouts(
     """
     from hf_rap.adaptive.report import describe_adaptive
     from hf_rap.files import open_source
+    from hf_rap.prescreen import collect_prescreened
 
     rule = make_rule(options)
+    if prescreen is not None and dry_run is not None:
+        raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
+    if either_way and prescreen is None:
+        raise click.UsageError("--either-way belongs to --prescreen.")
     if dry_run is None:
         check_usage(options, out)
     ds, info = open_source(source)
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return
-    evidence = collect(ds, make_rollouts(options), options, wanted=out is not None, rule=rule)
+    collector = make_rollouts(options)
+    left_out: dict[str, Any] = {}
+    if prescreen is None:
+        evidence = collect(ds, collector, options, wanted=out is not None, rule=rule)
+    else:
+        found = collect_prescreened(
+            _looked_at(ds),
+            collector,
+            min_likelihood_cde=prescreen,
+            either_way=either_way,
+            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None, rule=rule),
+        )
+        evidence, left_out = found.evidence, {"rows left out by --prescreen": found.left_out, "below": found.cut}
     if evidence is None:
         return
     if not as_json:
         print_adaptive(describe_adaptive(evidence))
     result = {
         "rows": len(evidence),
+        **left_out,
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
     }
     report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+
+
+def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:
+    """The rows with the score of the first look, made here if only its evidence is there."""
+    from hf_rap.columns import LIKELIHOOD_CDE
+    from hf_rap.scorers.base import add_scores
+    from hf_rap.scorers.likelihood_cde import likelihood_cde_score
+
+    return ds if LIKELIHOOD_CDE.name in ds.column_names else add_scores(ds, likelihood_cde_score)
 
 
 def print_estimate(

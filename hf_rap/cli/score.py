@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hf_rap.columns import CONTROLS
 from hf_rap.scorers import SCORERS, Scorer
 
 from .options import as_json, out_option, source_argument
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 @click.option(
     "--min-cde", default=0.5, show_default=True, help="With --intervals: rap_cde_probability is about this threshold."
 )
+@click.option(
+    "--control",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", *CONTROLS]),
+    help="What rap_cde compares the image with: text as in the paper, or an arm of `hf-rap controls`.",
+)
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -47,6 +55,7 @@ def score(
     intervals: bool,
     confidence: float | None,
     min_cde: float,
+    control: str,
     bis: bool,
     alpha: float,
     threshold: float,
@@ -75,19 +84,23 @@ def score(
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
-        prior = fit_prior(ds) if intervals else None
+        prior = fit_prior(ds, control=control) if intervals else None
         if prior is not None and prior.note:
             note(f"intervals: {prior.note}")
         known: dict[str, Scorer] = {
             **SCORERS,
-            "cde": CDEScore(prior=prior, min_cde=min_cde, confidence=confidence),
+            "cde": CDEScore(control=control, prior=prior, min_cde=min_cde, confidence=confidence),
             "difficulty": DifficultyScore(prior=prior, confidence=confidence),
         }
         scorers = [known[name] for name in names or usual_scores(ds.column_names)]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
-    nulls = {f"{name} unknown": scored.data.column(name).null_count for name in written if "settings" not in name}
+    nulls = {
+        f"{name} unknown": scored.data.column(name).null_count
+        for name in written
+        if not name.endswith(("_settings", "_control"))
+    }
     result = {"rows": len(scored), **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
     if as_json:
         print_json(result)

@@ -60,7 +60,7 @@ def behind_shared_prompts(
         for chunk in _of_like_length(tokens, loaded.batch_size):
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
             per_token = {name: value[rows] for name, value in inputs.items() if value.shape == prompt.shape}
-            sequences, spans = _with_replies(per_token, [tokens[place] for place in chunk], width=prompt.shape[1])
+            sequences, spans = with_replies(per_token, [tokens[place] for place in chunk], width=prompt.shape[1])
             images = _image_tokens(loaded, sequences["input_ids"], spans)
             for module, offset in offsets:
                 module.rope_deltas = offset[rows]
@@ -85,7 +85,7 @@ def whole(
     found: dict[int, tuple[Columns, bool]] = {}
     for chunk in _of_like_length(tokens, loaded.batch_size):
         inputs = loaded.encode([requests[place] for place in chunk])
-        sequences, spans = _with_replies(inputs, [tokens[place] for place in chunk])
+        sequences, spans = with_replies(inputs, [tokens[place] for place in chunk])
         images = _image_tokens(loaded, sequences["input_ids"], spans)
         with loaded.positions() as positions:
             for module in positions():
@@ -112,7 +112,7 @@ def _rows_of(cache: DynamicCache, rows: torch.Tensor) -> DynamicCache:
     return repeated
 
 
-def _with_replies(
+def with_replies(
     inputs: dict[str, torch.Tensor], tokens: Sequence[list[int]], *, width: int | None = None
 ) -> tuple[dict[str, torch.Tensor], list[Span]]:
     """The prompts with their replies behind them, padded on the right, and where the replies are.

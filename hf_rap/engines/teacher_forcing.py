@@ -32,7 +32,7 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
     if not replies:
         return []
     probe = AttentionProbe(loaded.model, _ordinary_token(loaded))
-    tokens = [_tokens(loaded, reply.text) for reply in replies]
+    tokens = [reply_tokens(loaded, reply.text) for reply in replies]
     answers: dict[int, ReplyAttention | RowError] = {}
 
     def run(part: list[int]) -> list[ReplyAttention | RowError]:
@@ -93,14 +93,14 @@ def _distinct(replies: list[Reply]) -> tuple[list[Request], list[int]]:
     return list(requests.values()), [places[id(reply.request)] for reply in replies]
 
 
-def _tokens(loaded: LoadedModel, text: str) -> list[int]:
+def reply_tokens(loaded: LoadedModel, text: str) -> list[int]:
     """The tokens of a reply; what spells a control token in it is text."""
     ids: list[int] = loaded.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
     return ids
 
 
 def _ordinary_token(loaded: LoadedModel) -> int:
-    return _tokens(loaded, "a")[-1]
+    return reply_tokens(loaded, "a")[-1]
 
 
 def _unusable(tokens: list[int]) -> RowError | None:

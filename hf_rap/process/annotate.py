@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap.collect import collect_evidence
 from hf_rap.collector import Collector
 from hf_rap.columns import (
-    ATTENTION_EVIDENCE,
     ERROR,
-    EVIDENCE,
+    EVIDENCE_NAMES,
     ID,
     IMAGE_RESPONSES,
-    OTHER_EVIDENCE,
     SETTINGS,
     STEPS,
     Column,
@@ -208,8 +206,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]
-    ours = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE)}
-    plain = evidence.remove_columns([name for name in evidence.column_names if name in ours])
+    plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
 
 

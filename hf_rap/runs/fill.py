@@ -118,7 +118,7 @@ class Run:
         self.layout: Layout = collector.check(ds.features)
         self.columns = columns_read(ds, collector, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = replace(collector, layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
+        self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
         self.rows_per_part = rows_per_part
         self.retry_errors = retry_errors
         self.max_errors = max_errors
@@ -214,7 +214,7 @@ class Run:
 
     def goal(self, index: int) -> dict[str | None, int]:
         """Attempts that a row is to have, per arm."""
-        arms = self.collector.arms
+        arms = self.collector.separate_arms
         if self.goals is None:
             return dict.fromkeys(arms, self.collector.goal)
         return dict(zip(arms, self.goals[index].tolist(), strict=True))

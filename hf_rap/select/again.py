@@ -25,7 +25,7 @@ _BY_SETTINGS: dict[str, Callable[[Any, Settings], DecideAgain]] = {
 }
 _OPTIONS = {field.name for field in fields(Settings)}
 # What the rule of a selection holds beside its options.
-_TOLD = {"method", "asked", "attempts"}
+_TOLD = {"method", "asked", "attempts", "control"}
 
 
 def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:

@@ -6,8 +6,6 @@ from hashlib import blake2b
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import IMAGE_REWARDS, TEXT_REWARDS
-from hf_rap.counts import count_rewards, none_judged
 from hf_rap.errors import SettingError
 
 from .base import Quantile
@@ -96,17 +94,6 @@ def numbers_of(column: Any) -> Any:
     import pyarrow as pa
 
     return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
-
-
-def counts_of(columns: dict[str, Any], n_rows: int) -> tuple[Counts, Counts]:
-    """Attempts with the image and on the question alone; none, where there is no such column."""
-    image, text = (
-        count_rewards("select_cognitive", column, columns[column.name])
-        if column.name in columns
-        else none_judged(n_rows)
-        for column in (IMAGE_REWARDS, TEXT_REWARDS)
-    )
-    return image, text
 
 
 def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.adaptive.rules import Exact
-from hf_rap.columns import ACE, ACE_SETTINGS, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, TEXT_REWARDS, require
+from hf_rap.columns import (
+    ACE,
+    ACE_SETTINGS,
+    CDE,
+    CDE_CONTROL,
+    DIFFICULTY,
+    ERROR,
+    ID,
+    IMAGE_REWARDS,
+    control_rewards,
+    require,
+)
+from hf_rap.counts import read_counts
 from hf_rap.errors import MissingColumnError, SettingError
 from hf_rap.posterior import Posterior, fit_prior
 from hf_rap.published import PAPER
@@ -19,7 +31,6 @@ from hf_rap.published import PAPER
 from .arrays import (
     arrow_columns,
     check_probability,
-    counts_of,
     first_within,
     numbers_of,
     plain,
@@ -47,6 +58,7 @@ if TYPE_CHECKING:
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
+ADD_ATTEMPTS = "min_probability reads the attempts behind a score: collect them with `hf-rap rollouts`."
 ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
 
 
@@ -56,10 +68,14 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
 
     _check_columns(settings, ds.column_names)
     rule = read_rule(ds, settings)
-    columns = arrow_columns(ds, [column.name for column in (CDE, DIFFICULTY, IMAGE_REWARDS, TEXT_REWARDS)])
+    columns = arrow_columns(ds, [column.name for column in (CDE, DIFFICULTY, IMAGE_REWARDS)])
     cde, difficulty = (numbers_of(columns.get(column.name)) for column in (CDE, DIFFICULTY))
     attempts = _attempts(columns.get(IMAGE_REWARDS.name))
-    counts = None if settings.min_probability is None else counts_of(columns, len(ds))
+    counts = None
+    if settings.min_probability is not None:
+        compared = rule.control or "text"
+        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), ADD_ATTEMPTS)
+        counts = read_counts("select_cognitive", ds, compared)
     adaptive = adaptive_rule(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
         _check_sequential(settings)
@@ -83,6 +99,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
         "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
     }
+    if rule.control is not None:
+        told["control"] = rule.control
     return Decision(keep, reason, funnel, told)
 
 
@@ -94,6 +112,7 @@ def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
         "a quantile for min_cde": isinstance(rule.min_cde, Quantile),
         "max_ace": rule.max_ace is not None,
         "budget": rule.budget is not None,
+        "a score against another control than the question alone": rule.control not in (None, "text"),
         "min_probability": rule.settings.min_probability is not None,
     }
     for name in (name for name, asked in needs_all.items() if asked):
@@ -143,6 +162,7 @@ class RapRule:
     order: NDArray[np.uint64] | None
     errors: Any
     prior: Prior | None
+    control: str | None
 
     def decide(
         self,
@@ -193,7 +213,10 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
     if settings.stratify_by is not None and settings.stratify_by not in ds.column_names:
         raise MissingColumnError("stratify_by", settings.stratify_by, ds.column_names)
 
-    columns = arrow_columns(ds, [*(column.name for column in (ACE, ACE_SETTINGS, ID, ERROR)), settings.stratify_by])
+    columns = arrow_columns(
+        ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ID, ERROR)), settings.stratify_by]
+    )
+    control = _control(columns[CDE_CONTROL.name]) if CDE_CONTROL.name in columns else None
     ace = numbers_of(columns.get(ACE.name))
     if asked == AUTO:
         max_ace = _usual_max_ace(columns.get(ACE_SETTINGS.name))
@@ -211,7 +234,8 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         strata=None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by]),
         order=seeded_order(ids, settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
-        prior=None if settings.min_probability is None else fit_prior(ds),
+        prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
+        control=control,
     )
 
 
@@ -390,8 +414,18 @@ def _check_columns(settings: Settings, names: list[str]) -> None:
         hint = ADD_SCORE.format("difficulty") + " Or select with replace_easy=False."
         require("select_cognitive", names, (DIFFICULTY,), hint)
     if settings.min_probability is not None:
-        hint = "min_probability reads the attempts behind a score: collect them with `hf-rap rollouts`."
-        require("select_cognitive", names, (IMAGE_REWARDS, TEXT_REWARDS), hint)
+        require("select_cognitive", names, (IMAGE_REWARDS,), ADD_ATTEMPTS)
+
+
+def _control(column: Any) -> str:
+    """What the cde of all these rows compares the image with."""
+    found = sorted(str(one) for one in column.fill_null("text").unique().to_pylist())
+    if len(found) > 1:
+        raise SettingError(
+            f"{CDE.name} compares the image with {' in some rows and with '.join(found)} in others: score all rows with "
+            "the same CDEScore(control=...)."
+        )
+    return found[0]
 
 
 def _attempts(rewards: Any) -> Any:

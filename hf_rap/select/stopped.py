@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.adaptive.exact import settle
 from hf_rap.adaptive.state import State, cde_of, difficulty_of
 from hf_rap.columns import ADAPTIVE, IMAGE_REWARDS, TEXT_REWARDS, require
+from hf_rap.counts import read_counts
 from hf_rap.errors import SettingError
 
-from .arrays import arrow_columns, counts_of
+from .arrays import arrow_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,7 @@ def read_stopped(ds: Any) -> Stopped | None:
     made = [pc.list_value_length(columns[column.name]) for column in rewards]
     left = np.stack([pc.subtract(told["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
     left[columns[ADAPTIVE.name].is_null().to_numpy(zero_copy_only=False)] = 0
-    counts = counts_of(columns, len(ds))
+    counts = read_counts("select_cognitive", ds)
     solved, judged = (np.stack([getattr(arm, name) for arm in counts], axis=1) for name in ("solved", "judged"))
     rows: NDArray[np.bool_] = np.any(left > 0, axis=1)
     state = State(solved.astype(np.int64), judged.astype(np.int64), np.maximum(left, 0).astype(np.int64))

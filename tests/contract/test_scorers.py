@@ -16,8 +16,12 @@ from hf_rap.columns import (
     ATTENTION_EVIDENCE,
     ERROR,
     EVIDENCE,
+    GOLD_TOKENS,
+    IMAGE_GOLD_LOGPROBS,
     IMAGE_REWARDS,
+    LIKELIHOOD_EVIDENCE,
     STEPS,
+    TEXT_GOLD_LOGPROBS,
     TEXT_REWARDS,
     features_of,
     struct_fields,
@@ -32,6 +36,10 @@ TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0,
 STEP_SCORES = [None, [], None, [1.0, 0.0, 0.5], [1.0, 0.25], [0.0], [0.5, 0.25], [0.75, 0.0]]
 ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
 N_NULL = 3
+# Two spellings in some rows, one of which is known in one arm only.
+IMAGE_GOLD = [None, [None], [], [-0.5], [-1.0, -2.0], [-3.0], [-0.25, None], [-4.0]]
+TEXT_GOLD = [None, [-1.0], [], [-2.5], [-1.5, -1.5], [-3.5], [-0.5, -1.0], None]
+TOKENS = [None, [1], [], [2], [1, 3], [1], [2, 2], [1]]
 
 
 def attention(*weights):
@@ -59,9 +67,10 @@ each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_
 
 def evidence():
     """Eight rows with every evidence column and step scores; those that no score needs are null."""
-    known = (*EVIDENCE, *ATTENTION_EVIDENCE, STEPS)
+    known = (*EVIDENCE, *ATTENTION_EVIDENCE, *LIKELIHOOD_EVIDENCE, STEPS)
     columns = {column.name: [None] * len(IMAGE) for column in known}
     columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS, ATTENTION.name: ATTENTIONS}
+    columns |= {IMAGE_GOLD_LOGPROBS.name: IMAGE_GOLD, TEXT_GOLD_LOGPROBS.name: TEXT_GOLD, GOLD_TOKENS.name: TOKENS}
     columns[STEPS.name] = [scores and [{"score": score} for score in scores] for scores in STEP_SCORES]
     return Dataset.from_dict(columns, features=features_of(known))
 

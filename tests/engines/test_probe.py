@@ -49,8 +49,8 @@ def teacher_forced(family: str) -> tuple[Any, dict[str, torch.Tensor], list[Span
         ask("c", "In <image>, left?", picture(8, 8, 3)),
         ask("d", "<image>Compare with <image>", picture(40, 40, 4), picture(17, 25, 5)),
     ]
-    tokens = [teacher_forcing._tokens(loaded, reply) for reply in REPLIES]
-    inputs, spans = forced_passes._with_replies(loaded.encode(requests), tokens)
+    tokens = [teacher_forcing.reply_tokens(loaded, reply) for reply in REPLIES]
+    inputs, spans = forced_passes.with_replies(loaded.encode(requests), tokens)
     images = forced_passes._image_tokens(loaded, inputs["input_ids"], spans)
     assert images is not None
     return loaded.model, inputs, spans, images
@@ -172,8 +172,8 @@ def test_padding_and_neighbours_do_not_change_psi(family: str) -> None:
     together = probe.run(inputs, spans, image_tokens=images, window=WINDOW)
     loaded = LoadedModel(model, build(family)[1])
     request = ask("a", "<image>What is this?", picture(20, 30, 1))
-    tokens = [teacher_forcing._tokens(loaded, REPLIES[0])]
-    alone, (span,) = forced_passes._with_replies(loaded.encode([request]), tokens)
+    tokens = [teacher_forcing.reply_tokens(loaded, REPLIES[0])]
+    alone, (span,) = forced_passes.with_replies(loaded.encode([request]), tokens)
     (single,) = probe.run(alone, [span], window=WINDOW)
     assert psis(single) == pytest.approx(psis(together[0]), rel=1e-9)
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from hf_rap import CDEScore, DifficultyScore, add_scores, fit_prior, select_cognitive, select_difficulty
+from hf_rap import (
+    CDEScore,
+    DifficultyScore,
+    add_scores,
+    fit_prior,
+    select_cognitive,
+    select_difficulty,
+    stability,
+)
 from hf_rap.cards import render_card
 from hf_rap.counts import read_counts
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError
@@ -175,3 +183,33 @@ def test_a_probability_needs_the_attempts():
     """A score alone does not say how many there were."""
     with pytest.raises(MissingColumnError, match="min_probability reads the attempts behind a score"):
         select_cognitive(scored().remove_columns("rap_text_rewards"), min_probability=0.8)
+
+
+def renamed(ds):
+    """The same rewards, of the blank arm instead of the question alone."""
+    return ds.rename_column("rap_text_rewards", "rap_blank_rewards")
+
+
+def test_a_control_is_as_sure_as_its_own_attempts():
+    """Prior, intervals, min_probability and stability of another control are those of its rewards."""
+    text, blank = evidence(), renamed(evidence())
+    rule = {"min_probability": 0.8, "replace_easy": False, "min_cde": 0.3}
+    found = []
+    for ds, control in ((text, "text"), (blank, "blank")):
+        scored = add_scores(ds, CDEScore(prior=fit_prior(ds, control=control), control=control), DifficultyScore())
+        selection = select_cognitive(scored, **rule)
+        told = stability(scored, selection.rule).as_dict()
+        found.append((scored["rap_cde_probability"][:], selection.scored["rap_keep"][:], told))
+        assert selection.rule.get("control", "text") == control
+    assert found[0] == found[1]
+    assert sum(found[0][1]) > 10
+
+
+def test_a_prior_of_another_control_is_refused():
+    """Its p0 is another pass rate."""
+    ds = evidence().add_column("rap_blank_rewards", evidence(seed=1)["rap_text_rewards"][:])
+    with pytest.raises(SettingError, match=r"has a prior for 'text': fit_prior\(ds, control='blank'\)"):
+        add_scores(ds, CDEScore(prior=fit_prior(ds), control="blank"))
+    scored = add_scores(renamed(evidence()), CDEScore(control="blank"))
+    with pytest.raises(MissingColumnError, match="rap_blank_rewards"):
+        select_cognitive(scored.remove_columns("rap_blank_rewards"), min_probability=0.8, replace_easy=False)
