@@ -1,7 +1,7 @@
 """Does training on the selection help? GRPO with TRL on the whole planted pool and on subsets of it, measured on held-out rows.
 
-    python benchmarks/training.py --work FOLDER [--quick]       train, measure, write results, table and plots
-    python benchmarks/training.py --work FOLDER --report        table and plots again, from what is in FOLDER
+    python benchmarks/training.py --work FOLDER [--quick]       train, measure, write results, tables and plot
+    python benchmarks/training.py --work FOLDER --report        tables and plot again, from what is in FOLDER
 
 A small model that can see, but often answers without looking, is made first (`training_start.py`; a minute, kept in FOLDER).
 It scores the pool itself, as a user's model does. Then each arm is trained from it with the same recipe until it has made `--steps` steps and has
@@ -137,30 +137,36 @@ def start_accuracy(plan: Plan) -> dict[str, Any]:
     return training_data.measure(plan.start, held_out, plan.mix, device=device(plan))
 
 
-def run(plan: Plan, workers: int) -> dict[str, Any]:
+def run(plan: Plan, workers: int) -> None:
     """All runs of the plan, seed by seed; the whole pool, the longest, first."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        before = pool.submit(start_accuracy, plan)
-        chosen = list(pool.map(prepare, [plan] * plan.seeds, range(plan.seeds)))
+        start = pool.submit(start_accuracy, plan).result()
+        settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
+        (Path(plan.work) / "plan.json").write_text(json.dumps({"plan": settings, "start": start}))
+        list(pool.map(prepare, [plan] * plan.seeds, range(plan.seeds)))
         jobs = [pool.submit(train_arm, plan, seed, arm) for seed in range(plan.seeds) for arm in plan.arms]
-        runs = []
         for job in as_completed(jobs):
-            runs.append(job.result())
-            said = runs[-1]
-            last = list(said["measured"].values())[-1]["image"]
-            print(
-                f"{len(runs)}/{len(jobs)} seed {said['seed']} {said['arm']}: {last:.1%} on image questions", flush=True
-            )
-        start = before.result()
-    runs.sort(key=lambda one: (one["seed"], plan.arms.index(one["arm"])))
-    settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
-    return {"plan": settings, "start": start, "chosen": chosen, "runs": runs}
+            said = job.result()
+            share = said["measured"][str(plan.steps)]["image"]
+            done = sum(one.done() for one in jobs)
+            print(f"{done}/{len(jobs)} seed {said['seed']}, {said['arm']}: {share:.1%} of image questions", flush=True)
+
+
+def collect(work: Path) -> dict[str, Any]:
+    """What is in the folder: all runs, or those that were finished before it was stopped."""
+    about = json.loads((work / "plan.json").read_text())
+    runs = [json.loads(path.read_text()) for path in work.glob("run-*.json")]
+    runs.sort(key=lambda one: (one["seed"], about["plan"]["arms"].index(one["arm"])))
+    chosen = {seed: json.loads((work / f"chosen-{seed}.json").read_text()) for seed in {run["seed"] for run in runs}}
+    return {**about, "chosen": {str(seed): chosen[seed] for seed in sorted(chosen)}, "runs": runs}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the start, the runs and the results")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder for the start and the runs; a killed run goes on there"
+    )
     parser.add_argument("--start", type=Path, help="a model's folder, in place of one made here")
     parser.add_argument("--quick", action="store_true", help="one seed, few steps")
     parser.add_argument("--report", action="store_true", help="train nothing")
@@ -170,7 +176,7 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--workers", type=int, default=0, help="processes; default: one per core, one on a GPU")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evidence", help="folder of results.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evidence", help="folder of training.json")
     parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -179,21 +185,20 @@ def main() -> None:
     from training_data import ARMS
 
     options.work.mkdir(parents=True, exist_ok=True)
-    results = options.work / "results.json"
     if not options.report:
         cpu = not torch.cuda.is_available()
         plan = make_start(Plan(str(options.work), str(options.start or ""), mix=options.mix, arms=ARMS, cpu=cpu))
         if options.quick:
-            plan = replace(plan, rows=200, seeds=1, steps=12, every=6)
+            plan = replace(plan, rows=400, seeds=1, steps=10, every=5)
         given = {name: getattr(options, name) for name in ("rows", "seeds", "steps", "every", "prompts_per_step")}
         given["learning_rate"] = options.learning_rate
         given["arms"] = tuple(options.arms.split("+")) if options.arms else None
         plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
         workers = options.workers or (os.cpu_count() or 1 if plan.cpu else 1)
-        results.write_text(json.dumps(run(plan, workers)))
+        run(plan, workers)
     from training_report import report
 
-    report(json.loads(results.read_text()), options.out, options.images)
+    report(collect(options.work), options.out, options.images)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,16 @@ def train(
 
     Returns `tokens_at` and `reached` of the budget, and from TRL's own log, per step, the share of the groups whose
     replies all had the same reward (`no_signal`) and the mean reward (`reward`).
+
+    Raises:
+        ValueError: there are fewer rows than one step takes; TRL would end without a step.
+
     """
+    if len(rows) < recipe.prompts_per_step:
+        raise ValueError(
+            f"There are {len(rows)} rows to train on, and one step takes {recipe.prompts_per_step}: "
+            "give a larger pool (--rows) or smaller steps (--prompts-per-step)."
+        )
     logging.getLogger("trl").setLevel(logging.ERROR)
     torch.manual_seed(seed)
     processor = AutoProcessor.from_pretrained(start)

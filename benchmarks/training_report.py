@@ -38,7 +38,9 @@ def report(results: dict[str, Any], out: Path, images: Path) -> None:
 
 def slim(results: dict[str, Any]) -> dict[str, Any]:
     """Without the lists that have an entry per row or per step."""
-    chosen = [{name: value for name, value in one.items() if name != "arms"} for one in results["chosen"]]
+    chosen = {
+        seed: {name: value for name, value in one.items() if name != "arms"} for seed, one in results["chosen"].items()
+    }
     runs = []
     for run in results["runs"]:
         short = {name: run[name] for name in run if name not in ("tokens_at", "mean_lengths", "no_signal", "reward")}
@@ -69,6 +71,11 @@ def at_steps(run: Run) -> dict[str, Any]:
     return run["measured"][str(run["steps"])]
 
 
+def early(run: Run) -> dict[str, Any]:
+    """Measured for the first time."""
+    return run["measured"][min(run["measured"], key=int)]
+
+
 def at_tokens(run: Run) -> dict[str, Any]:
     """Measured after as many sampled tokens as every other arm."""
     return run["measured"][str(run["reached"][str(run["tokens_equal"])])]
@@ -78,6 +85,7 @@ def tables(results: Mapping[str, Any]) -> str:
     """What was trained on, what came out, and the differences seed by seed."""
     arms = results["plan"]["arms"]
     runs = {arm: [run for run in results["runs"] if run["arm"] == arm] for arm in arms}
+    runs = {arm: found for arm, found in runs.items() if found}
     parts = [_rows_table(results, runs), _result_table(results, runs)]
     parts += [_differences(runs, against) for against in (RANDOM, WHOLE) if against in runs]
     return "\n\n".join(parts)
@@ -89,7 +97,7 @@ def _rows_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> st
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for arm, found in runs.items():
-        chosen = [results["chosen"][run["seed"]] for run in found]
+        chosen = [results["chosen"][str(run["seed"])] for run in found]
         needed = [
             sum(one["kinds"][arm].get(kind, 0) for kind in ("needs_image", "hard")) / run["rows"]
             for one, run in zip(chosen, found, strict=True)
@@ -117,24 +125,29 @@ def _scoring_seconds(arm: str, chosen: Mapping[str, Any]) -> float:
 
 
 def _result_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> str:
-    start = results["start"]
-    same = [f"{start[name]:.1%}" for name in ("image", "greedy_image", "all")]
+    plan, start = results["plan"], results["start"]
+    every, steps = plan["every"], plan["steps"]
+    columns = [
+        (f"image, {every} steps", "image", early),
+        (f"image, {steps} steps", "image", at_steps),
+        ("greedy", "greedy_image", at_steps),
+        ("all", "all", at_steps),
+        ("image, equal tokens", "image", at_tokens),
+        ("greedy", "greedy_image", at_tokens),
+        ("all", "all", at_tokens),
+    ]
     lines = [
-        "| trained on | equal steps: image questions | greedy | all questions | equal tokens: image questions | greedy | all questions |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-        f"| not trained | {' | '.join(same * 2)} |",
+        f"| trained on | {' | '.join(title for title, _, _ in columns)} |",
+        f"|---|{'---:|' * len(columns)}",
+        f"| not trained | {' | '.join(f'{100 * start[name]:.1f}' for _, name, _ in columns)} |",
     ]
     for arm, found in runs.items():
-        cells = [
-            spread([measured(run)[name] for run in found])
-            for measured in (at_steps, at_tokens)
-            for name in ("image", "greedy_image", "all")
-        ]
+        cells = [spread([measured(run)[name] for run in found]) for _, name, measured in columns]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
-    if WHOLE in runs:
+    if runs.get(WHOLE):
         after = [run["measured"][str(run["reached"][str(run["tokens_with_scoring"])])] for run in runs[WHOLE]]
-        cells = [spread([one[name] for one in after]) for name in ("image", "greedy_image", "all")]
-        lines.append(f"| {WHOLE}, the tokens of scoring spent on it as well | | | | {' | '.join(cells)} |")
+        cells = [spread([one[name] for one in after]) for _, name, _ in columns[4:]]
+        lines.append(f"| {WHOLE}, the tokens of scoring spent on it as well | | | | | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -194,6 +207,8 @@ def _lines(axes: Axes, results: Mapping[str, Any], offset: Callable[[Run], int],
     start = results["start"]["image"]
     for arm in results["plan"]["arms"]:
         runs = [run for run in results["runs"] if run["arm"] == arm]
+        if not runs:
+            continue
         shared = set.intersection(*(set(map(int, run["measured"])) for run in runs))
         every = results["plan"]["every"]
         steps = sorted(step for step in shared if step % every == 0)
