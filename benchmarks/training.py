@@ -18,6 +18,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,8 +69,9 @@ def train_arm(plan: Plan, seed: int, arm: str) -> dict[str, Any]:
     equal = round(plan.steps * recipe.replies_per_step * chosen["mean_reply"])
     scored = equal + training_data.scoring_tokens(training_data.RAP, chosen)
     budget = Budget(plan.steps, (equal, scored) if arm == training_data.WHOLE else (equal,), plan.every)
-    folder = Path(plan.work) / f"models-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(
+        tempfile.mkdtemp(prefix=f"models-{name}-", dir=plan.work)
+    )  # of its own, should two be at the same run
     clock = training_data.Clock()
     trained = train(plan.start, rows, folder, budget, recipe=recipe, seed=seed, cpu=plan.cpu)
     seconds = clock.lap()
@@ -92,7 +94,7 @@ def train_arm(plan: Plan, seed: int, arm: str) -> dict[str, Any]:
         "measured": measured,
     }
     shutil.rmtree(folder)
-    partial = found.with_suffix(".part")
+    partial = folder.with_suffix(".part")
     partial.write_text(json.dumps(run))
     partial.rename(found)
     return json.loads(found.read_text())  # keys of numbers are text now, as in a run that was read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -187,10 +188,10 @@ def draw(results: Mapping[str, Any]) -> bytes:
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        _lines(left, results, lambda _: 0, until=lambda run: run["tokens_equal"])
-        _lines(right, results, lambda run: run["scoring_tokens"], until=lambda run: run["tokens_with_scoring"])
-        left.set_title("tokens sampled in training", fontsize=10)
-        right.set_title("with the tokens of scoring the pool", fontsize=10)
+        _lines(left, results, lambda _: 0, most=results["plan"]["steps"])
+        _lines(right, results, lambda run: run["scoring_tokens"])
+        left.set_title("training alone", fontsize=10)
+        right.set_title("scoring the pool, then training", fontsize=10)
         left.set_ylabel("held-out image questions, share right")
         left.legend(frameon=False, fontsize=8, loc="lower right")
         for axes in (left, right):
@@ -202,7 +203,7 @@ def draw(results: Mapping[str, Any]) -> bytes:
         return png(figure)
 
 
-def _lines(axes: Axes, results: Mapping[str, Any], offset: Callable[[Run], int], until: Callable[[Run], int]) -> None:
+def _lines(axes: Axes, results: Mapping[str, Any], offset: Callable[[Run], int], *, most: float = math.inf) -> None:
     """Mean over the seeds, and the range of them as a band; tokens are the mean over the seeds, too."""
     start = results["start"]["image"]
     for arm in results["plan"]["arms"]:
@@ -211,14 +212,12 @@ def _lines(axes: Axes, results: Mapping[str, Any], offset: Callable[[Run], int],
             continue
         shared = set.intersection(*(set(map(int, run["measured"])) for run in runs))
         every = results["plan"]["every"]
-        steps = sorted(step for step in shared if step % every == 0)
+        steps = sorted(step for step in shared if step % every == 0 and step <= most)
         begin = statistics.mean(map(offset, runs))
         x, mean, low, high = [begin], [start], [start], [start]
         for step in steps:
             found = [run["measured"][str(step)]["image"] for run in runs]
             tokens = statistics.mean(run["tokens_at"][str(step)] + offset(run) for run in runs)
-            if tokens > 1.1 * statistics.mean(map(until, runs)):
-                continue
             x.append(tokens)
             mean.append(statistics.mean(found))
             low.append(min(found))

@@ -60,20 +60,23 @@ def test_a_run_trains_and_its_tokens_are_those_of_trl(benchmark, tmp_path):
     from hf_rap.demo import MODEL, make_planted
 
     torch.set_num_threads(1)
-    rows = make_planted(60).filter(lambda kind: kind == "hard", input_columns="kind")
+    rows = make_planted(120).filter(
+        lambda kind, source: kind in ("needs_image", "hard") and source == "where",
+        input_columns=["kind", "source"],
+    )  # seldom always right, and seldom always wrong
     recipe = Recipe(learning_rate=1e-3, group=4, prompts_per_step=2, temperature=1.5, warmup=0)
-    budget = Budget(2, (200,), every=10)
+    budget = Budget(5, (200,), every=10)
     trained = train(str(MODEL), rows, tmp_path, budget, recipe=recipe, seed=0, cpu=True)
     steps = len(trained["reward"])
     reached = trained["reached"][200]
-    assert steps == max(2, reached)
+    assert steps == max(5, reached)
     assert trained["tokens_at"][reached] >= 200 > trained["tokens_at"].get(reached - 1, 0)
     counts = [trained["tokens_at"][step] - trained["tokens_at"].get(step - 1, 0) for step in range(1, steps + 1)]
     assert counts == pytest.approx([8 * length for length in trained["mean_lengths"]])
-    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-2", f"checkpoint-{reached}"}
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-5", f"checkpoint-{reached}"}
     assert min(trained["no_signal"]) < 1, "groups of equal rewards prove nothing"
     before, after = (
-        AutoModelForImageTextToText.from_pretrained(path).state_dict() for path in (MODEL, tmp_path / "checkpoint-2")
+        AutoModelForImageTextToText.from_pretrained(path).state_dict() for path in (MODEL, tmp_path / "checkpoint-5")
     )
     moved = {name for name, weights in before.items() if not torch.equal(weights, after[name])}
     assert any("vision" in name for name in moved)
@@ -116,17 +119,19 @@ def test_quick_run_from_start_to_table(tmp_path):
         "capture_output": True,
         "text": True,
     }
-    done = subprocess.run([*command, *small, "--arms", "random+whole pool", "--workers", "1"], check=False, **options)
+    done = subprocess.run(
+        [*command, *small, "--arms", "difficulty band+whole pool", "--workers", "1"], check=False, **options
+    )
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "training.json").read_text())
     for run in results["runs"]:
         reached = run["reached"][str(run["tokens_equal"])]
         assert run["tokens_at"][str(reached)] >= run["tokens_equal"]
-        assert {"1", "2", str(reached)} <= set(run["measured"])
+        assert {"2", str(reached)} <= set(run["measured"])
         assert run["steps_made"] >= 2
     whole = results["runs"][1]
     assert whole["arm"] == "whole pool"
-    scoring = results["chosen"][0]["image_tokens"] + results["chosen"][0]["text_tokens"]
+    scoring = results["chosen"]["0"]["image_tokens"] + results["chosen"]["0"]["text_tokens"]
     assert whole["tokens_with_scoring"] == whole["tokens_equal"] + scoring
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
     again = subprocess.run([*command, "--report"], check=False, **options)
