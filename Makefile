@@ -43,9 +43,10 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning
+	$(BIN)/python benchmarks/training.py --work rap-training
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
 	scripts/check_trainers.sh
 
 clean:
-	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm
+	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm rap-training

@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hf_rap.demo import MODEL
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -131,21 +133,22 @@ def make_start(plan: Plan) -> Plan:
     return replace(plan, start=plan.start or str(folder))
 
 
-def start_accuracy(plan: Plan) -> dict[str, Any]:
+def accuracy_of(plan: Plan, model: str) -> dict[str, Any]:
     quiet()
     import training_data
 
     held_out = training_data.planted_rows(training_data.HELD_OUT, seed=training_data.HELD_OUT_SEED)
-    return training_data.measure(plan.start, held_out, plan.mix, device=device(plan))
+    return training_data.measure(model, held_out, plan.mix, device=device(plan))
 
 
 def run(plan: Plan, workers: int) -> None:
     """All runs of the plan, seed by seed; the whole pool, the longest, first."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        start = pool.submit(start_accuracy, plan).result()
+        models = {"start": plan.start, "built_in": str(MODEL)}
+        measured = dict(zip(models, pool.map(accuracy_of, [plan] * 2, models.values()), strict=True))
         settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
-        (Path(plan.work) / "plan.json").write_text(json.dumps({"plan": settings, "start": start}))
+        (Path(plan.work) / "plan.json").write_text(json.dumps({"plan": settings, **measured}))
         list(pool.map(prepare, [plan] * plan.seeds, range(plan.seeds)))
         jobs = [pool.submit(train_arm, plan, seed, arm) for seed in range(plan.seeds) for arm in plan.arms]
         for job in as_completed(jobs):

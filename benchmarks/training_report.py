@@ -32,7 +32,8 @@ def report(results: dict[str, Any], out: Path, images: Path) -> None:
     """Writes `training.json` and `training.png`, and prints the tables."""
     for folder in (out, images):
         folder.mkdir(parents=True, exist_ok=True)
-    (out / "training.json").write_text(json.dumps(slim(results), indent=1) + "\n")
+    results = slim(results)  # so that the tables follow from the file
+    (out / "training.json").write_text(json.dumps(results, indent=1) + "\n")
     (images / "training.png").write_bytes(draw(results))
     print(tables(results))
 
@@ -48,7 +49,13 @@ def slim(results: dict[str, Any]) -> dict[str, Any]:
         short["tokens_at"] = {step: run["tokens_at"][step] for step in run["measured"]}
         short["no_signal"] = no_signal(run)
         runs.append(rounded(short))
-    return {**results, "chosen": rounded(chosen), "start": rounded(results["start"]), "runs": runs}
+    return {
+        **results,
+        "chosen": rounded(chosen),
+        "start": rounded(results["start"]),
+        "built_in": rounded(results["built_in"]),
+        "runs": runs,
+    }
 
 
 def rounded(value: Any) -> Any:
@@ -62,7 +69,7 @@ def rounded(value: Any) -> Any:
 
 def no_signal(run: Run) -> float:
     """The share of the groups without a gradient, over the steps that all arms make."""
-    if isinstance(run["no_signal"], float):
+    if isinstance(run["no_signal"], float):  # slim already
         return run["no_signal"]
     return statistics.mean(run["no_signal"][: run["steps"]])
 
@@ -87,9 +94,7 @@ def tables(results: Mapping[str, Any]) -> str:
     arms = results["plan"]["arms"]
     runs = {arm: [run for run in results["runs"] if run["arm"] == arm] for arm in arms}
     runs = {arm: found for arm, found in runs.items() if found}
-    parts = [_rows_table(results, runs), _result_table(results, runs)]
-    parts += [_differences(runs, against) for against in (RANDOM, WHOLE) if against in runs]
-    return "\n\n".join(parts)
+    return "\n\n".join([_rows_table(results, runs), _result_table(results, runs), _differences(runs)])
 
 
 def _rows_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> str:
@@ -126,7 +131,7 @@ def _scoring_seconds(arm: str, chosen: Mapping[str, Any]) -> float:
 
 
 def _result_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> str:
-    plan, start = results["plan"], results["start"]
+    plan = results["plan"]
     every, steps = plan["every"], plan["steps"]
     columns = [
         (f"image, {every} steps", "image", early),
@@ -140,8 +145,9 @@ def _result_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> 
     lines = [
         f"| trained on | {' | '.join(title for title, _, _ in columns)} |",
         f"|---|{'---:|' * len(columns)}",
-        f"| not trained | {' | '.join(f'{100 * start[name]:.1f}' for _, name, _ in columns)} |",
     ]
+    for title, model in (("not trained", "start"), ("the built-in model, which does not guess", "built_in")):
+        lines.append(f"| {title} | {' | '.join(f'{100 * results[model][name]:.1f}' for _, name, _ in columns)} |")
     for arm, found in runs.items():
         cells = [spread([measured(run)[name] for run in found]) for _, name, measured in columns]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
@@ -152,22 +158,25 @@ def _result_table(results: Mapping[str, Any], runs: Mapping[str, list[Run]]) -> 
     return "\n".join(lines)
 
 
-def _differences(runs: Mapping[str, list[Run]], against: str) -> str:
+def _differences(runs: Mapping[str, list[Run]]) -> str:
     """Image questions, seed by seed: the same pool, the same start, the same seed of the trainer."""
+    references = [arm for arm in (WHOLE, RANDOM, BAND) if arm in runs]
+    points = {"steps": at_steps, "tokens": at_tokens}
     lines = [
-        f"| minus {against} | equal steps | seeds above | equal tokens | seeds above |",
-        "|---|---:|---:|---:|---:|",
+        f"| image, minus | {' | '.join(f'{arm}: equal {point}' for arm in references for point in points)} |",
+        f"|---|{'---:|' * 2 * len(references)}",
     ]
-    other = {run["seed"]: run for run in runs[against]}
     for arm, found in runs.items():
-        if arm == against:
-            continue
+        if arm == WHOLE:
+            continue  # the others minus it say the same
         cells = []
-        for measured in (at_steps, at_tokens):
-            gaps = [
-                measured(run)["image"] - measured(other[run["seed"]])["image"] for run in found if run["seed"] in other
-            ]
-            cells += [spread(gaps, signed=True), f"{sum(gap > 0 for gap in gaps)} of {len(gaps)}"]
+        for reference in references:
+            other = {run["seed"]: run for run in runs[reference]}
+            pairs = [(run, other[run["seed"]]) for run in found if run["seed"] in other]
+            for measured in points.values():
+                gaps = [measured(one)["image"] - measured(two)["image"] for one, two in pairs]
+                above = f"{spread(gaps, signed=True)} ({sum(gap > 0 for gap in gaps)} of {len(gaps)})" if gaps else "-"
+                cells.append("" if arm == reference else above)
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -193,7 +202,7 @@ def draw(results: Mapping[str, Any]) -> bytes:
         left.set_title("training alone", fontsize=10)
         right.set_title("scoring the pool, then training", fontsize=10)
         left.set_ylabel("held-out image questions, share right")
-        left.legend(frameon=False, fontsize=8, loc="lower right")
+        left.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.06))
         for axes in (left, right):
             axes.axhline(results["start"]["image"], color="#BBBBBB", linewidth=1, zorder=0)
             axes.set_xlabel("sampled tokens, thousands")
