@@ -39,10 +39,14 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/released.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/ace.py
+	$(BIN)/python benchmarks/likelihood.py
+	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/runs.py
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning
+	$(BIN)/python benchmarks/stability.py
+	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/training.py --work rap-training
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)

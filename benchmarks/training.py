@@ -25,7 +25,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hf_rap import TransformersEngine
 from hf_rap.demo import MODEL
+
+CAN_GROW = ("seeds", "arms")  # of a plan that goes on in its folder
 
 
 @dataclass(frozen=True)
@@ -140,14 +143,27 @@ def accuracy_of(plan: Plan, model: str) -> dict[str, Any]:
     return training_data.measure(model, held_out, plan.mix, device=device(plan))
 
 
+def settings_of(plan: Plan) -> dict[str, Any]:
+    """What decides the runs, ready for JSON, without paths."""
+    settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
+    return {**settings, "arms": list(plan.arms), "weights": TransformersEngine(plan.start).folder_digest}
+
+
 def run(plan: Plan, workers: int) -> None:
     """All runs of the plan, seed by seed; the whole pool, the longest, first."""
+    settings = settings_of(plan)
+    about = Path(plan.work) / "plan.json"
+    if about.exists():
+        before = json.loads(about.read_text())["plan"]
+        other = [name for name, value in settings.items() if name not in CAN_GROW and before.get(name) != value]
+        if other:
+            told = ", ".join(f"{name} {before.get(name)!r}, now {settings[name]!r}" for name in other)
+            raise SystemExit(f"{plan.work} holds runs of another plan ({told}). Name another --work folder.")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         models = {"start": plan.start, "built_in": str(MODEL)}
         measured = dict(zip(models, pool.map(accuracy_of, [plan] * 2, models.values()), strict=True))
-        settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
-        (Path(plan.work) / "plan.json").write_text(json.dumps({"plan": settings, **measured}))
+        about.write_text(json.dumps({"plan": settings, **measured}))
         list(pool.map(prepare, [plan] * plan.seeds, range(plan.seeds)))
         jobs = [pool.submit(train_arm, plan, seed, arm) for seed in range(plan.seeds) for arm in plan.arms]
         for job in as_completed(jobs):
@@ -159,11 +175,15 @@ def run(plan: Plan, workers: int) -> None:
 
 def collect(work: Path) -> dict[str, Any]:
     """What is in the folder: all runs, or those that were finished before it was stopped."""
+    from training_data import ARMS
+
     about = json.loads((work / "plan.json").read_text())
     runs = [json.loads(path.read_text()) for path in work.glob("run-*.json")]
-    runs.sort(key=lambda one: (one["seed"], about["plan"]["arms"].index(one["arm"])))
-    chosen = {seed: json.loads((work / f"chosen-{seed}.json").read_text()) for seed in {run["seed"] for run in runs}}
-    return {**about, "chosen": {str(seed): chosen[seed] for seed in sorted(chosen)}, "runs": runs}
+    runs.sort(key=lambda run: (run["seed"], ARMS.index(run["arm"])))
+    seeds = sorted({run["seed"] for run in runs})
+    made = {"seeds": len(seeds), "arms": [arm for arm in ARMS if any(run["arm"] == arm for run in runs)]}
+    chosen = {str(seed): json.loads((work / f"chosen-{seed}.json").read_text()) for seed in seeds}
+    return {**about, "plan": {**about["plan"], **made}, "chosen": chosen, "runs": runs}
 
 
 def main() -> None:

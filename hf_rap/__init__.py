@@ -6,9 +6,11 @@ selection = select_cognitive(scored)
 publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
+from .agreement import Stability, stability
 from .attention import Attention
 from .collect import collect_evidence, estimate
 from .compare import Comparison, compare_methods
+from .controls import Controls
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
@@ -37,6 +39,9 @@ from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
 from .inspection import inspect_dataset
 from .layouts import Layout, recognise_layout
+from .likelihood import Likelihood
+from .posterior import Prior, fit_prior
+from .prescreen import Prescreened, collect_prescreened
 from .process import (
     ProcessLayout,
     StepRewards,
@@ -54,6 +59,7 @@ from .scorers.base import Scorer, add_scores
 from .scorers.bis import BISScore, bis_score
 from .scorers.cde import CDEScore, cde_score
 from .scorers.difficulty import DifficultyScore, difficulty_score
+from .scorers.likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .scorers.limr import LimrScore, limr_score
 from .select import (
     Quantile,
@@ -91,6 +97,7 @@ __all__ = [
     "ColumnExistsError",
     "Comparison",
     "Completion",
+    "Controls",
     "DifficultyScore",
     "DifficultyWeighted",
     "EndpointEngine",
@@ -101,9 +108,13 @@ __all__ = [
     "HubError",
     "Layout",
     "LayoutError",
+    "Likelihood",
+    "LikelihoodCDEScore",
     "Limits",
     "LimrScore",
     "MissingColumnError",
+    "Prescreened",
+    "Prior",
     "ProcessLayout",
     "PublishError",
     "Quantile",
@@ -120,6 +131,7 @@ __all__ = [
     "Selection",
     "SettingError",
     "SourceError",
+    "Stability",
     "Stages",
     "StepRewards",
     "TransformersEngine",
@@ -136,6 +148,7 @@ __all__ = [
     "check_export",
     "collect_evidence",
     "collect_in_run",
+    "collect_prescreened",
     "compare_methods",
     "diff",
     "difficulty_score",
@@ -144,7 +157,9 @@ __all__ = [
     "export",
     "export_internvl_prm",
     "export_trl_prm",
+    "fit_prior",
     "inspect_dataset",
+    "likelihood_cde_score",
     "limr_score",
     "list_runs",
     "load",
@@ -167,5 +182,6 @@ __all__ = [
     "select_top",
     "split_stages",
     "split_steps",
+    "stability",
     "yank",
 ]

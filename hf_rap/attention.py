@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import columns
+from .collector import Collector
 from .engines.base import Reply, Request
 from .errors import RowError, SettingError
-from .layouts import Layout, raw_rows, read_question, recognise_layout, row_id
+from .layouts import Layout, raw_rows, read_question, row_id
 from .prompts import DEFAULT_INSTRUCTION, image_messages
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import datasets
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .engines.base import AttentionEngine, ReplyAttention
 
 VERSION_OF_EVIDENCE = "1"  # part of the settings: raise it when the same reply can give other numbers
+_NO_FAULT = ("reply_empty", "reply_too_short")
 READ_ALONE = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Collector):
     """Adds where the model looked to replies that are there: `ds.map(Attention(engine), batched=True)`.
 
     Each stored reply to the question with its images is read once more by the model (teacher
-    forcing), which costs one forward pass per attempt: no sampling, no eager attention. So the
-    replies may come from a server that cannot tell its attention, as long as the local model is
-    the same one.
+    forcing): one forward pass over the prompt, and one behind it over each reply; no sampling, no
+    eager attention. So the replies may come from a server that cannot tell its attention, as long
+    as the local model is the same one.
 
     Args:
         engine: a local model (`TransformersEngine`), the one that wrote the replies.
@@ -63,6 +63,8 @@ class Attention:
         normalised over all tokens, prompt included, and only columns of the reply are looked at.
     """
 
+    kind: ClassVar[str] = "attention"
+
     engine: AttentionEngine
     window: int = WINDOW
     instruction: str | None = None
@@ -77,16 +79,20 @@ class Attention:
         """The columns that are added."""
         return columns.ATTENTION_EVIDENCE
 
-    @property
-    def features(self) -> datasets.Features:
-        """The types of the columns that are added."""
-        return columns.features_of(self.writes)
+    def settings(self) -> dict[str, Any]:
+        """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
+        return _settings(self.engine.describe(), self.instruction, self.window)
+
+    def reads(self, available: Iterable[str]) -> tuple[str, ...]:
+        """The stored replies, the settings they came from, and what their prompts counted."""
+        available = tuple(available)
+        columns.require("Attention", available, (columns.IMAGE_RESPONSES,), READ_ALONE)
+        read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
+        return tuple(column.name for column in read if column.name in available)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        columns.require("Attention", batch.keys(), (columns.IMAGE_RESPONSES,), READ_ALONE)
-        columns.refuse_existing("Attention", batch.keys(), self.writes)
-        layout = self.layout or recognise_layout(batch.keys())
+        layout = self.check(batch.keys())
         responses = batch[columns.IMAGE_RESPONSES.name]
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown
@@ -102,6 +108,15 @@ class Attention:
             for row, instruction in zip(found, instructions, strict=True)
         ]
         return columns.typed({columns.ATTENTION: found, columns.ATTENTION_SETTINGS: settings})
+
+    def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
+        """Per row the error of its first attempt that cannot be read; replies that are too short are what they are."""
+        return [_failure(attempts) for attempts in evidence[columns.ATTENTION.name]]
+
+    def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
+        """Tokens of the replies that were read."""
+        rows = evidence[columns.ATTENTION.name]
+        return sum(len(one["tokens"] or ()) for attempts in rows for one in attempts or () if one is not None)
 
     def _instruction(self, settings: str | None) -> str:
         if self.instruction is not None:
@@ -123,8 +138,12 @@ def check_engine(engine: object, window: int) -> None:
 
 def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
     """JSON: everything that could change `rap_attention`."""
+    return json.dumps(_settings(described, instruction, window), sort_keys=True)
+
+
+def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
     told = {"instruction": instruction, "window": window, "attention_version": VERSION_OF_EVIDENCE, "hf_rap": VERSION}
-    return json.dumps({**described, **told}, sort_keys=True)
+    return {**described, **told}
 
 
 def attend_rows(
@@ -192,6 +211,11 @@ def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
             if form == FORM:
                 entry |= {"position": best[1], "token": answer.tokens[best[1]]}
     return entry
+
+
+def _failure(attempts: Sequence[Mapping[str, Any] | None] | None) -> str | None:
+    errors = (one["error"] for one in attempts or () if one is not None and one["error"] is not None)
+    return next((error for error in errors if error.partition(":")[0] not in _NO_FAULT), None)
 
 
 def _mean(values: Sequence[float]) -> float | None:

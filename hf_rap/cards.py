@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from .columns import ACE, DECISIONS, OTHER_SCORES, SCORES
+from .columns import ACE, CONTROLS, DECISIONS, OTHER_SCORES, SCORES
 from .content import CONTROL, SCORED, SELECTED
 from .exports.parquet import shard_name
 from .exports.universal import UNIVERSAL
@@ -38,6 +38,7 @@ RULE_MEANINGS = {
     "max_ace": "and an attention confidence of at most this",
     "replace_easy": "rows that are always solved make room for hard ones",
     "min_replacement_cde": "these need a causal discrepancy above this",
+    "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
@@ -55,6 +56,7 @@ RULE_MEANINGS = {
     "sizes": "rows of stage one and of stage two",
     "stage": "which of the two stages this is",
     "min_limr": "a row needs a learning impact of at least this",
+    "control": "what the causal discrepancy compares the image with",
 }
 # What the rows of a method are, for the card's first sentence; where a method has none of these, as "rap".
 METHOD_ROWS = {
@@ -97,6 +99,7 @@ def render_card(facts: Mapping[str, Any]) -> str:
         # One set of settings names one model; mixed ones name none.
         model=settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None,
         rule=_rule(facts["rule"]),
+        control=CONTROLS.get(facts["rule"].get("control")),
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
         added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
         has_ace=facts["scores"].get(ACE.name) is not None,
@@ -218,7 +221,7 @@ def _selector(rule: Mapping[str, Any]) -> str:
 
 def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
     unsaid = ("asked", "attempts", "stage") if _selector(rule) == "select_cognitive" else ("asked", "stage", "method")
-    options = {name: value for name, value in rule.items() if name not in unsaid}
+    options = {name: value for name, value in rule.items() if name not in (*unsaid, "control")}
     return {**options, **rule.get("asked", {})}
 
 

@@ -1,4 +1,4 @@
-"""Run rollouts over a dataset and measure how long they take."""
+"""Collect evidence over a dataset, and measure how long that takes."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .columns import IMAGE_TOKENS, TEXT_TOKENS, refuse_existing
 from .errors import SettingError, SourceError
-from .layouts import check_layout, recognise_layout
 
 if TYPE_CHECKING:
     import datasets
 
-    from .attention import Attention
-    from .rollouts import Rollouts
-
-ROWS_PER_STEP = 64  # rows between two moves of the progress bar; the engine batches on its own
+    from .collector import Collector
 
 
 def collect_evidence(
-    ds: datasets.Dataset, rollouts: Rollouts | Attention, *, rows_per_step: int = ROWS_PER_STEP
+    ds: datasets.Dataset, collector: Collector, *, rows_per_step: int | None = None
 ) -> datasets.Dataset:
-    """The dataset with the evidence columns of `rollouts` (or of an `Attention`) added.
+    """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
-    The same evidence as `ds.map(rollouts, batched=True)`, but columns are checked before the model
-    is loaded, the images are not written a second time, and the progress bar moves every few rows.
+    The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
+    loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`
+    rows (None: `collector.rows_at_once`).
 
     Raises:
         SourceError: the dataset has no rows.
@@ -36,15 +32,15 @@ def collect_evidence(
 
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
-    check_layout(rollouts.layout or recognise_layout(ds.features), ds.features)
-    refuse_existing(type(rollouts).__name__, ds.column_names, rollouts.writes)
+    collector.check(ds.features)
+    collector = collector.over(ds)
     evidence = ds.with_format(None).map(
-        rollouts,
+        collector,
         batched=True,
-        batch_size=rows_per_step,
+        batch_size=rows_per_step or collector.rows_at_once,
         remove_columns=ds.column_names,
-        features=rollouts.features,
-        desc=type(rollouts).__name__.lower(),
+        features=collector.features,
+        desc=collector.kind,
     )
     return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
 
@@ -57,7 +53,7 @@ class Estimate:
     seconds_measured: float
     rows: int
     rows_per_second: float
-    tokens_per_second: float
+    tokens_per_second: float | None
     hours: float
     price: float | None = None
     """Hours times the price of one, in its currency; None where no price was given."""
@@ -67,8 +63,8 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int, gpu_hour_price: float | None = None) -> Estimate:
-    """Times `rollouts` on `rows` rows spread evenly over the dataset; the loading of the model does not count.
+def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_price: float | None = None) -> Estimate:
+    """Times `collector` on `rows` rows spread evenly over the dataset; the loading of the model does not count.
 
     Raises:
         SettingError: rows below 1.
@@ -76,19 +72,20 @@ def estimate(ds: datasets.Dataset, rollouts: Rollouts, *, rows: int, gpu_hour_pr
     if rows < 1:
         raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
     rows = min(rows, len(ds))
+    collector = collector.over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:
         return rows.with_format(None).map(
-            rollouts, batched=True, remove_columns=ds.column_names, load_from_cache_file=False, desc="estimate"
+            collector, batched=True, remove_columns=ds.column_names, load_from_cache_file=False, desc="estimate"
         )
 
     answer(sample.select([0]))  # loads the model and warms up
     started = time.perf_counter()
     evidence = answer(sample)
     seconds = time.perf_counter() - started
-    counts = [one for column in (IMAGE_TOKENS, TEXT_TOKENS) for each in evidence[column.name] for one in each or ()]
-    tokens = sum(one or 0 for one in counts)
+    tokens = collector.tokens(evidence)
     hours = len(ds) / rows * seconds / 3600
     price = None if gpu_hour_price is None else hours * gpu_hour_price
-    return Estimate(rows, seconds, len(ds), rows / seconds, tokens / seconds, hours, price)
+    rate = None if tokens is None else tokens / seconds
+    return Estimate(rows, seconds, len(ds), rows / seconds, rate, hours, price)

@@ -7,9 +7,9 @@ from evidence) and *decisions* (keep or not, and why). Unknown is null: never 0,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ColumnExistsError, MissingColumnError
+from .errors import ColumnExistsError, MissingColumnError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,12 +74,43 @@ ATTENTION_SETTINGS = Column(
     "rap_attention_settings", "string", "JSON: everything that could change this row's `rap_attention`"
 )
 
+# The gold answer's own probability: `Likelihood`. One entry per spelling of the gold in the lists.
+GOLD_SPELLINGS = Column(
+    "rap_gold_spellings", "list<string>", "ways to write the gold answer whose probability was asked"
+)
+IMAGE_GOLD_LOGPROBS = Column(
+    "rap_image_gold_logprobs", "list<float64>", "log p(spelling | question with image), nats; null not known"
+)
+TEXT_GOLD_LOGPROBS = Column("rap_text_gold_logprobs", "list<float64>", "the same on the question alone")
+GOLD_TOKENS = Column("rap_gold_tokens", "list<int32>", "tokens of each spelling, those that close the answer included")
+LIKELIHOOD_ERROR = Column(
+    "rap_likelihood_error", "string", "'code: message' saying why a gold_logprob is missing; null when all are there"
+)
+LIKELIHOOD_SETTINGS = Column(
+    "rap_likelihood_settings", "string", "JSON: everything that could change this row's gold_logprobs"
+)
+
 CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
+CDE_CONTROL = Column(
+    "rap_cde_control", "string", "what rap_cde compares the image with, where that is not the question alone"
+)
+LIKELIHOOD_CDE = Column(
+    "rap_likelihood_cde", "float32", "how much likelier the image makes the gold answer: higher = the image helped more"
+)
 ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
 ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
 DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
-DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the confidence interval of rap_difficulty")
-DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the confidence interval of rap_difficulty")
+# How sure a score is: of the posterior of the row's true pass rates, given its attempts and the prior of the dataset.
+CDE_MEAN = Column("rap_cde_mean", "float32", "expected true cde, in [-1, 1]")
+CDE_LOW = Column("rap_cde_low", "float32", "lower end of the interval that holds the true cde")
+CDE_HIGH = Column("rap_cde_high", "float32", "upper end of the interval that holds the true cde")
+CDE_PROBABILITY = Column("rap_cde_probability", "float32", "probability that the true cde is above min_cde")
+DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float32", "expected true difficulty, in [0, 1]")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the interval that holds the true difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the interval that holds the true difficulty")
+DIFFICULTY_PROBABILITY = Column(
+    "rap_difficulty_probability", "float32", "probability that the true pass rate with the image is inside the band"
+)
 LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 # Columns that may hold a question, the bare one before the one with a prompt around it.
@@ -107,6 +138,85 @@ HINTED_PREFIX = f"{PREFIX}hinted_"
 # One arm of the experiment: the question with its images, or the question alone.
 ARMS = ("image", "text")
 
+
+class ArmColumns(NamedTuple):
+    """What an arm leaves behind: one list per row, one entry per attempt."""
+
+    rewards: Column
+    responses: Column
+    tokens: Column
+    truncated: Column
+
+
+@dataclass(frozen=True)
+class ControlArm:
+    """A further arm: the prompt of the image arm, with something else in the place of the row's images.
+
+    Its errors and settings are its own, so that arms can be added one after the other.
+    """
+
+    name: str
+    shows: str
+    donated: bool = False  # what is shown comes from another row
+
+    def column(self, suffix: str, dtype: str, meaning: str) -> Column:
+        """A column of this arm."""
+        return Column(f"{PREFIX}{self.name}_{suffix}", dtype, meaning.format(self.shows))
+
+    @property
+    def attempts(self) -> ArmColumns:
+        """The same as of the image arm."""
+        return ArmColumns(
+            self.column("rewards", "list<float64>", "per attempt with {}: 1 correct, 0 wrong, null not judged"),
+            self.column("responses", "list<string>", "replies with {}, one per attempt"),
+            self.column("tokens", "list<int32>", "tokens generated per attempt with {}"),
+            self.column("truncated", "list<bool>", "reply with {} hit the token limit"),
+        )
+
+    @property
+    def donors(self) -> Column:
+        """Where what was shown comes from."""
+        return self.column("donors", "list<string>", "per attempt the rap_id of the row that gave {}")
+
+    @property
+    def error(self) -> Column:
+        """Like `rap_error`."""
+        return self.column("error", "string", "'code: message' saying why replies with {} are missing, or null")
+
+    @property
+    def settings(self) -> Column:
+        """Like `rap_settings`."""
+        return self.column("settings", "string", "JSON: everything that could change the replies with {}")
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All of them, in order."""
+        return (*self.attempts, *([self.donors] if self.donated else []), self.error, self.settings)
+
+
+# A further arm is one line here, and how its images are made in `hf_rap.controls`.
+CONTROLS = {
+    arm.name: arm
+    for arm in (
+        ControlArm("blank", "a grey picture of the same size"),
+        ControlArm("shuffled", "the pictures of another row", donated=True),
+    )
+}
+ARM_COLUMNS: dict[str, ArmColumns] = {
+    "image": ArmColumns(IMAGE_REWARDS, IMAGE_RESPONSES, IMAGE_TOKENS, IMAGE_TRUNCATED),
+    "text": ArmColumns(TEXT_REWARDS, TEXT_RESPONSES, TEXT_TOKENS, TEXT_TRUNCATED),
+    **{name: arm.attempts for name, arm in CONTROLS.items()},
+}
+
+
+def control_rewards(control: str) -> Column:
+    """The rewards without the row's image: of the arm that cde compares the image with; raises `SettingError`."""
+    controls = [arm for arm in ARM_COLUMNS if arm != "image"]
+    if control not in controls:
+        raise SettingError(f"control is {control!r}: it takes one of {', '.join(controls)}.")
+    return ARM_COLUMNS[control].rewards
+
+
 EVIDENCE = (
     ID,
     IMAGE_REWARDS,
@@ -122,11 +232,24 @@ EVIDENCE = (
     SETTINGS,
 )
 ATTENTION_EVIDENCE = (ATTENTION, ATTENTION_SETTINGS)
+LIKELIHOOD_EVIDENCE = (
+    GOLD_SPELLINGS,
+    IMAGE_GOLD_LOGPROBS,
+    TEXT_GOLD_LOGPROBS,
+    GOLD_TOKENS,
+    LIKELIHOOD_ERROR,
+    LIKELIHOOD_SETTINGS,
+)
+CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
 # Evidence that `Rollouts` does not write.
-OTHER_EVIDENCE = (EPOCH_REWARDS,)
+OTHER_EVIDENCE = (EPOCH_REWARDS, *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
+# What stays in `scored`: no trainer wants it.
+EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE))
 # Shown where they are there; SCORES are always shown, as not computed if need be.
-OTHER_SCORES = (DIFFICULTY_LOW, DIFFICULTY_HIGH, LIMR, BIS)
+CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
+DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
+OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
@@ -139,6 +262,7 @@ ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
     "not_judged": "no attempt of an arm could be graded",
+    "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "line_broken": "the line of the file is no JSON object of the expected types",
     "image_missing": "no image is named, or there is no such file",
     "steps_missing": "the response has no steps, or a step without text",
@@ -151,6 +275,18 @@ ATTENTION_ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "image_tokens_changed": "the prompt has not as many tokens as when the reply was generated",
     "engine_failed": "the model failed on this attempt, also when retried alone",
+}
+
+
+# The same in `rap_likelihood_error`.
+LIKELIHOOD_ERROR_CODES = {
+    "text_empty": "the tokenizer makes no token of a spelling of the gold answer",
+    "text_unknown": "the tokenizer has no token for a part of a spelling of the gold answer",
+}
+# The same in the error of a control, `rap_blank_error` and so on.
+CONTROL_ERROR_CODES = {
+    "no_donor": "no other row has as many pictures, other ones, that can be read",
+    "not_asked": "the row has no replies with its own image to compare with",
 }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .columns import ACE_SETTINGS, ATTENTION_EVIDENCE, CDE, EVIDENCE, ID, KEEP, OTHER_EVIDENCE, PREFIX
+from .columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, ID, KEEP, PREFIX
 from .errors import PublishError, RowError
 from .exports.parquet import Embedder
 from .exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -95,7 +95,7 @@ class Content:
         features: datasets.Features = self.selection.scored.features
         if config == SCORED:
             return features
-        evidence = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE, ACE_SETTINGS)}
+        evidence = EVIDENCE_NAMES | {ACE_SETTINGS.name}
         ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
         theirs = {
             name: one

@@ -7,9 +7,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .agreement import describe_stability
 from .facts import collect_facts
+from .provenance import hash_file
 from .samples import sample_rows
-from .stability import estimate_stability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ class Written:
         footer = pq.read_metadata(shard)
         self.rows += footer.num_rows
         self.memory_bytes += sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
-        self.files[name] = {"sha256": sha256_of(shard), "bytes": shard.stat().st_size}
+        self.files[name] = {"sha256": hash_file(shard), "bytes": shard.stat().st_size}
 
 
 def describe(
@@ -93,17 +94,8 @@ def describe(
     facts["digests"] = {config: one.digest for config, one in written.items()}
     facts["layout"] = asdict(content.layout)
     facts["samples"] = samples
-    facts["stability"] = estimate_stability(content.selection)
+    facts["stability"] = describe_stability(content.selection)
     return facts, pictures
-
-
-def sha256_of(path: Path) -> str:
-    """Of the content of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def file_entry(content: bytes) -> dict[str, Any]:

@@ -106,6 +106,7 @@ def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
         "max_ace",
         "replace_easy",
         "min_replacement_cde",
+        "min_probability",
         "budget",
         "stratify_by",
         "seed",

@@ -9,6 +9,7 @@ readers ignore them:
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,13 +17,17 @@ from uuid import uuid4
 from .columns import DECISIONS, require
 from .errors import SourceError
 from .exports.parquet import Embedder, write_table
+from .mapped_files import release_mapped_files
 from .process import load_process_rewards
 from .provenance import SourceInfo, describe_source
 from .select import Selection, Step
 from .sources import load_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import datasets
+    import pyarrow as pa
 
 KEY = b"hf_rap"
 ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
@@ -51,24 +56,44 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     """Write all rows, images inside, to one Parquet file that appears only when it is whole.
 
     Raises:
-        SourceError: the path does not end in .parquet.
+        SourceError: see `check_file`.
     """
-    if path.suffix != ".parquet":
-        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    check_file(path)
     told: dict[str, Any] = {"source": source.as_dict() if source else None}
     if isinstance(rows, Selection):
         told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
         rows = rows.scored
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    embedder = Embedder(rows.features)
-    stored = rows.with_format("arrow")
-    batches = (embedder.embed(table) for table in stored.iter(batch_size=ROWS_PER_BATCH))
     try:
-        write_table(batches, rows.features, partial, metadata={KEY: json.dumps(told).encode()})
+        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
+    """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
+    embedder = Embedder(rows.features)
+    for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
+        yield embedder.embed(table)
+        release_mapped_files()
+
+
+def check_file(path: Path) -> Path:
+    """The path of a file that `write_file` could write; makes nothing yet.
+
+    Raises:
+        SourceError: it does not end in .parquet, or no file can be made there.
+    """
+    if path.suffix != ".parquet":
+        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: give the name of a file.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SourceError(f"{path} cannot be written: {there} is {'read-only' if there.is_dir() else 'no folder'}.")
+    return path
 
 
 def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:

@@ -10,6 +10,8 @@ from io import BytesIO
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from .columns import CONTROLS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -71,7 +73,9 @@ def _draw_histogram(facts: dict[str, Any]) -> Figure:
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"min_cde = {threshold:g}")
     axes.set_xlim(-1 - histogram["width"], 1 + histogram["width"])
     axes.set_xticks([-1, -0.5, 0, 0.5, 1])
-    axes.set_xlabel("rap_cde: pass rate with the image minus pass rate on the text alone")
+    control = CONTROLS.get(facts["rule"].get("control"))
+    without = "on the text alone" if control is None else f"with {control.shows}"
+    axes.set_xlabel(f"rap_cde: pass rate with the image minus pass rate {without}")
     _legend(axes)
     return figure
 

@@ -10,6 +10,12 @@ IMAGE = "<image>"  # the placeholder of an image inside a question
 # were prompted to think first and to box the answer (EasyR1's math prompt asks for the same).
 DEFAULT_INSTRUCTION = "\nThink inside <think></think>, then give the final answer inside \\boxed{}."
 
+# Asks for the answer without any thinking, which then stands between lead and tail. The evidence for this form is in
+# docs/likelihood.md.
+AT_ONCE = "\nGive only the final answer inside \\boxed{}."
+ANSWER_LEAD = "\\boxed{"
+ANSWER_TAIL = "}"
+
 
 def image_messages(question: str, instruction: str = DEFAULT_INSTRUCTION) -> list[dict[str, object]]:
     """The question with an image block wherever it says `<image>`."""

@@ -8,21 +8,20 @@ from __future__ import annotations
 import glob
 import json
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .description import MANIFEST
 from .errors import SourceError
 from .exporting import Exported, export
+from .hub.reading import find_version, open_repository
 from .provenance import hash_file
 from .sources import Source, as_source_error
+from .versions import numbers, tag_of
 
 if TYPE_CHECKING:
     from .exports.handoff import Limits
-
-MANIFEST = "rap.json"
-_SEMVER = re.compile(r"v?(\d+\.\d+\.\d+)", re.ASCII)
 
 
 def pull(
@@ -35,6 +34,7 @@ def pull(
     limits: Limits | None = None,
     fix: bool = False,
     drop: bool = False,
+    allow_withdrawn: bool = False,
 ) -> Exported:
     """Fetch `version` of `repo` and export it; every file is checked against the version's manifest.
 
@@ -47,46 +47,44 @@ def pull(
         limits: see `export`.
         fix: see `export`.
         drop: see `export`.
+        allow_withdrawn: fetch the version also when its publisher has withdrawn it.
+
+    With HF_HUB_OFFLINE=1 the Hub is not asked, and what was fetched before is taken from the cache.
 
     Raises:
+        SettingError: the version is not three numbers.
         SourceError: there is no such repository, version or config, or a file is not what the
             manifest says.
+        WithdrawnError: the version is withdrawn.
         ExportError: see `export`.
 
     """
-    found = _SEMVER.fullmatch(version)
-    if not found:
-        raise SourceError(f"version is {version!r}: it takes three numbers, such as '1.0.0'.")
     import datasets
 
-    folder = Path(repo) if Path(repo).is_dir() else _fetch(os.fspath(repo), found[1], config)
-    files = _checked_files(folder, os.fspath(repo), found[1], config)
+    version = version.removeprefix("v")
+    numbers(version)
+    if Path(repo).is_dir():
+        folder = Path(repo)
+    else:
+        folder = _fetch(os.fspath(repo), version, config, allow_withdrawn=allow_withdrawn)
+    files = _checked_files(folder, os.fspath(repo), version, config)
     with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
         names = [glob.escape(str(file)) for file in files]
         ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
         return export(ds, to=to, path=path, limits=limits, fix=fix, drop=drop)
 
 
-def _fetch(repo: str, version: str, config: str) -> Path:
+def _fetch(repo: str, version: str, config: str, *, allow_withdrawn: bool) -> Path:
     """The files of one config at the tag of the version, in the cache of huggingface_hub."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import RevisionNotFoundError
+    from huggingface_hub import constants, snapshot_download
 
-    with as_source_error(Source(repo, revision=f"v{version}")):
-        try:
-            return Path(
-                snapshot_download(
-                    repo,
-                    repo_type="dataset",
-                    revision=f"v{version}",
-                    allow_patterns=[MANIFEST, f"{config}/*"],
-                )
-            )
-        except RevisionNotFoundError as error:
-            tags = [tag.name for tag in HfApi().list_repo_refs(repo, repo_type="dataset").tags]
-            raise SourceError(
-                f"{repo} has no version {version} (its tags: {', '.join(sorted(tags)) or 'none'})."
-            ) from error
+    if not constants.HF_HUB_OFFLINE:
+        find_version(open_repository(repo, None), version, allow_withdrawn=allow_withdrawn)
+    tag = tag_of(version)
+    with as_source_error(Source(repo, revision=tag)):
+        return Path(
+            snapshot_download(repo, repo_type="dataset", revision=tag, allow_patterns=[MANIFEST, f"{config}/*"])
+        )
 
 
 def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[Path]:

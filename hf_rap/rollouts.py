@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from . import columns
+from .attempts import join_attempts, not_judged
 from .attention import attend_rows, attention_settings, check_engine
+from .collector import Collector
 from .engines.base import Completion, Engine, Request, Sampling
 from .errors import RowError, SettingError
-from .layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
+from .layouts import Layout, Question, raw_rows, read_question, row_id
 from .prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from .psi import WINDOW
 from .verify import VERIFIER_VERSION, Gold, Judgement, judge, read_gold
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    import datasets
+    from typing_extensions import Self
 
     from .engines.base import AttentionEngine
 
 
 @dataclass(frozen=True)
-class Rollouts:
+class Rollouts(Collector):
     """Collects evidence for a batch of rows: `ds.map(Rollouts(engine), batched=True)`.
 
     Every question is asked `attempts` times with its images and `attempts` times on its text alone.
@@ -42,8 +44,8 @@ class Rollouts:
             batch size, order or number of processes. Rows with the same id get the same replies.
         instruction: appended to every question; "" asks the bare question.
         layout: which column is what; None recognises the layout from the column names.
-        attention: also note where the model looked, as `hf_rap.Attention` does: one more forward
-            pass per attempt with the image.
+        attention: also note where the model looked, as `hf_rap.Attention` does: the prompt with the
+            image and every reply to it are read once more.
 
     Reads:
         the columns of the layout.
@@ -62,6 +64,9 @@ class Rollouts:
     Source:
         arXiv 2506.04755, section on the causal discrepancy estimator: M = 5, temperature 1.0.
     """
+
+    kind: ClassVar[str] = "rollouts"
+    tops_up: ClassVar[bool] = True
 
     engine: Engine
     attempts: int = 5
@@ -92,9 +97,9 @@ class Rollouts:
         return (*columns.EVIDENCE, *columns.ATTENTION_EVIDENCE) if self.attention else columns.EVIDENCE
 
     @property
-    def features(self) -> datasets.Features:
-        """The types of the columns that are added."""
-        return columns.features_of(self.writes)
+    def goal(self) -> int:
+        """Attempts that a row is to have."""
+        return self.attempts
 
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns.
@@ -103,32 +108,22 @@ class Rollouts:
         """
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
-        columns.refuse_existing("Rollouts", batch.keys(), self.writes)
-        layout = self.layout or recognise_layout(batch.keys())
-        rows = [_read(row, layout) for row in raw_rows(batch, layout)]
+        layout = self.check(batch.keys())
+        rows = [read_row(row, layout) for row in raw_rows(batch, layout)]
         asked = [(row, arm) for row in rows for arm in row.arms]
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
         for (row, arm), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
         settings = json.dumps(self.settings(), sort_keys=True) if asked else None
-        image, text = ([row.attempts.get(arm) for row in rows] for arm in columns.ARMS)
-        return columns.typed(
-            {
-                columns.ID: [row.id for row in rows],
-                columns.IMAGE_REWARDS: _each(image, lambda attempt: attempt.judgement.reward),
-                columns.TEXT_REWARDS: _each(text, lambda attempt: attempt.judgement.reward),
-                columns.IMAGE_RESPONSES: _each(image, lambda attempt: attempt.completion.text),
-                columns.TEXT_RESPONSES: _each(text, lambda attempt: attempt.completion.text),
-                columns.IMAGE_TOKENS: _each(image, lambda attempt: attempt.completion.tokens),
-                columns.TEXT_TOKENS: _each(text, lambda attempt: attempt.completion.tokens),
-                columns.IMAGE_TRUNCATED: _each(image, lambda attempt: attempt.completion.truncated),
-                columns.TEXT_TRUNCATED: _each(text, lambda attempt: attempt.completion.truncated),
-                columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
-                columns.ERROR: [str(row.error) if row.error else None for row in rows],
-                columns.SETTINGS: [settings if row.attempts else None for row in rows],
-                **(self._attention(rows) if self.attention else {}),
-            }
-        )
+        evidence: dict[columns.Column, list[Any]] = {
+            columns.ID: [row.id for row in rows],
+            **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
+            columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
+            columns.ERROR: [str(row.error) if row.error else None for row in rows],
+            columns.SETTINGS: [settings if row.attempts else None for row in rows],
+            **(self._attention(rows) if self.attention else {}),
+        }
+        return columns.typed({column: evidence[column] for column in self.writes})
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row."""
@@ -141,7 +136,20 @@ class Rollouts:
             "hf_rap": VERSION,
         }
 
-    def _attention(self, rows: list[_Row]) -> dict[columns.Column, list[Any]]:
+    def only(self, first: int, attempts: int) -> Self:
+        """The same for these attempts alone."""
+        return replace(self, first_attempt=first, attempts=attempts)
+
+    def join(self, pieces: Sequence[tuple[range, Mapping[str, Any]]]) -> dict[str, Any]:
+        """One row of evidence from those of its attempts."""
+        return join_attempts(pieces, self.attempts)
+
+    def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
+        """Tokens generated for these rows, as far as the engine has counted them."""
+        counts = (evidence[columns.IMAGE_TOKENS.name], evidence[columns.TEXT_TOKENS.name])
+        return sum(one or 0 for column in counts for each in column for one in each or ())
+
+    def _attention(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
         read = ["image" in row.attempts for row in rows]
         found = attend_rows(
@@ -157,7 +165,7 @@ class Rollouts:
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
 
-    def _request(self, row: _Row, arm: str) -> Request:
+    def _request(self, row: AskedRow, arm: str) -> Request:
         assert row.question is not None
         with_images = arm == "image"
         build = image_messages if with_images else text_messages
@@ -179,7 +187,7 @@ class _Attempt:
 
 
 @dataclass
-class _Row:
+class AskedRow:
     """One row on its way from the dataset to its evidence."""
 
     id: str
@@ -219,13 +227,9 @@ class _Row:
             self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
 
 
-def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
-    """Some replies of a row could not be graded; `reason` is that of the first."""
-    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
-
-
-def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:
-    row = _Row(row_id(raw, layout))
+def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
+    """A row of `raw_rows`, with its error where it cannot be asked, or not with an image."""
+    row = AskedRow(row_id(raw, layout))
     try:
         row.question = read_question(raw, layout)
         row.gold = read_gold(row.question.answer)
@@ -234,6 +238,18 @@ def _read(raw: Mapping[str, Any], layout: Layout) -> _Row:
     except RowError as error:
         row.error = error
     return row
+
+
+def graded(rows: list[AskedRow], arm: str) -> dict[columns.Column, list[list[Any] | None]]:
+    """The columns of one arm."""
+    attempts = [row.attempts.get(arm) for row in rows]
+    of_arm = columns.ARM_COLUMNS[arm]
+    return {
+        of_arm.rewards: _each(attempts, lambda attempt: attempt.judgement.reward),
+        of_arm.responses: _each(attempts, lambda attempt: attempt.completion.text),
+        of_arm.tokens: _each(attempts, lambda attempt: attempt.completion.tokens),
+        of_arm.truncated: _each(attempts, lambda attempt: attempt.completion.truncated),
+    }
 
 
 def _each(arm: list[list[_Attempt] | None], value: Callable[[_Attempt], Any]) -> list[list[Any] | None]:

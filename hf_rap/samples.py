@@ -9,7 +9,7 @@ import math
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from .columns import CDE, ID, KEEP, REASON
+from .columns import CDE, DIFFICULTY, ID, KEEP, LIMR, REASON, STEPS
 from .errors import RowError
 from .layouts import raw_rows, read_question, row_id, text_and_images
 from .select.arrays import seeded_order
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .select import Selection
 
 EACH = 10
+# The score that decides, where it is another one than cde and the rule does not name it.
+_SCORE_OF = {"difficulty": DIFFICULTY.name, "hardest": DIFFICULTY.name, "limr": LIMR.name}
 # Pixels along the longer side; the widest column of a card still shows a picture of this size whole.
 THUMBNAIL_SIDE = 160
 
@@ -33,6 +35,7 @@ def sample_rows(
     A question or picture that cannot be read is None: the row's reason says why.
     """
     scored = selection.scored
+    score = selection.rule.get("by") or _SCORE_OF.get(selection.rule["method"], CDE.name)
     samples: list[dict[str, Any]] = []
     files: dict[str, bytes] = {}
     for kept in (True, False):
@@ -51,7 +54,8 @@ def sample_rows(
                     "kept": kept,
                     "index": chosen[place],
                     "reason": rows[REASON.name][place],
-                    "cde": _plain(rows.get(CDE.name, [None] * len(chosen))[place]),
+                    "score": {"name": score, "value": _plain(rows.get(score, [None] * len(chosen))[place])},
+                    "steps": _steps(rows.get(STEPS.name, [None] * len(chosen))[place]),
                     "image": None if thumbnail is None else name,
                     **shown,
                 }
@@ -100,6 +104,14 @@ def _png(image: Image.Image) -> bytes:
     file = BytesIO()
     small.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _steps(found: list[dict[str, Any]] | None) -> str | None:
+    """The steps of a response, each with its score; None for rows without."""
+    if not found:
+        return None
+    known = ((step["step"], step["score"]) for step in found)
+    return " / ".join(f"{text} ({'unknown' if score is None else f'{score:.2f}'})" for text, score in known)
 
 
 def _plain(score: float | None) -> float | None:

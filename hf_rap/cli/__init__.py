@@ -16,11 +16,13 @@ from hf_rap.version import VERSION
 from .annotate_steps import annotate_steps
 from .attention import attention
 from .compare import compare
+from .controls import controls
 from .demo import demo
 from .demo_prm import demo_prm
 from .diff import diff
 from .export import export
 from .inspect import inspect
+from .likelihood import likelihood
 from .publish import publish
 from .pull import pull
 from .reselect import reselect
@@ -29,6 +31,7 @@ from .run import run
 from .runs import runs
 from .score import score
 from .select import select
+from .stability import stability
 from .yank import yank
 
 
@@ -49,12 +52,15 @@ for command in (
     demo,
     demo_prm,
     inspect,
+    likelihood,
     rollouts,
+    controls,
     runs,
     annotate_steps,
     score,
     select,
     compare,
+    stability,
     publish,
     run,
     diff,

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .collecting import check_usage, collect, report
 from .options import (
     as_json,
     drawing_options,
+    endpoint_options,
     layout_options,
     make_engine,
     make_layout,
     model_options,
+    out_option,
+    run_options,
     source_argument,
 )
-from .output import note, print_json, print_pairs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="annotate-steps")
 @source_argument
 @layout_options
 @model_options
+@endpoint_options
 @drawing_options
 @click.option("--response", default="response", show_default=True, help="Column of the response.")
 @click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")
 @click.option("--early-stop", is_flag=True, help="After the first step without success, later steps are 0 unsampled.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@run_options
+@out_option("Parquet file to write; needed without --run.")
 @as_json
 def annotate_steps(
-    source: str, *, response: str, continuations: int, early_stop: bool, out: Path, as_json: bool, **options: Any
+    source: str, *, response: str, continuations: int, early_stop: bool, out: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Split each response of SOURCE into steps, and score every step by where it leads.
 
-    The replies of `hf-rap rollouts` are taken one by one where there is no such column.
+    The replies of `hf-rap rollouts` are taken one by one where there is no such column. With --run it
+    survives whatever happens to it, as `hf-rap rollouts --run` does.
 
     Example: hf-rap annotate-steps evidence.parquet --model Qwen/Qwen2.5-VL-3B-Instruct --out annotated.parquet
 
     In Python: ds.map(hf_rap.StepRewards(hf_rap.TransformersEngine(model)), batched=True)
     """
     from hf_rap.columns import IMAGE_RESPONSES
-    from hf_rap.files import open_source, write_file
+    from hf_rap.files import open_source
     from hf_rap.process import StepRewards, count_faults, one_row_per_response
-    from hf_rap.process import annotate_steps as annotate
     from hf_rap.prompts import DEFAULT_INSTRUCTION
 
+    check_usage(options, out)
     ds, info = open_source(source)
     if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
         ds = one_row_per_response(ds, column=response)
@@ -59,11 +67,8 @@ def annotate_steps(
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
     )
-    annotated = annotate(ds, rewards)
-    write_file(annotated, out, source=info)
-    result = {"rows": len(annotated), **count_faults(annotated), "file": str(out)}
-    if as_json:
-        print_json(result)
-    else:
-        print_pairs(result)
-    note(f"next: hf-rap score {out} --bis --out scored.parquet")
+    annotated = collect(ds, rewards, options, wanted=out is not None)
+    if annotated is None:
+        return
+    result = {"rows": len(annotated), **count_faults(annotated)}
+    report(annotated, result, out, info, options, then="hf-rap score {} --bis --out scored.parquet", as_json=as_json)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, layout_options, make_engine, make_layout, model_options, source_argument
-from .output import note, print_json, print_pairs
+from .collecting import check_usage, collect, report
+from .options import (
+    as_json,
+    layout_options,
+    make_layout,
+    make_local_engine,
+    model_options,
+    out_option,
+    run_options,
+    source_argument,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -17,7 +28,8 @@ from .output import note, print_json, print_pairs
 @model_options
 @click.option("--window", type=int, help="Rows of a column that the windowed psi takes; default: 16.")
 @click.option("--instruction", help="Text after every question; default: that of the rollouts.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@run_options
+@out_option("Parquet file to write; needed without --run.")
 @as_json
 def attention(
     source: str,
@@ -28,36 +40,39 @@ def attention(
     *,
     window: int | None,
     instruction: str | None,
-    out: Path,
+    out: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Note where the model looked in the replies of SOURCE: a second pass, for replies from a server.
+
+    With --run it survives whatever happens to it, as `hf-rap rollouts --run` does; the run of the
+    rollouts may take it as well.
 
     Example: hf-rap attention evidence.parquet --model Qwen/Qwen2.5-VL-3B-Instruct --out with-attention.parquet
 
     In Python: ds.map(hf_rap.Attention(hf_rap.TransformersEngine(model)), batched=True)
     """
     from hf_rap.attention import Attention
-    from hf_rap.collect import collect_evidence
     from hf_rap.columns import ATTENTION
-    from hf_rap.files import open_source, write_file
+    from hf_rap.files import open_source
     from hf_rap.psi import WINDOW
 
+    check_usage(options, out)
     ds, info = open_source(source)
     reader = Attention(
-        make_engine(options),
+        make_local_engine(options),
         window=WINDOW if window is None else window,
         instruction=instruction,
         layout=make_layout(question, images, answer, id_column),
     )
-    evidence = collect_evidence(ds, reader)
-    write_file(evidence, out, source=info)
+    evidence = collect(ds, reader, options, wanted=out is not None)
+    if evidence is None:
+        return
     attempts = [attempt for row in evidence[ATTENTION.name] for attempt in row or () if attempt is not None]
-    failed = sum(attempt["error"] is not None for attempt in attempts)
-    result = {"rows": len(ds), "attempts": len(attempts), "attempts that cannot be read": failed, "file": str(out)}
-    if as_json:
-        print_json(result)
-    else:
-        print_pairs(result)
-    note(f"next: hf-rap score {out} --out scored.parquet")
+    result = {
+        "rows": len(ds),
+        "attempts": len(attempts),
+        "attempts that cannot be read": sum(attempt["error"] is not None for attempt in attempts),
+    }
+    report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--methods",
     default="rap,rap-released,difficulty,random",
     show_default=True,
-    help=f"Comma-separated, of {', '.join(METHODS)}.",
+    help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control.",
 )
 @click.option("--budget", type=int, help="Rows for random, hardest and longest; default: as many as the first other.")
 @click.option("--seed", default=0, show_default=True, help="Of draws and ties.")
@@ -36,6 +36,8 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
     SOURCE holds evidence; scores that are not there are computed.
 
     Example: hf-rap compare evidence.parquet --methods rap,rap-released,difficulty,random
+
+    Example: hf-rap compare controlled.parquet --methods rap,rap:blank,rap:shuffled
 
     In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"])
     """
@@ -72,10 +74,16 @@ def _print_table(found: Comparison) -> None:
     names = [one.method for one in found.selections]
     width = max(10, *map(len, names))
     click.echo(f"{found.rows:,} rows\n")
-    click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16} {'mean cde':>9}")
+    controls = [f"cde:{control}" for control in found.selections[0].mean_controls]
+    heads = "".join(f" {head:>{max(9, len(head))}}" for head in ("mean cde", *controls))
+    click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16}{heads}")
     for one in found.selections:
-        means = [f"{mean:.3f}" if mean is not None else "unknown" for mean in (one.mean_difficulty, one.mean_cde)]
-        click.echo(f"{one.method:<{width}} {one.rows:>9,} {means[0]:>16} {means[1]:>9}")
+        means = (one.mean_difficulty, one.mean_cde, *one.mean_controls.values())
+        first, *others = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
+        cells = "".join(
+            f" {cell:>{max(9, len(head))}}" for cell, head in zip(others, ("mean cde", *controls), strict=True)
+        )
+        click.echo(f"{one.method:<{width}} {one.rows:>9,} {first:>16}{cells}")
     click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, found.jaccard, strict=True):
         cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)

@@ -49,7 +49,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card")
-    publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
+    done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
 
     click.echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)
@@ -57,7 +57,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     share = precision(results)
     if share is not None:
         click.echo(f"\n{share:.1%} of the kept rows cannot be answered without their picture.")
-    report_version(out, "1.0.0", len(selection.selected), rows, as_json=False)
+    report_version(done, as_json=False)
     note(f"{time.perf_counter() - started:.0f} s")
 
 

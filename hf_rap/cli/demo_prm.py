@@ -57,7 +57,7 @@ def demo_prm(*, rows: int, attempts: int, continuations: int, top: float, seed: 
     exported = export_internvl_prm(selection.selected, out / "internvl" / "train.jsonl")
     export_trl_prm(selection.selected, out / "trl" / "train.parquet")
     note("5/5 writing the version and its card")
-    publish_to_folder(selection, version, version="1.0.0", name="hf-rap demo of process rewards")
+    done = publish_to_folder(selection, version, version="1.0.0", name="hf-rap demo of process rewards")
 
     click.echo(f"\n{selection!r}\n")
     steps = [step for row in annotated["steps_with_score"] for step in row or ()]
@@ -70,5 +70,5 @@ def demo_prm(*, rows: int, attempts: int, continuations: int, top: float, seed: 
             "for TRL": f"{exported} rows in {out / 'trl' / 'train.parquet'}",
         }
     )
-    report_version(version, "1.0.0", len(selection.selected), len(selection.scored), as_json=False)
+    report_version(done, as_json=False)
     note(f"{time.perf_counter() - started:.0f} s")

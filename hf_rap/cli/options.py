@@ -61,6 +61,27 @@ def source_argument(command: Command) -> Command:
     return cast("Command", together(parts)(with_source))
 
 
+class ParquetFile(click.ParamType[Path]):
+    """A file that can be written later; found out now, for hours may lie between."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ARG002
+        """The path.
+
+        Raises:
+            SourceError: it does not end in .parquet, or nothing can be written there.
+        """
+        from hf_rap.files import check_file
+
+        return check_file(Path(value))
+
+
+def out_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
+    """--out FILE.parquet."""
+    return click.option("--out", type=ParquetFile(), required=required, help=text)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 layout_options = together(
@@ -102,7 +123,9 @@ run_options = together(
             "--run", help="Folder or URL (s3://, hf://buckets/...) that keeps what is done: resumes, tops up."
         ),
         click.option(
-            "--rows-per-part", type=int, help="What a kill can cost each process; default: 64, or 8 x --concurrency."
+            "--rows-per-part",
+            type=int,
+            help="What a kill can cost each process; default: 64, 8 x --concurrency, or 16 for steps.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
@@ -166,6 +189,9 @@ selection_options = together(
             help="Swap always solved rows for hard ones.",
         ),
         click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+        click.option(
+            "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
+        ),
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
         click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
@@ -255,7 +281,7 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
 
     instruction = options["instruction"]
     return Rollouts(
-        make_engine(options) if options.get("endpoint") is None else _make_endpoint(options),
+        make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
@@ -277,8 +303,13 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
     )
 
 
-def make_engine(options: dict[str, Any]) -> TransformersEngine:
-    """The engine from what model_options gathered."""
+def make_engine(options: dict[str, Any]) -> TransformersEngine | EndpointEngine:
+    """The server that endpoint_options name, or the local model of model_options."""
+    return make_local_engine(options) if options["endpoint"] is None else _make_endpoint(options)
+
+
+def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
+    """The model of model_options."""
     from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
 
@@ -308,7 +339,16 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     """`select_cognitive` with what selection_options gathered."""
     from hf_rap.select import select_cognitive
 
-    names = ("min_cde", "max_ace", "replace_easy", "min_replacement_cde", "stratify_by", "method", "seed")
+    names = (
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "min_probability",
+        "stratify_by",
+        "method",
+        "seed",
+    )
     return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
 
 

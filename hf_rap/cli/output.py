@@ -19,6 +19,26 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
         click.echo(f"{name:<{width}}  {shown}")
 
 
+def print_stability(found: Mapping[str, Any] | None) -> None:
+    """How far a fresh scoring would agree with a selection, from the facts."""
+    if not found or "jaccard" not in found:
+        why = f" ({found['unknown']})" if found and found.get("unknown") else ""
+        click.echo(f"Expected agreement with a fresh scoring: unknown{why}")
+        return
+    click.echo(
+        f"Expected agreement with a fresh scoring: {found['jaccard']:.1%} of the rows of either (Jaccard), "
+        f"{found['lowest']:.1%} to {found['highest']:.1%} in {found['draws']} simulated pairs"
+    )
+    cells = [
+        (f"{point['attempts']}", "unknown" if point["jaccard"] is None else f"{point['jaccard']:.1%}")
+        for point in found["curve"]
+    ]
+    for title, place in (("attempts", 0), ("agreement", 1)):
+        click.echo(f"  {title:<9}  " + "  ".join(f"{cell[place]:>7}" for cell in cells))
+    if found["note"]:
+        click.echo(f"  {found['note']}")
+
+
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import as_json, hub_options, layout_options, make_layout, version_options
-from .output import note, print_json, print_pairs
+from .output import note, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
+    from hf_rap.folder import Published
     from hf_rap.hub import Release
 
 
@@ -59,8 +60,10 @@ def publish(
         if bump or public or despite_licence or dry_run:
             raise click.UsageError("--bump, --public, --despite-licence and --dry-run are for the Hub.")
         version = version_name or "1.0.0"
-        publish_to_folder(chosen, to_folder, version=version, name=name, source=info, layout=layout, control=control)
-        report_version(to_folder, version, len(chosen.selected), len(chosen.scored), as_json=as_json)
+        done = publish_to_folder(
+            chosen, to_folder, version=version, name=name, source=info, layout=layout, control=control
+        )
+        report_version(done, as_json=as_json)
         return
     assert repo is not None
     if name:
@@ -80,13 +83,19 @@ def publish(
     report_release(release, as_json=as_json)
 
 
-def report_version(folder: Path, version: str, selected: int, rows: int, *, as_json: bool) -> None:
-    """Says where the version lies and how to load it."""
+def report_version(done: Published, *, as_json: bool) -> None:
+    """Says where the version lies, how to load it, and how far a fresh scoring would agree with it."""
+    rows, found = done.facts["rows"], done.facts["stability"]
     if as_json:
-        print_json({"folder": str(folder), "version": version, "rows": rows, "selected": selected})
+        told = {"folder": str(done.path), "version": done.version, "rows": rows["all"], "selected": rows["kept"]}
+        print_json({**told, "stability": found})
         return
-    click.echo(f"version {version} in {folder}: {selected:,} of {rows:,} rows selected, card in {folder / 'README.md'}")
-    click.echo(f'load it: datasets.load_dataset("{folder}", "selected")')
+    print_stability(found)
+    click.echo(
+        f"version {done.version} in {done.path}: {rows['kept']:,} of {rows['all']:,} rows selected, "
+        f"card in {done.path / 'README.md'}"
+    )
+    click.echo(f'load it: datasets.load_dataset("{done.path}", "selected")')
 
 
 def report_release(release: Release, *, as_json: bool) -> None:
@@ -94,7 +103,16 @@ def report_release(release: Release, *, as_json: bool) -> None:
     rows, since = release.facts["rows"], release.facts.get("since")
     if as_json:
         told = {"repo": release.repo_id, "version": release.version, "commit": release.commit, "new": release.is_new}
-        print_json({**told, "rows": rows["all"], "selected": rows["kept"], "since": since, "files": release.files})
+        print_json(
+            {
+                **told,
+                "rows": rows["all"],
+                "selected": rows["kept"],
+                "since": since,
+                "files": release.files,
+                "stability": release.facts.get("stability"),
+            }
+        )
         return
     if release.commit is None:
         note("dry run: nothing was sent")
@@ -105,6 +123,7 @@ def report_release(release: Release, *, as_json: bool) -> None:
             f"since {since['version']}: {kept['added']:,} rows in, {kept['removed']:,} out, "
             f"{kept['both']:,} in both (Jaccard {kept['jaccard']})"
         )
+    print_stability(release.facts.get("stability"))
     state = (
         "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
     )

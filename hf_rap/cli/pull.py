@@ -19,6 +19,7 @@ from .options import as_json, handoff_options, make_limits
 @click.option("--version", "version_name", required=True, help="Which one: 1.0.0 is the tag v1.0.0.")
 @click.option("--to", default="universal", show_default=True, type=click.Choice(list(TRAINERS)), help="The trainer.")
 @click.option("--config", default="selected", show_default=True, help="Which rows of the version.")
+@click.option("--allow-withdrawn", is_flag=True, help="Take the version also when its publisher has withdrawn it.")
 @handoff_options
 @as_json
 def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as_json: bool, **options: Any) -> None:
@@ -41,5 +42,6 @@ def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as
         limits=make_limits(options),
         fix=options["fix"],
         drop=options["drop"],
+        allow_withdrawn=options["allow_withdrawn"],
     )
     report_export(done, as_json=as_json)

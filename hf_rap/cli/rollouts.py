@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import atexit
-import sys
-from contextlib import redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hf_rap.errors import RunError
-
+from .collecting import check_usage, collect, report
 from .options import (
+    NumberOrQuantile,
     as_json,
     endpoint_options,
     layout_options,
     make_rollouts,
     model_options,
+    out_option,
     run_options,
     sampling_options,
     source_argument,
 )
-from .output import note, print_json, print_pairs
+from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     import datasets
-
-    from hf_rap.rollouts import Rollouts
 
 
 @click.command()
@@ -39,9 +34,13 @@ if TYPE_CHECKING:
 @endpoint_options
 @sampling_options
 @run_options
+@out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Parquet file to write; needed without --run or --dry-run."
+    "--prescreen",
+    type=NumberOrQuantile(),
+    help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
 )
+@click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
 @as_json
@@ -49,6 +48,8 @@ def rollouts(
     source: str,
     *,
     out: Path | None,
+    prescreen: float | str | None,
+    either_way: bool,
     dry_run: int | None,
     gpu_hour_price: float | None,
     as_json: bool,
@@ -64,79 +65,49 @@ def rollouts(
 
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
-    from hf_rap.collect import collect_evidence
-    from hf_rap.files import open_source, write_file
+    from hf_rap.files import open_source
+    from hf_rap.prescreen import collect_prescreened
 
-    if out is None and dry_run is None and options["run"] is None:
-        raise click.UsageError("Give --out FILE.parquet, --run URL, or --dry-run N.")
-    if options["ray"] is not None and options["run"] is None:
-        raise click.UsageError("--ray needs --run: a URL that every node of the cluster reaches.")
+    if prescreen is not None and dry_run is not None:
+        raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
+    if either_way and prescreen is None:
+        raise click.UsageError("--either-way belongs to --prescreen.")
+    if dry_run is None:
+        check_usage(options, out)
     ds, info = open_source(source)
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return
     collector = make_rollouts(options)
-    if options["run"] is None:
-        evidence: datasets.Dataset | None = collect_evidence(ds, collector)
+    left_out: dict[str, Any] = {}
+    if prescreen is None:
+        evidence = collect(ds, collector, options, wanted=out is not None)
     else:
-        evidence = _through_a_run(ds, collector, options, wanted=out is not None)
+        found = collect_prescreened(
+            _looked_at(ds),
+            collector,
+            min_likelihood_cde=prescreen,
+            either_way=either_way,
+            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None),
+        )
+        evidence, left_out = found.evidence, {"rows left out by --prescreen": found.left_out, "below": found.cut}
     if evidence is None:
         return
-    result: dict[str, Any] = {
+    result = {
         "rows": len(evidence),
+        **left_out,
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
     }
-    if out is not None:
-        write_file(evidence, out, source=info)
-        result["file"] = str(out)
-    if options["run"] is not None:
-        result["run"] = options["run"]
-    if as_json:
-        print_json(result)
-    else:
-        print_pairs(result)
-    if out is not None:
-        note(f"next: hf-rap score {out} --out scored.parquet")
+    report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
 
 
-def _through_a_run(
-    ds: datasets.Dataset, collector: Rollouts, options: dict[str, Any], *, wanted: bool
-) -> datasets.Dataset | None:
-    """The evidence by way of a run folder; None where another process gives it."""
-    from hf_rap.runs.cluster import fill_on_ray
-    from hf_rap.runs.fill import Run, rank_and_world
+def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:
+    """The rows with the score of the first look, made here if only its evidence is there."""
+    from hf_rap.columns import LIKELIHOOD_CDE
+    from hf_rap.scorers.base import add_scores
+    from hf_rap.scorers.likelihood_cde import likelihood_cde_score
 
-    rank, world = rank_and_world()
-    settings = {name: options[name] for name in ("rows_per_part", "retry_errors", "max_errors")}
-    log = None if options["trackio"] is None else _trackio_log(options["trackio"], rank)
-    with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
-        if options["ray"] is None:
-            run.fill()
-        else:
-            fill_on_ray(run, options["ray"], workers=options["ray_workers"])
-        if rank or (world > 1 and not wanted):
-            note(f"process {rank} of {world} has done its rows")
-            return None
-        run.finish()
-        return run.read()
-
-
-def _trackio_log(project: str, rank: int) -> Callable[[dict[str, float]], object]:
-    """What sends the numbers of each line of progress to trackio, a run of its own for each process."""
-    try:
-        import trackio
-    except ImportError as error:
-        raise RunError("--trackio needs trackio: pip install trackio.") from error
-    with redirect_stdout(sys.stderr):  # it greets on stdout, which is for data
-        trackio.init(project=project, name=f"rollouts-{rank}")
-
-    def finish() -> None:
-        with redirect_stdout(sys.stderr):
-            trackio.finish()
-
-    atexit.register(finish)
-    log: Callable[[dict[str, float]], object] = trackio.log
-    return log
+    return ds if LIKELIHOOD_CDE.name in ds.column_names else add_scores(ds, likelihood_cde_score)
 
 
 def print_estimate(
@@ -157,7 +128,7 @@ def print_estimate(
         return
     pairs = {
         "measured": f"{found.rows_measured} rows in {found.seconds_measured:.1f} s, model already loaded",
-        "rate": f"{found.rows_per_second:.2f} rows/s, {found.tokens_per_second:.0f} tokens/s",
+        "rate": f"{found.rows_per_second:.2f} rows/s, {found.tokens_per_second or 0:.0f} tokens/s",
         "all rows": f"{found.rows:,} rows, about {duration(found.hours * 3600)}",
     }
     if found.price is not None:

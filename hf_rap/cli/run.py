@@ -69,7 +69,7 @@ def run(
     evidence = collect_evidence(ds, rollouts)
     scored = add_scores(evidence, *(SCORERS[name] for name in usual_scores(evidence.column_names)))
     selection = make_selection(scored, options)
-    publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
+    done = publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
     if not as_json:
         click.echo(repr(selection))
-    report_version(to_folder, version_name, len(selection.selected), len(ds), as_json=as_json)
+    report_version(done, as_json=as_json)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hf_rap.columns import CONTROLS
 from hf_rap.scorers import SCORERS, Scorer
 
-from .options import as_json, source_argument
+from .options import as_json, out_option, source_argument
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @source_argument
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@out_option("Parquet file to write.", required=True)
 @click.option(
     "--score",
     "names",
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
     multiple=True,
     help="Which scores; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
 )
-@click.option("--confidence", type=float, help="Also the interval of the difficulty, such as 0.95.")
+@click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")
+@click.option("--confidence", type=float, help="With --intervals: of the interval; default: 0.9.")
+@click.option(
+    "--min-cde", default=0.5, show_default=True, help="With --intervals: rap_cde_probability is about this threshold."
+)
+@click.option(
+    "--control",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", *CONTROLS]),
+    help="What rap_cde compares the image with: text as in the paper, or an arm of `hf-rap controls`.",
+)
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -40,7 +52,10 @@ def score(
     *,
     out: Path,
     names: tuple[str, ...],
+    intervals: bool,
     confidence: float | None,
+    min_cde: float,
+    control: str,
     bis: bool,
     alpha: float,
     threshold: float,
@@ -52,26 +67,40 @@ def score(
 
     Example: hf-rap score evidence.parquet --out scored.parquet
 
-    In Python: ds.map(hf_rap.cde_score, batched=True)
+    In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds))
     """
     from hf_rap.files import open_process_rewards, open_source, write_file
+    from hf_rap.posterior import fit_prior
     from hf_rap.process import count_faults
-    from hf_rap.scorers import DifficultyScore
+    from hf_rap.scorers import CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
 
+    if confidence is not None and not intervals:
+        raise click.UsageError("--confidence is for --intervals.")
     scorers: list[Scorer]
     if bis:
         ds, info = open_process_rewards(source, images=images, strict=strict)
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
-        known: dict[str, Scorer] = {**SCORERS, "difficulty": DifficultyScore(confidence)}
+        prior = fit_prior(ds, control=control) if intervals else None
+        if prior is not None and prior.note:
+            note(f"intervals: {prior.note}")
+        known: dict[str, Scorer] = {
+            **SCORERS,
+            "cde": CDEScore(control=control, prior=prior, min_cde=min_cde, confidence=confidence),
+            "difficulty": DifficultyScore(prior=prior, confidence=confidence),
+        }
         scorers = [known[name] for name in names or usual_scores(ds.column_names)]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
-    nulls = {f"{name} unknown": scored.data.column(name).null_count for name in written if "settings" not in name}
+    nulls = {
+        f"{name} unknown": scored.data.column(name).null_count
+        for name in written
+        if not name.endswith(("_settings", "_control"))
+    }
     result = {"rows": len(scored), **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
     if as_json:
         print_json(result)

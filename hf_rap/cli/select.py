@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, make_selection, make_top, selection_options, source_argument, top_options
-from .output import note, print_json
+from .options import as_json, make_selection, make_top, out_option, selection_options, source_argument, top_options
+from .output import note, print_json, print_stability
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -16,7 +18,7 @@ from .output import note, print_json
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties.")
 @top_options
-@click.option("--out", type=click.Path(path_type=Path), help="Parquet file to write: every row with its decision.")
+@out_option("Parquet file to write: every row with its decision.")
 @as_json
 def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> None:
     """Decide for every row of SOURCE whether to keep it, and why.
@@ -27,15 +29,19 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
 
     In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
     """
+    from hf_rap.agreement import describe_stability
     from hf_rap.files import open_source, write_file
 
     ds, info = open_source(source)
     selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)
     if out is not None:
         write_file(selection, out, source=info)
+    found = describe_stability(selection)
     if as_json:
-        print_json({"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons})
+        told = {"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons}
+        print_json({**told, "stability": found})
     else:
         click.echo(repr(selection))
+        print_stability(found)
     if out is not None:
         note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")

@@ -122,6 +122,14 @@ class ReplyAttention:
     entropies: list[float]
 
 
+@dataclass(frozen=True)
+class LogLikelihood:
+    """How likely a model finds a text: the sum of the log-probabilities of its tokens, in nats, and their number."""
+
+    logprob: float
+    tokens: int
+
+
 class Engine(Protocol):
     """A model that answers requests. Must pickle and hash cheaply: weights load on first use."""
 
@@ -139,4 +147,12 @@ class AttentionEngine(Engine, Protocol):
 
     def attend(self, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
         """The attention inside each reply, or the error of that reply alone."""
+        ...
+
+
+class LikelihoodEngine(Engine, Protocol):
+    """An engine that can also tell how likely a given reply is."""
+
+    def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+        """Of the text of each reply, behind its request's prompt and prefix; or the error of that reply alone."""
         ...

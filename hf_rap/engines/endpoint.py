@@ -11,9 +11,9 @@ import base64
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
@@ -33,6 +33,9 @@ _PLAIN_MODES = {"L", "RGB"}
 _EXIF_ORIENTATION = 0x0112
 # Seeds are sent as non-negative 31-bit numbers, which every server takes.
 _SEED_BITS = (1 << 31) - 1
+# How vLLM and SGLang are told to go on with a reply that is the last message.
+_NO_NEW_TURN = {"add_generation_prompt": False}
+_GO_ON = {**_NO_NEW_TURN, "continue_final_message": True}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class EndpointEngine:
     The server's own defaults can bend what is sampled: vLLM takes top_k and penalties from the model's
     generation_config.json unless it is started with `--generation-config vllm`. What OpenAI's
     protocol has no name for goes into `extra_body`.
+
+    A `Request.prefix` is sent as a last message of the assistant, with vLLM's and SGLang's
+    `continue_final_message`. Before the first one the server is asked whether it does go on from there:
+    one that starts anew, or does not say what it did, is refused.
 
     Attention is not to be had from a server: see `hf_rap.Attention` for a second pass.
 
@@ -63,8 +70,10 @@ class EndpointEngine:
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
-            every request, or is gone; with what it said.
+            every request, cannot continue a reply that was started, or is gone; with what it said.
     """
+
+    continues: ClassVar[bool] = True  # takes a `Request.prefix`
 
     url: str
     model: str = field(kw_only=True)
@@ -113,6 +122,8 @@ class EndpointEngine:
             return executor.submit(asyncio.run, self._complete(requests, sampling)).result()
 
     async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        if any(request.prefix for request in requests):
+            await self._check_continues()
         together = await self._together(requests, sampling)
         asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
         answers = iter(await ask_all(self, self.token(), asks))
@@ -147,6 +158,39 @@ class EndpointEngine:
             _draws_together[self] = not isinstance(answer, RowError) and answer[0].text != answer[1].text
         return _draws_together[self]
 
+    async def _check_continues(self) -> None:
+        """Raise where the server does not continue a reply that was started: asked once per process.
+
+        A server that knows `continue_final_message` leaves the end of the turn off, so it counts fewer
+        tokens in the same prompt with it than without. One that ignores it would close the turn and
+        start anew, and every score of a step would be wrong without a word.
+        """
+        if self in _continues:
+            return
+        messages = [{"role": "user", "content": "Count to ten."}, {"role": "assistant", "content": "One, two, three,"}]
+        options = {"model": self.model, "max_tokens": 1, "temperature": 0.0, "seed": 0}
+        asks = [
+            Ask(lambda: messages, {**options, "extra_body": {**(self.extra_body or {}), **extra}}, 1)
+            for extra in (_GO_ON, _NO_NEW_TURN)
+        ]
+        answers = await ask_all(self, self.token(), asks, trial=True)
+        error = next((answer for answer in answers if isinstance(answer, RowError)), None)
+        if error is not None and not isinstance(error.__cause__, ValueError):
+            raise EngineError(f"The server at {self.url} could not be asked whether it continues replies: {error}")
+        if error is None:
+            started, closed = (answer[0].prompt_tokens for answer in answers if not isinstance(answer, RowError))
+            if started is not None and closed is not None and started < closed:
+                _continues.add(self)
+                return
+        why = error or (
+            f"with and without continue_final_message it counts {started} and {closed} tokens in the same prompt, so it "
+            "ignores that"
+        )
+        raise EngineError(
+            f"The server at {self.url} cannot continue a reply, which step scores need: {why}. vLLM and SGLang can; or "
+            "run the model here: TransformersEngine, without --endpoint."
+        )
+
     def _shares(self, request: Request, sampling: Sampling, *, together: bool) -> list[tuple[int, int]]:
         """First attempt and number of attempts of each HTTP request that a request becomes."""
         if sampling.temperature == 0:
@@ -157,7 +201,8 @@ class EndpointEngine:
         return [self._ask(request, sampling, *share) for share in self._shares(request, sampling, together=together)]
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
-        extra = {**({"top_k": sampling.top_k} if sampling.top_k else {}), **(self.extra_body or {})}
+        top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
+        extra = {**top_k, **(self.extra_body or {}), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
             "max_tokens": sampling.max_new_tokens,
@@ -168,10 +213,11 @@ class EndpointEngine:
         }
         if replies > 1:
             options["n"] = replies
-        return Ask(lambda: with_images(request), options, replies)
+        return Ask(lambda: _messages(request), options, replies, request.prefix)
 
 
 _draws_together: dict[EndpointEngine, bool] = {}
+_continues: set[EndpointEngine] = set()
 
 
 def _named(model: str) -> dict[str, str]:
@@ -188,8 +234,14 @@ def _gather(
     for answer in answers:
         if isinstance(answer, RowError):
             return answer
-        replies += answer
+        # A server may count images in another way than a local model, whose count would be compared with it.
+        replies += [replace(reply, prompt_tokens=None) for reply in answer]
     return replies * request.attempts if sampling.temperature == 0 else replies
+
+
+def _messages(request: Request) -> list[dict[str, Any]]:
+    started = [{"role": "assistant", "content": request.prefix}] if request.prefix else []
+    return [*with_images(request), *started]
 
 
 def with_images(request: Request) -> list[dict[str, Any]]:

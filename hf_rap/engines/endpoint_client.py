@@ -46,11 +46,15 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class Ask:
-    """One HTTP request. `messages` is called when it is sent: images in base64 are large."""
+    """One HTTP request. `messages` is called when it is sent: images in base64 are large.
+
+    With a `prefix` the replies go on from this text; without one, white space around them is nothing.
+    """
 
     messages: Callable[[], list[dict[str, Any]]]
     options: dict[str, Any]
     replies: int
+    prefix: str = ""
 
 
 class _TransientError(Exception):
@@ -187,7 +191,7 @@ async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, stat
         raise _TransientError(state.clean(f"the connection failed ({type(error).__name__}: {error})")) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error
-    return _read(answer, ask.replies)
+    return _read(answer, ask)
 
 
 def _refusal(error: Any, server: Server, state: _State) -> Exception:
@@ -225,28 +229,32 @@ def _retry_after(value: str | None) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def _read(answer: Any, replies: int) -> list[Completion]:
+def _read(answer: Any, ask: Ask) -> list[Completion]:
     """The completions in an answer; tokens are null where several replies share one count."""
     try:
-        choices = list(answer.choices)
-        usage = answer.usage.completion_tokens if answer.usage is not None else None
+        usage = answer.usage
+        tokens = usage.completion_tokens if usage is not None and ask.replies == 1 else None
+        prompt_tokens = usage.prompt_tokens if usage is not None else None
         read = [
-            Completion(_text(choice.message), usage if replies == 1 else None, choice.finish_reason == "length")
-            for choice in choices
+            Completion(_text(choice.message, ask.prefix), tokens, choice.finish_reason == "length", prompt_tokens)
+            for choice in answer.choices
         ]
     except (TypeError, AttributeError, KeyError) as error:
         raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error
     if not read:
         raise _TransientError("the server's answer has no choices")
-    if len(read) != replies:
-        raise _RefusedError(f"the server sent {len(read)} replies, asked for {replies}")
+    if len(read) != ask.replies:
+        raise _RefusedError(f"the server sent {len(read)} replies, asked for {ask.replies}")
     return read
 
 
-def _text(message: Any) -> str:
+def _text(message: Any, prefix: str) -> str:
     """The reply; a chain of thought that the server has split off stands before it again."""
     thought = message.get("reasoning_content") or message.get("reasoning")
     content = message.content or ""
     if not isinstance(content, str):
         raise TypeError(f"content is a {type(content).__name__}")
-    return f"<think>{thought}</think>{content}".strip() if thought else content.strip()
+    if thought:
+        begun = prefix.rfind("<think>") > prefix.rfind("</think>")
+        content = f"{thought}</think>{content}" if begun else f"<think>{thought}</think>{content}"
+    return content if prefix else content.strip()

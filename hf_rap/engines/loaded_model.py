@@ -94,7 +94,7 @@ class LoadedModel:
         """
         order = sorted(
             range(len(requests)),
-            key=lambda index: (bool(requests[index].images), requests[index].attempts, *_likeness(requests[index])),
+            key=lambda index: (bool(requests[index].images), requests[index].attempts, *likeness(requests[index])),
         )
         answers: dict[int, list[Completion] | RowError] = {}
         for _, group in groupby(order, key=lambda index: (bool(requests[index].images), requests[index].attempts)):
@@ -268,11 +268,10 @@ class LoadedModel:
         owners = _owners(prompts, requests) if self.shares_prefixes else list(range(len(requests)))
         chosen = sorted(set(owners))
         if len(chosen) == len(requests):
-            return self._run_prompts(inputs)
-        cache = self._run_prompts(self.encode([requests[owner] for owner in chosen]))
-        if not all(type(layer) is DynamicLayer for layer in cache.layers):
-            self.shares_prefixes = False  # these layers forget tokens, so that a shorter prompt is not in them
-            return self._run_prompts(inputs)
+            return self.run_prompts(inputs)
+        cache = self.run_prompts(self.encode([requests[owner] for owner in chosen]))
+        if not self.keeps_all_tokens(cache):
+            return self.run_prompts(inputs)
         device = inputs["input_ids"].device
         rows = torch.tensor([chosen.index(owner) for owner in owners], device=device)
         cache.reorder_cache(rows)
@@ -289,7 +288,8 @@ class LoadedModel:
                 setattr(layer, name, stored.gather(2, index))
         return cache
 
-    def _run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
+    def run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
+        """The cache of all prompts but their last tokens."""
         shape = inputs["input_ids"].shape
         shorter = {
             name: value[:, :-1] if value.ndim == 2 and value.shape == shape else value for name, value in inputs.items()
@@ -297,6 +297,11 @@ class LoadedModel:
         return self.model.generate(
             **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
         ).past_key_values
+
+    def keeps_all_tokens(self, cache: Any) -> bool:
+        """Whether a part of the cache is the cache of a part; sliding windows and recurrent layers forget tokens."""
+        self.shares_prefixes &= all(type(layer) is DynamicLayer for layer in cache.layers)
+        return self.shares_prefixes
 
     @contextmanager
     def positions(self) -> Iterator[Callable[[], list[Any]]]:
@@ -385,7 +390,7 @@ def _owners(prompts: list[list[int]], requests: list[Request]) -> list[int]:
     return owners
 
 
-def _likeness(request: Request) -> tuple[int, str]:
+def likeness(request: Request) -> tuple[int, str]:
     """Sorts prompts so that neighbours need little padding and end at about the same step.
 
     First by length, in steps of a quarter; then by the words, since questions that begin alike

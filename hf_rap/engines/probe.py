@@ -93,19 +93,31 @@ class AttentionProbe:
             window: rows of a column that its windowed mean takes, counted from the diagonal.
 
         """
+        with self.reading(spans, image_tokens=image_tokens, window=window) as found:
+            self.model(**inputs, use_cache=False, **_last_logits_only(self.model))
+        return found
+
+    @contextmanager
+    def reading(
+        self, spans: Sequence[Span], *, image_tokens: torch.Tensor | None = None, window: int = 16
+    ) -> Iterator[list[Columns]]:
+        """Fills the list with the columns of each span, from the one forward pass that is made inside.
+
+        That pass may go on from a cache. Spans and image tokens count from the first token of the
+        sequence, in the cache or not; the tokens of spans are of the pass.
+        """
         found: list[Columns] = []
 
         def read(call: _Call) -> None:
             found.extend(_columns(call, span, image_tokens, window) for span in spans)
 
         with _rerouted([self.layer], read):
-            self.model(**inputs, use_cache=False, **_last_logits_only(self.model))
+            yield found
         if len(found) != len(spans):
             raise EngineError(
                 f"{type(self.model).__name__} called the attention of its last layer {len(found) // len(spans)} times "
                 "in one forward pass, not once: it cannot be read."
             )
-        return found
 
 
 class _Call(NamedTuple):
@@ -128,9 +140,10 @@ def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window:
     image, entropy = key.new_zeros(length), key.new_zeros(length)
     here = torch.arange(length, device=key.device)
     step = max(1, _BLOCK // (call.query.shape[1] * key.shape[1]))
+    cached = call.key.shape[2] - call.query.shape[2]  # tokens of earlier passes
     for first in range(0, length, step):
         rows = here[first : first + step]
-        logs = _log_weights(call, span.row, span.start + rows, key)
+        logs = _log_weights(call, span.row, span.start - cached + rows, key)
         weights = logs.exp()
         entropy[rows] = torch.special.entr(weights).sum(-1).mean(0)
         if image_tokens is not None:
@@ -156,7 +169,7 @@ def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window:
 
 
 def _log_weights(call: _Call, row: int, positions: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Log of the attention of the tokens at `positions` of a row, shape (heads, n_positions, n_keys).
+    """Log of the attention of the tokens at `positions` of this pass of a row, shape (heads, n_positions, n_keys).
 
     In the log domain, since a softmax in float32 turns weights below e^-104 into zeros.
     """

@@ -5,21 +5,18 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from hf_rap.errors import RowError
 
-from .base import Reply, ReplyAttention
-from .probe import AttentionProbe, Span
+from .base import Reply, ReplyAttention, Request
+from .forced_passes import behind_shared_prompts, whole
+from .loaded_model import likeness
+from .probe import AttentionProbe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .loaded_model import LoadedModel
     from .probe import Columns
-
-# Of the inputs with one number per token, what a token of a reply has; other such inputs are 0 there.
-_OF_REPLY = {"attention_mask": 1}
 
 
 def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
@@ -29,13 +26,13 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
     are lost, and where a model spelled a word unusually the usual spelling stands in. The end
     token is left out, since nothing is said after it.
 
-    Replies that share a batch have images or have none and are of similar length.
+    A prompt is run once for all replies to the same `Request` object. Requests that share a batch
+    have images or have none and are of similar length.
     """
     if not replies:
         return []
     probe = AttentionProbe(loaded.model, _ordinary_token(loaded))
-    tokens = [_tokens(loaded, reply.text) for reply in replies]
-    order = sorted(range(len(replies)), key=lambda index: (_has_images(replies[index]), len(tokens[index])))
+    tokens = [reply_tokens(loaded, reply.text) for reply in replies]
     answers: dict[int, ReplyAttention | RowError] = {}
 
     def run(part: list[int]) -> list[ReplyAttention | RowError]:
@@ -43,24 +40,35 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
             loaded, probe, [replies[index] for index in part], [tokens[index] for index in part], window
         )
 
-    for _, group in groupby(order, key=lambda index: _has_images(replies[index])):
-        waiting = list(group)
+    asked: dict[int, list[int]] = {}  # request -> its replies
+    for index, reply in enumerate(replies):
+        asked.setdefault(id(reply.request), []).append(index)
+    order = sorted(asked.values(), key=lambda group: _kind(replies[group[0]]))
+    for _, groups in groupby(order, key=lambda group: _kind(replies[group[0]])[0]):
+        waiting = list(groups)
         while waiting:
             batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
-            answers.update(zip(batch, loaded.in_halves(batch, run), strict=True))
+            part = [index for group in batch for index in group]
+            answers.update(zip(part, loaded.in_halves(part, run), strict=True))
     return [answers[index] for index in range(len(replies))]
+
+
+def _kind(reply: Reply) -> tuple[bool, tuple[int, str]]:
+    return bool(reply.request.images), likeness(reply.request)
 
 
 def _attend_batch(
     loaded: LoadedModel, probe: AttentionProbe, replies: list[Reply], tokens: list[list[int]], window: int
 ) -> list[ReplyAttention | RowError]:
     errors: list[RowError | None] = [_unusable(ids) for ids in tokens]
-    fitting = [place for place, error in enumerate(errors) if error is None]
-    if fitting:
-        inputs = loaded.encode([replies[place].request for place in fitting])
+    if not all(errors):
+        requests, owners = _distinct(replies)
+        inputs = loaded.encode(requests)
         prompts = inputs["attention_mask"].sum(dim=1).tolist()
-        for place, prompt in zip(fitting, prompts, strict=True):
-            errors[place] = _changed(replies[place], prompt) or _too_long(loaded, prompt, len(tokens[place]))
+        errors = [
+            error or _changed(reply, prompts[owner]) or _too_long(loaded, prompts[owner], len(ids))
+            for error, reply, owner, ids in zip(errors, replies, owners, tokens, strict=True)
+        ]
     if any(errors):
         fine = [place for place, error in enumerate(errors) if error is None]
         rest = _attend_batch(loaded, probe, [replies[p] for p in fine], [tokens[p] for p in fine], window)
@@ -68,67 +76,31 @@ def _attend_batch(
         return [error or next(found) for error in errors]
     if not replies:
         return []
-    sequences, spans = _with_replies(inputs, tokens, loaded)
-    images = _image_tokens(loaded, sequences["input_ids"], spans)
-    with loaded.positions() as positions:
-        for module in positions():  # left by an earlier call of the user's
-            module.rope_deltas = None
-        columns = probe.run(sequences, spans, image_tokens=images, window=window)
+    read = behind_shared_prompts(loaded, probe, inputs, owners, tokens, window=window)
+    if read is None:
+        read = whole(loaded, probe, [reply.request for reply in replies], tokens, window=window)
     loaded.answered = True
     return [
-        _as_lists(loaded, ids, one, sees_image=images is not None and bool(images[row].any()))
-        for row, (ids, one) in enumerate(zip(tokens, columns, strict=True))
+        _as_lists(loaded, ids, columns, sees_image=sees_image)
+        for ids, (columns, sees_image) in zip(tokens, read, strict=True)
     ]
 
 
-def _with_replies(
-    inputs: dict[str, torch.Tensor], tokens: list[list[int]], loaded: LoadedModel
-) -> tuple[dict[str, torch.Tensor], list[Span]]:
-    """The prompts with their replies behind them, padded on the right, and where the replies are.
-
-    Padding on the right leaves every position where it is without padding, and no token can see it.
-    """
-    prompt = inputs["input_ids"]
-    real = inputs["attention_mask"].bool()
-    lengths = real.sum(dim=1).tolist()
-    spans = [
-        Span(row, length, length + len(ids)) for row, (length, ids) in enumerate(zip(lengths, tokens, strict=True))
-    ]
-    width = max(span.stop for span in spans)
-    padding = {"input_ids": loaded.processor.tokenizer.pad_token_id}
-    sequences = dict(inputs)
-    for name, value in inputs.items():
-        if value.shape != prompt.shape:
-            continue
-        longer = value.new_full((len(spans), width), padding.get(name, 0))
-        for span, ids in zip(spans, tokens, strict=True):
-            longer[span.row, : span.start] = value[span.row][real[span.row]]
-            of_reply = torch.tensor(ids) if name == "input_ids" else torch.tensor(_OF_REPLY.get(name, 0))
-            longer[span.row, span.start : span.stop] = of_reply.to(value)
-        sequences[name] = longer
-    return sequences, spans
+def _distinct(replies: list[Reply]) -> tuple[list[Request], list[int]]:
+    """The requests, each object once, and for every reply the place of its own."""
+    requests = {id(reply.request): reply.request for reply in replies}
+    places = {key: place for place, key in enumerate(requests)}
+    return list(requests.values()), [places[id(reply.request)] for reply in replies]
 
 
-def _image_tokens(loaded: LoadedModel, ids: torch.Tensor, spans: list[Span]) -> torch.Tensor | None:
-    """True where an image stands in a prompt; None for a model that does not say which token that is."""
-    config = loaded.model.config
-    token = getattr(config, "image_token_id", getattr(config, "image_token_index", None))
-    if token is None:
-        return None
-    images: torch.Tensor = ids == token
-    for span in spans:
-        images[span.row, span.start :] = False
-    return images
-
-
-def _tokens(loaded: LoadedModel, text: str) -> list[int]:
+def reply_tokens(loaded: LoadedModel, text: str) -> list[int]:
     """The tokens of a reply; what spells a control token in it is text."""
     ids: list[int] = loaded.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
     return ids
 
 
 def _ordinary_token(loaded: LoadedModel) -> int:
-    return _tokens(loaded, "a")[-1]
+    return reply_tokens(loaded, "a")[-1]
 
 
 def _unusable(tokens: list[int]) -> RowError | None:
@@ -156,10 +128,6 @@ def _too_long(loaded: LoadedModel, prompt: int, reply: int) -> RowError | None:
         "too_long",
         f"the prompt has {prompt} tokens and the reply {reply}, but the model's context is {loaded.context_tokens}",
     )
-
-
-def _has_images(reply: Reply) -> bool:
-    return bool(reply.request.images)
 
 
 def _as_lists(loaded: LoadedModel, ids: list[int], columns: Columns, *, sees_image: bool) -> ReplyAttention:

@@ -12,7 +12,7 @@ from hf_rap.errors import RowError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .base import Completion, Reply, ReplyAttention, Request, Sampling
+    from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
     from .loaded_model import LoadedModel
 
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -81,6 +81,12 @@ class TransformersEngine:
         from .teacher_forcing import attend
 
         return attend(self.load(), replies, window=window)
+
+    def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+        """How likely the text of each reply is behind its prompt and prefix, or the error of that reply alone."""
+        from .likelihood import log_likelihoods
+
+        return log_likelihoods(self.load(), replies)
 
     def describe(self) -> dict[str, Any]:
         """Model, resolved revision, classes, precision, device and library versions."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import PREFIX
-
 from .base import OTHER_MEDIA, Accepts, Given
-from .writing import DATA_FILE, command, option, plain_images, reward_file, write_parquet, write_reward
+from .writing import DATA_FILE, command, option, plain_images, reward_file, write_reward, write_with_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,18 +30,8 @@ class MsSwift:
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`."""
-        from datasets import List, Value
-
-        scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "messages", "solution")}
-        own["images"] = plain_images()
-        accepted = {"accepted": List(Value("string"))}
-        write_parquet(
-            rows,
-            type(features)({**own, **accepted, **scores}),
-            target.folder,
-            lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
-        )
+        write_with_scores(rows, {**own, "images": plain_images()}, features, target.folder)
         write_reward(target.folder, "ms_swift", "HfRap")
 
     def snippet(self, given: Given) -> str:

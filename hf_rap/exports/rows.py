@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import EVIDENCE, PREFIX
+from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
 from hf_rap.layouts import Layout, check_layout, recognise_layout
 
@@ -49,8 +49,7 @@ class ExportRows:
     @property
     def scores(self) -> list[str]:
         """The columns that go along: everything hf_rap added that is no evidence."""
-        evidence = {column.name for column in EVIDENCE}
-        return [name for name in self.ds.column_names if name.startswith(PREFIX) and name not in evidence]
+        return [name for name in self.ds.column_names if name.startswith(PREFIX) and name not in EVIDENCE_NAMES]
 
     @property
     def features(self) -> datasets.Features:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import PREFIX
-
 from .base import Accepts, Given
-from .writing import command, option, write_parquet
+from .writing import command, option, write_with_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,17 +31,8 @@ class TRL:
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`."""
-        from datasets import List, Value
-
-        scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "prompt", "images", "solution", "problem")}
-        accepted = {"accepted": List(Value("string"))}
-        write_parquet(
-            rows,
-            type(features)({**own, **accepted, **scores}),
-            target.folder,
-            lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
-        )
+        write_with_scores(rows, own, features, target.folder)
 
     def snippet(self, given: Given) -> str:
         """For the command of TRL; `scripts/train_grpo.py` does the same from Python."""

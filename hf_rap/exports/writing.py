@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.columns import PREFIX
+
 from .parquet import write_table
 
 if TYPE_CHECKING:
@@ -42,6 +44,28 @@ def write_parquet(
 ) -> None:
     """`train.parquet` with what `make` makes of each row; `features` are of that."""
     write_table(_tables(map(make, rows), features), features, folder / DATA_FILE, metadata={})
+
+
+def write_with_scores(
+    rows: Iterable[dict[str, Any]], own: dict[str, Any], features: datasets.Features, folder: Path
+) -> None:
+    """`train.parquet` for trainers that hand further columns to the reward function: `accepted`, and the scores.
+
+    Args:
+        rows: in the universal layout.
+        own: columns that the trainer knows, with the types that it wants.
+        features: of `rows`.
+        folder: where it goes.
+    """
+    from datasets import List, Value
+
+    scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
+    write_parquet(
+        rows,
+        type(features)({**own, "accepted": List(Value("string")), **scores}),
+        folder,
+        lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
+    )
 
 
 def _tables(rows: Iterable[dict[str, Any]], features: datasets.Features) -> Iterator[pa.Table]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
 from hf_rap.content import SCORED, SELECTED
-from hf_rap.description import MANIFEST, sha256_of
+from hf_rap.description import MANIFEST
 from hf_rap.errors import HubError, SourceError, WithdrawnError
+from hf_rap.provenance import hash_file
 from hf_rap.versions import numbers, tag_of
 
 from .repository import KIND, Repository
@@ -89,7 +90,7 @@ def find_version(
     if version in withdrawn and not allow_withdrawn:
         why = withdrawn[version]
         raise WithdrawnError(
-            f"{repository.id} {version} is withdrawn: {why} Take another version (there is: "
+            f"{repository.id} {version} is withdrawn: {why.rstrip('.')}. Take another version (there is: "
             f"{', '.join(one for one in refs.versions if one not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
             why=why,
         )
@@ -114,7 +115,7 @@ def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any]
     paths = []
     for name in names:
         path = repository.download(name, commit)
-        found = None if path is None else sha256_of(path)
+        found = None if path is None else hash_file(path)
         if path is None or found != manifest["files"][name]["sha256"]:
             raise SourceError(
                 f"{repository.id} {manifest['version']}: {name} is not the file that was published (SHA-256 "
@@ -211,7 +212,7 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
         elif found.lfs is not None:
             if found.lfs.sha256 != entry["sha256"]:
                 wrong.append(f"{name} has another checksum")
-        elif (path := repository.download(name, commit)) is None or sha256_of(path) != entry["sha256"]:
+        elif (path := repository.download(name, commit)) is None or hash_file(path) != entry["sha256"]:
             wrong.append(f"{name} has another checksum")
     for config, described in manifest["facts"]["configs"].items():
         rows = row_counts(repository, commit, files_of(manifest, config)) if not wrong else described["rows"]

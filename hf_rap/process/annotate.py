@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from hf_rap.collect import collect_evidence
+from hf_rap.collector import Collector
 from hf_rap.columns import (
-    ATTENTION_EVIDENCE,
     ERROR,
-    EVIDENCE,
+    EVIDENCE_NAMES,
     ID,
     IMAGE_RESPONSES,
-    OTHER_EVIDENCE,
     SETTINGS,
     STEPS,
     Column,
-    features_of,
-    refuse_existing,
     require,
     typed,
 )
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
-from hf_rap.layouts import Layout, Question, check_layout, raw_rows, read_question, recognise_layout, row_id
+from hf_rap.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge, read_gold
 from hf_rap.version import VERSION
@@ -32,15 +30,15 @@ from hf_rap.version import VERSION
 from .steps import prefixes, split_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import datasets
 
-ROWS_PER_STEP = 16  # rows between two moves of the progress bar; each is some steps times 16 continuations
+ROWS_AT_ONCE = 16  # each is some steps times 16 continuations
 
 
 @dataclass(frozen=True)
-class StepRewards:
+class StepRewards(Collector):
     """Appends `steps_with_score` to rows with a response: `ds.map(StepRewards(engine), batched=True)`.
 
     A response is split into steps; from the end of every step the model continues it
@@ -49,7 +47,8 @@ class StepRewards:
     and a `rap_error`; it never stops the run.
 
     Args:
-        engine: the model that continues; it has to take a `Request.prefix` (`TransformersEngine` does).
+        engine: the model that continues; it has to take a `Request.prefix`. `TransformersEngine` does, and
+            `EndpointEngine` with a server that goes on with a reply (vLLM and SGLang do).
         continuations: per step, N in the paper (16 there).
         response: the column of the response.
         split: response -> its steps, each a part of the response; by default `split_steps`.
@@ -69,13 +68,15 @@ class StepRewards:
 
     Raises:
         SettingError: an option is out of its range.
-        EngineError: the engine cannot continue a reply, or the model cannot be loaded.
+        EngineError: the engine, or the server behind it, cannot continue a reply, or the model cannot be loaded.
         MissingColumnError, ColumnExistsError: the columns do not fit.
 
     Source:
         VisualPRM, arXiv 2503.10291: 16 continuations, a step is right when one of them is.
 
     """
+
+    kind: ClassVar[str] = "step scores"
 
     engine: Engine
     continuations: int = 16
@@ -105,18 +106,27 @@ class StepRewards:
         return (ID, STEPS, ERROR, SETTINGS)
 
     @property
-    def features(self) -> datasets.Features:
-        """The types of the columns that are added."""
-        return features_of(self.writes)
+    def rows_at_once(self) -> int:
+        """Rows to hand over together."""
+        return ROWS_AT_ONCE
+
+    def reads(self, available: Iterable[str]) -> tuple[str, ...]:
+        """The column of the response."""
+        available = tuple(available)
+        if self.response not in available:
+            raise MissingColumnError("StepRewards", self.response, available, "Name it: StepRewards(response=...).")
+        return (self.response,)
+
+    def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
+        """The id of the question's row and a hash of the response."""
+        digest = blake2b(_text(row[self.response]).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return f"{row_id(row, layout)}-{digest}"
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Step scores for the rows of `batch`, as new columns."""
-        refuse_existing("StepRewards", batch.keys(), self.writes)
-        if self.response not in batch:
-            raise MissingColumnError("StepRewards", self.response, batch.keys(), "Name it: StepRewards(response=...).")
-        layout = self.layout or recognise_layout(batch.keys())
-        raw = raw_rows(batch, layout)
-        rows = [self._read(one, text, layout) for one, text in zip(raw, batch[self.response], strict=True)]
+        layout = self.check(batch.keys())
+        raw = zip(raw_rows(batch, layout), batch[self.response], strict=True)
+        rows = [self._read({**row, self.response: response}, layout) for row, response in raw]
         if self.early_stop:
             for number in range(max((len(row.prefixes) for row in rows), default=0)):
                 self._ask([(row, number) for row in rows if number < len(row.prefixes) and not row.is_lost])
@@ -149,10 +159,9 @@ class StepRewards:
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
 
-    def _read(self, raw: Mapping[str, Any], response: Any, layout: Layout) -> _Row:
-        text = response if isinstance(response, str) else ""
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        row = _Row(f"{row_id(raw, layout)}-{digest}")
+    def _read(self, raw: Mapping[str, Any], layout: Layout) -> _Row:
+        text = _text(raw[self.response])
+        row = _Row(self.row_id(raw, layout))
         try:
             question = read_question(raw, layout)
             row.gold = read_gold(question.answer)
@@ -184,31 +193,9 @@ class StepRewards:
         )
 
 
-def annotate_steps(
-    ds: datasets.Dataset, rewards: StepRewards, *, rows_per_step: int = ROWS_PER_STEP
-) -> datasets.Dataset:
-    """The dataset with the columns of `rewards` added.
-
-    The same as `ds.map(rewards, batched=True)`, but columns are checked before the model is loaded,
-    and images are not written a second time.
-    """
-    import datasets
-
-    check_layout(rewards.layout or recognise_layout(ds.features), ds.features)
-    refuse_existing("StepRewards", ds.column_names, rewards.writes)
-    if rewards.response not in ds.column_names:
-        raise MissingColumnError(
-            "StepRewards", rewards.response, ds.column_names, "Name it: StepRewards(response=...)."
-        )
-    made = ds.with_format(None).map(
-        rewards,
-        batched=True,
-        batch_size=rows_per_step,
-        remove_columns=ds.column_names,
-        features=rewards.features,
-        desc="step scores",
-    )
-    return datasets.concatenate_datasets([ds.with_format(None), made], axis=1)
+def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
+    """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    return collect_evidence(ds, rewards)
 
 
 def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response") -> datasets.Dataset:
@@ -219,9 +206,12 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]
-    ours = {column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE)}
-    plain = evidence.remove_columns([name for name in evidence.column_names if name in ours])
+    plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+def _text(response: Any) -> str:
+    return response if isinstance(response, str) else ""
 
 
 @dataclass

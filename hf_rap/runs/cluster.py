@@ -11,57 +11,66 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError
 from hf_rap.exports.parquet import Embedder
 
-from .fill import answer, settings_of
+from .fill import make_part, settings_of, stop_after_part
 from .folder import RunFolder, fingerprint_of
-from .index import columns_read, is_failure
-from .progress import tokens_of
+from .index import FAILURE, Row
+from .lease import FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.collector import Collector
 
     from .fill import Run, Task
     from .progress import Progress
 
-_KEY = "__run_key"
+_KEY, _ID = "__run_key", "__run_id"
 _FIRST, _ATTEMPTS = "__run_first", "__run_attempts"
+_STOP = "stop"  # a file beside the leases: workers begin no more parts
 
 
 class Writer:
     """An actor: loads the model once, answers blocks of rows and writes each as a part."""
 
-    def __init__(self, rollouts: Rollouts, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
-        self.rollouts = rollouts
+    def __init__(self, collector: Collector, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
+        self.collector = collector
         self.folder = RunFolder(url)
         self.fingerprint = fingerprint
-        here = fingerprint_of(settings_of(rollouts))  # loads the model
-        if here != fingerprint:
+        here = settings_of(collector)  # loads the model
+        if fingerprint_of(here) != fingerprint:
             raise RunError(
-                f"A worker has other settings than the driver: {_difference(settings, settings_of(rollouts))}. Every node "
-                "needs the same model and library classes."
+                f"A worker has other settings than the driver: {_difference(settings, here)}. Every node needs the same "
+                "model and library classes."
             )
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """One part; what comes back is a summary of it."""
-        import pyarrow as pa
-
-        keys = block[_KEY].to_pylist()
+        """One part; what comes back is a summary of it, which is empty when the run is to stop."""
+        if _STOP in self.folder.names(FOLDER):
+            return _summary([], None)
+        rows = [Row(*each) for each in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
-        batch = block.drop_columns([_KEY, _FIRST, _ATTEMPTS]).to_pydict()
-        table, evidence = answer(self.rollouts, batch, keys, first, attempts)
-        self.folder.write_part(self.fingerprint, table, first=first, stop=first + attempts)
-        errors = [error for error in evidence["rap_error"] if is_failure(error)]
-        summary = {"rows": [len(keys)], "errors": [errors], "tokens": [tokens_of(evidence)]}
-        return pa.table(
-            summary, schema=pa.schema([("rows", pa.int64()), ("errors", pa.list_(pa.string())), ("tokens", pa.int64())])
-        )
+        batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS]).to_pydict()
+        part, tokens = make_part(self.collector, batch, rows, first, attempts)
+        self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
+        return _summary(part[FAILURE].to_pylist(), tokens)
+
+
+def _summary(failures: list[str | None], tokens: int | None) -> pa.Table:
+    """What `Progress.count` wants to know of a part, as a table of one row."""
+    import pyarrow as pa
+
+    schema = pa.schema([("failures", pa.list_(pa.string())), ("tokens", pa.int64())])
+    return pa.table({"failures": [failures], "tokens": [tokens]}, schema=schema)
 
 
 def fill_on_ray(
     run: Run, address: str = "auto", *, workers: int | None = None, gpus_per_worker: float | None = None
 ) -> Progress:
     """Do the rows that the run lacks on a Ray cluster.
+
+    Ctrl-C and SIGTERM let the workers finish their parts in flight and begin no others.
 
     Args:
         run: an open run, at a URL that every node reaches.
@@ -71,12 +80,13 @@ def fill_on_ray(
         gpus_per_worker: None: 1 where the cluster has GPUs, else 0.
 
     Raises:
-        RunError: Ray is not installed, the cluster cannot be reached, or too many rows fail.
+        RunError: Ray is not installed, the cluster cannot be reached, too many rows fail, or the process was asked
+            to stop. What is written stays.
         SettingError: workers below 1.
     """
     try:
         import ray
-        from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
+        import ray.data
     except ImportError as error:
         raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
     if workers is not None and workers < 1:
@@ -87,50 +97,69 @@ def fill_on_ray(
         return progress
     if not ray.is_initialized():
         try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise RunError(f"No Ray cluster at {address!r}: {error}") from error
     have = ray.cluster_resources()
     gpus = gpus_per_worker if gpus_per_worker is not None else float(have.get("GPU", 0) > 0)
     if workers is None:
         workers = max(1, int(have["GPU"] / gpus if gpus else have.get("CPU", 1)))
-    workers = min(workers, len(tasks))
-    DataContext.get_current().enable_progress_bars = False
-    blocks = [ray.put(_block(run, task)) for task in tasks]  # Ray spills to disk what does not fit into its memory
-    done = from_arrow_refs(blocks).map_batches(
-        Writer,
-        batch_size=None,  # a block is a part
-        batch_format="pyarrow",
-        fn_constructor_args=(run.rollouts, run.folder.url, run.fingerprint, settings_of(run.rollouts)),
-        compute=ActorPoolStrategy(min_size=1, max_size=workers),
-        num_gpus=gpus or None,
-        num_cpus=None if gpus else 1,
-    )
+    run.folder.remove(f"{FOLDER}/{_STOP}")
     try:
-        for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for one in summary.to_pylist():
-                progress.count(one["rows"], one["errors"], one["tokens"])
-            run.check_errors(progress)
+        with stop_after_part() as stopped:
+            _stream(run, tasks, progress, stopped, workers=min(workers, len(tasks)), gpus=gpus)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
         raise RunError(
             f"The work on Ray has stopped: {type(cause).__name__}: {str(cause).strip().splitlines()[-1]} What is written "
             "stays; start the same command again when the cause is gone."
         ) from error
+    finally:
+        run.folder.remove(f"{FOLDER}/{_STOP}")
     run.index.refresh()
+    if stopped:
+        run.say_stopped(progress)
     return progress
+
+
+def _stream(
+    run: Run, tasks: Sequence[Task], progress: Progress, stopped: Sequence[int], *, workers: int, gpus: float
+) -> None:
+    """Hand the tasks to a pool of workers, and count what they have done."""
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
+
+    DataContext.get_current().enable_progress_bars = False
+    blocks = [ray.put(_block(run, task)) for task in tasks]  # Ray spills to disk what does not fit into its memory
+    done = from_arrow_refs(blocks).map_batches(
+        Writer,
+        batch_size=None,  # a block is a part
+        batch_format="pyarrow",
+        fn_constructor_args=(run.collector, run.folder.url, run.fingerprint, settings_of(run.collector)),
+        compute=ActorPoolStrategy(min_size=1, max_size=workers),
+        num_gpus=gpus or None,
+        num_cpus=None if gpus else 1,
+    )
+    for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for one in summary.to_pylist():
+            progress.count(one["failures"], one["tokens"])
+        if stopped:
+            run.folder.write(f"{FOLDER}/{_STOP}", b"")
+        else:
+            run.check_errors(progress)
 
 
 def _block(run: Run, task: Task) -> pa.Table:
     """The rows of a task with the files of their images inside: other machines do not see our disk."""
     import pyarrow as pa
 
-    rows = run.ds.select_columns(columns_read(run.ds, run.layout))
+    rows = run.ds.select_columns(run.columns)
     table = Embedder(rows.features).embed(rows.with_format("arrow")[task.indices])
     return (
-        table.append_column(_KEY, pa.array(task.keys))
-        .append_column(_FIRST, pa.array([task.first] * len(task.keys), pa.int32()))
-        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.keys), pa.int32()))
+        table.append_column(_KEY, pa.array([row.key for row in task.rows]))
+        .append_column(_ID, pa.array([row.id for row in task.rows]))
+        .append_column(_FIRST, pa.array([task.first] * len(task.rows), pa.int32()))
+        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.rows), pa.int32()))
         .replace_schema_metadata(None)
     )
 

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import refuse_existing
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.layouts import check_layout, recognise_layout
 
 from .folder import RunFolder, fingerprint_of
-from .index import ATTEMPTS, FIRST, KEY, Index, Row, batches, part_schema, read_rows
+from .index import ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
 from .lease import Lease
 from .merge import merge
 from .progress import Progress
@@ -25,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import datasets
+    import pyarrow as pa
     from typing_extensions import Self
 
+    from hf_rap.collector import Collector
     from hf_rap.layouts import Layout
-    from hf_rap.rollouts import Rollouts
 
 logger = logging.getLogger(__name__)
 
-ROWS_PER_PART = 64  # what a kill can cost each process; one file each
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
@@ -43,36 +41,39 @@ class Task:
     """Rows that lack the same attempts, for one part."""
 
     indices: list[int]
-    keys: list[str]
+    rows: list[Row]
     first: int
     attempts: int
 
 
-def collect_in_run(ds: datasets.Dataset, rollouts: Rollouts, url: str, **options: Any) -> datasets.Dataset:
+def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
     """The dataset with its evidence, by way of a run folder; computes only what the run does not hold.
 
-    The same as `collect_evidence(ds, rollouts)`, however often it was interrupted. Options and errors
+    The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
     are those of `Run`.
     """
-    with Run(ds, rollouts, url, **options) as run:
+    with Run(ds, collector, url, **options) as run:
         run.fill()
         return run.read()
 
 
 class Run:
-    """A dataset and `Rollouts` on their way through a run folder.
+    """A dataset and a collector (`Rollouts`, `Attention`, `StepRewards`) on their way through a run folder.
 
     `with Run(ds, rollouts, "s3://bucket/run") as run: run.fill(); evidence = run.read()`
 
     A row is known by its content and id, so rows may be added, dropped and reordered between two
-    calls. More attempts than before add to those that are there. Another model, prompt or sampling
-    setting has another fingerprint, and never mixes with this one.
+    calls; for `Attention` its stored replies belong to the content, for `StepRewards` the response. More
+    attempts than before add to those that are there. Another model, prompt or sampling setting has
+    another fingerprint, and never mixes with this one. One folder holds any number of fingerprints: the
+    rollouts of a server, say, and the attention of a local model.
 
     Args:
         ds: the rows.
-        rollouts: model, prompt and sampling.
+        collector: what is collected, with model, prompt and sampling.
         url: a folder, or any URL that fsspec opens; new, empty, or a run.
-        rows_per_part: rows per file: what a kill can cost. None: 64, or as many as keep a server busy.
+        rows_per_part: rows per file: what a kill can cost. None: 64, or as many as keep a server busy; 16 for
+            `StepRewards`.
         retry_errors: do rows again that failed in an earlier call.
         max_errors: stop when more than this share of the rows fails, in [0, 1].
         rank: number of this process among `world`; each does its own rows.
@@ -89,7 +90,7 @@ class Run:
     def __init__(
         self,
         ds: datasets.Dataset,
-        rollouts: Rollouts,
+        collector: Collector,
         url: str,
         *,
         rows_per_part: int | None = None,
@@ -101,22 +102,20 @@ class Run:
         log: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
         if rows_per_part is None:
-            rows_per_part = getattr(rollouts.engine, "rows_per_part", ROWS_PER_PART)
+            rows_per_part = collector.rows_at_once
         if rows_per_part < 1:
             raise SettingError(f"rows_per_part must be at least 1, got {rows_per_part}.")
         if not 0 <= max_errors <= 1:
             raise SettingError(f"max_errors is a share in [0, 1], got {max_errors}.")
-        if rollouts.first_attempt:
+        if getattr(collector, "first_attempt", 0):
             raise SettingError("A run counts attempts from 0 itself: leave first_attempt out.")
         if len(ds) == 0:
             raise SourceError("The dataset has no rows.")
-        layout = rollouts.layout or recognise_layout(ds.features)
-        check_layout(layout, ds.features)
-        refuse_existing("Rollouts", ds.column_names, rollouts.writes)
         self.ds = ds
-        self.layout: Layout = layout
-        # A batch has the columns of the layout alone, which might be recognised as another one.
-        self.rollouts = replace(rollouts, layout=layout)
+        self.layout: Layout = collector.check(ds.features)
+        self.columns = columns_read(ds, collector, self.layout)
+        # A batch has these columns alone, which might be recognised as another layout.
+        self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
         self.rows_per_part = rows_per_part
         self.retry_errors = retry_errors
         self.max_errors = max_errors
@@ -130,19 +129,20 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
-            settings = settings_of(self.rollouts)  # loads the model
+            settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
-            self.folder.write_manifest(self.fingerprint, settings)
+            told = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
+            self.folder.write_manifest(self.fingerprint, told)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
-            self.index = Index(self.folder, self.fingerprint, part_schema(self.rollouts.writes))
+            self.index = Index(self.folder, self.fingerprint, part_schema(self.collector.writes))
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
-            self.rows: list[Row] = read_rows(self.ds, self.layout)
+            self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
             changed = self.index.changed(self.rows)
             if changed:
                 logger.warning(
-                    "%d rows have changed since they went through this run and are done again, the first is %r.",
+                    "%d rows went through this run with other content and are done again, the first is %r.",
                     len(changed),
                     changed[0].id,
                 )
@@ -177,7 +177,7 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        evidence = merge(self.index, self.rows, self.rollouts.attempts, self.rollouts.features)
+        evidence = merge(self.index, self.rows, self.collector)
         return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
 
     def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
@@ -185,15 +185,15 @@ class Run:
         waiting: dict[tuple[int, int], dict[str, int]] = {}
         for index in indices:
             key = self.rows[index].key
-            stretch = self.index.missing(key, self.rollouts.attempts, trust_failures=not retry)
+            stretch = self.index.missing(key, self.collector.goal, trust_failures=not retry)
             if stretch is not None:
                 waiting.setdefault(stretch, {}).setdefault(key, index)
         tasks = []
         for (first, attempts), rows in sorted(waiting.items()):
-            keys, places = list(rows), list(rows.values())
-            for start in range(0, len(keys), self.rows_per_part):
-                part = slice(start, start + self.rows_per_part)
-                tasks.append(Task(places[part], keys[part], first, attempts))
+            places = list(rows.values())
+            for start in range(0, len(places), self.rows_per_part):
+                part = places[start : start + self.rows_per_part]
+                tasks.append(Task(part, [self.rows[index] for index in part], first, attempts))
         return tasks
 
     def check_errors(self, progress: Progress) -> None:
@@ -205,45 +205,55 @@ class Run:
                 "--retry-errors (retry_errors=True)."
             )
 
+    def say_stopped(self, progress: Progress) -> None:
+        """End a call that was asked to stop, unless it has just done the last row."""
+        if progress.done < progress.rows:
+            raise RunError(
+                f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+                f"{self.folder.url!r}. Start the same command again to go on."
+            )
+
     def start_progress(self, tasks: Sequence[Task]) -> Progress:
         """The counter of these tasks."""
-        label = "rollouts" if self.world == 1 else f"rollouts, process {self.rank} of {self.world}"
+        kind = self.collector.kind
+        label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
         return Progress(sum(len(task.indices) for task in tasks), label, self.out, self.log)
 
     def _do(self, tasks: list[Task]) -> Progress:
         progress = self.start_progress(tasks)
-        with _stop_after_part() as stopped:
+        with stop_after_part() as stopped:
             for task in tasks:
-                (batch,) = batches(self.ds, self.layout, task.indices, len(task.indices))
-                table, evidence = answer(self.rollouts, batch, task.keys, task.first, task.attempts)
-                name = self.folder.write_part(
-                    self.fingerprint, table, first=task.first, stop=task.first + task.attempts
-                )
-                self.index.add(name, table)
-                progress.add(evidence)
-                if stopped and progress.done < progress.rows:
-                    raise RunError(
-                        f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
-                        f"{self.folder.url!r}. Start the same command again to go on."
-                    )
+                (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+                part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts)
+                name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
+                self.index.add(name, part)
+                progress.count(part[FAILURE].to_pylist(), tokens)
+                if stopped:
+                    self.say_stopped(progress)
                 self.check_errors(progress)
         return progress
 
 
-def settings_of(rollouts: Rollouts) -> dict[str, Any]:
-    """What the parts of these rollouts depend on, their columns included."""
-    return {**rollouts.settings(), **({"attention": True} if rollouts.attention else {})}
+def settings_of(collector: Collector) -> dict[str, Any]:
+    """What the parts of this collector depend on, their columns included."""
+    return {**collector.settings(), "writes": [column.name for column in collector.writes]}
 
 
-def answer(
-    rollouts: Rollouts, batch: dict[str, list[Any]], keys: list[str], first: int, attempts: int
-) -> tuple[Any, dict[str, list[Any]]]:
-    """The part for a batch of rows, as a table, and its evidence columns."""
+def make_part(
+    collector: Collector, batch: dict[str, list[Any]], rows: Sequence[Row], first: int, attempts: int
+) -> tuple[pa.Table, int | None]:
+    """The part for a batch of rows, as a table, and the tokens it took."""
     import pyarrow as pa
 
-    evidence = replace(rollouts, first_attempt=first, attempts=attempts)(batch)
-    run = {KEY: keys, FIRST: [first] * len(keys), ATTEMPTS: [attempts] * len(keys)}
-    return pa.table({**run, **evidence}, schema=part_schema(rollouts.writes)), evidence
+    evidence = collector.only(first, attempts)(batch)
+    run = {
+        KEY: [row.key for row in rows],
+        ID: [row.id for row in rows],
+        FAILURE: collector.failures(evidence),
+        FIRST: [first] * len(rows),
+        ATTEMPTS: [attempts] * len(rows),
+    }
+    return pa.table({**run, **evidence}, schema=part_schema(collector.writes)), collector.tokens(evidence)
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -252,7 +262,7 @@ def rank_and_world() -> tuple[int, int]:
 
 
 @contextmanager
-def _stop_after_part() -> Iterator[list[int]]:
+def stop_after_part() -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM (pre-emption) only fill the list, once; the second time they interrupt at once."""
     stopped: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,8 @@
 """A run folder: what lies where, how it gets there whole, and how it is told from anything else.
 
-    RUN/run.json                        {"format": 1}
+    RUN/run.json                        {"format": 2}
     RUN/writers/0-of-1.json             who is writing, see `lease`
-    RUN/<fingerprint>/manifest.json     the settings that the fingerprint stands for
+    RUN/<fingerprint>/manifest.json     kind of evidence, and the settings that the fingerprint stands for
     RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
 
 A part is never changed. Its name says which attempts of how many rows it holds, and ends with a hash
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-FORMAT = 1  # raise it when an older hf_rap could not read what this one writes
+FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"
 MANIFEST = "manifest.json"
 _RUN = "run.json"
@@ -137,18 +137,18 @@ class RunFolder:
                 return Unusable(path, f"another schema: no column {field.name!r} of type {field.type}")
         return table
 
-    def write_manifest(self, fingerprint: str, settings: Mapping[str, Any]) -> None:
+    def write_manifest(self, fingerprint: str, told: Mapping[str, Any]) -> None:
         """Say once what a fingerprint stands for."""
         if MANIFEST not in self.names(fingerprint):
-            self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, "settings": dict(settings)}))
+            self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, **told}))
 
     def manifest(self, fingerprint: str) -> dict[str, Any]:
-        """The settings of a fingerprint; nothing where the manifest is missing or unreadable."""
+        """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
         try:
             told = json.loads(self.read(f"{fingerprint}/{MANIFEST}"))
-            return dict(told["settings"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError):
             return {}
+        return told if isinstance(told, dict) else {}
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""

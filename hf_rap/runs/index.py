@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ERROR, ID, arrow_type
-from hf_rap.layouts import Layout, raw_rows, row_content_id, row_id
+from hf_rap.columns import arrow_type
+from hf_rap.layouts import raw_rows, row_content_id
+from hf_rap.mapped_files import release_mapped_files
 
 from .folder import Unusable
 
@@ -17,28 +19,24 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from hf_rap.collector import Collector
     from hf_rap.columns import Column
+    from hf_rap.layouts import Layout
 
     from .folder import RunFolder
 
-# Columns of a part before the evidence. `run_key` knows the row by its content and its id.
-KEY, FIRST, ATTEMPTS = "run_key", "run_first", "run_attempts"
+# Columns of a part before the evidence. The key knows the row by its id and all that its evidence depends on; the
+# failure is what `Collector.failures` says.
+KEY, ID, FAILURE, FIRST, ATTEMPTS = "run_key", "run_id", "run_failure", "run_first", "run_attempts"
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
-# Not a failure: the row is what it is.
-_NO_FAULT = "no_image"
 
 
 def part_schema(evidence: Iterable[Column]) -> pa.Schema:
-    """The columns of a part: key, attempt range, evidence."""
+    """The columns of a part: key, id, failure, attempt range, evidence."""
     import pyarrow as pa
 
-    run = [(KEY, pa.string()), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
+    run = [*((name, pa.string()) for name in (KEY, ID, FAILURE)), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
     return pa.schema([*run, *((column.name, arrow_type(column.dtype)) for column in evidence)])
-
-
-def is_failure(error: str | None) -> bool:
-    """A `rap_error` that another try could change, or that a person should look at."""
-    return error is not None and not error.startswith(_NO_FAULT)
 
 
 @dataclass(frozen=True)
@@ -46,36 +44,40 @@ class Row:
     """A row of the dataset: its id, and the key that its parts know it by.
 
     The id names the row's random numbers and the content is what was asked, so both are in the key: a row
-    whose content has changed under its old id is another row.
+    whose content has changed under its old id is another row. So are stored replies that are read again.
     """
 
     id: str
     key: str
 
 
-def read_rows(ds: datasets.Dataset, layout: Layout) -> list[Row]:
+def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[Row]:
     """The rows of a dataset in order; reads every image file once."""
+    others = collector.reads(ds.features)
     found = []
-    for batch in batches(ds, layout, range(len(ds)), ROWS_PER_BATCH):
-        for raw in raw_rows(batch, layout):
-            identity = row_id(raw, layout)
-            content = row_content_id(raw, layout)
-            found.append(Row(identity, blake2b(f"{content}\x1f{identity}".encode(), digest_size=16).hexdigest()))
+    for batch in batches(ds, columns_read(ds, collector, layout), range(len(ds)), ROWS_PER_BATCH):
+        for place, raw in enumerate(raw_rows(batch, layout)):
+            more = {name: batch[name][place] for name in others}
+            identity = collector.row_id({**raw, **more}, layout)
+            parts = [row_content_id(raw, layout), identity]
+            parts += [json.dumps(value, sort_keys=True, default=str) for value in more.values()]
+            found.append(Row(identity, blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()))
     return found
 
 
 def batches(
-    ds: datasets.Dataset, layout: Layout, indices: range | list[int], size: int
+    ds: datasets.Dataset, columns: list[str], indices: range | list[int], size: int
 ) -> Iterator[dict[str, list[Any]]]:
-    """The columns that the layout reads, `size` rows at a time, images not decoded."""
-    stored = ds.select_columns(columns_read(ds, layout)).with_format("arrow")
+    """These columns, `size` rows at a time, images not decoded; memory does not grow with the rows read."""
+    stored = ds.select_columns(columns).with_format("arrow")
     for start in range(0, len(indices), size):
         yield stored[list(indices[start : start + size])].to_pydict()
+        release_mapped_files()
 
 
-def columns_read(ds: datasets.Dataset, layout: Layout) -> list[str]:
-    """The columns of the dataset that the layout reads, or reads a field of."""
-    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns)}
+def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[str]:
+    """The columns of the dataset that are read, or of which a field is read."""
+    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns), *collector.reads(ds.features)}
     return [name for name in ds.column_names if name in read]
 
 
@@ -124,9 +126,9 @@ class Index:
     def add(self, name: str, part: pa.Table) -> None:
         """Take note of what a part holds."""
         self._read.add(name)
-        told = (part[column].to_pylist() for column in (KEY, FIRST, ATTEMPTS, ID.name, ERROR.name))
-        for place, (key, first, attempts, identity, error) in enumerate(zip(*told, strict=True)):
-            stretch = Stretch(name, place, first, first + attempts, is_failure(error))
+        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS))
+        for place, (key, identity, failure, first, attempts) in enumerate(zip(*told, strict=True)):
+            stretch = Stretch(name, place, first, first + attempts, failure is not None)
             self._stretches.setdefault(key, []).append(stretch)
             self.ids[identity] = key
 
@@ -155,7 +157,7 @@ class Index:
         return None if have >= attempts else (have, attempts - have)
 
     def changed(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows whose id is known with other content: the dataset has changed under the run."""
+        """Rows whose id is known with another key: the dataset, or the replies in it, have changed under the run."""
         return [row for row in rows if row.key not in self._stretches and row.id in self.ids]
 
     def counts(self) -> tuple[int, int]:

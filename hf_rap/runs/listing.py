@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_rap.columns import ERROR, ID
-
 from .folder import RunFolder
-from .index import ATTEMPTS, FIRST, KEY, Index
+from .index import Index, part_schema
 
 
 @dataclass(frozen=True)
@@ -16,12 +14,15 @@ class Held:
     """What lies under one fingerprint of a run."""
 
     fingerprint: str
+    kind: str | None
+    """What was collected: rollouts, attention or step scores; None where the manifest is unreadable."""
     model: str | None
     settings: dict[str, Any]
     rows: int
     failed: int
-    fewest_attempts: int
-    most_attempts: int
+    fewest_attempts: int | None
+    """Attempts per row; None where there are none to add to, as in attention."""
+    most_attempts: int | None
     parts: int
     unusable: tuple[str, ...]
     """Files that are not trusted, each with the reason."""
@@ -37,27 +38,16 @@ def list_runs(url: str) -> list[Held]:
     Raises:
         RunError: there is no run at the URL.
     """
-    import pyarrow as pa
-
     folder = RunFolder(url)
-    # Only what is counted: runs of every kind of evidence can be listed.
-    schema = pa.schema(
-        [
-            (KEY, pa.string()),
-            (FIRST, pa.int32()),
-            (ATTEMPTS, pa.int32()),
-            (ID.name, pa.string()),
-            (ERROR.name, pa.string()),
-        ]
-    )
     found = []
     for fingerprint in folder.fingerprints():
-        index = Index(folder, fingerprint, schema)
-        settings = folder.manifest(fingerprint)
+        index = Index(folder, fingerprint, part_schema(()))
+        told = folder.manifest(fingerprint)
+        settings = told["settings"] if isinstance(told.get("settings"), dict) else {}
         rows, failed = index.counts()
-        fewest, most = index.attempts()
+        fewest, most = index.attempts() if told.get("tops_up") else (None, None)
         unusable = tuple(f"{file.path}: {file.why}" for file in index.unusable)
         parts = len(folder.parts(fingerprint)) - len(unusable)
-        model = settings.get("model")
-        found.append(Held(fingerprint, model, settings, rows, failed, fewest, most, parts, unusable))
+        kind, model = told.get("kind"), settings.get("model")
+        found.append(Held(fingerprint, kind, model, settings, rows, failed, fewest, most, parts, unusable))
     return found

@@ -7,13 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from hf_rap.columns import ERROR, IMAGE_TOKENS, TEXT_TOKENS
-
-from .index import is_failure
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
 SECONDS_BETWEEN_LINES = 60.0  # in a log file; a terminal shows every part
 
@@ -24,35 +19,37 @@ class Progress:
 
     Args:
         rows: how many there are to do.
-        label: what stands before each line, such as the rank.
+        label: what stands before each line: the kind of evidence, the rank.
         out: where lines go; None: stderr.
         log: called with the numbers of every line, as trackio.log is.
     """
 
     rows: int
-    label: str = "rollouts"
+    label: str
     out: TextIO | None = None
     log: Callable[[dict[str, float]], object] | None = None
     done: int = 0
     failed: int = 0
-    tokens: int = 0
+    tokens: int | None = None
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.out = self.out or sys.stderr
         self._started = self._told = time.monotonic()
 
-    def add(self, evidence: Mapping[str, Sequence[Any]]) -> None:
-        """Count the evidence of a part."""
-        failures = [error for error in evidence[ERROR.name] if is_failure(error)]
-        self.count(len(evidence[ERROR.name]), failures, tokens_of(evidence))
+    def count(self, failures: Sequence[str | None], tokens: int | None) -> None:
+        """Count rows done, by the error or null of each, and show it where it is time.
 
-    def count(self, rows: int, failures: Sequence[str], tokens: int) -> None:
-        """Count rows done, and show it where it is time."""
-        self.done += rows
-        self.failed += len(failures)
-        self.tokens += tokens
-        self.errors += failures[: 3 - len(self.errors)]
+        Args:
+            failures: per row.
+            tokens: of all these rows; None where nobody counts them.
+        """
+        errors = [error for error in failures if error is not None]
+        self.done += len(failures)
+        self.failed += len(errors)
+        if tokens is not None:
+            self.tokens = (self.tokens or 0) + tokens
+        self.errors += errors[: 3 - len(self.errors)]
         assert self.out is not None
         now = time.monotonic()
         last = self.done >= self.rows
@@ -68,7 +65,7 @@ class Progress:
             self.log(self.numbers())
 
     def numbers(self) -> dict[str, float]:
-        """What a line says: rows done, rows failed, rows/s, tokens/s, seconds left."""
+        """What a line says: rows done, rows failed, rows/s, seconds left, and tokens/s where tokens are counted."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = self.done / seconds
         left = (self.rows - self.done) / rate if rate else float("inf")
@@ -76,17 +73,17 @@ class Progress:
             "rows_done": self.done,
             "rows_failed": self.failed,
             "rows_per_second": rate,
-            "tokens_per_second": self.tokens / seconds,
+            **({} if self.tokens is None else {"tokens_per_second": self.tokens / seconds}),
             "seconds_left": left,
         }
 
     def line(self) -> str:
         """The state in one line."""
         now = self.numbers()
+        tokens = f"{now['tokens_per_second']:,.0f} tokens/s, " if "tokens_per_second" in now else ""
         return (
             f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
-            f"{now['rows_per_second']:.2f} rows/s, {now['tokens_per_second']:,.0f} tokens/s, "
-            f"{duration(now['seconds_left'])} left"
+            f"{now['rows_per_second']:.2f} rows/s, {tokens}{duration(now['seconds_left'])} left"
         )
 
 
@@ -99,9 +96,3 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def tokens_of(evidence: Mapping[str, Sequence[Any]]) -> int:
-    """Tokens generated for these rows, as far as the engine has counted them."""
-    columns = (evidence[IMAGE_TOKENS.name], evidence[TEXT_TOKENS.name])
-    return sum(one or 0 for column in columns for each in column for one in each or ())

@@ -11,6 +11,7 @@ from .base import Scorer, add_scores
 from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
+from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LimrScore, limr_score
 
 SCORERS: dict[str, Scorer] = {
@@ -18,6 +19,7 @@ SCORERS: dict[str, Scorer] = {
     "bis": bis_score,
     "cde": cde_score,
     "difficulty": difficulty_score,
+    "likelihood_cde": likelihood_cde_score,
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "BISScore",
     "CDEScore",
     "DifficultyScore",
+    "LikelihoodCDEScore",
     "LimrScore",
     "Scorer",
     "ace_score",
@@ -33,5 +36,6 @@ __all__ = [
     "bis_score",
     "cde_score",
     "difficulty_score",
+    "likelihood_cde_score",
     "limr_score",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import fsum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.columns import ATTENTION, ID, Column, refuse_existing, require
+from hf_rap.columns import ATTENTION, CONTROL_EVIDENCE, ID, LIKELIHOOD_EVIDENCE, Column, refuse_existing, require
 from hf_rap.errors import LayoutError, SettingError
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `
 COLLECT_ATTENTION = (
     "Collect it with Rollouts(..., attention=True) or `hf-rap rollouts --attention`, or read stored replies with "
     "Attention(engine) or `hf-rap attention`."
+)
+COLLECT_LIKELIHOOD = "Collect it first: ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`."
+COLLECT_CONTROLS = (
+    "Collect it first: collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`."
 )
 
 MAX_BAD_ROWS_SHOWN = 5
@@ -72,13 +76,23 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
         available = list(ds.column_names)
         for scorer in scorers:
             name = type(scorer).__name__
-            require(name, available, scorer.reads, COLLECT_ATTENTION if ATTENTION in scorer.reads else COLLECT)
+            for column in scorer.reads:
+                require(name, available, [column], how_to_collect(column))
             refuse_existing(name, available, scorer.writes)
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
         ds = add(ds, scorer)
     return ds
+
+
+def how_to_collect(column: Column) -> str:
+    """Where a column of evidence comes from, for errors."""
+    if column == ATTENTION:
+        return COLLECT_ATTENTION
+    if column in LIKELIHOOD_EVIDENCE:
+        return COLLECT_LIKELIHOOD
+    return COLLECT_CONTROLS if column in CONTROL_EVIDENCE else COLLECT
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:
@@ -129,7 +143,7 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple
 
 def _rows(reader: str, batch: Mapping[str, Any], column: Column) -> Any:
     if isinstance(batch, Mapping):
-        require(reader, batch, (column,), COLLECT)
+        require(reader, batch, (column,), how_to_collect(column))
         rows = batch[column.name]
         # One row instead of a batch has the rewards themselves here.
         if rows is not None and not any(isinstance(rewards, (int, float)) for rewards in rows):

@@ -5,14 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, EVIDENCE, IMAGE_REWARDS, TEXT_REWARDS, Column, features_of, typed
+from hf_rap.columns import (
+    CDE,
+    CDE_CERTAINTY,
+    CDE_CONTROL,
+    EVIDENCE,
+    IMAGE_REWARDS,
+    Column,
+    control_rewards,
+    features_of,
+    typed,
+)
+from hf_rap.errors import SettingError
+from hf_rap.published import PAPER
 
 from .base import tallies
+from .certainty import level_of, listed, posterior_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import datasets
+
+    from hf_rap.posterior import Prior
 
 
 @dataclass(frozen=True)
@@ -23,22 +38,35 @@ class CDEScore:
     the question alone: the individual treatment effect of the image on being right.
 
     Args:
+        control: what the image is compared with: "text", the question alone, as in the paper; or an arm that
+            `hf_rap.Controls` has collected, "blank" or "shuffled": then p0 is the mean over its rewards.
         rollouts: a batched callable that collects the evidence (`hf_rap.Rollouts`). With it one
             `ds.map(CDEScore(rollouts=...), batched=True)` collects and scores; evidence and score
             are both written.
+        prior: of the dataset, `hf_rap.fit_prior(ds)`. With it also how sure the score is: what the row's attempts and
+            the prior say about the true difference of its pass rates (`hf_rap.posterior`).
+        min_cde: the threshold that `rap_cde_probability` is about, in [-1, 1].
+        confidence: of the interval with equal tails, in (0, 1); None is 0.9. Needs a prior.
         version: part of the cache key of `Dataset.map`.
 
     Reads:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
-        rap_text_rewards: the same for attempts on the question alone.
+        rap_text_rewards: the same for attempts on the question alone; or with control="blank"
+            rap_blank_rewards, and so on.
 
     Writes:
         rap_cde: float32 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
             arm has no judged attempt.
+        rap_cde_mean, rap_cde_low, rap_cde_high: with a prior, float32 in [-1, 1]: the expected true cde, and both ends
+            of its interval. The mean lies between `rap_cde` and what is usual in the dataset. Null where `rap_cde` is.
+        rap_cde_probability: with a prior, float32 in [0, 1]: that the true cde is above `min_cde`.
+        rap_cde_control: the name of the control, where it is not "text".
 
     Raises:
+        SettingError: there is no such control.
         MissingColumnError: a read column is absent.
         LayoutError: a reward is NaN or outside [0, 1].
+        SettingError: min_cde or confidence is out of its range, or confidence has no prior.
 
     Source:
         arXiv 2506.04755, causal discrepancy estimator (there with M = 5 attempts per arm). Differs:
@@ -52,17 +80,23 @@ class CDEScore:
     """
 
     rollouts: Callable[[Mapping[str, Any]], dict[str, list[Any]]] | None = None
+    prior: Prior | None = None
+    min_cde: float = PAPER.min_cde
+    confidence: float | None = None
+    control: str = "text"
     version: str = "1"  # raise it whenever the same input can give another number
 
     @property
     def reads(self) -> tuple[Column, ...]:
         """The reward columns; with `rollouts` whatever those read, which they check themselves."""
-        return (IMAGE_REWARDS, TEXT_REWARDS) if self.rollouts is None else ()
+        return (IMAGE_REWARDS, self._compared) if self.rollouts is None else ()
 
     @property
     def writes(self) -> tuple[Column, ...]:
-        """`rap_cde`; with `rollouts` after the evidence columns."""
-        return (CDE,) if self.rollouts is None else (*getattr(self.rollouts, "writes", EVIDENCE), CDE)
+        """`rap_cde`, what it compares with if not text, with a prior how sure it is; with `rollouts` after the evidence."""
+        evidence = () if self.rollouts is None else getattr(self.rollouts, "writes", EVIDENCE)
+        control = () if self.control == "text" else (CDE_CONTROL,)
+        return (*evidence, CDE, *control, *(() if self.prior is None else CDE_CERTAINTY))
 
     @property
     def features(self) -> datasets.Features:
@@ -74,12 +108,37 @@ class CDEScore:
         evidence = {} if self.rollouts is None else self.rollouts(batch)
         source = batch if self.rollouts is None else evidence
         with_image = tallies("CDEScore", source, IMAGE_REWARDS)
-        text_only = tallies("CDEScore", source, TEXT_REWARDS)
+        without = tallies("CDEScore", source, self._compared)
         cde = [
             (sum1 * n0 - sum0 * n1) / (n1 * n0) if n1 and n0 else None
-            for (sum1, n1), (sum0, n0) in zip(with_image, text_only, strict=True)
+            for (sum1, n1), (sum0, n0) in zip(with_image, without, strict=True)
         ]
-        return {**evidence, **typed({CDE: cde})}
+        columns: dict[Column, Iterable[Any]] = {CDE: cde}
+        if self.control != "text":
+            columns[CDE_CONTROL] = [self.control] * len(cde)
+        level = level_of("CDEScore", self.prior, self.confidence)
+        if self.prior is not None:
+            if not -1 <= self.min_cde <= 1:
+                raise SettingError(f"min_cde is {self.min_cde!r}: it takes a number between -1 and 1.")
+            if self.prior.control != self.control:
+                raise SettingError(
+                    f"CDEScore(control={self.control!r}) has a prior for {self.prior.control!r}: fit_prior(ds, "
+                    f"control={self.control!r})."
+                )
+            posterior = posterior_of(self.prior, with_image, without)
+            numbers = (
+                posterior.cde_mean(),
+                *posterior.cde_interval(level),
+                posterior.cde_above(self.min_cde),
+            )
+            known = [score is not None for score in cde]
+            columns |= {column: listed(one, known) for column, one in zip(CDE_CERTAINTY, numbers, strict=True)}
+        return {**evidence, **typed(columns)}
+
+    @property
+    def _compared(self) -> Column:
+        """The rewards without the row's image."""
+        return control_rewards(self.control)
 
 
 cde_score = CDEScore()

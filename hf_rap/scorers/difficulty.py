@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
     DIFFICULTY,
-    DIFFICULTY_HIGH,
-    DIFFICULTY_LOW,
+    DIFFICULTY_CERTAINTY,
     ERROR,
     IMAGE_REWARDS,
     TEXT_REWARDS,
@@ -19,13 +16,17 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import SettingError
+from hf_rap.published import DIFFICULTY_PRIOR
 
 from .base import tallies
+from .certainty import level_of, listed, posterior_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import datasets
+
+    from hf_rap.posterior import Prior
 
 
 @dataclass(frozen=True)
@@ -35,40 +36,43 @@ class DifficultyScore:
     difficulty = 1 - p1, where p1 is the mean of the rewards with the image. A row that has no
     image (`rap_error` starts with "no_image") is given as the question alone: there it is 1 - p0.
 
-    With a confidence, also its Wilson score interval: where the difficulty lies, given so few attempts. With d
-    the difficulty, n the judged attempts and z the normal quantile of the confidence its ends are
-    (d + z^2 / 2n -+ z sqrt(d (1 - d) / n + z^2 / 4n^2)) / (1 + z^2 / n). Five attempts that all succeed give [0, 0.43]
-    at 95 %: they do not say that a row is easy.
-
     Args:
-        confidence: share of rows whose interval holds their true difficulty, in (0, 1); None leaves it out. For
-            rewards between 0 and 1 the interval is wider than it had to be.
+        prior: of the dataset, `hf_rap.fit_prior(ds)`. With it also how sure the score is: what the row's attempts and
+            the prior say about its true pass rate (`hf_rap.posterior`). Where there are attempts on the question alone
+            they are read too: both arms of a row depend on each other.
+        low: smallest pass rate of the band that `rap_difficulty_probability` is about, in [0, 1].
+        high: largest pass rate of that band.
+        confidence: of the interval with equal tails, in (0, 1); None is 0.9. Needs a prior.
         version: part of the cache key of `Dataset.map`.
 
     Reads:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
-        rap_text_rewards, rap_error: only where both are there, for rows without an image.
+        rap_text_rewards, rap_error: only where both are there, for rows without an image; the rewards also with a prior.
 
     Writes:
         rap_difficulty: float32 in [0, 1], higher = harder. Null where no attempt was judged.
-        rap_difficulty_low, rap_difficulty_high: with a confidence, float32 in [0, 1] around it, null where it is.
+        rap_difficulty_mean, rap_difficulty_low, rap_difficulty_high: with a prior, float32 in [0, 1]: the expected true
+            difficulty, and both ends of its interval. Five attempts that all succeed do not say that a row is never
+            failed. Null where `rap_difficulty` is.
+        rap_difficulty_probability: with a prior, float32 in [0, 1]: that the true pass rate is inside the band.
 
     Raises:
         MissingColumnError: `rap_image_rewards` is absent.
         LayoutError: a reward is NaN or outside [0, 1].
-        SettingError: the confidence is not in (0, 1).
+        SettingError: the band or the confidence is out of its range, or confidence has no prior.
 
     Source:
-        arXiv 2506.04755, difficulty-aware replacement. Differs: attempts that were not judged are
-        left out. The interval is that of Wilson 1927, without continuity correction.
+        arXiv 2506.04755, difficulty-aware replacement; the band is that of arXiv 2505.13261. Differs: attempts that
+        were not judged are left out.
 
     >>> difficulty_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [0, None], [None]]})
     {'rap_difficulty': [0.2, 1.0, None]}
-    >>> [column.name for column in DifficultyScore(confidence=0.95).writes]
-    ['rap_difficulty', 'rap_difficulty_low', 'rap_difficulty_high']
 
     """
 
+    prior: Prior | None = None
+    low: float = DIFFICULTY_PRIOR.low
+    high: float = DIFFICULTY_PRIOR.high
     confidence: float | None = None
     version: str = "1"  # raise it whenever the same input can give another number
 
@@ -79,8 +83,8 @@ class DifficultyScore:
 
     @property
     def writes(self) -> tuple[Column, ...]:
-        """`rap_difficulty`, and the ends of its interval where there is a confidence."""
-        return (DIFFICULTY,) if self.confidence is None else (DIFFICULTY, DIFFICULTY_LOW, DIFFICULTY_HIGH)
+        """`rap_difficulty`, and with a prior how sure it is."""
+        return (DIFFICULTY, *(() if self.prior is None else DIFFICULTY_CERTAINTY))
 
     @property
     def features(self) -> datasets.Features:
@@ -88,48 +92,38 @@ class DifficultyScore:
         return features_of(self.writes)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """The new column of a batch."""
-        as_given = _tallies_as_given(batch)
-        failed = [(n - total, n) if n else None for total, n in as_given]
-        columns: dict[Column, Iterable[Any]] = {
-            DIFFICULTY: [None if one is None else one[0] / one[1] for one in failed]
-        }
-        if self.confidence is not None:
-            if not 0 < self.confidence < 1:
-                raise SettingError(
-                    f"confidence is {self.confidence!r}: it takes a share between 0 and 1, such as 0.95."
-                )
-            z = NormalDist().inv_cdf((1 + self.confidence) / 2)
-            ends = [(None, None) if one is None else wilson(*one, z) for one in failed]
-            columns |= {DIFFICULTY_LOW: [low for low, _ in ends], DIFFICULTY_HIGH: [high for _, high in ends]}
+        """The new columns of a batch."""
+        as_given, beside = _tallies_as_given(batch)
+        difficulty = [(n - total) / n if n else None for total, n in as_given]
+        columns: dict[Column, Iterable[Any]] = {DIFFICULTY: difficulty}
+        level = level_of("DifficultyScore", self.prior, self.confidence)
+        if self.prior is not None:
+            if not 0 <= self.low <= self.high <= 1:
+                raise SettingError(f"The band is low={self.low!r}, high={self.high!r}: 0 <= low <= high <= 1.")
+            posterior = posterior_of(self.prior, as_given, beside)
+            low, high = posterior.pass_rate_interval(level)
+            numbers = (
+                1 - posterior.pass_rate_mean(),
+                1 - high,
+                1 - low,
+                posterior.pass_rate_within(self.low, self.high),
+            )
+            known = [score is not None for score in difficulty]
+            columns |= {column: listed(one, known) for column, one in zip(DIFFICULTY_CERTAINTY, numbers, strict=True)}
         return typed(columns)
 
 
-def _tallies_as_given(batch: Mapping[str, Any]) -> list[tuple[float, int]]:
-    """Sum and number of the known rewards of each row as it is given: with its image, if it has one."""
+def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[float, int]], list[tuple[float, int]]]:
+    """Sum and number of the known rewards of each row as it is given, with its image if it has one; and without."""
     as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-    if ERROR.name in batch and TEXT_REWARDS.name in batch:
-        text_only = tallies("DifficultyScore", batch, TEXT_REWARDS)
-        as_given = [
-            text if (error or "").split(":")[0] == "no_image" else image
-            for error, image, text in zip(batch[ERROR.name], as_given, text_only, strict=True)
-        ]
-    return as_given
-
-
-def wilson(successes: float, n: int, z: float) -> tuple[float, float]:
-    """The ends of the Wilson score interval for a share of `n`.
-
-    >>> [round(end, 4) for end in wilson(1, 5, 1.959964)]
-    [0.0362, 0.6245]
-    """
-    share, wide = successes / n, z * z / n
-    centre = share + wide / 2
-    half = z * sqrt(share * (1 - share) / n + wide / (4 * n))
-    # Nothing failed, or everything: the end is exact, whatever rounding makes of it.
-    low = 0.0 if successes == 0 else (centre - half) / (1 + wide)
-    high = 1.0 if successes == n else (centre + half) / (1 + wide)
-    return low, high
+    beside = [(0.0, 0)] * len(as_given)
+    if TEXT_REWARDS.name in batch:
+        beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
+        if ERROR.name in batch:
+            for row, error in enumerate(batch[ERROR.name]):
+                if (error or "").split(":")[0] == "no_image":
+                    as_given[row], beside[row] = beside[row], (0.0, 0)
+    return as_given, beside
 
 
 difficulty_score = DifficultyScore()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
+from hf_rap.published import PAPER
 
 from .base import (
     AUTO,
@@ -32,7 +33,6 @@ from .baselines import (
     select_random,
 )
 from .difficulty import Stages, by_difficulty, select_difficulty, split_stages
-from .published import PAPER
 from .rap import decide, select_rap
 from .released import select_released
 from .top import select_top
@@ -87,6 +87,7 @@ def select_cognitive(
     method: str = "rap",
     seed: int = 0,
     min_replacement_cde: float | None = None,
+    min_probability: float | None = None,
 ) -> Selection:
     """The rows that make a model reason, and for every row why it is kept or not.
 
@@ -132,6 +133,12 @@ def select_cognitive(
         seed: of the order among rows that are equal in everything else.
         min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
             does not hold for rows that fill the budget.
+        min_probability: in (0, 1), such as 0.8. Then "cde above min_cde" of step 2 means: the true cde
+            of the row is above min_cde with at least this probability, given its attempts and the prior
+            that all rows of `ds` give (`hf_rap.fit_prior`); "above min_replacement_cde" likewise.
+            Steps 3 and 4 go by the scores as before, so rows that come in as replacements are only
+            as sure as their floor makes them. Needs both columns of rewards; takes no budget. With
+            method "difficulty" the true pass rate is inside the band with this probability.
 
     Raises:
         MissingColumnError: `rap_cde` is absent, or a column that an option needs.
@@ -165,6 +172,7 @@ def select_cognitive(
         max_ace=max_ace,
         replace_easy=replace_easy,
         min_replacement_cde=min_replacement_cde,
+        min_probability=min_probability,
         budget=budget,
         stratify_by=stratify_by,
         seed=seed,

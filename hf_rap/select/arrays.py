@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hf_rap.counts import Counts
+
 
 def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
     """A random-looking number per id, the same in every dataset, process and release of numpy."""
@@ -92,6 +94,22 @@ def numbers_of(column: Any) -> Any:
     import pyarrow as pa
 
     return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+
+
+def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cde and difficulty of these counts as `cde_score` and `difficulty_score` have them; NaN is unknown."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cde = (image.solved * text.judged - text.solved * image.judged) / (image.judged * text.judged)
+        difficulty = (image.judged - image.solved) / image.judged
+    return cde.astype(np.float32), difficulty.astype(np.float32)
+
+
+def check_probability(min_probability: float | None) -> None:
+    """Raise `SettingError` for anything but a share."""
+    if min_probability is not None and not 0 < min_probability < 1:
+        raise SettingError(f"min_probability is {min_probability!r}: it takes a share between 0 and 1, such as 0.8.")
 
 
 def strata_of(name: str, column: Any) -> Any:

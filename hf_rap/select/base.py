@@ -5,25 +5,30 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
 from hf_rap.errors import SettingError
-
-from .published import PAPER
+from hf_rap.published import PAPER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from hf_rap.counts import Counts
 
 AUTO = "auto"  # of max_ace: the usual limit for the form of the score
 
 KEPT_REASONS = {
     "image_needed": "the image raises the chance of being right by more than min_cde",
+    "image_probably_needed": "the true cde is above min_cde with at least min_probability",
     "hard_replacement": "hard: took the place of a row that is always solved",
     "filled_to_budget": "next in line by cde, to reach the budget",
     "top": "among the best of its source by the score that was ranked",
     "moderate": "pass rate with the image inside the band",
+    "probably_moderate": "the true pass rate with the image is inside the band with at least min_probability",
     "stage_one": "moderate: for the first stage of training",
     "stage_two": "medium to hard: for the second stage of training",
     "core": "released rule: similar enough, helped by the image, not easy",
@@ -37,6 +42,7 @@ KEPT_REASONS = {
 DROPPED_REASONS = {
     "not_scored": "cde is null and rap_error does not say why",
     "image_not_needed": "the image does not raise the chance of being right by more than min_cde",
+    "not_sure_enough": "the score passes, but so few attempts do not say so with min_probability",
     "attention_unknown": "the image is needed, but ace is null",
     "attention_biased": "the image is needed, but one token draws too much attention: ace above max_ace",
     "always_solved": "the image is needed, but every judged attempt with it is correct",
@@ -124,6 +130,7 @@ class Settings:
     budget: float | None = None
     stratify_by: str | None = None
     seed: int = 0
+    min_probability: float | None = None
 
     def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
         """Raise `SettingError` for an option that was changed and that this method would not look at.
@@ -135,6 +142,10 @@ class Settings:
             if field.name not in (*used, "seed") and asked != field.default:
                 takes = ", ".join(used) or "no options"
                 raise SettingError(f"{field.name}={asked!r} means nothing to method {method!r}: it takes {takes}.")
+
+
+# Counts with the image and of the question alone, of all rows -> which rows are kept, (n_rows,).
+DecideAgain: TypeAlias = "Callable[[Counts, Counts], NDArray[np.bool_]]"
 
 
 class Decision(NamedTuple):

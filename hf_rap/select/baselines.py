@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
 from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.published import LIMR as LIMR_PUBLISHED
 
 from .arrays import (
     arrow_columns,
@@ -13,19 +14,21 @@ from .arrays import (
     numbers_of,
     plain,
     rows_of_budget,
+    scores_of,
     seeded_order,
     strata_of,
     why_unscored,
 )
-from .base import Decision, Selection, Settings, Step, check_dataset, make_selection
+from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
 from .difficulty import ADD_DIFFICULTY
-from .published import LIMR as LIMR_PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from hf_rap.counts import Counts
 
     Values = Callable[[dict[str, Any]], NDArray[np.float32]]
 
@@ -121,6 +124,20 @@ def by_hardness(ds: Any, settings: Settings) -> Decision:
     return _by_rank(ds, settings, "hardest", reads=reads, values=difficulty, reasons=reasons)
 
 
+def decide_hardness_again(ds: Any, settings: Settings) -> DecideAgain:
+    """The same rule as `by_hardness` for other counts of the same rows."""
+    import numpy as np
+
+    budget, strata, order = _read_rank(ds, settings, "hardest")
+
+    def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
+        difficulty = scores_of(image, text)[1]
+        known = ~np.isnan(difficulty)
+        return first_within(known, min(budget, int(known.sum())), strata, -difficulty, order)
+
+    return decide_again
+
+
 def by_length(ds: Any, settings: Settings) -> Decision:
     """`method="longest"` of `select_cognitive`."""
     require("select_longest", ds.column_names, (IMAGE_TOKENS,), "Collect it: `hf-rap rollouts`.")
@@ -182,14 +199,8 @@ def _by_rank(
     """The `budget` rows of highest value, those that are unknown (NaN) left out."""
     import numpy as np
 
-    settings.refuse_others(method, ("budget", "stratify_by"))
-    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
-    if budget is None:
-        raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
-    stratify_by = settings.stratify_by
-    if stratify_by is not None and stratify_by not in ds.column_names:
-        raise MissingColumnError("stratify_by", stratify_by, ds.column_names)
-    columns = arrow_columns(ds, [*reads, ID.name, ERROR.name, stratify_by])
+    budget, strata, order = _read_rank(ds, settings, method)
+    columns = arrow_columns(ds, [*reads, ERROR.name])
     value = values(columns)
     known = ~np.isnan(value)
     possible = int(np.count_nonzero(known))
@@ -198,17 +209,30 @@ def _by_rank(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
-    keep = first_within(known, budget, strata, -value, seeded_order(ids, settings.seed))
+    keep = first_within(known, budget, strata, -value, order)
     reason = why_unscored(value, columns.get(ERROR.name))
     reason[known] = reasons[1]
     reason[keep] = reasons[0]
     funnel = (Step("rows", len(ds)), Step("usable", possible), Step("selected", budget))
     rule = {
         "budget": budget,
-        "stratify_by": stratify_by,
+        "stratify_by": settings.stratify_by,
         "seed": plain(settings.seed),
         "asked": {"budget": plain(settings.budget)},
     }
     return Decision(keep, reason, funnel, rule)
+
+
+def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
+    """Rows to keep, the stratum of each row, and the order among rows that rank the same."""
+    settings.refuse_others(method, ("budget", "stratify_by"))
+    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
+    if budget is None:
+        raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
+    stratify_by = settings.stratify_by
+    if stratify_by is not None and stratify_by not in ds.column_names:
+        raise MissingColumnError("stratify_by", stratify_by, ds.column_names)
+    columns = arrow_columns(ds, [ID.name, stratify_by])
+    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
+    strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
+    return budget, strata, seeded_order(ids, settings.seed)

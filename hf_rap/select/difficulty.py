@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import DIFFICULTY, ERROR, ID, require
+from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.counts import Counts, read_counts
 from hf_rap.errors import SettingError
+from hf_rap.posterior import Posterior, fit_prior
+from hf_rap.published import DIFFICULTY_PRIOR
 
-from .arrays import arrow_columns, numbers_of, ranked, seeded_order, why_unscored
-from .base import Decision, Selection, Settings, Step, check_dataset, make_selection
-from .published import DIFFICULTY_PRIOR
+from .arrays import (
+    arrow_columns,
+    check_probability,
+    numbers_of,
+    plain,
+    ranked,
+    scores_of,
+    seeded_order,
+    why_unscored,
+)
+from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +36,13 @@ class Stages(NamedTuple):
     two: Selection
 
 
-def select_difficulty(ds: Any, low: float = DIFFICULTY_PRIOR.low, high: float = DIFFICULTY_PRIOR.high) -> Selection:
+def select_difficulty(
+    ds: Any,
+    low: float = DIFFICULTY_PRIOR.low,
+    high: float = DIFFICULTY_PRIOR.high,
+    *,
+    min_probability: float | None = None,
+) -> Selection:
     """The rows with low <= pass rate <= high, where the pass rate is 1 - `rap_difficulty`.
 
     The pass rates of a base model over a dataset are U-shaped: most rows are solved nearly always or
@@ -38,10 +55,12 @@ def select_difficulty(ds: Any, low: float = DIFFICULTY_PRIOR.low, high: float = 
         ds: a `Dataset` with `rap_difficulty`; `rap_error` is read where it is there.
         low: smallest pass rate that is kept, in [0, 1].
         high: largest pass rate that is kept, in [0, 1].
+        min_probability: in (0, 1): keep rows whose true pass rate is inside the band with at least this probability,
+            given their attempts and the prior of the dataset (`hf_rap.fit_prior`), which takes `rap_image_rewards`.
 
     Raises:
-        MissingColumnError: `rap_difficulty` is absent.
-        SettingError: the bounds are not 0 <= low <= high <= 1.
+        MissingColumnError: `rap_difficulty` is absent, or with min_probability the rewards.
+        SettingError: the bounds are not 0 <= low <= high <= 1, or min_probability is no share.
 
     Source:
         arXiv 2505.13261, offline curation, with its bounds. Whether it counts the bounds in is not
@@ -52,26 +71,84 @@ def select_difficulty(ds: Any, low: float = DIFFICULTY_PRIOR.low, high: float = 
     {'moderate': 1, 'not_scored': 1, 'too_easy': 1, 'too_hard': 1}
 
     """
-    return make_selection(ds, "difficulty", decide_difficulty(ds, low, high))
+    return make_selection(ds, "difficulty", decide_difficulty(ds, low, high, min_probability))
 
 
 def by_difficulty(ds: Any, settings: Settings) -> Decision:
     """`method="difficulty"` of `select_cognitive`: the published bounds."""
-    settings.refuse_others("difficulty", ())
-    return decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high)
+    settings.refuse_others("difficulty", ("min_probability",))
+    return decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high, settings.min_probability)
 
 
-def decide_difficulty(ds: Any, low: float, high: float) -> Decision:
+def decide_difficulty(ds: Any, low: float, high: float, min_probability: float | None) -> Decision:
     """The decision behind `select_difficulty`."""
     import numpy as np
 
     difficulty, reason, inside = _band(ds, low, high)
+    if min_probability is not None:
+        check_probability(min_probability)
+        surely = _surely_inside(ds, low, high, min_probability)
+        sure = ~np.isnan(difficulty) & surely(*read_counts("select_difficulty", ds))
+        reason[inside & ~sure] = "not_sure_enough"
+        reason[sure] = "probably_moderate"
+        inside = sure
     funnel = (
         Step("rows", len(ds)),
         Step("scored", int(np.count_nonzero(~np.isnan(difficulty)))),
         Step("selected", int(np.count_nonzero(inside))),
     )
-    return Decision(inside, reason, funnel, {"low": float(low), "high": float(high)})
+    rule = {"low": float(low), "high": float(high), "min_probability": plain(min_probability)}
+    return Decision(inside, reason, funnel, rule)
+
+
+def decide_difficulty_again(ds: Any, low: float, high: float, min_probability: float | None) -> DecideAgain:
+    """The same rule for other counts of the same rows."""
+    import numpy as np
+
+    _check_band(low, high)
+    if min_probability is not None:
+        check_probability(min_probability)
+        return _surely_inside(ds, low, high, min_probability)
+    alone = _asked_alone(ds)
+
+    def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
+        _, difficulty = scores_of(*_as_given(alone, image, text))
+        # NaN is in no band.
+        inside: NDArray[np.bool_] = (difficulty <= np.float32(1 - low)) & (difficulty >= np.float32(1 - high))
+        return inside
+
+    return decide_again
+
+
+def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> DecideAgain:
+    """Rows whose true pass rate is inside the band with that probability, the counts and the prior given."""
+    require("select_difficulty", ds.column_names, (IMAGE_REWARDS,), "Collect it: `hf-rap rollouts`.")
+    prior, alone = fit_prior(ds), _asked_alone(ds)
+
+    def surely_inside(image: Counts, text: Counts) -> NDArray[np.bool_]:
+        posterior = Posterior(prior, *_as_given(alone, image, text))
+        sure: NDArray[np.bool_] = posterior.pass_rate_within(low, high) >= min_probability
+        return sure
+
+    return surely_inside
+
+
+def _asked_alone(ds: Any) -> NDArray[np.bool_]:
+    """Rows that have no image, so that the question alone is the row as it is given."""
+    import numpy as np
+
+    if ERROR.name not in ds.column_names:
+        return np.zeros(len(ds), dtype=bool)
+    errors = arrow_columns(ds, [ERROR.name])[ERROR.name].to_pylist()
+    return np.array([(error or "").split(":")[0] == "no_image" for error in errors])
+
+
+def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:
+    """The counts of each row as it is given, with its image if it has one, and those on the question beside them."""
+    import numpy as np
+
+    as_given = Counts(*(np.where(alone, two, one) for one, two in zip(image, text, strict=True)))
+    return as_given, Counts(*(np.where(alone, 0, two) for two in text))
 
 
 def split_stages(
@@ -165,8 +242,7 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     """Difficulty, reason and whether it is inside, of each row."""
     import numpy as np
 
-    if not 0 <= low <= high <= 1:
-        raise SettingError(f"The band is low={low!r}, high={high!r}: pass rates with 0 <= low <= high <= 1.")
+    _check_band(low, high)
     check_dataset("select_difficulty", ds)
     require("select_difficulty", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
@@ -178,3 +254,8 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     for fault, rows in (("too_hard", too_hard), ("too_easy", too_easy), ("moderate", inside)):
         reason[rows] = fault
     return difficulty, reason, inside
+
+
+def _check_band(low: float, high: float) -> None:
+    if not 0 <= low <= high <= 1:
+        raise SettingError(f"The band is low={low!r}, high={high!r}: pass rates with 0 <= low <= high <= 1.")

@@ -7,33 +7,54 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, ACE_SETTINGS, CDE, DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.columns import (
+    ACE,
+    ACE_SETTINGS,
+    CDE,
+    CDE_CONTROL,
+    DIFFICULTY,
+    ERROR,
+    ID,
+    IMAGE_REWARDS,
+    control_rewards,
+    require,
+)
+from hf_rap.counts import read_counts
 from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.posterior import Posterior, fit_prior
+from hf_rap.published import PAPER
 
 from .arrays import (
     arrow_columns,
+    check_probability,
     first_within,
     numbers_of,
     plain,
     ranked,
     rows_of_budget,
+    scores_of,
     seeded_order,
     strata_of,
     why_unscored,
 )
-from .base import AUTO, Decision, Quantile, Settings, Step, threshold
-from .published import PAPER
+from .base import AUTO, DecideAgain, Decision, Quantile, Settings, Step, threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
-READS = (CDE, ACE, ACE_SETTINGS, DIFFICULTY, IMAGE_REWARDS, ID, ERROR)
+    from hf_rap.counts import Counts
+    from hf_rap.posterior import Prior
+
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
+ADD_ATTEMPTS = "min_probability reads the attempts behind a score: collect them with `hf-rap rollouts`."
 ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
 
 
@@ -41,18 +62,116 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     """The decision for each row of a dataset; what it means is told by `select_cognitive`."""
     import numpy as np
 
+    _check_columns(settings, ds.column_names)
+    rule = read_rule(ds, settings)
+    columns = arrow_columns(ds, [column.name for column in (CDE, DIFFICULTY, IMAGE_REWARDS)])
+    cde, difficulty = (numbers_of(columns.get(column.name)) for column in (CDE, DIFFICULTY))
+    attempts = _attempts(columns.get(IMAGE_REWARDS.name))
+    counts = None
+    if settings.min_probability is not None:
+        compared = rule.control or "text"
+        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), ADD_ATTEMPTS)
+        counts = read_counts("select_cognitive", ds, compared)
+    min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
+    told = {
+        "min_cde": min_cde,
+        "min_probability": plain(settings.min_probability),
+        "max_ace": rule.max_ace,
+        "replace_easy": bool(settings.replace_easy),
+        "min_replacement_cde": plain(settings.min_replacement_cde),
+        "budget": rule.budget,
+        "stratify_by": settings.stratify_by,
+        "seed": plain(settings.seed),
+        "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
+        "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
+    }
+    if rule.control is not None:
+        told["control"] = rule.control
+    return Decision(keep, reason, funnel, told)
+
+
+def decide_rap_again(ds: Any, settings: Settings) -> DecideAgain:
+    """The same rule for other counts of the same rows."""
+    rule = read_rule(ds, settings)
+
+    def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
+        cde, difficulty = scores_of(image, text)
+        counts = None if settings.min_probability is None else (image, text)
+        keep: NDArray[np.bool_] = rule.decide(cde, difficulty, image.judged, counts)[1][0]
+        return keep
+
+    return decide_again
+
+
+@dataclass(frozen=True)
+class RapRule:
+    """The rule and what it needs to know of the rows that stays when the model answers again."""
+
+    settings: Settings
+    min_cde: float | Quantile
+    ace: NDArray[np.float32] | None
+    max_ace: float | None
+    budget: int | None
+    strata: NDArray[np.int64] | None
+    order: NDArray[np.uint64] | None
+    errors: Any
+    prior: Prior | None
+    control: str | None
+
+    def decide(
+        self,
+        cde: NDArray[np.float32],
+        difficulty: NDArray[np.float32] | None,
+        attempts: NDArray[np.int64] | None,
+        counts: tuple[Counts, Counts] | None,
+    ) -> tuple[float, tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]]:
+        """The threshold that was used, and what the function `decide` gives; `counts` where probabilities decide."""
+        min_cde = self.min_cde.of(cde) if isinstance(self.min_cde, Quantile) else self.min_cde
+        return min_cde, decide(
+            cde,
+            min_cde=min_cde,
+            ace=None if self.max_ace is None else self.ace,
+            max_ace=self.max_ace,
+            difficulty=difficulty,
+            replace_easy=self.settings.replace_easy,
+            min_replacement_cde=self.settings.min_replacement_cde,
+            attempts=attempts,
+            budget=self.budget,
+            strata=self.strata,
+            order=self.order,
+            unscored=why_unscored(cde, self.errors),
+            surely_above=None if counts is None else self._surely_above(counts),
+        )
+
+    def _surely_above(self, counts: tuple[Counts, Counts]) -> Callable[[float], NDArray[np.bool_]]:
+        min_probability = self.settings.min_probability
+        assert self.prior is not None
+        assert min_probability is not None
+        posterior = Posterior(self.prior, *counts)
+
+        def surely_above(limit: float) -> NDArray[np.bool_]:
+            sure: NDArray[np.bool_] = posterior.cde_above(limit) >= min_probability
+            return sure
+
+        return surely_above
+
+
+def read_rule(ds: Any, settings: Settings) -> RapRule:
+    """The options checked, and the columns that they are about."""
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
     asked = settings.max_ace
     max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
     budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
     _check_replacement(settings)
-    _check_columns(settings, ds.column_names)
+    _check_probability(settings)
+    if settings.stratify_by is not None and settings.stratify_by not in ds.column_names:
+        raise MissingColumnError("stratify_by", settings.stratify_by, ds.column_names)
 
-    columns = arrow_columns(ds, [*(column.name for column in READS), settings.stratify_by])
-    cde, ace, difficulty = (numbers_of(columns.get(column.name)) for column in (CDE, ACE, DIFFICULTY))
-    attempts = _attempts(columns.get(IMAGE_REWARDS.name))
-    if isinstance(min_cde, Quantile):
-        min_cde = min_cde.of(cde)
+    columns = arrow_columns(
+        ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ID, ERROR)), settings.stratify_by]
+    )
+    control = _control(columns[CDE_CONTROL.name]) if CDE_CONTROL.name in columns else None
+    ace = numbers_of(columns.get(ACE.name))
     if asked == AUTO:
         max_ace = _usual_max_ace(columns.get(ACE_SETTINGS.name))
     if ace is None:
@@ -60,34 +179,18 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     elif isinstance(max_ace, Quantile):
         max_ace = max_ace.of(ace)
     ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    strata = None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by])
-
-    keep, reason, funnel = decide(
-        cde,
+    return RapRule(
+        settings=settings,
         min_cde=min_cde,
-        ace=None if max_ace is None else ace,
+        ace=ace,
         max_ace=max_ace,
-        difficulty=difficulty,
-        replace_easy=settings.replace_easy,
-        min_replacement_cde=settings.min_replacement_cde,
-        attempts=attempts,
         budget=budget,
-        strata=strata,
+        strata=None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by]),
         order=seeded_order(ids, settings.seed) if settings.replace_easy or budget else None,
-        unscored=why_unscored(cde, columns.get(ERROR.name)),
+        errors=columns.get(ERROR.name),
+        prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
+        control=control,
     )
-    rule = {
-        "min_cde": min_cde,
-        "max_ace": max_ace,
-        "replace_easy": bool(settings.replace_easy),
-        "min_replacement_cde": plain(settings.min_replacement_cde),
-        "budget": budget,
-        "stratify_by": settings.stratify_by,
-        "seed": plain(settings.seed),
-        "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
-        "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
-    }
-    return Decision(keep, reason, funnel, rule)
 
 
 def decide(
@@ -104,6 +207,7 @@ def decide(
     strata: NDArray[np.int64] | None = None,
     order: NDArray[np.uint64] | None = None,
     unscored: NDArray[np.object_] | None = None,
+    surely_above: Callable[[float], NDArray[np.bool_]] | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]:
     """Keep and reason of each row, and the funnel. All arrays are (n_rows,); NaN is unknown.
 
@@ -120,6 +224,7 @@ def decide(
         strata: numbers from 0, between which the budget is shared.
         order: breaks the ties that are left, smaller first; by default the row's position.
         unscored: the reason of a row without cde.
+        surely_above: limit -> rows whose true cde is above it with enough probability; None asks `cde` itself.
 
     >>> import numpy as np
     >>> cde, difficulty = np.float32([0.8, 0.2, np.nan, 0.6]), np.float32([0.2, 0.6, np.nan, 0])
@@ -143,9 +248,15 @@ def decide(
     reason[keep] = "image_not_needed"
     step("scored")
 
-    keep = cde > np.float32(min_cde)
-    reason[keep] = "image_needed"
-    step("image_needed")
+    if surely_above is None:
+        keep = cde > np.float32(min_cde)
+        needed = "image_needed"
+    else:
+        keep = could_enter & surely_above(min_cde)
+        needed = "image_probably_needed"
+        reason[could_enter & (cde > np.float32(min_cde))] = "not_sure_enough"
+    reason[keep] = needed
+    step(needed)
 
     if ace is not None and max_ace is not None:
         unknown, biased = np.isnan(ace), ace > np.float32(max_ace)
@@ -166,7 +277,8 @@ def decide(
         step("not_always_solved")
         hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
-            hard &= cde > np.float32(min_replacement_cde)
+            limit = min_replacement_cde
+            hard &= cde > np.float32(limit) if surely_above is None else surely_above(limit)
         enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
         keep[enter] = True
         reason[enter] = "hard_replacement"
@@ -241,13 +353,33 @@ def _check_replacement(settings: Settings) -> None:
         raise SettingError(f"min_replacement_cde is {floor!r}: it takes a number between -1 and 1.")
 
 
+def _check_probability(settings: Settings) -> None:
+    check_probability(settings.min_probability)
+    if settings.min_probability is not None and settings.budget is not None:
+        raise SettingError(
+            "min_probability says how sure to be of each row, budget how many rows to keep whatever they are: give one "
+            "of them."
+        )
+
+
 def _check_columns(settings: Settings, names: list[str]) -> None:
     require("select_cognitive", names, (CDE,), ADD_SCORE.format("cde"))
     if settings.replace_easy:
         hint = ADD_SCORE.format("difficulty") + " Or select with replace_easy=False."
         require("select_cognitive", names, (DIFFICULTY,), hint)
-    if settings.stratify_by is not None and settings.stratify_by not in names:
-        raise MissingColumnError("stratify_by", settings.stratify_by, names)
+    if settings.min_probability is not None:
+        require("select_cognitive", names, (IMAGE_REWARDS,), ADD_ATTEMPTS)
+
+
+def _control(column: Any) -> str:
+    """What the cde of all these rows compares the image with."""
+    found = sorted(str(one) for one in column.fill_null("text").unique().to_pylist())
+    if len(found) > 1:
+        raise SettingError(
+            f"{CDE.name} compares the image with {' in some rows and with '.join(found)} in others: score all rows with "
+            "the same CDEScore(control=...)."
+        )
+    return found[0]
 
 
 def _attempts(rewards: Any) -> Any:

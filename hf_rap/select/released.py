@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, IMAGE_REWARDS, TEXT_REWARDS, require
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.published import RELEASED
 
 from .arrays import arrow_columns
-from .base import Decision, Settings, Step
-from .published import RELEASED
+from .base import DecideAgain, Decision, Settings, Step
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from hf_rap.counts import Counts
 
 
 def select_released(ds: Any, settings: Settings) -> Decision:
@@ -59,7 +61,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
         )
     rows = np.flatnonzero(judged)
     core, pool = (rows[flags].tolist() for flags in decide_released(image[judged], text[judged]))
-    drawn = random.Random(RELEASED.seed).sample(pool, int(len(pool) * RELEASED.pool_share))
+    drawn = _drawn(pool)
     reason = np.full(len(ds), "not_core", dtype=object)
     reason[~judged] = _why_not_judged(columns.get(ERROR.name), np.flatnonzero(~judged))
     reason[pool] = "not_sampled"
@@ -69,6 +71,28 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     keep[core] = keep[drawn] = True
     counts = {"rows": len(ds), "five_judged": len(rows), "core": len(core), "selected": int(keep.sum())}
     return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), {})
+
+
+def decide_released_again(ds: Any, settings: Settings) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
+    """The same rule for other counts of the same rows, with rewards of 0 and 1."""
+    import numpy as np
+
+    settings.refuse_others("rap-released", ())
+
+    def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
+        rows = np.flatnonzero((image.judged == RELEASED.attempts) & (text.judged == RELEASED.attempts))
+        rewards = [(np.arange(RELEASED.attempts) < arm.solved[rows, None]).astype(np.float64) for arm in (image, text)]
+        core, pool = (rows[flags] for flags in decide_released(rewards[0], rewards[1]))
+        keep = np.zeros(len(image.judged), dtype=bool)
+        keep[core] = keep[_drawn(pool.tolist())] = True
+        return keep
+
+    return decide_again
+
+
+def _drawn(pool: list[int]) -> list[int]:
+    """The part of the pool that is kept, in the order in which it was drawn."""
+    return random.Random(RELEASED.seed).sample(pool, int(len(pool) * RELEASED.pool_share))
 
 
 def decide_released(

@@ -14,7 +14,7 @@ from hf_rap.errors import RowError
 
 from .expressions import TIMED_OUT, TOO_EXPENSIVE, VERIFIER_FAILED, NotJudgedError, same_math
 from .finding import Found, clean, find_answer, options_in
-from .golds import Accepted, Gold, read_gold, read_option
+from .golds import Accepted, Gold, read_gold, read_option, spellings
 from .quantities import last_quantity, read_quantity
 from .readings import Choice, read_choice, read_yes_no, same_words, split_name
 
@@ -31,6 +31,7 @@ __all__ = [
     "Verdict",
     "judge",
     "read_gold",
+    "spellings",
 ]
 
 # Part of a run's fingerprint. Raise it whenever the same reply and gold answer can get another verdict.

@@ -33,6 +33,7 @@ _POINTS_ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 _PICTURE = re.compile(r"<image|!\[|https?://|\.(?:png|jpe?g|gif|webp)\b", re.IGNORECASE)
+_TRUTH = ("yes", "no", "true", "false")
 _HAS_CONTENT = re.compile(r"[^\W_]|[<>=+∅]")
 
 
@@ -89,6 +90,32 @@ def read_gold(answer: object) -> Gold:
             raise _unreadable(answer, "an empty list")
         return Gold(tuple(accepted for one in answer for accepted in _read_text(_as_text(one))))
     return Gold(_read_text(_as_text(answer)))
+
+
+def spellings(answer: object) -> list[str]:
+    """The ways in which a reply may write the gold answer inside its box, the one of the dataset first.
+
+    Each accepted answer as it was read, and before it the same in the letters of the dataset, where they
+    differ ("Yes" is read as "yes"). Equal values in other forms (1/2 and 0.5) are not made up.
+
+    Raises:
+        RowError: as `read_gold`.
+
+    >>> spellings(["Yes", "true"]), spellings("B. 30"), spellings("The answer is $5$ cm.")
+    (['Yes', 'yes', 'true'], ['B', '30'], ['5 cm'])
+
+    """
+    if hasattr(answer, "tolist"):  # numpy
+        answer = answer.tolist()
+    found: dict[str, None] = {}
+    for one in answer if isinstance(answer, (list, tuple)) else [answer]:
+        written = "" if isinstance(one, bool) else clean(str(one))
+        for accepted in read_gold(one).accepted:
+            same = written.casefold() in {accepted.text.casefold(), *(_TRUTH if accepted.kind == "yes_no" else ())}
+            found |= dict.fromkeys(text for text in (written if same else "", accepted.text) if text)
+    if not found:
+        read_gold(answer)  # an empty list: says so
+    return list(found)
 
 
 def _as_text(answer: object) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 
 from hf_rap.cards import render_card
+from hf_rap.errors import SettingError
 from hf_rap.facts import collect_facts
 from hf_rap.folder import publish_to_folder
 from hf_rap.provenance import SourceInfo
@@ -56,7 +57,8 @@ def make_facts(text: str = "plain", *, settings=None, licence: str | None = "mit
     facts["reasons"][-1]["reason"] = text
     facts["groups"]["column"] = text
     facts["rule"] = {**facts["rule"], "stratify_by": text}
-    row = {"index": 0, "reason": text, "cde": 0.5, "id": text, "question": text, "answer": text, "images": 2}
+    row = {"index": 0, "reason": text, "id": text, "question": text, "answer": text, "images": 2}
+    row |= {"score": {"name": text, "value": 0.5}, "steps": text}
     facts["samples"] = [{**row, "kept": True, "image": "samples/kept-00.png"}, {**row, "kept": False, "image": None}]
     facts["since"] = {
         "version": "0.9.0",
@@ -341,3 +343,23 @@ def test_attention_and_the_options_of_ace_are_told():
     assert "    attention=True,\n" in body
     foreign = {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {"x)\nevil(": 1}}]}
     assert "evil(" not in render_card({**facts, "ace_settings": foreign}).split("## How to reproduce")[1]
+
+
+def test_a_card_says_what_the_image_was_compared_with():
+    """A cde against a blank picture is none against the text alone: in the first sentence, the rule and the code."""
+    rows = {"rap_cde": [1.0, 0.0], "rap_cde_control": ["blank"] * 2, "rap_settings": [json.dumps(SETTINGS)] * 2}
+    rows["rap_image_rewards"] = rows["rap_text_rewards"] = [[1.0], [0.0]]
+    selection = select_cognitive(Dataset.from_dict(rows), replace_easy=False)
+    card = render_card(collect_facts(selection, name="x", version="1.0.0", source=SourceInfo("x"), images_missing=0))
+    assert "solves more often with the image than with a grey picture of the same size" in card
+    assert "| `control` | `blank` | what the causal discrepancy compares the image with |" in card
+    assert 'cde = CDEScore(control="blank")' in card
+    code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert any("Controls(engine, arms=" in block and ast.parse(block) for block in code)
+    assert not any("control=" in block for block in code if "select_cognitive(" in block and "CDEScore" not in block)
+
+
+def test_rows_compared_with_different_things_are_not_selected_together():
+    rows = {"rap_cde": [1.0, 0.0], "rap_cde_control": ["blank", None]}
+    with pytest.raises(SettingError, match="with blank in some rows and with text in others"):
+        select_cognitive(Dataset.from_dict(rows), replace_easy=False)

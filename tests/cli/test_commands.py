@@ -59,6 +59,46 @@ def hf_rap(*words, cwd):
     return Done(code, out.getvalue(), err.getvalue())
 
 
+def test_stability_takes_the_rule_of_a_selection_or_options(folder):
+    """The file's own rule, options that change it, and the same by options alone."""
+    done = hf_rap("stability", "selection.parquet", "--json", "--plot", "curve.png", cwd=folder)
+    found = json.loads(done.stdout)
+    assert 0 < found["jaccard"] < 1
+    assert [point["attempts"] for point in found["curve"]] == [5, 8, 16, 32]
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    by_options = hf_rap("stability", "evidence.parquet", "--keep-easy", "--json", cwd=folder)
+    assert json.loads(by_options.stdout) == found
+    changed = hf_rap("stability", "selection.parquet", "--min-cde", "0.2", "--attempts", "3", cwd=folder)
+    assert "Expected agreement with a fresh scoring: " in changed.stdout
+    assert changed.stdout.splitlines()[1].split() == ["attempts", "3", "5"]
+    wrong = hf_rap("stability", "evidence.parquet", "--attempts", "3;5", cwd=folder)
+    assert (
+        wrong.stderr.strip() == "hf-rap: --attempts takes whole numbers with commas between, such as 5,8,16, not '3;5'."
+    )
+
+
+def test_selecting_says_how_stable_that_is(folder):
+    """In the closing table, and for programs."""
+    done = hf_rap("select", "scored.parquet", cwd=folder)
+    assert "Expected agreement with a fresh scoring: " in done.stdout
+    found = json.loads(hf_rap("select", "scored.parquet", "--json", cwd=folder).stdout)["stability"]
+    assert found["attempts"] == 5
+
+
+def test_intervals_and_probabilities(folder):
+    """`score --intervals` adds the columns, `select --min-probability` goes by them."""
+    assert hf_rap("score", "evidence.parquet", "--intervals", "--out", "sure.parquet", cwd=folder).returncode == 0
+    scored = load_dataset("parquet", data_files=str(folder / "sure.parquet"), split="train")
+    assert {"rap_cde_mean", "rap_cde_probability", "rap_difficulty_low"} <= set(scored.column_names)
+    done = hf_rap("select", "sure.parquet", "--min-probability", "0.6", "--keep-easy", "--json", cwd=folder)
+    kept = json.loads(done.stdout)["reasons"]["image_probably_needed"]
+    assert kept == sum(chance is not None and chance >= 0.6 for chance in scored["rap_cde_probability"])
+    both = hf_rap("select", "sure.parquet", "--min-probability", "0.6", "--budget", "3", cwd=folder)
+    assert "give one of them" in both.stderr
+    alone = hf_rap("score", "evidence.parquet", "--confidence", "0.9", "--out", "x.parquet", cwd=folder)
+    assert alone.returncode == 2
+
+
 def test_inspect_counts_what_cannot_be_scored(folder):
     """Of 40 planted rows the 2 with unreadable golds are listed; stdout is JSON and nothing else."""
     done = hf_rap("inspect", "planted.parquet", "--json", cwd=folder)
@@ -164,6 +204,35 @@ def test_faults_are_one_line_on_stderr(folder, words, message):
     assert last.startswith("hf-rap: ")
     assert message in last
     assert "Traceback" not in done.stderr
+
+
+LONG = ["--model", "./none", "--max-new-tokens", "8"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rollouts", "planted.parquet", *LONG],
+        ["attention", "evidence.parquet", "--model", "./none"],
+        ["annotate-steps", "evidence.parquet", *LONG],
+        ["score", "nowhere.parquet"],
+        ["select", "nowhere.parquet"],
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_path):
+    """Before the source is read, and before a model that does not exist is looked for."""
+    (tmp_path / "a.parquet").mkdir()
+    (tmp_path / "file").write_text("")
+    faults = {
+        tmp_path / "x.txt": "give a file name that ends in .parquet",
+        tmp_path / "a.parquet": "is a folder",
+        tmp_path / "file" / "x.parquet": f"cannot be written: {tmp_path / 'file'} is no folder",
+    }
+    for out, message in faults.items():
+        done = hf_rap(*words, "--out", str(out), cwd=folder)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"hf-rap: {out}")
+        assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import numpy as np
 import pytest
 from datasets import Dataset, Features
 from datasets.fingerprint import Hasher
@@ -15,13 +16,19 @@ from hf_rap.columns import (
     ATTENTION_EVIDENCE,
     ERROR,
     EVIDENCE,
+    GOLD_TOKENS,
+    IMAGE_GOLD_LOGPROBS,
     IMAGE_REWARDS,
+    LIKELIHOOD_EVIDENCE,
     STEPS,
+    TEXT_GOLD_LOGPROBS,
     TEXT_REWARDS,
     features_of,
     struct_fields,
 )
-from hf_rap.scorers import SCORERS, DifficultyScore
+from hf_rap.counts import Counts
+from hf_rap.posterior import fit_counts
+from hf_rap.scorers import SCORERS, CDEScore, DifficultyScore
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
@@ -29,6 +36,10 @@ TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0,
 STEP_SCORES = [None, [], None, [1.0, 0.0, 0.5], [1.0, 0.25], [0.0], [0.5, 0.25], [0.75, 0.0]]
 ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
 N_NULL = 3
+# Two spellings in some rows, one of which is known in one arm only.
+IMAGE_GOLD = [None, [None], [], [-0.5], [-1.0, -2.0], [-3.0], [-0.25, None], [-4.0]]
+TEXT_GOLD = [None, [-1.0], [], [-2.5], [-1.5, -1.5], [-3.5], [-0.5, -1.0], None]
+TOKENS = [None, [1], [], [2], [1, 3], [1], [2, 2], [1]]
 
 
 def attention(*weights):
@@ -44,15 +55,22 @@ UNREAD = {**dict.fromkeys(struct_fields(ATTENTION)), "error": "reply_empty: the 
 A, B = attention(-9.0, -2.5, -1.0, -0.5, -0.5), attention(-9.0, -3.5, -1.0, -0.5, -0.5)
 ATTENTIONS = [None, [], [None, UNREAD], [A, B, None], [B], [UNREAD, A], [A, A], None]
 
-WITH_OPTIONS = {**SCORERS, "difficulty with interval": DifficultyScore(confidence=0.95)}
+RANDOM = np.random.default_rng(0)
+PRIOR = fit_counts(*(Counts(RANDOM.binomial(4, RANDOM.random(50)).astype(float), np.full(50, 4)) for _ in range(2)))
+WITH_OPTIONS = {
+    **SCORERS,
+    "cde with interval": CDEScore(prior=PRIOR),
+    "difficulty with interval": DifficultyScore(prior=PRIOR, confidence=0.95),
+}
 each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_OPTIONS)
 
 
 def evidence():
     """Eight rows with every evidence column and step scores; those that no score needs are null."""
-    known = (*EVIDENCE, *ATTENTION_EVIDENCE, STEPS)
+    known = (*EVIDENCE, *ATTENTION_EVIDENCE, *LIKELIHOOD_EVIDENCE, STEPS)
     columns = {column.name: [None] * len(IMAGE) for column in known}
     columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS, ATTENTION.name: ATTENTIONS}
+    columns |= {IMAGE_GOLD_LOGPROBS.name: IMAGE_GOLD, TEXT_GOLD_LOGPROBS.name: TEXT_GOLD, GOLD_TOKENS.name: TOKENS}
     columns[STEPS.name] = [scores and [{"score": score} for score in scores] for scores in STEP_SCORES]
     return Dataset.from_dict(columns, features=features_of(known))
 

@@ -29,8 +29,13 @@ def test_small_model_can_be_trained_further(tmp_path):
 
 @pytest.mark.slow
 def test_benchmarks_run(tmp_path):
-    """Both print their table."""
+    """Each prints its tables."""
     planted = run(str(ROOT / "benchmarks" / "planted.py"), "--rows", "12", "--attempts", "2", cwd=tmp_path)
     assert planted.startswith("| planted kind | rows |")
     rollouts = run(str(ROOT / "benchmarks" / "rollouts.py"), "--rows", "4", "--rounds", "1", cwd=tmp_path)
     assert "ratio: " in rollouts
+    controls = run(str(ROOT / "benchmarks" / "controls.py"), "--rows", "24", "--attempts", "2", cwd=tmp_path)
+    assert "| kept, cde > 0.5 | text | blank | shuffled |" in controls
+    small = ("--rows", "24", "--attempts", "2", "--steps", "2")
+    likelihood = run(str(ROOT / "benchmarks" / "likelihood.py"), *small, cwd=tmp_path)
+    assert likelihood.count("| left out, lowest size, either sign |") == 2

@@ -15,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FaultyServer:
     """`with FaultyServer(faults=["500", "hang"]) as server: ... server.url, server.bodies`."""
 
-    def __init__(self, faults=(), *, draws_n="refuses", delay=0.0, always=None):
+    def __init__(self, faults=(), *, draws_n="refuses", continues="yes", delay=0.0, always=None):
         self.faults = list(faults)
         self.always = always
         self.draws_n = draws_n
+        self.continues = continues
         self.delay = delay
         self.bodies = []
         self.headers = []
@@ -70,10 +71,12 @@ class FaultyServer:
 
     def answer(self, request, body, fault):
         n = body.get("n", 1)
-        if fault is None and n > 1 and self.draws_n == "refuses":
-            send(request, 422, {"error": "Unsupported fields: n"})
+        unknown = {"n"} if n > 1 and self.draws_n == "refuses" else set()
+        unknown |= {"continue_final_message"} & body.keys() if self.continues == "refuses" else set()
+        if fault is None and unknown:
+            send(request, 422, {"error": f"Unexpected fields in the request: {unknown}"})
         elif fault is None:
-            send(request, 200, completion(body, 1 if self.draws_n == "ignores" else n, same=self.draws_n == "same"))
+            self.reply(request, body, 1 if self.draws_n == "ignores" else n)
         elif fault == "hang":
             time.sleep(5)
         elif fault == "drop":
@@ -99,11 +102,35 @@ class FaultyServer:
             token = request.headers.get("authorization", "")
             send(request, int(fault), {"error": {"message": f"the server says {fault} to {token}"}})
 
+    def reply(self, request, body, n):
+        """A good answer: n choices."""
+        answer = completion(body, n, same=self.draws_n == "same")
+        answer["usage"]["prompt_tokens"] = self.prompt_tokens(body)
+        if self.continues == "does not say":
+            answer["usage"] = None
+        send(request, 200, answer)
+
+    def prompt_tokens(self, body):
+        """Four tokens around every message; those at the end go as the server is told, and understands."""
+        count = 4 * len(body["messages"])
+        if self.continues != "ignores" and not body.get("add_generation_prompt", True):
+            count -= 1
+        if self.continues == "yes" and body.get("continue_final_message"):
+            count -= 1
+        return count
+
 
 def completion(body, n, *, same=False):
     """A chat completion whose text shows the seed, and the kinds of the parts of the prompt."""
-    kinds = " ".join(part["type"] for part in body["messages"][0]["content"])
-    texts = [f"{kinds} seed {body.get('seed')}" + ("" if same else f" choice {index}") for index in range(n)]
+    content = body["messages"][0]["content"]
+    kinds = "text" if isinstance(content, str) else " ".join(part["type"] for part in content)
+    return completion_of(
+        body, [f"{kinds} seed {body.get('seed')}" + ("" if same else f" choice {index}") for index in range(n)]
+    )
+
+
+def completion_of(body, texts, tokens=7, prompt_tokens=3):
+    """A chat completion with these choices, each of so many tokens."""
     return {
         "id": "x",
         "object": "chat.completion",
@@ -114,7 +141,11 @@ def completion(body, n, *, same=False):
             {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             for index, text in enumerate(texts)
         ],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 7 * n, "total_tokens": 3 + 7 * n},
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": tokens * len(texts),
+            "total_tokens": prompt_tokens + tokens * len(texts),
+        },
     }
 
 

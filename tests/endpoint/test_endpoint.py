@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
+from model_server import ModelServer
 from PIL import Image
 from server import FaultyServer
 
@@ -24,12 +26,15 @@ from hf_rap import (
     RowError,
     Sampling,
     SettingError,
+    StepRewards,
     collect_evidence,
     collect_in_run,
+    one_row_per_response,
 )
-from hf_rap.demo import MODEL, make_planted
+from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.demo.chains import split_chain
 from hf_rap.engines.endpoint import data_url
-from hf_rap.engines.endpoint_client import _retry_after
+from hf_rap.engines.endpoint_client import _retry_after, _text
 
 SECRET = "hf_this_is_the_secret_token"
 
@@ -39,6 +44,7 @@ def quick(monkeypatch):
     """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
     monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
+    monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
 
 
@@ -117,6 +123,80 @@ def test_greedy_attempts_are_one_request():
         (replies,) = ask(server, requests(1, 4), sampling=Sampling(temperature=0, max_new_tokens=8))
     assert len(server.bodies) == 1
     assert len(replies) == 4
+
+
+def started(count=1, attempts=1):
+    """Requests with a reply that was begun."""
+    return [replace(request, prefix="First, ") for request in requests(count, attempts)]
+
+
+def test_a_reply_that_was_started_is_sent_as_the_last_message():
+    """With what vLLM and SGLang want to hear; whether the server does it is asked once, by two short prompts."""
+    with FaultyServer() as server:
+        ask(server, started(2), extra_body={"min_p": 0.1})
+        ask(server, started(1))
+        bodies = server.bodies
+    assert [body["max_tokens"] for body in bodies] == [1, 1, 16, 16, 1, 1, 16]  # extra_body makes another engine
+    for body in bodies[2:4]:
+        assert body["messages"][-1] == {"role": "assistant", "content": "First, "}
+        assert (body["continue_final_message"], body["add_generation_prompt"], body["min_p"]) == (True, False, 0.1)
+    assert "continue_final_message" not in bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("continues", "said"),
+    [
+        ("refuses", "422: .*Unexpected fields in the request: {'continue_final_message'}"),
+        ("ignores", "it counts 8 and 8 tokens in the same prompt, so it ignores that"),
+        ("leaves out the new turn", "it counts 7 and 7 tokens in the same prompt, so it ignores that"),
+        ("does not say", "it counts None and None tokens"),
+    ],
+)
+def test_a_server_that_would_start_anew_is_refused(continues, said):
+    """No wrong score without a word: the run stops before the first continuation."""
+    rewards = {"problem": ["q"], "images": [[]], "answer": ["1"], "response": ["one\n\ntwo"]}
+    with FaultyServer(continues=continues) as server:
+        engine = EndpointEngine(server.url, model="m")
+        with pytest.raises(EngineError, match=rf"cannot continue a reply, which step scores need: .*{said}"):
+            StepRewards(engine, continuations=2)(rewards)
+    assert {body["max_tokens"] for body in server.bodies} == {1}
+
+
+def test_a_bad_moment_is_not_taken_for_a_refusal():
+    """After all retries it is said that the server could not be asked; with one hiccup it is asked again."""
+    with (
+        FaultyServer(always="503") as server,
+        pytest.raises(EngineError, match=r"could not be asked whether it continues replies: .*503"),
+    ):
+        ask(server, started(1), retries=1)
+    with FaultyServer(["503", "drop"]) as server:
+        assert len(ask(server, started(1))) == 1
+
+
+def test_step_scores_of_a_server_are_those_of_the_model_it_runs(tmp_path):
+    """Greedy, so that both say the same: step by step equal, through a run folder."""
+    rollouts = Rollouts(demo_engine(), attempts=1, max_new_tokens=48)
+    ds = one_row_per_response(collect_evidence(make_planted(12), rollouts))
+    options = {"continuations": 1, "temperature": 0, "max_new_tokens": 48, "split": split_chain}
+    with ModelServer() as server:
+        engine = EndpointEngine(server.url, model="m", concurrency=4)
+        served = collect_in_run(ds, StepRewards(engine, **options), str(tmp_path / "run"))
+    local = collect_evidence(ds, StepRewards(demo_engine(), **options))
+    assert served["rap_error"][:] == local["rap_error"][:]
+    assert served["steps_with_score"][:] == local["steps_with_score"][:]
+    assert {0.0, 1.0} == {step["score"] for steps in served["steps_with_score"] for step in steps}
+
+
+def test_thoughts_that_a_server_splits_off_go_on_where_they_were():
+    """A chain of thought that the prefix has begun is not begun a second time."""
+    message = {"reasoning_content": "so 3", "content": " \\boxed{3}"}
+
+    class Message(dict):
+        content = message["content"]
+
+    assert _text(Message(message), "<think> red ,") == "so 3</think> \\boxed{3}"
+    assert _text(Message(message), "") == "<think>so 3</think> \\boxed{3}"
+    assert _text(Message(content=" \\boxed{3}"), "<think> 3 </think>") == " \\boxed{3}"
 
 
 FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]
@@ -379,3 +459,13 @@ def test_transformers_serve_says_why_it_refuses(transformers_serve):
     engine = EndpointEngine(transformers_serve, model="nobody/nothing", concurrency=2, retries=0)
     with pytest.raises(EngineError, match=r"the server answered \d{3}: .+"):
         collect_evidence(make_planted(12), Rollouts(engine, attempts=1, max_new_tokens=8))
+
+
+@pytest.mark.slow
+def test_transformers_serve_is_refused_for_step_scores(transformers_serve):
+    """It answers 422 to continue_final_message, and always opens a new turn."""
+    engine = EndpointEngine(transformers_serve, model=str(MODEL))
+    with pytest.raises(
+        EngineError, match=r"cannot continue a reply, .*the server answered 422: .*continue_final_message"
+    ):
+        engine.complete(started(1), Sampling(max_new_tokens=8))

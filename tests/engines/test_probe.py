@@ -15,8 +15,8 @@ import torch
 import transformers
 from torch import nn
 
+from hf_rap.engines import forced_passes, teacher_forcing
 from hf_rap.engines import probe as probing
-from hf_rap.engines import teacher_forcing
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.probe import AttentionProbe, Span
 from hf_rap.errors import EngineError
@@ -49,9 +49,9 @@ def teacher_forced(family: str) -> tuple[Any, dict[str, torch.Tensor], list[Span
         ask("c", "In <image>, left?", picture(8, 8, 3)),
         ask("d", "<image>Compare with <image>", picture(40, 40, 4), picture(17, 25, 5)),
     ]
-    tokens = [teacher_forcing._tokens(loaded, reply) for reply in REPLIES]
-    inputs, spans = teacher_forcing._with_replies(loaded.encode(requests), tokens, loaded)
-    images = teacher_forcing._image_tokens(loaded, inputs["input_ids"], spans)
+    tokens = [teacher_forcing.reply_tokens(loaded, reply) for reply in REPLIES]
+    inputs, spans = forced_passes.with_replies(loaded.encode(requests), tokens)
+    images = forced_passes._image_tokens(loaded, inputs["input_ids"], spans)
     assert images is not None
     return loaded.model, inputs, spans, images
 
@@ -172,8 +172,8 @@ def test_padding_and_neighbours_do_not_change_psi(family: str) -> None:
     together = probe.run(inputs, spans, image_tokens=images, window=WINDOW)
     loaded = LoadedModel(model, build(family)[1])
     request = ask("a", "<image>What is this?", picture(20, 30, 1))
-    tokens = [teacher_forcing._tokens(loaded, REPLIES[0])]
-    alone, (span,) = teacher_forcing._with_replies(loaded.encode([request]), tokens, loaded)
+    tokens = [teacher_forcing.reply_tokens(loaded, REPLIES[0])]
+    alone, (span,) = forced_passes.with_replies(loaded.encode([request]), tokens)
     (single,) = probe.run(alone, [span], window=WINDOW)
     assert psis(single) == pytest.approx(psis(together[0]), rel=1e-9)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 import transformers
 
+from hf_rap.engines import forced_passes, teacher_forcing
 from hf_rap.engines.base import Reply, ReplyAttention, Request, Sampling
 from hf_rap.engines.loaded_model import LoadedModel
+from hf_rap.engines.probe import AttentionProbe
 from hf_rap.engines.teacher_forcing import attend
 from hf_rap.errors import RowError
 
 from .tiny_models import CONTEXT, ask, build, picture
+from .tiny_models import FAMILIES as ALL_FAMILIES
 
 WINDOW = 4
 FAMILIES = ("qwen2_5_vl", "llava_llama", "gemma3", "idefics3")
@@ -50,6 +55,26 @@ def test_batch_size_and_order_do_not_change_a_number(family: str) -> None:
         assert numbers(one) == pytest.approx(numbers(other), rel=1e-3, abs=1e-4)
     assert alone[5].image_shares == []
     assert [len(one.tokens) for one in alone] == [len(one.products["max"]) for one in alone]
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+def test_a_prompt_is_run_once_for_all_its_replies(family: str) -> None:
+    """The same numbers as from whole sequences, in float64, and each picture is seen once where the cache allows."""
+    model = LoadedModel(copy.deepcopy(build(family)[0]).double(), build(family)[1], batch_size=3)
+    one, other = question("a"), question("b", 33, "<image>How many are red, and which stands at the left?")
+    texts = [(one, "A red square, I think."), (other, "12"), (one, "It is 3."), (one, "x" * 40), (other, "No, two.")]
+    asked = [Reply(request, text) for request, text in texts]
+    tokens = [teacher_forcing.reply_tokens(model, reply.text) for reply in asked]
+    probe = AttentionProbe(model.model, tokens[0][0])
+    expected = forced_passes.whole(model, probe, [reply.request for reply in asked], tokens, window=WINDOW)
+    with mock.patch.object(model, "encode", wraps=model.encode) as encode:
+        found = attend(model, asked, window=WINDOW)
+    seen = [len(call.args[0]) for call in encode.call_args_list]
+    assert seen == ([2] if model.shares_prefixes else [2, 3, 2])
+    assert model.shares_prefixes == (family not in {"qwen3_5", "gemma3", "llava_mistral"})
+    for answer, (columns, _) in zip(found, expected, strict=True):
+        whole = [*columns.products["max"], *columns.windows["mean"], *columns.image, *columns.entropy]
+        assert numbers(answer) == pytest.approx([float(value) for value in whole], rel=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -126,6 +151,7 @@ def test_a_reply_that_breaks_the_model_is_an_error_of_its_row() -> None:
     (expected,) = attend(model, [Reply(question(), "fine one")], window=WINDOW)
     poison = model.processor.tokenizer.convert_tokens_to_ids("~")
 
+    @functools.wraps(usual)
     def forward(*args: Any, **inputs: Any) -> Any:
         if (inputs["input_ids"] == poison).any():
             raise ValueError("no ~ please")

@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from hf_rap import SourceError, publish_to_folder, pull, select_cognitive
+from hf_rap import RapError, SourceError, publish_to_folder, pull, select_cognitive
 
 from .awkward import awkward
 
@@ -39,7 +39,7 @@ def test_pulls_another_config(tmp_path, version):
 )
 def test_what_is_not_there_is_named(tmp_path, version, options, message):
     """With what is there instead."""
-    with pytest.raises(SourceError, match=message):
+    with pytest.raises(RapError, match=message):
         pull(version, to="trl", path=tmp_path / "out", **options)
 
 

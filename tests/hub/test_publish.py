@@ -4,20 +4,25 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from datasets import load_dataset
+from click.testing import CliRunner
+from datasets import Dataset, Features, Image, List, Value, load_dataset
 
 import hf_rap
+from hf_rap import bis_score, select_top
+from hf_rap.cli import cli
 from hf_rap.content import CONFIGS
 from hf_rap.errors import BranchMovedError, HubError, PublishError, SettingError, VersionExistsError
 from hf_rap.exports import parquet
 from hf_rap.hub import publish, yank
 from hf_rap.provenance import SourceInfo
+from hf_rap.scorers.base import add_scores
 
 REPO = "user/data-rap"
 
@@ -181,6 +186,48 @@ def test_card_says_what_changed_since_the_version_before(hub, api, select):
     assert "## Since version 1.0.0" in card
     assert "2 rows came in and 0 went out; 2 are in both versions (Jaccard overlap 0.5)." in card
     assert "| added | 2 | `image_not_needed` | `image_needed` |" in card
+
+
+def test_card_of_process_rewards_tells_how_to_export_them(hub, api, tmp_path, monkeypatch):
+    """Not the trainers of questions; the lines of the card run and write every selected row."""
+    ds = Dataset.from_dict(
+        {
+            "images": [[]] * 4,
+            "problem": [f"What is {number} and 1?" for number in range(4)],
+            "answer": [str(number + 1) for number in range(4)],
+            "response": [f"One more than {number}.\n\nSo {number + 1}." for number in range(4)],
+            "steps_with_score": [
+                [
+                    {"step": "One more", "score": 0.5, "num_mc_correct": 8, "num_mc_total": 16},
+                    {"step": "So", "score": number / 4, "num_mc_correct": 4 * number, "num_mc_total": 16},
+                ]
+                for number in range(4)
+            ],
+        },
+        Features(
+            {
+                "images": List(Image()),
+                **dict.fromkeys(("problem", "answer", "response"), Value("string")),
+                "steps_with_score": List(
+                    {
+                        "step": Value("string"),
+                        "score": Value("float64"),
+                        "num_mc_correct": Value("int64"),
+                        "num_mc_total": Value("int64"),
+                    }
+                ),
+            }
+        ),
+    )
+    card = publish(select_top(add_scores(ds, bis_score), ratio=0.5, per=None), REPO, "1.0.0", api=api).card
+    assert "GRPOTrainer" not in card
+    assert "| One more (0.50) / So (0.25) |" in card
+    commands = [shlex.split(line) for line in card.splitlines() if line.startswith("hf-rap export")]
+    assert len(commands) == 2
+    monkeypatch.chdir(tmp_path)
+    for _, *words, folder in commands:
+        assert CliRunner().invoke(cli, [*words, folder], catch_exceptions=False).exit_code == 0
+    assert len((tmp_path / "rap-internvl" / "train.jsonl").read_text().splitlines()) == 2
 
 
 def test_load_snippets_are_pinned(hub, api, select):

@@ -55,6 +55,19 @@ def test_load_takes_the_highest_version_unless_told(hub, api, two_versions):
     assert len(load(REPO, api=api)) == 2
 
 
+def test_pull_refuses_a_withdrawn_version(hub, run, api, two_versions, tmp_path):
+    """Unless it is asked for all the same; a version that is not there is told with those that are."""
+    yank(REPO, "1.1.0", why="wrong golds", api=api)
+    asked = ["pull", REPO, "--to", "jsonl", "--version"]
+    with pytest.raises(WithdrawnError, match=r"1\.1\.0 is withdrawn: wrong golds\. Take another"):
+        run(*asked, "1.1.0", str(tmp_path / "one"))
+    assert not (tmp_path / "one").exists()
+    assert run(*asked, "1.1.0", str(tmp_path / "two"), "--allow-withdrawn").exit_code == 0
+    assert len((tmp_path / "two" / "train.jsonl").read_text().splitlines()) == 4
+    with pytest.raises(SourceError, match=r"has no version 3\.0\.0; there is: 1\.0\.0, 1\.1\.0"):
+        run(*asked, "3.0.0", str(tmp_path / "three"))
+
+
 def test_changed_file_is_not_loaded(hub, api, two_versions):
     """One byte of the copy on this machine: the error names the file."""
     load(REPO, version="1.0.0", api=api)

@@ -15,12 +15,14 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from hf_rap import Completion, Engine, Rollouts, RowError
+from hf_rap.engines.base import ReplyAttention
 
 
 @dataclass(frozen=True)
 class Stub:
     """Answers "1" to "4" at random; `log` counts every row it was asked, `fails_on` is a word in questions."""
 
+    continues = True
     name: str = "stub"
     seconds: float = 0.0
     log: str | None = None
@@ -37,9 +39,23 @@ class Stub:
                 )
         return [self._answer(request, sampling) for request in requests]
 
-    def _answer(self, request, sampling):
+    def attend(self, replies, *, window):
+        return [self._read(reply) for reply in replies]
+
+    def _read(self, reply):
+        if self._fails(reply.request):
+            return RowError("engine_failed", "ValueError: scripted")
+        tokens = reply.text.split(" ")
+        numbers = [Random(f"{reply.text} {place}").random() for place in range(len(tokens))]
+        heads = {"max": [-number for number in numbers], "mean": [-number for number in numbers]}
+        return ReplyAttention(tokens, heads, heads, numbers, numbers)
+
+    def _fails(self, request):
         text = " ".join(part.get("text", "") for part in request.messages[0]["content"])
-        if self.fails_on in text and not (self.stop_file and Path(self.stop_file).exists()):
+        return self.fails_on in text and not (self.stop_file and Path(self.stop_file).exists())
+
+    def _answer(self, request, sampling):
+        if self._fails(request):
             return RowError("engine_failed", "ValueError: scripted")
         draws = [Random(key) for key in request.stream_keys(sampling.seed)]
         return [
@@ -55,6 +71,8 @@ class Stub:
 class Logged:
     """Another engine, slowed down, that writes down every prompt it is asked."""
 
+    continues = True
+
     engine: Engine
     log: str
     seconds: float = 0.0
@@ -64,6 +82,12 @@ class Logged:
             file.writelines(f"{request.row_id} {request.arm}\n" for request in requests)
         time.sleep(self.seconds)
         return self.engine.complete(requests, sampling)
+
+    def attend(self, replies, *, window):
+        with Path(self.log).open("a") as file:
+            file.writelines(f"{reply.request.row_id} {reply.text}\n" for reply in replies)
+        time.sleep(self.seconds)
+        return self.engine.attend(replies, window=window)
 
     def describe(self):
         return self.engine.describe()

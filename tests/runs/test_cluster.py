@@ -1,15 +1,31 @@
-"""A run on a Ray cluster of two nodes on this machine, one of which dies half-way."""
+"""A run on a Ray cluster of two nodes on this machine, one of which dies half-way; Ctrl-C; and the command line."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import datasets
 import pytest
 from stubs import Stub, make_rows, stub_rollouts
 
-from hf_rap import Rollouts, Run, RunError, SettingError, collect_evidence, list_runs
+from hf_rap import (
+    Attention,
+    Rollouts,
+    Run,
+    RunError,
+    SettingError,
+    StepRewards,
+    collect_evidence,
+    collect_in_run,
+    list_runs,
+    one_row_per_response,
+)
+from hf_rap.demo import demo_engine, make_planted
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-rap[ray]'")
 pytestmark = pytest.mark.slow
@@ -40,6 +56,19 @@ def test_two_workers_give_the_same_as_one_process(cluster, tmp_path):
     with Run(ds, stub_rollouts(), str(tmp_path / "run"), rows_per_part=5) as run:
         assert fill_on_ray(run, workers=2).done == 60
         assert run.read().to_list() == collect_evidence(ds, stub_rollouts()).to_list()
+
+
+def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
+    """The stored replies travel with the rows; both kinds lie in one run folder."""
+    from hf_rap.runs.cluster import fill_on_ray
+
+    replies = collect_evidence(make_rows(30), stub_rollouts(2))
+    responses = one_row_per_response(replies)
+    for ds, collector in ((replies, Attention(Stub())), (responses, StepRewards(Stub(), continuations=2))):
+        with Run(ds, collector, str(tmp_path / "run"), rows_per_part=5) as run:
+            assert fill_on_ray(run, workers=2).done > 0
+            assert run.read().to_list() == collect_evidence(ds, collector).to_list()
+    assert {held.kind for held in list_runs(str(tmp_path / "run"))} == {"attention", "step scores"}
 
 
 def test_a_node_that_dies_costs_no_row(cluster, tmp_path):
@@ -76,3 +105,72 @@ def test_faults_are_said_before_work_starts(cluster, tmp_path):
             fill_on_ray(run, workers=0)
         with pytest.raises(RunError, match="40 of 40 rows failed"):
             fill_on_ray(run, workers=1)
+
+
+ON_RAY = """
+import sys
+from stubs import Stub, make_rows
+from hf_rap import Rollouts, Run
+from hf_rap.cli import main
+from hf_rap.runs.cluster import fill_on_ray
+with Run(make_rows(400), Rollouts(Stub(seconds=0.05), attempts=2), sys.argv[1], rows_per_part=10) as run:
+    fill_on_ray(run, "local", workers=2)
+"""
+
+
+def environment():
+    """Of a process whose Ray workers import the stub and this hf_rap."""
+    here = str(Path(__file__).parent)
+    path = os.pathsep.join([*sys.path, here])
+    return {**os.environ, "PYTHONPATH": path, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "OMP_NUM_THREADS": "1"}
+
+
+def test_ctrl_c_finishes_the_parts_in_flight(tmp_path):
+    """As on a terminal, all processes of the group get the signal; the next call does the rest."""
+    run = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-c", ON_RAY, str(run)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        while len(list(run.glob("*/*.parquet"))) < 3:
+            assert child.poll() is None, child.stderr.read()
+            time.sleep(0.05)
+        before = len(list(run.glob("*/*.parquet")))
+        os.killpg(child.pid, signal.SIGINT)
+        _, told = child.communicate(timeout=90)
+    finally:
+        child.kill()
+    assert child.returncode == 1
+    assert "Finishing the part in flight" in told
+    (held,) = list_runs(str(run))
+    assert f"Stopped as asked: {held.rows} of 400 rows of this call are in the run" in told
+    assert "Start the same command again to go on." in told
+    # Two workers finish what they are doing, and what they have begun before the driver heard of the first one.
+    assert before <= held.parts <= before + 8
+    assert (held.rows, held.unusable) == (10 * held.parts, ())
+    assert not (run / "writers" / "stop").exists()
+    ds = make_rows(400)
+    through_run = collect_in_run(ds, stub_rollouts(2), str(run), rows_per_part=10)
+    assert through_run.to_list() == collect_evidence(ds, stub_rollouts(2)).to_list()
+
+
+def test_the_command_line_on_two_workers(tmp_path):
+    """hf-rap rollouts --ray: a file like that of one process, from parts that two workers have written."""
+    planted = make_planted(32)
+    planted.to_parquet(tmp_path / "rows.parquet")
+    run, out = tmp_path / "run", tmp_path / "evidence.parquet"
+    command = [sys.executable, "-m", "hf_rap", "rollouts", str(tmp_path / "rows.parquet"), "--model", "demo"]
+    command += ["--attempts", "2", "--max-new-tokens", "32", "--rows-per-part", "4", "--run", str(run)]
+    command += ["--ray", "local", "--ray-workers", "2", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 32
+    assert "rollouts: 32 of 32 rows" in done.stderr
+    assert list_runs(str(run))[0].parts == 8
+    shared = datasets.Dataset.from_parquet(str(out), cache_dir=str(tmp_path / "cache"))
+    alone = collect_evidence(planted, Rollouts(demo_engine(), attempts=2, max_new_tokens=32))
+    assert shared.remove_columns("images").to_list() == alone.remove_columns("images").to_list()

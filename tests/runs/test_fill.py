@@ -114,7 +114,7 @@ def test_a_row_that_changed_under_its_id_is_done_again(run, log, caplog):
     collect_in_run(make_rows(5), stub_rollouts(), run)
     evidence = collect_in_run(make_rows(5, question="How few?"), stub_rollouts(log=log), run)
     assert len(lines(log)) == 10
-    assert "5 rows have changed since they went through this run" in caplog.text
+    assert "5 rows went through this run with other content" in caplog.text
     assert evidence.to_list() == collect_evidence(make_rows(5, question="How few?"), stub_rollouts()).to_list()
 
 
@@ -162,14 +162,14 @@ def test_a_part_of_another_schema_is_not_trusted(run):
     shutil.copy(Path(run) / ("0" * 16) / name, Path(run) / name)
     (Path(run) / ("1" * 16)).mkdir()
     shutil.copy(Path(run) / name, Path(run) / ("1" * 16) / name)
-    assert "says {'format': 1, 'fingerprint': '0000000000000000'}" in folder.read_part("1" * 16, name).why
+    assert "says {'format': 2, 'fingerprint': '0000000000000000'}" in folder.read_part("1" * 16, name).why
 
 
 def test_a_run_of_another_format_is_refused(run):
     """With both numbers and what to do."""
     RunFolder(run, create=True)
-    (Path(run) / "run.json").write_text(json.dumps({"format": 2}))
-    with pytest.raises(RunError, match=r"has format 2, this hf_rap reads 1: use the hf_rap that wrote it"):
+    (Path(run) / "run.json").write_text(json.dumps({"format": 1}))
+    with pytest.raises(RunError, match=r"has format 1, this hf_rap reads 2: use the hf_rap that wrote it"):
         collect_in_run(make_rows(2), stub_rollouts(), run)
 
 

@@ -129,11 +129,17 @@ def test_quick_run_from_start_to_table(tmp_path):
         assert run["tokens_at"][str(reached)] >= run["tokens_equal"]
         assert {"2", str(reached)} <= set(run["measured"])
         assert run["steps_made"] >= 2
-    whole = results["runs"][1]
+    assert results["plan"]["arms"] == ["whole pool", "difficulty band"]
+    whole = results["runs"][0]
     assert whole["arm"] == "whole pool"
     scoring = results["chosen"]["0"]["image_tokens"] + results["chosen"]["0"]["text_tokens"]
     assert whole["tokens_with_scoring"] == whole["tokens_equal"] + scoring
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    other = subprocess.run([*command, *small, "--learning-rate", "0.5"], check=False, **options)
+    assert other.returncode == 1
+    assert (
+        "work holds runs of another plan (learning_rate 0.0001, now 0.5). Name another --work folder." in other.stderr
+    )
     again = subprocess.run([*command, "--report"], check=False, **options)
     assert again.returncode == 0, again.stderr
     assert again.stdout in done.stdout

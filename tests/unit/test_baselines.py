@@ -9,6 +9,7 @@ from datasets import Dataset, Features, List, Value
 from hf_rap.cards import render_card
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.facts import collect_facts
+from hf_rap.published import PAPER
 from hf_rap.rollouts import Rollouts
 from hf_rap.scorers import ACEScore, limr_score
 from hf_rap.select import (
@@ -19,7 +20,6 @@ from hf_rap.select import (
     select_longest,
     select_random,
 )
-from hf_rap.select.published import PAPER
 
 
 def reasons(selection):

@@ -38,12 +38,28 @@ def test_an_empty_selection_has_no_means_and_no_overlap_with_itself():
     assert Image.open(BytesIO(draw_comparison(found.as_dict()))).size[0] > 500
 
 
+def test_selections_by_several_counterfactuals():
+    """Against a blank picture row 0 keeps its cde, row 1 gains one and row 3 loses its own."""
+    rows = {**SCORES, **EVIDENCE, "rap_blank_rewards": [[0.0] * 5, [0.0] * 5, [0.0] * 5, [1.0] * 5]}
+    rows["rap_difficulty"] = [0.2, 0.2, 1.0, 0.8]  # nothing is always solved
+    found = compare_methods(Dataset.from_dict(rows), ["rap", "rap:blank"])
+    assert found.selections == (
+        Compared("rap", 1, 0.2, 0.8, {"blank": 0.8}),
+        Compared("rap:blank", 2, 0.2, 0.4, {"blank": 0.9}),
+    )
+    assert found.jaccard == ((1.0, 0.5), (0.5, 1.0))
+    with pytest.raises(MissingColumnError, match=r"'rap_shuffled_rewards'.*hf-rap controls"):
+        compare_methods(Dataset.from_dict(rows), ["rap:shuffled"])
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
         (["rap", "best"], "it takes some of rap, rap-released"),
         (["rap", "rap"], "each once"),
         ([], "it takes some of"),
+        (["rap:grey"], "behind the colon goes one of blank, shuffled"),
+        (["random:blank"], "only rap goes by a cde"),
         (["random"], "Method 'random' needs a budget"),
     ],
 )

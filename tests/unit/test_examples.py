@@ -14,6 +14,7 @@ MODULES = (
     "scorers.bis",
     "scorers.cde",
     "scorers.difficulty",
+    "scorers.likelihood_cde",
     "scorers.limr",
     "select",
     "select.base",
@@ -21,6 +22,7 @@ MODULES = (
     "select.difficulty",
     "select.released",
     "select.top",
+    "verify.golds",
 )
 
 

@@ -289,6 +289,7 @@ def test_the_rule_is_json_and_complete():
     assert json.loads(json.dumps(selection.rule)) == {
         "method": "rap",
         "min_cde": 0.5,
+        "min_probability": None,
         "max_ace": None,  # no such column
         "replace_easy": True,
         "min_replacement_cde": 0.0,

@@ -1,0 +1,115 @@
+"""What `rollouts`, `attention` and `annotate-steps` share: evidence in one go, or by way of a run folder."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hf_rap.errors import RunError
+
+from .output import note, print_json, print_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import datasets
+
+    from hf_rap.collector import Collector
+    from hf_rap.provenance import SourceInfo
+
+
+def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
+    """What has to be given together, before anything is loaded."""
+    from hf_rap.runs.fill import rank_and_world
+
+    if out is None and options["run"] is None:
+        raise click.UsageError("Give --out FILE.parquet or --run URL.")
+    if options["ray"] is not None and options["run"] is None:
+        raise click.UsageError("--ray needs --run: a URL that every node of the cluster reaches.")
+    if options["run"] is None and rank_and_world()[1] > 1:
+        raise click.UsageError("Several processes need --run: without it each would do all rows.")
+
+
+def collect(
+    ds: datasets.Dataset, collector: Collector, options: Mapping[str, Any], *, wanted: bool
+) -> datasets.Dataset | None:
+    """The evidence, by way of the run that `run_options` name if they do.
+
+    Args:
+        ds: the rows.
+        collector: what to collect.
+        options: those of `run_options`.
+        wanted: a file is to be written from it.
+
+    Returns:
+        The rows with their evidence; None where another process gives them.
+    """
+    from hf_rap.collect import collect_evidence
+    from hf_rap.runs.cluster import fill_on_ray
+    from hf_rap.runs.fill import Run, rank_and_world
+
+    if options["run"] is None:
+        return collect_evidence(ds, collector)
+    rank, world = rank_and_world()
+    settings = {name: options[name] for name in ("rows_per_part", "retry_errors", "max_errors")}
+    log = None if options["trackio"] is None else _trackio_log(options["trackio"], f"{collector.kind} {rank}")
+    with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
+        if options["ray"] is None:
+            run.fill()
+        else:
+            fill_on_ray(run, options["ray"], workers=options["ray_workers"])
+        if rank or (world > 1 and not wanted):
+            note(f"process {rank} of {world} has done its rows")
+            return None
+        run.finish()
+        return run.read()
+
+
+def report(
+    evidence: datasets.Dataset,
+    counts: dict[str, Any],
+    out: Path | None,
+    source: SourceInfo,
+    options: Mapping[str, Any],
+    *,
+    then: str,
+    as_json: bool,
+) -> None:
+    """Write the file that was asked for, and say what there is now."""
+    from hf_rap.files import write_file
+
+    result = dict(counts)
+    if out is not None:
+        write_file(evidence, out, source=source)
+        result["file"] = str(out)
+    if options["run"] is not None:
+        result["run"] = options["run"]
+    if as_json:
+        print_json(result)
+    else:
+        print_pairs(result)
+    if out is not None:
+        note(f"next: {then.format(out)}")
+
+
+def _trackio_log(project: str, name: str) -> Callable[[dict[str, float]], object]:
+    """What sends the numbers of each line of progress to trackio, a run of its own for each process."""
+    try:
+        import trackio
+    except ImportError as error:
+        raise RunError("--trackio needs trackio: pip install trackio.") from error
+    with redirect_stdout(sys.stderr):  # it greets on stdout, which is for data
+        trackio.init(project=project, name=name)
+
+    def finish() -> None:
+        with redirect_stdout(sys.stderr):
+            trackio.finish()
+
+    atexit.register(finish)
+    log: Callable[[dict[str, float]], object] = trackio.log
+    return log

@@ -1,0 +1,77 @@
+"""hf-rap likelihood: a cheap first look before any rollout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .collecting import check_usage, collect, report
+from .options import (
+    as_json,
+    layout_options,
+    make_layout,
+    make_local_engine,
+    model_options,
+    out_option,
+    run_options,
+    source_argument,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@source_argument
+@layout_options
+@model_options
+@click.option("--instruction", help="Text after every question; default: asks for the answer at once.")
+@click.option("--lead", help="Start of the reply, before the gold answer; default: \\boxed{.")
+@click.option("--tail", help="Text that ends the answer; default: }.")
+@run_options
+@out_option("Parquet file to write; needed without --run.")
+@as_json
+def likelihood(
+    source: str,
+    question: str,
+    images: str,
+    answer: str,
+    id_column: str,
+    *,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """How much likelier the image makes the gold answer: one forward pass with it and one without.
+
+    For rollouts --prescreen. docs/likelihood.md says how far it can be trusted.
+
+    Example: hf-rap likelihood hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --out looked.parquet
+
+    In Python: ds.map(hf_rap.Likelihood(engine), batched=True).map(hf_rap.likelihood_cde_score, batched=True)
+    """
+    from hf_rap.columns import LIKELIHOOD_CDE, LIKELIHOOD_ERROR
+    from hf_rap.files import open_source
+    from hf_rap.likelihood import Likelihood
+    from hf_rap.scorers.base import add_scores
+    from hf_rap.scorers.likelihood_cde import likelihood_cde_score
+
+    check_usage(options, out)
+    ds, info = open_source(source)
+    given = {name: options[name] for name in ("instruction", "lead", "tail") if options[name] is not None}
+    reader = Likelihood(make_local_engine(options), layout=make_layout(question, images, answer, id_column), **given)
+    evidence = collect(ds, reader, options, wanted=out is not None)
+    if evidence is None:
+        return
+    scored = add_scores(evidence, likelihood_cde_score)
+    known = sorted(score for score in scored[LIKELIHOOD_CDE.name] if score is not None)
+    result: dict[str, Any] = {
+        "rows": len(scored),
+        "rows with rap_likelihood_error": len(scored) - scored.data.column(LIKELIHOOD_ERROR.name).null_count,
+        "rap_likelihood_cde unknown": len(scored) - len(known),
+    }
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9) if known else ():
+        result[f"q{share:g}"] = round(known[int(share * (len(known) - 1))], 4)
+    then = "hf-rap rollouts {} --model MODEL --out evidence.parquet (--prescreen q0.3 leaves the lowest rows out)"
+    report(scored, result, out, info, options, then=then, as_json=as_json)

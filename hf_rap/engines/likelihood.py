@@ -1,0 +1,135 @@
+"""How likely a model in memory finds a given text behind a prompt: one forward pass, nothing is generated."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hf_rap.errors import RowError
+
+from .base import LogLikelihood, Reply
+from .forced_passes import with_replies
+from .loaded_model import likeness
+from .teacher_forcing import reply_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .loaded_model import LoadedModel
+
+
+def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+    """The log-probability of each reply behind prompt and prefix, in nats at temperature 1, or the error of that reply.
+
+    Prefix and text are cut into tokens together, as a model would write them, and the tokens from the
+    first one on that the prefix alone does not have are counted. So where a tokenizer joins the end of
+    the prefix with the start of the text, that joint token counts, in every arm alike.
+
+    Replies that share a batch have images or have none and are of similar length.
+    """
+    spelled = [_spelled(loaded, reply) for reply in replies]
+    order = sorted(range(len(replies)), key=lambda i: (_has_images(replies[i]), likeness(replies[i].request)))
+    answers: dict[int, LogLikelihood | RowError] = {}
+
+    def run(part: list[int]) -> list[LogLikelihood | RowError]:
+        return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
+
+    for _, group in groupby(order, key=lambda index: _has_images(replies[index])):
+        waiting = list(group)
+        while waiting:
+            batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
+            answers.update(zip(batch, loaded.in_halves(batch, run), strict=True))
+    return [answers[index] for index in range(len(replies))]
+
+
+def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:
+    """The tokens of prefix and text, and how many of them belong to the prefix alone."""
+    before = reply_tokens(loaded, reply.request.prefix) if reply.request.prefix else []
+    whole = reply_tokens(loaded, reply.request.prefix + reply.text)
+    pairs = zip(before, whole, strict=False)
+    first = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(before), len(whole)))
+    return whole, first
+
+
+def _read_batch(
+    loaded: LoadedModel, replies: list[Reply], spelled: list[tuple[list[int], int]]
+) -> list[LogLikelihood | RowError]:
+    errors = [_unusable(loaded, *one) for one in spelled]
+    fitting = [place for place, error in enumerate(errors) if error is None]
+    inputs: dict[str, torch.Tensor] = {}
+    if fitting:
+        inputs = loaded.encode([replace(replies[place].request, prefix="") for place in fitting])
+        prompts = inputs["attention_mask"].sum(dim=1).tolist()
+        for place, prompt in zip(fitting, prompts, strict=True):
+            errors[place] = _too_long(loaded, prompt, len(spelled[place][0]))
+    if any(errors):
+        fine = [place for place, error in enumerate(errors) if error is None]
+        rest = _read_batch(loaded, [replies[place] for place in fine], [spelled[place] for place in fine])
+        found = iter(rest)
+        return [error or next(found) for error in errors]
+    return _run(loaded, inputs, spelled) if replies else []
+
+
+@torch.inference_mode()
+def _run(
+    loaded: LoadedModel, inputs: dict[str, torch.Tensor], spelled: list[tuple[list[int], int]]
+) -> list[LogLikelihood | RowError]:
+    sequences, spans = with_replies(inputs, [ids for ids, _ in spelled])
+    # Where the tokens that count are foretold: each by the one before it.
+    places = [
+        list(range(span.start + first - 1, span.stop - 1)) for span, (_, first) in zip(spans, spelled, strict=True)
+    ]
+    wanted = sorted({place for row in places for place in row})
+    with loaded.positions() as positions:
+        for module in positions():  # left by an earlier call of the user's
+            module.rope_deltas = None
+        logits = _logits(loaded, sequences, wanted)
+    loaded.answered = True
+    column = {place: number for number, place in enumerate(wanted)}
+    answers: list[LogLikelihood | RowError] = []
+    for row, (needed, (ids, first)) in enumerate(zip(places, spelled, strict=True)):
+        scores = logits[row, [column[place] for place in needed]]
+        # In half precision the sum over a vocabulary would lose what is asked for.
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        tokens = torch.tensor(ids[first:], device=scores.device)
+        logprobs = scores.log_softmax(dim=-1).gather(1, tokens[:, None])
+        answers.append(LogLikelihood(float(logprobs.sum()), len(tokens)))
+    return answers
+
+
+def _logits(loaded: LoadedModel, sequences: dict[str, torch.Tensor], wanted: list[int]) -> torch.Tensor:
+    """Logits of shape (rows, wanted, vocabulary): those of whole prompts would fill the memory."""
+    device = sequences["input_ids"].device
+    index = torch.tensor(wanted, device=device)
+    if "logits_to_keep" in inspect.signature(loaded.model.forward).parameters:
+        kept: torch.Tensor = loaded.model(**sequences, use_cache=False, logits_to_keep=index).logits
+        return kept
+    whole: torch.Tensor = loaded.model(**sequences, use_cache=False).logits
+    return whole[:, index.to(whole.device)]
+
+
+def _unusable(loaded: LoadedModel, tokens: list[int], first: int) -> RowError | None:
+    tokenizer: Any = loaded.processor.tokenizer
+    if len(tokens) == first:
+        return RowError("text_empty", "the tokenizer makes no token of the text")
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in tokens[first:]:
+        return RowError("text_unknown", "the tokenizer has no token for a part of the text")
+    return None
+
+
+def _too_long(loaded: LoadedModel, prompt: int, text: int) -> RowError | None:
+    if loaded.context_tokens is None or prompt + text <= loaded.context_tokens:
+        return None
+    return RowError(
+        "too_long",
+        f"the prompt has {prompt} tokens and the text behind it {text}, but the model's context is "
+        f"{loaded.context_tokens}",
+    )
+
+
+def _has_images(reply: Reply) -> bool:
+    return bool(reply.request.images)

@@ -1,0 +1,136 @@
+"""Causal discrepancy of the gold answer's likelihood: a cheap first look before any rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, fsum, log
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import (
+    GOLD_TOKENS,
+    IMAGE_GOLD_LOGPROBS,
+    LIKELIHOOD_CDE,
+    TEXT_GOLD_LOGPROBS,
+    Column,
+    features_of,
+    require,
+    typed,
+)
+from hf_rap.errors import LayoutError, SettingError
+
+from .base import COLLECT_LIKELIHOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import datasets
+
+SCALES = ("log", "probability")
+POOLS = ("sum", "mean")
+
+
+@dataclass(frozen=True)
+class LikelihoodCDEScore:
+    """How much likelier the image makes the gold answer, when the model answers at once.
+
+    likelihood_cde = s1 - s0 with s = log p(gold | question with image) for s1 and log p(gold | question)
+    for s0. A gold with several spellings has the probability of all of them together: each ends with
+    the answer, so no two can both be given.
+
+    Args:
+        scale: "log", the difference of logarithms above, in nats; or "probability", the difference of
+            the probabilities themselves, on the scale of `rap_cde`.
+        pool: "sum" over the tokens of the gold; or "mean", per token (of the likeliest spelling), which
+            does not grow with the length of the gold. A "mean" on the scale "probability" is a
+            difference of geometric means.
+        version: part of the cache key of `Dataset.map`.
+
+    Reads:
+        rap_image_gold_logprobs, rap_text_gold_logprobs: per spelling, at most 0; null not known.
+        rap_gold_tokens: tokens per spelling.
+
+    Writes:
+        rap_likelihood_cde: float32, above 0 the image made the gold answer likelier. On the scale
+            "log" any number, on "probability" in [-1, 1]. Null where no spelling is known in both arms.
+
+    Raises:
+        SettingError: there is no such scale or pool.
+        MissingColumnError: a read column is absent.
+        LayoutError: a log-probability is NaN or above 0.
+
+    Source:
+        ours, after the causal discrepancy estimator of arXiv 2506.04755: the same difference, of the
+        gold's probability instead of the rate of right replies.
+
+    >>> evidence = {"rap_image_gold_logprobs": [[-0.5], [-1.0, None], None], "rap_text_gold_logprobs": [[-2.5], [-1.0, -9.0], None]}
+    >>> likelihood_cde_score({**evidence, "rap_gold_tokens": [[2], [1, 1], None]})
+    {'rap_likelihood_cde': [2.0, 0.0, None]}
+
+    """
+
+    scale: str = "log"
+    pool: str = "sum"
+    version: str = "1"  # raise it whenever the same input can give another number
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """The log-probabilities and the numbers of tokens."""
+        return (IMAGE_GOLD_LOGPROBS, TEXT_GOLD_LOGPROBS, GOLD_TOKENS)
+
+    @property
+    def writes(self) -> tuple[Column, ...]:
+        """`rap_likelihood_cde`."""
+        return (LIKELIHOOD_CDE,)
+
+    @property
+    def features(self) -> datasets.Features:
+        """The types of `writes`."""
+        return features_of(self.writes)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The new column of a batch."""
+        if self.scale not in SCALES or self.pool not in POOLS:
+            raise SettingError(
+                f"scale is {self.scale!r} and pool {self.pool!r}: these take one of {', '.join(SCALES)} and one of "
+                f"{', '.join(POOLS)}."
+            )
+        require("LikelihoodCDEScore", batch, self.reads, COLLECT_LIKELIHOOD)
+        rows = zip(*(batch[column.name] for column in self.reads), strict=True)
+        return typed({LIKELIHOOD_CDE: [self._score(index, *row) for index, row in enumerate(rows)]})
+
+    def _score(
+        self,
+        index: int,
+        image: Sequence[float | None] | None,
+        text: Sequence[float | None] | None,
+        tokens: Sequence[int | None] | None,
+    ) -> float | None:
+        if image is None or text is None or tokens is None:
+            return None
+        # Null in one arm (too long with the image, say) leaves the spelling out of both.
+        known = [
+            (one, other, count)
+            for one, other, count in zip(image, text, tokens, strict=True)
+            if one is not None and other is not None and count
+        ]
+        wrong = [
+            value for one, other, _ in known for value in (one, other) if not value <= 1e-3
+        ]  # NaN is not <= 0 either
+        if wrong:
+            raise LayoutError(
+                f"LikelihoodCDEScore reads log-probabilities, at most 0, but row {index} of the batch has {wrong[0]}."
+            )
+        if not known:
+            return None
+        with_image, without = (self._pooled([row[arm] for row in known], [row[2] for row in known]) for arm in (0, 1))
+        return exp(with_image) - exp(without) if self.scale == "probability" else with_image - without
+
+    def _pooled(self, logprobs: list[float], tokens: list[int]) -> float:
+        """The logarithm of what one arm has, over the spellings."""
+        if self.pool == "mean":
+            return max(logprob / count for logprob, count in zip(logprobs, tokens, strict=True))
+        highest = max(logprobs)
+        return highest + log(fsum(exp(logprob - highest) for logprob in logprobs))
+
+
+likelihood_cde_score = LikelihoodCDEScore()
