@@ -200,8 +200,8 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--workers", type=int, default=0, help="processes; default: one per core, one on a GPU")
-    parser.add_argument("--out", type=Path, help="folder of training.json; default: --work")
-    parser.add_argument("--images", type=Path, help="folder of training.png; default: --work")
+    parser.add_argument("--out", type=Path, help="folder of training-MIX.json; default: --work")
+    parser.add_argument("--images", type=Path, help="folder of training-MIX.png; default: --work")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 

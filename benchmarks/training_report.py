@@ -29,12 +29,13 @@ STYLES = {
 
 
 def report(results: dict[str, Any], out: Path, images: Path) -> None:
-    """Writes `training.json` and `training.png`, and prints the tables."""
+    """Writes `training-MIX.json` and `training-MIX.png`, and prints the tables."""
     for folder in (out, images):
         folder.mkdir(parents=True, exist_ok=True)
     results = slim(results)  # so that the tables follow from the file
-    (out / "training.json").write_text(json.dumps(results, indent=1) + "\n")
-    (images / "training.png").write_bytes(draw(results))
+    name = f"training-{results['plan']['mix']}"
+    (out / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (images / f"{name}.png").write_bytes(draw(results))
     print(tables(results))
 
 

@@ -123,7 +123,7 @@ def test_quick_run_from_start_to_table(tmp_path):
         [*command, *small, "--arms", "difficulty band+whole pool", "--workers", "1"], check=False, **options
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out" / "training.json").read_text())
+    results = json.loads((tmp_path / "out" / "training-wasteful.json").read_text())
     for run in results["runs"]:
         reached = run["reached"][str(run["tokens_equal"])]
         assert run["tokens_at"][str(reached)] >= run["tokens_equal"]
@@ -134,7 +134,7 @@ def test_quick_run_from_start_to_table(tmp_path):
     assert whole["arm"] == "whole pool"
     scoring = results["chosen"]["0"]["image_tokens"] + results["chosen"]["0"]["text_tokens"]
     assert whole["tokens_with_scoring"] == whole["tokens_equal"] + scoring
-    assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "training-wasteful.png").read_bytes().startswith(b"\x89PNG")
     other = subprocess.run([*command, *small, "--learning-rate", "0.5"], check=False, **options)
     assert other.returncode == 1
     assert (
