@@ -47,6 +47,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/bis.py learning
 	$(BIN)/python benchmarks/stability.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/adaptive.py --rows 100
 	$(BIN)/python benchmarks/training.py --work rap-training
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)

@@ -6,6 +6,8 @@ selection = select_cognitive(scored)
 publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
+from .adaptive.collect import collect_adaptive
+from .adaptive.rules import Exact, Sequential
 from .agreement import Stability, stability
 from .attention import Attention
 from .collect import collect_evidence, estimate
@@ -103,6 +105,7 @@ __all__ = [
     "EndpointEngine",
     "Engine",
     "EngineError",
+    "Exact",
     "ExportError",
     "Exported",
     "HubError",
@@ -129,6 +132,7 @@ __all__ = [
     "Sampling",
     "Scorer",
     "Selection",
+    "Sequential",
     "SettingError",
     "SourceError",
     "Stability",
@@ -146,6 +150,7 @@ __all__ = [
     "bis_score",
     "cde_score",
     "check_export",
+    "collect_adaptive",
     "collect_evidence",
     "collect_in_run",
     "collect_prescreened",

@@ -10,6 +10,7 @@ from .counts import Counts, read_counts
 from .errors import RapError, SettingError
 from .posterior import Posterior, fit_prior
 from .select.again import decide_again
+from .select.stopped import adaptive_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,6 +165,11 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
     import numpy as np
 
     scored, rule = selection.scored, selection.rule
+    adaptive = adaptive_rule(scored)
+    if adaptive is not None:
+        told = adaptive.get("agreement_expected")
+        expected = "" if told is None else f"; the collection itself expected {told:.1%}"
+        return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
     try:
         again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
         if not np.array_equal(again, scored.data.column(KEEP.name).to_numpy()):

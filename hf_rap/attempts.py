@@ -4,33 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .columns import ARMS, ERROR, IMAGE_REWARDS, TEXT_REWARDS
+from .columns import (
+    ARMS,
+    ATTENTION,
+    ERROR,
+    IMAGE_RESPONSES,
+    IMAGE_REWARDS,
+    IMAGE_TOKENS,
+    IMAGE_TRUNCATED,
+    TEXT_RESPONSES,
+    TEXT_REWARDS,
+    TEXT_TOKENS,
+    TEXT_TRUNCATED,
+)
 from .errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def join_attempts(pieces: Sequence[tuple[range, Mapping[str, Any]]], attempts: int) -> dict[str, Any]:
-    """The evidence of the first `attempts` attempts, as one go would have written it.
+# Lists of one entry per attempt, by the arm that their attempts belong to.
+OF_ARM = {
+    "image": (IMAGE_REWARDS, IMAGE_RESPONSES, IMAGE_TOKENS, IMAGE_TRUNCATED, ATTENTION),
+    "text": (TEXT_REWARDS, TEXT_RESPONSES, TEXT_TOKENS, TEXT_TRUNCATED),
+}
+
+
+def join_attempts(
+    pieces: Mapping[str, Sequence[tuple[range, Mapping[str, Any]]]], attempts: Mapping[str, int]
+) -> dict[str, Any]:
+    """The evidence of the first attempts of each arm, as one go would have written it.
+
+    An arm that could not be asked is null. Where some of its attempts failed and others did not, the failed ones are
+    null. An arm that was left out on purpose, with 0 attempts, is an empty list.
 
     Args:
-        pieces: the numbers of some attempts and their evidence; each begins where the one before ends, or before.
-        attempts: how many there are to be.
+        pieces: per arm the numbers of some attempts and their evidence; each begins where the one before ends, or
+            before.
+        attempts: per arm how many there are to be.
     """
+    rows = [row for of_arm in pieces.values() for _, row in of_arm]
     merged: dict[str, Any] = {}
-    lists: dict[str, list[Any]] = {}
-    have = 0
-    for numbers, row in pieces:
-        new = slice(have - numbers.start, min(numbers.stop, attempts) - numbers.start)
-        for name, value in row.items():
-            if isinstance(value, list):
-                lists.setdefault(name, []).extend(value[new])
-            elif merged.get(name) is None:
-                merged[name] = value
-        have = numbers.stop
-    merged = {name: lists.get(name, merged.get(name)) for name in pieces[0][1]}
-    merged[ERROR.name] = _error(merged, [row[ERROR.name] for _, row in pieces])
+    for row in rows:
+        merged.update({name: value for name, value in row.items() if merged.get(name) is None})
+    asked_in_vain = any(row[OF_ARM[arm][0].name] is None for arm, of_arm in pieces.items() for _, row in of_arm)
+    no_image = any((row[ERROR.name] or "").startswith("no_image") for row in rows)
+    for arm, columns in OF_ARM.items():
+        for name in (column.name for column in columns if column.name in merged):
+            joined: list[Any] = []
+            known = not pieces[arm] and not asked_in_vain and not (no_image and arm == "image")
+            for numbers, row in pieces[arm]:
+                new = range(len(joined), min(numbers.stop, attempts[arm]))
+                value = row[name]
+                known = known or value is not None
+                joined += [None if value is None else value[number - numbers.start] for number in new]
+            merged[name] = joined if known else None
+    merged[ERROR.name] = _error(merged, [row[ERROR.name] for row in rows])
     return merged
 
 

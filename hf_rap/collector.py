@@ -31,9 +31,9 @@ class Collector:
         names = layout.columns, collector.reads(ds.features)  # all that the evidence depends on, with `settings`
         row_id = collector.row_id(row, layout)             # what people know the row by
         first, attempts = what it has not yet, of collector.goal
-        evidence = collector.only(first, attempts)(batch)  # the columns of collector.writes
+        evidence = collector.only(first, attempts, arm)(batch)  # the columns of collector.writes; None: every arm
         collector.failures(evidence), collector.tokens(evidence)
-        collector.join([(range, evidence), ...])           # one row from what was collected at several times
+        collector.join({arm: [(range, evidence), ...]}, {arm: attempts})  # one row from what was collected at several times
 
     Only rollouts have attempts to add to: `goal` is 1 and `only` and `join` do nothing elsewhere.
     """
@@ -42,6 +42,8 @@ class Collector:
     """What it makes, for people."""
     tops_up: ClassVar[bool] = False
     """A row that has some attempts can get more."""
+    separate_arms: ClassVar[tuple[str | None, ...]] = (None,)
+    """What has attempts of its own, which can be collected one by one; (None,) for evidence that is made as a whole."""
 
     engine: Engine
     layout: Layout | None
@@ -108,14 +110,17 @@ class Collector:
         del ds
         return self
 
-    def only(self, first: int, attempts: int) -> Self:
-        """The same for these attempts alone."""
-        del first, attempts
+    def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
+        """The same for these attempts alone, of one arm or of all."""
+        del first, attempts, arm
         return self
 
-    def join(self, pieces: Sequence[tuple[range, Mapping[str, Any]]]) -> dict[str, Any]:
-        """One row of evidence from those of its attempts, which follow each other."""
-        ((_, row),) = pieces
+    def join(
+        self, pieces: Mapping[str | None, Sequence[tuple[range, Mapping[str, Any]]]], attempts: Mapping[str | None, int]
+    ) -> dict[str, Any]:
+        """One row of evidence from those of its attempts, which follow each other, with so many attempts per arm."""
+        del attempts
+        ((_, row),) = pieces[None]
         return dict(row)
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:

@@ -49,6 +49,9 @@ EPOCH_REWARDS = Column(
 SETTINGS = Column(
     "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
 )
+# A row of an adaptive collection. In mode "exact" an arm with fewer than "attempts" attempts was stopped; one with an
+# empty list was never asked. Null in all other evidence.
+ADAPTIVE = Column("rap_adaptive", "string", "JSON: the rule by which attempts were spared, and how many were planned")
 
 # One entry per attempt with the image. `error` says why the rest is null; the lists have one number per token of the
 # reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean.
@@ -243,7 +246,7 @@ LIKELIHOOD_EVIDENCE = (
 CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
 # Evidence that `Rollouts` does not write.
-OTHER_EVIDENCE = (EPOCH_REWARDS, *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
+OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
 # What stays in `scored`: no trainer wants it.
 EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE))
 # Shown where they are there; SCORES are always shown, as not computed if need be.

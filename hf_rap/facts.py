@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from . import columns
+from .adaptive.report import describe_adaptive
 from .columns import ARMS, Column, arrow_type
 from .select import DROPPED_REASONS, KEPT_REASONS
 from .version import VERSION
@@ -90,6 +91,7 @@ def collect_facts(
         "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
+        "adaptive": describe_adaptive(selection.scored),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
         "attention": _attention(selection),

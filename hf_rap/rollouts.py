@@ -39,6 +39,7 @@ class Rollouts(Collector):
         attempts: replies per row and arm, M in the paper (5 there).
         first_attempt: number of the first of them: attempts 5 to 7 are `first_attempt=5, attempts=3`,
             and the same as the last three of `attempts=8`.
+        arm: ask only "image" or only "text"; the columns of the other are null. None asks both.
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
             seed and the row name the random numbers: the same row gets the same replies whatever the
             batch size, order or number of processes. Rows with the same id get the same replies.
@@ -67,6 +68,7 @@ class Rollouts(Collector):
 
     kind: ClassVar[str] = "rollouts"
     tops_up: ClassVar[bool] = True
+    separate_arms: ClassVar[tuple[str, ...]] = columns.ARMS
 
     engine: Engine
     attempts: int = 5
@@ -79,12 +81,15 @@ class Rollouts(Collector):
     layout: Layout | None = None
     attention: bool = False
     first_attempt: int = 0
+    arm: str | None = None
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise SettingError(f"attempts must be at least 1, got {self.attempts}.")
+        if self.arm not in (None, *columns.ARMS):
+            raise SettingError(f"arm is {self.arm!r}: it takes one of {', '.join(columns.ARMS)}, or None for both.")
         if self.first_attempt < 0:
             raise SettingError(f"first_attempt must be at least 0, got {self.first_attempt}.")
         self._sampling()
@@ -110,7 +115,7 @@ class Rollouts(Collector):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
         layout = self.check(batch.keys())
         rows = [read_row(row, layout) for row in raw_rows(batch, layout)]
-        asked = [(row, arm) for row in rows for arm in row.arms]
+        asked = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
         for (row, arm), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
@@ -136,13 +141,15 @@ class Rollouts(Collector):
             "hf_rap": VERSION,
         }
 
-    def only(self, first: int, attempts: int) -> Self:
-        """The same for these attempts alone."""
-        return replace(self, first_attempt=first, attempts=attempts)
+    def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
+        """The same for these attempts alone, of one arm or of both."""
+        return replace(self, first_attempt=first, attempts=attempts, arm=arm)
 
-    def join(self, pieces: Sequence[tuple[range, Mapping[str, Any]]]) -> dict[str, Any]:
+    def join(
+        self, pieces: Mapping[Any, Sequence[tuple[range, Mapping[str, Any]]]], attempts: Mapping[Any, int]
+    ) -> dict[str, Any]:
         """One row of evidence from those of its attempts."""
-        return join_attempts(pieces, self.attempts)
+        return join_attempts(pieces, attempts)
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""

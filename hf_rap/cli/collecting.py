@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from hf_rap.adaptive.rules import Exact, Sequential
     from hf_rap.collector import Collector
     from hf_rap.provenance import SourceInfo
+    from hf_rap.rollouts import Rollouts
 
 
 def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
@@ -36,7 +38,12 @@ def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
 
 
 def collect(
-    ds: datasets.Dataset, collector: Collector, options: Mapping[str, Any], *, wanted: bool
+    ds: datasets.Dataset,
+    collector: Collector,
+    options: Mapping[str, Any],
+    *,
+    wanted: bool,
+    rule: Exact | Sequential | None = None,
 ) -> datasets.Dataset | None:
     """The evidence, by way of the run that `run_options` name if they do.
 
@@ -45,19 +52,28 @@ def collect(
         collector: what to collect.
         options: those of `run_options`.
         wanted: a file is to be written from it.
+        rule: attempts are to be spared by it; then `collector` is a `Rollouts`.
 
     Returns:
         The rows with their evidence; None where another process gives them.
     """
+    from hf_rap.adaptive.collect import collect_adaptive
     from hf_rap.collect import collect_evidence
     from hf_rap.runs.cluster import fill_on_ray
     from hf_rap.runs.fill import Run, rank_and_world
 
     if options["run"] is None:
-        return collect_evidence(ds, collector)
+        return (
+            collect_evidence(ds, collector) if rule is None else collect_adaptive(ds, cast("Rollouts", collector), rule)
+        )
+    if rule is not None and options["ray"] is not None:
+        raise click.UsageError("--adaptive asks in rounds, which --ray would load the model for each time.")
     rank, world = rank_and_world()
     settings = {name: options[name] for name in ("rows_per_part", "retry_errors", "max_errors")}
     log = None if options["trackio"] is None else _trackio_log(options["trackio"], f"{collector.kind} {rank}")
+    if rule is not None:
+        where = {"rank": rank, "world": world, "log": log, **settings}
+        return collect_adaptive(ds, cast("Rollouts", collector), rule, options["run"], **where)
     with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
         if options["ray"] is None:
             run.fill()

@@ -16,6 +16,7 @@ from hf_rap.select import METHODS
 if TYPE_CHECKING:
     import datasets
 
+    from hf_rap.adaptive.rules import Exact, Sequential
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.exports.handoff import Limits
@@ -153,6 +154,39 @@ sampling_options = together(
 drawing_options = together(_drawing)
 
 
+adaptive_options = together(
+    [
+        click.option(
+            "--adaptive",
+            type=click.Choice(["exact", "sequential"]),
+            help="Spare attempts. exact: those that cannot change the selection; sequential: more where it is unsure, "
+            "--attempts on average.",
+        ),
+        click.option(
+            "--agreement", type=float, help="With --adaptive sequential: stop when so sure (Jaccard), e.g. 0.8."
+        ),
+    ]
+)
+
+
+def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
+    """The rule from what adaptive_options and the options of a selection gathered; None without --adaptive."""
+    from hf_rap.adaptive.rules import Exact, Sequential
+
+    if options["adaptive"] is None:
+        if options["agreement"] is not None:
+            raise click.UsageError("--agreement is for --adaptive sequential.")
+        return None
+    if options.get("method", "rap") != "rap":
+        raise click.UsageError("--adaptive is for --method rap.")
+    if options["adaptive"] == "sequential":
+        return Sequential(min_cde=options["min_cde"], agreement=options["agreement"])
+    if options["agreement"] is not None:
+        raise click.UsageError("--agreement is for --adaptive sequential.")
+    names = ("min_cde", "replace_easy", "min_replacement_cde", "seed")
+    return Exact(**{name: options[name] for name in names})
+
+
 class NumberOrQuantile(click.ParamType[Any]):
     """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
 
@@ -166,15 +200,23 @@ class NumberOrQuantile(click.ParamType[Any]):
             return value
 
 
+_rule = [
+    click.option(
+        "--min-cde",
+        type=NumberOrQuantile(),
+        default=0.5,
+        show_default=True,
+        help="Keep rows with cde above this; q0.9 is a quantile.",
+    ),
+    click.option(
+        "--replace-easy/--keep-easy", default=True, show_default=True, help="Swap always solved rows for hard ones."
+    ),
+    click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+]
+rule_options = together(_rule)
 selection_options = together(
     [
-        click.option(
-            "--min-cde",
-            type=NumberOrQuantile(),
-            default=0.5,
-            show_default=True,
-            help="Keep rows with cde above this; q0.9 is a quantile.",
-        ),
+        *_rule,
         click.option(
             "--max-ace",
             type=NumberOrQuantile(),
@@ -182,13 +224,6 @@ selection_options = together(
             show_default=True,
             help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
         ),
-        click.option(
-            "--replace-easy/--keep-easy",
-            default=True,
-            show_default=True,
-            help="Swap always solved rows for hard ones.",
-        ),
-        click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
         click.option(
             "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
         ),

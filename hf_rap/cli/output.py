@@ -39,6 +39,24 @@ def print_stability(found: Mapping[str, Any] | None) -> None:
         click.echo(f"  {found['note']}")
 
 
+def print_adaptive(found: Mapping[str, Any] | None) -> None:
+    """What an adaptive collection made and spared, from `describe_adaptive`."""
+    if found is None:
+        return
+    arms = (f"{arm} {one['min']} to {one['max']}, mean {one['mean']:.2f}" for arm, one in found["per_row"].items())
+    click.echo(f"Attempts per row: {'; '.join(arms)}")
+    if found["attempts_spared"] is not None:
+        planned = found["attempts"] + found["attempts_spared"]
+        click.echo(f"Attempts spared: {found['attempts_spared']:,} of {planned:,} ({_share(found, 'attempts')})")
+        if found["tokens_spared"] is not None:
+            click.echo(f"Tokens spared: about {found['tokens_spared']:,} ({_share(found, 'tokens')})")
+
+
+def _share(found: Mapping[str, Any], name: str) -> str:
+    spared, made = found[f"{name}_spared"], found[name]
+    return f"{spared / (spared + made):.1%}" if spared + made else "none"
+
+
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

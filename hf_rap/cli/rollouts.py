@@ -9,17 +9,20 @@ import click
 from .collecting import check_usage, collect, report
 from .options import (
     NumberOrQuantile,
+    adaptive_options,
     as_json,
     endpoint_options,
     layout_options,
     make_rollouts,
+    make_rule,
     model_options,
     out_option,
+    rule_options,
     run_options,
     sampling_options,
     source_argument,
 )
-from .output import print_json, print_pairs
+from .output import print_adaptive, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 @endpoint_options
 @sampling_options
 @run_options
+@rule_options
+@adaptive_options
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option(
     "--prescreen",
@@ -59,15 +64,18 @@ def rollouts(
 
     With --run everything is written into a run folder as it is made: start the same command again
     after whatever happened, and it goes on. `accelerate launch -m hf_rap rollouts ...` shares the
-    rows of a run between processes and machines.
+    rows of a run between processes and machines. With --adaptive a row gets only the attempts that its
+    decision needs; --min-cde, --keep-easy and --min-replacement-cde say which decision.
 
     Example: hf-rap rollouts hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --run geo-run --out evidence.parquet
 
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
+    from hf_rap.adaptive.report import describe_adaptive
     from hf_rap.files import open_source
     from hf_rap.prescreen import collect_prescreened
 
+    rule = make_rule(options)
     if prescreen is not None and dry_run is not None:
         raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
     if either_way and prescreen is None:
@@ -81,18 +89,20 @@ def rollouts(
     collector = make_rollouts(options)
     left_out: dict[str, Any] = {}
     if prescreen is None:
-        evidence = collect(ds, collector, options, wanted=out is not None)
+        evidence = collect(ds, collector, options, wanted=out is not None, rule=rule)
     else:
         found = collect_prescreened(
             _looked_at(ds),
             collector,
             min_likelihood_cde=prescreen,
             either_way=either_way,
-            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None),
+            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None, rule=rule),
         )
         evidence, left_out = found.evidence, {"rows left out by --prescreen": found.left_out, "below": found.cut}
     if evidence is None:
         return
+    if not as_json:
+        print_adaptive(describe_adaptive(evidence))
     result = {
         "rows": len(evidence),
         **left_out,

@@ -8,16 +8,19 @@ from typing import Any
 import click
 
 from .options import (
+    adaptive_options,
     as_json,
     endpoint_options,
     layout_options,
     make_rollouts,
+    make_rule,
     make_selection,
     model_options,
     sampling_options,
     selection_options,
     source_argument,
 )
+from .output import print_adaptive
 from .publish import report_version
 from .rollouts import print_estimate
 from .score import usual_scores
@@ -30,6 +33,7 @@ from .score import usual_scores
 @endpoint_options
 @sampling_options
 @selection_options
+@adaptive_options
 @click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder; needed without --dry-run.")
 @click.option("--version", "version_name", default="1.0.0", show_default=True)
 @click.option("--name", help="Name of the dataset on its card; default: the folder's name.")
@@ -51,6 +55,8 @@ def run(
 
     In Python: collect_evidence, add_scores, select_cognitive and publish_to_folder, one after the other.
     """
+    from hf_rap.adaptive.collect import collect_adaptive
+    from hf_rap.adaptive.report import describe_adaptive
     from hf_rap.collect import collect_evidence
     from hf_rap.files import open_source
     from hf_rap.folder import check_target, publish_to_folder
@@ -59,6 +65,11 @@ def run(
 
     if to_folder is None and dry_run is None:
         raise click.UsageError("Give --to-folder FOLDER, or --dry-run N.")
+    rule = make_rule(options)
+    if options["adaptive"] == "sequential" and (options["min_probability"] is None or options["replace_easy"]):
+        raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
+    if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
+        raise click.UsageError("--adaptive exact takes neither --budget nor --min-probability: they need all attempts.")
     ds, info = open_source(source)
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, as_json=as_json)
@@ -66,10 +77,12 @@ def run(
     assert to_folder is not None
     check_target(to_folder, version_name)  # not after hours of rollouts
     rollouts = make_rollouts(options)
-    evidence = collect_evidence(ds, rollouts)
+    evidence = collect_evidence(ds, rollouts) if rule is None else collect_adaptive(ds, rollouts, rule)
+    assert evidence is not None  # one process
     scored = add_scores(evidence, *(SCORERS[name] for name in usual_scores(evidence.column_names)))
     selection = make_selection(scored, options)
     done = publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
     if not as_json:
         click.echo(repr(selection))
+        print_adaptive(describe_adaptive(selection.scored))
     report_version(done, as_json=as_json)

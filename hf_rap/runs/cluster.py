@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 _KEY, _ID = "__run_key", "__run_id"
-_FIRST, _ATTEMPTS = "__run_first", "__run_attempts"
+_FIRST, _ATTEMPTS, _ARM = "__run_first", "__run_attempts", "__run_arm"
 _STOP = "stop"  # a file beside the leases: workers begin no more parts
 
 
@@ -51,8 +51,9 @@ class Writer:
             return _summary([], None)
         rows = [Row(*each) for each in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
-        batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS]).to_pydict()
-        part, tokens = make_part(self.collector, batch, rows, first, attempts)
+        arm = block[_ARM][0].as_py()
+        batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]).to_pydict()
+        part, tokens = make_part(self.collector, batch, rows, first, attempts, arm=arm)
         self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
         return _summary(part[FAILURE].to_pylist(), tokens)
 
@@ -160,6 +161,7 @@ def _block(run: Run, task: Task) -> pa.Table:
         .append_column(_ID, pa.array([row.id for row in task.rows]))
         .append_column(_FIRST, pa.array([task.first] * len(task.rows), pa.int32()))
         .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.rows), pa.int32()))
+        .append_column(_ARM, pa.array([task.arm] * len(task.rows), pa.string()))
         .replace_schema_metadata(None)
     )
 

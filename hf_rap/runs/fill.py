@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError, SourceError
 
 from .folder import RunFolder, fingerprint_of
-from .index import ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
+from .index import ARM, ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
 from .lease import Lease
 from .merge import merge
 from .progress import Progress
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import datasets
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from hf_rap.collector import Collector
@@ -38,12 +40,13 @@ _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 @dataclass(frozen=True)
 class Task:
-    """Rows that lack the same attempts, for one part."""
+    """Rows that lack the same attempts, of one arm or of every arm, for one part."""
 
     indices: list[int]
     rows: list[Row]
     first: int
     attempts: int
+    arm: str | None = None
 
 
 def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
@@ -123,6 +126,8 @@ class Run:
         self.world = world
         self.out = progress
         self.log = log
+        # Attempts that each row is to have per arm of the collector, (n_rows, n_arms), where that is not the same for all.
+        self.goals: NDArray[np.int64] | None = None
         self.folder = RunFolder(url, create=True)
         self.lease = Lease(self.folder, rank, world)
 
@@ -154,17 +159,22 @@ class Run:
     def __exit__(self, *error: object) -> None:
         self.lease.__exit__(None, None, None)
 
-    def fill(self) -> Progress:
-        """Do the rows of this rank that the run lacks."""
-        return self._do(self.tasks(range(self.rank, len(self.rows), self.world), retry=self.retry_errors))
+    def fill(self, indices: Sequence[int] | None = None) -> Progress:
+        """Do the rows of this rank that the run lacks, or those among `indices`."""
+        of_all = range(len(self.rows)) if indices is None else indices
+        mine = [index for index in of_all if index % self.world == self.rank]
+        return self._do(self.tasks(mine, retry=self.retry_errors))
 
     def finish(self) -> None:
         """Wait for the other ranks, and do the rows of those that have died."""
         while self.tasks(range(len(self.rows))):
-            if not self.lease.others_alive():
-                self._do(self.tasks(range(len(self.rows))))
-            time.sleep(_WAIT_SECONDS)
-            self.index.refresh()
+            alive = self.lease.ranks_alive()
+            self.index.refresh()  # after the look at who lives: what the dead have written is all there
+            of_the_dead = [index for index in range(len(self.rows)) if index % self.world not in alive]
+            if tasks := self.tasks(of_the_dead):
+                self._do(tasks)
+            elif self.tasks(range(len(self.rows))):
+                time.sleep(_WAIT_SECONDS)
 
     def read(self) -> datasets.Dataset:
         """The dataset with its evidence.
@@ -177,24 +187,37 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        evidence = merge(self.index, self.rows, self.collector)
+        evidence = merge(self.index, self.rows, self.collector, [self.goal(index) for index in range(len(self.rows))])
         return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
 
     def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
         """What is missing among these rows, in their order; equal rows count once."""
-        waiting: dict[tuple[int, int], dict[str, int]] = {}
+        waiting: dict[tuple[int, int, str | None], dict[str, int]] = {}
         for index in indices:
             key = self.rows[index].key
-            stretch = self.index.missing(key, self.collector.goal, trust_failures=not retry)
-            if stretch is not None:
-                waiting.setdefault(stretch, {}).setdefault(key, index)
+            lacks = {
+                arm: self.index.missing(key, attempts, arm=arm, trust_failures=not retry)
+                for arm, attempts in self.goal(index).items()
+            }
+            if len(set(lacks.values())) == 1:  # all arms at once: the row is read once
+                lacks = {None: next(iter(lacks.values()))}
+            for arm, stretch in lacks.items():
+                if stretch is not None:
+                    waiting.setdefault((*stretch, arm), {}).setdefault(key, index)
         tasks = []
-        for (first, attempts), rows in sorted(waiting.items()):
+        for (first, attempts, arm), rows in sorted(waiting.items(), key=lambda one: (*one[0][:2], one[0][2] or "")):
             places = list(rows.values())
             for start in range(0, len(places), self.rows_per_part):
                 part = places[start : start + self.rows_per_part]
-                tasks.append(Task(part, [self.rows[index] for index in part], first, attempts))
+                tasks.append(Task(part, [self.rows[index] for index in part], first, attempts, arm))
         return tasks
+
+    def goal(self, index: int) -> dict[str | None, int]:
+        """Attempts that a row is to have, per arm."""
+        arms = self.collector.separate_arms
+        if self.goals is None:
+            return dict.fromkeys(arms, self.collector.goal)
+        return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
     def check_errors(self, progress: Progress) -> None:
         """Stop a run that is broken as a whole."""
@@ -224,7 +247,7 @@ class Run:
         with stop_after_part() as stopped:
             for task in tasks:
                 (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-                part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts)
+                part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
                 name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
                 self.index.add(name, part)
                 progress.count(part[FAILURE].to_pylist(), tokens)
@@ -240,18 +263,25 @@ def settings_of(collector: Collector) -> dict[str, Any]:
 
 
 def make_part(
-    collector: Collector, batch: dict[str, list[Any]], rows: Sequence[Row], first: int, attempts: int
+    collector: Collector,
+    batch: dict[str, list[Any]],
+    rows: Sequence[Row],
+    first: int,
+    attempts: int,
+    *,
+    arm: str | None = None,
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
     import pyarrow as pa
 
-    evidence = collector.only(first, attempts)(batch)
+    evidence = collector.only(first, attempts, arm)(batch)
     run = {
         KEY: [row.key for row in rows],
         ID: [row.id for row in rows],
         FAILURE: collector.failures(evidence),
         FIRST: [first] * len(rows),
         ATTEMPTS: [attempts] * len(rows),
+        ARM: [arm] * len(rows),
     }
     return pa.table({**run, **evidence}, schema=part_schema(collector.writes)), collector.tokens(evidence)
 

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 # Columns of a part before the evidence. The key knows the row by its id and all that its evidence depends on; the
 # failure is what `Collector.failures` says.
 KEY, ID, FAILURE, FIRST, ATTEMPTS = "run_key", "run_id", "run_failure", "run_first", "run_attempts"
+ARM = "run_arm"  # whose attempts these are; null: of every arm
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
 
 def part_schema(evidence: Iterable[Column]) -> pa.Schema:
-    """The columns of a part: key, id, failure, attempt range, evidence."""
+    """The columns of a part: key, id, failure, arm, attempt range, evidence."""
     import pyarrow as pa
 
-    run = [*((name, pa.string()) for name in (KEY, ID, FAILURE)), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
+    run = [*((name, pa.string()) for name in (KEY, ID, FAILURE, ARM)), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
     return pa.schema([*run, *((column.name, arrow_type(column.dtype)) for column in evidence)])
 
 
@@ -83,13 +84,14 @@ def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Attempts `first` to `stop` (not included) of a row: they are in row `place` of `part`."""
+    """Attempts `first` to `stop` (not included) of a row, of one arm or of all: they are in row `place` of `part`."""
 
     part: str
     place: int
     first: int
     stop: int
     failed: bool
+    arm: str | None = None
 
 
 class Index:
@@ -126,19 +128,20 @@ class Index:
     def add(self, name: str, part: pa.Table) -> None:
         """Take note of what a part holds."""
         self._read.add(name)
-        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS))
-        for place, (key, identity, failure, first, attempts) in enumerate(zip(*told, strict=True)):
-            stretch = Stretch(name, place, first, first + attempts, failure is not None)
+        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM))
+        for place, (key, identity, failure, first, attempts, arm) in enumerate(zip(*told, strict=True)):
+            stretch = Stretch(name, place, first, first + attempts, failure is not None, arm)
             self._stretches.setdefault(key, []).append(stretch)
             self.ids[identity] = key
 
-    def chosen(self, key: str, attempts: int, *, trust_failures: bool = True) -> list[Stretch]:
-        """Stretches that follow each other from attempt 0 up to `attempts`, as far as there are any.
+    def chosen(self, key: str, attempts: int, *, arm: str | None = None, trust_failures: bool = True) -> list[Stretch]:
+        """Stretches of an arm that follow each other from attempt 0 up to `attempts`, as far as there are any.
 
         Where several hold the same attempts, one that did not fail goes first, then the longest, then
         the name of its part decides: never a clock.
         """
-        usable = [one for one in self._stretches.get(key, ()) if trust_failures or not one.failed]
+        held = self._stretches.get(key, ())
+        usable = [one for one in held if one.arm in (None, arm) and (trust_failures or not one.failed)]
         usable.sort(key=lambda one: (one.failed, -one.stop, one.part, one.place))
         taken: list[Stretch] = []
         have = 0
@@ -150,9 +153,11 @@ class Index:
             have = following.stop
         return taken
 
-    def missing(self, key: str, attempts: int, *, trust_failures: bool = True) -> tuple[int, int] | None:
-        """First attempt and number of attempts that a row lacks; None when it has all."""
-        taken = self.chosen(key, attempts, trust_failures=trust_failures)
+    def missing(
+        self, key: str, attempts: int, *, arm: str | None = None, trust_failures: bool = True
+    ) -> tuple[int, int] | None:
+        """First attempt and number of attempts that an arm of a row lacks; None when it has all."""
+        taken = self.chosen(key, attempts, arm=arm, trust_failures=trust_failures)
         have = taken[-1].stop if taken else 0
         return None if have >= attempts else (have, attempts - have)
 
@@ -163,12 +168,17 @@ class Index:
     def counts(self) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try."""
         failed = sum(
-            any(one.failed for one in self.chosen(key, max(one.stop for one in held)))
+            any(one.failed for arm in {one.arm for one in held} for one in self._all(key, arm))
             for key, held in self._stretches.items()
         )
         return len(self._stretches), failed
 
     def attempts(self) -> tuple[int, int]:
-        """The fewest and the most attempts that a row has."""
-        stops = [max(one.stop for one in held) for held in self._stretches.values()]
+        """The fewest and the most attempts that an arm of a row has."""
+        arms = {one.arm for held in self._stretches.values() for one in held} - {None} or {None}
+        stops = [max((one.stop for one in self._all(key, arm)), default=0) for key in self._stretches for arm in arms]
         return (min(stops), max(stops)) if stops else (0, 0)
+
+    def _all(self, key: str, arm: str | None) -> list[Stretch]:
+        """All stretches of an arm, as far as they follow each other."""
+        return self.chosen(key, max(one.stop for one in self._stretches[key]), arm=arm)

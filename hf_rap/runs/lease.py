@@ -72,9 +72,10 @@ class Lease:
         if _read(self.folder, self.name).get("token") == self.token:
             self.folder.remove(f"{FOLDER}/{self.name}")
 
-    def others_alive(self) -> bool:
-        """Another rank of this launch is still writing."""
-        return bool(living(self.folder, [name for name in self._others() if name != self.name]))
+    def ranks_alive(self) -> set[int]:
+        """The other ranks of this launch that are still writing."""
+        alive = living(self.folder, [name for name in self._others() if name != self.name])
+        return {int(name.partition("-")[0]) for name in alive}
 
     def _others(self) -> list[str]:
         return [name for name in self.folder.names(FOLDER) if name.endswith(".json")]

@@ -13,7 +13,7 @@ from hf_rap.errors import RunError
 from .folder import Unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import datasets
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 1000  # evidence in memory at once
 
 
-def merge(index: Index, rows: Sequence[Row], collector: Collector) -> datasets.Dataset:
-    """The evidence of `rows`, which must all be in the index, with as many attempts as the collector makes.
+def merge(
+    index: Index, rows: Sequence[Row], collector: Collector, goals: Sequence[Mapping[str | None, int]]
+) -> datasets.Dataset:
+    """The evidence of `rows`, which must all be in the index, with as many attempts per arm as `goals` says of each.
 
     Memory does not grow with the run: parts go through a file in the temporary folder, which lives as
     long as this process.
@@ -35,17 +37,35 @@ def merge(index: Index, rows: Sequence[Row], collector: Collector) -> datasets.D
     """
     import datasets
 
-    chosen = [index.chosen(row.key, collector.goal) for row in rows]
+    chosen = [
+        {arm: index.chosen(row.key, attempts, arm=arm) for arm, attempts in goal.items()}
+        for row, goal in zip(rows, goals, strict=True)
+    ]
     features = collector.features
     folder = Path(tempfile.mkdtemp(prefix="hf-rap-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    starts = _spool(index, {one.part for stretches in chosen for one in stretches}, folder / "parts.arrow")
+    starts = _spool(
+        index,
+        {one.part for of_row in chosen for stretches in of_row.values() for one in stretches},
+        folder / "parts.arrow",
+    )
     stored = datasets.Dataset.from_file(str(folder / "parts.arrow")).with_format("arrow")
 
     def assemble(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        stretches = [chosen[number] for number in batch["number"]]
-        held = iter(stored[[starts[one.part] + one.place for each in stretches for one in each]].to_pylist())
-        merged = [collector.join([(range(one.first, one.stop), next(held)) for one in each]) for each in stretches]
+        stretches = {
+            one: starts[one.part] + one.place
+            for number in batch["number"]
+            for of_arm in chosen[number].values()
+            for one in of_arm
+        }
+        held = dict(zip(stretches, stored[list(stretches.values())].to_pylist(), strict=True))
+        merged = []
+        for number in batch["number"]:
+            pieces = {
+                arm: [(range(one.first, one.stop), held[one]) for one in of_arm]
+                for arm, of_arm in chosen[number].items()
+            }
+            merged.append(collector.join(pieces, goals[number]))
         return {name: [row[name] for row in merged] for name in features}
 
     return datasets.Dataset.from_dict({"number": range(len(rows))}).map(

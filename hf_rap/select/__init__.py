@@ -35,6 +35,7 @@ from .baselines import (
 from .difficulty import Stages, by_difficulty, select_difficulty, split_stages
 from .rap import decide, select_rap
 from .released import select_released
+from .stopped import refuse_for_adaptive
 from .top import select_top
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def select_cognitive(
     if method not in METHODS:
         raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
     check_dataset("select_cognitive", ds)
+    refuse_for_adaptive(ds, method)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,

@@ -41,6 +41,7 @@ KEPT_REASONS = {
 # A row without a score is dropped with the code from its `rap_error` (hf_rap.columns.ERROR_CODES).
 DROPPED_REASONS = {
     "not_scored": "cde is null and rap_error does not say why",
+    "stopped_early": "out whatever the attempts that were spared would have said; they would tell whether the image is needed",
     "image_not_needed": "the image does not raise the chance of being right by more than min_cde",
     "not_sure_enough": "the score passes, but so few attempts do not say so with min_probability",
     "attention_unknown": "the image is needed, but ace is null",

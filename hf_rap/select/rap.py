@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.adaptive.rules import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
@@ -41,6 +42,7 @@ from .arrays import (
     why_unscored,
 )
 from .base import AUTO, DecideAgain, Decision, Quantile, Settings, Step, threshold
+from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
     from hf_rap.counts import Counts
     from hf_rap.posterior import Prior
+
+    from .stopped import Stopped
 
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
@@ -72,7 +76,17 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         compared = rule.control or "text"
         require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), ADD_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
+    adaptive = adaptive_rule(ds)
+    if adaptive is not None and adaptive["mode"] == "sequential":
+        _check_sequential(settings)
+    stopped = read_stopped(ds)
+    maybe_above = np.zeros(len(ds), dtype=bool)
+    if stopped is not None:
+        cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
     min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
+    if maybe_above.any():
+        reason[maybe_above & ~keep] = "stopped_early"
+        funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
     told = {
         "min_cde": min_cde,
         "min_probability": plain(settings.min_probability),
@@ -88,6 +102,38 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     if rule.control is not None:
         told["control"] = rule.control
     return Decision(keep, reason, funnel, told)
+
+
+def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
+    """What decides where rows were stopped early; refuses options that need all attempts."""
+    import numpy as np
+
+    needs_all = {
+        "a quantile for min_cde": isinstance(rule.min_cde, Quantile),
+        "max_ace": rule.max_ace is not None,
+        "budget": rule.budget is not None,
+        "a score against another control than the question alone": rule.control not in (None, "text"),
+        "min_probability": rule.settings.min_probability is not None,
+    }
+    for name in (name for name, asked in needs_all.items() if asked):
+        raise SettingError(
+            f"{np.count_nonzero(stopped.rows):,} rows were stopped early in exact mode, and {name} needs all of their "
+            f"attempts{'; max_ace=None leaves it out' if name == 'max_ace' else ''}. {COLLECT_ALL}"
+        )
+    settings = rule.settings
+    assert isinstance(rule.min_cde, float)
+    exact = Exact(rule.min_cde, bool(settings.replace_easy), settings.min_replacement_cde, settings.seed)
+    order = np.zeros(len(stopped.rows), dtype=np.uint64) if rule.order is None else rule.order
+    return settle_stopped(stopped, exact, order)
+
+
+def _check_sequential(settings: Settings) -> None:
+    if settings.min_probability is None or settings.replace_easy:
+        raise SettingError(
+            "How many attempts these rows got depends on how they came out (sequential mode), so p1 - p0 and the "
+            "difficulty are biased. Select on the posterior: min_probability=0.5, replace_easy=False "
+            "(--min-probability 0.5 --keep-easy)."
+        )
 
 
 def decide_rap_again(ds: Any, settings: Settings) -> DecideAgain:

@@ -43,9 +43,11 @@ LAYERS = [
     ["scorers.base", "scorers.certainty", "scorers.ace", "scorers.bis"],
     ["scorers.cde", "scorers.difficulty", "scorers.likelihood_cde", "scorers.limr", "scorers"],
     ["inspection"],
+    ["adaptive", "adaptive.state", "adaptive.rules", "adaptive.exact", "adaptive.sequential"],
     [
         "select.base",
         "select.arrays",
+        "select.stopped",
         "select.rap",
         "select.released",
         "select.difficulty",
@@ -54,6 +56,7 @@ LAYERS = [
         "select.top",
         "select",
     ],
+    ["adaptive.report"],
     ["training.weighting", "training.hints", "training.order", "training.epochs", "training.rewards", "training"],
     ["training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf"],
     ["compare", "prescreen"],
@@ -73,6 +76,7 @@ LAYERS = [
         "runs.listing",
         "runs.cluster",
     ],
+    ["adaptive.collect"],
     ["versions", "content"],
     ["cards", "plots", "attention_picture", "readme", "description"],
     ["files", "folder", "exporting"],
@@ -206,6 +210,7 @@ def test_public_names_exist():
         name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
     }
     assert set(hf_rap.__all__) - {"__version__"} == public - {
+        "adaptive",
         "engines",
         "scorers",
         "demo",

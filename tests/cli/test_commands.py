@@ -157,6 +157,24 @@ def test_run_is_the_four_steps_in_one(folder, tmp_path):
     assert "Selection: " in done.stdout
 
 
+def test_adaptive_keeps_the_same_rows_with_fewer_attempts(folder, tmp_path):
+    """`run --adaptive exact` selects what all attempts select, says what it spared, and the card says so too."""
+    target = tmp_path / "spared"
+    words = ["run", "planted.parquet", *MODEL, "--keep-easy", "--adaptive", "exact", "--to-folder", str(target)]
+    done = hf_rap(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Attempts spared: " in done.stdout
+    selected = load_dataset(str(target), "selected", split="train")
+    assert (
+        selected["id"][:]
+        == Dataset.from_parquet(str(folder / "selection.parquet")).filter(lambda keep: keep, input_columns="rap_keep")[
+            "id"
+        ][:]
+    )
+    told = json.loads((target / "rap.json").read_text())["facts"]["adaptive"]
+    assert f"{told['attempts_spared']:,} were not made" in (target / "README.md").read_text()
+
+
 def test_dry_run_estimates_and_writes_nothing(folder, tmp_path):
     """Four rows are timed; the target folder does not appear."""
     target = tmp_path / "version"
@@ -239,6 +257,8 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_pat
     "words",
     [
         ["rollouts", "planted.parquet"],
+        ["rollouts", "planted.parquet", *MODEL, "--agreement", "0.8", "--out", "x.parquet"],
+        ["run", "planted.parquet", *MODEL, "--adaptive", "sequential", "--to-folder", "x"],
         ["run", "planted.parquet", *MODEL],
         ["select"],
         ["nonsense"],

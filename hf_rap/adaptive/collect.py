@@ -1,0 +1,183 @@
+"""Collect evidence with attempts where they matter, by way of a run folder.
+
+A round asks for the attempts that the planner wants after those of all rounds before. Nothing but the attempts
+themselves is remembered: a collection that was interrupted plays its rounds again, finds them in the run, and goes on
+where it stopped, with the same plan. Processes that share a run all plan, and each does its own rows.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, features_of, refuse_existing
+from hf_rap.errors import RunError, SettingError
+from hf_rap.runs.fill import Run
+from hf_rap.runs.folder import Unusable
+from hf_rap.select.arrays import seeded_order
+
+from . import exact, sequential
+from .rules import Exact, Sequential
+from .state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import datasets
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hf_rap.rollouts import Rollouts
+    from hf_rap.runs.index import Stretch
+
+    # Attempts so far, and replies so far (n_rows, 2), to attempts wanted now (n_rows, 2).
+    Planner = Callable[[State, NDArray[np.int64]], NDArray[np.int64]]
+
+_REWARDS: dict[str | None, str] = {"image": IMAGE_REWARDS.name, "text": TEXT_REWARDS.name}
+# By name, with the options that the papers' rule has.
+RULES: dict[str, Exact | Sequential] = {"exact": Exact(), "sequential": Sequential()}
+
+
+def collect_adaptive(
+    ds: datasets.Dataset,
+    rollouts: Rollouts,
+    rule: Exact | Sequential | str,
+    url: str | None = None,
+    **options: Any,
+) -> datasets.Dataset | None:
+    """The dataset with its evidence, each row with as many attempts per arm as its decision needs.
+
+    The replies that are there are those of `collect_evidence(ds, rollouts)`: attempts have numbers, the first so many
+    of each arm are made. `rap_adaptive` says by which rule. What was spared can be collected later: the same run with
+    `collect_in_run` makes the attempts that are missing.
+
+    Args:
+        ds: the rows.
+        rollouts: model, prompt and sampling. In exact mode its `attempts` are those that no row gets more of; in
+            sequential mode, the mean per row and arm where the rule has no budget.
+        rule: `Exact(...)`, `Sequential(...)`, or "exact" or "sequential" for their defaults.
+        url: of the run folder. None: a temporary one, which is removed.
+        options: those of `hf_rap.Run`.
+
+    Returns:
+        The dataset; None in a process of rank above 0.
+
+    Raises:
+        SettingError: the rollouts collect attention, which would not be that of all attempts.
+        SourceError, LayoutError, EngineError, RunError: as `Run`.
+    """
+    if isinstance(rule, str):
+        if rule not in RULES:
+            raise SettingError(f"There is no adaptive mode {rule!r}. There is: {', '.join(RULES)}.")
+        rule = RULES[rule]
+    if rollouts.attention:
+        raise SettingError(
+            "Adaptive attempts and attention do not go together: rap_ace of a row depends on all of its attempts. "
+            "Leave attention out, or collect all attempts."
+        )
+    refuse_existing("collect_adaptive", ds.column_names, (ADAPTIVE,))
+    if url is None:
+        with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
+            return _collect(ds, rollouts, rule, folder, options)
+    return _collect(ds, rollouts, rule, url, options)
+
+
+def _collect(
+    ds: datasets.Dataset, rollouts: Rollouts, rule: Exact | Sequential, url: str, options: Mapping[str, Any]
+) -> datasets.Dataset | None:
+    with Run(ds, rollouts, url, **options) as run:
+        plan = _planner(rule, rollouts.attempts, [row.id for row in run.rows])
+        most = rollouts.attempts if isinstance(rule, Exact) else rule.most
+        rounds, state = play(run, plan, most)
+        if run.rank:
+            return None
+        told = {**rule.as_dict(), "attempts": most, "rounds": rounds}
+        if isinstance(rule, Sequential):
+            above = sequential.believe(state, rule)
+            told["agreement_expected"] = round(sequential.expected_agreement(above), 3)
+        return _with_rule(run.read(), json.dumps(told, sort_keys=True))
+
+
+def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
+    if isinstance(rule, Exact):
+        order = seeded_order(ids, rule.seed)
+        return lambda state, _made: exact.plan(state, rule, order)
+    budget = attempts if rule.budget is None else rule.budget
+    return lambda state, made: sequential.plan(state, made, rule, budget)
+
+
+def play(run: Run, plan: Planner, most: int) -> tuple[int, State]:
+    """Rounds of plan and attempts until the plan wants no more: how many there were, and what is known then."""
+    import numpy as np
+
+    _, equal = np.unique([row.key for row in run.rows], return_inverse=True)
+    run.goals = np.zeros((len(run.rows), 2), dtype=np.int64)
+    so_far = _SoFar(run, most)
+    rounds = 0
+    while (wanted := plan(so_far.state, so_far.made)).any():
+        # Rows with the same content and id share their attempts: each gets as many as any of them.
+        shared = np.zeros((int(equal.max()) + 1, 2), dtype=np.int64)
+        np.maximum.at(shared, equal, run.goals + wanted)
+        rows = np.flatnonzero((shared[equal] > run.goals).any(axis=1)).tolist()
+        run.goals = shared[equal]
+        run.fill(rows)
+        run.finish()
+        so_far.read(rows)
+        rounds += 1
+    return rounds, so_far.state
+
+
+class _SoFar:
+    """What the attempts say that were asked for; reads each part of the run once."""
+
+    def __init__(self, run: Run, most: int) -> None:
+        import numpy as np
+
+        n_rows = len(run.rows)
+        self.run = run
+        nothing = np.zeros((n_rows, 2), dtype=np.int64)
+        self.state = State(nothing, nothing.copy(), nothing + most)
+        self.made = nothing.copy()  # replies, judged or not
+        self._most = most
+        self._parts: dict[str, dict[str, list[Any]]] = {}
+
+    def read(self, rows: Sequence[int]) -> None:
+        """Bring these rows up to date."""
+        for index in rows:
+            for arm, (name, made) in enumerate(self.run.goal(index).items()):
+                stretches = self.run.index.chosen(self.run.rows[index].key, made, arm=name)
+                pieces = [self._piece(one) for one in stretches]
+                rewards: list[float | None] = []
+                for one, piece in zip(stretches, pieces, strict=True):
+                    new = slice(len(rewards) - one.first, made - one.first)
+                    rewards += (piece[_REWARDS[name]] or [None] * (one.stop - one.first))[new]
+                known = [reward for reward in rewards if reward is not None]
+                self.state.solved[index, arm], self.state.judged[index, arm] = sum(known), len(known)
+                self.state.left[index, arm] = self._most - made
+                self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
+                if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
+                    self.state.left[index, arm] = 0
+                in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not known
+                if in_vain or any((piece[ERROR.name] or "").startswith("no_image") for piece in pieces):
+                    self.state.left[index] = 0  # without one arm there is no cde
+                    break
+
+    def _piece(self, stretch: Stretch) -> dict[str, Any]:
+        if stretch.part not in self._parts:
+            part = self.run.folder.read_part(self.run.fingerprint, stretch.part, self.run.index.schema)
+            if isinstance(part, Unusable):
+                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
+            self._parts[stretch.part] = part.select([*_REWARDS.values(), ERROR.name]).to_pydict()
+        held = self._parts[stretch.part]
+        return {name: values[stretch.place] for name, values in held.items()}
+
+
+def _with_rule(evidence: datasets.Dataset, told: str) -> datasets.Dataset:
+    """The column that says by which rule attempts were spared; null for rows that nothing was asked of."""
+    import pyarrow as pa
+
+    columns = evidence.select_columns([IMAGE_REWARDS.name, TEXT_REWARDS.name]).with_format("arrow")[:].to_pydict()
+    rules = [None if image is None and text is None else told for image, text in zip(*columns.values(), strict=True)]
+    feature = features_of([ADAPTIVE])[ADAPTIVE.name]
+    return evidence.add_column(ADAPTIVE.name, pa.array(rules, pa.string()), feature=feature)

@@ -1,0 +1,110 @@
+"""What the attempts of an adaptive collection are for: the decision that they are to settle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from hf_rap.errors import SettingError
+from hf_rap.published import PAPER
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Stop a row as soon as no outcome of its remaining attempts can change the selection.
+
+    The rows that `select_cognitive` then selects with these options are those that it would select with all
+    attempts: the replies are the same ones, there are only fewer of them.
+
+    Args:
+        min_cde: as in `select_cognitive`, but a number: a quantile needs the attempts of all rows.
+        replace_easy: as in `select_cognitive`.
+        min_replacement_cde: as in `select_cognitive`.
+        seed: as in `select_cognitive`.
+
+    Raises:
+        SettingError: an option is out of its range.
+
+    Source:
+        our own; the rule that it is for is that of arXiv 2506.04755. With known bounds of a mean it is what is called
+        curtailed inspection in acceptance sampling.
+    """
+
+    min_cde: float = PAPER.min_cde
+    replace_easy: bool = True
+    min_replacement_cde: float | None = None
+    seed: int = 0
+
+    mode: ClassVar[str] = "exact"
+
+    def __post_init__(self) -> None:
+        _check_number("min_cde", self.min_cde)
+        if self.min_replacement_cde is not None:
+            _check_number("min_replacement_cde", self.min_replacement_cde)
+            if not self.replace_easy:
+                raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: mode and options."""
+        return {"mode": self.mode, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Start with few attempts, and spend more on the rows whose decision they are likeliest to change.
+
+    The question per row is whether p1 - p0 > min_cde, for the true pass rates; its answer is the posterior probability
+    of `hf_rap.posterior`. Attempts go where they lower the probability of a wrong answer most, per attempt. The rows
+    that this selects are `select_cognitive(ds, min_cde=..., min_probability=0.5, replace_easy=False)`: how many
+    attempts a row got depends on how they came out, so raw p1 - p0 is biased; a posterior is not.
+
+    Args:
+        min_cde: the threshold of the selection, a number.
+        budget: mean number of attempts per row and arm; 12.5 costs as many attempts as `Rollouts(attempts=12.5)`
+            would. None: as many as `Rollouts.attempts`.
+        agreement: stop earlier, when two such collections are expected to agree on so large a share of the rows
+            that either selects (Jaccard overlap), in (0, 1]. None spends the budget.
+        start: attempts per arm that every row gets at first.
+        most: attempts per arm that no row gets more of.
+
+    Raises:
+        SettingError: an option is out of its range.
+
+    Source:
+        our own. The allocation is the knowledge gradient (Frazier, Powell and Dayanik 2008) for 0-1 loss, looking more
+        than one attempt ahead (Frazier and Powell 2010, KG(*)).
+    """
+
+    min_cde: float = PAPER.min_cde
+    budget: float | None = None
+    agreement: float | None = None
+    start: int = 2
+    most: int = 64
+
+    mode: ClassVar[str] = "sequential"
+
+    def __post_init__(self) -> None:
+        _check_number("min_cde", self.min_cde)
+        if self.start < 1:
+            raise SettingError(f"start is {self.start!r}: every row needs at least 1 attempt per arm.")
+        if self.most < self.start:
+            raise SettingError(f"most is {self.most!r}, below the {self.start} attempts that every row gets at first.")
+        if self.budget is not None and not self.start <= self.budget <= self.most:
+            raise SettingError(
+                f"budget is {self.budget!r}: a mean number of attempts per row and arm between start={self.start} and "
+                f"most={self.most}."
+            )
+        if self.agreement is not None and not 0 < self.agreement <= 1:
+            raise SettingError(f"agreement is {self.agreement!r}: it takes a share above 0, up to 1, such as 0.8.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: mode and options."""
+        return {"mode": self.mode, **asdict(self)}
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, str) or not -1 <= value <= 1:
+        raise SettingError(
+            f"{name} is {value!r}: attempts can only be spared at a threshold that is known beforehand, a number "
+            "between -1 and 1."
+        )

@@ -1,0 +1,125 @@
+"""Rows that were stopped early by an adaptive collection: what their missing attempts leave certain."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_rap.adaptive.exact import settle
+from hf_rap.adaptive.state import State, cde_of, difficulty_of
+from hf_rap.columns import ADAPTIVE, IMAGE_REWARDS, TEXT_REWARDS, require
+from hf_rap.counts import read_counts
+from hf_rap.errors import SettingError
+
+from .arrays import arrow_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hf_rap.adaptive.rules import Exact
+
+COLLECT_ALL = (
+    "Or make the attempts that are missing: collect again without adaptive, into the same run if there is one."
+)
+
+
+class Stopped(NamedTuple):
+    """Rows without all of their attempts.
+
+    rows: which those are, (n_rows,).
+    state: attempts of all rows, and how many are left; none for rows that were not stopped.
+    told: the rule that they were collected for.
+    """
+
+    rows: NDArray[np.bool_]
+    state: State
+    told: dict[str, Any]
+
+
+def read_stopped(ds: Any) -> Stopped | None:
+    """The rows that exact mode has stopped; None where there are none.
+
+    Raises:
+        SettingError: rows of several adaptive collections are mixed.
+        MissingColumnError: the rewards are gone.
+
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    told = adaptive_rule(ds)
+    if told is None or told["mode"] != "exact":
+        return None
+    rewards = (IMAGE_REWARDS, TEXT_REWARDS)
+    require("select_cognitive", ds.column_names, rewards, "Rows that were stopped early are decided by their rewards.")
+    columns = arrow_columns(ds, [column.name for column in (*rewards, ADAPTIVE)])
+    made = [pc.list_value_length(columns[column.name]) for column in rewards]
+    left = np.stack([pc.subtract(told["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
+    left[columns[ADAPTIVE.name].is_null().to_numpy(zero_copy_only=False)] = 0
+    counts = read_counts("select_cognitive", ds)
+    solved, judged = (np.stack([getattr(arm, name) for arm in counts], axis=1) for name in ("solved", "judged"))
+    rows: NDArray[np.bool_] = np.any(left > 0, axis=1)
+    state = State(solved.astype(np.int64), judged.astype(np.int64), np.maximum(left, 0).astype(np.int64))
+    return Stopped(rows, state, told) if rows.any() else None
+
+
+def adaptive_rule(ds: Any) -> dict[str, Any] | None:
+    """What an adaptive collection of these rows was told; None for rows that have all their attempts."""
+    if ADAPTIVE.name not in ds.column_names:
+        return None
+    told = [text for text in ds.data.column(ADAPTIVE.name).unique().to_pylist() if text is not None]
+    if len(told) > 1:
+        raise SettingError(
+            f"These rows come from {len(told)} adaptive collections, which do not compare: {'; '.join(sorted(told))}. "
+            "Select from each of them."
+        )
+    rule: dict[str, Any] | None = json.loads(told[0]) if told else None
+    return rule
+
+
+def refuse_for_adaptive(ds: Any, method: str) -> None:
+    """Raise `SettingError` for a method that goes by the rewards of rows that have not all of their attempts."""
+    told = adaptive_rule(ds)
+    if told is not None and method in ("rap-released", "difficulty", "hardest", "limr"):
+        raise SettingError(
+            f"Method {method!r} compares rows by all of their attempts, but attempts of these were spared for "
+            f"{_rule(told)}. Select with method 'rap'. {COLLECT_ALL}"
+        )
+
+
+def settle_stopped(
+    stopped: Stopped, rule: Exact, order: NDArray[np.uint64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+    """Scores with which the rule selects what it would select with all attempts, and rows whose reason is not certain.
+
+    The scores are the worst that the rows can still get; every other outcome would select the same rows.
+
+    Returns:
+        cde, difficulty, judged attempts with the image, and rows that may be above min_cde or not: (n_rows,) each.
+
+    Raises:
+        SettingError: attempts that were not made could change this selection.
+
+    """
+    import numpy as np
+
+    standing = settle(stopped.state, rule, order)
+    unsure = np.flatnonzero(standing.open)
+    if unsure.size:
+        raise SettingError(
+            f"{unsure.size:,} rows were stopped before it was certain whether this rule keeps them, the first is row "
+            f"{unsure[0]}. Their attempts were spared for {_rule(stopped.told)}: select with these options. {COLLECT_ALL}"
+        )
+    worst = stopped.state.at_worst()
+    maybe_above = stopped.rows & ~standing.above & ~standing.not_above
+    return cde_of(worst), difficulty_of(worst), worst.judged[:, 0], maybe_above
+
+
+def _rule(told: dict[str, Any]) -> str:
+    options = (
+        f"{name}={value!r}"
+        for name, value in told.items()
+        if name not in ("mode", "attempts", "rounds", "agreement_expected")
+    )
+    return f"{told['mode']} mode with {', '.join(options)}"
