@@ -48,9 +48,10 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/stability.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/adaptive.py --rows 100
+	$(BIN)/python benchmarks/training.py --work rap-training
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
 	scripts/check_trainers.sh
 
 clean:
-	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm
+	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm rap-training
