@@ -44,8 +44,8 @@ def test_only_the_longest_prompt_of_a_response_is_run():
     model, processor = build("llava_llama")
     loaded = LoadedModel(model, processor, batch_size=8)
     ran = []
-    original = loaded._run_prompts
-    loaded._run_prompts = lambda inputs: ran.append(len(inputs["input_ids"])) or original(inputs)
+    original = loaded.run_prompts
+    loaded.run_prompts = lambda inputs: ran.append(len(inputs["input_ids"])) or original(inputs)
     loaded.complete(continued(), SAMPLING)
     assert ran == [2]
 

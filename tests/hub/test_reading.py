@@ -191,7 +191,9 @@ def test_command_line(hub, run, select, tmp_path):
     """publish, reselect, diff and yank, one after the other."""
     write_file(select(min_cde=0.6), tmp_path / "selection.parquet")
     first = run("publish", str(tmp_path / "selection.parquet"), REPO, "--version", "1.0.0")
-    assert first.stdout.splitlines() == [
+    *agreement, version, how_to_load = first.stdout.splitlines()
+    assert agreement[0].startswith("Expected agreement with a fresh scoring: ")
+    assert [version, how_to_load] == [
         f"version 1.0.0 of {REPO} is 2 of 4 rows",
         f'load it: datasets.load_dataset("{REPO}", "selected", revision="v1.0.0")',
     ]
