@@ -42,8 +42,8 @@ def overhead(rounds: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    ds = make_planted(128)
-    rollouts = Rollouts(demo_engine(), attempts=3, max_new_tokens=64)
+    ds = make_planted(512)
+    rollouts = Rollouts(demo_engine(), attempts=5, max_new_tokens=64)
     rollouts(ds.select(range(16))[:])  # load and warm up
     ratios = []
     for _ in range(rounds):

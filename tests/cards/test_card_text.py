@@ -118,6 +118,7 @@ NASTY = [
 ]
 
 
+@pytest.mark.slow
 @given(st.text())
 @settings(max_examples=60, deadline=None)
 def test_data_cannot_change_the_card(text):
@@ -313,6 +314,7 @@ def test_pictures_on_the_card_exist(tmp_path):
     assert all((folder / link).is_file() for link in links)
 
 
+@pytest.mark.slow
 def test_script_renders_the_card_of_a_manifest(tmp_path):
     """scripts/render_card.py gives the very card of the version; without a file it says how to call it."""
     folder = publish(tmp_path / "v")

@@ -157,6 +157,7 @@ def test_run_is_the_four_steps_in_one(folder, tmp_path):
     assert "Selection: " in done.stdout
 
 
+@pytest.mark.slow
 def test_adaptive_keeps_the_same_rows_with_fewer_attempts(folder, tmp_path):
     """`run --adaptive exact` selects what all attempts select, says what it spared, and the card says so too."""
     target = tmp_path / "spared"
@@ -278,6 +279,7 @@ def test_help_has_an_example_and_the_python_call(name):
     assert "In Python: " in shown
 
 
+@pytest.mark.slow
 def test_demo_runs_offline_in_a_process_of_its_own(tmp_path):
     """The whole job in an empty folder, without a Hub to ask; the version opens."""
     words = [sys.executable, "-m", "hf_rap", "demo", "--rows", "60", "--attempts", "3"]

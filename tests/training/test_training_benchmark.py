@@ -105,13 +105,13 @@ def test_quick_run_from_start_to_table(tmp_path):
         "--start",
         str(MODEL),
         "--rows",
-        "60",
+        "40",
         "--steps",
         "2",
         "--every",
-        "1",
-        "--prompts-per-step",
         "2",
+        "--prompts-per-step",
+        "4",
     ]
     options = {
         "cwd": tmp_path,

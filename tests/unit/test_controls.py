@@ -214,6 +214,7 @@ def bare(ds):
     return sorted(ds.remove_columns("images").to_list(), key=lambda row: row["id"])
 
 
+@pytest.mark.slow
 def test_batches_order_and_processes_do_not_matter():
     """The built-in model: other batches, a shuffled dataset and two processes give the same replies."""
     expected = bare(collect_evidence(PLANTED, Controls(demo_engine())))

@@ -208,6 +208,7 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch, step, error):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_kill_leaves_no_version(tmp_path):
     """Killed between data and card, when nothing can be tidied up: there is nothing at the path."""
     code = (
