@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .columns import (
-    ARMS,
-    ATTENTION,
-    ERROR,
-    IMAGE_RESPONSES,
-    IMAGE_REWARDS,
-    IMAGE_TOKENS,
-    IMAGE_TRUNCATED,
-    TEXT_RESPONSES,
-    TEXT_REWARDS,
-    TEXT_TOKENS,
-    TEXT_TRUNCATED,
-)
+from .columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
 from .errors import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 # Lists of one entry per attempt, by the arm that their attempts belong to.
 OF_ARM = {
-    "image": (IMAGE_REWARDS, IMAGE_RESPONSES, IMAGE_TOKENS, IMAGE_TRUNCATED, ATTENTION),
-    "text": (TEXT_REWARDS, TEXT_RESPONSES, TEXT_TOKENS, TEXT_TRUNCATED),
+    "image": (*ARM_COLUMNS["image"], ATTENTION),
+    "text": tuple(ARM_COLUMNS["text"]),
 }
 
 
@@ -61,6 +49,11 @@ def join_attempts(
             merged[name] = joined if known else None
     merged[ERROR.name] = _error(merged, [row[ERROR.name] for row in rows])
     return merged
+
+
+def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
+    """Tokens of all attempts of all rows of these arms, as far as the engine has counted them."""
+    return sum(one or 0 for arm in arms for row in arm for one in row or ())
 
 
 def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import columns
+from .attempts import count_tokens
 from .collector import Collector
 from .donors import Donors
 from .engines.base import Engine, Request, Sampling
@@ -160,8 +161,7 @@ class Controls(Collector):
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
-        counts = (evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in self.arms)
-        return sum(one or 0 for column in counts for each in column for one in each or ())
+        return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in self.arms)
 
     def _arm(self, arm: str, rows: Sequence[_Row], here: Mapping[str, Any]) -> dict[columns.Column, list[Any]]:
         asked = [_Asked.of(row) for row in rows]

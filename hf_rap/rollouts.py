@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from . import columns
-from .attempts import join_attempts, not_judged
+from .attempts import count_tokens, join_attempts, not_judged
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import Collector
 from .engines.base import Completion, Engine, Request, Sampling
@@ -15,7 +15,7 @@ from .errors import RowError, SettingError
 from .layouts import Layout, Question, raw_rows, read_question, row_id
 from .prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from .psi import WINDOW
-from .verify import VERIFIER_VERSION, Gold, Judgement, judge, read_gold
+from .verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ class Rollouts(Collector):
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
-        counts = (evidence[columns.IMAGE_TOKENS.name], evidence[columns.TEXT_TOKENS.name])
-        return sum(one or 0 for column in counts for each in column for one in each or ())
+        return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in columns.ARMS)
 
     def _attention(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
@@ -222,13 +221,8 @@ class AskedRow:
         if isinstance(answer, RowError):
             self.error = answer
             return
-        question, gold = self.question.text, self.gold
-        # Attempts of one row often say the same, and comparing expressions is slow.
-        judgements = {
-            (text, truncated): judge(text, gold, question=question, truncated=truncated)
-            for text, truncated in {(one.text, one.truncated) for one in answer}
-        }
-        self.attempts[arm] = graded = [_Attempt(one, judgements[one.text, one.truncated]) for one in answer]
+        judgements = judge_each(((one.text, one.truncated) for one in answer), self.gold, question=self.question.text)
+        self.attempts[arm] = graded = [_Attempt(*pair) for pair in zip(answer, judgements, strict=True)]
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
             self.error = not_judged(arm, len(unknown), len(graded), unknown[0])

@@ -24,7 +24,7 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
 from hf_rap.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
-from hf_rap.verify import VERIFIER_VERSION, Gold, judge, read_gold
+from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from hf_rap.version import VERSION
 
 from .steps import prefixes, split_steps
@@ -237,10 +237,8 @@ class _Row:
         if isinstance(answer, RowError):
             self.error = self.error or answer
             return
-        judged = [
-            judge(self.prefixes[number] + one.text, self.gold, question=self.question.text, truncated=one.truncated)
-            for one in answer
-        ]
+        replies = ((self.prefixes[number] + one.text, one.truncated) for one in answer)
+        judged = judge_each(replies, self.gold, question=self.question.text)
         rewards = [one.reward for one in judged if one.reward is not None]
         if not rewards:
             message = f"none of {len(answer)} continuations of step {number + 1} could be graded: {judged[0].reason}"

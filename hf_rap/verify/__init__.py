@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from hf_rap.errors import RowError
 
@@ -30,9 +31,13 @@ __all__ = [
     "Judgement",
     "Verdict",
     "judge",
+    "judge_each",
     "read_gold",
     "spellings",
 ]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Part of a run's fingerprint. Raise it whenever the same reply and gold answer can get another verdict.
 VERIFIER_VERSION = "1"
@@ -131,6 +136,22 @@ def judge(
     if not answer:
         return Judgement(Verdict.WRONG, NO_ANSWER)
     return _compare(answer, found, gold, options_in(question) if question else {}, timeout_seconds)
+
+
+def judge_each(replies: Iterable[tuple[str, bool]], gold: Gold | object, *, question: str = "") -> list[Judgement]:
+    r"""What `judge` says of several replies to one question, each with whether it was truncated.
+
+    Replies that are the same are compared once: attempts of a row often agree, and comparing expressions is slow.
+
+    >>> [one.reward for one in judge_each([(r"\boxed{2}", False), (r"\boxed{2}", True), ("3", False)], 2)]
+    [1.0, 0.0, 0.0]
+
+    """
+    replies = list(replies)
+    known = {
+        (text, truncated): judge(text, gold, question=question, truncated=truncated) for text, truncated in set(replies)
+    }
+    return [known[reply] for reply in replies]
 
 
 def _compare(answer: str, found: Found, gold: Gold, options: dict[str, str], timeout_seconds: int) -> Judgement:
