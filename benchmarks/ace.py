@@ -33,7 +33,7 @@ from hf_rap.demo.pictures import COLOURS, draw
 from hf_rap.demo.questions import ABOUT_THE_PICTURE
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.teacher_forcing import attend
-from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 
 BATCH = 24
 SAYS = "the question says"
@@ -210,7 +210,7 @@ def measure(title: str, engine, rows: dict, args: argparse.Namespace) -> None:
 
 def found_it(attention: dict, score: ACEScore, planted: np.ndarray) -> float:
     """Of the distracted attempts, the share whose highest psi is at the colour behind "the question says"."""
-    from hf_rap.psi import highest, log_psis
+    from hf_rap.evidence.psi import highest, log_psis
 
     hits = total = 0
     for row, is_planted in zip(attention["rap_attention"], planted, strict=True):

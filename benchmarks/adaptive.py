@@ -37,9 +37,9 @@ from hf_rap import (
 from hf_rap.adaptive.exact import plan as plan_exact
 from hf_rap.adaptive.sequential import believe, expected_agreement, plan
 from hf_rap.adaptive.state import State
-from hf_rap.attempts import OF_ARM
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.select.arrays import seeded_order
+from hf_rap.evidence.attempts import OF_ARM
+from hf_rap.stats.arrays import seeded_order
 
 TOKENS = ("rap_image_tokens", "rap_text_tokens")
 REWARDS = ("rap_image_rewards", "rap_text_rewards")

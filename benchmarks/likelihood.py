@@ -26,7 +26,7 @@ from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.lesson import make_lesson
 from hf_rap.engines.likelihood import log_likelihoods
 from hf_rap.engines.loaded_model import LoadedModel
-from hf_rap.prompts import AT_ONCE, DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.rows.prompts import AT_ONCE, DEFAULT_INSTRUCTION, image_messages, text_messages
 
 FEW = 5  # attempts of an ordinary scoring
 MIN_CDE = 0.5

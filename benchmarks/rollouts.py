@@ -17,7 +17,7 @@ import torch
 
 from hf_rap import Rollouts, TransformersEngine
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.prompts import image_messages, text_messages
+from hf_rap.rows.prompts import image_messages, text_messages
 
 
 def plain(loaded, ds, attempts: int, max_new_tokens: int) -> int:

@@ -253,7 +253,7 @@ def memory_child(folder: str) -> None:
     """Runs, writes the file, and prints the peak of its memory, mapped files included."""
     import datasets
 
-    from hf_rap.files import write_file
+    from hf_rap.cli.files import write_file
 
     ds = datasets.Dataset.from_parquet(f"{folder}/rows.parquet", cache_dir=f"{folder}/cache")
     Path("/proc/self/clear_refs").write_text("5")  # from here on the system notes the peak, VmHWM

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap import Rollouts, TransformersEngine, add_scores, cde_score, collect_evidence, difficulty_score
 from hf_rap.demo import IMAGE_IS_NEEDED, make_planted
 from hf_rap.engines.base import Request, Sampling
-from hf_rap.prompts import image_messages
+from hf_rap.rows.prompts import image_messages
 from hf_rap.select import select_cognitive
 from hf_rap.verify import judge
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from hf_rap.prompts import image_messages
+from hf_rap.rows.prompts import image_messages
 from hf_rap.training import accuracy_reward
 
 if TYPE_CHECKING:

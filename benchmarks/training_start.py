@@ -18,7 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from hf_rap.demo import MODEL, questions
 from hf_rap.demo.lesson import HARD_VEIL, Lesson, make_lesson, reply_text
 from hf_rap.demo.pictures import draw
-from hf_rap.prompts import DEFAULT_INSTRUCTION
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

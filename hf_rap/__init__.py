@@ -7,12 +7,8 @@ publish(selection, "user/my-dataset-rap", version="1.0.0")
 """
 
 from .adaptive.collect import collect_adaptive
+from .adaptive.prescreen import Prescreened, collect_prescreened
 from .adaptive.rules import Exact, Sequential
-from .agreement import Stability, stability
-from .attention import Attention
-from .collect import collect_evidence, estimate
-from .compare import Comparison, compare_methods
-from .controls import Controls
 from .engines.base import Completion, Engine, Request, Sampling
 from .engines.endpoint import EndpointEngine
 from .engines.transformers_engine import TransformersEngine
@@ -33,27 +29,21 @@ from .errors import (
     VersionExistsError,
     WithdrawnError,
 )
-from .exporting import Exported, check_export, export
+from .evidence.attention import Attention
+from .evidence.collector import collect_evidence, estimate
+from .evidence.controls import Controls
+from .evidence.likelihood import Likelihood
+from .evidence.rollouts import Rollouts
+from .exports.exporting import Exported, check_export, export
 from .exports.handoff import Limits
 from .exports.internvl_prm import export_internvl_prm
 from .exports.trl_prm import export_trl_prm
-from .folder import publish_to_folder
 from .hub import Release, diff, load, publish, reselect, yank
-from .inspection import inspect_dataset
-from .layouts import Layout, recognise_layout
-from .likelihood import Likelihood
-from .posterior import Prior, fit_prior
-from .prescreen import Prescreened, collect_prescreened
-from .process import (
-    ProcessLayout,
-    StepRewards,
-    annotate_steps,
-    load_process_rewards,
-    one_row_per_response,
-    split_steps,
-)
-from .pulling import pull
-from .rollouts import Rollouts
+from .hub.pulling import pull
+from .process import ProcessLayout, StepRewards, annotate_steps, load_process_rewards, one_row_per_response, split_steps
+from .rows.inspection import inspect_dataset
+from .rows.layouts import Layout, recognise_layout
+from .rows.sources import load_source
 from .runs.fill import Run, collect_in_run
 from .runs.listing import list_runs
 from .scorers.ace import ACEScore, ace_score
@@ -64,7 +54,6 @@ from .scorers.difficulty import DifficultyScore, difficulty_score
 from .scorers.likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .scorers.limr import LimrScore, limr_score
 from .select import (
-    Quantile,
     Selection,
     Stages,
     select_cognitive,
@@ -76,7 +65,10 @@ from .select import (
     select_top,
     split_stages,
 )
-from .sources import load_source
+from .select.comparison import Comparison, compare_methods
+from .select.stability import Stability, stability
+from .stats.posterior import Prior, fit_prior
+from .stats.thresholds import Quantile
 from .training import (
     AddDifficultyHint,
     DifficultyWeighted,
@@ -88,6 +80,7 @@ from .training import (
     remove_difficulty_hint,
 )
 from .version import VERSION as __version__
+from .versions.folder import publish_to_folder
 
 __all__ = [
     "ACEScore",

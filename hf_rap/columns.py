@@ -197,7 +197,7 @@ class ControlArm:
         return (*self.attempts, *([self.donors] if self.donated else []), self.error, self.settings)
 
 
-# A further arm is one line here, and how its images are made in `hf_rap.controls`.
+# A further arm is one line here, and how its images are made in `hf_rap.evidence.controls`.
 CONTROLS = {
     arm.name: arm
     for arm in (

@@ -18,9 +18,9 @@ from hf_rap import (
     select_difficulty,
 )
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.facts import collect_facts
-from hf_rap.plots import draw_comparison, draw_curves, draw_plots
 from hf_rap.training import WEIGHTS
+from hf_rap.versions.facts import collect_facts
+from hf_rap.versions.plots import draw_comparison, draw_curves, draw_plots
 
 FOLDER = Path(__file__).parents[1] / "docs" / "difficulty"
 METHODS = ("rap", "rap-released", "difficulty", "random", "hardest", "longest")

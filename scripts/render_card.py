@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from hf_rap.cards import render_card
+from hf_rap.versions.cards import render_card
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from hf_rap.demo.lesson import Lesson, make_lesson
-from hf_rap.prompts import DEFAULT_INSTRUCTION
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
 PAD, END, USER, ASSISTANT, IMAGE = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<image>"
 CHAT_TEMPLATE = (

@@ -23,7 +23,7 @@ from hf_rap import Rollouts, TransformersEngine, collect_evidence, load_source
 from hf_rap.demo import MODEL
 from hf_rap.exports.rows import PUBLISHED
 from hf_rap.metrics import metric_path
-from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.training import accuracy_reward
 
 if TYPE_CHECKING:

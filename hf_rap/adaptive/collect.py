@@ -15,7 +15,7 @@ from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, feature
 from hf_rap.errors import RunError, SettingError
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import Unusable
-from hf_rap.select.arrays import seeded_order
+from hf_rap.stats.arrays import seeded_order
 
 from . import exact, sequential
 from .rules import Exact, Sequential
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.runs.index import Stretch
 
     # Attempts so far, and replies so far (n_rows, 2), to attempts wanted now (n_rows, 2).

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from hf_rap.errors import SettingError
-from hf_rap.published import PAPER
+from hf_rap.papers import PAPER
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Sequential:
     """Start with few attempts, and spend more on the rows whose decision they are likeliest to change.
 
     The question per row is whether p1 - p0 > min_cde, for the true pass rates; its answer is the posterior probability
-    of `hf_rap.posterior`. Attempts go where they lower the probability of a wrong answer most, per attempt. The rows
+    of `hf_rap.stats.posterior`. Attempts go where they lower the probability of a wrong answer most, per attempt. The rows
     that this selects are `select_cognitive(ds, min_cde=..., min_probability=0.5, replace_easy=False)`: how many
     attempts a row got depends on how they came out, so raw p1 - p0 is biased; a posterior is not.
 

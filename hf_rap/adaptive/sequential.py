@@ -16,8 +16,8 @@ from functools import cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from hf_rap.counts import Counts
-from hf_rap.posterior import Posterior, fit_counts
+from hf_rap.stats.counts import Counts
+from hf_rap.stats.posterior import Posterior, fit_counts
 
 from .state import IMAGE, TEXT
 

@@ -49,9 +49,10 @@ def annotate_steps(
     In Python: ds.map(hf_rap.StepRewards(hf_rap.TransformersEngine(model)), batched=True)
     """
     from hf_rap.columns import IMAGE_RESPONSES
-    from hf_rap.files import open_source
     from hf_rap.process import StepRewards, count_faults, one_row_per_response
-    from hf_rap.prompts import DEFAULT_INSTRUCTION
+    from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
+
+    from .files import open_source
 
     check_usage(options, out)
     ds, info = open_source(source)

@@ -53,10 +53,11 @@ def attention(
 
     In Python: ds.map(hf_rap.Attention(hf_rap.TransformersEngine(model)), batched=True)
     """
-    from hf_rap.attention import Attention
     from hf_rap.columns import ATTENTION
-    from hf_rap.files import open_source
-    from hf_rap.psi import WINDOW
+    from hf_rap.evidence.attention import Attention
+    from hf_rap.evidence.psi import WINDOW
+
+    from .files import open_source
 
     check_usage(options, out)
     ds, info = open_source(source)

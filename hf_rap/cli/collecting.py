@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.adaptive.rules import Exact, Sequential
-    from hf_rap.collector import Collector
-    from hf_rap.provenance import SourceInfo
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.evidence.collector import Collector
+    from hf_rap.evidence.rollouts import Rollouts
+    from hf_rap.rows.provenance import SourceInfo
 
 
 def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
@@ -58,7 +58,7 @@ def collect(
         The rows with their evidence; None where another process gives them.
     """
     from hf_rap.adaptive.collect import collect_adaptive
-    from hf_rap.collect import collect_evidence
+    from hf_rap.evidence.collector import collect_evidence
     from hf_rap.runs.cluster import fill_on_ray
     from hf_rap.runs.fill import Run, rank_and_world
 
@@ -97,7 +97,7 @@ def report(
     as_json: bool,
 ) -> None:
     """Write the file that was asked for, and say what there is now."""
-    from hf_rap.files import write_file
+    from .files import write_file
 
     result = dict(counts)
     if out is not None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hf_rap.select import METHODS
+from hf_rap.select.methods import METHODS
 
 from .options import as_json, source_argument
 from .output import note, print_json
 
 if TYPE_CHECKING:
-    from hf_rap.compare import Comparison
+    from hf_rap.select.comparison import Comparison
 
 
 @click.command()
@@ -41,9 +41,10 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"])
     """
-    from hf_rap.compare import compare_methods
-    from hf_rap.files import open_source
-    from hf_rap.plots import draw_comparison
+    from hf_rap.select.comparison import compare_methods
+    from hf_rap.versions.plots import draw_comparison
+
+    from .files import open_source
 
     ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]

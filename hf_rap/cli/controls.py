@@ -59,8 +59,9 @@ def controls(
 
     In Python: hf_rap.collect_evidence(ds, hf_rap.Controls(hf_rap.TransformersEngine(model)))
     """
-    from hf_rap.controls import Controls
-    from hf_rap.files import open_source
+    from hf_rap.evidence.controls import Controls
+
+    from .files import open_source
 
     check_usage(options, out)
     ds, info = open_source(source)

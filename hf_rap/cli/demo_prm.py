@@ -27,17 +27,17 @@ def demo_prm(*, rows: int, attempts: int, continuations: int, top: float, seed: 
 
     In Python: the steps of this file, hf_rap/cli/demo_prm.py, one library call each.
     """
-    from hf_rap.collect import collect_evidence
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.demo.chains import split_chain
+    from hf_rap.evidence.collector import collect_evidence
+    from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.internvl_prm import export_internvl_prm
     from hf_rap.exports.trl_prm import export_trl_prm
-    from hf_rap.folder import check_target, publish_to_folder
     from hf_rap.process import StepRewards, annotate_steps, count_faults, one_row_per_response
-    from hf_rap.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_top
+    from hf_rap.versions.folder import check_target, publish_to_folder
 
     version = out / "version"
     check_target(out, "1.0.0")

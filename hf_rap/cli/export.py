@@ -14,7 +14,7 @@ from .options import as_json, handoff_options, layout_options, make_layout, make
 from .output import note, print_json
 
 if TYPE_CHECKING:
-    from hf_rap.exporting import Exported
+    from hf_rap.exports.exporting import Exported
 
 
 @click.command()
@@ -40,8 +40,8 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     if to in PRM_TRAINERS:
         export_prm(source, folder, to, as_json=as_json, options=options)
         return
-    from hf_rap.exporting import check_export
-    from hf_rap.exporting import export as write
+    from hf_rap.exports.exporting import check_export
+    from hf_rap.exports.exporting import export as write
 
     layout = make_layout(*(options[name] for name in ("question", "images", "answer", "id_column")))
     limits = make_limits(options)
@@ -61,7 +61,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
 def _kept(source: str) -> Any:
     """The selection in a file of ours; otherwise the source as it is."""
-    from hf_rap.files import is_selection, read_selection
+    from .files import is_selection, read_selection
 
     return read_selection(Path(source))[0] if is_selection(source) else source
 

@@ -28,7 +28,8 @@ def export_prm(source: str, folder: Path | None, to: str, *, as_json: bool, opti
     from hf_rap.columns import KEEP
     from hf_rap.exports.internvl_prm import export_internvl_prm
     from hf_rap.exports.trl_prm import export_trl_prm
-    from hf_rap.files import open_source
+
+    from .files import open_source
 
     if folder is None:
         raise click.UsageError(f"--to {to} needs a FOLDER to write to.")

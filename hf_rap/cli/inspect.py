@@ -12,7 +12,7 @@ from .options import as_json, layout_options, make_layout, source_argument
 from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
-    from hf_rap.inspection import Inspection
+    from hf_rap.rows.inspection import Inspection
 
 
 @click.command()
@@ -51,8 +51,8 @@ def inspect(
     if row is not None:
         _draw_reply(source, row, attempt, out, as_json=as_json)
         return
-    from hf_rap.inspection import inspect_dataset
-    from hf_rap.sources import load_source
+    from hf_rap.rows.inspection import inspect_dataset
+    from hf_rap.rows.sources import load_source
 
     layout = make_layout(question, images, answer, id_column)
     found = inspect_dataset(load_source(source), layout)
@@ -83,11 +83,11 @@ def _print_problems(found: Inspection, show: int) -> None:
 
 
 def _draw_reply(source: str, row_id: str, attempt: int | None, out: Path | None, *, as_json: bool) -> None:
-    from hf_rap.attention_picture import draw_attention
     from hf_rap.columns import ACE, ATTENTION, ID, IMAGE_REWARDS, require
     from hf_rap.errors import SourceError
+    from hf_rap.evidence.attention_picture import draw_attention
+    from hf_rap.rows.sources import load_source
     from hf_rap.scorers.base import COLLECT
-    from hf_rap.sources import load_source
 
     ds = load_source(source)
     require("inspect --attention", ds.column_names, (ID, ATTENTION), COLLECT)

@@ -52,10 +52,11 @@ def likelihood(
     In Python: ds.map(hf_rap.Likelihood(engine), batched=True).map(hf_rap.likelihood_cde_score, batched=True)
     """
     from hf_rap.columns import LIKELIHOOD_CDE, LIKELIHOOD_ERROR
-    from hf_rap.files import open_source
-    from hf_rap.likelihood import Likelihood
+    from hf_rap.evidence.likelihood import Likelihood
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.likelihood_cde import likelihood_cde_score
+
+    from .files import open_source
 
     check_usage(options, out)
     ds, info = open_source(source)

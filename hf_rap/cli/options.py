@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from hf_rap.errors import SettingError
-from hf_rap.select import METHODS
+from hf_rap.select.methods import METHODS
 
 if TYPE_CHECKING:
     import datasets
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hf_rap.adaptive.rules import Exact, Sequential
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.handoff import Limits
-    from hf_rap.layouts import Layout
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.rows.layouts import Layout
     from hf_rap.select import Selection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ def source_argument(command: Command) -> Command:
     def with_source(
         *args: Any, source: str, config: str | None, revision: str | None, split: str | None, **options: Any
     ) -> Any:
-        from hf_rap.sources import Source, parse_source
+        from hf_rap.rows.sources import Source, parse_source
 
         if config or revision or split:
             parsed = parse_source(source)
@@ -73,7 +73,7 @@ class ParquetFile(click.ParamType[Path]):
         Raises:
             SourceError: it does not end in .parquet, or nothing can be written there.
         """
-        from hf_rap.files import check_file
+        from .files import check_file
 
         return check_file(Path(value))
 
@@ -298,7 +298,7 @@ def make_limits(options: dict[str, Any]) -> Limits:
 
 def make_layout(question: str | None, images: str | None, answer: str | None, id_column: str | None) -> Layout | None:
     """The layout given by options; None when it is to be recognised."""
-    from hf_rap.layouts import Layout
+    from hf_rap.rows.layouts import Layout
 
     if question is None and answer is None:
         if images or id_column:
@@ -311,8 +311,8 @@ def make_layout(question: str | None, images: str | None, answer: str | None, id
 
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
-    from hf_rap.prompts import DEFAULT_INSTRUCTION
-    from hf_rap.rollouts import Rollouts
+    from hf_rap.evidence.rollouts import Rollouts
+    from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
     instruction = options["instruction"]
     return Rollouts(

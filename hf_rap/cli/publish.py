@@ -11,8 +11,8 @@ from .options import as_json, hub_options, layout_options, make_layout, version_
 from .output import note, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
-    from hf_rap.folder import Published
     from hf_rap.hub import Release
+    from hf_rap.versions.folder import Published
 
 
 @click.command()
@@ -48,9 +48,10 @@ def publish(
 
     In Python: hf_rap.publish(selection, "user/geometry3k-rap", "1.0.0")
     """
-    from hf_rap.files import read_selection
-    from hf_rap.folder import publish_to_folder
     from hf_rap.hub import publish as publish_to_hub
+    from hf_rap.versions.folder import publish_to_folder
+
+    from .files import read_selection
 
     if (repo is None) == (to_folder is None):
         raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")

@@ -31,7 +31,7 @@ def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as
 
     In Python: hf_rap.pull("user/geometry3k-rap", version="1.0.0", to="easyr1", path="geometry3k-easyr1")
     """
-    from hf_rap.pulling import pull as fetch
+    from hf_rap.hub.pulling import pull as fetch
 
     done = fetch(
         repo,

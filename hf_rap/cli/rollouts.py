@@ -71,9 +71,10 @@ def rollouts(
 
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
-    from hf_rap.adaptive.report import describe_adaptive
-    from hf_rap.files import open_source
-    from hf_rap.prescreen import collect_prescreened
+    from hf_rap.adaptive.prescreen import collect_prescreened
+    from hf_rap.versions.adaptive_facts import describe_adaptive
+
+    from .files import open_source
 
     rule = make_rule(options)
     if prescreen is not None and dry_run is not None:
@@ -129,7 +130,7 @@ def print_estimate(
     as_json: bool,
 ) -> None:
     """What the whole of `ds` would take, measured on a few of its rows."""
-    from hf_rap.collect import estimate
+    from hf_rap.evidence.collector import estimate
     from hf_rap.runs.progress import duration
 
     found = estimate(ds, make_rollouts(options), rows=rows, gpu_hour_price=gpu_hour_price)

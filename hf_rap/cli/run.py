@@ -56,12 +56,13 @@ def run(
     In Python: collect_evidence, add_scores, select_cognitive and publish_to_folder, one after the other.
     """
     from hf_rap.adaptive.collect import collect_adaptive
-    from hf_rap.adaptive.report import describe_adaptive
-    from hf_rap.collect import collect_evidence
-    from hf_rap.files import open_source
-    from hf_rap.folder import check_target, publish_to_folder
+    from hf_rap.evidence.collector import collect_evidence
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
+    from hf_rap.versions.adaptive_facts import describe_adaptive
+    from hf_rap.versions.folder import check_target, publish_to_folder
+
+    from .files import open_source
 
     if to_folder is None and dry_run is None:
         raise click.UsageError("Give --to-folder FOLDER, or --dry-run N.")

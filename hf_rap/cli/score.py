@@ -69,12 +69,13 @@ def score(
 
     In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds))
     """
-    from hf_rap.files import open_process_rewards, open_source, write_file
-    from hf_rap.posterior import fit_prior
     from hf_rap.process import count_faults
     from hf_rap.scorers import CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
+    from hf_rap.stats.posterior import fit_prior
+
+    from .files import open_process_rewards, open_source, write_file
 
     if confidence is not None and not intervals:
         raise click.UsageError("--confidence is for --intervals.")

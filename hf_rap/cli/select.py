@@ -29,8 +29,9 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
 
     In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
     """
-    from hf_rap.agreement import describe_stability
-    from hf_rap.files import open_source, write_file
+    from hf_rap.select.stability import describe_stability
+
+    from .files import open_source, write_file
 
     ds, info = open_source(source)
     selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)

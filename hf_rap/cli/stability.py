@@ -29,9 +29,10 @@ def stability(source: str, *, attempts: str, plot: Path | None, as_json: bool, *
 
     In Python: hf_rap.stability(ds, {"min_cde": 0.5})
     """
-    from hf_rap.agreement import stability as agreement
-    from hf_rap.files import is_selection, open_source, read_selection
-    from hf_rap.plots import draw_curves
+    from hf_rap.select.stability import stability as agreement
+    from hf_rap.versions.plots import draw_curves
+
+    from .files import is_selection, open_source, read_selection
 
     if options["budget"] is not None:
         options["budget"] = budget_of(options["budget"])

@@ -112,7 +112,7 @@ class Reply:
 class ReplyAttention:
     """Where the last layer looked while it read a reply; lists have one entry per token of the reply.
 
-    `products` and `windows` are by pooling of the heads, "max" or "mean": see `hf_rap.psi`.
+    `products` and `windows` are by pooling of the heads, "max" or "mean": see `hf_rap.evidence.psi`.
     """
 
     tokens: list[str]

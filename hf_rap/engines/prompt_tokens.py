@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError
-from hf_rap.images import open_image
-from hf_rap.prompts import image_messages
+from hf_rap.rows.images import open_image
+from hf_rap.rows.prompts import image_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

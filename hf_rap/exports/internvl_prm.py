@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hf_rap.errors import LayoutError, SettingError
-from hf_rap.images import encoded_bytes
-from hf_rap.prompts import IMAGE
+from hf_rap.rows.images import encoded_bytes
+from hf_rap.rows.prompts import IMAGE
 
 from .prm_rows import prm_rows
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.prompts import image_messages
+from hf_rap.rows.prompts import image_messages
 
 from .base import Accepts, Given
 from .writing import command, option, write_json_lines

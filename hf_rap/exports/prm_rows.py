@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.chats import flatten_content, turns_of
 from hf_rap.columns import ID, QUESTIONS, STEPS, arrow_type, require
 from hf_rap.errors import LayoutError
+from hf_rap.rows.chats import flatten_content, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

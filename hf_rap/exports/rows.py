@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
-from hf_rap.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
 
 from .universal import UNIVERSAL, universal_columns, universal_features
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-# As `hf_rap.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
+# As `hf_rap.versions.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
 PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
 ROWS_PER_STEP = 128  # in memory at once, with the files of their images
 

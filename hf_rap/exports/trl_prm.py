@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from hf_rap.errors import SettingError
-from hf_rap.prompts import IMAGE
+from hf_rap.rows.parquet import write_table
+from hf_rap.rows.prompts import IMAGE
 
-from .parquet import write_table
 from .prm_rows import ROWS_PER_BATCH, prm_rows
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError
-from hf_rap.images import encoded_bytes
-from hf_rap.layouts import raw_rows, read_question, row_id, text_and_images
-from hf_rap.prompts import image_messages
+from hf_rap.rows.images import encoded_bytes
+from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
+from hf_rap.rows.prompts import image_messages
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_rap.layouts import Layout
+    from hf_rap.rows.layouts import Layout
 
 UNIVERSAL = {
     "id": "`rap_id`: the id column of the source, or a hash of the content",

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import PREFIX
-
-from .parquet import write_table
+from hf_rap.rows.parquet import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

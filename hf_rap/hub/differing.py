@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_rap.content import SCORED
-from hf_rap.difference import Difference, compare
 from hf_rap.errors import SourceError
-from hf_rap.sources import parse_source
+from hf_rap.rows.sources import parse_source
+from hf_rap.versions.changes import Difference, compare
+from hf_rap.versions.configs import SCORED
 
 from .reading import decision_columns, find_version, group_of, open_repository, read_decisions
 

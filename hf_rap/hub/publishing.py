@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.cards import render_card
 from hf_rap.columns import ID
-from hf_rap.content import CONFIGS, Content
-from hf_rap.description import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
-from hf_rap.difference import compare
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
-from hf_rap.exports.parquet import shard_name, shards_of
-from hf_rap.plots import draw_plots
-from hf_rap.readme import merge_readme
-from hf_rap.versions import bumped, numbers, tag_of
+from hf_rap.rows.parquet import shard_name, shards_of
+from hf_rap.versions.cards import render_card
+from hf_rap.versions.changes import compare
+from hf_rap.versions.configs import CONFIGS, Content
+from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
+from hf_rap.versions.plots import draw_plots
+from hf_rap.versions.readme import merge_readme
+from hf_rap.versions.tags import bumped, numbers, tag_of
 
 from .reading import check_files, decision_columns, open_repository, read_decisions
 from .repository import KIND, Refs, Repository
@@ -30,8 +30,8 @@ from .retries import repeated
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    from hf_rap.layouts import Layout
-    from hf_rap.provenance import SourceInfo
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.provenance import SourceInfo
     from hf_rap.select import Selection
 
 # Above this the Hub keeps a file as a large one, apart from the commit, whatever .gitattributes says; a smaller one
@@ -92,7 +92,7 @@ def publish(
         bump: "patch", "minor" or "major" instead of a version: the one after the highest that is there.
         private: visibility of a repository that is made; one that is there keeps its own.
         control: add a config with as many rows drawn at random, to compare a training run with.
-        source: where the rows come from, see `hf_rap.provenance.describe_source`; None prints as unknown.
+        source: where the rows come from, see `hf_rap.rows.provenance.describe_source`; None prints as unknown.
         licence: of the data; None takes the licence of `source`.
         despite_licence: publish although the licence allows no changed copies.
         layout: which column is what; None recognises it.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
-from hf_rap.content import SCORED, SELECTED
-from hf_rap.description import MANIFEST
 from hf_rap.errors import HubError, SourceError, WithdrawnError
-from hf_rap.provenance import hash_file
-from hf_rap.versions import numbers, tag_of
+from hf_rap.rows.provenance import hash_file
+from hf_rap.versions.configs import SCORED, SELECTED
+from hf_rap.versions.manifest import MANIFEST
+from hf_rap.versions.tags import numbers, tag_of
 
 from .repository import KIND, Repository
 from .retries import repeated
@@ -152,7 +152,7 @@ def group_of(manifest: dict[str, Any]) -> str | None:
 
 
 def decision_columns(group_by: str | None) -> list[str]:
-    """What `hf_rap.difference` looks at."""
+    """What `hf_rap.versions.changes` looks at."""
     names = [column.name for column in (ID, KEEP, REASON, *SCORES, SETTINGS)]
     return [*names, group_by] if group_by else names
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.description import MANIFEST
 from hf_rap.errors import BranchMovedError, HubError, SettingError
-from hf_rap.versions import tag_of, versions_of
+from hf_rap.versions.manifest import MANIFEST
+from hf_rap.versions.tags import tag_of, versions_of
 
 from .retries import attempts, failures, repeated, status_of
 

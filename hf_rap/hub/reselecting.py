@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.content import SCORED
-from hf_rap.facts import asked_options
-from hf_rap.layouts import Layout
-from hf_rap.provenance import SourceInfo
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import Selection, select_cognitive
+from hf_rap.versions.configs import SCORED
+from hf_rap.versions.facts import asked_options
 
 from .reading import find_version, load, open_repository
 

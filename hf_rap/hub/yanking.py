@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.cards import render_card
-from hf_rap.description import MANIFEST, README, file_entry, manifest_of
 from hf_rap.errors import PublishError, SettingError, SourceError
-from hf_rap.readme import merge_readme
-from hf_rap.versions import numbers
+from hf_rap.versions.cards import render_card
+from hf_rap.versions.manifest import MANIFEST, README, file_entry, manifest_of
+from hf_rap.versions.readme import merge_readme
+from hf_rap.versions.tags import numbers
 
 from .reading import open_repository
 

@@ -7,23 +7,12 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.collect import collect_evidence
-from hf_rap.collector import Collector
-from hf_rap.columns import (
-    ERROR,
-    EVIDENCE_NAMES,
-    ID,
-    IMAGE_RESPONSES,
-    SETTINGS,
-    STEPS,
-    Column,
-    require,
-    typed,
-)
+from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
-from hf_rap.layouts import Layout, Question, raw_rows, read_question, row_id
-from hf_rap.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.evidence.collector import Collector, collect_evidence
+from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from hf_rap.version import VERSION
 

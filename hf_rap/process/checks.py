@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR_CODES
 from hf_rap.errors import RowError
-from hf_rap.images import open_image
+from hf_rap.rows.images import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

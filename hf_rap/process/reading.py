@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, QUESTIONS, STEPS, TypedList, arrow_type
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SourceError
-from hf_rap.sources import as_source_error, load_source, parse_source
+from hf_rap.rows.sources import as_source_error, load_source, parse_source
 
 from . import jsonl
 from .checks import find_faults

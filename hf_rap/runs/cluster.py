@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, SettingError
-from hf_rap.exports.parquet import Embedder
+from hf_rap.rows.parquet import Embedder
 
 from .fill import make_part, settings_of, stop_after_part
 from .folder import RunFolder, fingerprint_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from hf_rap.collector import Collector
+    from hf_rap.evidence.collector import Collector
 
     from .fill import Run, Task
     from .progress import Progress

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from hf_rap.collector import Collector
-    from hf_rap.layouts import Layout
+    from hf_rap.evidence.collector import Collector
+    from hf_rap.rows.layouts import Layout
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.disk import sync_folder
 from hf_rap.errors import RunError
+from hf_rap.system import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import arrow_type
-from hf_rap.layouts import raw_rows, row_content_id
-from hf_rap.mapped_files import release_mapped_files
+from hf_rap.rows.layouts import raw_rows, row_content_id
+from hf_rap.system import release_mapped_files
 
 from .folder import Unusable
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from hf_rap.collector import Collector
     from hf_rap.columns import Column
-    from hf_rap.layouts import Layout
+    from hf_rap.evidence.collector import Collector
+    from hf_rap.rows.layouts import Layout
 
     from .folder import RunFolder
 

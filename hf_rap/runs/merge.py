@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-    from hf_rap.collector import Collector
+    from hf_rap.evidence.collector import Collector
 
     from .index import Index, Row
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, Column, features_of, require, typed
 from hf_rap.errors import SettingError
-from hf_rap.psi import FORM, MIN_COLUMN, POOLING, SIGMA, check_options, highest, log_psis
+from hf_rap.evidence.psi import FORM, MIN_COLUMN, POOLING, SIGMA, check_options, highest, log_psis
 
 from .base import COLLECT_ATTENTION
 

@@ -17,7 +17,7 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import SettingError
-from hf_rap.published import PAPER
+from hf_rap.papers import PAPER
 
 from .base import tallies
 from .certainty import level_of, listed, posterior_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-    from hf_rap.posterior import Prior
+    from hf_rap.stats.posterior import Prior
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CDEScore:
             `ds.map(CDEScore(rollouts=...), batched=True)` collects and scores; evidence and score
             are both written.
         prior: of the dataset, `hf_rap.fit_prior(ds)`. With it also how sure the score is: what the row's attempts and
-            the prior say about the true difference of its pass rates (`hf_rap.posterior`).
+            the prior say about the true difference of its pass rates (`hf_rap.stats.posterior`).
         min_cde: the threshold that `rap_cde_probability` is about, in [-1, 1].
         confidence: of the interval with equal tails, in (0, 1); None is 0.9. Needs a prior.
         version: part of the cache key of `Dataset.map`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.counts import Counts
 from hf_rap.errors import SettingError
-from hf_rap.posterior import LEVEL, Posterior, Prior
+from hf_rap.stats.counts import Counts
+from hf_rap.stats.posterior import LEVEL, Posterior, Prior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import SettingError
-from hf_rap.published import DIFFICULTY_PRIOR
+from hf_rap.papers import DIFFICULTY_PRIOR
 
 from .base import tallies
 from .certainty import level_of, listed, posterior_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-    from hf_rap.posterior import Prior
+    from hf_rap.stats.posterior import Prior
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DifficultyScore:
 
     Args:
         prior: of the dataset, `hf_rap.fit_prior(ds)`. With it also how sure the score is: what the row's attempts and
-            the prior say about its true pass rate (`hf_rap.posterior`). Where there are attempts on the question alone
+            the prior say about its true pass rate (`hf_rap.stats.posterior`). Where there are attempts on the question alone
             they are read too: both arms of a row depend on each other.
         low: smallest pass rate of the band that `rap_difficulty_probability` is about, in [0, 1].
         high: largest pass rate of that band.

@@ -6,23 +6,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
-from hf_rap.published import DIFFICULTY_PRIOR
+from hf_rap.papers import DIFFICULTY_PRIOR
 
 from .base import DecideAgain, Settings, check_dataset
-from .baselines import decide_hardness_again
 from .difficulty import decide_difficulty_again
-from .rap import decide_rap_again
-from .released import decide_released_again
+from .methods import DECIDED_BY_COUNTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-# Methods that decide by counts, apart from "difficulty", whose bounds are no settings of `select_cognitive`.
-_BY_SETTINGS: dict[str, Callable[[Any, Settings], DecideAgain]] = {
-    "rap": decide_rap_again,
-    "rap-released": decide_released_again,
-    "hardest": decide_hardness_again,
-}
 _OPTIONS = {field.name for field in fields(Settings)}
 # What the rule of a selection holds beside its options.
 _TOLD = {"method", "asked", "attempts", "control"}
@@ -47,10 +39,10 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     """
     check_dataset("decide_again", ds)
     method = rule.get("method", "rap")
-    if method not in (*_BY_SETTINGS, "difficulty") or rule.get("stage"):
+    if method not in (*DECIDED_BY_COUNTS, "difficulty") or rule.get("stage"):
         raise SettingError(
             f"Method {'split_stages' if rule.get('stage') else method!r} cannot be repeated on other counts; these can: "
-            f"{', '.join(_BY_SETTINGS)}, difficulty."
+            f"{', '.join(DECIDED_BY_COUNTS)}, difficulty."
         )
     bounds = {"low", "high"} if method == "difficulty" else set()
     unknown = sorted(set(rule) - _OPTIONS - _TOLD - bounds)
@@ -60,4 +52,4 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     if method == "difficulty":
         bounds_asked = asked.get("low", DIFFICULTY_PRIOR.low), asked.get("high", DIFFICULTY_PRIOR.high)
         return decide_difficulty_again(ds, *bounds_asked, asked.get("min_probability"))
-    return _BY_SETTINGS[method](ds, Settings(**{name: asked[name] for name in _OPTIONS if name in asked}))
+    return DECIDED_BY_COUNTS[method](ds, Settings(**{name: asked[name] for name in _OPTIONS if name in asked}))

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
-
-from .base import Quantile
+from hf_rap.stats.thresholds import Quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.counts import Counts
-
-
-def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
-    """A random-looking number per id, the same in every dataset, process and release of numpy."""
-    import numpy as np
-
-    prefix = f"{seed}:"
-    digests = b"".join(blake2b(f"{prefix}{key}".encode(), digest_size=8).digest() for key in ids)
-    return np.frombuffer(digests, dtype="<u8")
+    from hf_rap.stats.counts import Counts
 
 
 def ranked(rows: NDArray[np.bool_], *keys: Any) -> NDArray[np.int64]:
@@ -77,23 +64,6 @@ def rows_of_budget(budget: float | None, stratify_by: str | None, n_rows: int) -
     raise SettingError(
         f"budget is {budget!r}: it takes a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)."
     )
-
-
-def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:
-    """Those of the named columns that the dataset has, as Arrow arrays; nothing else is read."""
-    wanted = set(names)
-    present = [name for name in ds.column_names if name in wanted]
-    if not present:
-        return {}
-    table = ds.select_columns(present).with_format("arrow")[:]
-    return {name: table[name].combine_chunks() for name in present}
-
-
-def numbers_of(column: Any) -> Any:
-    """A column as float32, null as NaN; None for no column."""
-    import pyarrow as pa
-
-    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
 
 
 def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
 from hf_rap.errors import MissingColumnError, SettingError
-from hf_rap.published import LIMR as LIMR_PUBLISHED
+from hf_rap.papers import LIMR as LIMR_PUBLISHED
+from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
-from .arrays import (
-    arrow_columns,
-    first_within,
-    numbers_of,
-    plain,
-    rows_of_budget,
-    scores_of,
-    seeded_order,
-    strata_of,
-    why_unscored,
-)
+from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
 from .difficulty import ADD_DIFFICULTY
 
@@ -28,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.counts import Counts
+    from hf_rap.stats.counts import Counts
 
     Values = Callable[[dict[str, Any]], NDArray[np.float32]]
 

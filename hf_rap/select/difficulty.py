@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
-from hf_rap.counts import Counts, read_counts
 from hf_rap.errors import SettingError
-from hf_rap.posterior import Posterior, fit_prior
-from hf_rap.published import DIFFICULTY_PRIOR
+from hf_rap.papers import DIFFICULTY_PRIOR
+from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.counts import Counts, read_counts
+from hf_rap.stats.posterior import Posterior, fit_prior
 
-from .arrays import (
-    arrow_columns,
-    check_probability,
-    numbers_of,
-    plain,
-    ranked,
-    scores_of,
-    seeded_order,
-    why_unscored,
-)
+from .arrays import check_probability, plain, ranked, scores_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
 
 if TYPE_CHECKING:

@@ -23,25 +23,15 @@ from hf_rap.columns import (
     control_rewards,
     require,
 )
-from hf_rap.counts import read_counts
 from hf_rap.errors import MissingColumnError, SettingError
-from hf_rap.posterior import Posterior, fit_prior
-from hf_rap.published import PAPER
+from hf_rap.papers import PAPER
+from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.counts import read_counts
+from hf_rap.stats.posterior import Posterior, fit_prior
+from hf_rap.stats.thresholds import Quantile, threshold
 
-from .arrays import (
-    arrow_columns,
-    check_probability,
-    first_within,
-    numbers_of,
-    plain,
-    ranked,
-    rows_of_budget,
-    scores_of,
-    seeded_order,
-    strata_of,
-    why_unscored,
-)
-from .base import AUTO, DecideAgain, Decision, Quantile, Settings, Step, threshold
+from .arrays import check_probability, first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
+from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
 if TYPE_CHECKING:
@@ -50,8 +40,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.counts import Counts
-    from hf_rap.posterior import Prior
+    from hf_rap.stats.counts import Counts
+    from hf_rap.stats.posterior import Prior
 
     from .stopped import Stopped
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, IMAGE_REWARDS, TEXT_REWARDS, require
 from hf_rap.errors import LayoutError, SettingError
-from hf_rap.published import RELEASED
+from hf_rap.papers import RELEASED
+from hf_rap.stats.arrays import arrow_columns
 
-from .arrays import arrow_columns
 from .base import DecideAgain, Decision, Settings, Step
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.counts import Counts
+    from hf_rap.stats.counts import Counts
 
 
 def select_released(ds: Any, settings: Settings) -> Decision:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.adaptive.exact import settle
 from hf_rap.adaptive.state import State, cde_of, difficulty_of
 from hf_rap.columns import ADAPTIVE, IMAGE_REWARDS, TEXT_REWARDS, require
-from hf_rap.counts import read_counts
 from hf_rap.errors import SettingError
-
-from .arrays import arrow_columns
+from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.counts import read_counts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_rap.training.rewards import judge_reply
+from .rewards import judge_reply
 
 
 def compute_score(reward_inputs: Any, **_: Any) -> Any:

@@ -24,11 +24,11 @@ from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.chats import flatten_content, turns_of
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError
-from hf_rap.layouts import ID_COLUMNS, recognise_layout
-from hf_rap.prompts import IMAGE
+from hf_rap.rows.chats import flatten_content, turns_of
+from hf_rap.rows.layouts import ID_COLUMNS, recognise_layout
+from hf_rap.rows.prompts import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.chats import turns_of
 from hf_rap.columns import DIFFICULTY, HINTED_PREFIX, TypedList, require
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
-from hf_rap.layouts import recognise_layout
+from hf_rap.rows.chats import turns_of
+from hf_rap.rows.layouts import recognise_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from swift.rewards import ORM, orms  # type: ignore[import-not-found]
 
-from hf_rap.training.rewards import accuracy_reward
+from .rewards import accuracy_reward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

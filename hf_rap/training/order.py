@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError
-from hf_rap.select.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 if TYPE_CHECKING:
     import numpy as np

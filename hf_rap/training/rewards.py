@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.chats import flatten_content, turns_of
+from hf_rap.rows.chats import flatten_content, turns_of
 from hf_rap.verify import Judgement, judge
 
 if TYPE_CHECKING:

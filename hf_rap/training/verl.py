@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.training.rewards import judge_reply
+from .rewards import judge_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The layers of hf_rap: imports point one way, and importing the package is light."""
+"""The plan of the house: rooms, floors and arrows. `python tests/architecture/test_layers.py` draws it."""
 
 import ast
 import subprocess
@@ -9,119 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "hf_rap"
 
-# From the ground up; a module may import modules of its own layer only if they are named before it.
-LAYERS = [
-    ["version", "errors", "disk", "mapped_files"],
-    ["columns", "psi", "published", "counts", "beta", "posterior"],
-    ["verify.quantities", "verify.readings", "verify.expressions", "verify.finding", "verify.golds", "verify"],
-    ["prompts", "chats", "images", "layouts", "sources", "provenance"],
-    [
-        "engines.base",
-        "engines.noise",
-        "engines.endpoint_client",
-        "engines.endpoint",
-        "engines.loaded_model",
-        "engines.probe",
-        "engines.forced_passes",
-        "engines.teacher_forcing",
-        "engines.likelihood",
-        "engines.loading",
-        "engines.transformers_engine",
-        "engines.prompt_tokens",
-        "engines",
-    ],
-    ["collector", "attempts", "attention", "rollouts", "likelihood", "donors", "controls", "collect"],
-    [
-        "process.steps",
-        "process.annotate",
-        "process.checks",
-        "process.jsonl",
-        "process.mapped",
-        "process.reading",
-        "process",
-    ],
-    ["scorers.base", "scorers.certainty", "scorers.ace", "scorers.bis"],
-    ["scorers.cde", "scorers.difficulty", "scorers.likelihood_cde", "scorers.limr", "scorers"],
-    ["inspection"],
-    ["adaptive", "adaptive.state", "adaptive.rules", "adaptive.exact", "adaptive.sequential"],
-    [
-        "select.base",
-        "select.arrays",
-        "select.stopped",
-        "select.rap",
-        "select.released",
-        "select.difficulty",
-        "select.baselines",
-        "select.again",
-        "select.top",
-        "select",
-    ],
-    ["adaptive.report"],
-    ["training.weighting", "training.hints", "training.order", "training.epochs", "training.rewards", "training"],
-    ["training.easyr1", "training.verl", "training.ms_swift", "training.openrlhf"],
-    ["compare", "prescreen"],
-    ["facts", "samples", "difference", "agreement"],
-    ["exports.parquet", "exports.universal", "exports.rows", "exports.base", "exports.handoff", "exports.writing"],
-    ["exports.trl", "exports.easyr1", "exports.verl", "exports.ms_swift", "exports.llama_factory", "exports.openrlhf"],
-    ["exports.mm_eureka", "exports.jsonl", "exports.universal_file", "exports.trainers"],
-    ["exports.prm_rows", "exports.internvl_prm", "exports.trl_prm", "exports"],
-    [
-        "runs",
-        "runs.folder",
-        "runs.lease",
-        "runs.index",
-        "runs.merge",
-        "runs.progress",
-        "runs.fill",
-        "runs.listing",
-        "runs.cluster",
-    ],
-    ["adaptive.collect"],
-    ["versions", "content"],
-    ["cards", "plots", "attention_picture", "readme", "description"],
-    ["files", "folder", "exporting"],
-    [
-        "hub.retries",
-        "hub.repository",
-        "hub.reading",
-        "hub.publishing",
-        "hub.differing",
-        "hub.reselecting",
-        "hub.yanking",
-        "hub",
-        "pulling",
-    ],
-    ["metrics.rates", "metrics"],
-    [f"metrics.{name}.{name}" for name in ("pass_at_k", "rap_accuracy", "modality_gap")],
-    ["demo.chains", "demo.pictures", "demo.questions", "demo.planted", "demo.lesson", "demo", "demo.measure"],
-    ["cli.output", "cli.options", "cli.collecting"],
-    [
-        "cli.attention",
-        "cli.likelihood",
-        "cli.controls",
-        "cli.inspect",
-        "cli.rollouts",
-        "cli.score",
-        "cli.select",
-        "cli.compare",
-        "cli.stability",
-        "cli.publish",
-        "cli.diff",
-        "cli.reselect",
-        "cli.yank",
-        "cli.run",
-        "cli.runs",
-        "cli.demo",
-        "cli.annotate_steps",
-        "cli.export_prm",
-        "cli.export",
-        "cli.pull",
-        "cli.demo_prm",
-        "cli",
-    ],
-    ["__main__", ""],
+# From the ground up, in the order in which a row walks: a room imports only from rooms before it. A room is a folder
+# or a file at the top of the package; inside a room the files may stand in any order, but not in a circle.
+ROOMS = [
+    *("version", "errors", "papers", "system", "figures", "columns"),
+    *("verify", "stats", "rows", "engines", "evidence", "scorers", "runs", "adaptive", "select"),
+    *("process", "exports", "versions", "hub"),
+    *("training", "metrics", "demo", "cli"),
+    *("__main__", ""),
 ]
-PLACE = {module: number for number, module in enumerate(name for layer in LAYERS for name in layer)}
 
 
 def modules() -> dict[str, Path]:
@@ -133,35 +29,134 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(name: str, path: Path) -> set[str]:
+MODULES = modules()
+
+
+def imports(name: str) -> set[str]:
     """The modules of hf_rap that a module imports anywhere, type checking included."""
+    path = MODULES[name]
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     package = [part for part in package if part]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = package[: len(package) - node.level + 1]
-            full = [*base, *(node.module.split(".") if node.module else [])]
+        if isinstance(node, ast.ImportFrom):
+            parts = (node.module or "").split(".") if node.module else []
+            if node.level:
+                parts = [*package[: len(package) - node.level + 1], *parts]
+            elif parts[:1] == ["hf_rap"]:
+                parts = parts[1:]
+            else:
+                continue
             for alias in node.names:
-                deeper = ".".join([*full, alias.name])
-                found.add(deeper if deeper in modules() else ".".join(full))
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hf_rap":
-            found.add((node.module or "").removeprefix("hf_rap").removeprefix("."))
+                deeper = ".".join([*parts, alias.name])
+                found.add(deeper if deeper in MODULES else ".".join(parts))
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "hf_rap"}
+            names = [alias.name.split(".") for alias in node.names]
+            found |= {".".join(parts[1:]) for parts in names if parts[0] == "hf_rap"}
+    return found - {name}
+
+
+def room(module: str) -> str:
+    """The folder or top-level file that a module belongs to."""
+    return module.split(".", maxsplit=1)[0]
+
+
+def arrows() -> dict[str, set[str]]:
+    """The other rooms that each room imports from; the package's own front page does not count."""
+    found: dict[str, set[str]] = {name: set() for name in map(room, MODULES) if name not in ("", "__main__")}
+    for module in MODULES:
+        if room(module) in found:
+            found[room(module)] |= {room(other) for other in imports(module)} - {room(module), ""}
     return found
 
 
-def test_every_module_has_a_layer():
-    """A new file has to say where it stands."""
-    assert set(modules()) == set(PLACE)
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a circle, in its order; none where there is no circle."""
+    done: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        for other in () if name in done else sorted(graph[name]):
+            if found := walk(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := walk(name, []))), [])
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_point_down(name):
-    """A module imports only what stands before it in the list of layers."""
-    wrong = {other for other in imports(name, modules()[name]) if PLACE[other] >= PLACE[name]}
-    assert wrong == set()
+def drawing() -> str:
+    """Rooms by floor, the ground floor last, each with the rooms it imports from."""
+    graph = arrows()
+    floors: dict[str, int] = {}
+    for name in ROOMS:
+        if name in graph:
+            floors[name] = max((1 + floors[other] for other in graph[name]), default=0)
+    lines = [
+        f"{floors[name]:>3}  {name:<9} <- {' '.join(sorted(graph[name], key=ROOMS.index))}".rstrip(" <-")
+        for name in sorted(graph, key=lambda name: (-floors[name], ROOMS.index(name)))
+    ]
+    total = sum(map(len, graph.values()))
+    return "\n".join([f"{len(graph)} rooms, {1 + max(floors.values())} floors, {total} arrows", *lines])
+
+
+def test_every_room_has_its_place():
+    """A new room has to say where it stands; a new file in a room has not."""
+    assert {room(module) for module in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", sorted(arrows()))
+def test_rooms_import_from_rooms_below(name):
+    """A room imports only from rooms that stand before it."""
+    assert {other for other in arrows()[name] if ROOMS.index(other) >= ROOMS.index(name)} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not even through names that are only imported for type checking."""
+    assert circle({name: imports(name) & set(MODULES) for name in MODULES}) == []
+
+
+def test_a_circle_is_found():
+    """The test above does see a circle where there is one."""
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_the_house_stays_small():
+    """About as many rooms as a person remembers, and few ways between them."""
+    assert len(arrows()) <= 27
+    assert sum(map(len, arrows().values())) <= 140
+
+
+def rooms_entered(run) -> set[str]:
+    """The rooms whose code runs during `run()`; the words that all use (`columns`, `errors`, `version`) are none."""
+    entered = set()
+
+    def note(frame, event, _):
+        parts = frame.f_globals.get("__name__", "").split(".")
+        if event == "call" and parts[0] == "hf_rap" and len(parts) > 1:
+            entered.add(parts[1])
+
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return entered - {"columns", "errors", "version"}
+
+
+def test_a_selection_passes_seven_rooms_into_a_folder(tmp_path):
+    """As CONTRIBUTING draws it."""
+    from datasets import load_dataset
+
+    from hf_rap.select import select_cognitive
+    from hf_rap.versions.folder import publish_to_folder
+
+    saved = Path(__file__).parents[1] / "saved" / "flat_house" / "scored.parquet"
+    scored = load_dataset("parquet", data_files=str(saved), split="train")
+    selection = select_cognitive(scored, min_cde=0.2, max_ace=None)
+    entered = rooms_entered(lambda: publish_to_folder(selection, tmp_path / "version"))
+    assert entered == {"versions", "select", "stats", "rows", "exports", "figures", "system"}
 
 
 # OpenRLHF takes its rewards as tensors; this runs only inside it.
@@ -172,7 +167,7 @@ IN_TRAINERS = {"training.openrlhf"}
 def test_only_engines_import_the_heavy_libraries(library):
     """Outside hf_rap/engines nothing imports torch or transformers, not even inside a function."""
     users = set()
-    for name, path in modules().items():
+    for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
@@ -207,7 +202,7 @@ def test_public_names_exist():
     import hf_rap
 
     public = {
-        name for name in vars(hf_rap) if not name.startswith("_") and name not in modules() and name != "annotations"
+        name for name in vars(hf_rap) if not name.startswith("_") and name not in MODULES and name != "annotations"
     }
     assert set(hf_rap.__all__) - {"__version__"} == public - {
         "adaptive",
@@ -221,3 +216,7 @@ def test_public_names_exist():
         "hub",
     }
     assert all(hasattr(hf_rap, name) for name in hf_rap.__all__)
+
+
+if __name__ == "__main__":
+    print(drawing())

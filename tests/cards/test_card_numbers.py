@@ -9,10 +9,10 @@ from random import Random
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from hf_rap.cards import render_card
-from hf_rap.facts import collect_facts
 from hf_rap.scorers import cde_score, difficulty_score
 from hf_rap.select import select_cognitive
+from hf_rap.versions.cards import render_card
+from hf_rap.versions.facts import collect_facts
 
 FEATURES = Features(
     {

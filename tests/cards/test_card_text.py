@@ -15,12 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pictures
 
-from hf_rap.cards import render_card
 from hf_rap.errors import SettingError
-from hf_rap.facts import collect_facts
-from hf_rap.folder import publish_to_folder
-from hf_rap.provenance import SourceInfo
+from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import select_cognitive
+from hf_rap.versions.cards import render_card
+from hf_rap.versions.facts import collect_facts
+from hf_rap.versions.folder import publish_to_folder
 
 markdown_it = pytest.importorskip("markdown_it", reason="reads the cards as the Hub does; in the dev group")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_rap.cards import render_card
+from hf_rap.versions.cards import render_card
 
 CARDS = sorted((Path(__file__).parents[2] / "dataset_cards").glob("*/facts.json"))
 

@@ -9,7 +9,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from hf_rap.cli import cli
-from hf_rap.files import read_selection
+from hf_rap.cli.files import read_selection
 from tests.process.visualprm import write
 
 

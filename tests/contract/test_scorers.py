@@ -26,9 +26,9 @@ from hf_rap.columns import (
     features_of,
     struct_fields,
 )
-from hf_rap.counts import Counts
-from hf_rap.posterior import fit_counts
 from hf_rap.scorers import SCORERS, CDEScore, DifficultyScore
+from hf_rap.stats.counts import Counts
+from hf_rap.stats.posterior import fit_counts
 
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]

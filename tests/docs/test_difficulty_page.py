@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 
 import hf_rap
-from hf_rap.select import METHODS
+from hf_rap.select.methods import METHODS
 from hf_rap.training import WEIGHTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "difficulty.md"

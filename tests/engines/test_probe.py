@@ -20,7 +20,7 @@ from hf_rap.engines import probe as probing
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.probe import AttentionProbe, Span
 from hf_rap.errors import EngineError
-from hf_rap.psi import highest, log_psis
+from hf_rap.evidence.psi import highest, log_psis
 
 from .tiny_models import FAMILIES, VOCABULARY, ask, build, picture, randomised
 

@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers.models.smolvlm import processing_smolvlm
 
 from hf_rap.engines.base import Request
-from hf_rap.prompts import image_messages, text_messages
+from hf_rap.rows.prompts import image_messages, text_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

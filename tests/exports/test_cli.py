@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from hf_rap import publish_to_folder, select_cognitive
 from hf_rap.cli import cli
-from hf_rap.files import write_file
+from hf_rap.cli.files import write_file
 
 from .awkward import awkward, dataset, row
 

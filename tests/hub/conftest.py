@@ -10,10 +10,10 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
-from hf_rap.content import batches_of
 from hf_rap.scorers import cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
+from hf_rap.versions.configs import batches_of
 
 # Tests are imported one by one, so their neighbours are not on the path.
 _spec = importlib.util.spec_from_file_location("fake_hub_server", Path(__file__).parent / "server.py")

@@ -17,12 +17,12 @@ from datasets import Dataset, Features, Image, List, Value, load_dataset
 import hf_rap
 from hf_rap import bis_score, select_top
 from hf_rap.cli import cli
-from hf_rap.content import CONFIGS
 from hf_rap.errors import BranchMovedError, HubError, PublishError, SettingError, VersionExistsError
-from hf_rap.exports import parquet
 from hf_rap.hub import publish, yank
-from hf_rap.provenance import SourceInfo
+from hf_rap.rows import parquet
+from hf_rap.rows.provenance import SourceInfo
 from hf_rap.scorers.base import add_scores
+from hf_rap.versions.configs import CONFIGS
 
 REPO = "user/data-rap"
 
@@ -104,7 +104,7 @@ def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
     """There is never more than one of them on the disk, and those that did not change keep their bytes."""
     monkeypatch.setattr(parquet, "SHARD_BYTES", 1)
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr("hf_rap.content.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     most = []
     hub.fault = lambda *_: most.append(len(list(tmp_path.glob("hf-rap-*/*/*.parquet"))))
@@ -400,7 +400,7 @@ def test_token_is_nowhere(hub, api, client, tokens, select, caplog, capsys):
 
 def test_endpoint_and_token_in_the_environment_are_enough(hub, tokens, tmp_path, select):
     """The command line, in a process of its own."""
-    from hf_rap.files import write_file
+    from hf_rap.cli.files import write_file
 
     write_file(select(), tmp_path / "selection.parquet")
     environment = {

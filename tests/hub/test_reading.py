@@ -9,10 +9,10 @@ from datasets import load_dataset
 
 import hf_rap
 from hf_rap.cli import cli
+from hf_rap.cli.files import write_file
 from hf_rap.errors import SourceError, WithdrawnError
-from hf_rap.files import write_file
-from hf_rap.folder import publish_to_folder
 from hf_rap.hub import diff, load, publish, reselect, yank
+from hf_rap.versions.folder import publish_to_folder
 
 REPO = "user/data-rap"
 

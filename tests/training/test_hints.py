@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
-from hf_rap.folder import publish_to_folder
 from hf_rap.select import select_difficulty
 from hf_rap.training import AddDifficultyHint, RemoveDifficultyHint, add_difficulty_hint, remove_difficulty_hint
 from hf_rap.training.hints import SEPARATOR, TEMPLATES
+from hf_rap.versions.folder import publish_to_folder
 
 EASY, MEDIUM, HARD = (SEPARATOR + text for _, text in TEMPLATES)
 

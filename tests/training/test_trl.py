@@ -6,7 +6,7 @@ import pytest
 
 from hf_rap.columns import EPOCH_REWARDS
 from hf_rap.demo import MODEL, make_planted
-from hf_rap.prompts import image_messages
+from hf_rap.rows.prompts import image_messages
 from hf_rap.scorers import limr_score
 from hf_rap.training import WEIGHTS, add_epoch_rewards, difficulty_weighted
 

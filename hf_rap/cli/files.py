@@ -1,0 +1,129 @@
+"""Datasets between two commands: one Parquet file each, which remembers where its rows come from.
+
+Provenance, and the rule of a selection, travel in the file's metadata under `hf_rap`, where other
+readers ignore them:
+
+    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "rule": {"method": "rap", ...}, "funnel": [...]}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.columns import DECISIONS, require
+from hf_rap.errors import SourceError
+from hf_rap.process import load_process_rewards
+from hf_rap.rows.parquet import Embedder, write_table
+from hf_rap.rows.provenance import SourceInfo, describe_source
+from hf_rap.rows.sources import load_source
+from hf_rap.select import Selection, Step
+from hf_rap.system import release_mapped_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import datasets
+    import pyarrow as pa
+
+KEY = b"hf_rap"
+ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
+
+
+def open_source(source: str) -> tuple[datasets.Dataset, SourceInfo]:
+    """The dataset that `source` names, and where its rows first came from.
+
+    A file that hf_rap wrote answers with what that was made from, not with itself.
+    """
+    ds = load_source(source)
+    remembered = _remembered(source).get("source")
+    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+
+
+def open_process_rewards(
+    source: str, *, images: Path | None = None, strict: bool = False
+) -> tuple[datasets.Dataset, SourceInfo]:
+    """Like `open_source`, for rollouts with step scores: see `load_process_rewards`."""
+    ds = load_process_rewards(source, images=images, strict=strict)
+    remembered = _remembered(source).get("source")
+    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+
+
+def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: SourceInfo | None = None) -> None:
+    """Write all rows, images inside, to one Parquet file that appears only when it is whole.
+
+    Raises:
+        SourceError: see `check_file`.
+    """
+    check_file(path)
+    told: dict[str, Any] = {"source": source.as_dict() if source else None}
+    if isinstance(rows, Selection):
+        told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
+        rows = rows.scored
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
+    """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
+    embedder = Embedder(rows.features)
+    for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
+        yield embedder.embed(table)
+        release_mapped_files()
+
+
+def check_file(path: Path) -> Path:
+    """The path of a file that `write_file` could write; makes nothing yet.
+
+    Raises:
+        SourceError: it does not end in .parquet, or no file can be made there.
+    """
+    if path.suffix != ".parquet":
+        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: give the name of a file.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SourceError(f"{path} cannot be written: {there} is {'read-only' if there.is_dir() else 'no folder'}.")
+    return path
+
+
+def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
+    """The selection in a file of `write_file`, and where its rows first came from.
+
+    Raises:
+        SourceError: the file holds no selection.
+        MissingColumnError: it has no decisions.
+    """
+    ds = load_source(str(path))
+    require("publish", ds.column_names, DECISIONS, "Select first: `hf-rap select`.")
+    told = _remembered(str(path))
+    if "rule" not in told:
+        raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
+    source = told["source"]
+    funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
+    return Selection(ds, told["rule"], funnel), SourceInfo(**source) if source else None
+
+
+def is_selection(source: str) -> bool:
+    """The source is a file that `write_file` made of a selection."""
+    return "rule" in _remembered(source)
+
+
+def _remembered(source: str) -> dict[str, Any]:
+    """What a file of ours says of itself; nothing for anything else."""
+    import pyarrow.parquet as pq
+
+    if not (source.endswith(".parquet") and Path(source).is_file()):
+        return {}
+    found = (pq.read_schema(source).metadata or {}).get(KEY)
+    told: dict[str, Any] = json.loads(found) if found else {}
+    return told

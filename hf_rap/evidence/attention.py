@@ -1,0 +1,223 @@
+"""Evidence of attention: read stored replies again with a local model, and note where its last layer looked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hf_rap import columns
+from hf_rap.engines.base import Reply, Request
+from hf_rap.errors import RowError, SettingError
+from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.version import VERSION
+
+from .collector import Collector
+from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hf_rap.engines.base import AttentionEngine, ReplyAttention
+
+VERSION_OF_EVIDENCE = "1"  # part of the settings: raise it when the same reply can give other numbers
+_NO_FAULT = ("reply_empty", "reply_too_short")
+READ_ALONE = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
+
+
+@dataclass(frozen=True)
+class Attention(Collector):
+    """Adds where the model looked to replies that are there: `ds.map(Attention(engine), batched=True)`.
+
+    Each stored reply to the question with its images is read once more by the model (teacher
+    forcing): one forward pass over the prompt, and one behind it over each reply; no sampling, no
+    eager attention. So the replies may come from a server that cannot tell its attention, as long
+    as the local model is the same one.
+
+    Args:
+        engine: a local model (`TransformersEngine`), the one that wrote the replies.
+        window: rows of a column that the windowed psi takes.
+        instruction: what was appended to every question; None takes it from the row's
+            `rap_settings`, and without those the default of `Rollouts`.
+        layout: which column is what; None recognises the layout from the column names.
+
+    Reads:
+        the columns of the layout; rap_image_responses. Where they are there: rap_settings;
+        rap_image_prompt_tokens, with which the prompt of now is compared.
+
+    Writes:
+        rap_attention: per attempt with the image, null where there is no reply. An attempt that
+            cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
+            or a code of `rap_error`) and nulls; it never stops the run.
+        rap_attention_settings: JSON, what could change it.
+
+    Raises:
+        SettingError: the window is shorter than 2, or the engine cannot tell its attention.
+        LayoutError: the layout is not recognised, or a column is missing.
+        ColumnExistsError: the dataset has `rap_attention` already.
+        EngineError: the model cannot be loaded, or its last layer has no ordinary attention.
+
+    Source:
+        arXiv 2506.04755, attention confidence estimator; arXiv 2311.17911 (OPERA) for pooling heads.
+        The paper does not say how heads are pooled, nor whether a prompt's tokens count. Here rows are
+        normalised over all tokens, prompt included, and only columns of the reply are looked at.
+    """
+
+    kind: ClassVar[str] = "attention"
+
+    engine: AttentionEngine
+    window: int = WINDOW
+    instruction: str | None = None
+    layout: Layout | None = None
+    version: str = VERSION_OF_EVIDENCE
+
+    def __post_init__(self) -> None:
+        check_engine(self.engine, self.window)
+
+    @property
+    def writes(self) -> tuple[columns.Column, ...]:
+        """The columns that are added."""
+        return columns.ATTENTION_EVIDENCE
+
+    def settings(self) -> dict[str, Any]:
+        """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
+        return _settings(self.engine.describe(), self.instruction, self.window)
+
+    def reads(self, available: Iterable[str]) -> tuple[str, ...]:
+        """The stored replies, the settings they came from, and what their prompts counted."""
+        available = tuple(available)
+        columns.require("Attention", available, (columns.IMAGE_RESPONSES,), READ_ALONE)
+        read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
+        return tuple(column.name for column in read if column.name in available)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
+        layout = self.check(batch.keys())
+        responses = batch[columns.IMAGE_RESPONSES.name]
+        unknown = [None] * len(responses)
+        prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown
+        instructions = [self._instruction(text) for text in batch.get(columns.SETTINGS.name) or unknown]
+        asked = [
+            None if texts is None else _request(raw, layout, instruction)
+            for raw, texts, instruction in zip(raw_rows(batch, layout), responses, instructions, strict=True)
+        ]
+        found = attend_rows(self.engine, asked, responses, prompts, window=self.window)
+        described = self.engine.describe() if any(asked) else {}
+        settings = [
+            None if row is None else attention_settings(described, instruction, self.window)
+            for row, instruction in zip(found, instructions, strict=True)
+        ]
+        return columns.typed({columns.ATTENTION: found, columns.ATTENTION_SETTINGS: settings})
+
+    def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
+        """Per row the error of its first attempt that cannot be read; replies that are too short are what they are."""
+        return [_failure(attempts) for attempts in evidence[columns.ATTENTION.name]]
+
+    def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
+        """Tokens of the replies that were read."""
+        rows = evidence[columns.ATTENTION.name]
+        return sum(len(one["tokens"] or ()) for attempts in rows for one in attempts or () if one is not None)
+
+    def _instruction(self, settings: str | None) -> str:
+        if self.instruction is not None:
+            return self.instruction
+        told: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
+        return told
+
+
+def check_engine(engine: object, window: int) -> None:
+    """Raises `SettingError` for an engine without attention, or a window that holds no two tokens."""
+    if not hasattr(engine, "attend"):
+        raise SettingError(
+            f"{type(engine).__name__} cannot tell its attention. Collect replies with it, then read them with a local "
+            "model: ds.map(Attention(TransformersEngine(model)), batched=True)."
+        )
+    if window < 2:
+        raise SettingError(f"window is {window!r}: it takes 2 or more rows.")
+
+
+def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
+    """JSON: everything that could change `rap_attention`."""
+    return json.dumps(_settings(described, instruction, window), sort_keys=True)
+
+
+def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
+    told = {"instruction": instruction, "window": window, "attention_version": VERSION_OF_EVIDENCE, "hf_rap": VERSION}
+    return {**described, **told}
+
+
+def attend_rows(
+    engine: AttentionEngine,
+    asked: Sequence[Request | RowError | None],
+    responses: Sequence[Sequence[str | None] | None],
+    prompt_tokens: Sequence[int | None],
+    *,
+    window: int,
+) -> list[list[dict[str, Any] | None] | None]:
+    """`rap_attention` of rows: what was asked, or why it cannot be; replies; tokens of the prompt back then."""
+    replies, places = [], []
+    found: list[list[dict[str, Any] | None] | None] = [
+        None if texts is None else [None] * len(texts) for texts in responses
+    ]
+    for row, (request, texts, tokens) in enumerate(zip(asked, responses, prompt_tokens, strict=True)):
+        for attempt, text in enumerate(texts or ()):
+            if text is None:
+                continue
+            if isinstance(request, Request):
+                replies.append(Reply(request, text, tokens))
+                places.append((row, attempt))
+            else:
+                _at(found, row)[attempt] = _entry(request)
+    for (row, attempt), answer in zip(places, engine.attend(replies, window=window), strict=True):
+        _at(found, row)[attempt] = _entry(answer)
+    return found
+
+
+def _at(found: list[list[dict[str, Any] | None] | None], row: int) -> list[dict[str, Any] | None]:
+    attempts = found[row]
+    assert attempts is not None
+    return attempts
+
+
+def _request(raw: Mapping[str, Any], layout: Layout, instruction: str) -> Request | RowError:
+    try:
+        question = read_question(raw, layout)
+    except RowError as error:
+        return error
+    return Request(row_id(raw, layout), "image", image_messages(question.text, instruction), question.images, 1)
+
+
+def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
+    """One entry of `rap_attention`."""
+    names = columns.struct_fields(columns.ATTENTION)
+    if not hasattr(answer, "tokens"):
+        return {**dict.fromkeys(names), "error": str(answer)}
+    assert answer is not None
+    assert not isinstance(answer, RowError)
+    entry = {
+        **dict.fromkeys(names),
+        "tokens": answer.tokens,
+        **{f"product_{heads}": values for heads, values in answer.products.items()},
+        **{f"window_{heads}": values for heads, values in answer.windows.items()},
+        "image_shares": answer.image_shares or None,
+        "image_share": _mean(answer.image_shares),
+        "entropy": _mean(answer.entropies),
+    }
+    for form, name in zip(FORMS, ("log_psi", "log_psi_windowed"), strict=True):
+        psis = log_psis(entry, form=form, heads=POOLING, sigma=SIGMA)
+        best = highest(psis, 1 if form == "literal" else MIN_COLUMN)
+        if best is not None:
+            entry[name] = best[0]
+            if form == FORM:
+                entry |= {"position": best[1], "token": answer.tokens[best[1]]}
+    return entry
+
+
+def _failure(attempts: Sequence[Mapping[str, Any] | None] | None) -> str | None:
+    errors = (one["error"] for one in attempts or () if one is not None and one["error"] is not None)
+    return next((error for error in errors if error.partition(":")[0] not in _NO_FAULT), None)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,166 @@
+"""A selection, a published version or any dataset -> a folder that one trainer loads.
+
+geometry3k-easyr1/
+train.parquet        the rows, images inside
+reward_easyr1.py     its reward function: the verifier that scored the rows
+README.md            what was left out and why, and the lines to paste
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.errors import ExportError
+from hf_rap.rows.sources import load_source, parse_source
+from hf_rap.select import Selection
+
+from .base import Given, Target
+from .handoff import Handoff, Limits, check_rows, ready_rows
+from .rows import export_rows
+from .trainers import find_trainer
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_rap.rows.layouts import Layout
+
+    from .base import Trainer
+    from .rows import ExportRows
+
+# datasets takes these in a file name for a pattern, and every trainer here reads through datasets.
+_PATTERN = "*?[]"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that was written: where it is, what was checked, what to paste into the trainer."""
+
+    path: Path
+    handoff: Handoff
+    snippet: str
+
+
+def export(
+    source: Selection | datasets.Dataset | str | os.PathLike[str],
+    *,
+    to: str = "universal",
+    path: str | os.PathLike[str],
+    layout: Layout | None = None,
+    limits: Limits | None = None,
+    fix: bool = False,
+    drop: bool = False,
+) -> Exported:
+    """Write the rows as a new folder in the layout of one trainer, all or nothing.
+
+    Images keep the bytes of their files. Ids, `<image>` places and, where the trainer hands further
+    columns to its reward function, the score columns go along.
+
+    Args:
+        source: a selection (its kept rows), a dataset, or what `load_source` takes: a published
+            folder, a Hub id, files.
+        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
+        path: a folder that does not exist yet, or is empty.
+        layout: which column is what; None recognises it.
+        limits: what the training run takes, see `Limits`.
+        fix: change what can be changed without changing what a row asks: images beyond the pixel
+            limits are resized, an answer is taken out of its solution where only an answer can be compared.
+        drop: leave out the rows that would be refused, instead of refusing all.
+
+    Raises:
+        SettingError: there is no such trainer.
+        LayoutError: the layout is not recognised.
+        ExportError: there is something at `path`, rows would be refused, or too few are left.
+
+    """
+    trainer = find_trainer(to)
+    target = Path(path).absolute()
+    _check_target(target, trainer)
+    limits = limits or Limits()
+    rows, handoff = _checked(source, trainer, layout, limits, fix=fix)
+    _refuse(handoff, trainer, limits, drop=drop)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = target.parent / f".{target.name}.{uuid4().hex[:8]}.partial"
+    folder.mkdir()
+    given = Given(
+        target,
+        rows=handoff.ready,
+        max_images=handoff.max_images,
+        rollout_batch=limits.rollout_batch,
+        max_prompt_tokens=limits.max_prompt_tokens,
+    )
+    snippet = trainer.snippet(given)
+    try:
+        trainer.write(ready_rows(rows, trainer, limits, handoff), rows.features, Target(folder, target))
+        (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
+        if target.exists():
+            target.rmdir()  # empty; Windows does not rename over a folder
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Exported(target, handoff, snippet)
+
+
+def check_export(
+    source: Selection | datasets.Dataset | str | os.PathLike[str],
+    *,
+    to: str = "universal",
+    layout: Layout | None = None,
+    limits: Limits | None = None,
+    fix: bool = False,
+) -> Handoff:
+    """What `export` would refuse, without writing anything."""
+    return _checked(source, find_trainer(to), layout, limits or Limits(), fix=fix)[1]
+
+
+def _checked(
+    source: Any, trainer: Trainer, layout: Layout | None, limits: Limits, *, fix: bool
+) -> tuple[ExportRows, Handoff]:
+    if isinstance(source, Selection):
+        rows = export_rows(source.selected, layout=layout)
+    elif isinstance(source, (str, os.PathLike)):
+        asked = parse_source(os.fspath(source))
+        name = Path(asked.path).name if asked.is_local else asked.path
+        rows = export_rows(load_source(asked), layout=layout, data_source=name)
+    else:
+        rows = export_rows(source, layout=layout)
+    return rows, check_rows(rows, trainer, limits, fix=fix)
+
+
+def _check_target(target: Path, trainer: Trainer) -> None:
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ExportError(f"There is something at {target}: give a folder that does not exist yet, or is empty.")
+    bad = [sign for sign in _PATTERN + trainer.accepts.path_without if sign in str(target)]
+    if bad:
+        raise ExportError(
+            f"{target} has {' '.join(bad)} in its name, which the loader of {trainer.title} takes for something else: "
+            "give another folder."
+        )
+
+
+def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -> None:
+    if handoff.refused and not drop:
+        kinds = ", ".join(f"{code}: {rows:,}" for code, rows in handoff.codes.items())
+        first = handoff.refused[0]
+        hint = "fix=True (--fix) mends some of them; " if handoff.fixable else ""
+        raise ExportError(
+            f"{len(handoff.refused):,} of {handoff.rows:,} rows would be refused by {trainer.title} ({kinds}). "
+            f"The first is row {first.index} ({first.row_id}): {first.message}. {hint}drop=True (--drop) leaves them out."
+        )
+    if not handoff.ready:
+        raise ExportError(f"No row is left for {trainer.title}.")
+    if limits.rollout_batch and handoff.ready < limits.rollout_batch:
+        raise ExportError(
+            f"{handoff.ready:,} rows do not fill one rollout batch of {limits.rollout_batch:,}, and {trainer.title} "
+            f"would stop or train on nothing: use a batch of {handoff.ready:,} or less, or select more rows."
+        )
+
+
+def _readme(handoff: Handoff, snippet: str) -> str:
+    return f"# Export for {handoff.trainer}\n\n```\n{handoff.table()}\n```\n\n```sh\n{snippet}\n```\n"

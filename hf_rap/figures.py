@@ -1,0 +1,28 @@
+"""What all pictures share: colours, and the same file for the same figure."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's blue against a light grey: they differ in brightness, too.
+KEPT = "#0072B2"
+
+
+DROPPED = "#BDBDBD"
+
+
+INK = "#222222"
+
+
+def png(figure: Figure) -> bytes:
+    """The file of a figure; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    return file.getvalue()

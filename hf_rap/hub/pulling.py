@@ -1,0 +1,106 @@
+"""One version of a published dataset -> a folder that one trainer loads.
+
+For trainers that can pin neither a config nor a revision: the folder holds exactly that version.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_rap.errors import SourceError
+from hf_rap.exports.exporting import Exported, export
+from hf_rap.rows.provenance import hash_file
+from hf_rap.rows.sources import Source, as_source_error
+from hf_rap.versions.manifest import MANIFEST
+from hf_rap.versions.tags import numbers, tag_of
+
+from .reading import find_version, open_repository
+
+if TYPE_CHECKING:
+    from hf_rap.exports.handoff import Limits
+
+
+def pull(
+    repo: str | os.PathLike[str],
+    *,
+    version: str,
+    to: str,
+    path: str | os.PathLike[str],
+    config: str = "selected",
+    limits: Limits | None = None,
+    fix: bool = False,
+    drop: bool = False,
+    allow_withdrawn: bool = False,
+) -> Exported:
+    """Fetch `version` of `repo` and export it; every file is checked against the version's manifest.
+
+    Args:
+        repo: a Hub id, or a folder that `publish_to_folder` wrote.
+        version: "1.0.0"; on the Hub it is the tag v1.0.0.
+        to: see `export`, like `path`, `limits`, `fix` and `drop`.
+        path: see `export`.
+        config: `selected`, or another one of the version, such as `control`.
+        limits: see `export`.
+        fix: see `export`.
+        drop: see `export`.
+        allow_withdrawn: fetch the version also when its publisher has withdrawn it.
+
+    With HF_HUB_OFFLINE=1 the Hub is not asked, and what was fetched before is taken from the cache.
+
+    Raises:
+        SettingError: the version is not three numbers.
+        SourceError: there is no such repository, version or config, or a file is not what the
+            manifest says.
+        WithdrawnError: the version is withdrawn.
+        ExportError: see `export`.
+
+    """
+    import datasets
+
+    version = version.removeprefix("v")
+    numbers(version)
+    if Path(repo).is_dir():
+        folder = Path(repo)
+    else:
+        folder = _fetch(os.fspath(repo), version, config, allow_withdrawn=allow_withdrawn)
+    files = _checked_files(folder, os.fspath(repo), version, config)
+    with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
+        names = [glob.escape(str(file)) for file in files]
+        ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
+        return export(ds, to=to, path=path, limits=limits, fix=fix, drop=drop)
+
+
+def _fetch(repo: str, version: str, config: str, *, allow_withdrawn: bool) -> Path:
+    """The files of one config at the tag of the version, in the cache of huggingface_hub."""
+    from huggingface_hub import constants, snapshot_download
+
+    if not constants.HF_HUB_OFFLINE:
+        find_version(open_repository(repo, None), version, allow_withdrawn=allow_withdrawn)
+    tag = tag_of(version)
+    with as_source_error(Source(repo, revision=tag)):
+        return Path(
+            snapshot_download(repo, repo_type="dataset", revision=tag, allow_patterns=[MANIFEST, f"{config}/*"])
+        )
+
+
+def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[Path]:
+    """The data files of a config, whose bytes are those that the manifest lists."""
+    if not (folder / MANIFEST).is_file():
+        raise SourceError(f"{repo} holds no {MANIFEST}: it is no version that hf_rap published.")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest["version"] != version:
+        raise SourceError(f"{repo} holds version {manifest['version']}, not {version}.")
+    listed = {name: told for name, told in manifest["files"].items() if name.endswith(".parquet")}
+    chosen = {name: told for name, told in listed.items() if name.startswith(f"{config}/")}
+    if not chosen:
+        configs = sorted({name.partition("/")[0] for name in listed})
+        raise SourceError(f"{repo} has no config {config!r} in version {version} (it has: {', '.join(configs)}).")
+    for name, told in chosen.items():
+        if not (folder / name).is_file() or hash_file(folder / name) != told["sha256"]:
+            raise SourceError(f"{repo}: {name} is missing or not what {MANIFEST} of version {version} lists.")
+    return [folder / name for name in sorted(chosen)]

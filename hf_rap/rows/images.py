@@ -1,0 +1,241 @@
+"""Every way a dataset stores an image -> one RGB image that a processor can take.
+
+A value that cannot become one raises `RowError("image_unreadable")`: the row is set aside with the
+reason, the run goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+from urllib.request import url2pathname
+
+from hf_rap.errors import RowError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Height 1 or 3 makes processors mistake rows of pixels for colour channels, and such an image shows nothing.
+MIN_SIDE = 4
+# The Qwen processors raise above this.
+MAX_ASPECT_RATIO = 200
+
+# A shorter string is taken for the name of a missing file; the smallest PNG has 67 bytes, 92 as base64.
+_MIN_BASE64 = 64
+_KEYS = ("bytes", "path", "image", "url")
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
+
+
+class _Unreadable(Exception):  # noqa: N818 - not an error for callers
+    """What is wrong with an image."""
+
+
+def open_image(value: Any, where: str = "image") -> Image.Image:
+    """The image as upright 8-bit RGB.
+
+    Takes what datasets hold: a {"bytes", "path"} struct, encoded bytes, a path (relative ones start
+    at the working directory), a file: or data: URL, base64, a PIL image, or a uint8 array (height,
+    width[, 3 or 4]). Remote URLs are not fetched.
+
+    EXIF orientation is applied, as `datasets` does on decoding. Transparent pixels show white, the
+    colour of the page most figures were drawn for (black would hide black lines). 16-bit greys
+    are scaled to 8 bits, not clipped. Of an animation the first frame counts.
+
+    Args:
+        value: what the dataset holds.
+        where: the image's position, for messages ("image 2 of 3").
+
+    Raises:
+        RowError: `image_unreadable`. Also for images that trainers' processors refuse: a side
+            under 4 pixels, or one side over 200 times the other.
+
+    """
+    try:
+        image = _upright_rgb(_opened(value))
+        _check_size(*image.size)
+    except _Unreadable as error:
+        raise RowError("image_unreadable", f"{where}: {error}") from error
+    except Exception as error:
+        # Image decoders answer broken data with almost any exception (SyntaxError, struct.error, zlib.error, ...).
+        raise RowError("image_unreadable", f"{where}: {_what_is(value)} cannot be decoded ({error})") from error
+    return image
+
+
+def encoded_bytes(value: Any) -> bytes | None:
+    """The bytes of the image file, exactly as stored; None when there are none to be had.
+
+    None stands for a decoded image (PIL, array), a missing file and a remote URL alike.
+    """
+    try:
+        found = _source(value)
+    except (_Unreadable, OSError):
+        return None
+    return found if isinstance(found, bytes) else None
+
+
+def fingerprint(value: Any) -> bytes:
+    """What the image is known by: its file, else its mode, size and pixels, else its name."""
+    try:
+        found = _source(value)
+    except (_Unreadable, OSError):
+        return b"name:" + str(value).encode("utf-8", "surrogatepass")
+    if isinstance(found, bytes):
+        return b"file:" + found
+    if hasattr(found, "getpalette"):  # PIL
+        head = f"{found.mode} {found.size}:"
+        try:
+            # The pixels of a palette image mean nothing without the palette.
+            pixels = found.convert("RGBA") if found.mode in ("P", "PA") else found
+            return b"".join((head.encode(), pixels.tobytes()))
+        except (OSError, SyntaxError, ValueError):  # opened lazily, and broken
+            return f"{head} broken".encode()
+    if hasattr(found, "__array_interface__"):
+        return b"".join((f"{found.dtype} {found.shape}:".encode(), found.tobytes()))
+    return f"a {type(found).__name__}".encode()
+
+
+def _source(value: Any) -> Any:
+    """The file's bytes, or the decoded image as it came."""
+    if isinstance(value, Mapping):
+        found = next((value[key] for key in _KEYS if value.get(key) is not None), None)
+        if found is None:
+            raise _Unreadable(f"the image is null (keys: {', '.join(map(str, value)) or 'none'})")
+        return _source(found)
+    if value is None:
+        raise _Unreadable("the image is null")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        return _bytes_at(value)
+    return value
+
+
+def _bytes_at(text: str) -> bytes:
+    if text.startswith("data:"):
+        return _data_url(text)
+    if text.startswith("file://"):
+        text = url2pathname(text.removeprefix("file://").removeprefix("localhost"))
+    elif url := _URL.match(text):
+        raise _Unreadable(f"{url[1]} URLs are not fetched ({text[:80]}): download the image and give its path")
+    if os.path.isfile(text):  # noqa: PTH113 - Path raises on texts that are no path
+        return Path(text).read_bytes()
+    if decoded := _base64(text):
+        return decoded
+    raise _Unreadable(f"there is no file {_short_path(text)}")
+
+
+def _data_url(text: str) -> bytes:
+    head, _, body = text.partition(",")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body)
+    except binascii.Error as error:
+        raise _Unreadable(f"the data URL holds broken base64 ({error})") from error
+
+
+def _base64(text: str) -> bytes | None:
+    if len(text) < _MIN_BASE64:
+        return None
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return None
+
+
+def _short_path(text: str) -> str:
+    """A path without the folders above its own: the message may be published in `rap_error`."""
+    return repr("/".join(Path(text).parts[-2:]) if Path(text).is_absolute() else text[:200])
+
+
+def _what_is(value: Any) -> str:
+    try:
+        found = _source(value)
+    except OSError:
+        return "the file"
+    return f"what is stored ({len(found)} bytes)" if isinstance(found, bytes) else f"a {type(found).__name__}"
+
+
+def _opened(value: Any) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    found = _source(value)
+    if isinstance(found, bytes):
+        if not found:
+            raise _Unreadable("the image file is empty (0 bytes)")
+        try:
+            found = Image.open(BytesIO(found))
+        except UnidentifiedImageError as error:
+            start = found[:16]
+            raise _Unreadable(
+                f"{len(found)} bytes are not an image that Pillow knows (they start {start!r})"
+            ) from error
+    elif hasattr(found, "__array_interface__") and not isinstance(found, Image.Image):
+        found = _from_array(found)
+    if not isinstance(found, Image.Image):
+        raise _Unreadable(f"a {type(found).__name__} is not an image (known: bytes, path, URL, PIL image, uint8 array)")
+    found.load()
+    return found
+
+
+def _from_array(array: Any) -> Image.Image:
+    from PIL import Image
+
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.dtype != "uint8" or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise _Unreadable(
+            f"an array of shape {tuple(array.shape)} and type {array.dtype} is not an image "
+            "(uint8, height x width or height x width x 3 or 4)"
+        )
+    return Image.fromarray(array)
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    if 0 in image.size:
+        raise _Unreadable(f"the image is {image.width} x {image.height} pixels")
+    image = ImageOps.exif_transpose(image)  # always a new object: the caller's own is never handed out
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_8_bit(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Grey in 16 or 32 bits or floats, scaled; `convert` would clip everything above 255 to white.
+
+    Integers count as 16-bit (older Pillow opens 16-bit PNGs as mode I) unless one is larger, then
+    the largest is white. Floats up to 1 are shares of white, otherwise 8-bit values.
+    """
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    largest = pixels.max()
+    white_of_floats = 1.0 if largest <= 1 else 255.0
+    white = white_of_floats if image.mode == "F" else max(largest, 65535.0)
+    return Image.fromarray(np.clip(np.rint(pixels * (255 / white)), 0, 255).astype(np.uint8))
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise _Unreadable(f"{width} x {height} pixels are too few: model processors need {MIN_SIDE} x {MIN_SIDE}")
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise _Unreadable(
+            f"{width} x {height} pixels: one side is over {MAX_ASPECT_RATIO} times the other, "
+            "which model processors refuse"
+        )

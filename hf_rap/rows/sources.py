@@ -1,0 +1,334 @@
+"""Where a dataset comes from: a Hub id, a local folder, or Parquet and JSON files.
+
+SOURCE is `name:config@revision#split`, everything after the name optional:
+
+    hiyouga/geometry3k                      a dataset on the Hub
+    hiyouga/geometry3k@v1.0#validation      pinned, and one of its splits
+    ./published:scored                      a folder, such as a version that hf_rap wrote
+    data/*.jsonl                            files
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import datasets
+
+_SOURCE = re.compile(
+    r"(?P<path>.+?)(?::(?P<config>[^:@#/\\]+))?(?:@(?P<revision>[^:@#]+))?(?:#(?P<split>[^#]+))?", re.DOTALL
+)
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+_READERS = {"parquet": "parquet", "json": "json", "jsonl": "json", "ndjson": "json"}
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+# How many values of a text column are looked at to see whether it holds paths of files.
+_SAMPLED = 100
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed SOURCE; `str` gives the text back."""
+
+    path: str
+    config: str | None = None
+    revision: str | None = None
+    split: str | None = None
+
+    def __str__(self) -> str:
+        parts = ((":", self.config), ("@", self.revision), ("#", self.split))
+        return self.path + "".join(mark + part for mark, part in parts if part is not None)
+
+    @property
+    def is_local(self) -> bool:
+        """The path is on this machine or can be nowhere else. What exists here goes before the Hub."""
+        return _exists(self.path) or not _HUB_ID.fullmatch(self.path) or _reader(self.path) is not None
+
+
+def parse_source(text: str) -> Source:
+    """`name:config@revision#split` taken apart. A text that exists as a path, as a whole, is that path.
+
+    >>> parse_source("user/geometry:selected@v1.2.0#train[:100]")
+    Source(path='user/geometry', config='selected', revision='v1.2.0', split='train[:100]')
+    """
+    if _exists(text):
+        return Source(text)
+    match = _SOURCE.fullmatch(text.strip())
+    if match is None:
+        raise SourceError("The source is empty: give a Hub id, a folder, or Parquet or JSON files.")
+    return Source(**match.groupdict())
+
+
+def load_source(
+    source: str | Source, *, config: str | None = None, revision: str | None = None, split: str | None = None
+) -> datasets.Dataset:
+    """The dataset at `source`; the options go before what the text of the source says.
+
+    Without a split: `train`, or the only one there is. Paths of images in the rows of local files
+    are relative to the folder of the file (or to the folder that was given) and come out absolute.
+
+    Args:
+        source: `name:config@revision#split`, see the top of this module.
+        config: which of several configurations.
+        revision: branch, tag or commit on the Hub.
+        split: which split; `train[:100]` works on the Hub and in folders with data files.
+
+    Raises:
+        SourceError: there is no such dataset, config, split or access, or it has no rows.
+
+    """
+    asked = asked_source(source, config, revision, split)
+    with as_source_error(asked):
+        dataset = _load_local(asked) if asked.is_local else _load_by_name(asked.path, asked)
+    if len(dataset) == 0:
+        raise SourceError(f"{asked} has no rows.")
+    return dataset
+
+
+def asked_source(source: str | Source, config: str | None, revision: str | None, split: str | None) -> Source:
+    """The source with the options that go before what its text says."""
+    parsed = source if isinstance(source, Source) else parse_source(source)
+    return Source(parsed.path, config or parsed.config, revision or parsed.revision, split or parsed.split)
+
+
+@contextmanager
+def as_source_error(asked: Source) -> Iterator[None]:
+    """What goes wrong in datasets and on the way to the Hub, in one sentence."""
+    import pyarrow as pa
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        yield
+    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
+        raise SourceError(
+            f"{asked}: {_first_line(error)} If it is private or gated, ask for access on its page and run "
+            "`hf auth login`. For local data give a path that exists."
+        ) from error
+    except StopIteration as error:  # datasets' answer to a file without a line
+        raise SourceError(f"{asked} has no rows.") from error
+    except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"{asked} cannot be read: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    from datasets.exceptions import DatasetGenerationError
+
+    # "An error occurred while generating the dataset" says nothing; its cause does.
+    while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _load_by_name(name: str, asked: Source) -> datasets.Dataset:
+    """A Hub id, or a folder that `load_dataset` understands."""
+    import datasets
+
+    configs = datasets.get_dataset_config_names(name, revision=asked.revision)
+    config = asked.config
+    if config is None:
+        config = configs[0] if len(configs) == 1 else _default_config(name, asked)
+    if config not in configs:
+        problem = "has several configs" if config is None else f"has no config {config!r}"
+        raise SourceError(f"{asked} {problem}: choose one of {', '.join(configs)} ({asked.path}:{configs[0]}).")
+    splits = datasets.get_dataset_split_names(name, config, revision=asked.revision)
+    builder = datasets.load_dataset_builder(name, config, revision=asked.revision, cache_dir=_cache_of(asked))
+    return _built(builder, _choose_split(asked, splits), asked)
+
+
+def _cache_of(asked: Source) -> str | None:
+    """A place of its own for each state of a local folder; None is the usual one.
+
+    datasets (5.2.0) knows the rows of a folder with a card by the folder's name and config alone:
+    another folder of the same name, or the same one written anew, would give yesterday's rows.
+    """
+    import datasets
+
+    if not asked.is_local:
+        return None
+    folder = Path(asked.path).expanduser().absolute()
+    state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files_in(folder)]
+    digest = blake2b(repr((folder.as_posix(), state)).encode(), digest_size=16).hexdigest()
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "hf-rap-folders" / digest)
+
+
+def _built(builder: datasets.DatasetBuilder, split: str, asked: Source) -> datasets.Dataset:
+    """What `load_dataset` does, except that it has no clear word for a split without rows."""
+    builder.download_and_prepare()
+    if not any(builder.info.splits[name].num_examples for name in _split_names(split)):
+        raise SourceError(f"{asked} has no rows.")
+    return builder.as_dataset(split=split)
+
+
+def _split_names(split: str) -> list[str]:
+    """The splits in `train[:10]+test`."""
+    return [part.partition("[")[0].strip() for part in split.split("+")]
+
+
+def _default_config(name: str, asked: Source) -> str | None:
+    import datasets
+
+    default: str | None = datasets.get_dataset_default_config_name(name, revision=asked.revision)
+    return default
+
+
+def _choose_split(asked: Source, splits: Iterable[str]) -> str:
+    names = list(splits)
+    if asked.split is not None:
+        if not set(_split_names(asked.split)) <= set(names):
+            raise SourceError(f"{asked} has no split {asked.split!r}: choose one of {', '.join(names)}.")
+        return asked.split
+    if "train" in names or len(names) == 1:
+        return "train" if "train" in names else names[0]
+    raise SourceError(
+        f"{asked} has several splits and none is called train: choose one of {', '.join(names)} ({asked}#{names[0]})."
+    )
+
+
+def _load_local(asked: Source) -> datasets.Dataset:
+    path = Path(asked.path).expanduser()
+    if asked.revision is not None:
+        raise SourceError(f"{asked}: a local path has no revisions; leave out @{asked.revision}.")
+    if path.is_dir():
+        if is_saved(path):
+            return _load_saved(path, asked)
+        dataset = _load_by_name(str(path), asked)
+        return _with_absolute_paths(dataset, _folders_of_paths(path))
+    if asked.config is not None:
+        raise SourceError(f"{asked}: files have no configs; leave out :{asked.config}.")
+    return _load_files(matching_files(asked), asked)
+
+
+def is_saved(folder: Path) -> bool:
+    """`save_to_disk` wrote this folder."""
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def _load_saved(path: Path, asked: Source) -> datasets.Dataset:
+    """A folder that `save_to_disk` wrote."""
+    import datasets
+
+    loaded = datasets.load_from_disk(str(path))
+    if asked.config is not None:
+        raise SourceError(f"{asked}: a save_to_disk folder has no configs; leave out :{asked.config}.")
+    if isinstance(loaded, datasets.DatasetDict):
+        split = _choose_split(asked, loaded)
+        if split not in loaded:
+            raise SourceError(f"{asked}: slices of splits do not work on a save_to_disk folder; give the split's name.")
+        return loaded[split]
+    if asked.split not in (None, str(loaded.split)):
+        raise SourceError(f"{asked}: this folder holds one dataset without splits; leave out #{asked.split}.")
+    return loaded
+
+
+def matching_files(asked: Source) -> list[Path]:
+    """The data files that a path or pattern stands for, sorted."""
+    path = str(Path(asked.path).expanduser())
+    found = [path] if _exists(path) else glob.glob(path, recursive=True)  # noqa: PTH207 - patterns may be absolute
+    files = sorted(Path(name) for name in found if Path(name).is_file())
+    if not files:
+        raise SourceError(f"{asked} was not found: there is no such file or folder, and it cannot be a Hub id.")
+    for file in files:
+        if _reader(file.name) is None:
+            raise SourceError(f"{asked}: {file.name} is none of the formats that are read: {', '.join(_READERS)}.")
+    return files
+
+
+def _load_files(files: list[Path], asked: Source) -> datasets.Dataset:
+    """All rows of the files; folder by folder, since paths in them start at their own folder."""
+    import datasets
+
+    if asked.split not in (None, "train"):
+        raise SourceError(f"{asked}: files have no splits; leave out #{asked.split}.")
+    if len({_reader(file.name) for file in files}) > 1:
+        raise SourceError(f"{asked} matches both Parquet and JSON files: give a pattern for one of the two.")
+    parts = []
+    for folder in sorted({file.parent for file in files}):
+        # datasets takes file names for patterns
+        names = [glob.escape(str(file)) for file in files if file.parent == folder]
+        builder = datasets.load_dataset_builder(_reader(files[0].name), data_files=names)
+        parts.append(_with_absolute_paths(_built(builder, "train", asked), [folder]))
+    return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+
+
+def _reader(name: str) -> str | None:
+    """The loader of datasets for this file; None when it is none of ours."""
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    return _READERS.get(name.rpartition(".")[2].lower()) if "." in name else None
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111 - Path raises on texts that are no path
+
+
+def _folders_of_paths(folder: Path) -> list[Path]:
+    """Where relative paths in the files of a folder may start: there, or where all its data files are."""
+    inside = {file.parent for file in files_in(folder) if _reader(file.name)}
+    return [folder, *(inside if len(inside) == 1 else ())]
+
+
+def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> datasets.Dataset:
+    """Columns that name image files relative to one of the folders, made absolute."""
+    columns = [name for name, feature in dataset.features.items() if _may_hold_paths(name, feature)]
+    sample = dataset.select_columns(columns)[:_SAMPLED] if columns else {}
+    found = {
+        name: str(folder.absolute())
+        for folder in reversed(folders)
+        for name, values in sample.items()
+        if any(_is_image_in(folder, text) for text in _texts(values))
+    }
+    if not found:
+        return dataset
+    return dataset.map(partial(_absolute, folders=found), batched=True, features=dataset.features)
+
+
+def _may_hold_paths(name: str, feature: Any) -> bool:
+    """Text or lists of it, but no ids: they may be named like the file, and must not depend on where it is."""
+    inner = getattr(feature, "feature", feature)
+    is_text = getattr(inner, "dtype", None) in ("string", "large_string") or type(inner).__name__ == "Json"
+    return is_text and not name.lower().endswith("id")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_image_in(folder: Path, text: str) -> bool:
+    return text.lower().endswith(_IMAGE_ENDINGS) and os.path.isfile(folder / text)  # noqa: PTH113 - Path raises on texts that are no path
+
+
+def _absolute(batch: Mapping[str, list[Any]], folders: dict[str, str]) -> dict[str, list[Any]]:
+    """The columns of `folders` with their paths put below the folder; what is absolute or a URL stays."""
+
+    def absolute(value: Any, folder: str) -> Any:
+        if isinstance(value, list):
+            return [absolute(item, folder) for item in value]
+        if isinstance(value, str) and value.lower().endswith(_IMAGE_ENDINGS) and "://" not in value:
+            return os.path.join(folder, value)  # noqa: PTH118 - keeps an absolute value as it is written
+        return value
+
+    return {name: [absolute(value, folder) for value in batch[name]] for name, folder in folders.items()}
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files below, without hidden ones, in the order of their names."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    visible = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())

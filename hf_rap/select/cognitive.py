@@ -1,0 +1,120 @@
+"""`select_cognitive`: a rule by name, and its decision for every row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SettingError
+from hf_rap.papers import PAPER
+
+from .base import AUTO, Selection, Settings, check_dataset, make_selection
+from .methods import METHODS
+from .stopped import refuse_for_adaptive
+
+if TYPE_CHECKING:
+    from hf_rap.stats.thresholds import Quantile
+
+
+def select_cognitive(
+    ds: Any,
+    *,
+    min_cde: float | Quantile | str = PAPER.min_cde,
+    max_ace: float | Quantile | str | None = AUTO,
+    replace_easy: bool = True,
+    budget: float | None = None,
+    stratify_by: str | None = None,
+    method: str = "rap",
+    seed: int = 0,
+    min_replacement_cde: float | None = None,
+    min_probability: float | None = None,
+) -> Selection:
+    """The rows that make a model reason, and for every row why it is kept or not.
+
+    1. A row without `rap_cde` is dropped, with the code of its `rap_error` as reason.
+    2. A row stays when cde > min_cde: strictly, as in the paper.
+    3. Where the column `rap_ace` exists, a row stays when ace <= max_ace. A row whose ace is null
+       is dropped, since it has not passed; it counts as a step of its own.
+    4. With replace_easy, rows that are always solved (difficulty 0) leave. As many come in: the
+       hardest with 1/M <= difficulty < 1 that have a cde, pass step 3 and are not in yet, where M
+       is the row's number of judged attempts. Ties: higher cde first, then a seeded order. Where
+       fewer qualify, the selection gets smaller. For rewards of 0 and 1 the lower bound says
+       difficulty > 0, and that is what holds where `rap_image_rewards` is not there to count M.
+    5. With a budget, exactly that many rows are kept: rows kept so far before others, both by
+       higher cde, then higher difficulty, then the seeded order. So replacements are the first to
+       go when there are too many, and when there are too few, rows that cde would not have kept
+       fill up. Rows without a score, rows that fail step 3 and, with replace_easy, rows that are
+       always solved never come in.
+
+    The seeded order depends on seed and `rap_id` alone, so that the order of the rows does not
+    matter; without `rap_id` it goes by position. Comparisons are exact: scores and thresholds are
+    both rounded to float32. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
+    are replaced. Images are neither decoded nor copied; only a dataset with an indices mapping
+    (after `filter` or `shuffle`) is written out flat first, as `Dataset.add_column` does: a million
+    rows take a minute then, instead of a second.
+
+    Args:
+        ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
+            `rap_ace_settings`, `rap_difficulty`, `rap_image_rewards`, `rap_id`.
+        min_cde: in [-1, 1], or a quantile of the known scores: `Quantile(0.9)` or "q0.9"; 0.5 is the
+            paper's.
+        max_ace: 0 or more, or a quantile; None skips step 3. "auto" goes by the form in
+            `rap_ace_settings`: 0.1 for the literal form, as in the paper, and the quantile 0.9 for
+            the windowed one, whose level differs from model to model.
+        replace_easy: do step 4, which needs `rap_difficulty`.
+        budget: a number of rows (int) or a share of all rows (float in (0, 1]); 1 is one row, 1.0
+            all rows.
+        stratify_by: a column, each value of which gets its part of the budget, in proportion to
+            the rows with it that could come in (largest remainders): so each part can be met.
+        method: "rap", the rule of arXiv 2506.04755 above; "rap-released", what its authors' script does
+            (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
+            threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
+            option that a method does not know is refused.
+        seed: of the order among rows that are equal in everything else.
+        min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
+            does not hold for rows that fill the budget.
+        min_probability: in (0, 1), such as 0.8. Then "cde above min_cde" of step 2 means: the true cde
+            of the row is above min_cde with at least this probability, given its attempts and the prior
+            that all rows of `ds` give (`hf_rap.fit_prior`); "above min_replacement_cde" likewise.
+            Steps 3 and 4 go by the scores as before, so rows that come in as replacements are only
+            as sure as their floor makes them. Needs both columns of rewards; takes no budget. With
+            method "difficulty" the true pass rate is inside the band with this probability.
+
+    Raises:
+        MissingColumnError: `rap_cde` is absent, or a column that an option needs.
+        SettingError: an option is out of its range, the dataset has no rows, or fewer rows could
+            come in than the budget asks for.
+
+    >>> from datasets import Dataset
+    >>> scores = {"rap_cde": [0.8, 0.2, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
+    >>> selection = select_cognitive(Dataset.from_dict(scores))
+    >>> selection
+    Selection: 2 of 4 rows
+      step     rows               4
+      step     scored             3
+      step     image_needed       2
+      step     not_always_solved  1
+      step     replaced           2
+      step     selected           2
+      kept     hard_replacement   1
+      kept     image_needed       1
+      dropped  always_solved      1
+      dropped  not_scored         1
+    >>> selection.selected["rap_reason"][:]
+    ['image_needed', 'hard_replacement']
+
+    """
+    if method not in METHODS:
+        raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
+    check_dataset("select_cognitive", ds)
+    refuse_for_adaptive(ds, method)
+    settings = Settings(
+        min_cde=min_cde,
+        max_ace=max_ace,
+        replace_easy=replace_easy,
+        min_replacement_cde=min_replacement_cde,
+        min_probability=min_probability,
+        budget=budget,
+        stratify_by=stratify_by,
+        seed=seed,
+    )
+    return make_selection(ds, method, METHODS[method](ds, settings))

@@ -1,0 +1,158 @@
+"""Several selection methods on the same rows: how large, how alike, and what their rows are like."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY
+from hf_rap.errors import SettingError
+from hf_rap.scorers.base import add_scores
+from hf_rap.scorers.cde import CDEScore
+
+from . import Selection, select_cognitive
+from .methods import METHODS, NEED_BUDGET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method: rows kept, and the means of their known scores; None where none is known.
+
+    `mean_controls` has the mean cde against each control that there is evidence of.
+    """
+
+    method: str
+    rows: int
+    mean_difficulty: float | None
+    mean_cde: float | None
+    mean_controls: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_methods` found.
+
+    Attributes:
+        rows: of the dataset.
+        selections: one per method, in the order that was asked for.
+        jaccard: rows in both selections by rows in either, for each pair; None where both are empty.
+
+    """
+
+    rows: int
+    selections: tuple[Compared, ...]
+    jaccard: tuple[tuple[float | None, ...], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = None, seed: int = 0) -> Comparison:
+    """The selections of these methods, each as published, side by side.
+
+    Args:
+        ds: a `Dataset` with the columns that the methods read.
+        methods: names in `hf_rap.select.METHODS`, no name twice. "rap:blank" is the method rap with a cde that
+            compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that.
+        budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
+            selection that needs none and has rows, so that those are controls of the same size.
+        seed: of draws and ties.
+
+    Raises:
+        SettingError: a method or control is unknown or named twice, or no size is known for one that needs it.
+        MissingColumnError: a method reads a column that is not there.
+
+    """
+    asked = {name: _parsed(name) for name in methods}
+    if not methods or len(asked) < len(methods):
+        raise SettingError(f"methods is {list(methods)}: it takes some of {', '.join(METHODS)}, each once.")
+    against = {control: _against(ds, control) for control in _controls(ds, asked.values())}
+    selections: dict[str, Selection] = {}
+    for name in sorted(methods, key=lambda name: asked[name].method in NEED_BUDGET):
+        method, control = asked[name]
+        options: dict[str, Any] = {}
+        if method in NEED_BUDGET:
+            size = budget if budget is not None else _size(selections, method)
+            options = {"budget": size}
+        if method in ("rap", *NEED_BUDGET):
+            options["seed"] = seed
+        rows = ds if control is None else against[control]
+        selections[name] = select_cognitive(rows, method=method, **options)
+    kept = {method: set(selection.kept_rows.tolist()) for method, selection in selections.items()}
+    return Comparison(
+        rows=len(ds),
+        selections=tuple(_compared(ds, against, method, selections[method]) for method in methods),
+        jaccard=tuple(tuple(_jaccard(kept[one], kept[other]) for other in methods) for one in methods),
+    )
+
+
+def _size(selections: dict[str, Selection], method: str) -> int:
+    size = next((size for selection in selections.values() if (size := len(selection.kept_rows))), 0)
+    if not size:
+        raise SettingError(
+            f"Method {method!r} needs a budget: there is no other selection with rows to be as large as."
+        )
+    return size
+
+
+class _Asked(NamedTuple):
+    method: str
+    control: str | None
+
+
+def _parsed(name: str) -> _Asked:
+    """A name such as "rap" or "rap:blank"."""
+    method, colon, control = name.partition(":")
+    if method not in METHODS:
+        raise SettingError(f"methods has {name!r}: it takes some of {', '.join(METHODS)}, each once.")
+    if colon and method != "rap":
+        raise SettingError(f"methods has {name!r}: only rap goes by a cde whose control can be chosen.")
+    if colon and control not in CONTROLS:
+        raise SettingError(f"methods has {name!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
+    return _Asked(method, control or None)
+
+
+def _controls(ds: Any, asked: Iterable[_Asked]) -> list[str]:
+    """Those that are asked for, and those that there is evidence of."""
+    named = {one.control for one in asked}
+    return [name for name in CONTROLS if name in named or ARM_COLUMNS[name].rewards.name in ds.column_names]
+
+
+def _against(ds: Any, control: str) -> Any:
+    """The dataset with a cde that compares with this control."""
+    old = [column.name for column in (CDE, CDE_CONTROL) if column.name in ds.column_names]
+    return add_scores(ds.remove_columns(old), CDEScore(control=control))
+
+
+def _compared(ds: Any, against: Mapping[str, Any], method: str, selection: Selection) -> Compared:
+    kept = selection.kept_rows
+    return Compared(
+        method=method,
+        rows=len(kept),
+        mean_difficulty=_mean(ds, kept, DIFFICULTY.name),
+        mean_cde=_mean(ds, kept, CDE.name),
+        mean_controls={control: _mean(rows, kept, CDE.name) for control, rows in against.items()},
+    )
+
+
+def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
+    import numpy as np
+
+    if column not in ds.column_names:
+        return None
+    # All rows, then those that are kept: `selected` would copy images into a new table.
+    values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
+    known = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
+    return round(float(known.mean()), 6) if known.size else None
+
+
+def _jaccard(one: set[int], other: set[int]) -> float | None:
+    either = len(one | other)
+    return round(len(one & other) / either, 6) if either else None

@@ -1,0 +1,223 @@
+"""How much of a selection a fresh scoring by the same model would keep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import KEEP
+from hf_rap.errors import RapError, SettingError
+from hf_rap.stats.counts import Counts, read_counts
+from hf_rap.stats.posterior import Posterior, fit_prior
+
+from .again import decide_again
+from .stopped import adaptive_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import Selection
+
+# The numbers of attempts that are looked at unless others are asked for.
+ATTEMPTS = (5, 8, 16, 32)
+# Draws are shared out so that about as many rows are decided in all; the mean over many rows needs few.
+ROWS_IN_ALL = 400_000
+MIN_DRAWS, MAX_DRAWS = 4, 40
+# From this share of rows with the same number of attempts on, that number stands for the dataset.
+USUAL = 0.9
+
+
+@dataclass(frozen=True)
+class Point:
+    """The expected Jaccard overlap of two scorings with so many attempts per arm; None where both keep nothing."""
+
+    attempts: int
+    jaccard: float | None
+
+
+@dataclass(frozen=True)
+class Stability:
+    """What `stability` found.
+
+    Attributes:
+        jaccard: expected overlap of the selections of two scorings of these rows with as many attempts as they have:
+            rows in both by rows in either, in [0, 1].
+        lowest: of the draws, each of which is one such pair.
+        highest: of the draws.
+        kept_again: share of the rows of this selection that a fresh scoring is expected to keep.
+        kept: rows of this selection.
+        attempts: attempts per row and arm that were judged, where nearly all rows have the same; else None.
+        draws: how many pairs of scorings were simulated.
+        curve: the same overlap for other numbers of attempts.
+        note: where the dataset was too small to fit a prior: what was used instead.
+
+    """
+
+    jaccard: float
+    lowest: float
+    highest: float
+    kept_again: float
+    kept: int
+    attempts: int | None
+    draws: int
+    curve: tuple[Point, ...]
+    note: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+def stability(
+    ds: Any,
+    rule: Mapping[str, Any],
+    *,
+    attempts: Sequence[int] = ATTEMPTS,
+    draws: int | None = None,
+    seed: int = 0,
+) -> Stability:
+    """How far this selection and that of a fresh scoring by the same model are expected to agree.
+
+    1. The posterior of each row's pass rates (p1, p0) follows from its attempts and the prior of the dataset
+       (`hf_rap.stats.posterior`).
+    2. A draw: (p1, p0) of every row from its posterior, then as many fresh attempts as the row has from these.
+    3. The whole rule decides on the fresh counts: replacement, attention, budget, strata, quantiles, probabilities.
+    4. The overlap of two such decisions from the same (p1, p0), the mean over all draws. Comparing what is kept now
+       with one such decision says nearly the same: 0.01 more with replacement, further from what reruns give.
+
+    The curve says the same of other numbers of attempts.
+
+    What is not counted: `rap_ace` stays as it is, though a fresh scoring would measure attention anew, so with
+    `max_ace` the estimate is high. Fresh rewards are 0 or 1; where rewards lie between, the estimate is low. Rewards
+    that were not judged stay not judged.
+
+    Args:
+        ds: a `Dataset` with `rap_image_rewards` and `rap_text_rewards`; scores are computed from these. Also read,
+            where they are there: `rap_id`, `rap_error`, `rap_ace` and what the rule names.
+        rule: options of `select_cognitive` by name, for example {"min_cde": 0.5}, or `selection.rule`. Methods "rap",
+            "rap-released", "difficulty" and "hardest".
+        attempts: per arm, for the curve; "rap-released" knows five alone.
+        draws: how many; None takes 40, and fewer for more than 10,000 rows.
+        seed: of the draws.
+
+    Raises:
+        SettingError: the rule keeps nothing, is out of its range, does not decide by rewards, or asks for a budget that
+            a draw has not enough rows for.
+        MissingColumnError: a column is absent.
+        LayoutError: a reward is NaN or outside [0, 1].
+
+    >>> from datasets import Dataset
+    >>> rewards = {"rap_image_rewards": [[1.0] * 5, [0.0] * 5] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
+    >>> found = stability(Dataset.from_dict(rewards), {"replace_easy": False})
+    >>> found.kept, round(found.jaccard, 2)
+    (50, 1.0)
+
+    """
+    import numpy as np
+
+    image, text = read_counts("stability", ds, rule.get("control", "text"))
+    again = decide_again(ds, rule)
+    now = again(image, text)
+    kept = int(np.count_nonzero(now))
+    if not kept:
+        raise SettingError("stability: no row is kept, so there is nothing to agree on.")
+    draws = draws or int(np.clip(ROWS_IN_ALL // len(ds), MIN_DRAWS, MAX_DRAWS))
+    prior = fit_prior(ds, control=rule.get("control", "text"))
+    posterior = Posterior(prior, image, text)
+    usual = _usual(image, text)
+    others = sorted({_attempts(one) for one in attempts} - {usual})
+    if rule.get("method") == "rap-released":
+        others = [one for one in others if one == 5]
+    random = np.random.default_rng(seed)
+    alike: dict[int | None, tuple[NDArray[np.int64], ...]] = {
+        one: tuple(np.where(arm.judged > 0, one, 0) for arm in (image, text)) for one in others
+    }
+    alike[usual] = (image.judged, text.judged)
+    overlaps: dict[int | None, list[float]] = {one: [] for one in alike}
+    back = 0
+    for _ in range(draws):
+        rates = [np.nan_to_num(arm) for arm in posterior.draw(random)]
+        for one, judged in alike.items():
+            first, second = (again(*_answer(rates, judged, random)) for _ in range(2))
+            overlaps[one].append(_jaccard(first, second))
+            if one == usual:
+                back += int(np.count_nonzero(now & first))
+    here = [one for one in overlaps[usual] if not np.isnan(one)]
+    if not here:
+        raise SettingError("stability: fresh attempts keep no row, so there is nothing to agree on.")
+    return Stability(
+        jaccard=round(float(np.mean(here)), 6),
+        lowest=round(min(here), 6),
+        highest=round(max(here), 6),
+        kept_again=round(back / (draws * kept), 6),
+        kept=kept,
+        attempts=usual,
+        draws=draws,
+        curve=tuple(Point(one, _mean(overlaps[one])) for one in sorted(one for one in alike if one is not None)),
+        note=prior.note,
+    )
+
+
+def describe_stability(selection: Selection) -> dict[str, Any]:
+    """`stability` of a selection as facts; or {"unknown": why}, where nothing can be said."""
+    import numpy as np
+
+    scored, rule = selection.scored, selection.rule
+    adaptive = adaptive_rule(scored)
+    if adaptive is not None:
+        told = adaptive.get("agreement_expected")
+        expected = "" if told is None else f"; the collection itself expected {told:.1%}"
+        return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
+    try:
+        again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
+        if not np.array_equal(again, scored.data.column(KEEP.name).to_numpy()):
+            return {"unknown": "the rule and the rewards of these rows give another selection"}
+        return stability(scored, rule).as_dict()
+    except RapError as error:
+        return {"unknown": str(error)}
+
+
+def _attempts(asked: int) -> int:
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
+        raise SettingError(f"attempts has {asked!r}: it takes whole numbers of 1 or more, such as (5, 8, 16, 32).")
+    return asked
+
+
+def _usual(image: Counts, text: Counts) -> int | None:
+    """The number of judged attempts that nearly all rows have in both arms, of the rows that were judged."""
+    import numpy as np
+
+    both = (image.judged > 0) & (text.judged > 0)
+    if not both.any():
+        return None
+    usual = int(np.bincount(image.judged[both]).argmax())
+    same = (image.judged[both] == usual) & (text.judged[both] == usual)
+    return usual if np.mean(same) >= USUAL else None
+
+
+def _answer(
+    rates: Sequence[NDArray[np.float64]], judged: Sequence[NDArray[np.int64]], random: np.random.Generator
+) -> tuple[Counts, Counts]:
+    """Counts of fresh attempts, as many as `judged`, at these pass rates."""
+    import numpy as np
+
+    image, text = (Counts(random.binomial(n, p).astype(np.float64), n) for n, p in zip(judged, rates, strict=True))
+    return image, text
+
+
+def _jaccard(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Rows in both by rows in either; NaN where both are empty."""
+    import numpy as np
+
+    either = int(np.count_nonzero(one | other))
+    return int(np.count_nonzero(one & other)) / either if either else float("nan")
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Of those that are known."""
+    import numpy as np
+
+    return None if np.isnan(values).all() else round(float(np.nanmean(values)), 6)

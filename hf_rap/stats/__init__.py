@@ -1,0 +1,1 @@
+"""Numbers from a few attempts: counts, pass rates, what they leave open, and thresholds on them."""

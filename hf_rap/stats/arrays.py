@@ -1,0 +1,38 @@
+"""Columns of a dataset as arrays, and an order that is random but always the same."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
+    """A random-looking number per id, the same in every dataset, process and release of numpy."""
+    import numpy as np
+
+    prefix = f"{seed}:"
+    digests = b"".join(blake2b(f"{prefix}{key}".encode(), digest_size=8).digest() for key in ids)
+    return np.frombuffer(digests, dtype="<u8")
+
+
+def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:
+    """Those of the named columns that the dataset has, as Arrow arrays; nothing else is read."""
+    wanted = set(names)
+    present = [name for name in ds.column_names if name in wanted]
+    if not present:
+        return {}
+    table = ds.select_columns(present).with_format("arrow")[:]
+    return {name: table[name].combine_chunks() for name in present}
+
+
+def numbers_of(column: Any) -> Any:
+    """A column as float32, null as NaN; None for no column."""
+    import pyarrow as pa
+
+    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)

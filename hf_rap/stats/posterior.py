@@ -1,0 +1,330 @@
+"""What a few attempts say about a row's true pass rates: an empirical Bayes posterior, on arrays alone.
+
+A row has two unknown pass rates, p1 with the image and p0 on the question alone. Its counts are binomial given them;
+the prior of (p1, p0) is fitted to all rows of the dataset. Everything is computed once per distinct pair of counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SettingError
+
+from .beta import CELLS, PARTS, beta_on_grid, fit_beta, grid, share_below, widths
+from .counts import Counts, read_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+# The default level of every interval.
+LEVEL = 0.9
+# With fewer rows than this that have judged attempts of an arm there is nothing to fit its Beta to.
+MIN_ROWS = 30
+# Steps of EM from the product of two Betas. More steps follow the counts closer and end in a few spikes, fewer stay
+# closer to independent arms.
+EM_STEPS = 50
+# Rows that the product of the two Betas weighs against the data in each step, which steadies small datasets.
+PSEUDO_ROWS = 10.0
+# The part of that product which is spread evenly, so that no pass rate is ruled out beforehand.
+EVEN_SHARE = 0.01
+# Pairs of counts whose posterior is in memory at once: 2,500 numbers each.
+_PAIRS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """How the pass rates (p1, p0) of a dataset's rows are distributed, as far as its counts tell.
+
+    Attributes:
+        weights: probability of each pair of values in `grid()`, p1 down and p0 across; sums to 1.
+        rows: rows with both arms judged that it was fitted to.
+        image: (a, b) of the Beta fitted to p1 alone.
+        text: (a, b) of the Beta fitted to p0 alone.
+        note: what was used instead, where there was too little data to fit; else None.
+        control: the arm that p0 is of; "text" is the question alone.
+
+    """
+
+    weights: NDArray[np.float64]
+    rows: int
+    image: tuple[float, float]
+    text: tuple[float, float]
+    note: str | None = None
+    control: str = "text"
+
+    def __eq__(self, other: object) -> bool:
+        import numpy as np
+
+        return (
+            isinstance(other, Prior)
+            and (self.rows, self.control) == (other.rows, other.control)
+            and np.array_equal(self.weights, other.weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.rows, self.weights.tobytes()))
+
+
+def fit_prior(ds: Any, *, control: str = "text") -> Prior:
+    """The prior of a dataset's pass rates, from `rap_image_rewards` and, where they are there, the control's rewards.
+
+    A prior belongs to a dataset, not to a batch, so it is fitted once and then given to the scores:
+
+    prior = fit_prior(evidence)
+    scored = evidence.map(CDEScore(prior=prior), batched=True).map(DifficultyScore(prior=prior), batched=True)
+
+    How it is fitted, and what becomes of few rows, stands at `hf_rap.stats.posterior.fit_counts`.
+
+    Args:
+        ds: all rows.
+        control: what the image is compared with, as in `CDEScore`; p0 is the pass rate there.
+
+    Raises:
+        SettingError: `ds` is no `Dataset`, or there is no such control.
+        MissingColumnError: `rap_image_rewards` is absent.
+        LayoutError: a reward is NaN or outside [0, 1].
+
+    """
+    return replace(fit_counts(*read_counts("fit_prior", ds, control)), control=control)
+
+
+def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
+    """The prior of (p1, p0) for these rows, by empirical Bayes.
+
+    1. For each arm the Beta that gives its counts the highest Beta-binomial likelihood.
+    2. From the product of the two, `steps` steps of expectation-maximisation for an arbitrary joint distribution
+       on the grid: the nonparametric maximum likelihood estimate, stopped early.
+
+    Step 2 is there because the arms of a row depend on each other. On 4,000 simulated rows (p1 ~ Beta(0.6, 0.6), p0 =
+    p1 times a uniform draw, five attempts) the probabilities of cde > 0.5 are off by 0.068 with step 1 alone (mean
+    over tenths of probability, weighted by rows), and by 0.014 with both; the predicted agreement of two scorings is
+    0.049 too high with step 1 alone, and 0.009 too low with both. Where the arms are independent, step 2 costs
+    next to nothing (0.013 for 0.011). 5,000 steps instead of 50 end in a few spikes: probabilities are off by 0.017.
+    `python benchmarks/stability.py` prints these figures.
+
+    How many attempts a row has may depend on how its attempts came out: likelihoods do not change by that.
+    Rewards between 0 and 1 count as so many parts of a solved attempt (rounded to 1/20). They vary less than rewards
+    of 0 and 1 with the same mean, so there intervals are wider than they had to be.
+
+    Args:
+        image: counts with the image; rows without any judged attempt are left out.
+        text: counts on the question alone, of the same rows.
+        steps: of step 2.
+
+    Returns:
+        The prior. For an arm that fewer than 30 rows have attempts of, all pass rates count as equally likely to
+        begin with, and `note` says so; with both arms like that nothing is fitted at all.
+
+    Raises:
+        SettingError: the counts are no counts: of other lengths, or `solved` is outside [0, judged].
+
+    """
+    import numpy as np
+
+    pairs = _Pairs(image, text)
+    betas, few = [], []
+    for counts, arm in ((image, "with the image"), (text, "on the question alone")):
+        known = int(np.count_nonzero(counts.judged))
+        betas.append(fit_beta(counts) if known >= MIN_ROWS else (1.0, 1.0))
+        if known < MIN_ROWS:
+            few.append(f"{known:,} rows have judged attempts {arm}")
+    note = f"{' and '.join(few)}, of {MIN_ROWS} that a prior needs: all pass rates count as equally likely there."
+    both = int(np.count_nonzero((image.judged > 0) & (text.judged > 0)))
+    base = np.outer(*(beta_on_grid(*beta) for beta in betas))
+    if len(few) == len(betas):
+        return Prior(base, both, betas[0], betas[1], note)
+    base = (1 - EVEN_SHARE) * base + EVEN_SHARE / base.size
+    weights = base
+    rows, total = pairs.rows.astype(np.float64), float(pairs.rows.sum())
+    one, other = pairs.likelihoods(slice(None))
+    for _ in range(steps):
+        share = rows / np.einsum("tg,tg->t", one @ weights, other)
+        weights = weights * (one.T @ (share[:, None] * other))
+        weights = (weights + PSEUDO_ROWS * base) / (total + PSEUDO_ROWS)
+    return Prior(weights, both, betas[0], betas[1], note if few else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What each row's counts and the prior say about its pass rates p1 (with the image) and p0 (without).
+
+    Arrays that come out are (n_rows,), in the order of the rows; NaN where the row has no judged attempt at all.
+
+    Args:
+        prior: from `fit_counts`, of the dataset that the rows belong to.
+        image: counts with the image.
+        text: counts on the question alone. Where an arm has no attempt, the other arm and the prior speak for it.
+
+    """
+
+    prior: Prior
+    image: Counts
+    text: Counts
+
+    def cde_mean(self) -> NDArray[np.float64]:
+        """Of p1 - p0, in [-1, 1]."""
+        return self._each(lambda weights: weights @ self._cde)
+
+    def cde_above(self, threshold: float) -> NDArray[np.float64]:
+        """P(p1 - p0 > threshold)."""
+        import numpy as np
+
+        share = share_below(-self._cde, np.add.outer(widths(), widths()).ravel(), -threshold)
+        return self._each(lambda weights: weights @ share)
+
+    def cde_interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both ends of the interval with equal tails that holds p1 - p0 with probability `level`, in [-1, 1]."""
+        return self._interval(self._cde, level)
+
+    def pass_rate_mean(self) -> NDArray[np.float64]:
+        """Of p1, in [0, 1]."""
+        return self._each(lambda weights: weights @ self._p1)
+
+    def pass_rate_within(self, low: float, high: float) -> NDArray[np.float64]:
+        """P(low <= p1 <= high)."""
+        import numpy as np
+
+        width = np.repeat(widths(), CELLS + 2)
+        above, below = share_below(-self._p1, width, -low), share_below(self._p1, width, high)
+        # Both shares of a cell are counted from its ends, so what is in both is what is left of their sum.
+        inside = np.clip(above + below - 1, 0, 1)
+        return self._each(lambda weights: weights @ inside)
+
+    def pass_rate_interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both ends of the interval with equal tails that holds p1 with probability `level`, in [0, 1]."""
+        return self._interval(self._p1, level)
+
+    def draw(self, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """One draw of p1 and p0 for each row, both (n_rows,); NaN where the row has no judged attempt at all."""
+        import numpy as np
+
+        n_rows = len(self._pairs.of_row)
+        cell = np.full(n_rows, -1, dtype=np.int64)
+        order = np.argsort(self._pairs.of_row, kind="stable")
+        ends = np.searchsorted(self._pairs.of_row[order], np.arange(len(self._pairs.rows) + 1))
+        chance = random.random(n_rows)
+        for start, weights in self._weights():
+            for place, cumulated in enumerate(np.cumsum(weights, axis=1), start):
+                rows = order[ends[place] : ends[place + 1]]
+                cell[rows] = np.searchsorted(cumulated, chance[rows] * cumulated[-1], side="right")
+        known = cell >= 0
+        rates = []
+        for number in np.divmod(np.minimum(cell, (CELLS + 2) ** 2 - 1), CELLS + 2):
+            angle = (number - 1 + random.random(n_rows)) * (np.pi / 2 / CELLS)
+            rate = np.where(number == 0, 0.0, np.where(number == CELLS + 1, 1.0, np.sin(angle) ** 2))
+            rates.append(np.where(known, rate, np.nan))
+        return rates[0], rates[1]
+
+    @cached_property
+    def _pairs(self) -> _Pairs:
+        return _Pairs(self.image, self.text)
+
+    @cached_property
+    def _p1(self) -> NDArray[np.float64]:
+        import numpy as np
+
+        return np.repeat(grid(), CELLS + 2)
+
+    @cached_property
+    def _cde(self) -> NDArray[np.float64]:
+        import numpy as np
+
+        return np.subtract.outer(grid(), grid()).ravel()
+
+    def _weights(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Posterior weights of some pairs of counts at a time, (n_pairs, n_cells), after the number of the first."""
+        for start in range(0, len(self._pairs.rows), _PAIRS_AT_ONCE):
+            one, other = self._pairs.likelihoods(slice(start, start + _PAIRS_AT_ONCE))
+            weights = (one[:, :, None] * self.prior.weights * other[:, None, :]).reshape(len(one), -1)
+            weights /= weights.sum(axis=1, keepdims=True)
+            yield start, weights
+
+    def _each(self, compute: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """A number per pair of counts, given to the rows that have the pair."""
+        import numpy as np
+
+        per_pair = [compute(weights) for _, weights in self._weights()]
+        return np.concatenate([*per_pair, [np.nan]])[self._pairs.of_row]
+
+    def _interval(self, values: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        import numpy as np
+
+        if not 0 < level < 1:
+            raise SettingError(f"The level of an interval is {level!r}: it takes a share between 0 and 1, such as 0.9.")
+        order = np.argsort(values, kind="stable")
+        distinct, first = np.unique(values[order], return_index=True)
+
+        def quantile(share: float) -> NDArray[np.float64]:
+            def of_pairs(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+                mass = np.add.reduceat(weights[:, order], first, axis=1)
+                # Half of a cell's mass lies below its middle, so the ends do not jump from cell to cell.
+                middle = np.cumsum(mass, axis=1) - mass / 2
+                return np.array([np.interp(share, one, distinct) for one in middle])
+
+            return self._each(of_pairs)
+
+        return quantile((1 - level) / 2), quantile((1 + level) / 2)
+
+
+class _Pairs:
+    """The distinct pairs of counts among the rows.
+
+    Attributes:
+        rows: number of rows with each pair, (n_pairs,).
+        of_row: the pair of each row, (n_rows,); -1 where neither arm has a judged attempt.
+
+    """
+
+    def __init__(self, image: Counts, text: Counts) -> None:
+        import numpy as np
+
+        lengths = {len(array) for counts in (image, text) for array in counts}
+        if len(lengths) != 1:
+            raise SettingError(f"Counts of both arms belong to the same rows, but have the lengths {sorted(lengths)}.")
+        code = np.zeros(lengths.pop(), dtype=np.int64)
+        for counts in (image, text):
+            _check(counts)
+            most = int(counts.judged.max(initial=0))
+            for part, values in ((counts.judged, most + 1), (np.round(counts.solved * PARTS), most * PARTS + 1)):
+                code = code * values + part.astype(np.int64)
+        known = (image.judged > 0) | (text.judged > 0)
+        _, first, number, rows = np.unique(code[known], return_index=True, return_inverse=True, return_counts=True)
+        self.rows: NDArray[np.int64] = rows
+        self.of_row: NDArray[np.int64] = np.full(len(code), -1)
+        self.of_row[known] = number
+        self._counts = [
+            (counts.judged[known][first], np.round(counts.solved[known][first] * PARTS) / PARTS)
+            for counts in (image, text)
+        ]
+
+    def likelihoods(self, some: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each value of the grid, for both arms of these pairs: (n_pairs, grid); the highest of a pair is 1."""
+        import numpy as np
+
+        rates = grid()
+        with np.errstate(divide="ignore"):
+            right, wrong = np.log(rates), np.log1p(-rates)
+        found = []
+        for judged, solved in self._counts:
+            hits, misses = solved[some, None], (judged - solved)[some, None]
+            with np.errstate(invalid="ignore"):  # 0 x -inf, where it is not looked at
+                logs = np.where(hits > 0, hits * right, 0) + np.where(misses > 0, misses * wrong, 0)
+            found.append(np.exp(logs - logs.max(axis=1, keepdims=True)))
+        return found[0], found[1]
+
+
+def _check(counts: Counts) -> None:
+    import numpy as np
+
+    wrong = ~((counts.solved >= 0) & (counts.solved <= counts.judged + 1e-9))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise SettingError(
+            f"{int(np.count_nonzero(wrong)):,} rows have a sum of rewards that is not between 0 and their number; the "
+            f"first is row {row}, with {float(counts.solved[row])!r} of {int(counts.judged[row])}. Scale rewards to [0, 1]."
+        )

@@ -1,0 +1,62 @@
+"""A threshold as it is asked for: a number, or a share of the rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hf_rap.errors import SettingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A threshold given as a share of rows: the smallest score that at least a share q of the scores does not exceed.
+
+    >>> str(Quantile(0.9))
+    'q0.9'
+    """
+
+    q: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.q <= 1:
+            raise SettingError(f"A quantile is a share between 0 and 1, not {self.q!r}.")
+
+    def __str__(self) -> str:
+        return f"q{self.q!r}"
+
+    def of(self, scores: NDArray[np.float32]) -> float:
+        """The threshold among these scores; NaN is unknown and does not count."""
+        import numpy as np
+
+        known = scores[~np.isnan(scores)]
+        if not known.size:
+            raise SettingError(f"The quantile {self} is not defined: no row has a score.")
+        # "inverted_cdf" gives a score that occurs, so comparing with it is exact. Via str, because
+        # the float32 nearest to 0.2 reads 0.2 there and 0.200000003 as a float.
+        return float(str(np.float32(np.quantile(known, self.q, method="inverted_cdf"))))
+
+
+def threshold(name: str, asked: float | Quantile | str, low: float, high: float) -> float | Quantile:
+    """What was asked for as a number in [low, high] or as a `Quantile`.
+
+    >>> threshold("min_cde", "q0.9", -1, 1)
+    Quantile(q=0.9)
+    """
+    if isinstance(asked, Quantile):
+        return asked
+    try:
+        if isinstance(asked, str) and asked.startswith("q"):
+            return Quantile(float(asked[1:]))
+        number = float(asked)
+    except (TypeError, ValueError):
+        number = math.nan
+    if low <= number <= high and math.isfinite(number):
+        return number
+    limits = f"between {low} and {high}" if high < math.inf else f"of {low} or more"
+    raise SettingError(f"{name} is {asked!r}: it takes a number {limits}, or a quantile such as 'q0.9'.")

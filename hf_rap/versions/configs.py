@@ -1,0 +1,179 @@
+"""A selection -> the rows of each config of a version, batch by batch.
+
+    selected   the rows that are kept, in the columns that trainers read (the default config)
+    scored     every row as it was, with its evidence, scores and decision
+    control    as many rows drawn at random, for training runs to compare with; in the columns of `selected`
+
+`scored` has all rows and columns of the selection. Left out of the other two, and in `scored` only: evidence
+columns, a user's column that has the name of a universal one, and the image column of the layout, whose
+content is in `images`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hf_rap.columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, ID, KEEP, PREFIX
+from hf_rap.errors import PublishError, RowError
+from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
+from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.parquet import Embedder
+from hf_rap.stats.arrays import seeded_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import datasets
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from hf_rap.select import Selection
+
+SELECTED, SCORED, CONTROL = CONFIGS = ("selected", "scored", "control")
+# Rows that are in memory at once, with the files of their images.
+BATCH_ROWS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What a version holds.
+
+    Args:
+        selection: what `select_cognitive` returned; at least one row is kept.
+        layout: which column is what; None recognises it.
+        data_source: `data_source` of rows that do not say their own.
+        embedder: reads the images of `scored`, and counts those that it cannot read.
+        control: add the config `control`.
+
+    Raises:
+        PublishError: nothing is selected.
+        LayoutError: the layout is not recognised, or a column is missing.
+
+    """
+
+    selection: Selection
+    layout: Layout
+    data_source: str
+    embedder: Embedder
+    control: bool = False
+
+    @classmethod
+    def of(cls, selection: Selection, layout: Layout | None, data_source: str, *, control: bool = False) -> Content:
+        """Check first, so that nothing is written that cannot be read."""
+        if not len(selection.selected):
+            reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
+            raise PublishError(
+                f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
+            )
+        layout = layout or recognise_layout(selection.scored.features)
+        check_layout(layout, selection.scored.features)
+        return cls(selection, layout, data_source, Embedder(selection.scored.features), control)
+
+    @property
+    def group_by(self) -> str | None:
+        """The column whose values are worth counting one by one."""
+        found: str | None = (
+            self.selection.rule.get("stratify_by") or self.selection.rule.get("per") or self.layout.source
+        )
+        return found
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """The names of the configs, in the order in which they are written."""
+        return CONFIGS if self.control else CONFIGS[:2]
+
+    @property
+    def images_missing(self) -> int:
+        """Images of `scored` that could not be read; known once `scored` was written."""
+        return self.embedder.missing
+
+    def features(self, config: str) -> datasets.Features:
+        """What readers of a config see."""
+        features: datasets.Features = self.selection.scored.features
+        if config == SCORED:
+            return features
+        evidence = EVIDENCE_NAMES | {ACE_SETTINGS.name}
+        ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
+        theirs = {
+            name: one
+            for name, one in features.items()
+            if not name.startswith(PREFIX) and name not in UNIVERSAL and name != self.layout.images
+        }
+        return type(features)({**universal_features(), **ours, **theirs})
+
+    def batches(self, config: str) -> Iterator[pa.Table]:
+        """The rows of a config, files inside.
+
+        Raises:
+            PublishError: a row of `selected` or `control` has no usable question or images.
+
+        """
+        if config == SCORED:
+            self.embedder.missing = 0
+            return (self.embedder.embed(table) for _, table in batches_of(self.selection.scored))
+        return self._universal_batches(config, self._kept if config == SELECTED else self._drawn)
+
+    @cached_property
+    def _kept(self) -> NDArray[np.bool_]:
+        keep: NDArray[np.bool_] = self.selection.scored.data.column(KEEP.name).to_numpy()
+        return keep
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.bool_]:
+        """Rows drawn at random among all that have a score, as many of each stratum as are kept of it."""
+        import numpy as np
+
+        scored, rule = self.selection.scored, self.selection.rule
+        table = scored.select_columns([CDE.name, *({ID.name, rule.get("stratify_by")} & set(scored.column_names))])
+        table = table.with_format("arrow")[:]
+        ids = table[ID.name].to_pylist() if ID.name in table.column_names else range(len(table))
+        strata = np.zeros(len(table), dtype=np.int64)
+        if rule.get("stratify_by"):
+            values = table[rule["stratify_by"]].cast("string").fill_null("null").combine_chunks()
+            strata = values.dictionary_encode().indices.to_numpy()
+        # Another order than the one that breaks ties among the kept rows.
+        order = seeded_order((f"control:{one}" for one in ids), rule.get("seed") or 0)
+        could_enter = ~np.isnan(table[CDE.name].to_numpy()) | self._kept
+        drawn = np.zeros(len(table), dtype=bool)
+        for stratum in np.unique(strata[self._kept]):
+            rows = np.flatnonzero(could_enter & (strata == stratum))
+            count = np.count_nonzero(self._kept & (strata == stratum))
+            drawn[rows[np.argsort(order[rows], kind="stable")][:count]] = True
+        return drawn
+
+    def _universal_batches(self, config: str, rows: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """The flagged rows with the columns of `selected`."""
+        import pyarrow as pa
+
+        scored, layout = self.selection.scored, self.layout
+        features = self.features(SELECTED)
+        schema = features.arrow_schema
+        others = [name for name in features if name not in UNIVERSAL]
+        embedder = Embedder(type(features)({name: features[name] for name in others}))
+        read = [name for name in scored.column_names if name in {column.partition(".")[0] for column in layout.columns}]
+        read += [name for name in layout.columns if name in scored.column_names and name not in read]
+        for start, table in batches_of(scored):
+            flags = rows[start : start + len(table)]
+            indices = (start + flags.nonzero()[0]).tolist()
+            if not indices:
+                continue
+            kept = table.filter(pa.array(flags))
+            try:
+                made = universal_columns(kept.select(read).to_pydict(), layout, indices, data_source=self.data_source)
+            except RowError as error:
+                raise PublishError(
+                    f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
+                ) from error
+            arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
+            rest = embedder.embed(kept.select(others))
+            yield pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
+
+
+def batches_of(ds: datasets.Dataset) -> Iterator[tuple[int, pa.Table]]:
+    """The number of the first row, and the rows as they are stored."""
+    stored = ds.with_format("arrow")
+    for start in range(0, len(ds), BATCH_ROWS):
+        yield start, stored[start : start + BATCH_ROWS]

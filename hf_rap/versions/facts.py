@@ -1,0 +1,376 @@
+"""Every number a reader will see, computed once from a selection.
+
+The card, the plots and the command line print what is in here and count nothing themselves.
+Unknown is None and prints as "unknown": a dataset that came with scores alone has no pass rates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from hf_rap import columns
+from hf_rap.columns import ARMS, Column, arrow_type
+from hf_rap.select import DROPPED_REASONS, KEPT_REASONS
+from hf_rap.version import VERSION
+
+from .adaptive_facts import describe_adaptive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from hf_rap.rows.provenance import SourceInfo
+    from hf_rap.select import Selection
+
+ROWS_PER_STEP = 1_000  # of the evidence of attention, which is long
+# Values of a group column, error codes and settings beyond these are counted together.
+MAX_SHOWN = 30
+# The bars of a histogram are as wide as one attempt of an arm is worth, at least this much.
+MAX_BARS_PER_UNIT = 10
+
+_REWARDS = {"image": columns.IMAGE_REWARDS, "text": columns.TEXT_REWARDS}
+_TRUNCATED = {"image": columns.IMAGE_TRUNCATED, "text": columns.TEXT_TRUNCATED}
+_TOKENS = {"image": columns.IMAGE_TOKENS, "text": columns.TEXT_TOKENS}
+_READ = (
+    *columns.SCORES,
+    *columns.OTHER_SCORES,
+    *columns.DECISIONS,
+    *_REWARDS.values(),
+    *_TRUNCATED.values(),
+    *_TOKENS.values(),
+)
+_TEXTS = (columns.SETTINGS, columns.ACE_SETTINGS, columns.ERROR)
+_MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
+
+
+def collect_facts(
+    selection: Selection,
+    *,
+    name: str,
+    version: str,
+    source: SourceInfo | None = None,
+    licence: str | None = None,
+    group_by: str | None = None,
+    images_missing: int | None = None,
+) -> dict[str, Any]:
+    """All facts about a selection, ready for JSON; the same selection gives the same facts.
+
+    Rates and means are rounded to six digits, so that they do not depend on the machine.
+
+    Args:
+        selection: what `select_cognitive` returned.
+        name: of the dataset that is published.
+        version: of the dataset that is published.
+        source: where the rows come from.
+        licence: goes before the licence of `source`.
+        group_by: a column whose values are counted one by one; None takes the strata of the selection.
+        images_missing: images that could not be read when the rows were written.
+
+    """
+    table = _table(selection, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per"))
+    keep = table[columns.KEEP.name]
+    kept = table.filter(keep)
+    provenance = source.as_dict() if source else {}
+    return {
+        "name": name,
+        "version": version,
+        "hf_rap": VERSION,
+        "source": {key: provenance.get(key) for key in ("id", "config", "split", "revision")},
+        "licence": licence or provenance.get("licence"),
+        "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
+        "funnel": [{"step": step.name, "rows": step.rows} for step in selection.funnel],
+        "rule": selection.rule,
+        "reasons": _reasons(table),
+        "groups": _groups(table, group_by),
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
+        "histogram": _histogram(table, kept),
+        "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
+        "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
+        "adaptive": describe_adaptive(selection.scored),
+        "errors": _errors(table),
+        "settings": _settings(table, columns.SETTINGS),
+        "attention": _attention(selection),
+        "ace_settings": _settings(table, columns.ACE_SETTINGS),
+        "images_missing": images_missing,
+    }
+
+
+def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
+    names = (
+        "method",
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "min_probability",
+        "budget",
+        "stratify_by",
+        "seed",
+    )
+    return {name: rule.get("asked", {}).get(name, rule[name]) for name in names if name in rule}
+
+
+def _table(selection: Selection, group_by: str | None) -> pa.Table:
+    """The columns that are counted: no images, no replies, only the first word of each error."""
+    scored = selection.scored
+    wanted = [column.name for column in (*_READ, *_TEXTS)] + [group_by]
+    names = [name for name in scored.column_names if name in wanted]
+    table = scored.select_columns(names).with_format("arrow")[:]
+    for column in (*_READ, *_TEXTS):
+        if column.name in names:
+            position = table.schema.get_field_index(column.name)
+            table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
+    return table
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
+    """Value -> rows, the most frequent first, ties by value; null counts as a value."""
+    counted = values.value_counts().to_pylist()
+    counted.sort(key=lambda one: (-one["counts"], str(one["values"])))
+    return {one["values"]: one["counts"] for one in counted}
+
+
+def _reasons(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows per reason, reasons of kept rows first."""
+    import pyarrow.compute as pc
+
+    keep, reason = table[columns.KEEP.name], table[columns.REASON.name]
+    return [
+        {"reason": value, "kept": kept, "rows": rows, "meaning": _MEANINGS.get(value)}
+        for kept, flags in ((True, keep), (False, pc.invert(keep)))
+        for value, rows in _counts(reason.filter(flags)).items()
+    ]
+
+
+def _groups(table: pa.Table, column: str | None) -> dict[str, Any] | None:
+    """Kept and all rows per value of a column; None without one that can be counted."""
+    import pyarrow as pa
+
+    if column is None or column not in table.column_names or pa.types.is_nested(table[column].type):
+        return None
+    try:
+        values = table[column].cast("string")
+    except pa.ArrowInvalid:  # bytes that are no text
+        return None
+    totals, kept = _counts(values), _counts(values.filter(table[columns.KEEP.name]))
+    shown = [
+        {"value": value, "rows": rows, "kept": kept.get(value, 0)} for value, rows in list(totals.items())[:MAX_SHOWN]
+    ]
+    others = None
+    if len(totals) > MAX_SHOWN:
+        others = {
+            "values": len(totals) - MAX_SHOWN,
+            "rows": len(table) - sum(one["rows"] for one in shown),
+            "kept": sum(kept.values()) - sum(one["kept"] for one in shown),
+        }
+    return {"column": column, "shown": shown, "others": others}
+
+
+def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
+    """The scores that are there, rounded: the float32 nearest to 0.2 means 0.2."""
+    import numpy as np
+
+    values: NDArray[np.float64] = table[column.name].to_numpy().astype(np.float64)
+    known: NDArray[np.float64] = values[~np.isnan(values)].round(6)
+    return known
+
+
+def _shown_scores(table: pa.Table) -> list[Column]:
+    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names)]
+
+
+def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
+    """Null and NaN are unknown. Quartiles interpolate between the two nearest scores."""
+    import numpy as np
+
+    if column.name not in table.column_names:
+        return None
+    known = _known(table, column)
+    quartiles = np.quantile(known, [0, 0.25, 0.5, 0.75, 1]) if known.size else [None] * 5
+    names = ("min", "lower_quartile", "median", "upper_quartile", "max")
+    return {
+        "known": known.size,
+        "unknown": len(table) - known.size,
+        **{
+            name: None if value is None else round(float(value), 6)
+            for name, value in zip(names, quartiles, strict=True)
+        },
+        "mean": _mean(known),
+        "mean_kept": _mean(_known(kept, column)),
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return round(float(values.mean()), 6) if values.size else None
+
+
+def _histogram(table: pa.Table, kept: pa.Table) -> dict[str, Any] | None:
+    """Rows per bar of cde; a bar is centred on its value, a score between two bars counts in the higher one."""
+    import numpy as np
+
+    if columns.CDE.name not in table.column_names:
+        return None
+    attempts = [count for arm in ARMS for count in _attempts(table, arm)]
+    per_unit = min(max(attempts, default=MAX_BARS_PER_UNIT), MAX_BARS_PER_UNIT)
+    steps = np.arange(-per_unit, per_unit + 1)
+    edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
+    count = {
+        name: np.histogram(_known(rows, columns.CDE), edges)[0].tolist()
+        for name, rows in (("all", table), ("kept", kept))
+    }
+    return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
+
+
+def _pass_rates(table: pa.Table, kept: pa.Table) -> dict[str, Any]:
+    """Rows per bar of the pass rate with the image, 1 - difficulty; a bar is centred on its value."""
+    import numpy as np
+
+    per_unit = min(max(_attempts(table, "image"), default=MAX_BARS_PER_UNIT), MAX_BARS_PER_UNIT)
+    steps = np.arange(per_unit + 1)
+    edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
+    count = {
+        name: np.histogram((1 - _known(rows, columns.DIFFICULTY)).round(6), edges)[0].tolist()
+        for name, rows in (("all", table), ("kept", kept))
+    }
+    return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
+
+
+def _attempts(table: pa.Table, arm: str) -> dict[int, int]:
+    """How many attempts -> how many rows had so many, of the rows that were asked."""
+    import pyarrow.compute as pc
+
+    name = _REWARDS[arm].name
+    if name not in table.column_names:
+        return {}
+    counts = _counts(pc.list_value_length(table[name]).drop_null())
+    return dict(sorted((count, rows) for count, rows in counts.items() if count))
+
+
+def _flat(table: pa.Table, column: Column) -> NDArray[np.float64]:
+    """All attempts of all rows one after the other; what is not known is NaN."""
+    import pyarrow.compute as pc
+
+    values: NDArray[np.float64] = pc.list_flatten(table[column.name]).cast("float64").to_numpy()
+    return values
+
+
+def _arm(table: pa.Table, kept: pa.Table, arm: str) -> dict[str, Any] | None:
+    """What was asked and what came back, with the image or without; None without evidence."""
+    import numpy as np
+
+    if _REWARDS[arm].name not in table.column_names:
+        return None
+    rewards, rewards_kept = _flat(table, _REWARDS[arm]), _flat(kept, _REWARDS[arm])
+    judged = int(np.count_nonzero(~np.isnan(rewards)))
+    per_row = _attempts(table, arm)
+    return {
+        "rows": sum(per_row.values()),
+        "attempts_per_row": [{"attempts": count, "rows": rows} for count, rows in per_row.items()],
+        "attempts": rewards.size,
+        "not_judged": rewards.size - judged,
+        "pass_rate": _ratio(float(np.nansum(rewards)), judged),
+        "pass_rate_kept": _ratio(float(np.nansum(rewards_kept)), int(np.count_nonzero(~np.isnan(rewards_kept)))),
+        "truncated": _truncated(table, arm),
+        "tokens": _tokens(table, arm),
+    }
+
+
+def _truncated(table: pa.Table, arm: str) -> dict[str, Any] | None:
+    import numpy as np
+
+    if _TRUNCATED[arm].name not in table.column_names:
+        return None
+    flags = _flat(table, _TRUNCATED[arm])
+    known = int(np.count_nonzero(~np.isnan(flags)))
+    count = int(np.nansum(flags))
+    return {"attempts": count, "share": _ratio(count, known)}
+
+
+def _tokens(table: pa.Table, arm: str) -> dict[str, Any] | None:
+    import numpy as np
+
+    if _TOKENS[arm].name not in table.column_names:
+        return None
+    tokens = _flat(table, _TOKENS[arm])
+    total = int(np.nansum(tokens))
+    return {"total": total, "mean": _ratio(total, int(np.count_nonzero(~np.isnan(tokens))))}
+
+
+def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
+    """Rows per code of `rap_error`, and how many of them have a cde (or else a bis) all the same."""
+    import pyarrow.compute as pc
+
+    if columns.ERROR.name not in table.column_names:
+        return None
+    table = table.filter(pc.is_valid(table[columns.ERROR.name]))
+    codes = pc.list_element(pc.split_pattern(table[columns.ERROR.name], ":", max_splits=1), 0)
+    rows, scored = _counts(codes), {}
+    score = next((one.name for one in (columns.CDE, columns.BIS) if one.name in table.column_names), None)
+    if score is not None:
+        scored = _counts(codes.filter(pc.is_finite(table[score]).fill_null(False)))
+    shown = list(rows)[:MAX_SHOWN]
+    found = [
+        {"code": code, "rows": rows[code], "scored": scored.get(code, 0), "meaning": columns.ERROR_CODES.get(code)}
+        for code in shown
+    ]
+    if len(rows) > len(shown):
+        rest = {
+            name: sum(counts.values()) - sum(counts.get(code, 0) for code in shown)
+            for name, counts in (("rows", rows), ("scored", scored))
+        }
+        found.append({"code": "others", **rest, "meaning": f"{len(rows) - len(shown)} other codes"})
+    return found
+
+
+def _attention(selection: Selection) -> dict[str, Any] | None:
+    """Replies whose attention was read, and those where it could not be, by code; None without evidence."""
+    import pyarrow.compute as pc
+
+    scored = selection.scored
+    if columns.ATTENTION.name not in scored.column_names:
+        return None
+    errors: Counter[str | None] = Counter()
+    for table in scored.select_columns([columns.ATTENTION.name]).with_format("arrow").iter(batch_size=ROWS_PER_STEP):
+        attempts = pc.list_flatten(table[columns.ATTENTION.name]).drop_null()
+        errors.update(pc.struct_field(attempts, "error").to_pylist())
+    read = errors.pop(None, 0)
+    codes: Counter[str] = Counter()
+    for error, count in errors.items():
+        codes[str(error).split(":")[0]] += count
+    meanings = {**columns.ERROR_CODES, **columns.ATTENTION_ERROR_CODES}
+    return {
+        "attempts": read + sum(codes.values()),
+        "read": read,
+        "errors": [
+            {"code": code, "attempts": count, "meaning": meanings.get(code)}
+            for code, count in sorted(codes.items(), key=lambda one: (-one[1], one[0]))
+        ],
+    }
+
+
+def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
+    """The settings in a column of JSON. Rows with different settings do not compare."""
+    if column.name not in table.column_names:
+        return None
+    counts = _counts(table[column.name].drop_null())
+    shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
+    return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(text)
+    except ValueError:
+        settings = None
+    return settings if isinstance(settings, dict) else {"settings": text}

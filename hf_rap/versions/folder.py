@@ -1,0 +1,161 @@
+"""A selection -> a folder that is one version of a dataset: data, card, plots and manifest.
+
+    my-dataset-rap/
+      README.md                              the card
+      selected/train-00000-of-00001.parquet  the rows to train on (the default config)
+      scored/train-00000-of-00001.parquet    every row, with its scores and the reason for its decision
+      plots/cde.png, plots/funnel.png
+      samples/kept-00.png, ...               pictures of the rows that the card shows
+      rap.json                               all facts, and the SHA-256 of every other file
+
+The same selection gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from hf_rap.errors import PublishError
+from hf_rap.rows.parquet import write_shards
+from hf_rap.system import sync_folder
+
+from .cards import render_card
+from .configs import Content
+from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of
+from .plots import draw_plots
+from .tags import FIRST, numbers
+
+if TYPE_CHECKING:
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.provenance import SourceInfo
+    from hf_rap.select import Selection
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version that was written: where it is, and what is in it."""
+
+    path: Path
+    version: str
+    facts: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    """Path below `path` -> {"sha256", "bytes"}; the manifest itself is not in it."""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def publish_to_folder(
+    selection: Selection,
+    path: str | os.PathLike[str],
+    *,
+    version: str = FIRST,
+    name: str | None = None,
+    source: SourceInfo | None = None,
+    licence: str | None = None,
+    layout: Layout | None = None,
+    control: bool = False,
+) -> Published:
+    """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
+
+    `load_dataset(path, "selected")` and `load_dataset(path, "scored")` read it, with nothing but
+    `datasets` installed (3.6 or later).
+
+    `scored` has all rows and columns of `selection.scored`. `selected` has the rows that are kept,
+    with the columns of `hf_rap.exports.universal` that all trainers read, the score and decision
+    columns, and the user's other columns; `hf_rap.versions.configs` says which are left out.
+
+    Images keep the bytes of their files; those given as paths are read into the Parquet files. In
+    `scored` an image file that cannot be read becomes null, and the card counts it; in `selected` it
+    is an error.
+
+    Args:
+        selection: what `select_cognitive` returned.
+        path: a folder that does not exist yet, or is empty.
+        version: three numbers, "1.0.0".
+        name: of the dataset, on the card: its Hub id if it has one; None takes the folder's name.
+        source: where the rows come from, see `hf_rap.rows.provenance.describe_source`; None prints as unknown.
+        licence: of the data; None takes the licence of `source`.
+        layout: which column is what; None recognises it.
+        control: add a config with as many rows drawn at random, to compare a training run with.
+
+    Raises:
+        SettingError: the version is not three numbers.
+        LayoutError: the layout is not recognised, or a column is missing.
+        PublishError: there is something at `path`, nothing is selected, or a kept row has no usable
+            question or images.
+
+    """
+    check_target(path, version)
+    target = Path(path).absolute()
+    content = Content.of(selection, layout, source.id if source else "unknown", control=control)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the rename at the end cannot cross file systems.
+    folder = target.parent / f".{target.name}.{uuid4().hex[:8]}.partial"
+    folder.mkdir()
+    try:
+        written = {config: _write_config(content, config, folder) for config in content.configs}
+        facts, pictures = describe(
+            content, written, name=name or target.name, version=version, source=source, licence=licence
+        )
+        files = _write_description(facts, pictures, written, folder)
+        if target.exists():
+            target.rmdir()  # empty; Windows does not rename over a folder
+        folder.rename(target)
+        sync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Published(target, version, facts, files)
+
+
+def check_target(path: str | os.PathLike[str], version: str) -> None:
+    """Refuses a version that cannot be written there; worth a call before hours of work.
+
+    Raises:
+        SettingError: the version is not three numbers.
+        PublishError: there is something at `path`.
+
+    """
+    target = Path(path)
+    numbers(version)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise PublishError(f"There is something at {path}: give a folder that does not exist yet, or is empty.")
+
+
+def _write_config(content: Content, config: str, folder: Path) -> Written:
+    """Write the shards of one config."""
+    written = Written()
+    for shard in write_shards(content.batches(config), content.features(config), folder / config):
+        written.add(shard, shard.relative_to(folder).as_posix())
+    return written
+
+
+def _write_description(
+    facts: dict[str, Any], pictures: dict[str, bytes], written: dict[str, Written], folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Write plots, samples, card and manifest; what the manifest says about every other file."""
+    contents = {**draw_plots(facts), **pictures, README: render_card(facts).encode()}
+    for name, content in contents.items():
+        _write(folder / name, content)
+    files = {name: file_entry(content) for name, content in contents.items()}
+    for one in written.values():
+        files |= one.files
+    _write(folder / MANIFEST, manifest_of(facts, files))
+    for below in (path for path in folder.rglob("*") if path.is_dir()):
+        sync_folder(below)
+    sync_folder(folder)
+    return dict(sorted(files.items()))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())

@@ -1,0 +1,123 @@
+"""What stands beside the data of a version: facts, sample pictures and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.rows.provenance import hash_file
+from hf_rap.select.stability import describe_stability
+
+from .facts import collect_facts
+from .samples import sample_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hf_rap.rows.provenance import SourceInfo
+
+    from .configs import Content
+
+MANIFEST = "rap.json"
+README = "README.md"
+FORMAT = 1
+# Facts that say nothing about the rows: a version stays the same version when only these differ.
+_AROUND = ("hf_rap", "since", "stability", "withdrawn")
+
+
+@dataclass
+class Written:
+    """What was written of a config: rows, their size without compression, and the files."""
+
+    rows: int = 0
+    memory_bytes: int = 0
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Path in the version -> {"sha256", "bytes"}."""
+
+    @property
+    def digest(self) -> str:
+        """What the files hold, in 32 characters."""
+        hashes = "".join(self.files[name]["sha256"] for name in sorted(self.files))
+        return hashlib.sha256(hashes.encode()).hexdigest()[:32]
+
+    def add(self, shard: Path, name: str) -> None:
+        """Take in a shard under the path that it has in the version."""
+        import pyarrow.parquet as pq
+
+        footer = pq.read_metadata(shard)
+        self.rows += footer.num_rows
+        self.memory_bytes += sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+        self.files[name] = {"sha256": hash_file(shard), "bytes": shard.stat().st_size}
+
+
+def describe(
+    content: Content,
+    written: Mapping[str, Written],
+    *,
+    name: str,
+    version: str,
+    source: SourceInfo | None,
+    licence: str | None,
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The facts, and the picture files that their samples name.
+
+    Args:
+        content: what is published.
+        written: config -> what was written of it.
+        name: of the dataset, on the card.
+        version: three numbers.
+        source: where the rows come from; None prints as unknown.
+        licence: of the data; None takes the licence of `source`.
+
+    """
+    facts = collect_facts(
+        content.selection,
+        name=name,
+        version=version,
+        source=source,
+        licence=licence,
+        group_by=content.group_by,
+        images_missing=content.images_missing,
+    )
+    samples, pictures = sample_rows(content.selection, content.layout)
+    facts["configs"] = {
+        config: {
+            "rows": one.rows,
+            "bytes": sum(file["bytes"] for file in one.files.values()),
+            "memory_bytes": one.memory_bytes,
+            "shards": len(one.files),
+            "features": content.features(config).to_dict(),
+        }
+        for config, one in written.items()
+    }
+    facts["digests"] = {config: one.digest for config, one in written.items()}
+    facts["layout"] = asdict(content.layout)
+    facts["samples"] = samples
+    facts["stability"] = describe_stability(content.selection)
+    return facts, pictures
+
+
+def file_entry(content: bytes) -> dict[str, Any]:
+    """What the manifest says about a file."""
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def manifest_of(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The text of rap.json."""
+    ordered = {name: files[name] for name in sorted(files)}
+    manifest = {"format": FORMAT, "version": facts["version"], "facts": facts, "files": ordered}
+    return (json.dumps(manifest, indent=2) + "\n").encode()
+
+
+def same_content(facts: Mapping[str, Any], written: Mapping[str, Written], manifest: Mapping[str, Any]) -> bool:
+    """The version that `manifest` describes has these very rows, from the same source, decided the same way."""
+    theirs = {name: file for name, file in manifest["files"].items() if name.endswith(".parquet")}
+    ours = {name: file for one in written.values() for name, file in one.files.items()}
+    return ours == theirs and _plain(facts) == _plain(manifest["facts"])
+
+
+def _plain(facts: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps({name: value for name, value in facts.items() if name not in _AROUND}))

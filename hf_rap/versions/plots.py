@@ -1,0 +1,193 @@
+"""Facts -> the pictures of a card.
+
+PNG, because the Hub shows no SVG files of a dataset's own on its card; on white, so that they read
+the same on a light and on a dark page. The same facts give the same bytes for one version of matplotlib.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import CONTROLS
+from hf_rap.figures import DROPPED, INK, KEPT, png
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_plots(facts: dict[str, Any]) -> dict[str, bytes]:
+    """File name -> PNG, of the plots that these facts have numbers for."""
+    import matplotlib.style
+
+    plots = {}
+    # The defaults of matplotlib, not those of the user's matplotlibrc.
+    with matplotlib.style.context("default"):
+        if facts["histogram"]:
+            plots["plots/cde.png"] = png(_draw_histogram(facts))
+        if facts.get("pass_rates"):
+            plots["plots/difficulty.png"] = png(_draw_pass_rates(facts))
+        plots["plots/funnel.png"] = png(_draw_funnel(facts))
+    return plots
+
+
+def draw_comparison(comparison: Mapping[str, Any]) -> bytes:
+    """PNG of how much the selections of `hf_rap.select.comparison` overlap, and what their rows are like."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        return png(_draw_comparison(comparison))
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str) -> bytes:
+    """PNG of functions, each as points (x, y)."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        figure, axes = _figure(7, 3.6)
+        for (name, points), style in zip(curves.items(), cycle(("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2))))):
+            axes.plot(*zip(*points, strict=True), label=name, linestyle=style, linewidth=1.8)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.set_ylim(bottom=0)
+        axes.grid(color="#E5E5E5")
+        axes.legend(frameon=False)
+        return png(figure)
+
+
+def _draw_histogram(facts: dict[str, Any]) -> Figure:
+    """Rows per value of cde, kept ones in front, with the threshold."""
+    histogram = facts["histogram"]
+    figure, axes = _figure(7, 3.6)
+    _bars(axes, histogram)
+    threshold = facts["rule"].get("min_cde")
+    if threshold is not None:
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"min_cde = {threshold:g}")
+    axes.set_xlim(-1 - histogram["width"], 1 + histogram["width"])
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1])
+    control = CONTROLS.get(facts["rule"].get("control"))
+    without = "on the text alone" if control is None else f"with {control.shows}"
+    axes.set_xlabel(f"rap_cde: pass rate with the image minus pass rate {without}")
+    _legend(axes)
+    return figure
+
+
+def _draw_pass_rates(facts: dict[str, Any]) -> Figure:
+    """The U shape: rows per pass rate, kept ones in front, with the bounds of the band."""
+    histogram, rule = facts["pass_rates"], facts["rule"]
+    figure, axes = _figure(7, 3.6)
+    _bars(axes, histogram, filled=0.6)  # narrow, so that no bound of five attempts cuts a bar
+    for name in ("low", "middle", "high"):
+        if rule.get(name) is not None:
+            style = ":" if name == "middle" else "--"
+            axes.axvline(rule[name], color=INK, linestyle=style, linewidth=1.2, label=f"{name} = {rule[name]:g}")
+    axes.set_xlim(-histogram["width"], 1 + histogram["width"])
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.set_xlabel("pass rate with the image: 1 - rap_difficulty")
+    _legend(axes)
+    return figure
+
+
+def _bars(axes: Axes, histogram: Mapping[str, Any], filled: float = 0.9) -> None:
+    """Dropped and kept rows per bar."""
+    from matplotlib.ticker import MaxNLocator
+
+    width = histogram["width"] * filled
+    axes.bar(histogram["centres"], histogram["all"], width, color=DROPPED, label="dropped")
+    axes.bar(histogram["centres"], histogram["kept"], width, color=KEPT, label="kept")
+    axes.set_ylim(0, max(histogram["all"], default=0) * 1.05 or 1)
+    axes.set_ylabel("rows")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+    axes.grid(axis="y", color="#E5E5E5")
+    axes.set_axisbelow(True)
+
+
+def _legend(axes: Axes) -> None:
+    entries = len(axes.get_legend_handles_labels()[1])
+    columns = entries if entries <= 4 else 3  # what fits beside each other
+    axes.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+
+
+def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
+    """On the left the Jaccard matrix, on the right mean cde and difficulty of each selection."""
+    from matplotlib.figure import Figure
+
+    names = [f"{one['method']} ({one['rows']:,})" for one in comparison["selections"]]
+    places = range(len(names))
+    figure = Figure(figsize=(9, 1.9 + 0.55 * max(3, len(names))), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
+    matrix = comparison["jaccard"]
+    left.imshow(
+        [[float("nan") if cell is None else cell for cell in row] for row in matrix],
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+    )
+    for row in places:
+        for column in places:
+            cell = matrix[row][column]
+            colour = "white" if cell is not None and cell > 0.55 else INK
+            left.text(column, row, "-" if cell is None else f"{cell:.2f}", ha="center", va="center", color=colour)
+    left.set_xticks(places, [one["method"] for one in comparison["selections"]], rotation=30, ha="right")
+    left.set_yticks(places, names)
+    left.tick_params(length=0)
+    left.set_title("overlap (Jaccard)", fontsize=10)
+    for offset, name, colour in ((-0.19, "mean_cde", KEPT), (0.19, "mean_difficulty", DROPPED)):
+        means = [one[name] for one in comparison["selections"]]
+        right.barh(
+            [place + offset for place in places],
+            [mean or 0 for mean in means],
+            0.36,
+            color=colour,
+            label=name.replace("_", " "),
+        )
+        for place, mean in zip(places, means, strict=True):
+            text = "unknown" if mean is None else f"{mean:.2f}"
+            right.text(max(mean or 0, 0) + 0.01, place + offset, text, va="center", fontsize=8, color=INK)
+    right.axvline(0, color=INK, linewidth=0.8)
+    lowest = min(one[name] or 0 for one in comparison["selections"] for name in ("mean_cde", "mean_difficulty"))
+    right.set_xlim(lowest - 0.05, 1.2)
+    right.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    for side in ("top", "right"):
+        right.spines[side].set_visible(False)
+    return figure
+
+
+def _draw_funnel(facts: dict[str, Any]) -> Figure:
+    """Rows that are in after each step, from top to bottom."""
+    from matplotlib.ticker import MaxNLocator
+
+    steps = facts["funnel"]
+    rows = [step["rows"] for step in steps]
+    figure, axes = _figure(7, 0.9 + 0.38 * len(steps))
+    axes.barh(range(len(steps)), rows, color=[DROPPED] * (len(steps) - 1) + [KEPT])
+    axes.set_yticks(range(len(steps)), [step["step"].replace("_", " ") for step in steps])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    most = max(rows, default=0) or 1
+    for place, count in enumerate(rows):
+        share = f" ({count / rows[0]:.1%})" if place and rows[0] else ""
+        axes.text(count + most * 0.01, place, f"{count:,}{share}", va="center", color=INK)
+    axes.invert_yaxis()
+    axes.set_xlim(0, most * 1.25)
+    axes.set_xlabel("rows")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of its own, so that nothing is shared with what the user draws with pyplot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes

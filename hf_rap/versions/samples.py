@@ -1,0 +1,117 @@
+"""A few kept and a few dropped rows to look at, with small pictures.
+
+Chosen without a look at their content: every reason in turn, rows of one reason in a seeded order.
+"""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import CDE, ID, KEEP, REASON, STEPS
+from hf_rap.errors import RowError
+from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
+from hf_rap.select.methods import SCORE_OF
+from hf_rap.stats.arrays import seeded_order
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.select import Selection
+
+EACH = 10
+# Pixels along the longer side; the widest column of a card still shows a picture of this size whole.
+THUMBNAIL_SIDE = 160
+
+
+def sample_rows(
+    selection: Selection, layout: Layout, each: int = EACH
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Up to `each` kept and `each` dropped rows for facts, and the picture files that they name.
+
+    A question or picture that cannot be read is None: the row's reason says why.
+    """
+    scored = selection.scored
+    score = selection.rule.get("by") or SCORE_OF.get(selection.rule["method"], CDE.name)
+    samples: list[dict[str, Any]] = []
+    files: dict[str, bytes] = {}
+    for kept in (True, False):
+        chosen = _choose(selection, each, kept=kept)
+        table = scored.with_format("arrow").select(chosen)[:] if chosen else None
+        if table is None:
+            continue
+        rows = table.to_pydict()
+        for place, raw in enumerate(raw_rows(rows, layout)):
+            thumbnail, shown = _shown(raw, layout)
+            name = f"samples/{'kept' if kept else 'dropped'}-{place:02d}.png"
+            if thumbnail is not None:
+                files[name] = _png(thumbnail)
+            samples.append(
+                {
+                    "kept": kept,
+                    "index": chosen[place],
+                    "reason": rows[REASON.name][place],
+                    "score": {"name": score, "value": _plain(rows.get(score, [None] * len(chosen))[place])},
+                    "steps": _steps(rows.get(STEPS.name, [None] * len(chosen))[place]),
+                    "image": None if thumbnail is None else name,
+                    **shown,
+                }
+            )
+    return samples, files
+
+
+def _choose(selection: Selection, count: int, *, kept: bool) -> list[int]:
+    """Row numbers, in their order: the first of every reason, then the second, ..."""
+    scored = selection.scored
+    names = [name for name in scored.column_names if name in (KEEP.name, REASON.name, ID.name)]
+    table = scored.select_columns(names).with_format("arrow")[:]
+    flags = table[KEEP.name].to_numpy() == kept
+    rows = flags.nonzero()[0]
+    ids = table[ID.name].to_pylist() if ID.name in names else range(len(table))
+    order = seeded_order(ids, selection.rule.get("seed") or 0)
+    reasons = table[REASON.name].to_pylist()
+    waiting: dict[str, list[int]] = {}
+    for row in sorted(rows.tolist(), key=lambda row: (order[row], row)):
+        waiting.setdefault(reasons[row], []).append(row)
+    turns = sorted(
+        ((place, reason, row) for reason, rows in waiting.items() for place, row in enumerate(rows[:count])),
+    )
+    return sorted(row for _, _, row in turns[:count])
+
+
+def _shown(raw: dict[str, Any], layout: Layout) -> tuple[Image.Image | None, dict[str, Any]]:
+    """The first picture, and what else there is to read of a row."""
+    try:
+        question = read_question(raw, layout)
+    except RowError:
+        text, found = text_and_images(raw, layout)
+        shown = {"question": text if isinstance(text, str) else None, "answer": None, "images": len(found)}
+        return None, {"id": row_id(raw, layout), **shown}
+    images = question.images
+    answer = question.answer
+    if isinstance(answer, (list, tuple)):
+        answer = ", ".join(str(one) for one in answer if one is not None)
+    shown = {"question": question.text, "answer": None if answer is None else str(answer), "images": len(images)}
+    return images[0] if images else None, {"id": question.id, **shown}
+
+
+def _png(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    file = BytesIO()
+    small.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _steps(found: list[dict[str, Any]] | None) -> str | None:
+    """The steps of a response, each with its score; None for rows without."""
+    if not found:
+        return None
+    known = ((step["step"], step["score"]) for step in found)
+    return " / ".join(f"{text} ({'unknown' if score is None else f'{score:.2f}'})" for text, score in known)
+
+
+def _plain(score: float | None) -> float | None:
+    return None if score is None or math.isnan(score) else round(score, 6)

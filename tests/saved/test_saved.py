@@ -1,0 +1,91 @@
+"""What users have on disk from earlier states of hf-rap is read with the same numbers.
+
+Each folder here was written by `make_saved.py` with the code of its day, and is never written again.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+from hf_rap.columns import KEEP, REASON
+from hf_rap.demo import demo_engine
+from hf_rap.evidence.rollouts import Rollouts
+from hf_rap.exports.exporting import export
+from hf_rap.hub.pulling import pull
+from hf_rap.rows.sources import load_source
+from hf_rap.runs.fill import collect_in_run
+from hf_rap.runs.listing import list_runs
+from hf_rap.scorers import ace_score, cde_score, difficulty_score
+from hf_rap.scorers.base import add_scores
+from hf_rap.select import select_cognitive
+
+FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/told.json"))
+
+
+@pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
+def saved(request, tmp_path):
+    """A copy of such a folder."""
+    return Path(shutil.copytree(request.param, tmp_path / "saved"))
+
+
+@pytest.fixture
+def told(saved):
+    """The numbers of its day."""
+    return json.loads((saved / "told.json").read_text())
+
+
+def rows_of(path):
+    """The rows of a Parquet file as users load them."""
+    return load_dataset("parquet", data_files=str(path), split="train")
+
+
+def test_run_is_listed(saved, told):
+    """`hf-rap runs` sees the same rows, attempts and failures."""
+    (held,) = list_runs(str(saved / "run"))
+    (before,) = told["run"]
+    assert {**held.as_dict(), "settings": None, "unusable": list(held.unusable)} == before
+
+
+def test_run_is_continued_without_a_question(saved, told, monkeypatch):
+    """Every reply is there: the model is never asked."""
+
+    def refuse(*_args):
+        raise AssertionError("the model was asked")
+
+    ds = load_source(str(saved / "rows.parquet"))
+    rollouts = Rollouts(demo_engine(), attempts=3, max_new_tokens=48, attention=True, seed=5)
+    monkeypatch.setattr("hf_rap.engines.loaded_model.LoadedModel.complete", refuse)
+    evidence = collect_in_run(getattr(ds, "dataset", ds), rollouts, str(saved / "run"))
+    assert evidence["rap_id"][:] == told["ids"]
+    assert evidence["rap_image_rewards"][:] == told["image_rewards"]
+    assert evidence["rap_text_rewards"][:] == told["text_rewards"]
+
+
+def test_evidence_scores_the_same(saved, told):
+    """Scores are computed anew from what was stored."""
+    stored = rows_of(saved / "scored.parquet")
+    names = {"cde": "rap_cde", "difficulty": "rap_difficulty", "ace": "rap_ace"}
+    evidence = stored.remove_columns([*names.values(), "rap_ace_settings"])
+    scored = add_scores(evidence, cde_score, difficulty_score, ace_score)
+    for name, column in names.items():
+        assert scored[column][:] == pytest.approx(told[name], abs=1e-6)
+
+
+def test_version_holds_the_same_decisions(saved, told):
+    """`scored` of the version, and the selection made again from it."""
+    scored = load_dataset(str(saved / "version"), "scored", split="train")
+    assert scored[KEEP.name][:] == told["keep"]
+    assert scored[REASON.name][:] == told["reason"]
+    again = select_cognitive(scored, min_cde=0.2, max_ace=None)
+    assert again.scored[KEEP.name][:] == told["keep"]
+
+
+@pytest.mark.parametrize("trainer", ["trl", "universal"])
+def test_version_is_exported(saved, told, tmp_path, trainer):
+    """By folder and by version, with all of its rows."""
+    assert export(saved / "version", to=trainer, path=tmp_path / "exported").handoff.ready == sum(told["keep"])
+    pulled = pull(saved / "version", version="1.0.0", to=trainer, path=tmp_path / "pulled")
+    assert pulled.handoff.ready == sum(told["keep"])

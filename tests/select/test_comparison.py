@@ -1,0 +1,98 @@
+"""Selections side by side, from Python and from the command line."""
+
+import json
+from io import BytesIO
+
+import pytest
+from click.testing import CliRunner
+from datasets import Dataset
+from PIL import Image
+
+from hf_rap.cli import cli
+from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.select.comparison import Compared, compare_methods
+from hf_rap.versions.plots import draw_comparison
+
+EVIDENCE = {
+    "rap_image_rewards": [[1.0, 1.0, 1.0, 1.0, 0.0], [1.0] * 5, [0.0] * 5, [1.0, 0.0, 0.0, 0.0, 0.0]],
+    "rap_text_rewards": [[0.0] * 5, [1.0] * 5, [0.0] * 5, [0.0] * 5],
+}
+SCORES = {"rap_cde": [0.8, 0.0, 0.0, 0.2], "rap_difficulty": [0.2, 0.0, 1.0, 0.8]}
+
+
+def test_sizes_means_and_overlaps_by_hand():
+    """rap keeps row 0, difficulty rows 0 and 3, hardest (one row, as rap) row 2."""
+    found = compare_methods(Dataset.from_dict(SCORES), ["hardest", "rap", "difficulty"])
+    assert found.selections == (
+        Compared("hardest", 1, 1.0, 0.0),
+        Compared("rap", 1, 0.2, 0.8),
+        Compared("difficulty", 2, 0.5, 0.5),
+    )
+    assert found.jaccard == ((1.0, 0.0, 0.0), (0.0, 1.0, 0.5), (0.0, 0.5, 1.0))
+
+
+def test_an_empty_selection_has_no_means_and_no_overlap_with_itself():
+    """Unknown is None, and is drawn as such."""
+    found = compare_methods(Dataset.from_dict({"rap_difficulty": [0.0, 0.0]}), ["difficulty"])
+    assert (found.selections, found.jaccard) == ((Compared("difficulty", 0, None, None),), ((None,),))
+    assert Image.open(BytesIO(draw_comparison(found.as_dict()))).size[0] > 500
+
+
+def test_selections_by_several_counterfactuals():
+    """Against a blank picture row 0 keeps its cde, row 1 gains one and row 3 loses its own."""
+    rows = {**SCORES, **EVIDENCE, "rap_blank_rewards": [[0.0] * 5, [0.0] * 5, [0.0] * 5, [1.0] * 5]}
+    rows["rap_difficulty"] = [0.2, 0.2, 1.0, 0.8]  # nothing is always solved
+    found = compare_methods(Dataset.from_dict(rows), ["rap", "rap:blank"])
+    assert found.selections == (
+        Compared("rap", 1, 0.2, 0.8, {"blank": 0.8}),
+        Compared("rap:blank", 2, 0.2, 0.4, {"blank": 0.9}),
+    )
+    assert found.jaccard == ((1.0, 0.5), (0.5, 1.0))
+    with pytest.raises(MissingColumnError, match=r"'rap_shuffled_rewards'.*hf-rap controls"):
+        compare_methods(Dataset.from_dict(rows), ["rap:shuffled"])
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["rap", "best"], "it takes some of rap, rap-released"),
+        (["rap", "rap"], "each once"),
+        ([], "it takes some of"),
+        (["rap:grey"], "behind the colon goes one of blank, shuffled"),
+        (["random:blank"], "only rap goes by a cde"),
+        (["random"], "Method 'random' needs a budget"),
+    ],
+)
+def test_bad_lists_of_methods_are_refused(methods, message):
+    """Before anything is selected."""
+    with pytest.raises(SettingError, match=message):
+        compare_methods(Dataset.from_dict(SCORES), methods)
+
+
+def test_a_method_without_its_column_is_told():
+    """With the way to the column."""
+    with pytest.raises(MissingColumnError, match="'rap_limr'"):
+        compare_methods(Dataset.from_dict(SCORES), ["rap", "limr"])
+
+
+def test_the_command_prints_a_table_and_writes_a_plot(tmp_path):
+    """From evidence alone; with --json the same as data."""
+    source, plot = tmp_path / "evidence.parquet", tmp_path / "c.png"
+    Dataset.from_dict(EVIDENCE).to_parquet(source)
+    arguments = ["compare", str(source), "--plot", str(plot)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert "difficulty           2            0.500     0.500" in done.output
+    assert Image.open(plot).format == "PNG"
+    as_json = CliRunner().invoke(cli, [*arguments, "--methods", "rap,difficulty", "--json"])
+    assert json.loads(as_json.stdout)["jaccard"] == [[1.0, 0.5], [0.5, 1.0]]
+
+
+def test_the_select_command_knows_the_methods(tmp_path):
+    """And refuses an option that a method has no use for."""
+    source = tmp_path / "scored.parquet"
+    Dataset.from_dict(SCORES).to_parquet(source)
+    done = CliRunner().invoke(cli, ["select", str(source), "--method", "difficulty", "--json"])
+    assert json.loads(done.stdout)["reasons"] == {"moderate": 2, "too_easy": 1, "too_hard": 1}
+    refused = CliRunner().invoke(cli, ["select", str(source), "--method", "difficulty", "--min-cde", "0.2"])
+    assert isinstance(refused.exception, SettingError)
