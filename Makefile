@@ -34,6 +34,7 @@ test: lint  ## what CI runs
 	$(BIN)/pytest -q --durations=10
 
 benchmarks: $(READY)  ## the figures of README and docs
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
 	$(BIN)/python benchmarks/released.py

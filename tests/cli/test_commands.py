@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import click
 import pytest
 from click.testing import CliRunner
 from datasets import Dataset, load_dataset
 
-from hf_rap.cli import cli, main
+from hf_rap.cli import COMMANDS, cli, main
 from hf_rap.demo import make_planted
 
+COMMAND_FILES = Path(__file__).parents[2] / "hf_rap" / "cli"
 MODEL = ["--model", "demo", "--max-new-tokens", "48"]
 
 
@@ -271,7 +273,24 @@ def test_wrong_usage_is_exit_code_2(words):
     assert CliRunner().invoke(cli, words).exit_code == 2
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_the_list_of_commands_is_one_line_each():
+    """Every file with a command is in it, and its line fits a terminal of 80 columns, whole."""
+    files = {path.stem for path in COMMAND_FILES.glob("*.py") if "@click.command(" in path.read_text()}
+    assert {name.replace("-", "_") for name in COMMANDS} == files
+    shown = CliRunner().invoke(cli, ["--help"]).output.splitlines()
+    listed = [line.strip() for line in shown[shown.index("Commands:") + 1 :]]
+    assert listed == [f"{name:<14}  {text}" for name, text in COMMANDS.items()]
+
+
+def test_a_mistyped_command_is_answered_as_click_does():
+    """With the near ones, where this click suggests some."""
+    plain = click.Group("hf-rap", commands={name: click.Command(name) for name in COMMANDS})
+    said, expected = (CliRunner().invoke(group, ["rollout"]).output.splitlines()[-1] for group in (cli, plain))
+    assert said == expected
+    assert said.startswith("Error: No such command 'rollout'.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_an_example_and_the_python_call(name):
     """Each command shows one line to copy and what it is in Python."""
     shown = CliRunner().invoke(cli, [name, "--help"]).output

@@ -32,7 +32,7 @@ def test_commands_and_their_options_exist(text):
     assert lines
     for line in lines:
         name, *words = shlex.split(line)
-        known = {option for parameter in cli.commands[name].params for option in parameter.opts}
+        known = {option for parameter in cli.get_command(None, name).params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known
 
 

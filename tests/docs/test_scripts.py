@@ -1,5 +1,6 @@
 """Scripts and benchmarks run, on inputs small enough for a test."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,14 @@ def test_small_model_can_be_trained_further(tmp_path):
     run(script, "--steps", "2", "--batch", "2", "--out", "first", cwd=tmp_path)
     run(script, "--steps", "2", "--batch", "2", "--continue-from", "first", "--out", "second", cwd=tmp_path)
     assert TransformersEngine(str(tmp_path / "second")).describe()["architecture"] == "LlavaForConditionalGeneration"
+
+
+def test_starting_is_measured(tmp_path):
+    """Both figures are printed; the bounds are wide, for a machine may be busy."""
+    printed = run(str(ROOT / "benchmarks" / "startup.py"), "--rounds", "1", cwd=tmp_path)
+    ratio, seconds = re.search(r"datasets: ([\d.]+) .*\nhf-rap --help: ([\d.]+) s; wanted", printed).groups()
+    assert 0 < float(ratio) < 0.5
+    assert 0 < float(seconds) < 5
 
 
 @pytest.mark.slow
