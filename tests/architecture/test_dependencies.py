@@ -1,0 +1,104 @@
+"""What the package imports is what it declares."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# Libraries of the extras; whatever needs one says which extra brings it.
+EXTRA_OF = {"ray": "ray", "evaluate": "train"}
+# Files that a trainer or `evaluate` loads, in whose environment these are.
+LOADED_BY = {"training/ms_swift.py": {"swift"}, "training/openrlhf.py": {"torch"}, "metrics/": {"evaluate"}}
+# Dependencies that no line imports.
+NEEDED_BY_OTHERS = {"accelerate": "transformers, for a model over several GPUs (device_map)"}
+
+
+def normal(name: str) -> str:
+    """A distribution's name, as packaging compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[str]) -> set[str]:
+    """The distributions that these requirements name."""
+    return {normal(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+
+
+def imports(tree: ast.AST, *, guarded: bool = False, inside: bool = False) -> Iterator[tuple[str, bool, bool]]:
+    """Each library that a file imports, whether an ImportError is caught, and whether it is inside a function.
+
+    Left out are the standard library, the package itself and what is imported for type checkers alone.
+    """
+    for node in ast.iter_child_nodes(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+        for name in (name.partition(".")[0] for name in names):
+            if name not in {*sys.stdlib_module_names, "hf_rap"}:
+                yield name, guarded, inside
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        catches = isinstance(node, ast.Try) and any("ImportError" in ast.unparse(each) for each in node.handlers)
+        function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        yield from imports(node, guarded=guarded or catches, inside=inside or function)
+
+
+USES = [
+    (path.relative_to(ROOT / "hf_rap").as_posix(), *use)
+    for path in sorted((ROOT / "hf_rap").rglob("*.py"))
+    for use in imports(ast.parse(path.read_text()))
+]
+DISTRIBUTIONS = {name: set(map(normal, names)) for name, names in packages_distributions().items()}
+
+
+@pytest.mark.parametrize("library", sorted({library for _, library, _, _ in USES}))
+def test_what_is_imported_is_declared(library):
+    """Not left to a dependency that happens to bring it: as a dependency, or, where an ImportError is caught, not."""
+    of_library = DISTRIBUTIONS.get(library, {library})
+    if of_library & declared(PROJECT["dependencies"]):
+        return
+    extra = EXTRA_OF.get(library)
+    if extra is not None:
+        assert of_library & declared(PROJECT["optional-dependencies"][extra])
+    undeclared = {
+        file
+        for file, name, guarded, inside in USES
+        if name == library
+        and not any(file.startswith(start) and library in names for start, names in LOADED_BY.items())
+        and not (guarded or (extra is not None and inside))
+    }
+    assert undeclared == set()
+
+
+def test_what_is_declared_is_imported():
+    """Nobody installs what is not used; each exception has its reason."""
+    imported = set().union(*(DISTRIBUTIONS.get(library, set()) for _, library, _, _ in USES))
+    assert declared(PROJECT["dependencies"]) - imported == set(NEEDED_BY_OTHERS)
+
+
+def test_an_import_is_seen_wherever_it_stands():
+    """The tests above do see one inside a function, behind a guard and under another name; not one for type checkers."""
+    code = """
+import os, numpy.linalg as n
+from . import neighbour
+if TYPE_CHECKING:
+    import mypy
+def f():
+    from yaml.nodes import Node
+    try:
+        import trackio
+    except (ImportError, OSError):
+        pass
+"""
+    assert list(imports(ast.parse(code))) == [
+        ("numpy", False, False),
+        ("yaml", False, True),
+        ("trackio", True, True),
+    ]
