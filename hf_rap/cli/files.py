@@ -88,9 +88,12 @@ def check_file(path: Path) -> Path:
     """
     if path.suffix != ".parquet":
         raise SourceError(f"{path}: give a file name that ends in .parquet.")
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder: give the name of a file.")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        if path.is_dir():
+            raise SourceError(f"{path} is a folder: give the name of a file.")
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+    except PermissionError as error:
+        raise SourceError(f"{path} cannot be written: its folder is closed to you.") from error
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise SourceError(f"{path} cannot be written: {there} is {'read-only' if there.is_dir() else 'no folder'}.")
     return path

@@ -236,14 +236,18 @@ LONG = ["--model", "./none", "--max-new-tokens", "8"]
         ["rollouts", "planted.parquet", *LONG],
         ["attention", "evidence.parquet", "--model", "./none"],
         ["annotate-steps", "evidence.parquet", *LONG],
+        ["likelihood", "evidence.parquet", "--model", "./none"],
+        ["controls", "evidence.parquet", "--model", "./none"],
         ["score", "nowhere.parquet"],
         ["select", "nowhere.parquet"],
     ],
+    ids=lambda words: words[0],
 )
 def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_path):
     """Before the source is read, and before a model that does not exist is looked for."""
     (tmp_path / "a.parquet").mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / "file").chmod(0o755)
     faults = {
         tmp_path / "x.txt": "give a file name that ends in .parquet",
         tmp_path / "a.parquet": "is a folder",
