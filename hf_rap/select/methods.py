@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import DIFFICULTY, LIMR
+from hf_rap.columns import CDE, DIFFICULTY, LIMR
 
 from .baselines import by_chance, by_hardness, by_learning_impact, by_length, decide_hardness_again
 from .difficulty import by_difficulty
@@ -12,7 +12,7 @@ from .rap import decide_rap_again, select_rap
 from .released import decide_released_again, select_released
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .base import DecideAgain, Decision, Settings
 
@@ -37,7 +37,17 @@ DECIDED_BY_COUNTS: dict[str, Callable[[Any, Settings], DecideAgain]] = {
     "hardest": decide_hardness_again,
 }
 # The score that decides, where it is another one than cde and the rule does not name it.
-SCORE_OF = {"difficulty": DIFFICULTY.name, "hardest": DIFFICULTY.name, "limr": LIMR.name}
+_SCORE_OF = {"difficulty": DIFFICULTY.name, "hardest": DIFFICULTY.name, "limr": LIMR.name}
+
+
+def score_of(rule: Mapping[str, Any]) -> str:
+    """The column of the score by which a selection's rule decides; it need not be there for random or longest rows.
+
+    >>> score_of({"method": "top", "by": "rap_bis"}), score_of({"method": "hardest"}), score_of({"method": "rap"})
+    ('rap_bis', 'rap_difficulty', 'rap_cde')
+    """
+    return rule.get("by") or _SCORE_OF.get(rule["method"], CDE.name)
+
 
 RULE_MEANINGS = {
     "method": "rule that decides",

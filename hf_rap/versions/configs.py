@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, ID, KEEP, PREFIX
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, ID, KEEP, PREFIX
 from hf_rap.errors import PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
 from hf_rap.rows.parquet import Embedder
-from hf_rap.stats.arrays import seeded_order
+from hf_rap.select.methods import score_of
+from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,25 +124,34 @@ class Content:
 
     @cached_property
     def _drawn(self) -> NDArray[np.bool_]:
-        """Rows drawn at random among all that have a score, as many of each stratum as are kept of it."""
+        """Rows drawn at random among those that could be kept, as many of each stratum as are kept of it.
+
+        Those are the rows with the score that decides, or, where no column holds it, without an error.
+        """
         import numpy as np
 
-        scored, rule = self.selection.scored, self.selection.rule
-        table = scored.select_columns([CDE.name, *({ID.name, rule.get("stratify_by")} & set(scored.column_names))])
-        table = table.with_format("arrow")[:]
-        ids = table[ID.name].to_pylist() if ID.name in table.column_names else range(len(table))
-        strata = np.zeros(len(table), dtype=np.int64)
-        if rule.get("stratify_by"):
-            values = table[rule["stratify_by"]].cast("string").fill_null("null").combine_chunks()
+        rule, rows = self.selection.rule, len(self.selection.scored)
+        score, stratify_by = score_of(rule), rule.get("stratify_by") or rule.get("per")
+        columns = arrow_columns(self.selection.scored, (score, ERROR.name, ID.name, stratify_by))
+        strata = np.zeros(rows, dtype=np.int64)
+        if stratify_by:
+            values = columns[stratify_by].cast("string").fill_null("null")
             strata = values.dictionary_encode().indices.to_numpy()
         # Another order than the one that breaks ties among the kept rows.
+        ids = columns[ID.name].to_pylist() if ID.name in columns else range(rows)
         order = seeded_order((f"control:{one}" for one in ids), rule.get("seed") or 0)
-        could_enter = ~np.isnan(table[CDE.name].to_numpy()) | self._kept
-        drawn = np.zeros(len(table), dtype=bool)
+        could_enter = self._kept.copy()
+        if score in columns:
+            could_enter |= ~np.isnan(numbers_of(columns[score]))
+        elif ERROR.name in columns:
+            could_enter |= columns[ERROR.name].is_null().to_numpy(zero_copy_only=False)
+        else:
+            could_enter[:] = True
+        drawn = np.zeros(rows, dtype=bool)
         for stratum in np.unique(strata[self._kept]):
-            rows = np.flatnonzero(could_enter & (strata == stratum))
+            pool = np.flatnonzero(could_enter & (strata == stratum))
             count = np.count_nonzero(self._kept & (strata == stratum))
-            drawn[rows[np.argsort(order[rows], kind="stable")][:count]] = True
+            drawn[pool[np.argsort(order[pool], kind="stable")][:count]] = True
         return drawn
 
     def _universal_batches(self, config: str, rows: NDArray[np.bool_]) -> Iterator[pa.Table]:
