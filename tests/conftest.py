@@ -1,5 +1,6 @@
 """What all tests share: no network, no progress bars, a cache of their own, one torch thread."""
 
+import gc
 import os
 
 import pytest
@@ -13,6 +14,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """The libraries are loaded now and stay: the garbage collector need not walk through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -28,6 +28,7 @@ def test_small_model_can_be_trained_further(tmp_path):
     assert TransformersEngine(str(tmp_path / "second")).describe()["architecture"] == "LlavaForConditionalGeneration"
 
 
+@pytest.mark.slow
 def test_starting_is_measured(tmp_path):
     """Both figures are printed; the bounds are wide, for a machine may be busy."""
     printed = run(str(ROOT / "benchmarks" / "startup.py"), "--rounds", "1", cwd=tmp_path)

@@ -17,38 +17,44 @@ from hf_rap.demo import demo_engine, make_planted
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
 
 
-def test_same_evidence_as_a_plain_map():
+@pytest.fixture(scope="module")
+def planted():
+    return make_planted(24)
+
+
+@pytest.fixture(scope="module")
+def collected(planted):
+    """Its evidence, in steps that do not divide the rows."""
+    return collect_evidence(planted, ROLLOUTS, rows_per_step=5)
+
+
+def test_same_evidence_as_a_plain_map(planted, collected):
     """The helper adds nothing to the evidence and leaves the user's columns as they are."""
-    planted = make_planted(24)
-    collected = collect_evidence(planted, ROLLOUTS, rows_per_step=5)
     mapped = planted.map(ROLLOUTS, batched=True)
     assert collected.column_names == mapped.column_names
     assert collected.remove_columns("images").to_list() == mapped.remove_columns("images").to_list()
 
 
-def test_shuffled_rows_get_the_same_evidence():
+def test_shuffled_rows_get_the_same_evidence(planted, collected):
     """Replies depend on the row, not on where it stands."""
-    planted = make_planted(24)
-    collected = collect_evidence(planted, ROLLOUTS).remove_columns("images")
-    shuffled = collect_evidence(planted.shuffle(seed=1), ROLLOUTS).remove_columns("images")
-    assert sorted(shuffled.to_list(), key=lambda row: row["id"]) == sorted(
-        collected.to_list(), key=lambda row: row["id"]
+    shuffled = collect_evidence(planted.shuffle(seed=1), ROLLOUTS)
+    straight, other = (
+        sorted(rows.remove_columns("images").to_list(), key=lambda row: row["id"]) for rows in (collected, shuffled)
     )
+    assert other == straight
 
 
-def test_more_attempts_keep_the_first_ones():
+def test_more_attempts_keep_the_first_ones(planted, collected):
     """The third attempt does not change the first two."""
-    planted = make_planted(12)
-    two = collect_evidence(planted, ROLLOUTS)["rap_image_responses"]
-    three = collect_evidence(planted, Rollouts(demo_engine(), attempts=3, max_new_tokens=48))["rap_image_responses"]
-    assert [replies and replies[:2] for replies in three] == two[:]
+    three = Rollouts(demo_engine(), attempts=3, max_new_tokens=48)
+    replies = collect_evidence(planted.select(range(12)), three)["rap_image_responses"]
+    assert [each and each[:2] for each in replies] == collected["rap_image_responses"][:12]
 
 
-def test_map_in_two_processes_gives_the_same():
+def test_map_in_two_processes_gives_the_same(planted, collected):
     """num_proc loads the model once per process and draws the same replies."""
-    planted = make_planted(12)
-    alone = planted.map(ROLLOUTS, batched=True)
-    shared = planted.map(ROLLOUTS, batched=True, num_proc=2)
+    shared = planted.select(range(12)).map(ROLLOUTS, batched=True, num_proc=2)
+    alone = collected.select(range(12))
     assert alone.remove_columns("images").to_list() == shared.remove_columns("images").to_list()
 
 

@@ -120,13 +120,20 @@ def test_selection_exports_its_kept_rows(tmp_path):
     assert [one["id"] for one in stored(done.path)] == ["kept"]
 
 
-@pytest.mark.parametrize("name", list(TRAINERS))
-def test_published_version_exports_as_it_is(tmp_path, name):
-    """Accepted answers, row numbers and sources are those of the version, not made anew."""
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """A published version, which nobody changes."""
     rows = [row("x", rap_cde=0.1), row("a", rap_cde=0.9), row("b", 2, answer="7", rap_cde=0.8)]
     ds = dataset(*rows).add_column("rap_image_rewards", [[1.0, 0.0]] * 3).add_column("source", ["s"] * 3)
-    publish_to_folder(select_cognitive(ds, replace_easy=False), tmp_path / "version")
-    done = export(str(tmp_path / "version"), to=name, path=tmp_path / "out")
+    return publish_to_folder(
+        select_cognitive(ds, replace_easy=False), tmp_path_factory.mktemp("published") / "version"
+    ).path
+
+
+@pytest.mark.parametrize("name", list(TRAINERS))
+def test_published_version_exports_as_it_is(version, tmp_path, name):
+    """Accepted answers, row numbers and sources are those of the version, not made anew."""
+    done = export(str(version), to=name, path=tmp_path / "out")
     assert (done.handoff.ready, done.handoff.max_images) == (2, 2)
     if name == "universal":
         (first, second) = stored(done.path)

@@ -59,6 +59,16 @@ def test_ties_keep_the_earlier_row_and_the_order_stays():
     assert kept(select_top(scored([0.1, 0.2, 0.3], source=["a"] * 3), ratio=0.7)) == [1, 2]
 
 
+def test_lowest_ranks_the_other_way():
+    """Of null and numbers the smallest numbers, also within a question; ties keep the earlier row."""
+    ds = Dataset.from_dict({"loss": [0.3, None, 0.1, 0.2, 0.1], "question": ["q", "q", "q", "r", "s"]})
+    assert kept(select_top(ds, by="loss", count=2, per=None, lowest=True)) == [2, 4]
+    assert kept(select_top(ds, by="loss", count=2, per=None)) == [0, 3]
+    once = select_top(ds, by="loss", count=4, per=None, lowest=True, max_per_question=1)
+    assert once.scored["rap_reason"][:] == ["question_full", "not_scored", "top", "top", "top"]
+    assert once.rule["lowest"] is True
+
+
 def test_rows_without_a_score_count_in_no_quota():
     """A quarter of the four scored rows, not of eight."""
     assert kept(select_top(scored([None] * 4 + [0.1, 0.2, 0.3, 0.4], source=["a"] * 8), ratio=0.25)) == [7]

@@ -8,6 +8,7 @@ whose attention is not known is dropped; ties that are left over follow an order
 
 import random
 from fractions import Fraction
+from functools import cache
 
 import pytest
 from datasets import Dataset, Features, List, Value
@@ -67,6 +68,22 @@ def random_rows(seed, n_rows=300):
     ]
 
 
+@cache
+def scored_rows(seed):
+    """Random evidence, and the same as a dataset with its scores."""
+    rows = random_rows(seed)
+    rewards = List(Value("float64"))
+    features = Features(
+        {
+            "rap_id": Value("string"),
+            "rap_image_rewards": rewards,
+            "rap_text_rewards": rewards,
+            "rap_ace": Value("float32"),
+        }
+    )
+    return rows, add_scores(Dataset.from_list(rows, features=features), cde_score, difficulty_score)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("min_cde", ["0.5", "0.2", "0", "-0.2"])
 @pytest.mark.parametrize(
@@ -82,7 +99,7 @@ def random_rows(seed, n_rows=300):
 )
 def test_selection_equals_the_plain_implementation(seed, min_cde, options):
     """Row by row, on random evidence with gaps."""
-    rows = random_rows(seed)
+    rows, ds = scored_rows(seed)
     floor = options.get("min_replacement_cde")
     expected = select_by_the_paper(
         rows,
@@ -93,16 +110,6 @@ def test_selection_equals_the_plain_implementation(seed, min_cde, options):
         floor=None if floor is None else Fraction(str(floor)),
         budget=options.get("budget"),
     )
-    rewards = List(Value("float64"))
-    features = Features(
-        {
-            "rap_id": Value("string"),
-            "rap_image_rewards": rewards,
-            "rap_text_rewards": rewards,
-            "rap_ace": Value("float32"),
-        }
-    )
-    ds = add_scores(Dataset.from_list(rows, features=features), cde_score, difficulty_score)
     selection = select_cognitive(ds, min_cde=float(min_cde), seed=seed, **options)
     assert set(selection.selected["rap_id"]) == expected
     assert expected, "a comparison of nothing proves nothing"

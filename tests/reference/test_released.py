@@ -82,6 +82,8 @@ def test_rows_without_five_judged_attempts_are_dropped_and_named():
     )
     assert selection.scored["rap_reason"][:] == ["core", "not_core", "not_five_judged", "not_five_judged", "no_image"]
     assert dict(selection.funnel) == {"rows": 5, "five_judged": 2, "core": 1, "selected": 1}
+    unexplained = select_cognitive(evidence(image, text), method="rap-released")
+    assert unexplained.scored["rap_reason"][:] == ["core", "not_core", *["not_five_judged"] * 3]
 
 
 def test_where_every_row_is_solved_nothing_is_core():

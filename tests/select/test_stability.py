@@ -62,6 +62,17 @@ def test_reruns_agree_as_far_as_was_said(rule):
     assert [point.jaccard for point in said.curve] == [said.jaccard]
 
 
+def test_the_share_that_is_kept_again_is_that_of_the_selection():
+    """Against how much of the first selection three fresh scorings kept, on average."""
+    rates = pass_rates(1500, seed=1)
+    first = select_cognitive(score(rates, 5, seed=2), replace_easy=False)
+    said = stability(first.scored, first.rule)
+    again = [select_cognitive(score(rates, 5, seed=seed), replace_easy=False) for seed in (3, 4, 5)]
+    shares = [np.isin(first.kept_rows, other.kept_rows).mean() for other in again]
+    assert said.kept_again == pytest.approx(np.mean(shares), abs=0.05)
+    assert said.kept == len(first.kept_rows)
+
+
 @pytest.mark.parametrize("attempts", [3, 16])
 def test_other_numbers_of_attempts(attempts):
     """From five attempts it is said how far two scorings with three, or sixteen, agree."""

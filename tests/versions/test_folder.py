@@ -75,11 +75,17 @@ def read(tmp_path):
     return read
 
 
-def test_scored_comes_back_as_it_was(tmp_path, read):
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """A version of `dataset()`, which nobody changes."""
+    path = tmp_path_factory.mktemp("published") / "v"
+    return publish_to_folder(select(dataset()), path, name="user/data", version="2.0.1")
+
+
+def test_scored_comes_back_as_it_was(version, read):
     """Every row and column, nulls and nested lists included; types, and bytes of images."""
     selection = select(dataset())
-    publish_to_folder(selection, tmp_path / "v")
-    back = read(tmp_path / "v", "scored")
+    back = read(version.path, "scored")
     assert back.features == selection.scored.features
     assert stored(back) == stored(selection.scored)
     assert [image.tobytes() for row in back["images"] for image in row] == [
@@ -87,10 +93,9 @@ def test_scored_comes_back_as_it_was(tmp_path, read):
     ]
 
 
-def test_selected_is_the_default_and_has_the_universal_columns(tmp_path, read):
+def test_selected_is_the_default_and_has_the_universal_columns(version, read):
     """Universal columns first, then scores and decisions, then the user's; no evidence."""
-    publish_to_folder(select(dataset()), tmp_path / "v", name="user/data")
-    back = read(tmp_path / "v")
+    back = read(version.path)
     assert back.column_names == [*UNIVERSAL, "rap_cde", "rap_keep", "rap_reason", "note"]
     rows = stored(back)
     assert [image["bytes"] for row in rows for image in row["images"]] == FILES
@@ -112,10 +117,8 @@ def test_selected_is_the_default_and_has_the_universal_columns(tmp_path, read):
     assert [block["type"] for block in second["prompt"][0]["content"]] == ["text", "image", "text", "image", "text"]
 
 
-def test_datasets_alone_reads_a_version(tmp_path):
+def test_datasets_alone_reads_a_version(version, tmp_path):
     """In a process of its own, where hf_rap is not imported."""
-    selection = select(dataset())
-    publish_to_folder(selection, tmp_path / "v")
     code = (
         "import sys, json, datasets\n"
         "for config in ('selected', 'scored'):\n"
@@ -123,7 +126,7 @@ def test_datasets_alone_reads_a_version(tmp_path):
         "    print(json.dumps([len(ds), [[image.size for image in row] for row in ds['images']], ds['id'][:]]))\n"
         "assert not any(name.startswith('hf_rap') for name in sys.modules)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "v"), str(tmp_path / "cache")]
+    command = [sys.executable, "-c", code, str(version.path), str(tmp_path / "cache")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         [2, [[[8, 6]], [[8, 6], [8, 6]]], ["a", "b"]],
@@ -272,14 +275,13 @@ def test_same_selection_same_bytes(tmp_path):
     assert one == two
 
 
-def test_manifest_names_every_file(tmp_path):
+def test_manifest_names_every_file(version):
     """Path, SHA-256 and size, as they are on disk; the facts are those of the result."""
-    published = publish_to_folder(select(dataset()), tmp_path / "v", version="2.0.1")
-    manifest = json.loads((tmp_path / "v" / "rap.json").read_text())
-    assert manifest["version"] == published.version == "2.0.1"
-    assert manifest["facts"] == published.facts
-    assert manifest["files"] == published.files
-    on_disk = {path.relative_to(published).as_posix(): path for path in published.path.rglob("*") if path.is_file()}
+    manifest = json.loads((version.path / "rap.json").read_text())
+    assert manifest["version"] == version.version == "2.0.1"
+    assert manifest["facts"] == version.facts
+    assert manifest["files"] == version.files
+    on_disk = {path.relative_to(version).as_posix(): path for path in version.path.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == set(on_disk) - {"rap.json"}
     for name, file in manifest["files"].items():
         content = on_disk[name].read_bytes()
