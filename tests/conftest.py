@@ -1,6 +1,8 @@
 """What all tests share: no network, no progress bars, a cache of their own, one torch thread."""
 
 import os
+from contextlib import contextmanager
+from importlib.metadata import version
 
 import pytest
 
@@ -30,3 +32,21 @@ def own_cache(tmp_path_factory):
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
     yield
     datasets.config.HF_DATASETS_CACHE = before
+
+
+@pytest.fixture(scope="session")
+def part_of():
+    """For tests of the compat files: whatever goes wrong within says which library has moved, and what is gone."""
+
+    @contextmanager
+    def part_of(library, part, *, room):
+        try:
+            yield
+        except Exception as error:
+            said = (str(error).strip() or "no message").splitlines()[0]
+            raise AssertionError(
+                f"{library} {version(library)} has moved: {part} is gone or means something else "
+                f"({type(error).__name__}: {said}). hf_rap reaches it through hf_rap/{room}/compat.py alone."
+            ) from error
+
+    return part_of

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+)
 
 from hf_rap.errors import EngineError
 
+from .compat import is_forked_from_cuda
 from .loaded_model import LoadedModel, first_line
 
 if TYPE_CHECKING:
@@ -38,8 +44,7 @@ def load_model(
         config = AutoConfig.from_pretrained(name, **hub)
     except (OSError, ValueError) as error:
         raise EngineError(f"The model {where!r} cannot be read: {first_line(error)}") from error
-    known = AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - there is no public way to ask
-    if type(config) not in known and not trust_remote_code:
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not trust_remote_code:
         raise EngineError(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
@@ -57,7 +62,7 @@ def load_model(
         # Set by `accelerate launch` and `torchrun` in each of the processes they start.
         local_rank = os.environ.get("LOCAL_RANK")
         device = device_of_rank(None if local_rank is None else int(local_rank))
-    if device.startswith("cuda") and torch.cuda._is_in_bad_fork():  # noqa: SLF001 - there is no public way to ask
+    if device.startswith("cuda") and is_forked_from_cuda():
         raise EngineError(
             "A forked process cannot use the GPU. Before Dataset.map(num_proc=...) call "
             'multiprocess.set_start_method("spawn"), or leave out num_proc.'
