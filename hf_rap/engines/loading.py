@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -49,6 +50,8 @@ def load_model(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
         )
+    commit = _commit_of(name, revision)
+    hub["revision"] = commit or revision  # a push in between must not mix two states of the model
     try:
         processor = AutoProcessor.from_pretrained(name, **hub, **dict(processor_options or {}))
     except ImportError as error:
@@ -79,7 +82,19 @@ def load_model(
             model = model.to(device)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size)
+    return LoadedModel(model, processor, batch_size=batch_size, commit=commit)
+
+
+def _commit_of(name: str, revision: str | None) -> str | None:
+    """The commit of a Hub model whose config was just read; None for a folder.
+
+    From where the config lies in the cache, `.../snapshots/<commit>/config.json`. The config knew it until
+    transformers 5.17, under a private name.
+    """
+    if Path(name).exists():
+        return None
+    path = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def device_of_rank(rank: int | None) -> str:
