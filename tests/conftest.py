@@ -11,9 +11,9 @@ SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
 
 
 def pytest_collection_modifyitems(items):
-    """Marks the tests of the slow folders."""
+    """Marks the tests of the slow folders, but for those of the parts of other libraries, which start nothing."""
     for item in items:
-        if item.path.parent.name in SLOW_FOLDERS:
+        if item.path.parent.name in SLOW_FOLDERS and item.path.name != "test_compat.py":
             item.add_marker("slow")
 
 

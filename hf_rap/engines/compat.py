@@ -134,7 +134,7 @@ class KernelOptions(NamedTuple):
     """How an attention function weighs, beside query, key and mask; None is what it does by itself."""
 
     scaling: float | None
-    softcap: float | None
+    cap: float | None
     sinks: torch.Tensor | None
     """A learned logit per head that takes part and attends to nothing."""
     window: int | None

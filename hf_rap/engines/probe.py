@@ -179,8 +179,8 @@ def _log_weights(call: _Call, row: int, positions: torch.Tensor, key: torch.Tens
     grouped = query.view(len(key), heads // len(key), n_rows, dim)
     scores = (grouped @ key[:, None].transpose(-1, -2)).view(heads, n_rows, -1)
     scores *= dim**-0.5 if options.scaling is None else options.scaling
-    if options.softcap is not None:
-        scores = (scores / options.softcap).tanh() * options.softcap
+    if options.cap is not None:
+        scores = (scores / options.cap).tanh() * options.cap
     scores = _masked(scores, call, row, positions)
     total = scores.logsumexp(-1, keepdim=True)
     if options.sinks is not None:
