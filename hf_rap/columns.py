@@ -337,13 +337,10 @@ def typed(values: dict[Column, Iterable[Any]]) -> dict[str, list[Any]]:
 def features_of(columns: Iterable[Column]) -> datasets.Features:
     """The `datasets.Features` of these columns, to add to a dataset's own."""
     import datasets
+    import pyarrow as pa
 
-    return datasets.Features(
-        {
-            column.name: datasets.features.features.generate_from_arrow_type(arrow_type(column.dtype))
-            for column in columns
-        }
-    )
+    schema = pa.schema([(column.name, arrow_type(column.dtype)) for column in columns])
+    return datasets.Features.from_arrow_schema(schema)
 
 
 def require(reader: str, available: Iterable[str], needed: Iterable[Column], hint: str = "") -> None:

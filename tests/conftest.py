@@ -2,6 +2,8 @@
 
 import gc
 import os
+from contextlib import contextmanager
+from importlib.metadata import version
 
 import pytest
 
@@ -10,9 +12,9 @@ SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
 
 
 def pytest_collection_modifyitems(items):
-    """Marks the tests of the slow folders."""
+    """Marks the tests of the slow folders, but for those of the parts of other libraries, which start nothing."""
     for item in items:
-        if item.path.parent.name in SLOW_FOLDERS:
+        if item.path.parent.name in SLOW_FOLDERS and item.path.name != "test_compat.py":
             item.add_marker("slow")
 
 
@@ -37,3 +39,21 @@ def own_cache(tmp_path_factory):
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
     yield
     datasets.config.HF_DATASETS_CACHE = before
+
+
+@pytest.fixture(scope="session")
+def part_of():
+    """For tests of the compat files: whatever goes wrong within says which library has moved, and what is gone."""
+
+    @contextmanager
+    def part_of(library, part, *, room):
+        try:
+            yield
+        except Exception as error:
+            said = (str(error).strip() or "no message").splitlines()[0]
+            raise AssertionError(
+                f"{library} {version(library)} has moved: {part} is gone or means something else "
+                f"({type(error).__name__}: {said}). hf_rap reaches it through hf_rap/{room}/compat.py alone."
+            ) from error
+
+    return part_of

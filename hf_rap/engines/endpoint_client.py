@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_rap.errors import EngineError, RowError
+from hf_rap.rows.compat import hub_http_error
 
 from .base import Completion
 
@@ -169,12 +170,7 @@ def _row_error(server: Server, state: _State, message: str, cause: Exception, *,
 
 
 async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, state: _State) -> list[Completion]:
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]
-        HfHubHTTPError,
-        HTTPError,
-        InferenceTimeoutError,
-        OfflineModeIsEnabled,
-    )
+    from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
 
     try:
         # The client's own time-out is for each read: a server that drips bytes would never meet it.
@@ -187,7 +183,7 @@ async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, stat
         raise EngineError(f"HF_HUB_OFFLINE is set, so no request is sent to {server.url}: unset it.") from error
     except (InferenceTimeoutError, asyncio.TimeoutError) as error:
         raise _TransientError(f"no answer within {server.timeout:g} s") from error
-    except (HTTPError, OSError) as error:
+    except (hub_http_error(), OSError) as error:
         raise _TransientError(state.clean(f"the connection failed ({type(error).__name__}: {error})")) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import DynamicCache
 
+from . import compat
 from .probe import Span
 
 if TYPE_CHECKING:
@@ -49,25 +49,22 @@ def behind_shared_prompts(
     if not loaded.shares_prefixes:
         return None
     prompt = inputs["input_ids"]
-    with loaded.positions() as positions:
-        for module in positions():  # left by an earlier call of the user's
-            module.rope_deltas = None
+    with loaded.own_positions():
         cache = loaded.run_prompts(inputs)
         if not loaded.keeps_all_tokens(cache):
             return None
-        offsets = [(module, module.rope_deltas) for module in positions()]
+        offsets = compat.rope_offsets(loaded.model)
         found: dict[int, tuple[Columns, bool]] = {}
         for chunk in _of_like_length(tokens, loaded.batch_size):
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
             per_token = {name: value[rows] for name, value in inputs.items() if value.shape == prompt.shape}
             sequences, spans = with_replies(per_token, [tokens[place] for place in chunk], width=prompt.shape[1])
             images = _image_tokens(loaded, sequences["input_ids"], spans)
-            for module, offset in offsets:
-                module.rope_deltas = offset[rows]
+            compat.set_rope_offsets(offsets, rows)
             with probe.reading(spans, image_tokens=images, window=window) as columns:
                 # One token is asked for, and so there is one pass, over all tokens that are not in the cache.
-                loaded.model.generate(
-                    **sequences, past_key_values=_rows_of(cache, rows), max_new_tokens=1, do_sample=False
+                compat.go_on_from(
+                    loaded.model, compat.rows_of_cache(cache, rows), **sequences, max_new_tokens=1, do_sample=False
                 )
             found.update(zip(chunk, _with_sight(columns, images), strict=True))
     return [found[place] for place in range(len(tokens))]
@@ -87,9 +84,7 @@ def whole(
         inputs = loaded.encode([requests[place] for place in chunk])
         sequences, spans = with_replies(inputs, [tokens[place] for place in chunk])
         images = _image_tokens(loaded, sequences["input_ids"], spans)
-        with loaded.positions() as positions:
-            for module in positions():
-                module.rope_deltas = None
+        with loaded.own_positions():
             columns = probe.run(sequences, spans, image_tokens=images, window=window)
         found.update(zip(chunk, _with_sight(columns, images), strict=True))
     return [found[place] for place in range(len(tokens))]
@@ -98,18 +93,6 @@ def whole(
 def _of_like_length(tokens: Sequence[list[int]], size: int) -> list[list[int]]:
     order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))
     return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def _rows_of(cache: DynamicCache, rows: torch.Tensor) -> DynamicCache:
-    """A cache of its own for each of these rows."""
-    repeated = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        repeated.update(
-            layer.keys.index_select(0, rows.to(layer.keys.device)),
-            layer.values.index_select(0, rows.to(layer.values.device)),
-            number,
-        )
-    return repeated
 
 
 def with_replies(

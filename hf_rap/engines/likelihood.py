@@ -84,9 +84,7 @@ def _run(
         list(range(span.start + first - 1, span.stop - 1)) for span, (_, first) in zip(spans, spelled, strict=True)
     ]
     wanted = sorted({place for row in places for place in row})
-    with loaded.positions() as positions:
-        for module in positions():  # left by an earlier call of the user's
-            module.rope_deltas = None
+    with loaded.own_positions():
         logits = _logits(loaded, sequences, wanted)
     loaded.answered = True
     column = {place: number for number, place in enumerate(wanted)}

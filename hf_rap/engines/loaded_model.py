@@ -20,10 +20,10 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-from transformers.cache_utils import DynamicLayer
 
 from hf_rap.errors import EngineError, RowError
 
+from . import compat
 from .base import Completion, Request, Sampling
 from .noise import GumbelNoise
 
@@ -49,9 +49,10 @@ class LoadedModel:
         model: an image-text-to-text model of transformers, on its device.
         processor: the processor that belongs to it; needs a chat template.
         batch_size: rows that are generated together.
+        commit: of the model on the Hub; None where it is not from there.
     """
 
-    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16) -> None:
+    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, commit: str | None = None) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
@@ -60,6 +61,7 @@ class LoadedModel:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
+        self.commit = commit
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.shares_prefixes = True
@@ -75,12 +77,12 @@ class LoadedModel:
     def describe(self) -> dict[str, Any]:
         """JSON-able: what could change a completion, besides the name of the model."""
         return {
-            "revision": getattr(self.model.config, "_commit_hash", None),
+            "revision": self.commit,
             "architecture": type(self.model).__name__,
             "processor": type(self.processor).__name__,
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,  # noqa: SLF001 - there is no public way to ask
+            "attention": compat.attention_name(self.model.config),
             "device": self.model.device.type,
             "transformers": transformers.__version__,
             "torch": torch.__version__,
@@ -242,21 +244,20 @@ class LoadedModel:
             for name, value in inputs.items()
             if value.ndim == 2 and value.shape == prompt.shape
         }
-        with self.positions() as positions:
+        with self.own_positions():
             prefilled = self._prefill(inputs, requests)
+            rows = torch.arange(len(requests), device=prompt.device).repeat_interleave(attempts)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
-            rows = torch.arange(len(requests), device=prompt.device)
-            prefilled.reorder_cache(rows.repeat_interleave(attempts))
-            for module in positions():
-                module.rope_deltas = module.rope_deltas.repeat_interleave(attempts, dim=0)
-            result: torch.Tensor = self.model.generate(
+            prefilled.reorder_cache(rows)
+            compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
+            return compat.go_on_from(
+                self.model,
+                prefilled,
                 **repeated,
-                past_key_values=prefilled,
                 max_new_tokens=sampling.max_new_tokens,
                 do_sample=False,
                 logits_processor=_logits_processors(requests, sampling, length),
             )
-        return result
 
     def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:
         """The cache of all prompts but their last tokens, one row per request.
@@ -275,17 +276,12 @@ class LoadedModel:
         device = inputs["input_ids"].device
         rows = torch.tensor([chosen.index(owner) for owner in owners], device=device)
         cache.reorder_cache(rows)
-        for module in self._holders():
-            module.rope_deltas = module.rope_deltas[rows]
+        compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
         # Prompts end at the right edge: what is too much goes over it, to come out on the left, where the mask is 0.
         surplus = [len(prompts[owner]) - len(prompt) for owner, prompt in zip(owners, prompts, strict=True)]
         length = inputs["input_ids"].shape[1] - 1
         columns = (torch.arange(length, device=device) - torch.tensor(surplus, device=device)[:, None]) % length
-        for layer in cache.layers:
-            for name in ("keys", "values"):
-                stored = getattr(layer, name)
-                index = columns[:, None, :, None].to(stored.device).expand(stored.shape)
-                setattr(layer, name, stored.gather(2, index))
+        compat.reorder_tokens(cache, columns)
         return cache
 
     def run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
@@ -294,30 +290,27 @@ class LoadedModel:
         shorter = {
             name: value[:, :-1] if value.ndim == 2 and value.shape == shape else value for name, value in inputs.items()
         }
-        return self.model.generate(
+        made = self.model.generate(
             **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
-        ).past_key_values
+        )
+        return compat.cache_of(made)
 
     def keeps_all_tokens(self, cache: Any) -> bool:
         """Whether a part of the cache is the cache of a part; sliding windows and recurrent layers forget tokens."""
-        self.shares_prefixes &= all(type(layer) is DynamicLayer for layer in cache.layers)
+        self.shares_prefixes &= compat.keeps_all_tokens(cache)
         return self.shares_prefixes
 
     @contextmanager
-    def positions(self) -> Iterator[Callable[[], list[Any]]]:
-        """Qwen-VL models keep each row's rotary offset on a module between two calls: finds those modules.
+    def own_positions(self) -> Iterator[None]:
+        """Qwen-VL models keep each row's rotary offset between two calls: none goes in, and none is left behind.
 
-        The offsets have to be repeated with the cache, and must not outlive the batch: a later
-        batch would run with the positions of this one.
+        Within, the offsets have to be repeated with the cache. A later batch would run with the positions of this one.
         """
+        compat.set_rope_offsets(compat.rope_offsets(self.model), None)
         try:
-            yield self._holders
+            yield
         finally:
-            for module in self._holders():
-                module.rope_deltas = None
-
-    def _holders(self) -> list[Any]:
-        return [module for module in self.model.modules() if getattr(module, "rope_deltas", None) is not None]
+            compat.set_rope_offsets(compat.rope_offsets(self.model), None)
 
     def _completion(self, tokens: list[int], sampling: Sampling, prefix: str = "") -> Completion:
         end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)

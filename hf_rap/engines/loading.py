@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+)
 
 from hf_rap.errors import EngineError
 
+from .compat import is_forked_from_cuda
 from .loaded_model import LoadedModel, first_line
 
 if TYPE_CHECKING:
@@ -38,12 +45,13 @@ def load_model(
         config = AutoConfig.from_pretrained(name, **hub)
     except (OSError, ValueError) as error:
         raise EngineError(f"The model {where!r} cannot be read: {first_line(error)}") from error
-    known = AutoModelForImageTextToText._model_mapping  # noqa: SLF001 - there is no public way to ask
-    if type(config) not in known and not trust_remote_code:
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not trust_remote_code:
         raise EngineError(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
         )
+    commit = _commit_of(name, revision)
+    hub["revision"] = commit or revision  # a push in between must not mix two states of the model
     try:
         processor = AutoProcessor.from_pretrained(name, **hub, **dict(processor_options or {}))
     except ImportError as error:
@@ -57,7 +65,7 @@ def load_model(
         # Set by `accelerate launch` and `torchrun` in each of the processes they start.
         local_rank = os.environ.get("LOCAL_RANK")
         device = device_of_rank(None if local_rank is None else int(local_rank))
-    if device.startswith("cuda") and torch.cuda._is_in_bad_fork():  # noqa: SLF001 - there is no public way to ask
+    if device.startswith("cuda") and is_forked_from_cuda():
         raise EngineError(
             "A forked process cannot use the GPU. Before Dataset.map(num_proc=...) call "
             'multiprocess.set_start_method("spawn"), or leave out num_proc.'
@@ -74,7 +82,19 @@ def load_model(
             model = model.to(device)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size)
+    return LoadedModel(model, processor, batch_size=batch_size, commit=commit)
+
+
+def _commit_of(name: str, revision: str | None) -> str | None:
+    """The commit of a Hub model whose config was just read; None for a folder.
+
+    From where the config lies in the cache, `.../snapshots/<commit>/config.json`. The config knew it until
+    transformers 5.17, under a private name.
+    """
+    if Path(name).exists():
+        return None
+    path = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def device_of_rank(rank: int | None) -> str:

@@ -12,8 +12,6 @@ own name up again; so the model keeps its name, and only the layer that is read 
 
 from __future__ import annotations
 
-import copy
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +20,8 @@ import torch
 from transformers import AttentionInterface
 
 from hf_rap.errors import EngineError
+
+from . import compat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -175,18 +175,16 @@ def _log_weights(call: _Call, row: int, positions: torch.Tensor, key: torch.Tens
     """
     query = call.query[row, :, positions].to(key.dtype)
     heads, n_rows, dim = query.shape
-    scaling = call.options.get("scaling")
+    options = compat.kernel_options(call.options)
     grouped = query.view(len(key), heads // len(key), n_rows, dim)
     scores = (grouped @ key[:, None].transpose(-1, -2)).view(heads, n_rows, -1)
-    scores *= dim**-0.5 if scaling is None else scaling
-    softcap = call.options.get("softcap")
-    if softcap is not None:
-        scores = (scores / softcap).tanh() * softcap
+    scores *= dim**-0.5 if options.scaling is None else options.scaling
+    if options.cap is not None:
+        scores = (scores / options.cap).tanh() * options.cap
     scores = _masked(scores, call, row, positions)
-    sinks = call.options.get("s_aux")  # a learned logit per head that takes part and attends to nothing
     total = scores.logsumexp(-1, keepdim=True)
-    if sinks is not None:
-        total = torch.logaddexp(total, sinks.to(total.dtype).view(-1, 1, 1))
+    if options.sinks is not None:
+        total = torch.logaddexp(total, options.sinks.to(total.dtype).view(-1, 1, 1))
     return scores - total
 
 
@@ -208,7 +206,7 @@ def _masked(scores: torch.Tensor, call: _Call, row: int, positions: torch.Tensor
     keys = torch.arange(scores.shape[-1], device=scores.device)
     at = positions + (call.key.shape[2] - call.query.shape[2])
     visible = keys <= at[:, None]
-    window = call.options.get("sliding_window")
+    window = compat.kernel_options(call.options).window
     if window is not None:
         visible &= keys > at[:, None] - window
     if mask is not None:
@@ -223,20 +221,11 @@ def _probe_attention(
     rerouted = module.config
     module.config = rerouted.hf_rap_original  # kernels look up the name they go by
     try:
-        kernel = _kernel(module)
-        result = kernel(module, query, key, value, attention_mask, **options)
+        result = compat.attention_function(module)(module, query, key, value, attention_mask, **options)
     finally:
         module.config = rerouted
     rerouted.hf_rap_read(_Call(module, query, key, attention_mask, options))
     return result
-
-
-def _kernel(module: Any) -> Callable[..., Any]:
-    name = module.config._attn_implementation  # noqa: SLF001 - there is no public way to ask
-    own = sys.modules[type(module).__module__]  # eager attention is a function beside the module
-    interface = getattr(own, "ALL_ATTENTION_FUNCTIONS", None) or AttentionInterface()
-    kernel: Callable[..., Any] = interface.get_interface(name, getattr(own, "eager_attention_forward", None))
-    return kernel
 
 
 AttentionInterface.register(_NAME, _probe_attention)
@@ -247,8 +236,7 @@ def _rerouted(modules: Sequence[Any], read: Callable[[_Call], None]) -> Iterator
     """Sends the attention of these modules through `_probe_attention`."""
     originals = [module.config for module in modules]
     for module, original in zip(modules, originals, strict=True):
-        module.config = copy.copy(original)
-        module.config._attn_implementation_internal = _NAME  # noqa: SLF001 - the setter would reach sub-configs
+        module.config = compat.with_attention(original, _NAME)
         module.config.hf_rap_original = original
         module.config.hf_rap_read = read
     try:
@@ -263,19 +251,17 @@ def _last_attention(model: Any, token: int) -> Any:
     layers = _layers(model)
     parts = {id(part): part for layer in layers.values() for part in layer.modules()}
     parts = {
-        key: part
-        for key, part in parts.items()
-        if getattr(getattr(part, "config", None), "_attn_implementation", None) is not None
+        key: part for key, part in parts.items() if compat.attention_name(getattr(part, "config", None)) is not None
     }
     ran: list[str] = []
-    called: list[Any] = []
+    called: list[_Call] = []
     hooks = [
         layer.register_forward_hook(lambda *_, name=name: ran.append(name), always_call=False)
         for name, layer in layers.items()
     ]
     prompt = torch.full((1, 3), token, device=model.device)
     try:
-        with torch.inference_mode(), _rerouted(list(parts.values()), lambda call: called.append(call.module)):
+        with torch.inference_mode(), _rerouted(list(parts.values()), called.append):
             model(
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
@@ -289,7 +275,7 @@ def _last_attention(model: Any, token: int) -> Any:
     if not ran:
         raise EngineError(f"{name} has no list of layers that run one after the other: its attention cannot be read.")
     inside = {id(part) for part in layers[ran[-1]].modules()}
-    found = [module for module in called if id(module) in inside]
+    found = [call for call in called if id(call.module) in inside]
     if len(found) != 1:
         kinds = ", ".join(sorted({type(part).__name__ for part in layers[ran[-1]].children()}))
         raise EngineError(
@@ -297,7 +283,8 @@ def _last_attention(model: Any, token: int) -> Any:
             f"attention interface, and ACE needs one (its parts: {kinds}). Leave ACE out for this model, or take one "
             "whose last layer is ordinary attention."
         )
-    return found[0]
+    compat.kernel_options(found[0].options)  # raises what every pass would raise, before the first row
+    return found[0].module
 
 
 def _layers(model: Any) -> dict[str, Any]:

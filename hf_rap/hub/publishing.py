@@ -23,6 +23,7 @@ from hf_rap.versions.plots import draw_plots
 from hf_rap.versions.readme import merge_readme
 from hf_rap.versions.tags import bumped, numbers, tag_of
 
+from .compat import note_checksum
 from .reading import check_files, decision_columns, open_repository, read_decisions
 from .repository import KIND, Refs, Repository
 from .retries import repeated
@@ -212,7 +213,7 @@ class _Work:
                     if send:
                         is_large = shard.stat().st_size > ALWAYS_LARGE
                         operation = CommitOperationAdd(name, str(shard) if is_large else shard.read_bytes())
-                        operation.upload_info.sha256 = bytes.fromhex(one.files[name]["sha256"])
+                        note_checksum(operation, one.files[name]["sha256"])
                         self.repository.upload([operation])
                         sent.append(operation)
                     shard.unlink()

@@ -11,6 +11,7 @@ from hf_rap.versions.configs import SCORED, SELECTED
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import numbers, tag_of
 
+from .compat import is_file
 from .repository import KIND, Repository
 from .retries import repeated
 
@@ -197,13 +198,11 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
         HubError: something differs.
 
     """
-    from huggingface_hub.hf_api import RepoFile
-
     listed = repeated(
         f"Checking {repository.id}",
         lambda: list(repository.api.list_repo_tree(repository.id, recursive=True, revision=commit, repo_type=KIND)),
     )
-    there = {one.path: one for one in listed if isinstance(one, RepoFile)}
+    there = {one.path: one for one in listed if is_file(one)}
     wrong = []
     for name, entry in manifest["files"].items():
         found = there.get(name)

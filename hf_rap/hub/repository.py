@@ -11,6 +11,7 @@ from hf_rap.errors import BranchMovedError, HubError, SettingError
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import tag_of, versions_of
 
+from .compat import check_repo_id
 from .retries import attempts, failures, repeated, status_of
 
 if TYPE_CHECKING:
@@ -51,10 +52,9 @@ class Repository:
 
     def __post_init__(self) -> None:
         from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
         try:
-            validate_repo_id(self.id)
+            check_repo_id(self.id)
         except HFValidationError as error:
             raise SettingError(f"{self.id!r} is no name of a repository: {str(error).splitlines()[0]}") from error
         owner, slash, name = self.id.partition("/")

@@ -10,6 +10,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_rap.errors import HubError
+from hf_rap.rows.compat import hub_http_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,23 +69,20 @@ def attempts() -> Iterator[Callable[[str, BaseException], None]]:
 
 def failures() -> tuple[type[BaseException], ...]:
     """What the client raises when the Hub does not do as asked."""
-    # HTTPError is that of httpx or httpx2, whichever this version of the Hub client is built on.
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-
     # ValueError: an answer that is not JSON; RuntimeError: an upload through Xet.
-    return (HTTPError, OSError, ValueError, RuntimeError)
+    return (hub_http_error(), OSError, ValueError, RuntimeError)
 
 
 def passes(error: BaseException) -> bool:
     """Trying again may help."""
-    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     status = status_of(error)
     if status is not None:
         return status in _PASSING
     # No answer, one that was cut off, one that is not JSON, or an upload through Xet that failed.
     return isinstance(
-        error, (HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
+        error, (hub_http_error(), ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
     )
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from hf_rap.columns import ERROR, ID, STEPS
 from hf_rap.errors import SourceError
+from hf_rap.rows.compat import progress_bar
 
 from . import jsonl
 from .checks import find_faults, find_file_faults, image_fault
@@ -72,7 +73,6 @@ def _features(*, with_images: bool) -> datasets.Features:
 
 
 def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[pa.Table]:
-    import datasets
 
     top = Path(os.path.commonpath([file.parent for file in files]))
     fault_of = None if root is None else cache(partial(image_fault, root=root, opened=opened))
@@ -81,7 +81,7 @@ def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[p
         unread = jsonl.other_fields(file)
         if unread:
             logger.warning("%s: these fields are not read: %s.", file.name, ", ".join(unread))
-        with datasets.utils.tqdm(desc=source, unit=" rollouts", leave=False) as progress:
+        with progress_bar(source, unit=" rollouts", leave=False) as progress:
             for table, lines, faults in jsonl.read_blocks(file):
                 yield _checked(table, lines, faults, source=source, file=file.name, root=root, fault_of=fault_of)
                 progress.update(len(table))

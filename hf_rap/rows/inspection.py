@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
+from .compat import progress_bar
 from .layouts import Layout, check_layout, raw_rows, read_question, recognise_layout, row_id
 
 if TYPE_CHECKING:
@@ -94,15 +95,13 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
 
 def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
-    import datasets
-
     columns = [
         name
         for name in ds.column_names
         if name in {column.partition(".")[0] for column in layout.columns} or name in layout.columns
     ]
     plain = ds.select_columns(columns).with_format("arrow")
-    progress = datasets.utils.tqdm(total=len(ds), desc="inspect", unit=" rows")
+    progress = progress_bar("inspect", unit=" rows", total=len(ds))
     with progress:
         for table in plain.iter(batch_size=ROWS_PER_STEP):
             batch = table.to_pydict()

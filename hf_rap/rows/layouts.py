@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 
 from .chats import flatten_content, turns_of
+from .compat import is_single_row, stored_column
 from .images import encoded_bytes, fingerprint, open_image
 from .prompts import IMAGE
 
@@ -207,8 +208,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
         LayoutError: this is not a batch of plain Python rows.
 
     """
-    # A LazyRow is what map hands out without batched=True.
-    if not isinstance(batch, Mapping) or type(batch).__name__ == "LazyRow":
+    if not isinstance(batch, Mapping) or is_single_row(batch):
         raise LayoutError(
             f"A batch of rows is needed, not a {type(batch).__name__}: use ds.map(..., batched=True) without "
             "input_columns, on a dataset without a format (ds.with_format(None))."
@@ -220,11 +220,10 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
 
 def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    if name in getattr(batch, "keys_to_format", ()):
-        stored = batch.pa_table[name]  # type: ignore[attr-defined]  # a LazyBatch of datasets
-        if _holds_files(stored.type):
-            values: list[Any] = stored.to_pylist()
-            return values
+    stored = stored_column(batch, name)
+    if stored is not None and _holds_files(stored.type):
+        values: list[Any] = stored.to_pylist()
+        return values
     found = batch[name]
     if not isinstance(found, (list, tuple)) or any(_is_tensor(value) for value in found):
         raise LayoutError(

@@ -143,11 +143,12 @@ class Embedder:
     def embed(self, table: pa.Table) -> pa.Table:
         """The table with the files inside."""
         import pyarrow as pa
-        from datasets.table import embed_array_storage
+
+        from .compat import embed_files
 
         arrays = [
             pa.chunked_array(
-                [embed_array_storage(chunk, self.features[name]) for chunk in table[name].chunks], table[name].type
+                [embed_files(chunk, self.features[name]) for chunk in table[name].chunks], table[name].type
             )
             for name in table.column_names
         ]

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .compat import hub_http_error
 from .sources import Source, as_source_error, asked_source, files_in, is_saved, matching_files
 
 if TYPE_CHECKING:
@@ -85,9 +86,7 @@ def describe_source(
 
 def _describe_hub(asked: Source, checksums: Iterable[str], api: HfApi | None) -> SourceInfo:
     from huggingface_hub import HfApi
-
-    # HTTPError is that of httpx or httpx2, whichever this version of the Hub client is built on.
-    from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     loaded = (re.match(rf"hf://datasets/{re.escape(asked.path)}@([0-9a-f]{{40}})/", url) for url in checksums)
     commit = next((match[1] for match in loaded if match), None)
@@ -95,7 +94,7 @@ def _describe_hub(asked: Source, checksums: Iterable[str], api: HfApi | None) ->
         found = (api or HfApi()).dataset_info(asked.path, revision=commit or asked.revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise
-    except (HTTPError, OSError):  # offline, or the Hub has a bad moment: what is not known stays open
+    except (hub_http_error(), OSError):  # offline, or the Hub has a bad moment: what is not known stays open
         return SourceInfo(asked.path, revision=commit or asked.revision)
     return SourceInfo(asked.path, revision=commit or found.sha, licence=_licence(found.card_data))
 

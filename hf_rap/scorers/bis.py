@@ -21,6 +21,7 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.rows.compat import stored_column
 
 if TYPE_CHECKING:
     import datasets
@@ -175,8 +176,8 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
     if not isinstance(batch, Mapping):
         raise SettingError("BISScore takes batches: ds.map(..., batched=True) on a dataset without a format.")
     require("BISScore", batch, (STEPS,), READ_FIRST)
-    if STEPS.name in getattr(batch, "keys_to_format", ()):
-        stored = batch.pa_table[STEPS.name]  # type: ignore[attr-defined]  # a LazyBatch of datasets
+    stored = stored_column(batch, STEPS.name)
+    if stored is not None:
         stored = stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
         return stored.cast(pa.list_(pa.null())) if pa.types.is_null(stored.type) else stored
     try:

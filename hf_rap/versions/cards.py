@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE, CONTROLS, DECISIONS, OTHER_SCORES, SCORES
 from hf_rap.exports.universal import UNIVERSAL
+from hf_rap.rows.compat import add_dataset_info
 from hf_rap.rows.parquet import shard_name
 from hf_rap.select.methods import METHOD_ROWS, RULE_MEANINGS, SELECTORS
 
@@ -114,9 +115,7 @@ def _metadata(facts: Mapping[str, Any]) -> str:
 
 def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:
     """Types and row counts, which the viewer of the Hub and `load_dataset` check the files against."""
-    from datasets import DatasetInfo, Features
-    from datasets.info import DatasetInfosDict
-    from datasets.splits import SplitDict, SplitInfo
+    from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 
     infos = {
         name: DatasetInfo(
@@ -129,7 +128,7 @@ def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:
         )
         for name, config in configs.items()
     }
-    DatasetInfosDict(infos).to_dataset_card_data(data)
+    add_dataset_info(data, infos)
 
 
 def _digest(facts: Mapping[str, Any], config: str) -> dict[str, str]:

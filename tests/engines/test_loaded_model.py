@@ -15,6 +15,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicSlidingWindowLayer
 
 from hf_rap.engines.base import Completion, Request, Sampling
+from hf_rap.engines.compat import CACHE, cache_of
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.errors import EngineError, RowError, SettingError
 
@@ -56,7 +57,7 @@ class LimitedMemory:
         return self
 
     def generate(self, **inputs: Any) -> Any:
-        if "past_key_values" not in inputs:
+        if CACHE not in inputs:
             self.batches.append(len(inputs["input_ids"]))
             if self.batches[-1] > self.limit:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines.")
@@ -119,7 +120,7 @@ class TestFailures:
 
         class Lonely(LimitedMemory):
             def generate(self, **inputs: Any) -> Any:
-                if "past_key_values" not in inputs and len(inputs["input_ids"]) > self.limit:
+                if CACHE not in inputs and len(inputs["input_ids"]) > self.limit:
                     raise ValueError("one row only, please\nmore lines")
                 return self.model.generate(**inputs)
 
@@ -173,7 +174,7 @@ class TestMemory:
             def generate(self, **inputs: Any) -> Any:
                 gc.collect()
                 alive.append(sum(ref() is not None for ref in held))
-                if len(inputs["input_ids"]) == 4 and "past_key_values" not in inputs:
+                if len(inputs["input_ids"]) == 4 and CACHE not in inputs:
                     held.append(weakref.ref(inputs["pixel_values"]))
                 return super().generate(**inputs)
 
@@ -349,7 +350,7 @@ class TestSlidingWindow:
         loaded = LoadedModel(model, processor)
         inputs = loaded.encode(rows(3))
         with torch.inference_mode():
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_of(model(**inputs, use_cache=True))
         assert isinstance(cache, DynamicCache)
         assert all(isinstance(layer, DynamicSlidingWindowLayer) for layer in cache.layers)
         assert int(inputs["attention_mask"].sum(dim=1).min()) > cache.layers[0].sliding_window == 24

@@ -12,13 +12,14 @@ import sys
 import weakref
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import transformers
 from datasets.fingerprint import Hasher
 
 from hf_rap.engines.base import Sampling
-from hf_rap.engines.transformers_engine import TransformersEngine
+from hf_rap.engines.transformers_engine import TransformersEngine, _loaded
 from hf_rap.errors import EngineError, SettingError
 
 from .tiny_models import ask, build, picture, qwen2_vl
@@ -32,6 +33,22 @@ def llava_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+COMMIT, LATER = "1" * 40, "2" * 40
+
+
+@pytest.fixture
+def hub_cache(llava_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model as the Hub client caches it: `main` and the tag `v1` at one commit."""
+    repository = tmp_path / "models--owner--llava"
+    shutil.copytree(llava_folder, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    for name in ("main", "v1"):
+        (repository / "refs" / name).write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    _loaded.clear()
+    return repository
 
 
 @pytest.fixture
@@ -193,6 +210,31 @@ class TestLoading:
             "torch": description["torch"],
             "weights": TransformersEngine(str(llava_folder)).folder_digest,
         }
+
+    @pytest.mark.parametrize("revision", [None, "main", "v1", COMMIT])
+    def test_a_hub_model_is_described_by_its_commit(self, hub_cache: Path, revision: str | None) -> None:
+        """However it was asked for: a run must not go on with another state of the same branch."""
+        assert hub_cache.is_dir()
+        assert TransformersEngine("owner/llava", revision=revision, device="cpu").describe()["revision"] == COMMIT
+
+    def test_a_pushed_model_is_described_otherwise(self, hub_cache: Path) -> None:
+        """The same name in the next process, after somebody has pushed."""
+        before = TransformersEngine("owner/llava", device="cpu").describe()
+        (hub_cache / "snapshots" / COMMIT).rename(hub_cache / "snapshots" / LATER)
+        (hub_cache / "refs" / "main").write_text(LATER)
+        _loaded.clear()
+        assert TransformersEngine("owner/llava", device="cpu").describe() == {**before, "revision": LATER}
+
+    def test_a_push_while_loading_mixes_nothing(self, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The branch moves after the config was read, to a commit without files here: all parts are of the first one."""
+        read = transformers.AutoProcessor.from_pretrained
+
+        def push_and_read(*args: Any, **options: Any) -> Any:
+            (hub_cache / "refs" / "main").write_text(LATER)
+            return read(*args, **options)
+
+        monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", push_and_read)
+        assert TransformersEngine("owner/llava", device="cpu").describe()["revision"] == COMMIT
 
     def test_failed_load_is_tried_again(self, copied: Path) -> None:
         """An error is not kept: once the file is there, the same engine works."""

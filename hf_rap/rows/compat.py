@@ -1,0 +1,74 @@
+"""What hf_rap uses of datasets that is not public, each part in one function.
+
+Nothing else in the package touches these parts, and `tests/rows/test_compat.py` says which of them a new release has
+moved. Versions that were seen: datasets 4.0 and 5.2, huggingface_hub 1.3 and 2.4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import datasets
+    import pyarrow as pa
+
+
+def stored_column(batch: Mapping[str, Any], name: str) -> pa.ChunkedArray | None:
+    """A column of a batch as Arrow holds it; None where it was read or replaced already, or Arrow does not hold the batch.
+
+    `Dataset.map` hands out a `LazyBatch`, which decodes a column when it is read. Publicly only a whole dataset can be
+    kept from decoding (`decode(False)`), and only another format gives Arrow.
+    """
+    if name not in getattr(batch, "keys_to_format", ()):
+        return None
+    stored: pa.ChunkedArray = batch.pa_table[name]  # type: ignore[attr-defined]
+    return stored
+
+
+def is_single_row(batch: Any) -> bool:
+    """Whether `Dataset.map` was called without `batched=True`: it then hands out a `LazyRow`, a mapping as well."""
+    return type(batch).__name__ == "LazyRow"
+
+
+def embed_files(array: pa.Array, feature: Any) -> pa.Array:
+    """An array with the files that it points to inside, by the `embed_storage` of the parts of its feature.
+
+    Datasets does so in `push_to_hub` alone; a feature's own `embed_storage` reaches neither into lists nor into structs.
+    """
+    from datasets.table import embed_array_storage
+
+    return embed_array_storage(array, feature)
+
+
+def add_dataset_info(card: Any, infos: Mapping[str, datasets.DatasetInfo]) -> None:
+    """Writes types and row counts of the configs into the metadata of a card (`DatasetCardData`), under `dataset_info`.
+
+    Publicly this happens in `push_to_hub` alone.
+    """
+    from datasets.info import DatasetInfosDict
+
+    DatasetInfosDict(infos).to_dataset_card_data(card)
+
+
+def progress_bar(desc: str, *, unit: str, total: int | None = None, leave: bool = True) -> Any:
+    """A bar of tqdm that `datasets.disable_progress_bars` switches off, like those of datasets itself.
+
+    The switch is public, the bar is not.
+    """
+    from datasets.utils import tqdm
+
+    return tqdm(desc=desc, unit=unit, total=total, leave=leave)
+
+
+def hub_http_error() -> type[Exception]:
+    """The base of all errors of the HTTP library that the Hub client is built on: httpx or httpx2, by its version.
+
+    The client does not offer it, and its own errors are only those with an answer. It stands here and not in hub/, since
+    the rooms of rows and engines ask the Hub, too.
+    """
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    error: type[Exception] = HTTPError
+    return error

@@ -1,0 +1,147 @@
+"""What a new release of datasets has moved, of the parts that are not public."""
+
+import pyarrow as pa
+import pytest
+from datasets import Dataset, DatasetInfo, Features, Image, List, SplitDict, SplitInfo, Value
+from huggingface_hub import DatasetCardData
+
+from hf_rap.rows import compat
+
+FILES = Features({"id": Value("string"), "images": List(Image())})
+
+
+@pytest.fixture
+def datasets_part(part_of):
+    return lambda part: part_of("datasets", part, room="rows")
+
+
+def seen_by_map(ds, look, **options):
+    """What `look` returns for the first thing that `Dataset.map` hands out."""
+    seen = []
+    ds.map(lambda batch: seen.append(look(batch)), **options)
+    return seen[0]
+
+
+def rows_with_a_broken_image():
+    return Dataset.from_dict({"id": ["a", "b"], "images": [[{"bytes": b"no picture", "path": None}], []]}, FILES)
+
+
+def test_a_batch_of_map_can_be_read_undecoded(datasets_part):
+    """The bytes as stored, though nothing could decode them."""
+    with datasets_part("LazyBatch.keys_to_format and LazyBatch.pa_table"):
+        stored = seen_by_map(
+            rows_with_a_broken_image(), lambda batch: compat.stored_column(batch, "images"), batched=True
+        )
+        assert stored is not None, "the batch is none of those that are decoded when they are read"
+        assert stored.to_pylist() == [[{"bytes": b"no picture", "path": None}], []]
+
+
+def test_a_column_that_was_replaced_in_a_batch_is_not_stored(datasets_part):
+    """What stands in the batch goes before what Arrow holds."""
+
+    def replaced(batch):
+        batch["id"] = ["x", "y"]
+        return compat.stored_column(batch, "id")
+
+    with datasets_part("LazyBatch.keys_to_format"):
+        assert seen_by_map(rows_with_a_broken_image(), replaced, batched=True) is None
+
+
+def test_a_plain_batch_is_not_stored():
+    """A dictionary, as `IterableDataset.map` and tests hand out."""
+    assert compat.stored_column({"id": ["a"]}, "id") is None
+
+
+def test_a_single_row_of_map_is_known(datasets_part):
+    """Without `batched=True`; a batch is none."""
+    rows = rows_with_a_broken_image()
+    with datasets_part("LazyRow, what map hands out without batched=True"):
+        assert seen_by_map(rows, compat.is_single_row) is True
+        assert seen_by_map(rows, compat.is_single_row, batched=True) is False
+
+
+class Read:
+    """A feature whose files are b"read", and what it was given."""
+
+    def __init__(self):
+        self.paths = []
+
+    def embed_storage(self, storage, **options):
+        self.paths += storage.field("path").to_pylist()
+        return pa.StructArray.from_arrays(
+            [pa.array([b"read"] * len(storage)), storage.field("path")], ["bytes", "path"]
+        )
+
+
+def test_files_are_embedded_through_lists_and_structs(datasets_part):
+    """Every part of the feature that has an `embed_storage` is called with its {bytes, path} structs."""
+    file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    array = pa.array(
+        [[{"image": {"bytes": None, "path": "a.png"}}], [], [{"image": {"bytes": None, "path": "b.png"}}]],
+        type=pa.list_(pa.struct([("image", file)])),
+    )
+    reader = Read()
+    with datasets_part("datasets.table.embed_array_storage"):
+        embedded = compat.embed_files(array, List({"image": reader}))
+        assert reader.paths == ["a.png", "b.png"]
+        assert embedded.to_pylist() == [
+            [{"image": {"bytes": b"read", "path": "a.png"}}],
+            [],
+            [{"image": {"bytes": b"read", "path": "b.png"}}],
+        ]
+
+
+def test_types_and_row_counts_reach_the_metadata_of_a_card(datasets_part):
+    """As `push_to_hub` writes them, and `load_dataset` and the viewer read them."""
+    info = DatasetInfo(
+        features=Features({"id": Value("string")}),
+        splits=SplitDict({"train": SplitInfo("train", num_bytes=7, num_examples=2)}),
+        download_size=3,
+        dataset_size=7,
+    )
+    card = DatasetCardData()
+    with datasets_part("DatasetInfosDict.to_dataset_card_data"):
+        compat.add_dataset_info(card, {"selected": info})
+        assert card.to_dict()["dataset_info"] == {
+            "config_name": "selected",
+            "features": [{"name": "id", "dtype": "string"}],
+            "splits": [{"name": "train", "num_bytes": 7, "num_examples": 2}],
+            "download_size": 3,
+            "dataset_size": 7,
+        }
+
+
+def test_the_switch_of_datasets_turns_bars_off(datasets_part):
+    """`disable_progress_bars` is what users know."""
+    import datasets
+
+    with datasets_part("datasets.utils.tqdm"):
+        assert not compat.progress_bar("rows", unit=" rows", total=3, leave=False).disable
+        datasets.disable_progress_bars()
+        try:
+            assert compat.progress_bar("rows", unit=" rows").disable
+        finally:
+            datasets.enable_progress_bars()
+
+
+def test_a_hub_that_cannot_be_reached_is_an_error_of_its_http_library(part_of):
+    """Nothing listens on port 9 of this machine; answers with an error status are of the same kind."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    with part_of("huggingface_hub", "errors.HTTPError", room="rows"):
+        error = compat.hub_http_error()
+        assert issubclass(HfHubHTTPError, error)
+        assert not issubclass(error, OSError), "it is an OSError now: every place that catches both can leave it out"
+        assert issubclass(error, Exception)
+        with pytest.raises(error):
+            refused(HfApi(endpoint="http://127.0.0.1:9"))
+
+
+def refused(api):
+    """A call that goes out even in tests, which are offline."""
+    from huggingface_hub import constants
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        api.whoami(token="hf_none")
