@@ -91,11 +91,11 @@ def collect_prescreened(
         return Prescreened(None, cut, len(ds) - len(passed))
     evidence = collected.select_columns([column.name for column in collector.writes])
     stored = ds.with_format("arrow")
-    tops = [name for name in ds.column_names if name in {part.partition(".")[0] for part in layout.columns}]
+    read = layout.columns_in(ds.column_names)
 
     def unasked(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         """The evidence of rows that were left out: an id and an error."""
-        rows = stored.select_columns(tops)[batch["number"]].to_pylist()
+        rows = stored.select_columns(read)[batch["number"]].to_pylist()
         ids = [row_id(row, layout) for row in rows]
         errors = [str(_error(float(scores[number]), cut, size=either_way)) for number in batch["number"]]
         told = {ID.name: ids, ERROR.name: errors}

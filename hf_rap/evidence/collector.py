@@ -31,7 +31,8 @@ class Collector:
 
         layout = collector.check(ds.features)              # do the columns fit? before a model is loaded
         collector = collector.over(ds)                     # for those that look at other rows, too
-        names = layout.columns, collector.reads(ds.features)  # all that the evidence depends on, with `settings`
+        # all that the evidence depends on, with `settings`
+        names = layout.columns_in(ds.column_names), collector.reads(ds.features)
         row_id = collector.row_id(row, layout)             # what people know the row by
         first, attempts = what it has not yet, of collector.goal
         evidence = collector.only(first, attempts, arm)(batch)  # the columns of collector.writes; None: every arm

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.paths import value_at
 
 from .universal import UNIVERSAL, universal_columns, universal_features
 
@@ -62,8 +63,8 @@ class ExportRows:
 
     def __iter__(self) -> Iterator[dict[str, Any] | Refused]:
         scores = self.scores
-        tops = {column.partition(".")[0] for column in self.layout.columns} | set(self.layout.columns)
-        kept = [name for name in self.ds.column_names if name in tops or name in scores or name == "extra_info"]
+        wanted = {*self.layout.columns_in(self.ds.column_names), *scores, "extra_info"}
+        kept = [name for name in self.ds.column_names if name in wanted]
         stored = self.ds.select_columns(kept).with_format("arrow")
         index = 0
         for table in stored.iter(batch_size=ROWS_PER_STEP):
@@ -80,7 +81,7 @@ class ExportRows:
             )
         except RowError as error:
             message = str(error).removeprefix(f"{error.code}: ")
-            return Refused(index, str(raw.get(self.layout.id or "", "")), error.code, message)
+            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, message)
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 

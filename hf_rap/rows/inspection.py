@@ -96,12 +96,7 @@ def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
     import datasets
 
-    columns = [
-        name
-        for name in ds.column_names
-        if name in {column.partition(".")[0] for column in layout.columns} or name in layout.columns
-    ]
-    plain = ds.select_columns(columns).with_format("arrow")
+    plain = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
     progress = datasets.utils.tqdm(total=len(ds), desc="inspect", unit=" rows")
     with progress:
         for table in plain.iter(batch_size=ROWS_PER_STEP):

@@ -153,8 +153,7 @@ class Content:
         schema = features.arrow_schema
         others = [name for name in features if name not in UNIVERSAL]
         embedder = Embedder(type(features)({name: features[name] for name in others}))
-        read = [name for name in scored.column_names if name in {column.partition(".")[0] for column in layout.columns}]
-        read += [name for name in layout.columns if name in scored.column_names and name not in read]
+        read = layout.columns_in(scored.column_names)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
             indices = (start + flags.nonzero()[0]).tolist()
