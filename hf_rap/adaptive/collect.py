@@ -12,7 +12,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, features_of, refuse_existing
-from hf_rap.errors import RunError, SettingError
+from hf_rap.errors import RunError, SettingError, code_of
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import Unusable
 from hf_rap.stats.arrays import seeded_order
@@ -159,7 +159,7 @@ class _SoFar:
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0
                 in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not known
-                if in_vain or any((piece[ERROR.name] or "").startswith("no_image") for piece in pieces):
+                if in_vain or any(code_of(piece[ERROR.name]) == "no_image" for piece in pieces):
                     self.state.left[index] = 0  # without one arm there is no cde
                     break
 

@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from hf_rap.errors import EngineError
+from hf_rap.errors import EngineError, first_line
 
-from .loaded_model import LoadedModel, first_line
+from .loaded_model import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.version import VERSION
 
-from .collector import Collector
+from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
 
 
 def _failure(attempts: Sequence[Mapping[str, Any] | None] | None) -> str | None:
-    errors = (one["error"] for one in attempts or () if one is not None and one["error"] is not None)
-    return next((error for error in errors if error.partition(":")[0] not in _NO_FAULT), None)
+    return first_fault((one["error"] for one in attempts or () if one is not None), _NO_FAULT)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
-from hf_rap.errors import SettingError, SourceError
+from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.rows.layouts import Layout, check_layout, recognise_layout, row_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import datasets
     from typing_extensions import Self
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hf_rap.engines.base import Engine
 
 ROWS_AT_ONCE = 64  # the engine batches on its own
-# Not a failure: the row is what it is.
-_NO_FAULT = "no_image"
+# No failure: the row is what it is.
+NO_FAULT = ("no_image",)
 
 
 class Collector:
@@ -129,13 +129,17 @@ class Collector:
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row an error that another try could change, or that a person should look at."""
-        errors: Sequence[str | None] = evidence[ERROR.name]
-        return [None if error is None or error.startswith(_NO_FAULT) else error for error in errors]
+        return [first_fault([error], NO_FAULT) for error in evidence[ERROR.name]]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int | None:
         """Tokens that the model wrote or read for these rows; None where that is not counted."""
         del evidence
         return None
+
+
+def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str | None:
+    """The first of these errors whose code is not one that says what the row is."""
+    return next((error for error in errors if error is not None and code_of(error) not in no_fault), None)
 
 
 def collect_evidence(

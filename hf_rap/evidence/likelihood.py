@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, cell_of
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, spellings
@@ -105,7 +105,7 @@ class Likelihood(Collector):
                 columns.IMAGE_GOLD_LOGPROBS: [row.logprobs.get("image") for row in rows],
                 columns.TEXT_GOLD_LOGPROBS: [row.logprobs.get("text") for row in rows],
                 columns.GOLD_TOKENS: [row.tokens or None for row in rows],
-                columns.LIKELIHOOD_ERROR: [str(row.error) if row.error else None for row in rows],
+                columns.LIKELIHOOD_ERROR: [cell_of(row.error) for row in rows],
                 columns.LIKELIHOOD_SETTINGS: [settings if row.spellings else None for row in rows],
             }
         )

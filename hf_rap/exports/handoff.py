@@ -181,7 +181,7 @@ def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tupl
     try:
         read_gold(golds or row["answer"])
     except RowError as error:
-        return error.code, str(error).removeprefix(f"{error.code}: ")
+        return error.code, error.message
     if len(golds) > 1 and not accepts.several_golds:
         return "several_golds", f"{len(golds)} accepted answers ({', '.join(golds)[:80]}), but its reward sees one text"
     if limits.usual_verifier and not _usual_verifier_reads(row["answer"], accepts):

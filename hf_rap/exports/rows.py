@@ -80,8 +80,7 @@ class ExportRows:
                 {name: [value] for name, value in raw.items()}, self.layout, [number], data_source=self.data_source
             )
         except RowError as error:
-            message = str(error).removeprefix(f"{error.code}: ")
-            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, message)
+            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, error.message)
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 

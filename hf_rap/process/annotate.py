@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
+from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError, cell_of
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
@@ -126,7 +126,7 @@ class StepRewards(Collector):
             {
                 ID: [row.id for row in rows],
                 STEPS: [row.steps_with_score() for row in rows],
-                ERROR: [str(row.error) if row.error else None for row in rows],
+                ERROR: [cell_of(row.error) for row in rows],
                 SETTINGS: [settings if row.prefixes else None for row in rows],
             }
         )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from hf_rap.errors import RowError
+
 logger = logging.getLogger(__name__)
 
 _READER_VERSION = "1"  # raise it when the same files can give another dataset
@@ -90,12 +92,12 @@ def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[p
 def _checked(
     table: pa.Table,
     lines: NDArray[np.int64],
-    faults: dict[int, str],
+    faults: dict[int, RowError],
     *,
     source: str,
     file: str,
     root: Path | None,
-    fault_of: Callable[[str], str | None] | None,
+    fault_of: Callable[[str], RowError | None] | None,
 ) -> pa.Table:
     """A block with the columns of `_features`; rows with a fault lose their steps."""
     import pyarrow as pa
@@ -109,8 +111,7 @@ def _checked(
     if faults:
         errors: list[str | None] = [None] * len(table)
         for row, fault in faults.items():
-            code, _, message = fault.partition(": ")
-            errors[row] = f"{code}: {file} line {lines[row]}: {message}"
+            errors[row] = str(fault.at(f"{file} line {lines[row]}"))
         column = pa.array(errors, type=pa.string())
     columns = {
         ID.name: pc.binary_join_element_wise(source, pa.array(lines).cast("string"), ":"),

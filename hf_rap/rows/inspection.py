@@ -88,7 +88,7 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         except RowError as error:
             found.append(error)
         usable += not found
-        problems += [Problem(index, name, error.code, str(error).removeprefix(f"{error.code}: ")) for error in found]
+        problems += [Problem(index, name, error.code, error.message) for error in found]
     return Inspection(layout, len(ds), usable, tuple(problems), len(ds) - len(ids), dict(sorted(images.items())))
 
 

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -114,22 +114,22 @@ def as_source_error(asked: Source) -> Iterator[None]:
         yield
     except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise SourceError(
-            f"{asked}: {_first_line(error)} If it is private or gated, ask for access on its page and run "
+            f"{asked}: {first_line(error)} If it is private or gated, ask for access on its page and run "
             "`hf auth login`. For local data give a path that exists."
         ) from error
     except StopIteration as error:  # datasets' answer to a file without a line
         raise SourceError(f"{asked} has no rows.") from error
     except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"{asked} cannot be read: {_first_line(error)}") from error
+        raise SourceError(f"{asked} cannot be read: {first_line(_cause_of(error))}") from error
 
 
-def _first_line(error: BaseException) -> str:
+def _cause_of(error: BaseException) -> BaseException:
+    """What is behind datasets' "An error occurred while generating the dataset", which says nothing."""
     from datasets.exceptions import DatasetGenerationError
 
-    # "An error occurred while generating the dataset" says nothing; its cause does.
     while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return error
 
 
 def _load_by_name(name: str, asked: Source) -> datasets.Dataset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError, SettingError
+from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.rows.parquet import Embedder
 
 from .fill import make_part, settings_of, stop_after_part
@@ -100,7 +100,7 @@ def fill_on_ray(
         try:
             ray.init(address=address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RunError(f"No Ray cluster at {address!r}: {error}") from error
+            raise RunError(f"No Ray cluster at {address!r}: {first_line(error)}") from error
     have = ray.cluster_resources()
     gpus = gpus_per_worker if gpus_per_worker is not None else float(have.get("GPU", 0) > 0)
     if workers is None:
@@ -112,7 +112,7 @@ def fill_on_ray(
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
         raise RunError(
-            f"The work on Ray has stopped: {type(cause).__name__}: {str(cause).strip().splitlines()[-1]} What is written "
+            f"The work on Ray has stopped: {type(cause).__name__}: {last_line(cause)} What is written "
             "stays; start the same command again when the cause is gone."
         ) from error
     finally:

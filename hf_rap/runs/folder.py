@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.errors import RunError
+from hf_rap.errors import RunError, first_line
 from hf_rap.system import sync_folder
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class RunFolder:
         try:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise RunError(f"The run {self.url!r} cannot be opened: {error}") from error
+            raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
         self._check(create=create)
 

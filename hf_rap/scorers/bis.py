@@ -20,7 +20,7 @@ from hf_rap.columns import (
     features_of,
     require,
 )
-from hf_rap.errors import LayoutError, SettingError
+from hf_rap.errors import LayoutError, SettingError, first_line
 
 if TYPE_CHECKING:
     import datasets
@@ -183,7 +183,7 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
         return pa.array(batch[STEPS.name], type=pa.list_(pa.struct([("score", pa.float64())])))
     except (pa.ArrowException, TypeError) as error:
         raise SettingError(
-            f"BISScore takes batches of rows with a list of {{step, score}} in {STEPS.name!r}: {error}"
+            f"BISScore takes batches of rows with a list of {{step, score}} in {STEPS.name!r}: {first_line(error)}"
         ) from error
 
 

@@ -15,7 +15,7 @@ from hf_rap.columns import (
     features_of,
     typed,
 )
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, code_of
 from hf_rap.papers import DIFFICULTY_PRIOR
 
 from .base import tallies
@@ -121,7 +121,7 @@ def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[float, int]]
         beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
         if ERROR.name in batch:
             for row, error in enumerate(batch[ERROR.name]):
-                if (error or "").split(":")[0] == "no_image":
+                if code_of(error) == "no_image":
                     as_given[row], beside[row] = beside[row], (0.0, 0)
     return as_given, beside
 

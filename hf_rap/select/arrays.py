@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, codes_of
 from hf_rap.stats.thresholds import Quantile
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ def strata_of(name: str, column: Any) -> Any:
     return rank[encoded.indices.to_numpy()]
 
 
-def why_unscored(score: NDArray[np.float32], errors: Any) -> Any:
-    """For rows without a score the code in `rap_error`, the word before the colon."""
+def why_unscored(score: NDArray[np.floating[Any]], errors: Any, otherwise: str = "not_scored") -> NDArray[np.object_]:
+    """For rows without a score (NaN) the code in `rap_error`, an Arrow array or None, and `otherwise` where it has none."""
     import numpy as np
 
-    reason = np.full(len(score), "not_scored", dtype=object)
+    reason = np.full(len(score), otherwise, dtype=object)
     if errors is not None:
-        for row in np.flatnonzero(np.isnan(score)):
-            reason[row] = (errors[row].as_py() or "").split(":")[0].strip() or "not_scored"
+        rows = np.flatnonzero(np.isnan(score))
+        reason[rows] = [code or otherwise for code in codes_of(errors.take(rows)).to_pylist()]
     return reason
 
 

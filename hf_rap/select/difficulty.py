@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, codes_of
 from hf_rap.papers import DIFFICULTY_PRIOR
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import Counts, read_counts
@@ -131,8 +131,9 @@ def _asked_alone(ds: Any) -> NDArray[np.bool_]:
 
     if ERROR.name not in ds.column_names:
         return np.zeros(len(ds), dtype=bool)
-    errors = arrow_columns(ds, [ERROR.name])[ERROR.name].to_pylist()
-    return np.array([(error or "").split(":")[0] == "no_image" for error in errors])
+    codes = codes_of(arrow_columns(ds, [ERROR.name])[ERROR.name])
+    alone: NDArray[np.bool_] = np.array(codes.to_pylist(), dtype=object) == "no_image"
+    return alone
 
 
 def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import BIS, BIS_MIXTURE, BIS_RELIABILITY, DECISIONS, ERROR, KEEP, QUESTIONS, REASON, features_of
 from hf_rap.errors import MissingColumnError, SettingError
 
+from .arrays import why_unscored
 from .base import Selection, Step
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def select_top(
         groups=codes(table, groups),
         ratio=ratio,
         count=count,
-        unscored=_why_unscored(scores, table),
+        unscored=why_unscored(scores, table[ERROR.name] if ERROR.name in table.column_names else None),
         rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else None,
         questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
         max_per_question=max_per_question,
@@ -292,18 +293,6 @@ def _numbers(table: Any, name: str) -> NDArray[np.float64]:
         raise SettingError(f"select_top ranks numbers, but {name!r} holds {column.type}.")
     numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
-
-
-def _why_unscored(scores: NDArray[np.float64], table: Any) -> NDArray[np.object_]:
-    """For rows without a score the code in `rap_error`, the word before the colon."""
-    import numpy as np
-
-    reason = np.full(len(scores), "not_scored", dtype=object)
-    if ERROR.name in table.column_names:
-        unknown = np.flatnonzero(np.isnan(scores))
-        for row, error in zip(unknown, table[ERROR.name].take(unknown).to_pylist(), strict=True):
-            reason[row] = (error or "").split(":")[0].strip() or "not_scored"
-    return reason
 
 
 def _check(ratio: float | None, count: int | None, max_per_question: int | None) -> None:

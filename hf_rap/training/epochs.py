@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
-from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError
+from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
 from hf_rap.rows.chats import flatten_content, turns_of
 from hf_rap.rows.layouts import ID_COLUMNS, recognise_layout
 from hf_rap.rows.prompts import IMAGE
@@ -193,7 +193,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                 json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
             )
     except (OSError, ValueError) as error:  # Arrow's errors are both
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SourceError(f"{path} does not hold a list of records.")
     yield from rows
