@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
 from hf_rap.rows.layouts import row_id
-from hf_rap.scorers.base import COLLECT_LIKELIHOOD
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
 
@@ -76,7 +75,7 @@ def collect_prescreened(
 
     from hf_rap.evidence.collector import collect_evidence
 
-    require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,), f"{COLLECT_LIKELIHOOD} Then score it.")
+    require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,))
     layout = collector.check(ds.features)
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
     scores = np.abs(scores) if either_way else scores

@@ -98,7 +98,7 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
         MissingColumnError: it has no decisions.
     """
     ds = load_source(str(path))
-    require("publish", ds.column_names, DECISIONS, "Select first: `hf-rap select`.")
+    require("publish", ds.column_names, DECISIONS)
     told = _remembered(str(path))
     if "rule" not in told:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")

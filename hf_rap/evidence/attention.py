@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 VERSION_OF_EVIDENCE = "1"  # part of the settings: raise it when the same reply can give other numbers
 _NO_FAULT = ("reply_empty", "reply_too_short")
-READ_ALONE = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Attention(Collector):
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
         available = tuple(available)
-        columns.require("Attention", available, (columns.IMAGE_RESPONSES,), READ_ALONE)
+        columns.require("Attention", available, (columns.IMAGE_RESPONSES,))
         read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
         return tuple(column.name for column in read if column.name in available)
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from hf_rap.engines.base import Completion
 
-COLLECT_FIRST = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 # Mid-grey: next to nothing once a processor has normalised it, while white is the empty page of many figures and
 # black the background of many photographs of instruments.
 GREY = (128, 128, 128)
@@ -121,7 +120,7 @@ class Controls(Collector):
         """The rewards and settings of the replies with the image, and why there are none."""
         available = tuple(available)
         needed = (columns.IMAGE_REWARDS, columns.SETTINGS)
-        columns.require("Controls", available, needed, COLLECT_FIRST)
+        columns.require("Controls", available, needed)
         return tuple(column.name for column in (*needed, columns.ERROR) if column.name in available)
 
     def settings(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
         MissingColumnError, LayoutError: a column is missing, or a row has no usable steps.
 
     """
-    require("The export", ds.column_names, [STEPS], "Read it with load_process_rewards, or annotate it: StepRewards.")
+    require("The export", ds.column_names, [STEPS])
     questions = [name for name in QUESTIONS if name in ds.column_names]
     if not questions:
         raise LayoutError(f"No column of a question ({', '.join(QUESTIONS)}) among: {', '.join(ds.column_names)}.")

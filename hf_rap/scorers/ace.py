@@ -11,8 +11,6 @@ from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, Column, 
 from hf_rap.errors import SettingError
 from hf_rap.evidence.psi import FORM, MIN_COLUMN, POOLING, SIGMA, check_options, highest, log_psis
 
-from .base import COLLECT_ATTENTION
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -98,7 +96,7 @@ class ACEScore:
         check_options(form=self.form, heads=self.heads, sigma=self.sigma, min_column=min_column)
         if self.attempts not in ATTEMPTS:
             raise SettingError(f"attempts is {self.attempts!r}: it is one of {', '.join(ATTEMPTS)}.")
-        require("ACEScore", batch, self.reads, COLLECT_ATTENTION)
+        require("ACEScore", batch, self.reads)
         rows = batch[ATTENTION.name]
         rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else [None] * len(rows)
         ace = [self._row(row, of_row, min_column) for row, of_row in zip(rows, rewards, strict=True)]

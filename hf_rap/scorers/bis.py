@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-READ_FIRST = "Read or make the steps first: load_process_rewards(...), StepRewards(...), or `hf-rap annotate-steps`."
-
 
 @dataclass(frozen=True)
 class BISScore:
@@ -174,7 +172,7 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
 
     if not isinstance(batch, Mapping):
         raise SettingError("BISScore takes batches: ds.map(..., batched=True) on a dataset without a format.")
-    require("BISScore", batch, (STEPS,), READ_FIRST)
+    require("BISScore", batch, (STEPS,))
     if STEPS.name in getattr(batch, "keys_to_format", ()):
         stored = batch.pa_table[STEPS.name]  # type: ignore[attr-defined]  # a LazyBatch of datasets
         stored = stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored

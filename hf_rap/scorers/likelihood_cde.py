@@ -18,8 +18,6 @@ from hf_rap.columns import (
 )
 from hf_rap.errors import LayoutError, SettingError
 
-from .base import COLLECT_LIKELIHOOD
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -94,7 +92,7 @@ class LikelihoodCDEScore:
                 f"scale is {self.scale!r} and pool {self.pool!r}: these take one of {', '.join(SCALES)} and one of "
                 f"{', '.join(POOLS)}."
             )
-        require("LikelihoodCDEScore", batch, self.reads, COLLECT_LIKELIHOOD)
+        require("LikelihoodCDEScore", batch, self.reads)
         rows = zip(*(batch[column.name] for column in self.reads), strict=True)
         return typed({LIKELIHOOD_CDE: [self._score(index, *row) for index, row in enumerate(rows)]})
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     import datasets
 
-COLLECT = "Add it from a training run: hf_rap.training.add_epoch_rewards(ds, files, ...)."
-
 
 @dataclass(frozen=True)
 class LimrScore:
@@ -71,7 +69,7 @@ class LimrScore:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        require("LimrScore", batch, self.reads, COLLECT)
+        require("LimrScore", batch, self.reads)
         rows = batch[EPOCH_REWARDS.name]
         _check(rows, len(self.epoch_means))
         return typed({LIMR: [self._score(rewards) for rewards in rows]})
@@ -97,7 +95,7 @@ def limr_score(ds: Any) -> Any:
         LayoutError: rows have different numbers of epochs, or a reward is outside [0, 1].
 
     """
-    require("limr_score", ds.column_names, (EPOCH_REWARDS,), COLLECT)
+    require("limr_score", ds.column_names, (EPOCH_REWARDS,))
     return add_scores(ds, LimrScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.errors import SettingError
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
-from .difficulty import ADD_DIFFICULTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +104,7 @@ def by_chance(ds: Any, settings: Settings) -> Decision:
 
 def by_hardness(ds: Any, settings: Settings) -> Decision:
     """`method="hardest"` of `select_cognitive`."""
-    require("select_hardest", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
+    require("select_hardest", ds.column_names, (DIFFICULTY,))
 
     def difficulty(columns: dict[str, Any]) -> NDArray[np.float32]:
         values: NDArray[np.float32] = numbers_of(columns[DIFFICULTY.name])
@@ -131,7 +130,7 @@ def decide_hardness_again(ds: Any, settings: Settings) -> DecideAgain:
 
 def by_length(ds: Any, settings: Settings) -> Decision:
     """`method="longest"` of `select_cognitive`."""
-    require("select_longest", ds.column_names, (IMAGE_TOKENS,), "Collect it: `hf-rap rollouts`.")
+    require("select_longest", ds.column_names, (IMAGE_TOKENS,))
 
     def mean_tokens(columns: dict[str, Any]) -> NDArray[np.float32]:
         import numpy as np
@@ -163,7 +162,7 @@ def _decide_limr(ds: Any, min_limr: float) -> Decision:
 
     if not min_limr <= 1:
         raise SettingError(f"min_limr is {min_limr!r}: no score is above 1.")
-    require("select_limr", ds.column_names, (LIMR,), "Add it: hf_rap.limr_score(ds).")
+    require("select_limr", ds.column_names, (LIMR,))
     columns = arrow_columns(ds, [LIMR.name, ERROR.name])
     limr = numbers_of(columns[LIMR.name])
     reason = why_unscored(limr, columns.get(ERROR.name))
@@ -221,8 +220,8 @@ def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[n
     if budget is None:
         raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
     stratify_by = settings.stratify_by
-    if stratify_by is not None and stratify_by not in ds.column_names:
-        raise MissingColumnError("stratify_by", stratify_by, ds.column_names)
+    if stratify_by is not None:
+        require("stratify_by", ds.column_names, [stratify_by])
     columns = arrow_columns(ds, [ID.name, stratify_by])
     ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
     strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ADD_DIFFICULTY = "Add it: ds.map(difficulty_score, batched=True), or `hf-rap score`."
-
 
 class Stages(NamedTuple):
     """Two disjoint selections from the same rows."""
@@ -114,7 +112,7 @@ def decide_difficulty_again(ds: Any, low: float, high: float, min_probability: f
 
 def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> DecideAgain:
     """Rows whose true pass rate is inside the band with that probability, the counts and the prior given."""
-    require("select_difficulty", ds.column_names, (IMAGE_REWARDS,), "Collect it: `hf-rap rollouts`.")
+    require("select_difficulty", ds.column_names, (IMAGE_REWARDS,))
     prior, alone = fit_prior(ds), _asked_alone(ds)
 
     def surely_inside(image: Counts, text: Counts) -> NDArray[np.bool_]:
@@ -237,7 +235,7 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
 
     _check_band(low, high)
     check_dataset("select_difficulty", ds)
-    require("select_difficulty", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
+    require("select_difficulty", ds.column_names, (DIFFICULTY,))
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
     difficulty = numbers_of(columns[DIFFICULTY.name])
     # 1 - 0.87 is 0.13 to the precision of float32, which is that of the scores.

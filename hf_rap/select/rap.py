@@ -23,7 +23,7 @@ from hf_rap.columns import (
     control_rewards,
     require,
 )
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.errors import SettingError
 from hf_rap.papers import PAPER
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
-ADD_ATTEMPTS = "min_probability reads the attempts behind a score: collect them with `hf-rap rollouts`."
-ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
+_WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
 
 
 def select_rap(ds: Any, settings: Settings) -> Decision:
@@ -64,7 +63,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     counts = None
     if settings.min_probability is not None:
         compared = rule.control or "text"
-        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), ADD_ATTEMPTS)
+        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), _WHY_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
     adaptive = adaptive_rule(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
@@ -200,8 +199,8 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
     budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
     _check_replacement(settings)
     _check_probability(settings)
-    if settings.stratify_by is not None and settings.stratify_by not in ds.column_names:
-        raise MissingColumnError("stratify_by", settings.stratify_by, ds.column_names)
+    if settings.stratify_by is not None:
+        require("stratify_by", ds.column_names, [settings.stratify_by])
 
     columns = arrow_columns(
         ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ID, ERROR)), settings.stratify_by]
@@ -399,12 +398,11 @@ def _check_probability(settings: Settings) -> None:
 
 
 def _check_columns(settings: Settings, names: list[str]) -> None:
-    require("select_cognitive", names, (CDE,), ADD_SCORE.format("cde"))
+    require("select_cognitive", names, (CDE,))
     if settings.replace_easy:
-        hint = ADD_SCORE.format("difficulty") + " Or select with replace_easy=False."
-        require("select_cognitive", names, (DIFFICULTY,), hint)
+        require("select_cognitive", names, (DIFFICULTY,), "Or select with replace_easy=False.")
     if settings.min_probability is not None:
-        require("select_cognitive", names, (IMAGE_REWARDS,), ADD_ATTEMPTS)
+        require("select_cognitive", names, (IMAGE_REWARDS,), _WHY_ATTEMPTS)
 
 
 def _control(column: Any) -> str:

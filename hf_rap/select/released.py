@@ -49,9 +49,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     import numpy as np
 
     settings.refuse_others("rap-released", ())
-    require(
-        "rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS), "Collect the evidence first: `hf-rap rollouts`."
-    )
+    require("rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS))
     columns = arrow_columns(ds, [IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name])
     image, text = (_five(name, columns[name]) for name in (IMAGE_REWARDS.name, TEXT_REWARDS.name))
     judged = ~np.isnan(image).any(axis=1) & ~np.isnan(text).any(axis=1)

@@ -6,8 +6,20 @@ from fractions import Fraction
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import BIS, BIS_MIXTURE, BIS_RELIABILITY, DECISIONS, ERROR, KEEP, QUESTIONS, REASON, features_of
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.columns import (
+    BIS,
+    BIS_MIXTURE,
+    BIS_RELIABILITY,
+    DECISIONS,
+    ERROR,
+    KEEP,
+    QUESTIONS,
+    REASON,
+    features_of,
+    how_to_make,
+    require,
+)
+from hf_rap.errors import SettingError
 
 from .arrays import why_unscored
 from .base import Selection, Step
@@ -93,9 +105,7 @@ def select_top(
     if not isinstance(ds, datasets.Dataset):
         raise SettingError(f"select_top compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
     _check(ratio, count, max_per_question)
-    for column in (by, per):
-        if column is not None and column not in ds.column_names:
-            raise MissingColumnError("select_top", column, ds.column_names, _hint(by) if column == by else "")
+    require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
     table = ds.select_columns([name for name in ds.column_names if name in wanted]).with_format("arrow")[:]
@@ -103,7 +113,7 @@ def select_top(
     scores = _numbers(table, by)
     known = int(np.count_nonzero(~np.isnan(scores)))
     if not known:
-        raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {_hint(by)}")
+        raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {how_to_make(by)}")
     is_bis = by == BIS.name and {BIS_MIXTURE.name, BIS_RELIABILITY.name} <= set(table.column_names)
     if is_bis:
         alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / known)
@@ -304,7 +314,3 @@ def _check(ratio: float | None, count: int | None, max_per_question: int | None)
         raise SettingError(f"count must be at least 1, got {count!r}.")
     if max_per_question is not None and max_per_question < 1:
         raise SettingError(f"max_per_question must be at least 1, got {max_per_question!r}.")
-
-
-def _hint(by: str) -> str:
-    return "Score first: add_scores(ds, bis_score), or `hf-rap score --bis`." if by == BIS.name else ""

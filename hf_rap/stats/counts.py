@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
-
 
 class Counts(NamedTuple):
     """Attempts of one arm, for each row.
@@ -40,7 +38,7 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
 
     if not isinstance(ds, datasets.Dataset):
         raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    require(reader, ds.column_names, (IMAGE_REWARDS,), COLLECT)
+    require(reader, ds.column_names, (IMAGE_REWARDS,))
     columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
     table = ds.select_columns([column.name for column in columns]).with_format("arrow")[:]
     found = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]

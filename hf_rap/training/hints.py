@@ -76,7 +76,7 @@ class AddDifficultyHint:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The hinted column of a batch."""
-        require("add_difficulty_hint", batch, (DIFFICULTY,), "Add it: ds.map(difficulty_score, batched=True).")
+        require("add_difficulty_hint", batch, (DIFFICULTY,))
         name = _column(self.column, batch)
         if HINTED_PREFIX + name in batch:
             raise ColumnExistsError("add_difficulty_hint", [HINTED_PREFIX + name])

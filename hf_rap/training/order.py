@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ID
-from hf_rap.errors import LayoutError, MissingColumnError, SettingError
+from hf_rap.columns import ID, require
+from hf_rap.errors import LayoutError, SettingError
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def order_curriculum(
     """
     import numpy as np
 
-    if by not in ds.column_names:
-        raise MissingColumnError("order_curriculum", by, ds.column_names, "Add scores: `hf-rap score`.")
+    require("order_curriculum", ds.column_names, [by])
     columns = arrow_columns(ds, [by, ID.name])
     score = numbers_of(columns[by])
     unknown = np.flatnonzero(np.isnan(score))

@@ -199,7 +199,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         (["inspect", "nowhere.parquet"], "nowhere.parquet was not found"),
         (["score", "planted.parquet", "--out", "x.parquet"], "CDEScore reads column 'rap_image_rewards'"),
         (["select", "planted.parquet"], "reads column 'rap_cde'"),
-        (["publish", "scored.parquet", "--to-folder", "x"], "Select first"),
+        (["publish", "scored.parquet", "--to-folder", "x"], "or `hf-rap select`"),
         (["publish", "planted.parquet", "--to-folder", "."], "reads column 'rap_keep'"),
         (["rollouts", "evidence.parquet", *MODEL, "--out", "x.parquet"], "Rollouts would overwrite 'rap_id'"),
         (["rollouts", "planted.parquet", *MODEL, "--out", "x.txt"], "ends in .parquet"),

@@ -192,7 +192,7 @@ def test_unknown_arms_are_refused(arms):
 
 def test_what_has_to_be_known_first_is_said():
     """Replies, the same model, and whose pictures are shuffled."""
-    with pytest.raises(MissingColumnError, match="Collect replies first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         collect_evidence(rows(RED, DARK), Controls(Looking()))
     with pytest.raises(SettingError, match="came from 'looking', and this is 'other'"):
         collect_evidence(evidence(RED, DARK), Controls(Looking(model="other")))

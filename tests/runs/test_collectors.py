@@ -139,7 +139,7 @@ def test_faults_are_found_before_the_model_is_loaded(tmp_path):
     """No replies, evidence that is there already; the model does not exist and is not asked for."""
     nobody = TransformersEngine("nobody/nothing")
     run = str(tmp_path / "run")
-    with pytest.raises(MissingColumnError, match="Collect replies first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         collect_in_run(make_rows(2), Attention(nobody), run)
     with pytest.raises(MissingColumnError, match="'response'"):
         collect_in_run(make_rows(2), StepRewards(nobody), run)

@@ -377,7 +377,7 @@ def test_a_quantile_is_a_share():
 def test_missing_columns_are_told_with_a_way_out():
     """What to run, or what to switch off."""
     with pytest.raises(
-        MissingColumnError, match=r"'rap_cde'.*\(it has: a\)\. Add it: ds\.map\(cde_score, batched=True\)"
+        MissingColumnError, match=r"'rap_cde'.*\(it has: a\)\. Make it first: ds\.map\(cde_score, batched=True\)"
     ):
         select_cognitive(Dataset.from_dict({"a": [1]}))
     with pytest.raises(MissingColumnError, match=r"'rap_difficulty'.*difficulty_score.*replace_easy=False"):

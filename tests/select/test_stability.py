@@ -148,7 +148,7 @@ def test_the_bounds_of_a_band_are_the_rule():
 
 def test_missing_rewards_are_told():
     """With a way out."""
-    with pytest.raises(MissingColumnError, match="Collect the evidence first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         stability(Dataset.from_dict({"rap_cde": [0.9]}), {})
 
 
