@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ColumnExistsError, MissingColumnError, SettingError
+from .errors import ColumnExistsError, MissingColumnError
+from .options import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -214,9 +215,7 @@ ARM_COLUMNS: dict[str, ArmColumns] = {
 
 def control_rewards(control: str) -> Column:
     """The rewards without the row's image: of the arm that cde compares the image with; raises `SettingError`."""
-    controls = [arm for arm in ARM_COLUMNS if arm != "image"]
-    if control not in controls:
-        raise SettingError(f"control is {control!r}: it takes one of {', '.join(controls)}.")
+    check_choice("control", control, (arm for arm in ARM_COLUMNS if arm != "image"))
     return ARM_COLUMNS[control].rewards
 
 

@@ -101,7 +101,7 @@ def hint_of(call):
             ["Controls(", "`hf-rap controls`", "min_probability reads the attempts"],
         ),
         (
-            lambda: hf_rap.collect_prescreened(rows("rap_cde"), None, min_likelihood_cde=0.0),
+            lambda: hf_rap.collect_prescreened(rows("rap_cde"), hf_rap.Rollouts(CanAll()), min_likelihood_cde=0.0),
             ["likelihood_cde_score", "`hf-rap likelihood`"],
         ),
         (lambda: hf_rap.one_row_per_response(rows("rap_cde")), ["Rollouts(", "`hf-rap rollouts`"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check, check_flags
 from hf_rap.rows.layouts import row_id
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
@@ -73,13 +74,16 @@ def collect_prescreened(
     import datasets
     import numpy as np
 
-    from hf_rap.evidence.collector import collect_evidence
+    from hf_rap.evidence.collector import check_collector, collect_evidence
 
+    check_collector(collector)
+    asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
+    check_flags(either_way=either_way)
+    check(collect is None or callable(collect), "collect", collect, "a function of rows and collector, or None")
     require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,))
     layout = collector.check(ds.features)
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
     scores = np.abs(scores) if either_way else scores
-    asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
     cut = asked.of(scores) if isinstance(asked, Quantile) else asked
     left_out = scores < np.float32(cut)  # NaN, the unknown, is not
     passed = np.flatnonzero(~left_out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check_text, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.version import VERSION
@@ -72,7 +73,9 @@ class Attention(Collector):
     version: str = VERSION_OF_EVIDENCE
 
     def __post_init__(self) -> None:
+        self.check_given()
         check_engine(self.engine, self.window)
+        check_text("instruction", self.instruction, none=True)
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -132,8 +135,7 @@ def check_engine(engine: object, window: int) -> None:
             f"{type(engine).__name__} cannot tell its attention. Collect replies with it, then read them with a local "
             "model: ds.map(Attention(TransformersEngine(model)), batched=True)."
         )
-    if window < 2:
-        raise SettingError(f"window is {window!r}: it takes 2 or more rows.")
+    check_whole("window", window, least=2)
 
 
 def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:

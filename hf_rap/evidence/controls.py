@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.errors import RowError, SettingError, cell_of
+from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.verify import VERIFIER_VERSION
@@ -22,7 +24,7 @@ from .donors import Donors
 from .rollouts import AskedRow, graded, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import datasets
     from PIL import Image
@@ -98,12 +100,15 @@ class Controls(Collector):
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arms", tuple(self.arms))
-        unknown = [arm for arm in self.arms if arm not in columns.CONTROLS]
-        if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
-            raise SettingError(f"arms is {self.arms!r}: it takes some of {', '.join(columns.CONTROLS)}, each once.")
-        if self.donors_per_row is not None and self.donors_per_row < 1:
-            raise SettingError(f"donors_per_row must be at least 1, or None, got {self.donors_per_row}.")
+        self.check_given()
+        some = isinstance(self.arms, Iterable) and not isinstance(self.arms, str)
+        arms = tuple(self.arms) if some else ()
+        fine = arms and all(arm in columns.CONTROLS for arm in arms) and len(set(arms)) == len(arms)
+        check(fine, "arms", self.arms, f"some of {', '.join(columns.CONTROLS)}, each once")
+        object.__setattr__(self, "arms", arms)
+        check_whole("seed", self.seed)
+        check_whole("donors_per_row", self.donors_per_row, least=1, none=True)
+        check(self.donors is None or isinstance(self.donors, Donors), "donors", self.donors, "what `over(ds)` sets")
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import ExportError
+from hf_rap.options import check, check_flags, check_path
+from hf_rap.rows.layouts import check_given
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
@@ -77,6 +79,8 @@ def export(
 
     """
     trainer = find_trainer(to)
+    check_path("path", path, "a folder that does not exist yet, or is empty")
+    check_options(layout, limits, fix=fix, drop=drop)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
@@ -106,7 +110,16 @@ def check_export(
     fix: bool = False,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
-    return _checked(source, find_trainer(to), layout, limits or Limits(), fix=fix)[1]
+    trainer = find_trainer(to)
+    check_options(layout, limits, fix=fix)
+    return _checked(source, trainer, layout, limits or Limits(), fix=fix)[1]
+
+
+def check_options(layout: Layout | None, limits: Limits | None, **flags: bool) -> None:
+    """Raise `SettingError` for an option that cannot work, before any row is read."""
+    check_given(layout)
+    check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
+    check_flags(**flags)
 
 
 def _checked(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, QUESTIONS, STEPS, arrow_type, require
 from hf_rap.errors import LayoutError
+from hf_rap.options import check, check_path
 from hf_rap.rows.chats import flatten_content, turns_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     import datasets
@@ -31,6 +34,14 @@ class PRMRow:
     def labels(self, threshold: float) -> list[bool]:
         """Whether each step is positive: its score is above the threshold."""
         return [score > threshold for score in self.scores]
+
+
+def checked_path(path: str | os.PathLike[str], ending: str) -> Path:
+    """The file that an export goes to; raises `SettingError` where its name ends otherwise than the trainer reads it."""
+    takes = f"the name of a file that ends in {ending}"
+    check_path("path", path, takes)
+    check(Path(path).suffix == ending, "path", str(path), takes)
+    return Path(path)
 
 
 def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.layouts import Layout, layout_of
 from hf_rap.rows.paths import value_at
 
 from .universal import UNIVERSAL, universal_columns, universal_features
@@ -91,7 +91,6 @@ def export_rows(ds: datasets.Dataset, *, layout: Layout | None = None, data_sour
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
-    if layout is None:
-        layout = PUBLISHED if set(UNIVERSAL) <= set(ds.column_names) else recognise_layout(ds.features)
-    check_layout(layout, ds.features)
-    return ExportRows(ds, layout, data_source)
+    if layout is None and set(UNIVERSAL) <= set(ds.column_names):
+        layout = PUBLISHED
+    return ExportRows(ds, layout_of(layout, ds.features), data_source)

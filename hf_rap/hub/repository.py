@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import BranchMovedError, HubError, SettingError, first_line
+from hf_rap.options import check_text
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import tag_of, versions_of
 
@@ -53,6 +54,7 @@ class Repository:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+        check_text("repo_id", self.id, empty=False)
         try:
             validate_repo_id(self.id)
         except HFValidationError as error:

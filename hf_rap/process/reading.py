@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, QUESTIONS, STEPS, TypedList, arrow_type
-from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SourceError, first_line
+from hf_rap.errors import (
+    ColumnExistsError,
+    LayoutError,
+    MissingColumnError,
+    RowError,
+    SettingError,
+    SourceError,
+    first_line,
+)
+from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.sources import as_source_error, load_source, parse_source
 
 from . import jsonl
@@ -49,6 +58,12 @@ class ProcessLayout:
     scores: str | None = None
     source: str | None = None
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("question", "steps"):
+            check_text(name, getattr(self, name), empty=False)
+        for name in ("scores", "source", "id"):
+            check_text(name, getattr(self, name), none=True, empty=False)
 
 
 TRL_STEPWISE = ProcessLayout("prompt", "completions", "labels")
@@ -84,14 +99,21 @@ def load_process_rewards(
         open_images: also decode every image once, and keep out rows with one that fails; needs `images`.
 
     Raises:
+        SettingError: an option is out of its range, or open_images without images.
         SourceError: there is nothing to read, or with strict, some row cannot be used.
         LayoutError: the columns are not recognised, or not as the layout says.
 
     """
     import datasets
 
+    check_path("images", images, "the folder that holds the image files", none=True)
+    fine = layout is None or isinstance(layout, ProcessLayout)
+    check(fine, "layout", layout, "a ProcessLayout(question=..., steps=...), or None to recognise it")
+    check_flags(strict=strict, open_images=open_images)
     if open_images and images is None:
-        raise SourceError("open_images needs images=, the folder that holds the image files.")
+        raise SettingError("open_images needs images=, the folder that holds the image files.")
+    fine = isinstance(source, (str, os.PathLike, datasets.Dataset))
+    check(fine, "source", source, "a folder, files, a Hub id or a Dataset")
     if isinstance(source, datasets.Dataset):
         ds = _from_dataset(source, layout, "dataset")
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
-from .layouts import Layout, check_layout, raw_rows, read_question, recognise_layout, row_id
+from .layouts import Layout, check_given, layout_of, raw_rows, read_question, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,10 +67,10 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         SourceError: the dataset has no rows.
         LayoutError: the layout is not recognised, or one of its columns is missing.
     """
+    check_given(layout)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
-    layout = layout or recognise_layout(ds.features)
-    check_layout(layout, ds.features)
+    layout = layout_of(layout, ds.features)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
+from hf_rap.options import check, check_text
 
 from .chats import flatten_content, turns_of
 from .images import encoded_bytes, fingerprint, open_image
@@ -52,6 +53,12 @@ class Layout:
     id: str | None = None
     source: str | None = None
     name: str = "columns given by the user"
+
+    def __post_init__(self) -> None:
+        for name in ("question", "answer", "name"):
+            check_text(name, getattr(self, name), empty=False)
+        for name in ("images", "id", "source"):
+            check_text(name, getattr(self, name), none=True, empty=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -160,6 +167,25 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
             f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {found}). {_HOW_TO_NAME_THEM}"
         )
     raise LayoutError(f"No known layout has these columns: {found}. {_HOW_TO_NAME_THEM}")
+
+
+def check_given(layout: Layout | None) -> None:
+    """Raise `SettingError` for an option `layout` that is none."""
+    fine = layout is None or isinstance(layout, Layout)
+    check(fine, "layout", layout, "a Layout(question=..., images=..., answer=...), or None to recognise it")
+
+
+def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str]) -> Layout:
+    """The layout that was given, or the one that is recognised; all its columns are there.
+
+    Raises:
+        LayoutError: the layout is not recognised, or a column is missing.
+
+    """
+    check_given(layout)
+    layout = layout or recognise_layout(columns)
+    check_layout(layout, columns)
+    return layout
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SourceError, first_line
+from hf_rap.options import check, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,7 +73,11 @@ def parse_source(text: str) -> Source:
 
 
 def load_source(
-    source: str | Source, *, config: str | None = None, revision: str | None = None, split: str | None = None
+    source: str | os.PathLike[str] | Source,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
 ) -> datasets.Dataset:
     """The dataset at `source`; the options go before what the text of the source says.
 
@@ -89,7 +94,10 @@ def load_source(
         SourceError: there is no such dataset, config, split or access, or it has no rows.
 
     """
-    asked = asked_source(source, config, revision, split)
+    check(isinstance(source, (str, os.PathLike, Source)), "source", source, "a Hub id, a folder or files")
+    for name, value in (("config", config), ("revision", revision), ("split", split)):
+        check_text(name, value, none=True)
+    asked = asked_source(source if isinstance(source, Source) else os.fspath(source), config, revision, split)
     with as_source_error(asked):
         dataset = _load_local(asked) if asked.is_local else _load_by_name(asked.path, asked)
     if len(dataset) == 0:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError, SettingError, first_line, last_line
+from hf_rap.errors import RunError, first_line, last_line
+from hf_rap.options import check_number, check_whole
 from hf_rap.rows.parquet import Embedder
 
 from .fill import make_part, settings_of, stop_after_part
@@ -90,8 +91,8 @@ def fill_on_ray(
         import ray.data
     except ImportError as error:
         raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
-    if workers is not None and workers < 1:
-        raise SettingError(f"workers must be at least 1, got {workers}.")
+    check_whole("workers", workers, least=1, none=True)
+    check_number("gpus_per_worker", gpus_per_worker, least=0, none=True)
     tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
     progress = run.start_progress(tasks)
     if not tasks:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
+from hf_rap.options import check_path
 from hf_rap.system import PARTIAL, whole_file
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Unusable:
     why: str
 
 
+def check_url(url: Any) -> None:
+    """Raise `SettingError` for what is neither a path nor a URL."""
+    check_path("url", url, "a folder, or a URL such as s3://bucket/run")
+
+
 class RunFolder:
     """The files of a run, at any URL that fsspec opens (a path, s3://, hf://buckets/..., memory://).
 
@@ -67,6 +73,7 @@ class RunFolder:
     def __init__(self, url: str, *, create: bool = False) -> None:
         import fsspec
 
+        check_url(url)
         self.url = str(url)
         try:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_rap.columns import ID, Column, refuse_existing, require
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.options import check
 
 if TYPE_CHECKING:
     import datasets
@@ -61,6 +62,9 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
     if not isinstance(ds, (datasets.Dataset, datasets.IterableDataset)):
         raise SettingError(f"add_scores takes one Dataset or IterableDataset, not a {type(ds).__name__}.")
+    for scorer in scorers:
+        fine = callable(scorer) and hasattr(scorer, "writes")
+        check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
     if ds.column_names is not None:
         available = list(ds.column_names)
         for scorer in scorers:

@@ -21,6 +21,7 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import LayoutError, SettingError, first_line
+from hf_rap.options import check_number
 
 if TYPE_CHECKING:
     import datasets
@@ -80,10 +81,8 @@ class BISScore:
     version: str = "1"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha < float("inf"):
-            raise SettingError(f"alpha must be 0 or more, got {self.alpha!r}.")
-        if not 0 <= self.threshold < 1:
-            raise SettingError(f"threshold must be in [0, 1), got {self.threshold!r}.")
+        check_number("alpha", self.alpha, least=0)
+        check_number("threshold", self.threshold, least=0, below=1)
 
     @property
     def reads(self) -> tuple[Column, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, LIMR, Column, features_of, require, typed
 from hf_rap.errors import LayoutError
+from hf_rap.options import check, check_number
 
 from .base import add_scores
 
@@ -51,6 +52,12 @@ class LimrScore:
 
     epoch_means: tuple[float | None, ...]
     version: str = "1"  # raise it whenever the same input can give another number
+
+    def __post_init__(self) -> None:
+        means = self.epoch_means
+        check(isinstance(means, (tuple, list)), "epoch_means", means, "a mean reward for each epoch, or limr_score(ds)")
+        for mean in means:
+            check_number("epoch_means", mean, least=0, most=1, none=True)
 
     @property
     def reads(self) -> tuple[Column, ...]:

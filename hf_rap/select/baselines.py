@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
 from hf_rap.errors import SettingError
+from hf_rap.options import check_number
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
@@ -40,8 +41,9 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
         MissingColumnError: there is no column `stratify_by`.
 
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_random", ds)
-    return make_selection(ds, "random", by_chance(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "random", by_chance(ds, settings))
 
 
 def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -50,8 +52,9 @@ def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_difficulty`.
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_hardest", ds)
-    return make_selection(ds, "hardest", by_hardness(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "hardest", by_hardness(ds, settings))
 
 
 def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -60,8 +63,9 @@ def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_image_tokens`.
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_longest", ds)
-    return make_selection(ds, "longest", by_length(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "longest", by_length(ds, settings))
 
 
 def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Selection:
@@ -79,6 +83,7 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
         arXiv 2502.11886.
 
     """
+    check_number("min_limr", min_limr, most=1)
     check_dataset("select_limr", ds)
     return make_selection(ds, "limr", _decide_limr(ds, min_limr))
 
@@ -160,8 +165,6 @@ def by_learning_impact(ds: Any, settings: Settings) -> Decision:
 def _decide_limr(ds: Any, min_limr: float) -> Decision:
     import numpy as np
 
-    if not min_limr <= 1:
-        raise SettingError(f"min_limr is {min_limr!r}: no score is above 1.")
     require("select_limr", ds.column_names, (LIMR,))
     columns = arrow_columns(ds, [LIMR.name, ERROR.name])
     limr = numbers_of(columns[LIMR.name])
@@ -216,7 +219,7 @@ def _by_rank(
 def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
     """Rows to keep, the stratum of each row, and the order among rows that rank the same."""
     settings.refuse_others(method, ("budget", "stratify_by"))
-    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
+    budget = rows_of_budget(settings.budget, len(ds))
     if budget is None:
         raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
     stratify_by = settings.stratify_by

@@ -30,7 +30,7 @@ from hf_rap.stats.counts import read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import Quantile, threshold
 
-from .arrays import check_probability, first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
@@ -196,9 +196,8 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
     asked = settings.max_ace
     max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
-    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
-    _check_replacement(settings)
-    _check_probability(settings)
+    _check_together(settings)
+    budget = rows_of_budget(settings.budget, len(ds))
     if settings.stratify_by is not None:
         require("stratify_by", ds.column_names, [settings.stratify_by])
 
@@ -380,16 +379,12 @@ def _form(ace_settings: str) -> Any:
         return None
 
 
-def _check_replacement(settings: Settings) -> None:
-    floor = settings.min_replacement_cde
-    if floor is not None and not settings.replace_easy:
+def _check_together(settings: Settings) -> None:
+    """Raise `SettingError` for options that do not go with each other."""
+    if settings.min_replacement_cde is not None and not settings.replace_easy:
         raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
-    if floor is not None and not -1 <= floor <= 1:
-        raise SettingError(f"min_replacement_cde is {floor!r}: it takes a number between -1 and 1.")
-
-
-def _check_probability(settings: Settings) -> None:
-    check_probability(settings.min_probability)
+    if settings.stratify_by is not None and settings.budget is None:
+        raise SettingError("stratify_by shares out a budget: give a budget too.")
     if settings.min_probability is not None and settings.budget is not None:
         raise SettingError(
             "min_probability says how sure to be of each row, budget how many rows to keep whatever they are: give one "

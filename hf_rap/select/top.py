@@ -20,9 +20,10 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import SettingError
+from hf_rap.options import check_flags, check_number, check_text, check_whole
 
 from .arrays import why_unscored
-from .base import Selection, Step
+from .base import Selection, Step, check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,13 +99,19 @@ def select_top(
       dropped  not_scored   1
 
     """
-    import datasets
     import numpy as np
     import pyarrow as pa
 
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"select_top compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    _check(ratio, count, max_per_question)
+    if (ratio is None) == (count is None):
+        raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
+    check_text("by", by, empty=False)
+    check_number("ratio", ratio, above=0, most=1, none=True)
+    check_whole("count", count, least=1, none=True)
+    check_text("per", per, none=True, empty=False)
+    check_number("alpha", alpha, least=0, none=True)
+    check_whole("max_per_question", max_per_question, least=1, none=True)
+    check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
+    check_dataset("select_top", ds)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -303,14 +310,3 @@ def _numbers(table: Any, name: str) -> NDArray[np.float64]:
         raise SettingError(f"select_top ranks numbers, but {name!r} holds {column.type}.")
     numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
-
-
-def _check(ratio: float | None, count: int | None, max_per_question: int | None) -> None:
-    if (ratio is None) == (count is None):
-        raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
-    if ratio is not None and not 0 < ratio <= 1:
-        raise SettingError(f"ratio must be above 0 and at most 1, got {ratio!r}.")
-    if count is not None and count < 1:
-        raise SettingError(f"count must be at least 1, got {count!r}.")
-    if max_per_question is not None and max_per_question < 1:
-        raise SettingError(f"max_per_question must be at least 1, got {max_per_question!r}.")

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
+from hf_rap.options import check_path, check_text
 from hf_rap.rows.parquet import write_shards
 from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
-from .configs import Content
+from .configs import Content, check_selection
 from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of
 from .plots import draw_plots
 from .tags import FIRST, numbers
@@ -90,6 +91,8 @@ def publish_to_folder(
             question or images.
 
     """
+    check_selection(selection, layout, source, licence, control=control)
+    check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)
@@ -111,6 +114,7 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
         PublishError: there is something at `path`.
 
     """
+    check_path("path", path, "a folder that does not exist yet, or is empty")
     target = Path(path)
     numbers(version)
     if not is_free(target):

@@ -206,11 +206,11 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         (["rollouts", "planted.parquet", "--model", "./none", "--out", "x.parquet"], "There is no folder './none'"),
         (
             ["rollouts", "planted.parquet", *MODEL, "--attempts", "0", "--out", "x.parquet"],
-            "attempts must be at least 1",
+            "attempts is 0: it takes a whole number of 1 or more",
         ),
         (["run", "planted.parquet", *MODEL, "--to-folder", "."], "There is something at ."),
         (["select", "scored.parquet", "--budget", "many"], "--budget takes a number of rows"),
-        (["select", "scored.parquet", "--method", "best"], "There is no selection method 'best'"),
+        (["select", "scored.parquet", "--method", "best"], "method is 'best': it takes one of rap, "),
         (["demo", "--out", "."], "There is something at ."),
     ],
 )

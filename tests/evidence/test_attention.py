@@ -184,7 +184,7 @@ def test_faults_are_found_before_the_model_is_loaded():
         Attention(nobody)(planted()[:2])
     with pytest.raises(ColumnExistsError, match="'rap_attention'"):
         collect_evidence(evidence(), Attention(nobody))
-    with pytest.raises(SettingError, match="window is 1: it takes 2 or more rows"):
+    with pytest.raises(SettingError, match="window is 1: it takes a whole number of 2 or more"):
         Attention(nobody, window=1)
 
 

@@ -146,7 +146,7 @@ def test_faults_are_found_before_the_model_is_loaded(tmp_path):
     read = collect_evidence(with_replies(2), with_attention())
     with pytest.raises(ColumnExistsError, match="'rap_attention'"):
         collect_in_run(read, Attention(nobody), run)
-    with pytest.raises(SettingError, match="rows_per_part must be at least 1"):
+    with pytest.raises(SettingError, match="rows_per_part is 0: it takes a whole number of 1 or more"):
         collect_in_run(with_replies(2), Attention(nobody), run, rows_per_part=0)
     assert not Path(run).exists()
 

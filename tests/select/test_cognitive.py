@@ -359,7 +359,7 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
-        ({"method": "best"}, r"There is no selection method 'best'\. There is: rap, "),
+        ({"method": "best"}, "method is 'best': it takes one of rap, "),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):
@@ -370,7 +370,7 @@ def test_settings_out_of_range_are_refused(options, message):
 
 def test_a_quantile_is_a_share():
     """Refused where it is made."""
-    with pytest.raises(SettingError, match=r"A quantile is a share between 0 and 1, not 90"):
+    with pytest.raises(SettingError, match=r"q is 90: it takes a number between 0 and 1"):
         Quantile(90)
 
 

@@ -131,7 +131,7 @@ def test_what_cannot_be_said():
         ({"min_cd": 0.5}, {}, "'min_cd', which is no option"),
         ({"low": 0.2}, {}, "'low', which is no option"),
         ({"min_cde": 7}, {}, "min_cde is 7"),
-        ({}, {"attempts": [0]}, r"attempts has 0: it takes whole numbers of 1 or more"),
+        ({}, {"attempts": [0]}, r"attempts is \[0\]: it takes whole numbers of 1 or more"),
     ],
 )
 def test_options_out_of_range_are_refused(rule, options, message):
