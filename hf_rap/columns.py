@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ColumnExistsError, MissingColumnError, SettingError
+from .errors import ColumnExistsError, MissingColumnError
+from .options import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -214,9 +215,7 @@ ARM_COLUMNS: dict[str, ArmColumns] = {
 
 def control_rewards(control: str) -> Column:
     """The rewards without the row's image: of the arm that cde compares the image with; raises `SettingError`."""
-    controls = [arm for arm in ARM_COLUMNS if arm != "image"]
-    if control not in controls:
-        raise SettingError(f"control is {control!r}: it takes one of {', '.join(controls)}.")
+    check_choice("control", control, (arm for arm in ARM_COLUMNS if arm != "image"))
     return ARM_COLUMNS[control].rewards
 
 
@@ -254,6 +253,37 @@ CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
 OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
+
+# What makes these columns, for errors about one that is missing.
+_MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
+    (EVIDENCE, "ds.map(Rollouts(engine), batched=True), or `hf-rap rollouts`"),
+    (
+        ATTENTION_EVIDENCE,
+        (
+            "ds.map(Rollouts(engine, attention=True), batched=True), or `hf-rap rollouts --attention`; for replies that are "
+            "there ds.map(Attention(engine), batched=True), or `hf-rap attention`"
+        ),
+    ),
+    (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
+    (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
+    ((ADAPTIVE,), "collect_adaptive(ds, rollouts, rule), or `hf-rap rollouts --adaptive`"),
+    ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
+    ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
+    ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),
+    ((CDE_CONTROL,), "ds.map(CDEScore(control='blank'), batched=True), or `hf-rap score --control`"),
+    (CDE_CERTAINTY, "ds.map(CDEScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
+    ((DIFFICULTY,), "ds.map(difficulty_score, batched=True), or `hf-rap score`"),
+    (DIFFICULTY_CERTAINTY, "ds.map(DifficultyScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
+    ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
+    ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
+    ((LIMR,), "limr_score(ds)"),
+    (
+        (BIS_MIXTURE, BIS_RELIABILITY, BIS_MEAN, BIS_STEPS, BIS_POSITIVE, BIS),
+        "ds.map(bis_score, batched=True), or `hf-rap score --bis`",
+    ),
+    (DECISIONS, "select_cognitive(ds), or `hf-rap select`"),
+)
+MAKERS = {column.name: maker for columns, maker in _MAKERS for column in columns}
 
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
 ERROR_CODES = {
@@ -343,12 +373,32 @@ def features_of(columns: Iterable[Column]) -> datasets.Features:
     return datasets.Features.from_arrow_schema(schema)
 
 
-def require(reader: str, available: Iterable[str], needed: Iterable[Column], hint: str = "") -> None:
-    """Raise `MissingColumnError` for the first column in `needed` that is not `available`."""
+def how_to_make(name: str) -> str:
+    """The sentence that says what makes a column; nothing for one that hf_rap does not add.
+
+    >>> how_to_make("rap_limr")
+    'Make it first: limr_score(ds).'
+    """
+    return f"Make it first: {MAKERS[name]}." if name in MAKERS else ""
+
+
+def require(reader: str, available: Iterable[str], needed: Iterable[Column | str], more: str = "") -> None:
+    """Raise `MissingColumnError` for the first column in `needed` that is not `available`.
+
+    Args:
+        reader: what reads them.
+        available: the columns that are there.
+        needed: columns of hf_rap, or names that a user gave.
+        more: a sentence behind the one that says what makes the column.
+
+    Raises:
+        MissingColumnError: one is not there.
+
+    """
     available = tuple(available)
-    for column in needed:
-        if column.name not in available:
-            raise MissingColumnError(reader, column.name, available, hint)
+    for name in (column if isinstance(column, str) else column.name for column in needed):
+        if name not in available:
+            raise MissingColumnError(reader, name, available, f"{how_to_make(name)} {more}".strip())
 
 
 def refuse_existing(writer: str, available: Iterable[str], written: Iterable[Column]) -> None:

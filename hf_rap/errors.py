@@ -95,13 +95,60 @@ class EngineError(RapError):
 class RowError(RapError):
     """One row cannot be used.
 
-    `code` is a short stable word (see `hf_rap.columns.ERROR_CODES`); the text that lands in
-    `rap_error` is "code: message".
+    `code` is a short stable word (see `hf_rap.columns.ERROR_CODES`), `message` says more. A cell of `rap_error`, and of
+    every other column of errors, is "code: message": `cell_of` writes one, `RowError.parse` and `code_of` read one,
+    `codes_of` reads a column.
+
+    >>> RowError.parse("too_long: 9,000 tokens").at("row 7")
+    RowError('too_long: row 7: 9,000 tokens')
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str = "") -> None:
         self.code = code
-        super().__init__(f"{code}: {message}")
+        self.message = message
+        super().__init__(f"{code}: {message}" if message else code)
+
+    @classmethod
+    def parse(cls, cell: str) -> RowError:
+        """The error in a cell; the code of a cell that others wrote is what stands before its first colon."""
+        code, _, message = cell.partition(":")
+        return cls(code.strip(), message.removeprefix(" "))
+
+    def at(self, place: str) -> RowError:
+        """The same error, with the place where it was found before its message."""
+        return RowError(self.code, f"{place}: {self.message}")
+
+
+def cell_of(error: RowError | None) -> str | None:
+    """What goes into a column of errors; null for no error."""
+    return None if error is None else str(error)
+
+
+def code_of(cell: str | None) -> str | None:
+    """The code in a cell of a column of errors; None for a null."""
+    return None if cell is None else RowError.parse(cell).code
+
+
+def codes_of(cells: Any) -> Any:
+    """The codes in a column of errors, as an Arrow array; null stays null."""
+    import pyarrow.compute as pc
+
+    words = pc.split_pattern(cells.cast("string"), ":", max_splits=1)
+    return pc.utf8_trim_whitespace(pc.list_element(words, 0))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return _lines(error)[0]
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of what an error says, which in the text of a whole traceback is the error itself."""
+    return _lines(error)[-1]
+
+
+def _lines(error: BaseException) -> list[str]:
+    return (str(error).strip() or type(error).__name__).splitlines()
 
 
 class RunError(RapError):

@@ -33,6 +33,7 @@ def test_pages_that_were_read_are_given_back(tmp_path):
 def test_reading_rows_for_a_run_does_not_keep_them(tmp_path):
     """The pass over all images of a run leaves no more than a batch behind."""
     from hf_rap import Layout, Rollouts
+    from hf_rap.demo import demo_engine
     from hf_rap.runs.index import read_rows
 
     images = [{"bytes": os.urandom(200_000), "path": None} for _ in range(300)]
@@ -44,6 +45,6 @@ def test_reading_rows_for_a_run_does_not_keep_them(tmp_path):
     mapped = datasets.load_from_disk(str(tmp_path / "ds"))
     layout = Layout(question="q", images="i", answer="a")
     before = mapped_megabytes()
-    found = read_rows(mapped, Rollouts(engine=None, layout=layout), layout)
+    found = read_rows(mapped, Rollouts(demo_engine(), layout=layout), layout)
     assert len({row.key for row in found}) == 300
     assert mapped_megabytes() < before + 15

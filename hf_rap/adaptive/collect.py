@@ -12,7 +12,8 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, features_of, refuse_existing
-from hf_rap.errors import RunError, SettingError
+from hf_rap.errors import RunError, SettingError, code_of
+from hf_rap.options import check, check_choice
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import Unusable
 from hf_rap.stats.arrays import seeded_order
@@ -67,10 +68,13 @@ def collect_adaptive(
         SettingError: the rollouts collect attention, which would not be that of all attempts.
         SourceError, LayoutError, EngineError, RunError: as `Run`.
     """
+    from hf_rap.evidence.rollouts import Rollouts
+
+    check(isinstance(rollouts, Rollouts), "rollouts", rollouts, "Rollouts(engine)")
     if isinstance(rule, str):
-        if rule not in RULES:
-            raise SettingError(f"There is no adaptive mode {rule!r}. There is: {', '.join(RULES)}.")
+        check_choice("rule", rule, RULES)
         rule = RULES[rule]
+    check(isinstance(rule, (Exact, Sequential)), "rule", rule, f"Exact(...), Sequential(...), or {' or '.join(RULES)}")
     if rollouts.attention:
         raise SettingError(
             "Adaptive attempts and attention do not go together: rap_ace of a row depends on all of its attempts. "
@@ -159,7 +163,7 @@ class _SoFar:
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0
                 in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not known
-                if in_vain or any((piece[ERROR.name] or "").startswith("no_image") for piece in pieces):
+                if in_vain or any(code_of(piece[ERROR.name]) == "no_image" for piece in pieces):
                     self.state.left[index] = 0  # without one arm there is no cde
                     break
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check, check_flags
 from hf_rap.rows.layouts import row_id
-from hf_rap.scorers.base import COLLECT_LIKELIHOOD
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
 
@@ -74,13 +74,16 @@ def collect_prescreened(
     import datasets
     import numpy as np
 
-    from hf_rap.evidence.collector import collect_evidence
+    from hf_rap.evidence.collector import check_collector, collect_evidence
 
-    require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,), f"{COLLECT_LIKELIHOOD} Then score it.")
+    check_collector(collector)
+    asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
+    check_flags(either_way=either_way)
+    check(collect is None or callable(collect), "collect", collect, "a function of rows and collector, or None")
+    require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,))
     layout = collector.check(ds.features)
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
     scores = np.abs(scores) if either_way else scores
-    asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
     cut = asked.of(scores) if isinstance(asked, Quantile) else asked
     left_out = scores < np.float32(cut)  # NaN, the unknown, is not
     passed = np.flatnonzero(~left_out)
@@ -91,11 +94,11 @@ def collect_prescreened(
         return Prescreened(None, cut, len(ds) - len(passed))
     evidence = collected.select_columns([column.name for column in collector.writes])
     stored = ds.with_format("arrow")
-    tops = [name for name in ds.column_names if name in {part.partition(".")[0] for part in layout.columns}]
+    read = layout.columns_in(ds.column_names)
 
     def unasked(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         """The evidence of rows that were left out: an id and an error."""
-        rows = stored.select_columns(tops)[batch["number"]].to_pylist()
+        rows = stored.select_columns(read)[batch["number"]].to_pylist()
         ids = [row_id(row, layout) for row in rows]
         errors = [str(_error(float(scores[number]), cut, size=either_way)) for number in batch["number"]]
         told = {ID.name: ids, ERROR.name: errors}

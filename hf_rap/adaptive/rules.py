@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_flags, check_number, check_whole, is_number
 from hf_rap.papers import PAPER
 
 
@@ -38,9 +39,11 @@ class Exact:
     mode: ClassVar[str] = "exact"
 
     def __post_init__(self) -> None:
-        _check_number("min_cde", self.min_cde)
+        _check_threshold("min_cde", self.min_cde)
+        check_flags(replace_easy=self.replace_easy)
+        check_whole("seed", self.seed)
         if self.min_replacement_cde is not None:
-            _check_number("min_replacement_cde", self.min_replacement_cde)
+            _check_threshold("min_replacement_cde", self.min_replacement_cde)
             if not self.replace_easy:
                 raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
 
@@ -84,27 +87,17 @@ class Sequential:
     mode: ClassVar[str] = "sequential"
 
     def __post_init__(self) -> None:
-        _check_number("min_cde", self.min_cde)
-        if self.start < 1:
-            raise SettingError(f"start is {self.start!r}: every row needs at least 1 attempt per arm.")
-        if self.most < self.start:
-            raise SettingError(f"most is {self.most!r}, below the {self.start} attempts that every row gets at first.")
-        if self.budget is not None and not self.start <= self.budget <= self.most:
-            raise SettingError(
-                f"budget is {self.budget!r}: a mean number of attempts per row and arm between start={self.start} and "
-                f"most={self.most}."
-            )
-        if self.agreement is not None and not 0 < self.agreement <= 1:
-            raise SettingError(f"agreement is {self.agreement!r}: it takes a share above 0, up to 1, such as 0.8.")
+        _check_threshold("min_cde", self.min_cde)
+        check_whole("start", self.start, least=1)
+        check_whole("most", self.most, least=self.start)
+        check_number("budget", self.budget, least=self.start, most=self.most, none=True)
+        check_number("agreement", self.agreement, above=0, most=1, none=True)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able: mode and options."""
         return {"mode": self.mode, **asdict(self)}
 
 
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, str) or not -1 <= value <= 1:
-        raise SettingError(
-            f"{name} is {value!r}: attempts can only be spared at a threshold that is known beforehand, a number "
-            "between -1 and 1."
-        )
+def _check_threshold(name: str, value: Any) -> None:
+    known = "attempts can only be spared at one that is known beforehand"
+    check(is_number(value) and -1 <= value <= 1, name, value, f"a number between -1 and 1: {known}")

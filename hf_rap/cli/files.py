@@ -12,7 +12,6 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
@@ -21,7 +20,7 @@ from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
-from hf_rap.system import release_mapped_files
+from hf_rap.system import release_mapped_files, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +62,8 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     if isinstance(rows, Selection):
         told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
         rows = rows.scored
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
+    with whole_file(path) as partial:
         write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
@@ -107,7 +101,7 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
         MissingColumnError: it has no decisions.
     """
     ds = load_source(str(path))
-    require("publish", ds.column_names, DECISIONS, "Select first: `hf-rap select`.")
+    require("publish", ds.column_names, DECISIONS)
     told = _remembered(str(path))
     if "rule" not in told:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")

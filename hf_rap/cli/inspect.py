@@ -87,10 +87,9 @@ def _draw_reply(source: str, row_id: str, attempt: int | None, out: Path | None,
     from hf_rap.errors import SourceError
     from hf_rap.evidence.attention_picture import draw_attention
     from hf_rap.rows.sources import load_source
-    from hf_rap.scorers.base import COLLECT
 
     ds = load_source(source)
-    require("inspect --attention", ds.column_names, (ID, ATTENTION), COLLECT)
+    require("inspect --attention", ds.column_names, (ID, ATTENTION))
     ds = ds.select_columns(
         [column.name for column in (ID, ATTENTION, IMAGE_REWARDS, ACE) if column.name in ds.features]
     )

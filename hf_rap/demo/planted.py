@@ -12,7 +12,7 @@ import io
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check_whole
 
 from . import questions
 from .pictures import draw
@@ -47,8 +47,8 @@ def make_planted(rows: int = 600, *, seed: int = 0) -> datasets.Dataset:
     Raises:
         SettingError: fewer rows than there are kinds.
     """
-    if rows < len(KINDS):
-        raise SettingError(f"rows must be at least {len(KINDS)}, one per kind, got {rows}.")
+    check_whole("rows", rows, least=len(KINDS))  # one of each kind
+    check_whole("seed", seed)
     import datasets
 
     features = datasets.Features(

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check_number, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from PIL import Image
+
+    from hf_rap.errors import RowError
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,11 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks = {
-            "temperature": (self.temperature >= 0, "at least 0"),
-            "top_p": (0 < self.top_p <= 1, "in (0, 1]"),
-            "top_k": (self.top_k >= 0, "at least 0 (0 keeps every token)"),
-            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
-        }
-        for name, (fine, range_) in checks.items():
-            if not fine:
-                raise SettingError(f"{name} must be {range_}, got {getattr(self, name)!r}.")
+        check_number("temperature", self.temperature, least=0)
+        check_number("top_p", self.top_p, above=0, most=1)
+        check_whole("top_k", self.top_k, least=0)
+        check_whole("max_new_tokens", self.max_new_tokens, least=1)
+        check_whole("seed", self.seed)
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON-able values."""

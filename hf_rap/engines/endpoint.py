@@ -10,6 +10,7 @@ import asyncio
 import base64
 import io
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
+from hf_rap.options import check, check_number, check_text, check_whole
 
 from .endpoint_client import Ask, ask_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from PIL import Image
 
@@ -86,16 +88,20 @@ class EndpointEngine:
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
+        check_text("url", self.url)
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingError(
-                f"The endpoint must be an http or https URL such as http://host:8000/v1, got {self.url!r}."
-            )
-        if parts.username or parts.password or parts.query:
+        if parts.username or parts.password or parts.query:  # first, so that no other error repeats a password
             raise SettingError("The endpoint's URL must not hold a password or a query; name a variable in token_env.")
-        for name, least in (("concurrency", 1), ("retries", 0), ("timeout", 0)):
-            if getattr(self, name) < least:
-                raise SettingError(f"{name} must be at least {least}, got {getattr(self, name)!r}.")
+        fine = parts.scheme in ("http", "https") and parts.hostname
+        check(fine, "url", self.url, "an http or https URL such as http://host:8000/v1")
+        check_text("model", self.model, empty=False)
+        for name in ("revision", "token_env"):
+            check_text(name, getattr(self, name), none=True, empty=False)
+        check_whole("concurrency", self.concurrency, least=1)
+        check_number("timeout", self.timeout, least=0)
+        check_whole("retries", self.retries, least=0)
+        body = self.extra_body
+        check(body is None or isinstance(body, Mapping), "extra_body", body, "a dictionary, or None")
 
     def __hash__(self) -> int:
         return hash((self.url, self.model, self.revision, self.token_env, repr(self.extra_body)))

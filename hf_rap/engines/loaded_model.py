@@ -21,7 +21,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, first_line
 
 from . import compat
 from .base import Completion, Request, Sampling
@@ -392,8 +392,3 @@ def likeness(request: Request) -> tuple[int, str]:
     text = "".join(part.get("text", "") for message in request.messages for part in message["content"])
     length = len(text) + len(request.prefix) + sum(image.width * image.height // 256 for image in request.images)
     return round(math.log(length + 1, 1.25)), text
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

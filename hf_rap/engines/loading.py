@@ -16,10 +16,10 @@ from transformers import (
     AutoProcessor,
 )
 
-from hf_rap.errors import EngineError
+from hf_rap.errors import EngineError, first_line
 
 from .compat import is_forked_from_cuda
-from .loaded_model import LoadedModel, first_line
+from .loaded_model import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

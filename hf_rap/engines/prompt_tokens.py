@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError
+from hf_rap.errors import EngineError, first_line
 from hf_rap.rows.images import open_image
 from hf_rap.rows.prompts import image_messages
 
@@ -50,5 +50,4 @@ class PromptTokens:
         try:
             return AutoProcessor.from_pretrained(self.model, revision=self.revision)
         except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise EngineError(f"The processor of {self.model!r} cannot be loaded: {reason}") from error
+            raise EngineError(f"The processor of {self.model!r} cannot be loaded: {first_line(error)}") from error

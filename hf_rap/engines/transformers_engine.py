@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
     from .loaded_model import LoadedModel
@@ -60,11 +63,15 @@ class TransformersEngine:
     folder_digest: str | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_path("model", self.model, "a Hub id, or the folder of a model")
         object.__setattr__(self, "model", str(self.model))
-        if self.batch_size < 1:
-            raise SettingError(f"batch_size must be at least 1, got {self.batch_size}.")
-        if self.dtype not in _DTYPES:
-            raise SettingError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}.")
+        for name in ("revision", "device", "attn_implementation"):
+            check_text(name, getattr(self, name), none=True, empty=False)
+        check_choice("dtype", self.dtype, _DTYPES)
+        check_whole("batch_size", self.batch_size, least=1)
+        check_flags(trust_remote_code=self.trust_remote_code)
+        options = self.processor_options
+        check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
         folder = Path(self.model)
         object.__setattr__(self, "folder_digest", _digest(folder) if folder.is_dir() else None)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
-from hf_rap.errors import RowError
+from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR
+from hf_rap.errors import RowError, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ def join_attempts(
     for row in rows:
         merged.update({name: value for name, value in row.items() if merged.get(name) is None})
     asked_in_vain = any(row[OF_ARM[arm][0].name] is None for arm, of_arm in pieces.items() for _, row in of_arm)
-    no_image = any((row[ERROR.name] or "").startswith("no_image") for row in rows)
+    no_image = any(code_of(row[ERROR.name]) == "no_image" for row in rows)
     for arm, columns in OF_ARM.items():
         for name in (column.name for column in columns if column.name in merged):
             joined: list[Any] = []
@@ -56,20 +58,51 @@ def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
     return sum(one or 0 for arm in arms for row in arm for one in row or ())
 
 
-def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
-    """Some replies of a row could not be graded; `reason` is that of the first."""
-    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
+@dataclass(frozen=True)
+class NotJudged:
+    """Some replies of one arm of a row could not be graded; `reason` is that of the first.
+
+    >>> NotJudged("image", 2, 5, "took too long").error()
+    RowError('not_judged: 2 of 5 replies of the image arm could not be graded: took too long')
+    """
+
+    arm: str
+    unknown: int
+    replies: int
+    reason: str
+
+    CODE: ClassVar[str] = "not_judged"
+    _MESSAGE: ClassVar[str] = "{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}"
+    _FORM: ClassVar[re.Pattern[str]] = re.compile(
+        _MESSAGE.format(
+            unknown=r"(?P<unknown>\d+)", replies=r"(?P<replies>\d+)", arm=r"(?P<arm>\w+)", reason="(?P<reason>.*)"
+        ),
+        re.DOTALL,
+    )
+
+    def error(self) -> RowError:
+        """As the error of the row."""
+        return RowError(self.CODE, self._MESSAGE.format(**asdict(self)))
+
+    @classmethod
+    def of(cls, error: RowError) -> NotJudged | None:
+        """What the error of a row says; None for any other error, also of other evidence with the same code."""
+        found = cls._FORM.fullmatch(error.message) if error.code == cls.CODE else None
+        if found is None:
+            return None
+        return cls(found["arm"], int(found["unknown"]), int(found["replies"]), found["reason"])
 
 
-def _error(merged: Mapping[str, Any], errors: Sequence[str | None]) -> str | None:
+def _error(merged: Mapping[str, Any], cells: Sequence[str | None]) -> str | None:
     """The `rap_error` of the merged row: that of a piece, with replies that could not be graded counted anew."""
-    other = next((error for error in errors if error is not None and not error.startswith("not_judged")), None)
+    errors = [RowError.parse(cell) for cell in cells if cell is not None]
+    other = next((error for error in errors if error.code != NotJudged.CODE), None)
     if other is not None:
-        return other
-    for arm, column in zip(ARMS, (IMAGE_REWARDS, TEXT_REWARDS), strict=True):
-        rewards = merged[column.name] or []
+        return str(other)
+    told = [found for error in errors if (found := NotJudged.of(error)) is not None]
+    for arm in ARMS:
+        rewards = merged[ARM_COLUMNS[arm].rewards.name] or []
         if None in rewards:
-            told = (error for error in errors if error is not None and f" {arm} arm " in error)
-            reason = next((error.rpartition("could not be graded: ")[2] for error in told), "reason not kept")
-            return str(not_judged(arm, rewards.count(None), len(rewards), reason))
+            reason = next((found.reason for found in told if found.arm == arm), "reason not kept")
+            return str(NotJudged(arm, rewards.count(None), len(rewards), reason).error())
     return None

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check_text, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.version import VERSION
 
-from .collector import Collector
+from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 VERSION_OF_EVIDENCE = "1"  # part of the settings: raise it when the same reply can give other numbers
 _NO_FAULT = ("reply_empty", "reply_too_short")
-READ_ALONE = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Attention(Collector):
     version: str = VERSION_OF_EVIDENCE
 
     def __post_init__(self) -> None:
+        self.check_given()
         check_engine(self.engine, self.window)
+        check_text("instruction", self.instruction, none=True)
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -87,7 +89,7 @@ class Attention(Collector):
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
         available = tuple(available)
-        columns.require("Attention", available, (columns.IMAGE_RESPONSES,), READ_ALONE)
+        columns.require("Attention", available, (columns.IMAGE_RESPONSES,))
         read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
         return tuple(column.name for column in read if column.name in available)
 
@@ -133,8 +135,7 @@ def check_engine(engine: object, window: int) -> None:
             f"{type(engine).__name__} cannot tell its attention. Collect replies with it, then read them with a local "
             "model: ds.map(Attention(TransformersEngine(model)), batched=True)."
         )
-    if window < 2:
-        raise SettingError(f"window is {window!r}: it takes 2 or more rows.")
+    check_whole("window", window, least=2)
 
 
 def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
@@ -215,8 +216,7 @@ def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
 
 
 def _failure(attempts: Sequence[Mapping[str, Any] | None] | None) -> str | None:
-    errors = (one["error"] for one in attempts or () if one is not None and one["error"] is not None)
-    return next((error for error in errors if error.partition(":")[0] not in _NO_FAULT), None)
+    return first_fault((one["error"] for one in attempts or () if one is not None), _NO_FAULT)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
-from hf_rap.errors import SettingError, SourceError
-from hf_rap.rows.layouts import Layout, check_layout, recognise_layout, row_id
+from hf_rap.errors import SourceError, code_of
+from hf_rap.options import check, check_number, check_whole
+from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import datasets
     from typing_extensions import Self
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from hf_rap.engines.base import Engine
 
 ROWS_AT_ONCE = 64  # the engine batches on its own
-# Not a failure: the row is what it is.
-_NO_FAULT = "no_image"
+# No failure: the row is what it is.
+NO_FAULT = ("no_image",)
 
 
 class Collector:
@@ -31,7 +32,8 @@ class Collector:
 
         layout = collector.check(ds.features)              # do the columns fit? before a model is loaded
         collector = collector.over(ds)                     # for those that look at other rows, too
-        names = layout.columns, collector.reads(ds.features)  # all that the evidence depends on, with `settings`
+        # all that the evidence depends on, with `settings`
+        names = layout.columns_in(ds.column_names), collector.reads(ds.features)
         row_id = collector.row_id(row, layout)             # what people know the row by
         first, attempts = what it has not yet, of collector.goal
         evidence = collector.only(first, attempts, arm)(batch)  # the columns of collector.writes; None: every arm
@@ -50,6 +52,12 @@ class Collector:
 
     engine: Engine
     layout: Layout | None
+
+    def check_given(self) -> None:
+        """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
+        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
+        check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
+        check_given(self.layout)
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -100,9 +108,7 @@ class Collector:
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        layout = self.layout or recognise_layout(available)
-        check_layout(layout, available)
-        return layout
+        return layout_of(self.layout, available)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
@@ -128,13 +134,23 @@ class Collector:
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row an error that another try could change, or that a person should look at."""
-        errors: Sequence[str | None] = evidence[ERROR.name]
-        return [None if error is None or error.startswith(_NO_FAULT) else error for error in errors]
+        return [first_fault([error], NO_FAULT) for error in evidence[ERROR.name]]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int | None:
         """Tokens that the model wrote or read for these rows; None where that is not counted."""
         del evidence
         return None
+
+
+def check_collector(collector: Collector) -> None:
+    """Raise `SettingError` for what collects nothing, such as a bare engine."""
+    fine = isinstance(collector, Collector)
+    check(fine, "collector", collector, "Rollouts(engine), Attention(engine) or another collector")
+
+
+def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str | None:
+    """The first of these errors whose code is not one that says what the row is."""
+    return next((error for error in errors if error is not None and code_of(error) not in no_fault), None)
 
 
 def collect_evidence(
@@ -153,6 +169,8 @@ def collect_evidence(
     """
     import datasets
 
+    check_collector(collector)
+    check_whole("rows_per_step", rows_per_step, least=1, none=True)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
@@ -192,8 +210,9 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     Raises:
         SettingError: rows below 1.
     """
-    if rows < 1:
-        raise SettingError(f"An estimate needs at least 1 row, got {rows}.")
+    check_collector(collector)
+    check_whole("rows", rows, least=1)
+    check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)
     rows = min(rows, len(ds))
     collector = collector.over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import PurePath
@@ -10,19 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, cell_of
+from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.verify import VERIFIER_VERSION
 from hf_rap.version import VERSION
 
 from .attempts import count_tokens
-from .collector import Collector
+from .collector import NO_FAULT, Collector, first_fault
 from .donors import Donors
 from .rollouts import AskedRow, graded, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import datasets
     from PIL import Image
@@ -30,12 +32,11 @@ if TYPE_CHECKING:
 
     from hf_rap.engines.base import Completion
 
-COLLECT_FIRST = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 # Mid-grey: next to nothing once a processor has normalised it, while white is the empty page of many figures and
 # black the background of many photographs of instruments.
 GREY = (128, 128, 128)
 _SAMPLING = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
-_NO_FAULT = ("no_image", "not_asked")
+_NO_FAULT = (*NO_FAULT, "not_asked")
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,15 @@ class Controls(Collector):
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arms", tuple(self.arms))
-        unknown = [arm for arm in self.arms if arm not in columns.CONTROLS]
-        if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
-            raise SettingError(f"arms is {self.arms!r}: it takes some of {', '.join(columns.CONTROLS)}, each once.")
-        if self.donors_per_row is not None and self.donors_per_row < 1:
-            raise SettingError(f"donors_per_row must be at least 1, or None, got {self.donors_per_row}.")
+        self.check_given()
+        some = isinstance(self.arms, Iterable) and not isinstance(self.arms, str)
+        arms = tuple(self.arms) if some else ()
+        fine = arms and all(arm in columns.CONTROLS for arm in arms) and len(set(arms)) == len(arms)
+        check(fine, "arms", self.arms, f"some of {', '.join(columns.CONTROLS)}, each once")
+        object.__setattr__(self, "arms", arms)
+        check_whole("seed", self.seed)
+        check_whole("donors_per_row", self.donors_per_row, least=1, none=True)
+        check(self.donors is None or isinstance(self.donors, Donors), "donors", self.donors, "what `over(ds)` sets")
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -121,7 +125,7 @@ class Controls(Collector):
         """The rewards and settings of the replies with the image, and why there are none."""
         available = tuple(available)
         needed = (columns.IMAGE_REWARDS, columns.SETTINGS)
-        columns.require("Controls", available, needed, COLLECT_FIRST)
+        columns.require("Controls", available, needed)
         return tuple(column.name for column in (*needed, columns.ERROR) if column.name in available)
 
     def settings(self) -> dict[str, Any]:
@@ -155,10 +159,7 @@ class Controls(Collector):
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row the first error that another try could change."""
         of_arms = zip(*(evidence[columns.CONTROLS[arm].error.name] for arm in self.arms), strict=True)
-        return [
-            next((one for one in errors if one is not None and one.partition(":")[0] not in _NO_FAULT), None)
-            for errors in of_arms
-        ]
+        return [first_fault(errors, _NO_FAULT) for errors in of_arms]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
@@ -183,7 +184,7 @@ class Controls(Collector):
                 if control.donated
                 else {}
             ),
-            control.error: [one.error for one in asked],
+            control.error: [cell_of(one.error) for one in asked],
             control.settings: [
                 json.dumps({**here, **one.row.sampling.as_dict(), "instruction": one.row.instruction}, sort_keys=True)
                 if one.replies.attempts
@@ -210,7 +211,7 @@ class _Row:
     raw: Mapping[str, Any]
     attempts: int
     settings: Mapping[str, Any]
-    why_not: str | None
+    why_not: RowError | None
 
     @classmethod
     def of(
@@ -221,9 +222,9 @@ class _Row:
         settings: str | None,
         error: str | None,
     ) -> _Row:
-        why_not = None if read.error is None else str(read.error)
+        why_not = read.error
         if why_not is None and not rewards:
-            why_not = f"not_asked: {error or columns.CONTROL_ERROR_CODES['not_asked']}"
+            why_not = RowError("not_asked", error or columns.CONTROL_ERROR_CODES["not_asked"])
         return cls(read, raw, len(rewards or ()), json.loads(settings or "{}"), why_not)
 
     @property
@@ -249,7 +250,7 @@ class _Asked:
 
     row: _Row
     replies: AskedRow
-    error: str | None
+    error: RowError | None
     requests: list[Request] = field(default_factory=list)
     donors: list[str] = field(default_factory=list)
 
@@ -264,7 +265,7 @@ class _Asked:
         try:
             shown = _MAKERS[arm](self.row, controls)
         except RowError as error:
-            self.error = str(error)
+            self.error = error
             return
         # Attempt number a goes to a * len(shown) // attempts: shares that differ by one at most.
         shares = [-(-share * self.row.attempts // len(shown)) for share in range(len(shown) + 1)]
@@ -286,7 +287,7 @@ class _Asked:
         failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
         said = [one for answer in answers if not isinstance(answer, RowError) for one in answer]
         self.replies.take(arm, failure or said)
-        self.error = None if self.replies.error is None else str(self.replies.error)
+        self.error = self.replies.error
 
 
 _Shown = list[tuple[tuple["Image.Image", ...], str]]  # pictures, and whose they are

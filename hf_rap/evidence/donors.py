@@ -52,10 +52,9 @@ class Donors:
     """
 
     def __init__(self, ds: datasets.Dataset, layout: Layout, *, seed: int = 0) -> None:
-        tops = {*layout.columns, *(name.partition(".")[0] for name in layout.columns)}
         self.layout = layout
         self.seed = seed
-        self._ds = ds.select_columns([name for name in ds.column_names if name in tops]).with_format("arrow")
+        self._ds = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
         self._rings: dict[int, list[_Giver]] = {}
         self._places: dict[bytes, int] = {}
         self._ends: dict[tuple[bytes, ...], int] = {}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, cell_of
+from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, spellings
@@ -77,6 +78,9 @@ class Likelihood(Collector):
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other numbers
 
     def __post_init__(self) -> None:
+        self.check_given()
+        for name in ("lead", "tail", "instruction"):
+            check_text(name, getattr(self, name))
         if not hasattr(self.engine, "log_likelihoods"):
             raise SettingError(
                 f"{type(self.engine).__name__} cannot tell how likely an answer is; a local model can: "
@@ -105,7 +109,7 @@ class Likelihood(Collector):
                 columns.IMAGE_GOLD_LOGPROBS: [row.logprobs.get("image") for row in rows],
                 columns.TEXT_GOLD_LOGPROBS: [row.logprobs.get("text") for row in rows],
                 columns.GOLD_TOKENS: [row.tokens or None for row in rows],
-                columns.LIKELIHOOD_ERROR: [str(row.error) if row.error else None for row in rows],
+                columns.LIKELIHOOD_ERROR: [cell_of(row.error) for row in rows],
                 columns.LIKELIHOOD_SETTINGS: [settings if row.spellings else None for row in rows],
             }
         )

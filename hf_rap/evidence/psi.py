@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hf_rap.errors import SettingError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
@@ -53,15 +51,3 @@ def highest(log_psi: Sequence[float], min_column: int) -> tuple[float, int] | No
         return None
     place = max(range(len(long)), key=long.__getitem__)
     return long[place], place
-
-
-def check_options(*, form: str, heads: str, sigma: float, min_column: int) -> None:
-    """Raises `SettingError` for an option out of its range."""
-    if form not in FORMS:
-        raise SettingError(f"form is {form!r}: it is one of {', '.join(FORMS)}.")
-    if heads not in POOLINGS:
-        raise SettingError(f"heads is {heads!r}: it is one of {', '.join(POOLINGS)}.")
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise SettingError(f"sigma is {sigma!r}: it takes a number above 0.")
-    if min_column < 1:
-        raise SettingError(f"min_column is {min_column!r}: it takes 1 or more rows.")

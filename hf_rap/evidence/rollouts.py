@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, cell_of
+from hf_rap.options import check_choice, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
 from hf_rap.version import VERSION
 
-from .attempts import count_tokens, join_attempts, not_judged
+from .attempts import NotJudged, count_tokens, join_attempts
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import Collector
 from .psi import WINDOW
@@ -87,12 +88,12 @@ class Rollouts(Collector):
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise SettingError(f"attempts must be at least 1, got {self.attempts}.")
-        if self.arm not in (None, *columns.ARMS):
-            raise SettingError(f"arm is {self.arm!r}: it takes one of {', '.join(columns.ARMS)}, or None for both.")
-        if self.first_attempt < 0:
-            raise SettingError(f"first_attempt must be at least 0, got {self.first_attempt}.")
+        self.check_given()
+        check_whole("attempts", self.attempts, least=1)
+        check_whole("first_attempt", self.first_attempt, least=0)
+        check_choice("arm", self.arm, columns.ARMS, none=True)
+        check_text("instruction", self.instruction)
+        check_flags(attention=self.attention)
         self._sampling()
         if self.attention:
             check_engine(self.engine, WINDOW)
@@ -125,7 +126,7 @@ class Rollouts(Collector):
             columns.ID: [row.id for row in rows],
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
             columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
-            columns.ERROR: [str(row.error) if row.error else None for row in rows],
+            columns.ERROR: [cell_of(row.error) for row in rows],
             columns.SETTINGS: [settings if row.attempts else None for row in rows],
             **(self._attention(rows) if self.attention else {}),
         }
@@ -226,7 +227,7 @@ class AskedRow:
         self.attempts[arm] = graded = [_Attempt(*pair) for pair in zip(answer, judgements, strict=True)]
         unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
         if unknown and self.error is None:
-            self.error = not_judged(arm, len(unknown), len(graded), unknown[0])
+            self.error = NotJudged(arm, len(unknown), len(graded), unknown[0]).error()
 
 
 def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:

@@ -9,15 +9,16 @@ README.md            what was left out and why, and the lines to paste
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from hf_rap.errors import ExportError
+from hf_rap.options import check, check_flags, check_path
+from hf_rap.rows.layouts import check_given
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
+from hf_rap.system import is_free, whole_folder
 
 from .base import Given, Target
 from .handoff import Handoff, Limits, check_rows, ready_rows
@@ -78,15 +79,14 @@ def export(
 
     """
     trainer = find_trainer(to)
+    check_path("path", path, "a folder that does not exist yet, or is empty")
+    check_options(layout, limits, fix=fix, drop=drop)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
     rows, handoff = _checked(source, trainer, layout, limits, fix=fix)
     _refuse(handoff, trainer, limits, drop=drop)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.{uuid4().hex[:8]}.partial"
-    folder.mkdir()
     given = Given(
         target,
         rows=handoff.ready,
@@ -95,15 +95,9 @@ def export(
         max_prompt_tokens=limits.max_prompt_tokens,
     )
     snippet = trainer.snippet(given)
-    try:
+    with whole_folder(target) as folder:
         trainer.write(ready_rows(rows, trainer, limits, handoff), rows.features, Target(folder, target))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
-        if target.exists():
-            target.rmdir()  # empty; Windows does not rename over a folder
-        folder.rename(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return Exported(target, handoff, snippet)
 
 
@@ -116,7 +110,16 @@ def check_export(
     fix: bool = False,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
-    return _checked(source, find_trainer(to), layout, limits or Limits(), fix=fix)[1]
+    trainer = find_trainer(to)
+    check_options(layout, limits, fix=fix)
+    return _checked(source, trainer, layout, limits or Limits(), fix=fix)[1]
+
+
+def check_options(layout: Layout | None, limits: Limits | None, **flags: bool) -> None:
+    """Raise `SettingError` for an option that cannot work, before any row is read."""
+    check_given(layout)
+    check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
+    check_flags(**flags)
 
 
 def _checked(
@@ -134,7 +137,7 @@ def _checked(
 
 
 def _check_target(target: Path, trainer: Trainer) -> None:
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if not is_free(target):
         raise ExportError(f"There is something at {target}: give a folder that does not exist yet, or is empty.")
     bad = [sign for sign in _PATTERN + trainer.accepts.path_without if sign in str(target)]
     if bad:

@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SettingError
+from hf_rap.options import check, check_flags, check_whole
 from hf_rap.verify import read_gold
 from hf_rap.verify.expressions import is_parsed_by_math_verify
 from hf_rap.verify.finding import find_answer
@@ -55,8 +56,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise SettingError(f"{name} must be at least 1, got {value}.")
+            check_whole(name, getattr(self, name), least=1, none=True)
+        count = self.prompt_tokens
+        check(count is None or callable(count), "prompt_tokens", count, "a function of question and images, or None")
+        check_flags(usual_verifier=self.usual_verifier)
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
         if self.max_prompt_tokens and self.prompt_tokens is None:
@@ -181,7 +184,7 @@ def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tupl
     try:
         read_gold(golds or row["answer"])
     except RowError as error:
-        return error.code, str(error).removeprefix(f"{error.code}: ")
+        return error.code, error.message
     if len(golds) > 1 and not accepts.several_golds:
         return "several_golds", f"{len(golds)} accepted answers ({', '.join(golds)[:80]}), but its reward sees one text"
     if limits.usual_verifier and not _usual_verifier_reads(row["answer"], accepts):

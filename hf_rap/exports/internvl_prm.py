@@ -10,18 +10,19 @@ and the older layout of one turn per step, each answered by "+" or "-".
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.options import check_choice, check_flags, check_number, check_text
 from hf_rap.rows.images import encoded_bytes
 from hf_rap.rows.prompts import IMAGE
+from hf_rap.system import sync_below, whole_file
 
-from .prm_rows import prm_rows
+from .prm_rows import checked_path, prm_rows
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import datasets
 
@@ -62,35 +63,31 @@ def export_internvl_prm(
         LayoutError: a row has no usable steps, or a text with the control word of the layout.
 
     """
-    path = Path(path)
-    if form not in FORMATS:
-        raise SettingError(f"form must be one of {', '.join(FORMATS)}, got {form!r}.")
-    if path.suffix != ".jsonl":
-        raise SettingError(f"{path}: InternVL reads annotations from files that end in .jsonl.")
-    if not 0 <= threshold < 1:
-        raise SettingError(f"threshold must be in [0, 1), got {threshold!r}.")
+    path = checked_path(path, ".jsonl")
+    check_choice("form", form, FORMATS)
+    check_number("threshold", threshold, least=0, below=1)
+    check_flags(soft=soft, early_stop=early_stop)
+    check_text("system", system, none=True)
+    check_text("root", root)
     if (system is not None or early_stop) and form != "turns":
         raise SettingError("system and early_stop are for form='turns'.")
     if soft and form != "prm-token":
         raise SettingError("soft is for form='prm-token'; turns say + or -.")
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     folder = path.parent / "images"
     encode = json.JSONEncoder(ensure_ascii=False).encode
     rows = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for row in prm_rows(ds):
-                image = _image(row, folder)
-                made = _turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
-                file.write(encode({"image": image, "conversations": made}) + "\n")
-                rows += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for row in prm_rows(ds):
+            image = _image(row, folder)
+            made = _turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
+            file.write(encode({"image": image, "conversations": made}) + "\n")
+            rows += 1
+        if folder.is_dir():
+            sync_below(folder)
     meta = {"root": root, "annotation": path.name, "data_augment": False, "repeat_time": 1, "length": rows}
-    path.with_suffix(".meta.json").write_text(json.dumps({path.stem: meta}, indent=2) + "\n", encoding="utf-8")
+    with whole_file(path.with_suffix(".meta.json")) as partial:
+        partial.write_text(json.dumps({path.stem: meta}, indent=2) + "\n", encoding="utf-8")
     return rows
 
 

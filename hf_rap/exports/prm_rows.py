@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, QUESTIONS, STEPS, arrow_type, require
 from hf_rap.errors import LayoutError
+from hf_rap.options import check, check_path
 from hf_rap.rows.chats import flatten_content, turns_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     import datasets
@@ -33,6 +36,14 @@ class PRMRow:
         return [score > threshold for score in self.scores]
 
 
+def checked_path(path: str | os.PathLike[str], ending: str) -> Path:
+    """The file that an export goes to; raises `SettingError` where its name ends otherwise than the trainer reads it."""
+    takes = f"the name of a file that ends in {ending}"
+    check_path("path", path, takes)
+    check(Path(path).suffix == ending, "path", str(path), takes)
+    return Path(path)
+
+
 def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
     """The rows of a dataset with `steps_with_score`; images are not decoded.
 
@@ -40,7 +51,7 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
         MissingColumnError, LayoutError: a column is missing, or a row has no usable steps.
 
     """
-    require("The export", ds.column_names, [STEPS], "Read it with load_process_rewards, or annotate it: StepRewards.")
+    require("The export", ds.column_names, [STEPS])
     questions = [name for name in QUESTIONS if name in ds.column_names]
     if not questions:
         raise LayoutError(f"No column of a question ({', '.join(QUESTIONS)}) among: {', '.join(ds.column_names)}.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.layouts import Layout, layout_of
+from hf_rap.rows.paths import value_at
 
 from .universal import UNIVERSAL, universal_columns, universal_features
 
@@ -62,8 +63,8 @@ class ExportRows:
 
     def __iter__(self) -> Iterator[dict[str, Any] | Refused]:
         scores = self.scores
-        tops = {column.partition(".")[0] for column in self.layout.columns} | set(self.layout.columns)
-        kept = [name for name in self.ds.column_names if name in tops or name in scores or name == "extra_info"]
+        wanted = {*self.layout.columns_in(self.ds.column_names), *scores, "extra_info"}
+        kept = [name for name in self.ds.column_names if name in wanted]
         stored = self.ds.select_columns(kept).with_format("arrow")
         index = 0
         for table in stored.iter(batch_size=ROWS_PER_STEP):
@@ -79,8 +80,7 @@ class ExportRows:
                 {name: [value] for name, value in raw.items()}, self.layout, [number], data_source=self.data_source
             )
         except RowError as error:
-            message = str(error).removeprefix(f"{error.code}: ")
-            return Refused(index, str(raw.get(self.layout.id or "", "")), error.code, message)
+            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, error.message)
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 
@@ -91,7 +91,6 @@ def export_rows(ds: datasets.Dataset, *, layout: Layout | None = None, data_sour
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
-    if layout is None:
-        layout = PUBLISHED if set(UNIVERSAL) <= set(ds.column_names) else recognise_layout(ds.features)
-    check_layout(layout, ds.features)
-    return ExportRows(ds, layout, data_source)
+    if layout is None and set(UNIVERSAL) <= set(ds.column_names):
+        layout = PUBLISHED
+    return ExportRows(ds, layout_of(layout, ds.features), data_source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check_choice
 
 from .easyr1 import EasyR1
 from .jsonl import JsonLines
@@ -40,8 +40,7 @@ def find_trainer(name: str) -> Trainer:
         SettingError: there is none of that name.
 
     """
-    if name not in TRAINERS:
-        raise SettingError(f"There is no export to {name!r}: choose one of {', '.join(TRAINERS)}.")
+    check_choice("to", name, TRAINERS)
     return TRAINERS[name]
 
 

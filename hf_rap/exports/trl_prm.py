@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check_number
 from hf_rap.rows.parquet import write_table
 from hf_rap.rows.prompts import IMAGE
+from hf_rap.system import whole_file
 
-from .prm_rows import ROWS_PER_BATCH, prm_rows
+from .prm_rows import ROWS_PER_BATCH, checked_path, prm_rows
 
 if TYPE_CHECKING:
     import os
@@ -40,21 +39,13 @@ def export_trl_prm(ds: datasets.Dataset, path: str | os.PathLike[str], *, thresh
     """
     from datasets import Features, List, Value
 
-    path = Path(path)
-    if path.suffix != ".parquet":
-        raise SettingError(f"{path}: give a file name that ends in .parquet.")
-    if not 0 <= threshold < 1:
-        raise SettingError(f"threshold must be in [0, 1), got {threshold!r}.")
+    path = checked_path(path, ".parquet")
+    check_number("threshold", threshold, least=0, below=1)
     features = Features(
         {"prompt": Value("string"), "completions": List(Value("string")), "labels": List(Value("bool"))}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
+    with whole_file(path) as partial:
         write_table(_tables(ds, threshold, features.arrow_schema), features, partial, metadata={})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return len(ds)
 
 

@@ -90,7 +90,7 @@ def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: 
         question = read_question(row, layout)  # opens the images, so a broken one is found here
         images = [_encoded(image) for image in text_and_images(row, layout)[1]]
     except RowError as error:
-        raise RowError(error.code, f"row {index} (id {identity!r}): {error}") from error
+        raise error.at(f"row {index} (id {identity!r})") from error
     accepted = [str(one) for one in _as_list(question.answer) if one is not None]
     answer = accepted[0] if accepted else None
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, first_line
+from hf_rap.options import check_text
 from hf_rap.rows.sources import parse_source
 from hf_rap.versions.changes import Difference, compare
 from hf_rap.versions.configs import SCORED
@@ -34,6 +35,9 @@ def diff(old: str, new: str, *, group_by: str | None = None, api: HfApi | None =
         HubError: the Hub does not answer.
 
     """
+    for name, value in (("old", old), ("new", new)):
+        check_text(name, value, empty=False)
+    check_text("group_by", group_by, none=True, empty=False)
     before, grouped_before = _decisions(old, group_by, api)
     after, grouped_after = _decisions(new, group_by, api)
     return compare(before, after, group_by=group_by or grouped_after or grouped_before)
@@ -65,5 +69,5 @@ def _local(path: Path, group_by: str | None) -> pa.Table:
             names = pq.read_schema(file).names
             tables.append(pq.read_table(file, columns=[name for name in names if name in wanted], partitioning=None))
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+            raise SourceError(f"{file} cannot be read: {first_line(error)}") from error
     return pa.concat_tables([table.replace_schema_metadata() for table in tables])

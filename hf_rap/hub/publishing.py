@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
+from hf_rap.options import check_choice
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.changes import compare
-from hf_rap.versions.configs import CONFIGS, Content
+from hf_rap.versions.configs import CONFIGS, Content, check_selection
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
 from hf_rap.versions.readme import merge_readme
-from hf_rap.versions.tags import bumped, numbers, tag_of
+from hf_rap.versions.tags import BUMPS, bumped, numbers, tag_of
 
 from .compat import note_checksum
 from .reading import check_files, decision_columns, open_repository, read_decisions
@@ -113,6 +114,10 @@ def publish(
         raise SettingError("Give either a version ('1.0.0') or bump ('patch', 'minor' or 'major').")
     if version is not None:
         numbers(version)
+    if bump is not None:
+        check_choice("bump", bump, BUMPS)
+    flags = {"private": private, "control": control, "despite_licence": despite_licence, "dry_run": dry_run}
+    check_selection(selection, layout, source, licence, **flags)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_rap.errors import SourceError
-from hf_rap.exports.exporting import Exported, export
+from hf_rap.exports.exporting import Exported, check_options, export
+from hf_rap.exports.trainers import find_trainer
+from hf_rap.options import check_flags, check_path, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.rows.sources import Source, as_source_error
 from hf_rap.versions.manifest import MANIFEST
@@ -62,7 +64,13 @@ def pull(
     """
     import datasets
 
-    version = version.removeprefix("v")
+    check_path("repo", repo, "a Hub id, or the folder of a version")
+    check_path("path", path, "a folder that does not exist yet, or is empty")
+    find_trainer(to)
+    check_text("config", config, empty=False)
+    check_flags(allow_withdrawn=allow_withdrawn)
+    check_options(None, limits, fix=fix, drop=drop)
+    version = version.removeprefix("v") if isinstance(version, str) else version
     numbers(version)
     if Path(repo).is_dir():
         folder = Path(repo)

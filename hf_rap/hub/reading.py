@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
 from hf_rap.errors import HubError, SourceError, WithdrawnError
+from hf_rap.options import check_flags, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.configs import SCORED, SELECTED
 from hf_rap.versions.manifest import MANIFEST
@@ -51,6 +52,8 @@ def load(
     """
     import datasets
 
+    check_text("config", config, empty=False)
+    check_flags(allow_withdrawn=allow_withdrawn)
     repository = open_repository(repo_id, api)
     commit, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
     paths = _checked_files(repository, commit, manifest, config)

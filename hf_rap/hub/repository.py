@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import BranchMovedError, HubError, SettingError
+from hf_rap.errors import BranchMovedError, HubError, SettingError, first_line
+from hf_rap.options import check_text
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import tag_of, versions_of
 
@@ -53,10 +54,11 @@ class Repository:
     def __post_init__(self) -> None:
         from huggingface_hub.errors import HFValidationError
 
+        check_text("repo_id", self.id, empty=False)
         try:
             check_repo_id(self.id)
         except HFValidationError as error:
-            raise SettingError(f"{self.id!r} is no name of a repository: {str(error).splitlines()[0]}") from error
+            raise SettingError(f"{self.id!r} is no name of a repository: {first_line(error)}") from error
         owner, slash, name = self.id.partition("/")
         if not (owner and slash and name):
             raise SettingError(f"{self.id!r} is no name of a repository: give user/name or organisation/name.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.options import check, check_flags
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import Selection, select_cognitive
@@ -44,6 +46,10 @@ def reselect(
         SettingError: an option is out of its range.
 
     """
+    check_flags(allow_withdrawn=allow_withdrawn)
+    names = [name for name in inspect.signature(select_cognitive).parameters if name != "ds"]
+    fine = options is None or (isinstance(options, dict) and set(options) <= set(names))
+    check(fine, "options", options, f"a dictionary of {', '.join(names)}")
     repository = open_repository(repo_id, api)
     _, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
     facts = manifest["facts"]

@@ -9,7 +9,7 @@ import time
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_rap.errors import HubError
+from hf_rap.errors import HubError, first_line
 from hf_rap.rows.compat import hub_http_error
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
-    said = getattr(error, "server_message", None) or (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = getattr(error, "server_message", None) or first_line(error)
     found = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
     return HubError(f"{found} {_advice(status, error)}", status=status)
 

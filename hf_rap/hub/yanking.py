@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hf_rap.errors import PublishError, SettingError, SourceError
+from hf_rap.options import check_text
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.manifest import MANIFEST, README, file_entry, manifest_of
 from hf_rap.versions.readme import merge_readme
@@ -40,6 +41,7 @@ def yank(repo_id: str, version: str, *, why: str, api: HfApi | None = None) -> s
     from huggingface_hub import CommitOperationAdd
 
     numbers(version)
+    check_text("why", why)
     why = " ".join(why.split())
     if not why:
         raise SettingError("Say why the version is withdrawn: readers will see it.")

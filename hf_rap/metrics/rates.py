@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check_whole
 from hf_rap.training.rewards import judge_reply
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def pass_at_k(rewards: Sequence[float | None], k: int) -> float | None:
     0.5
 
     """
-    if k < 1:
-        raise SettingError(f"k must be at least 1, got {k}.")
+    check_whole("k", k, least=1)
     judged = [reward for reward in rewards if reward is not None]
     correct = sum(reward == 1 for reward in judged)
     if len(judged) < k:

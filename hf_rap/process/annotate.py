@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import EngineError, MissingColumnError, RowError, SettingError
+from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of
 from hf_rap.evidence.collector import Collector, collect_evidence
+from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
@@ -83,8 +84,12 @@ class StepRewards(Collector):
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
     def __post_init__(self) -> None:
-        if self.continuations < 1:
-            raise SettingError(f"continuations must be at least 1, got {self.continuations}.")
+        self.check_given()
+        check_whole("continuations", self.continuations, least=1)
+        check_text("response", self.response, empty=False)
+        check(callable(self.split), "split", self.split, "a function from a response to its steps")
+        check_flags(early_stop=self.early_stop)
+        check_text("instruction", self.instruction)
         if not getattr(self.engine, "continues", False):
             raise EngineError(f"{type(self.engine).__name__} cannot continue a reply, which step scores need.")
         self._sampling()
@@ -126,7 +131,7 @@ class StepRewards(Collector):
             {
                 ID: [row.id for row in rows],
                 STEPS: [row.steps_with_score() for row in rows],
-                ERROR: [str(row.error) if row.error else None for row in rows],
+                ERROR: [cell_of(row.error) for row in rows],
                 SETTINGS: [settings if row.prefixes else None for row in rows],
             }
         )
@@ -184,6 +189,7 @@ class StepRewards(Collector):
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
     """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)
 
 
@@ -192,6 +198,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
 
     Evidence columns are left out, so that step scores find their own; rows without replies vanish.
     """
+    check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]

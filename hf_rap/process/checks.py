@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def find_faults(steps: pa.Array, images: pa.Array | None) -> dict[int, str]:
-    """Row -> "code: message" for the rows that cannot be used; the first fault of each.
+def find_faults(steps: pa.Array, images: pa.Array | None) -> dict[int, RowError]:
+    """Row -> what is wrong, for the rows that cannot be used; the first fault of each.
 
     Args:
         steps: list<struct<step: string, score: float64, ...>>.
         images: list<string>, the names of the images; None where images are not asked for.
 
     """
-    faults: dict[int, str] = {}
+    faults: dict[int, RowError] = {}
     if images is not None:
         _add(faults, "image_missing", _without_image(images), lambda _row: "no image is named")
     _add_step_faults(faults, steps)
     return faults
 
 
-def find_file_faults(images: pa.Array, fault_of: Callable[[str], str | None]) -> dict[int, str]:
+def find_file_faults(images: pa.Array, fault_of: Callable[[str], RowError | None]) -> dict[int, RowError]:
     """Row -> fault for the rows one of whose images has one; `fault_of` says it of a name, or None."""
-    faults = {}
+    faults: dict[int, RowError] = {}
     for row, names in enumerate(images.to_pylist()):
         found = next((fault for name in names or () if name and (fault := fault_of(name))), None)
         if found:
@@ -42,16 +42,16 @@ def find_file_faults(images: pa.Array, fault_of: Callable[[str], str | None]) ->
     return faults
 
 
-def image_fault(name: str, root: Path, *, opened: bool) -> str | None:
+def image_fault(name: str, root: Path, *, opened: bool) -> RowError | None:
     """What is wrong with an image file below `root`; opens it only where asked to."""
     path = root / name
     if not path.is_file():
-        return f"image_missing: there is no file {name!r} in the folder of the images"
+        return RowError("image_missing", f"there is no file {name!r} in the folder of the images")
     if opened:
         try:
             open_image(str(path))
         except RowError as error:
-            return str(error)
+            return error
     return None
 
 
@@ -68,7 +68,7 @@ def _without_image(images: pa.Array) -> NDArray[np.int64]:
     return np.flatnonzero(bad)
 
 
-def _add_step_faults(faults: dict[int, str], steps: pa.Array) -> None:
+def _add_step_faults(faults: dict[int, RowError], steps: pa.Array) -> None:
     import numpy as np
     import pyarrow.compute as pc
 
@@ -103,11 +103,11 @@ def _add_step_faults(faults: dict[int, str], steps: pa.Array) -> None:
     )
 
 
-def _add(faults: dict[int, str], code: str, rows: NDArray[np.int64], message: Any) -> None:
+def _add(faults: dict[int, RowError], code: str, rows: NDArray[np.int64], message: Any) -> None:
     assert code in ERROR_CODES
     for at, row in enumerate(rows.tolist()):
         if row not in faults:
-            faults[row] = f"{code}: {message(at)}"
+            faults[row] = RowError(code, message(at))
 
 
 def _shown(score: float | None) -> str:

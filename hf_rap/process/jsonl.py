@@ -17,6 +17,7 @@ import mmap
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import STEPS, arrow_type
+from hf_rap.errors import RowError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def schema() -> pa.Schema:
     return pa.schema([("image", pa.list_(pa.string())), *texts, (STEPS.name, arrow_type(STEPS.dtype))])
 
 
-def read_blocks(path: Path) -> Iterator[tuple[pa.Table, NDArray[np.int64], dict[int, str]]]:
+def read_blocks(path: Path) -> Iterator[tuple[pa.Table, NDArray[np.int64], dict[int, RowError]]]:
     """The lines of a file block by block: a table, the number of the line of each row, and row -> fault.
 
     A broken line is a row of nulls with a fault. Blank lines are skipped.
@@ -127,13 +128,13 @@ def _one_each(values: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=pa.array(~known))
 
 
-def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64], dict[int, str]]:
+def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64], dict[int, RowError]]:
     import numpy as np
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
-    faults: dict[int, str] = {}
+    faults: dict[int, RowError] = {}
     for number, line in enumerate(block.split(b"\n"), first):
         if not line.strip():
             continue
@@ -142,7 +143,7 @@ def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64],
             json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
             rows.append(row)
         except (ValueError, TypeError, RecursionError) as error:
-            faults[len(rows)] = f"line_broken: {str(error).splitlines()[0]}"
+            faults[len(rows)] = RowError("line_broken", first_line(error))
             rows.append({})
         numbers.append(number)
     table = pa.Table.from_pylist(rows, schema=schema())

@@ -8,11 +8,11 @@ from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from hf_rap.columns import ERROR, ID, STEPS
 from hf_rap.errors import SourceError
 from hf_rap.rows.compat import progress_bar
+from hf_rap.system import whole_file
 
 from . import jsonl
 from .checks import find_faults, find_file_faults, image_fault
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from hf_rap.errors import RowError
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +42,17 @@ def dataset_from_files(files: list[Path], root: Path | None, *, opened: bool) ->
         status = file.stat()
         key.update(f"{file.absolute()}\x1f{status.st_size}\x1f{status.st_mtime_ns}\x1f".encode())
     key.update(f"{root}\x1f{opened}\x1f{_READER_VERSION}".encode())
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_rap"
-    path = folder / f"process-{key.hexdigest()}.arrow"
+    path = Path(datasets.config.HF_DATASETS_CACHE) / "hf_rap" / f"process-{key.hexdigest()}.arrow"
     # Images can come and go without the annotations changing, so that these are looked at again.
     if root is not None or not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_suffix(f".{uuid4().hex[:8]}.partial")
         schema = _features(with_images=root is not None).arrow_schema
-        try:
-            with pa.OSFile(str(partial_path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-                for table in _tables(files, root, opened=opened):
-                    writer.write_table(table.cast(schema))
-            partial_path.replace(path)
-        finally:
-            partial_path.unlink(missing_ok=True)
+        with (
+            whole_file(path) as unfinished,
+            pa.OSFile(str(unfinished), "wb") as sink,
+            pa.ipc.new_stream(sink, schema) as writer,
+        ):
+            for table in _tables(files, root, opened=opened):
+                writer.write_table(table.cast(schema))
     ds = datasets.Dataset.from_file(str(path))
     if len(ds) == 0:
         raise SourceError(f"{', '.join(file.name for file in files)} has no rows.")
@@ -90,12 +89,12 @@ def _tables(files: list[Path], root: Path | None, *, opened: bool) -> Iterator[p
 def _checked(
     table: pa.Table,
     lines: NDArray[np.int64],
-    faults: dict[int, str],
+    faults: dict[int, RowError],
     *,
     source: str,
     file: str,
     root: Path | None,
-    fault_of: Callable[[str], str | None] | None,
+    fault_of: Callable[[str], RowError | None] | None,
 ) -> pa.Table:
     """A block with the columns of `_features`; rows with a fault lose their steps."""
     import pyarrow as pa
@@ -109,8 +108,7 @@ def _checked(
     if faults:
         errors: list[str | None] = [None] * len(table)
         for row, fault in faults.items():
-            code, _, message = fault.partition(": ")
-            errors[row] = f"{code}: {file} line {lines[row]}: {message}"
+            errors[row] = str(fault.at(f"{file} line {lines[row]}"))
         column = pa.array(errors, type=pa.string())
     columns = {
         ID.name: pc.binary_join_element_wise(source, pa.array(lines).cast("string"), ":"),

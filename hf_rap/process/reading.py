@@ -9,13 +9,23 @@ from __future__ import annotations
 import glob
 import logging
 import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, QUESTIONS, STEPS, TypedList, arrow_type
-from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SourceError
+from hf_rap.errors import (
+    ColumnExistsError,
+    LayoutError,
+    MissingColumnError,
+    RowError,
+    SettingError,
+    SourceError,
+    first_line,
+)
+from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.sources import as_source_error, load_source, parse_source
 
 from . import jsonl
@@ -48,6 +58,12 @@ class ProcessLayout:
     scores: str | None = None
     source: str | None = None
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("question", "steps"):
+            check_text(name, getattr(self, name), empty=False)
+        for name in ("scores", "source", "id"):
+            check_text(name, getattr(self, name), none=True, empty=False)
 
 
 TRL_STEPWISE = ProcessLayout("prompt", "completions", "labels")
@@ -83,14 +99,21 @@ def load_process_rewards(
         open_images: also decode every image once, and keep out rows with one that fails; needs `images`.
 
     Raises:
+        SettingError: an option is out of its range, or open_images without images.
         SourceError: there is nothing to read, or with strict, some row cannot be used.
         LayoutError: the columns are not recognised, or not as the layout says.
 
     """
     import datasets
 
+    check_path("images", images, "the folder that holds the image files", none=True)
+    fine = layout is None or isinstance(layout, ProcessLayout)
+    check(fine, "layout", layout, "a ProcessLayout(question=..., steps=...), or None to recognise it")
+    check_flags(strict=strict, open_images=open_images)
     if open_images and images is None:
-        raise SourceError("open_images needs images=, the folder that holds the image files.")
+        raise SettingError("open_images needs images=, the folder that holds the image files.")
+    fine = isinstance(source, (str, os.PathLike, datasets.Dataset))
+    check(fine, "source", source, "a folder, files, a Hub id or a Dataset")
     if isinstance(source, datasets.Dataset):
         ds = _from_dataset(source, layout, "dataset")
     else:
@@ -105,11 +128,7 @@ def load_process_rewards(
 
 def count_faults(ds: datasets.Dataset) -> dict[str, int]:
     """How many rows cannot be used, by the code of their `rap_error`."""
-    faults: dict[str, int] = {}
-    for error in _faults(ds):
-        code = error.split(":")[0]
-        faults[code] = faults.get(code, 0) + 1
-    return faults
+    return dict(Counter(RowError.parse(error).code for error in _faults(ds)))
 
 
 def _faults(ds: datasets.Dataset) -> list[str]:
@@ -218,14 +237,14 @@ def _steps_of(
 
     earlier = batch.get(ERROR.name, [None] * len(indices))
     rows: list[list[dict[str, Any]] | None] = []
-    faults: dict[int, str] = {}
+    faults: dict[int, RowError] = {}
     for place, steps in enumerate(batch[layout.steps]):
         if steps is None or layout.scores is None:
             rows.append(steps)
             continue
         scores = batch[layout.scores][place] or []
         if len(scores) != len(steps):
-            faults[place] = f"score_invalid: {len(steps)} steps and {len(scores)} scores"
+            faults[place] = RowError("score_invalid", f"{len(steps)} steps and {len(scores)} scores")
             rows.append(None)
         else:
             rows.append(
@@ -237,17 +256,14 @@ def _steps_of(
     try:
         array = pa.array(rows, type=arrow_type(STEPS.dtype))
     except (pa.ArrowException, TypeError) as error:
-        raise LayoutError(f"The steps in column {layout.steps!r} are not as the layout says: {error}.") from error
+        raise LayoutError(
+            f"The steps in column {layout.steps!r} are not as the layout says: {first_line(error)}."
+        ) from error
     faults = {**find_faults(array, None), **faults}
     errors = [
-        one if one is not None else _with_row(faults[place], index) if place in faults else None
+        one if one is not None else str(faults[place].at(f"row {index}")) if place in faults else None
         for place, (one, index) in enumerate(zip(earlier, indices, strict=True))
     ]
     usable = [None if error is not None else row for row, error in zip(array.to_pylist(), errors, strict=True)]
     made = {STEPS.name: TypedList(usable, STEPS.dtype), ERROR.name: TypedList(errors, ERROR.dtype)}
     return {**({ID.name: [str(index) for index in indices]} if numbered else {}), **made}
-
-
-def _with_row(fault: str, index: int) -> str:
-    code, _, message = fault.partition(": ")
-    return f"{code}: row {index}: {message}"

@@ -10,7 +10,7 @@ from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
 from .compat import progress_bar
-from .layouts import Layout, check_layout, raw_rows, read_question, recognise_layout, row_id
+from .layouts import Layout, check_given, layout_of, raw_rows, read_question, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,10 +68,10 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         SourceError: the dataset has no rows.
         LayoutError: the layout is not recognised, or one of its columns is missing.
     """
+    check_given(layout)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
-    layout = layout or recognise_layout(ds.features)
-    check_layout(layout, ds.features)
+    layout = layout_of(layout, ds.features)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()
@@ -89,18 +89,13 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         except RowError as error:
             found.append(error)
         usable += not found
-        problems += [Problem(index, name, error.code, str(error).removeprefix(f"{error.code}: ")) for error in found]
+        problems += [Problem(index, name, error.code, error.message) for error in found]
     return Inspection(layout, len(ds), usable, tuple(problems), len(ds) - len(ids), dict(sorted(images.items())))
 
 
 def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
-    columns = [
-        name
-        for name in ds.column_names
-        if name in {column.partition(".")[0] for column in layout.columns} or name in layout.columns
-    ]
-    plain = ds.select_columns(columns).with_format("arrow")
+    plain = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
     progress = progress_bar("inspect", unit=" rows", total=len(ds))
     with progress:
         for table in plain.iter(batch_size=ROWS_PER_STEP):

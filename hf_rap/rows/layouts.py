@@ -11,16 +11,18 @@ decoding its images, and `read_question` turns one row into a `Question` or says
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
+from hf_rap.options import check, check_text
 
 from .chats import flatten_content, turns_of
 from .compat import is_single_row, stored_column
 from .images import encoded_bytes, fingerprint, open_image
+from .paths import is_there, taken_apart, value_at
 from .prompts import IMAGE
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _HOW_TO_NAME_THEM = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns hold what. A field of a struct is written `struct.field`.
+    """Which columns hold what. A field of a struct is written `struct.field`; a column of that name goes before it.
 
     A question column may hold text or a chat (see `read_question`); an answer column that holds
     a chat stands for its last assistant turn. `images=None` is for datasets whose images are
@@ -53,11 +55,26 @@ class Layout:
     source: str | None = None
     name: str = "columns given by the user"
 
+    def __post_init__(self) -> None:
+        for name in ("question", "answer", "name"):
+            check_text(name, getattr(self, name), empty=False)
+        for name in ("images", "id", "source"):
+            check_text(name, getattr(self, name), none=True, empty=False)
+
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read, each once."""
+        """What is read, each once: names of columns, or of fields inside them (see `columns_in`)."""
         named = (self.question, self.images, self.answer, self.id, self.source)
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    def columns_in(self, available: Container[str]) -> list[str]:
+        """The columns of a dataset that hold what is read, of a field inside a struct the whole column, each once.
+
+        Args:
+            available: the names of the dataset's columns, or something with these keys.
+
+        """
+        return list(dict.fromkeys(taken_apart(available, name)[0] for name in self.columns))
 
 
 @dataclass(frozen=True)
@@ -131,7 +148,7 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     images = next((name for name in IMAGE_COLUMNS if name in columns), None)
     without_image = None
     for rule in _RULES:
-        if not all(_has(columns, name) for name in (rule.question, rule.answer, *rule.also)):
+        if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
             continue
         if rule.needs_image_column and images is None:
             without_image = without_image or rule
@@ -153,6 +170,25 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     raise LayoutError(f"No known layout has these columns: {found}. {_HOW_TO_NAME_THEM}")
 
 
+def check_given(layout: Layout | None) -> None:
+    """Raise `SettingError` for an option `layout` that is none."""
+    fine = layout is None or isinstance(layout, Layout)
+    check(fine, "layout", layout, "a Layout(question=..., images=..., answer=...), or None to recognise it")
+
+
+def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str]) -> Layout:
+    """The layout that was given, or the one that is recognised; all its columns are there.
+
+    Raises:
+        LayoutError: the layout is not recognised, or a column is missing.
+
+    """
+    check_given(layout)
+    layout = layout or recognise_layout(columns)
+    check_layout(layout, columns)
+    return layout
+
+
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:
     """Raise `MissingColumnError` for the first column of `layout` that is not in `columns`.
 
@@ -160,39 +196,8 @@ def check_layout(layout: Layout, columns: Iterable[str]) -> None:
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     for name in layout.columns:
-        if not _has(columns, name):
+        if not is_there(columns, name):
             raise MissingColumnError(f"The layout ({layout.name})", name, columns, _HOW_TO_NAME_THEM)
-
-
-def _has(columns: Mapping[str, Any], name: str) -> bool:
-    """`name` is a column or, where its type is known, a field of one."""
-    if name in columns:
-        return True
-    top, *fields = name.split(".")
-    if not fields or top not in columns:
-        return False
-    feature = columns[top]
-    for field in fields:
-        if not isinstance(feature, Mapping):
-            return True
-        if field not in feature:
-            return False
-        feature = feature[field]
-    return True
-
-
-def _top(columns: Iterable[str], name: str) -> str:
-    return name if name in columns else name.partition(".")[0]
-
-
-def _value(row: Mapping[str, Any], name: str | None) -> Any:
-    """The value of a column or of a field in a struct; None where the struct is null."""
-    if name is None or name in row:
-        return None if name is None else row[name]
-    value: Any = row
-    for field in name.split("."):
-        value = value.get(field) if isinstance(value, Mapping) else None
-    return value
 
 
 def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
@@ -214,7 +219,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
             "input_columns, on a dataset without a format (ds.with_format(None))."
         )
     check_layout(layout, list(batch))
-    names = dict.fromkeys(_top(batch, name) for name in layout.columns)
+    names = layout.columns_in(batch)
     columns = [_column(batch, name) for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -272,7 +277,7 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
             f"the question has {placeholders} {IMAGE} and the row has {len(images)} image(s)",
         )
     opened = tuple(open_image(image, f"image {i} of {len(images)}") for i, image in enumerate(images, 1))
-    source = _value(row, layout.source)
+    source = value_at(row, layout.source)
     return Question(
         id=row_id(row, layout),
         text=text,
@@ -288,7 +293,7 @@ def row_id(row: Mapping[str, Any], layout: Layout) -> str:
 
     Works for rows that `read_question` refuses, too. Equal rows get equal content ids.
     """
-    value = _value(row, layout.id)
+    value = value_at(row, layout.id)
     return str(value) if value is not None and str(value) else row_content_id(row, layout)
 
 
@@ -324,8 +329,8 @@ def content_id(text: str, images: Iterable[Any], answer: object) -> str:
 def text_and_images(row: Mapping[str, Any], layout: Layout) -> tuple[Any, list[Any]]:
     """The question with its placeholders in place, and the images as stored."""
     check_layout(layout, list(row))  # names only: a struct may be null in one row
-    text = _value(row, layout.question)
-    images = _as_list(_value(row, layout.images))
+    text = value_at(row, layout.question)
+    images = _as_list(value_at(row, layout.images))
     if (turns := turns_of(text)) is not None:
         contents = [flatten_content(content) for role, content in turns if role in ("user", "human")]
         text = "\n".join(content for content, _ in contents)
@@ -344,7 +349,7 @@ def _as_list(images: Any) -> list[Any]:
 
 
 def _answer(row: Mapping[str, Any], layout: Layout) -> object:
-    answer = _value(row, layout.answer)
+    answer = value_at(row, layout.answer)
     if (turns := turns_of(answer)) is None:
         return answer
     replies = [content for role, content in turns if role in ("assistant", "gpt")]

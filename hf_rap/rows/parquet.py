@@ -7,7 +7,6 @@ bytes.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: 
             if writer is not None and shard.stat().st_size >= SHARD_BYTES:
                 writer.close()
                 writer = None
-                _sync(shard)
                 yield shard
                 number += 1
                 shard = folder / f"{number:05d}.parquet"
@@ -67,7 +65,6 @@ def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: 
     finally:
         if writer is not None:
             writer.close()
-    _sync(shard)
     yield shard
 
 
@@ -82,7 +79,6 @@ def write_table(
     with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
         for group in _row_groups(batches, schema):
             writer.write_table(group, row_group_size=max(1, len(group)))
-    _sync(path)
 
 
 def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
@@ -97,11 +93,6 @@ def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.T
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def portable_schema(features: datasets.Features) -> pa.Schema:

@@ -20,7 +20,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, first_line
+from hf_rap.options import check, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,7 +73,11 @@ def parse_source(text: str) -> Source:
 
 
 def load_source(
-    source: str | Source, *, config: str | None = None, revision: str | None = None, split: str | None = None
+    source: str | os.PathLike[str] | Source,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
 ) -> datasets.Dataset:
     """The dataset at `source`; the options go before what the text of the source says.
 
@@ -89,7 +94,10 @@ def load_source(
         SourceError: there is no such dataset, config, split or access, or it has no rows.
 
     """
-    asked = asked_source(source, config, revision, split)
+    check(isinstance(source, (str, os.PathLike, Source)), "source", source, "a Hub id, a folder or files")
+    for name, value in (("config", config), ("revision", revision), ("split", split)):
+        check_text(name, value, none=True)
+    asked = asked_source(source if isinstance(source, Source) else os.fspath(source), config, revision, split)
     with as_source_error(asked):
         dataset = _load_local(asked) if asked.is_local else _load_by_name(asked.path, asked)
     if len(dataset) == 0:
@@ -114,22 +122,22 @@ def as_source_error(asked: Source) -> Iterator[None]:
         yield
     except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise SourceError(
-            f"{asked}: {_first_line(error)} If it is private or gated, ask for access on its page and run "
+            f"{asked}: {first_line(error)} If it is private or gated, ask for access on its page and run "
             "`hf auth login`. For local data give a path that exists."
         ) from error
     except StopIteration as error:  # datasets' answer to a file without a line
         raise SourceError(f"{asked} has no rows.") from error
     except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"{asked} cannot be read: {_first_line(error)}") from error
+        raise SourceError(f"{asked} cannot be read: {first_line(_cause_of(error))}") from error
 
 
-def _first_line(error: BaseException) -> str:
+def _cause_of(error: BaseException) -> BaseException:
+    """What is behind datasets' "An error occurred while generating the dataset", which says nothing."""
     from datasets.exceptions import DatasetGenerationError
 
-    # "An error occurred while generating the dataset" says nothing; its cause does.
     while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return error
 
 
 def _load_by_name(name: str, asked: Source) -> datasets.Dataset:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError, SettingError
+from hf_rap.errors import RunError, first_line, last_line
+from hf_rap.options import check_number, check_whole
 from hf_rap.rows.parquet import Embedder
 
 from .fill import make_part, settings_of, stop_after_part
@@ -90,8 +91,8 @@ def fill_on_ray(
         import ray.data
     except ImportError as error:
         raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
-    if workers is not None and workers < 1:
-        raise SettingError(f"workers must be at least 1, got {workers}.")
+    check_whole("workers", workers, least=1, none=True)
+    check_number("gpus_per_worker", gpus_per_worker, least=0, none=True)
     tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
     progress = run.start_progress(tasks)
     if not tasks:
@@ -100,7 +101,7 @@ def fill_on_ray(
         try:
             ray.init(address=address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RunError(f"No Ray cluster at {address!r}: {error}") from error
+            raise RunError(f"No Ray cluster at {address!r}: {first_line(error)}") from error
     have = ray.cluster_resources()
     gpus = gpus_per_worker if gpus_per_worker is not None else float(have.get("GPU", 0) > 0)
     if workers is None:
@@ -112,7 +113,7 @@ def fill_on_ray(
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
         raise RunError(
-            f"The work on Ray has stopped: {type(cause).__name__}: {str(cause).strip().splitlines()[-1]} What is written "
+            f"The work on Ray has stopped: {type(cause).__name__}: {last_line(cause)} What is written "
             "stays; start the same command again when the cause is gone."
         ) from error
     finally:

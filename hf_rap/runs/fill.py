@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.evidence.collector import check_collector
+from hf_rap.options import check, check_flags, check_number, check_whole
 
-from .folder import RunFolder, fingerprint_of
+from .folder import RunFolder, check_url, fingerprint_of
 from .index import ARM, ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
 from .lease import Lease
 from .merge import merge
@@ -104,12 +106,15 @@ class Run:
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
-        if rows_per_part is None:
-            rows_per_part = collector.rows_at_once
-        if rows_per_part < 1:
-            raise SettingError(f"rows_per_part must be at least 1, got {rows_per_part}.")
-        if not 0 <= max_errors <= 1:
-            raise SettingError(f"max_errors is a share in [0, 1], got {max_errors}.")
+        check_collector(collector)
+        check_url(url)
+        check_whole("rows_per_part", rows_per_part, least=1, none=True)
+        check_flags(retry_errors=retry_errors)
+        check_number("max_errors", max_errors, least=0, most=1)
+        check_whole("world", world, least=1)
+        check_whole("rank", rank, least=0, most=world - 1)
+        check(progress is None or hasattr(progress, "write"), "progress", progress, "an open text file, or None")
+        check(log is None or callable(log), "log", log, "a function of a dictionary of numbers, or None")
         if getattr(collector, "first_attempt", 0):
             raise SettingError("A run counts attempts from 0 itself: leave first_attempt out.")
         if len(ds) == 0:
@@ -119,7 +124,7 @@ class Run:
         self.columns = columns_read(ds, collector, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
         self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
-        self.rows_per_part = rows_per_part
+        self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.max_errors = max_errors
         self.rank = rank

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from hf_rap.errors import RunError
-from hf_rap.system import sync_folder
+from hf_rap.errors import RunError, first_line
+from hf_rap.options import check_path
+from hf_rap.system import PARTIAL, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +58,11 @@ class Unusable:
     why: str
 
 
+def check_url(url: Any) -> None:
+    """Raise `SettingError` for what is neither a path nor a URL."""
+    check_path("url", url, "a folder, or a URL such as s3://bucket/run")
+
+
 class RunFolder:
     """The files of a run, at any URL that fsspec opens (a path, s3://, hf://buckets/..., memory://).
 
@@ -69,11 +73,12 @@ class RunFolder:
     def __init__(self, url: str, *, create: bool = False) -> None:
         import fsspec
 
+        check_url(url)
         self.url = str(url)
         try:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise RunError(f"The run {self.url!r} cannot be opened: {error}") from error
+            raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
         self._check(create=create)
 
@@ -160,7 +165,8 @@ class RunFolder:
         target = f"{self.path}/{path}"
         try:
             if self.is_local:
-                _write_local(Path(target), content)
+                with whole_file(Path(target)) as partial:
+                    partial.write_bytes(content)
             else:
                 self.fs.pipe_file(target, content)
         except OSError as error:
@@ -179,7 +185,7 @@ class RunFolder:
     def remove_leftovers(self, fingerprint: str) -> None:
         """Remove what killed processes left half-written; only for the only writer of a run."""
         for name in self.names(fingerprint):
-            if name.endswith(".partial"):
+            if name.endswith(PARTIAL):
                 self.remove(f"{fingerprint}/{name}")
 
     def _check(self, *, create: bool) -> None:
@@ -202,20 +208,6 @@ class RunFolder:
             )
         else:
             self.write(_RUN, _json({"format": FORMAT}))
-
-
-def _write_local(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{uuid4().hex}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-        sync_folder(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _hash(content: bytes) -> str:

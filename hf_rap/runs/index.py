@@ -77,8 +77,8 @@ def batches(
 
 
 def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[str]:
-    """The columns of the dataset that are read, or of which a field is read."""
-    read = {*layout.columns, *(name.partition(".")[0] for name in layout.columns), *collector.reads(ds.features)}
+    """The columns of the dataset that the evidence depends on."""
+    read = {*layout.columns_in(ds.column_names), *collector.reads(ds.features)}
     return [name for name in ds.column_names if name in read]
 
 

@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, Column, features_of, require, typed
-from hf_rap.errors import SettingError
-from hf_rap.evidence.psi import FORM, MIN_COLUMN, POOLING, SIGMA, check_options, highest, log_psis
-
-from .base import COLLECT_ATTENTION
+from hf_rap.evidence.psi import FORM, FORMS, MIN_COLUMN, POOLING, POOLINGS, SIGMA, highest, log_psis
+from hf_rap.options import check_choice, check_number, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +75,13 @@ class ACEScore:
     min_column: int | None = None
     version: str = "1"  # raise it whenever the same input can give another number
 
+    def __post_init__(self) -> None:
+        check_choice("form", self.form, FORMS)
+        check_number("sigma", self.sigma, above=0)
+        check_choice("heads", self.heads, POOLINGS)
+        check_choice("attempts", self.attempts, ATTEMPTS)
+        check_whole("min_column", self.min_column, least=1, none=True)
+
     @property
     def reads(self) -> tuple[Column, ...]:
         """`rap_attention`, and the rewards where they decide which attempts count."""
@@ -95,10 +100,7 @@ class ACEScore:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
         min_column = self.min_column if self.min_column is not None else MIN_COLUMN if self.form == "windowed" else 1
-        check_options(form=self.form, heads=self.heads, sigma=self.sigma, min_column=min_column)
-        if self.attempts not in ATTEMPTS:
-            raise SettingError(f"attempts is {self.attempts!r}: it is one of {', '.join(ATTEMPTS)}.")
-        require("ACEScore", batch, self.reads, COLLECT_ATTENTION)
+        require("ACEScore", batch, self.reads)
         rows = batch[ATTENTION.name]
         rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else [None] * len(rows)
         ace = [self._row(row, of_row, min_column) for row, of_row in zip(rows, rewards, strict=True)]

@@ -6,22 +6,12 @@ from collections.abc import Mapping
 from math import fsum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.columns import ATTENTION, CONTROL_EVIDENCE, ID, LIKELIHOOD_EVIDENCE, Column, refuse_existing, require
+from hf_rap.columns import ID, Column, refuse_existing, require
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.options import check
 
 if TYPE_CHECKING:
     import datasets
-
-COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
-# `rap_attention` is evidence that is not collected unless asked for.
-COLLECT_ATTENTION = (
-    "Collect it with Rollouts(..., attention=True) or `hf-rap rollouts --attention`, or read stored replies with "
-    "Attention(engine) or `hf-rap attention`."
-)
-COLLECT_LIKELIHOOD = "Collect it first: ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`."
-COLLECT_CONTROLS = (
-    "Collect it first: collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`."
-)
 
 MAX_BAD_ROWS_SHOWN = 5
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
@@ -72,27 +62,20 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
     if not isinstance(ds, (datasets.Dataset, datasets.IterableDataset)):
         raise SettingError(f"add_scores takes one Dataset or IterableDataset, not a {type(ds).__name__}.")
+    for scorer in scorers:
+        fine = callable(scorer) and hasattr(scorer, "writes")
+        check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
     if ds.column_names is not None:
         available = list(ds.column_names)
         for scorer in scorers:
             name = type(scorer).__name__
-            for column in scorer.reads:
-                require(name, available, [column], how_to_collect(column))
+            require(name, available, scorer.reads)
             refuse_existing(name, available, scorer.writes)
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
         ds = add(ds, scorer)
     return ds
-
-
-def how_to_collect(column: Column) -> str:
-    """Where a column of evidence comes from, for errors."""
-    if column == ATTENTION:
-        return COLLECT_ATTENTION
-    if column in LIKELIHOOD_EVIDENCE:
-        return COLLECT_LIKELIHOOD
-    return COLLECT_CONTROLS if column in CONTROL_EVIDENCE else COLLECT
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:
@@ -143,7 +126,7 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple
 
 def _rows(reader: str, batch: Mapping[str, Any], column: Column) -> Any:
     if isinstance(batch, Mapping):
-        require(reader, batch, (column,), how_to_collect(column))
+        require(reader, batch, (column,))
         rows = batch[column.name]
         # One row instead of a batch has the rewards themselves here.
         if rows is not None and not any(isinstance(rewards, (int, float)) for rewards in rows):

@@ -20,7 +20,8 @@ from hf_rap.columns import (
     features_of,
     require,
 )
-from hf_rap.errors import LayoutError, SettingError
+from hf_rap.errors import LayoutError, SettingError, first_line
+from hf_rap.options import check_number
 from hf_rap.rows.compat import stored_column
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-
-READ_FIRST = "Read or make the steps first: load_process_rewards(...), StepRewards(...), or `hf-rap annotate-steps`."
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,8 @@ class BISScore:
     version: str = "1"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha < float("inf"):
-            raise SettingError(f"alpha must be 0 or more, got {self.alpha!r}.")
-        if not 0 <= self.threshold < 1:
-            raise SettingError(f"threshold must be in [0, 1), got {self.threshold!r}.")
+        check_number("alpha", self.alpha, least=0)
+        check_number("threshold", self.threshold, least=0, below=1)
 
     @property
     def reads(self) -> tuple[Column, ...]:
@@ -175,7 +172,7 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
 
     if not isinstance(batch, Mapping):
         raise SettingError("BISScore takes batches: ds.map(..., batched=True) on a dataset without a format.")
-    require("BISScore", batch, (STEPS,), READ_FIRST)
+    require("BISScore", batch, (STEPS,))
     stored = stored_column(batch, STEPS.name)
     if stored is not None:
         stored = stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
@@ -184,7 +181,7 @@ def _stored(batch: Mapping[str, Any]) -> pa.Array:
         return pa.array(batch[STEPS.name], type=pa.list_(pa.struct([("score", pa.float64())])))
     except (pa.ArrowException, TypeError) as error:
         raise SettingError(
-            f"BISScore takes batches of rows with a list of {{step, score}} in {STEPS.name!r}: {error}"
+            f"BISScore takes batches of rows with a list of {{step, score}} in {STEPS.name!r}: {first_line(error)}"
         ) from error
 
 

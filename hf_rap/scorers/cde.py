@@ -17,10 +17,11 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_number
 from hf_rap.papers import PAPER
 
 from .base import tallies
-from .certainty import level_of, listed, posterior_of
+from .certainty import check_certainty, level_of, listed, posterior_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +87,17 @@ class CDEScore:
     control: str = "text"
     version: str = "1"  # raise it whenever the same input can give another number
 
+    def __post_init__(self) -> None:
+        control_rewards(self.control)
+        check(self.rollouts is None or callable(self.rollouts), "rollouts", self.rollouts, "a collector, or None")
+        check_number("min_cde", self.min_cde, least=-1, most=1)
+        check_certainty("CDEScore", self.prior, self.confidence)
+        if self.prior is not None and self.prior.control != self.control:
+            raise SettingError(
+                f"CDEScore(control={self.control!r}) has a prior for {self.prior.control!r}: fit_prior(ds, "
+                f"control={self.control!r})."
+            )
+
     @property
     def reads(self) -> tuple[Column, ...]:
         """The reward columns; with `rollouts` whatever those read, which they check themselves."""
@@ -116,19 +128,11 @@ class CDEScore:
         columns: dict[Column, Iterable[Any]] = {CDE: cde}
         if self.control != "text":
             columns[CDE_CONTROL] = [self.control] * len(cde)
-        level = level_of("CDEScore", self.prior, self.confidence)
         if self.prior is not None:
-            if not -1 <= self.min_cde <= 1:
-                raise SettingError(f"min_cde is {self.min_cde!r}: it takes a number between -1 and 1.")
-            if self.prior.control != self.control:
-                raise SettingError(
-                    f"CDEScore(control={self.control!r}) has a prior for {self.prior.control!r}: fit_prior(ds, "
-                    f"control={self.control!r})."
-                )
             posterior = posterior_of(self.prior, with_image, without)
             numbers = (
                 posterior.cde_mean(),
-                *posterior.cde_interval(level),
+                *posterior.cde_interval(level_of(self.confidence)),
                 posterior.cde_above(self.min_cde),
             )
             known = [score is not None for score in cde]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check
 from hf_rap.stats.counts import Counts
 from hf_rap.stats.posterior import LEVEL, Posterior, Prior
+from hf_rap.stats.thresholds import check_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,18 +17,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def level_of(reader: str, prior: Prior | None, confidence: float | None) -> float:
-    """The level of the intervals; raises `SettingError` for a confidence that is no share, or has no prior."""
-    if confidence is None:
-        return LEVEL
-    if not 0 < confidence < 1:
-        raise SettingError(f"confidence is {confidence!r}: it takes a share between 0 and 1, such as 0.9.")
-    if prior is None:
+def check_certainty(reader: str, prior: Prior | None, confidence: float | None) -> None:
+    """Raises `SettingError` for a prior that is none, and a confidence that is no share or has no prior."""
+    check(prior is None or isinstance(prior, Prior), "prior", prior, "what fit_prior(ds) gives, or None")
+    check_share("confidence", confidence)
+    if confidence is not None and prior is None:
         raise SettingError(
             f"{reader}(confidence={confidence!r}) needs the prior of the dataset: {reader}(prior=fit_prior(ds), "
             f"confidence={confidence!r})."
         )
-    return confidence
+
+
+def level_of(confidence: float | None) -> float:
+    """The level of the intervals."""
+    return LEVEL if confidence is None else confidence
 
 
 def posterior_of(prior: Prior, image: Sequence[tuple[float, int]], text: Sequence[tuple[float, int]]) -> Posterior:

@@ -15,11 +15,12 @@ from hf_rap.columns import (
     features_of,
     typed,
 )
-from hf_rap.errors import SettingError
+from hf_rap.errors import code_of
 from hf_rap.papers import DIFFICULTY_PRIOR
+from hf_rap.stats.thresholds import check_band
 
 from .base import tallies
-from .certainty import level_of, listed, posterior_of
+from .certainty import check_certainty, level_of, listed, posterior_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,6 +77,10 @@ class DifficultyScore:
     confidence: float | None = None
     version: str = "1"  # raise it whenever the same input can give another number
 
+    def __post_init__(self) -> None:
+        check_band(self.low, self.high)
+        check_certainty("DifficultyScore", self.prior, self.confidence)
+
     @property
     def reads(self) -> tuple[Column, ...]:
         """`rap_image_rewards`."""
@@ -96,12 +101,9 @@ class DifficultyScore:
         as_given, beside = _tallies_as_given(batch)
         difficulty = [(n - total) / n if n else None for total, n in as_given]
         columns: dict[Column, Iterable[Any]] = {DIFFICULTY: difficulty}
-        level = level_of("DifficultyScore", self.prior, self.confidence)
         if self.prior is not None:
-            if not 0 <= self.low <= self.high <= 1:
-                raise SettingError(f"The band is low={self.low!r}, high={self.high!r}: 0 <= low <= high <= 1.")
             posterior = posterior_of(self.prior, as_given, beside)
-            low, high = posterior.pass_rate_interval(level)
+            low, high = posterior.pass_rate_interval(level_of(self.confidence))
             numbers = (
                 1 - posterior.pass_rate_mean(),
                 1 - high,
@@ -121,7 +123,7 @@ def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[float, int]]
         beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
         if ERROR.name in batch:
             for row, error in enumerate(batch[ERROR.name]):
-                if (error or "").split(":")[0] == "no_image":
+                if code_of(error) == "no_image":
                     as_given[row], beside[row] = beside[row], (0.0, 0)
     return as_given, beside
 

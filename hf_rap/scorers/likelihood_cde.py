@@ -16,9 +16,8 @@ from hf_rap.columns import (
     require,
     typed,
 )
-from hf_rap.errors import LayoutError, SettingError
-
-from .base import COLLECT_LIKELIHOOD
+from hf_rap.errors import LayoutError
+from hf_rap.options import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +71,10 @@ class LikelihoodCDEScore:
     pool: str = "sum"
     version: str = "1"  # raise it whenever the same input can give another number
 
+    def __post_init__(self) -> None:
+        check_choice("scale", self.scale, SCALES)
+        check_choice("pool", self.pool, POOLS)
+
     @property
     def reads(self) -> tuple[Column, ...]:
         """The log-probabilities and the numbers of tokens."""
@@ -89,12 +92,7 @@ class LikelihoodCDEScore:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        if self.scale not in SCALES or self.pool not in POOLS:
-            raise SettingError(
-                f"scale is {self.scale!r} and pool {self.pool!r}: these take one of {', '.join(SCALES)} and one of "
-                f"{', '.join(POOLS)}."
-            )
-        require("LikelihoodCDEScore", batch, self.reads, COLLECT_LIKELIHOOD)
+        require("LikelihoodCDEScore", batch, self.reads)
         rows = zip(*(batch[column.name] for column in self.reads), strict=True)
         return typed({LIKELIHOOD_CDE: [self._score(index, *row) for index, row in enumerate(rows)]})
 

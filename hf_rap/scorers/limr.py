@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, LIMR, Column, features_of, require, typed
 from hf_rap.errors import LayoutError
+from hf_rap.options import check, check_number
 
 from .base import add_scores
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import datasets
-
-COLLECT = "Add it from a training run: hf_rap.training.add_epoch_rewards(ds, files, ...)."
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,12 @@ class LimrScore:
     epoch_means: tuple[float | None, ...]
     version: str = "1"  # raise it whenever the same input can give another number
 
+    def __post_init__(self) -> None:
+        means = self.epoch_means
+        check(isinstance(means, (tuple, list)), "epoch_means", means, "a mean reward for each epoch, or limr_score(ds)")
+        for mean in means:
+            check_number("epoch_means", mean, least=0, most=1, none=True)
+
     @property
     def reads(self) -> tuple[Column, ...]:
         """`rap_epoch_rewards`."""
@@ -71,7 +76,7 @@ class LimrScore:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        require("LimrScore", batch, self.reads, COLLECT)
+        require("LimrScore", batch, self.reads)
         rows = batch[EPOCH_REWARDS.name]
         _check(rows, len(self.epoch_means))
         return typed({LIMR: [self._score(rewards) for rewards in rows]})
@@ -97,7 +102,7 @@ def limr_score(ds: Any) -> Any:
         LayoutError: rows have different numbers of epochs, or a reward is outside [0, 1].
 
     """
-    require("limr_score", ds.column_names, (EPOCH_REWARDS,), COLLECT)
+    require("limr_score", ds.column_names, (EPOCH_REWARDS,))
     return add_scores(ds, LimrScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
 
 

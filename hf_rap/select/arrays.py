@@ -5,7 +5,8 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, codes_of
+from hf_rap.options import check, is_number, is_whole
 from hf_rap.stats.thresholds import Quantile
 
 if TYPE_CHECKING:
@@ -51,19 +52,17 @@ def shares_of(sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     return shares
 
 
-def rows_of_budget(budget: float | None, stratify_by: str | None, n_rows: int) -> int | None:
+def check_budget(budget: float | None) -> None:
+    """Raise `SettingError` for anything but a number of rows, a share of them, or None."""
+    fine = budget is None or (budget >= 1 if is_whole(budget) else is_number(budget) and 0 < budget <= 1)
+    check(fine, "budget", budget, "a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)")
+
+
+def rows_of_budget(budget: float | None, n_rows: int) -> int | None:
     """A budget as a number of rows; None for none."""
     if budget is None:
-        if stratify_by is not None:
-            raise SettingError("stratify_by shares out a budget: give a budget too.")
         return None
-    if isinstance(budget, Integral) and not isinstance(budget, bool) and budget >= 1:
-        return int(budget)
-    if isinstance(budget, Real) and not isinstance(budget, Integral) and 0 < budget <= 1:
-        return max(1, round(budget * n_rows))
-    raise SettingError(
-        f"budget is {budget!r}: it takes a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)."
-    )
+    return int(budget) if is_whole(budget) else max(1, round(budget * n_rows))
 
 
 def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -74,12 +73,6 @@ def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray
         cde = (image.solved * text.judged - text.solved * image.judged) / (image.judged * text.judged)
         difficulty = (image.judged - image.solved) / image.judged
     return cde.astype(np.float32), difficulty.astype(np.float32)
-
-
-def check_probability(min_probability: float | None) -> None:
-    """Raise `SettingError` for anything but a share."""
-    if min_probability is not None and not 0 < min_probability < 1:
-        raise SettingError(f"min_probability is {min_probability!r}: it takes a share between 0 and 1, such as 0.8.")
 
 
 def strata_of(name: str, column: Any) -> Any:
@@ -94,14 +87,14 @@ def strata_of(name: str, column: Any) -> Any:
     return rank[encoded.indices.to_numpy()]
 
 
-def why_unscored(score: NDArray[np.float32], errors: Any) -> Any:
-    """For rows without a score the code in `rap_error`, the word before the colon."""
+def why_unscored(score: NDArray[np.floating[Any]], errors: Any, otherwise: str = "not_scored") -> NDArray[np.object_]:
+    """For rows without a score (NaN) the code in `rap_error`, an Arrow array or None, and `otherwise` where it has none."""
     import numpy as np
 
-    reason = np.full(len(score), "not_scored", dtype=object)
+    reason = np.full(len(score), otherwise, dtype=object)
     if errors is not None:
-        for row in np.flatnonzero(np.isnan(score)):
-            reason[row] = (errors[row].as_py() or "").split(":")[0].strip() or "not_scored"
+        rows = np.flatnonzero(np.isnan(score))
+        reason[rows] = [code or otherwise for code in codes_of(errors.take(rows)).to_pylist()]
     return reason
 
 

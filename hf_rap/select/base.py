@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
 from hf_rap.errors import SettingError
+from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
+from hf_rap.stats.arrays import check_whole_dataset
+from hf_rap.stats.thresholds import check_share, threshold
+
+from .arrays import check_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +90,17 @@ class Settings:
     seed: int = 0
     min_probability: float | None = None
 
+    def __post_init__(self) -> None:
+        threshold("min_cde", self.min_cde, -1, 1)
+        if self.max_ace is not None and self.max_ace != AUTO:
+            threshold("max_ace", self.max_ace, 0, math.inf)
+        check_flags(replace_easy=self.replace_easy)
+        check_number("min_replacement_cde", self.min_replacement_cde, least=-1, most=1, none=True)
+        check_budget(self.budget)
+        check_text("stratify_by", self.stratify_by, none=True, empty=False)
+        check_whole("seed", self.seed)
+        check_share("min_probability", self.min_probability)
+
     def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
         """Raise `SettingError` for an option that was changed and that this method would not look at.
 
@@ -111,10 +128,7 @@ class Decision(NamedTuple):
 
 def check_dataset(reader: str, ds: Any) -> None:
     """Raise `SettingError` for anything but a `Dataset` with rows."""
-    import datasets
-
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
+    check_whole_dataset(reader, ds)
     if len(ds) == 0:
         raise SettingError(f"{reader} got a dataset without rows.")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.errors import SettingError
+from hf_rap.options import check_number
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
-from .difficulty import ADD_DIFFICULTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,9 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
         MissingColumnError: there is no column `stratify_by`.
 
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_random", ds)
-    return make_selection(ds, "random", by_chance(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "random", by_chance(ds, settings))
 
 
 def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -51,8 +52,9 @@ def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_difficulty`.
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_hardest", ds)
-    return make_selection(ds, "hardest", by_hardness(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "hardest", by_hardness(ds, settings))
 
 
 def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -61,8 +63,9 @@ def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_image_tokens`.
     """
+    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
     check_dataset("select_longest", ds)
-    return make_selection(ds, "longest", by_length(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed)))
+    return make_selection(ds, "longest", by_length(ds, settings))
 
 
 def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Selection:
@@ -80,6 +83,7 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
         arXiv 2502.11886.
 
     """
+    check_number("min_limr", min_limr, most=1)
     check_dataset("select_limr", ds)
     return make_selection(ds, "limr", _decide_limr(ds, min_limr))
 
@@ -105,7 +109,7 @@ def by_chance(ds: Any, settings: Settings) -> Decision:
 
 def by_hardness(ds: Any, settings: Settings) -> Decision:
     """`method="hardest"` of `select_cognitive`."""
-    require("select_hardest", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
+    require("select_hardest", ds.column_names, (DIFFICULTY,))
 
     def difficulty(columns: dict[str, Any]) -> NDArray[np.float32]:
         values: NDArray[np.float32] = numbers_of(columns[DIFFICULTY.name])
@@ -131,7 +135,7 @@ def decide_hardness_again(ds: Any, settings: Settings) -> DecideAgain:
 
 def by_length(ds: Any, settings: Settings) -> Decision:
     """`method="longest"` of `select_cognitive`."""
-    require("select_longest", ds.column_names, (IMAGE_TOKENS,), "Collect it: `hf-rap rollouts`.")
+    require("select_longest", ds.column_names, (IMAGE_TOKENS,))
 
     def mean_tokens(columns: dict[str, Any]) -> NDArray[np.float32]:
         import numpy as np
@@ -161,9 +165,7 @@ def by_learning_impact(ds: Any, settings: Settings) -> Decision:
 def _decide_limr(ds: Any, min_limr: float) -> Decision:
     import numpy as np
 
-    if not min_limr <= 1:
-        raise SettingError(f"min_limr is {min_limr!r}: no score is above 1.")
-    require("select_limr", ds.column_names, (LIMR,), "Add it: hf_rap.limr_score(ds).")
+    require("select_limr", ds.column_names, (LIMR,))
     columns = arrow_columns(ds, [LIMR.name, ERROR.name])
     limr = numbers_of(columns[LIMR.name])
     reason = why_unscored(limr, columns.get(ERROR.name))
@@ -217,12 +219,12 @@ def _by_rank(
 def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
     """Rows to keep, the stratum of each row, and the order among rows that rank the same."""
     settings.refuse_others(method, ("budget", "stratify_by"))
-    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
+    budget = rows_of_budget(settings.budget, len(ds))
     if budget is None:
         raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
     stratify_by = settings.stratify_by
-    if stratify_by is not None and stratify_by not in ds.column_names:
-        raise MissingColumnError("stratify_by", stratify_by, ds.column_names)
+    if stratify_by is not None:
+        require("stratify_by", ds.column_names, [stratify_by])
     columns = arrow_columns(ds, [ID.name, stratify_by])
     ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
     strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])

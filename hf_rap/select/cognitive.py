@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check_choice
 from hf_rap.papers import PAPER
 
 from .base import AUTO, Selection, Settings, check_dataset, make_selection
@@ -103,10 +103,7 @@ def select_cognitive(
     ['image_needed', 'hard_replacement']
 
     """
-    if method not in METHODS:
-        raise SettingError(f"There is no selection method {method!r}. There is: {', '.join(METHODS)}.")
-    check_dataset("select_cognitive", ds)
-    refuse_for_adaptive(ds, method)
+    check_choice("method", method, METHODS)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,
@@ -117,4 +114,6 @@ def select_cognitive(
         stratify_by=stratify_by,
         seed=seed,
     )
+    check_dataset("select_cognitive", ds)
+    refuse_for_adaptive(ds, method)
     return make_selection(ds, method, METHODS[method](ds, settings))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_whole
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
@@ -70,9 +71,11 @@ def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = Non
         MissingColumnError: a method reads a column that is not there.
 
     """
+    check_whole("budget", budget, least=1, none=True)
+    check_whole("seed", seed)
+    fine = isinstance(methods, (list, tuple)) and methods and len(set(methods)) == len(methods)
+    check(fine, "methods", methods, f"some of {', '.join(METHODS)}, each once")
     asked = {name: _parsed(name) for name in methods}
-    if not methods or len(asked) < len(methods):
-        raise SettingError(f"methods is {list(methods)}: it takes some of {', '.join(METHODS)}, each once.")
     against = {control: _against(ds, control) for control in _controls(ds, asked.values())}
     selections: dict[str, Selection] = {}
     for name in sorted(methods, key=lambda name: asked[name].method in NEED_BUDGET):

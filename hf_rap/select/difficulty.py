@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, codes_of
+from hf_rap.options import check, check_number, check_whole, is_whole
 from hf_rap.papers import DIFFICULTY_PRIOR
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
+from hf_rap.stats.thresholds import check_band, check_share
 
-from .arrays import check_probability, plain, ranked, scores_of, why_unscored
+from .arrays import plain, ranked, scores_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-ADD_DIFFICULTY = "Add it: ds.map(difficulty_score, batched=True), or `hf-rap score`."
 
 
 class Stages(NamedTuple):
@@ -76,9 +76,9 @@ def decide_difficulty(ds: Any, low: float, high: float, min_probability: float |
     """The decision behind `select_difficulty`."""
     import numpy as np
 
+    check_share("min_probability", min_probability)
     difficulty, reason, inside = _band(ds, low, high)
     if min_probability is not None:
-        check_probability(min_probability)
         surely = _surely_inside(ds, low, high, min_probability)
         sure = ~np.isnan(difficulty) & surely(*read_counts("select_difficulty", ds))
         reason[inside & ~sure] = "not_sure_enough"
@@ -97,9 +97,9 @@ def decide_difficulty_again(ds: Any, low: float, high: float, min_probability: f
     """The same rule for other counts of the same rows."""
     import numpy as np
 
-    _check_band(low, high)
+    check_band(low, high)
+    check_share("min_probability", min_probability)
     if min_probability is not None:
-        check_probability(min_probability)
         return _surely_inside(ds, low, high, min_probability)
     alone = _asked_alone(ds)
 
@@ -114,7 +114,7 @@ def decide_difficulty_again(ds: Any, low: float, high: float, min_probability: f
 
 def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> DecideAgain:
     """Rows whose true pass rate is inside the band with that probability, the counts and the prior given."""
-    require("select_difficulty", ds.column_names, (IMAGE_REWARDS,), "Collect it: `hf-rap rollouts`.")
+    require("select_difficulty", ds.column_names, (IMAGE_REWARDS,))
     prior, alone = fit_prior(ds), _asked_alone(ds)
 
     def surely_inside(image: Counts, text: Counts) -> NDArray[np.bool_]:
@@ -131,8 +131,9 @@ def _asked_alone(ds: Any) -> NDArray[np.bool_]:
 
     if ERROR.name not in ds.column_names:
         return np.zeros(len(ds), dtype=bool)
-    errors = arrow_columns(ds, [ERROR.name])[ERROR.name].to_pylist()
-    return np.array([(error or "").split(":")[0] == "no_image" for error in errors])
+    codes = codes_of(arrow_columns(ds, [ERROR.name])[ERROR.name])
+    alone: NDArray[np.bool_] = np.array(codes.to_pylist(), dtype=object) == "no_image"
+    return alone
 
 
 def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:
@@ -182,13 +183,18 @@ def split_stages(
     """
     import numpy as np
 
+    check_band(low, high)
+    check_number("middle", middle, least=low, most=high, none=True)
+    two_sizes = isinstance(sizes, (list, tuple)) and len(sizes) == 2
+    fine = two_sizes and all(is_whole(size) and size >= 1 for size in sizes or ())
+    check(fine or sizes is None, "sizes", sizes, "two numbers of rows, such as (2000, 600)")
+    check_whole("seed", seed)
     if middle is not None and sizes is not None:
         raise SettingError("split_stages divides either at `middle` or by `sizes`: give one of them.")
     difficulty, reason, inside = _band(ds, low, high)
     if sizes is None:
         middle = 0.5 if middle is None else middle
-        if not low <= middle <= high:
-            raise SettingError(f"middle is {middle!r}: it lies between low={low!r} and high={high!r}.")
+        check_number("middle", middle, least=low, most=high)
         two = inside & (difficulty > np.float32(1 - middle))
         one = inside & ~two
     else:
@@ -214,8 +220,6 @@ def _by_size(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     import numpy as np
 
-    if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise SettingError(f"sizes is {sizes!r}: it takes two numbers of rows, such as (2000, 600).")
     possible = int(np.count_nonzero(inside))
     if sum(sizes) > possible:
         raise SettingError(
@@ -234,9 +238,9 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     """Difficulty, reason and whether it is inside, of each row."""
     import numpy as np
 
-    _check_band(low, high)
+    check_band(low, high)
     check_dataset("select_difficulty", ds)
-    require("select_difficulty", ds.column_names, (DIFFICULTY,), ADD_DIFFICULTY)
+    require("select_difficulty", ds.column_names, (DIFFICULTY,))
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
     difficulty = numbers_of(columns[DIFFICULTY.name])
     # 1 - 0.87 is 0.13 to the precision of float32, which is that of the scores.
@@ -246,8 +250,3 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     for fault, rows in (("too_hard", too_hard), ("too_easy", too_easy), ("moderate", inside)):
         reason[rows] = fault
     return difficulty, reason, inside
-
-
-def _check_band(low: float, high: float) -> None:
-    if not 0 <= low <= high <= 1:
-        raise SettingError(f"The band is low={low!r}, high={high!r}: pass rates with 0 <= low <= high <= 1.")

@@ -23,14 +23,14 @@ from hf_rap.columns import (
     control_rewards,
     require,
 )
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.errors import SettingError
 from hf_rap.papers import PAPER
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import Quantile, threshold
 
-from .arrays import check_probability, first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
-ADD_ATTEMPTS = "min_probability reads the attempts behind a score: collect them with `hf-rap rollouts`."
-ADD_SCORE = "Add it: ds.map({0}_score, batched=True), or `hf-rap score`."
+_WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
 
 
 def select_rap(ds: Any, settings: Settings) -> Decision:
@@ -64,7 +63,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     counts = None
     if settings.min_probability is not None:
         compared = rule.control or "text"
-        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), ADD_ATTEMPTS)
+        require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), _WHY_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
     adaptive = adaptive_rule(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
@@ -197,11 +196,10 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
     asked = settings.max_ace
     max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
-    budget = rows_of_budget(settings.budget, settings.stratify_by, len(ds))
-    _check_replacement(settings)
-    _check_probability(settings)
-    if settings.stratify_by is not None and settings.stratify_by not in ds.column_names:
-        raise MissingColumnError("stratify_by", settings.stratify_by, ds.column_names)
+    _check_together(settings)
+    budget = rows_of_budget(settings.budget, len(ds))
+    if settings.stratify_by is not None:
+        require("stratify_by", ds.column_names, [settings.stratify_by])
 
     columns = arrow_columns(
         ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ID, ERROR)), settings.stratify_by]
@@ -381,16 +379,12 @@ def _form(ace_settings: str) -> Any:
         return None
 
 
-def _check_replacement(settings: Settings) -> None:
-    floor = settings.min_replacement_cde
-    if floor is not None and not settings.replace_easy:
+def _check_together(settings: Settings) -> None:
+    """Raise `SettingError` for options that do not go with each other."""
+    if settings.min_replacement_cde is not None and not settings.replace_easy:
         raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
-    if floor is not None and not -1 <= floor <= 1:
-        raise SettingError(f"min_replacement_cde is {floor!r}: it takes a number between -1 and 1.")
-
-
-def _check_probability(settings: Settings) -> None:
-    check_probability(settings.min_probability)
+    if settings.stratify_by is not None and settings.budget is None:
+        raise SettingError("stratify_by shares out a budget: give a budget too.")
     if settings.min_probability is not None and settings.budget is not None:
         raise SettingError(
             "min_probability says how sure to be of each row, budget how many rows to keep whatever they are: give one "
@@ -399,12 +393,11 @@ def _check_probability(settings: Settings) -> None:
 
 
 def _check_columns(settings: Settings, names: list[str]) -> None:
-    require("select_cognitive", names, (CDE,), ADD_SCORE.format("cde"))
+    require("select_cognitive", names, (CDE,))
     if settings.replace_easy:
-        hint = ADD_SCORE.format("difficulty") + " Or select with replace_easy=False."
-        require("select_cognitive", names, (DIFFICULTY,), hint)
+        require("select_cognitive", names, (DIFFICULTY,), "Or select with replace_easy=False.")
     if settings.min_probability is not None:
-        require("select_cognitive", names, (IMAGE_REWARDS,), ADD_ATTEMPTS)
+        require("select_cognitive", names, (IMAGE_REWARDS,), _WHY_ATTEMPTS)
 
 
 def _control(column: Any) -> str:

@@ -11,6 +11,7 @@ from hf_rap.errors import LayoutError, SettingError
 from hf_rap.papers import RELEASED
 from hf_rap.stats.arrays import arrow_columns
 
+from .arrays import why_unscored
 from .base import DecideAgain, Decision, Settings, Step
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     import numpy as np
 
     settings.refuse_others("rap-released", ())
-    require(
-        "rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS), "Collect the evidence first: `hf-rap rollouts`."
-    )
+    require("rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS))
     columns = arrow_columns(ds, [IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name])
     image, text = (_five(name, columns[name]) for name in (IMAGE_REWARDS.name, TEXT_REWARDS.name))
     judged = ~np.isnan(image).any(axis=1) & ~np.isnan(text).any(axis=1)
@@ -62,8 +61,9 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     rows = np.flatnonzero(judged)
     core, pool = (rows[flags].tolist() for flags in decide_released(image[judged], text[judged]))
     drawn = _drawn(pool)
-    reason = np.full(len(ds), "not_core", dtype=object)
-    reason[~judged] = _why_not_judged(columns.get(ERROR.name), np.flatnonzero(~judged))
+    unscored = np.where(judged, 0.0, np.nan)
+    reason = why_unscored(unscored, columns.get(ERROR.name), "not_five_judged")
+    reason[judged] = "not_core"
     reason[pool] = "not_sampled"
     reason[drawn] = "one_right_sampled"
     reason[core] = "core"
@@ -141,9 +141,3 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
     rewards = np.full((len(column), RELEASED.attempts), np.nan)
     rewards[five] = flat[five[rows]].reshape(-1, RELEASED.attempts)
     return rewards
-
-
-def _why_not_judged(errors: Any, rows: NDArray[np.int64]) -> list[str]:
-    """The code in `rap_error`, where there is one."""
-    texts = ["" if errors is None else errors[row].as_py() or "" for row in rows.tolist()]
-    return [text.split(":")[0].strip() or "not_five_judged" for text in texts]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import KEEP
 from hf_rap.errors import RapError, SettingError
+from hf_rap.options import check, check_whole, is_whole
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 
@@ -14,8 +16,6 @@ from .again import decide_again
 from .stopped import adaptive_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -118,6 +118,11 @@ def stability(
     """
     import numpy as np
 
+    check(isinstance(rule, Mapping), "rule", rule, "options of select_cognitive by name, or selection.rule")
+    fine = isinstance(attempts, Sequence) and all(is_whole(one) and one >= 1 for one in attempts)
+    check(fine, "attempts", attempts, "whole numbers of 1 or more, such as (5, 8, 16, 32)")
+    check_whole("draws", draws, least=1, none=True)
+    check_whole("seed", seed, least=0)
     image, text = read_counts("stability", ds, rule.get("control", "text"))
     again = decide_again(ds, rule)
     now = again(image, text)
@@ -128,7 +133,7 @@ def stability(
     prior = fit_prior(ds, control=rule.get("control", "text"))
     posterior = Posterior(prior, image, text)
     usual = _usual(image, text)
-    others = sorted({_attempts(one) for one in attempts} - {usual})
+    others = sorted({int(one) for one in attempts} - {usual})
     if rule.get("method") == "rap-released":
         others = [one for one in others if one == 5]
     random = np.random.default_rng(seed)
@@ -178,12 +183,6 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
         return stability(scored, rule).as_dict()
     except RapError as error:
         return {"unknown": str(error)}
-
-
-def _attempts(asked: int) -> int:
-    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
-        raise SettingError(f"attempts has {asked!r}: it takes whole numbers of 1 or more, such as (5, 8, 16, 32).")
-    return asked
 
 
 def _usual(image: Counts, text: Counts) -> int | None:

@@ -6,10 +6,24 @@ from fractions import Fraction
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import BIS, BIS_MIXTURE, BIS_RELIABILITY, DECISIONS, ERROR, KEEP, QUESTIONS, REASON, features_of
-from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.columns import (
+    BIS,
+    BIS_MIXTURE,
+    BIS_RELIABILITY,
+    DECISIONS,
+    ERROR,
+    KEEP,
+    QUESTIONS,
+    REASON,
+    features_of,
+    how_to_make,
+    require,
+)
+from hf_rap.errors import SettingError
+from hf_rap.options import check_flags, check_number, check_text, check_whole
 
-from .base import Selection, Step
+from .arrays import why_unscored
+from .base import Selection, Step, check_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,16 +99,20 @@ def select_top(
       dropped  not_scored   1
 
     """
-    import datasets
     import numpy as np
     import pyarrow as pa
 
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"select_top compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    _check(ratio, count, max_per_question)
-    for column in (by, per):
-        if column is not None and column not in ds.column_names:
-            raise MissingColumnError("select_top", column, ds.column_names, _hint(by) if column == by else "")
+    if (ratio is None) == (count is None):
+        raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
+    check_text("by", by, empty=False)
+    check_number("ratio", ratio, above=0, most=1, none=True)
+    check_whole("count", count, least=1, none=True)
+    check_text("per", per, none=True, empty=False)
+    check_number("alpha", alpha, least=0, none=True)
+    check_whole("max_per_question", max_per_question, least=1, none=True)
+    check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
+    check_dataset("select_top", ds)
+    require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
     table = ds.select_columns([name for name in ds.column_names if name in wanted]).with_format("arrow")[:]
@@ -102,7 +120,7 @@ def select_top(
     scores = _numbers(table, by)
     known = int(np.count_nonzero(~np.isnan(scores)))
     if not known:
-        raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {_hint(by)}")
+        raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {how_to_make(by)}")
     is_bis = by == BIS.name and {BIS_MIXTURE.name, BIS_RELIABILITY.name} <= set(table.column_names)
     if is_bis:
         alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / known)
@@ -119,7 +137,7 @@ def select_top(
         groups=codes(table, groups),
         ratio=ratio,
         count=count,
-        unscored=_why_unscored(scores, table),
+        unscored=why_unscored(scores, table[ERROR.name] if ERROR.name in table.column_names else None),
         rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else None,
         questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
         max_per_question=max_per_question,
@@ -292,30 +310,3 @@ def _numbers(table: Any, name: str) -> NDArray[np.float64]:
         raise SettingError(f"select_top ranks numbers, but {name!r} holds {column.type}.")
     numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
-
-
-def _why_unscored(scores: NDArray[np.float64], table: Any) -> NDArray[np.object_]:
-    """For rows without a score the code in `rap_error`, the word before the colon."""
-    import numpy as np
-
-    reason = np.full(len(scores), "not_scored", dtype=object)
-    if ERROR.name in table.column_names:
-        unknown = np.flatnonzero(np.isnan(scores))
-        for row, error in zip(unknown, table[ERROR.name].take(unknown).to_pylist(), strict=True):
-            reason[row] = (error or "").split(":")[0].strip() or "not_scored"
-    return reason
-
-
-def _check(ratio: float | None, count: int | None, max_per_question: int | None) -> None:
-    if (ratio is None) == (count is None):
-        raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
-    if ratio is not None and not 0 < ratio <= 1:
-        raise SettingError(f"ratio must be above 0 and at most 1, got {ratio!r}.")
-    if count is not None and count < 1:
-        raise SettingError(f"count must be at least 1, got {count!r}.")
-    if max_per_question is not None and max_per_question < 1:
-        raise SettingError(f"max_per_question must be at least 1, got {max_per_question!r}.")
-
-
-def _hint(by: str) -> str:
-    return "Score first: add_scores(ds, bis_score), or `hf-rap score --bis`." if by == BIS.name else ""

@@ -5,11 +5,21 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SettingError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
+
+
+def check_whole_dataset(reader: str, ds: Any) -> None:
+    """Raise `SettingError` for anything but a `Dataset`, such as a stream."""
+    import datasets
+
+    if not isinstance(ds, datasets.Dataset):
+        raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
 
 
 def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import IMAGE_REWARDS, Column, control_rewards, require
-from hf_rap.errors import LayoutError, SettingError
+from hf_rap.errors import LayoutError
+
+from .arrays import check_whole_dataset
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-COLLECT = "Collect the evidence first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
 
 class Counts(NamedTuple):
@@ -36,11 +36,8 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
-    import datasets
-
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
-    require(reader, ds.column_names, (IMAGE_REWARDS,), COLLECT)
+    check_whole_dataset(reader, ds)
+    require(reader, ds.column_names, (IMAGE_REWARDS,))
     columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
     table = ds.select_columns([column.name for column in columns]).with_format("arrow")[:]
     found = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.columns import control_rewards
 from hf_rap.errors import SettingError
+from hf_rap.options import check_whole
 
 from .beta import CELLS, PARTS, beta_on_grid, fit_beta, grid, share_below, widths
 from .counts import Counts, read_counts
+from .thresholds import check_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +93,7 @@ def fit_prior(ds: Any, *, control: str = "text") -> Prior:
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
+    control_rewards(control)
     return replace(fit_counts(*read_counts("fit_prior", ds, control)), control=control)
 
 
@@ -126,6 +130,7 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     """
     import numpy as np
 
+    check_whole("steps", steps, least=0)
     pairs = _Pairs(image, text)
     betas, few = [], []
     for counts, arm in ((image, "with the image"), (text, "on the question alone")):
@@ -254,8 +259,7 @@ class Posterior:
     def _interval(self, values: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         import numpy as np
 
-        if not 0 < level < 1:
-            raise SettingError(f"The level of an interval is {level!r}: it takes a share between 0 and 1, such as 0.9.")
+        check_share("level", level)
         order = np.argsort(values, kind="stable")
         distinct, first = np.unique(values[order], return_index=True)
 

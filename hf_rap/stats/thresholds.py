@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_number, limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +25,7 @@ class Quantile:
     q: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.q <= 1:
-            raise SettingError(f"A quantile is a share between 0 and 1, not {self.q!r}.")
+        check_number("q", self.q, least=0, most=1)
 
     def __str__(self) -> str:
         return f"q{self.q!r}"
@@ -53,10 +53,22 @@ def threshold(name: str, asked: float | Quantile | str, low: float, high: float)
     try:
         if isinstance(asked, str) and asked.startswith("q"):
             return Quantile(float(asked[1:]))
-        number = float(asked)
+        number = math.nan if isinstance(asked, bool) else float(asked)
     except (TypeError, ValueError):
         number = math.nan
-    if low <= number <= high and math.isfinite(number):
-        return number
-    limits = f"between {low} and {high}" if high < math.inf else f"of {low} or more"
-    raise SettingError(f"{name} is {asked!r}: it takes a number {limits}, or a quantile such as 'q0.9'.")
+    within = limits(low, most=high if high < math.inf else None)
+    fine = low <= number <= high and math.isfinite(number)
+    check(fine, name, asked, f"a number{within}, or a quantile such as 'q0.9'")
+    return number
+
+
+def check_band(low: float, high: float) -> None:
+    """Raise `SettingError` for anything but pass rates with 0 <= low <= high <= 1."""
+    check_number("low", low, least=0, most=1)
+    check_number("high", high, least=0, most=1)
+    check(low <= high, "low", low, f"a pass rate of at most high={high!r}")
+
+
+def check_share(name: str, share: float | None) -> None:
+    """Raise `SettingError` for anything but a share between 0 and 1, or None: a certainty, not a percentage."""
+    check_number(name, share, above=0, below=1, none=True)

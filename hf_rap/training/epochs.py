@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
-from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError
+from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
+from hf_rap.options import check, check_text, check_whole
 from hf_rap.rows.chats import flatten_content, turns_of
 from hf_rap.rows.layouts import ID_COLUMNS, recognise_layout
 from hf_rap.rows.prompts import IMAGE
@@ -98,9 +99,11 @@ def add_epoch_rewards(
         ColumnExistsError: `rap_epoch_rewards` is there already.
 
     """
+    check_whole("steps_per_epoch", steps_per_epoch, least=1)
+    for name, value in (("reward", reward), ("id_column", id_column)):
+        check_text(name, value, none=True, empty=False)
+    check(prompt is None or callable(prompt), "prompt", prompt, "a function from a question to its prompt, or None")
     refuse_existing("add_epoch_rewards", ds.column_names, (EPOCH_REWARDS,))
-    if steps_per_epoch < 1:
-        raise SettingError(f"steps_per_epoch is {steps_per_epoch!r}: it takes the number of steps of one epoch.")
     attempts = [_Attempt.read(record, path, reward) for path in _paths(files) for record in _records(path)]
     if not attempts:
         raise SourceError("The files of the training run hold no records.")
@@ -193,7 +196,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                 json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
             )
     except (OSError, ValueError) as error:  # Arrow's errors are both
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SourceError(f"{path} does not hold a list of records.")
     yield from rows

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, HINTED_PREFIX, TypedList, require
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
+from hf_rap.options import check, check_text, is_number
 from hf_rap.rows.chats import turns_of
 from hf_rap.rows.layouts import recognise_layout
 
@@ -72,11 +73,12 @@ class AddDifficultyHint:
     version: str = "1"  # raise it whenever the same input can give another text
 
     def __post_init__(self) -> None:
+        check_text("column", self.column, none=True, empty=False)
         _check_templates(self.templates)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The hinted column of a batch."""
-        require("add_difficulty_hint", batch, (DIFFICULTY,), "Add it: ds.map(difficulty_score, batched=True).")
+        require("add_difficulty_hint", batch, (DIFFICULTY,))
         name = _column(self.column, batch)
         if HINTED_PREFIX + name in batch:
             raise ColumnExistsError("add_difficulty_hint", [HINTED_PREFIX + name])
@@ -114,6 +116,7 @@ class RemoveDifficultyHint:
     version: str = "1"  # raise it whenever the same input can give another text
 
     def __post_init__(self) -> None:
+        check_text("column", self.column, none=True, empty=False)
         _check_templates(self.templates)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -172,6 +175,11 @@ def _column(asked: str | None, batch: Mapping[str, Any]) -> str:
 
 
 def _check_templates(templates: tuple[tuple[float, str], ...]) -> None:
+    pairs = isinstance(templates, (tuple, list)) and all(
+        isinstance(one, (tuple, list)) and len(one) == 2 and is_number(one[0]) and isinstance(one[1], str)
+        for one in templates
+    )
+    check(pairs, "templates", templates, "pairs of a largest difficulty and a sentence")
     bounds = [largest for largest, _ in templates]
     if not bounds or bounds != sorted(set(bounds)) or bounds[-1] < 1:
         raise SettingError(f"The bands of the templates end at {bounds}: ascending numbers, the last 1, are needed.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ID
-from hf_rap.errors import LayoutError, MissingColumnError, SettingError
+from hf_rap.columns import ID, require
+from hf_rap.errors import LayoutError
+from hf_rap.options import check, check_flags, check_text, check_whole, is_number, is_whole
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ def order_curriculum(
     """
     import numpy as np
 
-    if by not in ds.column_names:
-        raise MissingColumnError("order_curriculum", by, ds.column_names, "Add scores: `hf-rap score`.")
+    check_text("by", by, empty=False)
+    check(_are_buckets(buckets), "buckets", buckets, "a number above 0, or an ascending list of scores")
+    check_flags(shuffle_within=shuffle_within)
+    check_whole("seed", seed)
+    require("order_curriculum", ds.column_names, [by])
     columns = arrow_columns(ds, [by, ID.name])
     score = numbers_of(columns[by])
     unknown = np.flatnonzero(np.isnan(score))
@@ -64,16 +68,21 @@ def order_curriculum(
     return ds.select(np.lexsort((within, _bucket(score, buckets))))
 
 
+def _are_buckets(buckets: Any) -> bool:
+    """None, a number of them, or where they end, in ascending order."""
+    if isinstance(buckets, Sequence) and not isinstance(buckets, str):
+        return all(map(is_number, buckets)) and list(buckets) == sorted(set(buckets))
+    return buckets is None or (is_whole(buckets) and buckets >= 1)
+
+
 def _bucket(score: NDArray[np.float32], buckets: int | Sequence[float] | None) -> NDArray[np.int64]:
     """The number of each row's bucket."""
     import numpy as np
 
     if buckets is None:
         return np.unique(score, return_inverse=True)[1]
-    if isinstance(buckets, int) and not isinstance(buckets, bool) and buckets > 0:
-        edges = np.quantile(score, np.arange(1, buckets) / buckets, method="inverted_cdf") if score.size else score
-    elif isinstance(buckets, Sequence) and not isinstance(buckets, str) and list(buckets) == sorted(set(buckets)):
+    if isinstance(buckets, Sequence):
         edges = np.array(buckets, dtype=np.float32)
     else:
-        raise SettingError(f"buckets is {buckets!r}: it takes a number above 0, or an ascending list of scores.")
+        edges = np.quantile(score, np.arange(1, buckets) / buckets, method="inverted_cdf") if score.size else score
     return np.searchsorted(edges, score, side="left")

@@ -13,6 +13,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_text, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,8 +114,12 @@ class DifficultyWeighted:
     id_column: str | None = None
 
     def __post_init__(self) -> None:
+        check(callable(self.reward_func), "reward_func", self.reward_func, "a reward function of the trainer")
         _weight(self.weight)
-        _check_group_size(self.group_size)
+        check_whole("group_size", self.group_size, least=2)
+        correct = self.correct
+        check(correct is None or callable(correct), "correct", correct, "a function of a reward, or None")
+        check_text("id_column", self.id_column, none=True, empty=False)
         called = self.reward_func if inspect.isroutine(self.reward_func) else type(self.reward_func).__call__
         if inspect.iscoroutinefunction(called):
             raise SettingError(f"{self.__name__} is asynchronous: wrap a plain function that waits for its result.")
@@ -213,18 +218,12 @@ def _ids(column: str | None, prompts: Sequence[Any], others: Mapping[str, Any]) 
 def _weight(weight: str | Callable[[float], float]) -> Callable[[float], float]:
     if callable(weight):
         return weight
-    if weight not in WEIGHTS:
-        raise SettingError(f"There is no weight {weight!r}. There is: {', '.join(WEIGHTS)}, or give a function.")
+    check(weight in tuple(WEIGHTS), "weight", weight, f"one of {', '.join(WEIGHTS)}, or a function of the accuracy")
     return WEIGHTS[weight]
 
 
-def _check_group_size(group_size: int) -> None:
-    if isinstance(group_size, bool) or not isinstance(group_size, int) or group_size < 2:
-        raise SettingError(f"group_size is {group_size!r}: it takes the number of attempts per prompt, 2 or more.")
-
-
 def _check_groups(rewards: Sequence[Reward], prompts: Sequence[Any], group_size: int) -> None:
-    _check_group_size(group_size)
+    check_whole("group_size", group_size, least=2)
     if len(rewards) != len(prompts):
         raise SettingError(f"There are {len(rewards)} rewards for {len(prompts)} prompts: one belongs to each attempt.")
     if len(rewards) % group_size:

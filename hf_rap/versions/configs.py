@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING
 from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, ID, KEEP, PREFIX
 from hf_rap.errors import PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
-from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.options import check, check_flags, check_text
+from hf_rap.rows.layouts import Layout, check_given, layout_of
 from hf_rap.rows.parquet import Embedder
+from hf_rap.rows.provenance import SourceInfo
+from hf_rap.select import Selection
 from hf_rap.select.methods import score_of
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
@@ -31,11 +34,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from hf_rap.select import Selection
-
 SELECTED, SCORED, CONTROL = CONFIGS = ("selected", "scored", "control")
 # Rows that are in memory at once, with the files of their images.
 BATCH_ROWS = 128
+
+
+def check_selection(
+    selection: Selection, layout: Layout | None, source: SourceInfo | None, licence: str | None, **flags: bool
+) -> None:
+    """Raise `SettingError` for what cannot be published at all, such as a bare dataset, and for options that are none."""
+    check(isinstance(selection, Selection), "selection", selection, "what select_cognitive(ds) returns")
+    check_given(layout)
+    fine = source is None or isinstance(source, SourceInfo)
+    check(fine, "source", source, "what describe_source(...) returns, or None")
+    check_text("licence", licence, none=True)
+    check_flags(**flags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +82,7 @@ class Content:
             raise PublishError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
-        layout = layout or recognise_layout(selection.scored.features)
-        check_layout(layout, selection.scored.features)
+        layout = layout_of(layout, selection.scored.features)
         return cls(selection, layout, data_source, Embedder(selection.scored.features), control)
 
     @property
@@ -163,8 +175,7 @@ class Content:
         schema = features.arrow_schema
         others = [name for name in features if name not in UNIVERSAL]
         embedder = Embedder(type(features)({name: features[name] for name in others}))
-        read = [name for name in scored.column_names if name in {column.partition(".")[0] for column in layout.columns}]
-        read += [name for name in layout.columns if name in scored.column_names and name not in read]
+        read = layout.columns_in(scored.column_names)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
             indices = (start + flags.nonzero()[0]).tolist()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
+from hf_rap.errors import codes_of
 from hf_rap.select import DROPPED_REASONS, KEPT_REASONS
 from hf_rap.version import VERSION
 
@@ -314,7 +315,7 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
     if columns.ERROR.name not in table.column_names:
         return None
     table = table.filter(pc.is_valid(table[columns.ERROR.name]))
-    codes = pc.list_element(pc.split_pattern(table[columns.ERROR.name], ":", max_splits=1), 0)
+    codes = codes_of(table[columns.ERROR.name])
     rows, scored = _counts(codes), {}
     score = next((one.name for one in (columns.CDE, columns.BIS) if one.name in table.column_names), None)
     if score is not None:
@@ -340,14 +341,11 @@ def _attention(selection: Selection) -> dict[str, Any] | None:
     scored = selection.scored
     if columns.ATTENTION.name not in scored.column_names:
         return None
-    errors: Counter[str | None] = Counter()
+    codes: Counter[Any] = Counter()  # None: no error
     for table in scored.select_columns([columns.ATTENTION.name]).with_format("arrow").iter(batch_size=ROWS_PER_STEP):
         attempts = pc.list_flatten(table[columns.ATTENTION.name]).drop_null()
-        errors.update(pc.struct_field(attempts, "error").to_pylist())
-    read = errors.pop(None, 0)
-    codes: Counter[str] = Counter()
-    for error, count in errors.items():
-        codes[str(error).split(":")[0]] += count
+        codes.update(codes_of(pc.struct_field(attempts, "error")).to_pylist())
+    read = codes.pop(None, 0)
     meanings = {**columns.ERROR_CODES, **columns.ATTENTION_ERROR_CODES}
     return {
         "attempts": read + sum(codes.values()),

@@ -13,24 +13,24 @@ The same selection gives the same bytes.
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from hf_rap.errors import PublishError
+from hf_rap.options import check_path, check_text
 from hf_rap.rows.parquet import write_shards
-from hf_rap.system import sync_folder
+from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
-from .configs import Content
+from .configs import Content, check_selection
 from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of
 from .plots import draw_plots
 from .tags import FIRST, numbers
 
 if TYPE_CHECKING:
+    import os
+
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.provenance import SourceInfo
     from hf_rap.select import Selection
@@ -91,27 +91,18 @@ def publish_to_folder(
             question or images.
 
     """
+    check_selection(selection, layout, source, licence, control=control)
+    check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the rename at the end cannot cross file systems.
-    folder = target.parent / f".{target.name}.{uuid4().hex[:8]}.partial"
-    folder.mkdir()
-    try:
+    with whole_folder(target) as folder:
         written = {config: _write_config(content, config, folder) for config in content.configs}
         facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
         files = _write_description(facts, pictures, written, folder)
-        if target.exists():
-            target.rmdir()  # empty; Windows does not rename over a folder
-        folder.rename(target)
-        sync_folder(target.parent)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return Published(target, version, facts, files)
 
 
@@ -123,9 +114,10 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
         PublishError: there is something at `path`.
 
     """
+    check_path("path", path, "a folder that does not exist yet, or is empty")
     target = Path(path)
     numbers(version)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if not is_free(target):
         raise PublishError(f"There is something at {path}: give a folder that does not exist yet, or is empty.")
 
 
@@ -148,14 +140,9 @@ def _write_description(
     for one in written.values():
         files |= one.files
     _write(folder / MANIFEST, manifest_of(facts, files))
-    for below in (path for path in folder.rglob("*") if path.is_dir()):
-        sync_folder(below)
-    sync_folder(folder)
     return dict(sorted(files.items()))
 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
-    with path.open("wb") as file:
-        file.write(content)
-        os.fsync(file.fileno())
+    path.write_bytes(content)

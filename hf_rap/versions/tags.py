@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check, check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,9 +26,9 @@ def numbers(version: str) -> tuple[int, int, int]:
         SettingError: it is not three numbers.
 
     """
-    match = _SEMVER.fullmatch(version)
-    if match is None:
-        raise SettingError(f"version is {version!r}: it takes three numbers, such as '1.0.0'.")
+    match = _SEMVER.fullmatch(version) if isinstance(version, str) else None
+    check(match, "version", version, "three numbers, such as '1.0.0'")
+    assert match is not None
     major, minor, patch = match.groups()
     return int(major), int(minor), int(patch)
 
@@ -59,8 +59,7 @@ def bumped(versions: Iterable[str], part: str) -> str:
         SettingError: the part is not one of `BUMPS`.
 
     """
-    if part not in BUMPS:
-        raise SettingError(f"bump is {part!r}: it takes one of {', '.join(BUMPS)}.")
+    check_choice("bump", part, BUMPS)
     highest = max(map(numbers, versions), default=None)
     if highest is None:
         return FIRST

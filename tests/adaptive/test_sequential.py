@@ -88,10 +88,10 @@ def test_worth_falls_with_certainty_and_with_attempts():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"budget": 1}, "a mean number of attempts per row and arm between start=2 and most=64"),
-        ({"agreement": 1.5}, "a share above 0, up to 1"),
-        ({"start": 0}, "at least 1 attempt per arm"),
-        ({"most": 1}, "below the 2 attempts"),
+        ({"budget": 1}, "budget is 1: it takes a number between 2 and 64, or None"),
+        ({"agreement": 1.5}, r"agreement is 1\.5: it takes a number above 0 and up to 1, or None"),
+        ({"start": 0}, "start is 0: it takes a whole number of 1 or more"),
+        ({"most": 1}, "most is 1: it takes a whole number of 2 or more"),
         ({"min_cde": "q0.9"}, "known beforehand"),
     ],
 )

@@ -57,7 +57,7 @@ def test_failed_write_leaves_nothing(selection, tmp_path, monkeypatch):
 def test_file_without_a_selection_is_refused(selection, tmp_path):
     """It says which step is missing."""
     write_file(make_planted(6), tmp_path / "a.parquet")
-    with pytest.raises(MissingColumnError, match="Select first"):
+    with pytest.raises(MissingColumnError, match="or `hf-rap select`"):
         read_selection(tmp_path / "a.parquet")
     selection.scored.to_parquet(tmp_path / "b.parquet")
     with pytest.raises(SourceError, match="does not say how its rows were selected"):

@@ -53,7 +53,7 @@ def test_one_placeholder_per_picture():
 
 def test_fewer_rows_than_kinds_are_refused():
     """Each kind needs a row."""
-    with pytest.raises(SettingError, match="rows must be at least 6, one per kind, got 5"):
+    with pytest.raises(SettingError, match="rows is 5: it takes a whole number of 6 or more"):
         make_planted(5)
 
 

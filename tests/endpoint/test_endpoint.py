@@ -370,9 +370,9 @@ def test_images_that_servers_read_differently_are_sent_as_what_was_opened():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"url": "host:8000"}, "must be an http or https URL"),
+        ({"url": "host:8000"}, "it takes an http or https URL"),
         ({"url": "http://me:secret@host/v1"}, "must not hold a password"),
-        ({"concurrency": 0}, "concurrency must be at least 1, got 0"),
+        ({"concurrency": 0}, "concurrency is 0: it takes a whole number of 1 or more"),
     ],
 )
 def test_impossible_options_are_refused_at_once(options, message):

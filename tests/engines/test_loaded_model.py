@@ -368,11 +368,11 @@ class TestSampling:
     @pytest.mark.parametrize(
         ("setting", "value", "message"),
         [
-            ("temperature", -0.1, "temperature must be at least 0, got -0.1"),
-            ("top_p", 0.0, r"top_p must be in \(0, 1\], got 0.0"),
-            ("top_p", 1.1, r"top_p must be in \(0, 1\], got 1.1"),
-            ("top_k", -1, "top_k must be at least 0"),
-            ("max_new_tokens", 0, "max_new_tokens must be at least 1, got 0"),
+            ("temperature", -0.1, r"temperature is -0\.1: it takes a number of 0 or more"),
+            ("top_p", 0.0, r"top_p is 0\.0: it takes a number above 0 and up to 1"),
+            ("top_p", 1.1, r"top_p is 1\.1: it takes a number above 0 and up to 1"),
+            ("top_k", -1, "top_k is -1: it takes a whole number of 0 or more"),
+            ("max_new_tokens", 0, "max_new_tokens is 0: it takes a whole number of 1 or more"),
         ],
     )
     def test_impossible_settings_are_refused(self, setting: str, value: float, message: str) -> None:

@@ -180,11 +180,11 @@ def test_an_image_with_other_pixels_limits_is_an_error():
 def test_faults_are_found_before_the_model_is_loaded():
     """The engine names a model that does not exist, and is never asked."""
     nobody = TransformersEngine("nobody/nothing")
-    with pytest.raises(MissingColumnError, match="Collect replies first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         Attention(nobody)(planted()[:2])
     with pytest.raises(ColumnExistsError, match="'rap_attention'"):
         collect_evidence(evidence(), Attention(nobody))
-    with pytest.raises(SettingError, match="window is 1: it takes 2 or more rows"):
+    with pytest.raises(SettingError, match="window is 1: it takes a whole number of 2 or more"):
         Attention(nobody, window=1)
 
 

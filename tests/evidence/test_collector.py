@@ -78,5 +78,5 @@ def test_estimate_measures_the_rows_it_is_given():
     assert (found.rows_measured, found.rows) == (4, 24)
     assert found.hours == pytest.approx(24 / found.rows_per_second / 3600)
     assert found.tokens_per_second > 0
-    with pytest.raises(SettingError, match="at least 1 row, got 0"):
+    with pytest.raises(SettingError, match="rows is 0: it takes a whole number of 1 or more"):
         estimate(make_planted(24), ROLLOUTS, rows=0)

@@ -137,7 +137,7 @@ def test_attempts_are_shared_among_givers(donors, shares):
     assert [names.count(name) for name in dict.fromkeys(names)] == shares
     assert found[0]["rap_id"] not in names
     assert [len(row["rap_shuffled_rewards"]) for row in found] == [5] * 8
-    with pytest.raises(SettingError, match="donors_per_row must be at least 1"):
+    with pytest.raises(SettingError, match="donors_per_row is 0: it takes a whole number of 1 or more"):
         Controls(engine, donors_per_row=0)
 
 
@@ -192,7 +192,7 @@ def test_unknown_arms_are_refused(arms):
 
 def test_what_has_to_be_known_first_is_said():
     """Replies, the same model, and whose pictures are shuffled."""
-    with pytest.raises(MissingColumnError, match="Collect replies first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         collect_evidence(rows(RED, DARK), Controls(Looking()))
     with pytest.raises(SettingError, match="came from 'looking', and this is 'other'"):
         collect_evidence(evidence(RED, DARK), Controls(Looking(model="other")))

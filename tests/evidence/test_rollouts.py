@@ -219,10 +219,10 @@ def test_streams():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"attempts": 0}, "attempts must be at least 1, got 0"),
-        ({"temperature": -1.0}, "temperature must be at least 0, got -1.0"),
-        ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),
-        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
+        ({"attempts": 0}, "attempts is 0: it takes a whole number of 1 or more"),
+        ({"temperature": -1.0}, r"temperature is -1\.0: it takes a number of 0 or more"),
+        ({"top_p": 0.0}, r"top_p is 0\.0: it takes a number above 0 and up to 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0: it takes a whole number of 1 or more"),
     ],
 )
 def test_impossible_options_are_refused_at_once(option, message):

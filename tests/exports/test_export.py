@@ -207,7 +207,7 @@ def test_several_golds_arrive_where_a_reward_can_see_them(tmp_path):
 
 def test_unknown_trainer_is_named():
     """With those that are known."""
-    with pytest.raises(SettingError, match="'deepspeed': choose one of universal, trl, easyr1"):
+    with pytest.raises(SettingError, match="to is 'deepspeed': it takes one of universal, trl, easyr1"):
         check_export(awkward(), to="deepspeed")
 
 

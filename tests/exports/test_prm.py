@@ -102,8 +102,8 @@ def test_rows_that_would_mislead_the_trainer_are_refused(tmp_path, row, message)
 def test_wrong_options_are_refused(tmp_path):
     """Before anything is written."""
     for options, message in (
-        ({"form": "xml"}, "form must be one of prm-token, turns"),
-        ({"threshold": 1.0}, "threshold must be"),
+        ({"form": "xml"}, "form is 'xml': it takes one of prm-token, turns"),
+        ({"threshold": 1.0}, r"threshold is 1\.0: it takes a number of 0 or more and below 1"),
         ({"early_stop": True}, "form='turns'"),
         ({"form": "turns", "soft": True}, "form='prm-token'"),
     ):

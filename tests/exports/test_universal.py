@@ -95,7 +95,7 @@ def test_works_in_map():
 
 def test_row_that_no_trainer_could_use_is_named():
     """Number, id and what is wrong."""
-    with pytest.raises(RowError, match=r"row 7 \(id 'x'\): placeholder_mismatch") as caught:
+    with pytest.raises(RowError, match=r"^placeholder_mismatch: row 7 \(id 'x'\): the question has") as caught:
         first({"images": [[]], "problem": ["<image>?"], "answer": ["1"], "id": ["x"]})
     assert caught.value.code == "placeholder_mismatch"
 

@@ -71,7 +71,7 @@ def test_pass_at_k(rewards, k, expected):
 
 def test_pass_at_zero():
     """Cannot be asked."""
-    with pytest.raises(SettingError, match="at least 1"):
+    with pytest.raises(SettingError, match="k is 0: it takes a whole number of 1 or more"):
         pass_at_k([1], 0)
 
 

@@ -151,10 +151,14 @@ def test_a_split_that_is_not_in_the_response_is_told():
 
 def test_wrong_settings_are_refused():
     """Before the model is loaded."""
-    with pytest.raises(SettingError, match="continuations must be at least 1, got 0"):
+
+    class Anew:
+        def complete(self, requests, sampling): ...
+
+    with pytest.raises(SettingError, match="continuations is 0: it takes a whole number of 1 or more"):
         StepRewards(ENGINE, continuations=0)
-    with pytest.raises(EngineError, match="object cannot continue a reply"):
-        StepRewards(object())
+    with pytest.raises(EngineError, match="Anew cannot continue a reply"):
+        StepRewards(Anew())
     with pytest.raises(MissingColumnError, match="'response'"):
         annotate_steps(rows("one").remove_columns("response"), REWARDS)
     with pytest.raises(ColumnExistsError, match="'steps_with_score'"):

@@ -73,9 +73,9 @@ def test_unusable_scores_are_an_error_with_their_row():
 
 def test_wrong_options_and_input_are_refused():
     """With what was given."""
-    with pytest.raises(SettingError, match=r"alpha must be 0 or more, got -1"):
+    with pytest.raises(SettingError, match=r"alpha is -1: it takes a number of 0 or more"):
         BISScore(alpha=-1)
-    with pytest.raises(SettingError, match=r"threshold must be in \[0, 1\), got 1"):
+    with pytest.raises(SettingError, match=r"threshold is 1: it takes a number of 0 or more and below 1"):
         BISScore(threshold=1)
     with pytest.raises(MissingColumnError, match="annotate-steps"):
         bis_score({"other": []})

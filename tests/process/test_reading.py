@@ -8,7 +8,16 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from hf_rap import LayoutError, ProcessLayout, SourceError, add_scores, bis_score, load_process_rewards, select_top
+from hf_rap import (
+    LayoutError,
+    ProcessLayout,
+    SettingError,
+    SourceError,
+    add_scores,
+    bis_score,
+    load_process_rewards,
+    select_top,
+)
 from hf_rap.errors import ColumnExistsError, MissingColumnError
 from hf_rap.process import count_faults
 
@@ -142,7 +151,7 @@ def test_images_are_looked_for_only_when_asked(tmp_path):
     assert ds["image"][0] == ["a.png"]
     opened = load(tmp_path, *lines, images=tmp_path / "pictures", open_images=True)
     assert [str(error).split(":")[0] for error in opened["rap_error"]] == ["None", "image_missing", "image_unreadable"]
-    with pytest.raises(SourceError, match="open_images needs images="):
+    with pytest.raises(SettingError, match="open_images needs images="):
         load(tmp_path, *lines, open_images=True)
 
 

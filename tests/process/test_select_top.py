@@ -139,10 +139,10 @@ def test_wrong_options_are_refused():
     for options, message in (
         ({}, "either a ratio"),
         ({"ratio": 0.1, "count": 1}, "either a ratio"),
-        ({"ratio": 0.0}, r"ratio must be above 0 and at most 1, got 0\.0"),
-        ({"count": 0}, "count must be at least 1, got 0"),
+        ({"ratio": 0.0}, r"ratio is 0\.0: it takes a number above 0 and up to 1"),
+        ({"count": 0}, "count is 0: it takes a whole number of 1 or more"),
         ({"count": 2}, r"count is 2: it takes .* at most the 1 rows that have a score"),
-        ({"ratio": 0.5, "max_per_question": 0}, "max_per_question must be at least 1"),
+        ({"ratio": 0.5, "max_per_question": 0}, "max_per_question is 0: it takes a whole number of 1 or more"),
         ({"ratio": 0.5, "alpha": 0.1}, "alpha weighs 'rap_bis_mixture'"),
         ({"ratio": 0.5, "by": "other"}, "ranks numbers, but 'other' holds string"),
     ):

@@ -101,7 +101,7 @@ def test_faults_are_said_before_work_starts(cluster, tmp_path):
     from hf_rap.runs.cluster import fill_on_ray
 
     with Run(make_rows(40), stub_rollouts(fails_on="How"), str(tmp_path / "run"), rows_per_part=40) as run:
-        with pytest.raises(SettingError, match="workers must be at least 1, got 0"):
+        with pytest.raises(SettingError, match="workers is 0: it takes a whole number of 1 or more"):
             fill_on_ray(run, workers=0)
         with pytest.raises(RunError, match="40 of 40 rows failed"):
             fill_on_ray(run, workers=1)

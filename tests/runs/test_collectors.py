@@ -139,14 +139,14 @@ def test_faults_are_found_before_the_model_is_loaded(tmp_path):
     """No replies, evidence that is there already; the model does not exist and is not asked for."""
     nobody = TransformersEngine("nobody/nothing")
     run = str(tmp_path / "run")
-    with pytest.raises(MissingColumnError, match="Collect replies first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         collect_in_run(make_rows(2), Attention(nobody), run)
     with pytest.raises(MissingColumnError, match="'response'"):
         collect_in_run(make_rows(2), StepRewards(nobody), run)
     read = collect_evidence(with_replies(2), with_attention())
     with pytest.raises(ColumnExistsError, match="'rap_attention'"):
         collect_in_run(read, Attention(nobody), run)
-    with pytest.raises(SettingError, match="rows_per_part must be at least 1"):
+    with pytest.raises(SettingError, match="rows_per_part is 0: it takes a whole number of 1 or more"):
         collect_in_run(with_replies(2), Attention(nobody), run, rows_per_part=0)
     assert not Path(run).exists()
 

@@ -211,9 +211,9 @@ def test_a_run_that_is_broken_as_a_whole_stops(run):
 
 def test_impossible_options_are_refused(run):
     """Before a folder is made."""
-    with pytest.raises(SettingError, match=r"max_errors is a share in \[0, 1\], got 5"):
+    with pytest.raises(SettingError, match="max_errors is 5: it takes a number between 0 and 1"):
         collect_in_run(make_rows(2), stub_rollouts(), run, max_errors=5)
-    with pytest.raises(SettingError, match="rows_per_part must be at least 1, got 0"):
+    with pytest.raises(SettingError, match="rows_per_part is 0: it takes a whole number of 1 or more"):
         collect_in_run(make_rows(2), stub_rollouts(), run, rows_per_part=0)
     assert not Path(run).exists()
 

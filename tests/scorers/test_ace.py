@@ -115,12 +115,12 @@ def test_settings_say_how_it_was_computed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"form": "other"}, "form is 'other': it is one of literal, windowed"),
-        ({"heads": "median"}, "heads is 'median': it is one of max, mean"),
-        ({"attempts": "wrong"}, "attempts is 'wrong': it is one of all, correct, first"),
+        ({"form": "other"}, "form is 'other': it takes one of literal, windowed"),
+        ({"heads": "median"}, "heads is 'median': it takes one of max, mean"),
+        ({"attempts": "wrong"}, "attempts is 'wrong': it takes one of all, correct, first"),
         ({"sigma": 0.0}, "sigma is 0.0: it takes a number above 0"),
         ({"sigma": math.nan}, "sigma is nan"),
-        ({"min_column": 0}, "min_column is 0: it takes 1 or more rows"),
+        ({"min_column": 0}, "min_column is 0: it takes a whole number of 1 or more"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

@@ -74,7 +74,7 @@ def test_bad_rewards_are_refused_without_ids_too():
 
 def test_a_dataset_without_evidence_says_how_to_collect_it():
     """The hint names the Python call and the command."""
-    with pytest.raises(MissingColumnError, match=r"Collect the evidence first: .*Rollouts.* or `hf-rap rollouts`\."):
+    with pytest.raises(MissingColumnError, match=r"Make it first: .*Rollouts.* or `hf-rap rollouts`\.$"):
         Dataset.from_dict({"question": ["?"]}).map(cde_score, batched=True)
 
 

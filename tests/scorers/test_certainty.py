@@ -73,7 +73,7 @@ def test_a_row_without_an_image_is_judged_by_its_question():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"confidence": 95, "prior": True}, "confidence is 95: it takes a share between 0 and 1"),
+        ({"confidence": 95, "prior": True}, "confidence is 95: it takes a number above 0 and below 1, or None"),
         ({"confidence": 0.9}, r"needs the prior of the dataset: .*Score\(prior=fit_prior\(ds\)"),
     ],
 )
@@ -82,16 +82,15 @@ def test_options_out_of_range_are_refused(score, options, message):
     """Not a percentage, and not without a prior."""
     options = {**options, **({"prior": fit_prior(evidence())} if "prior" in options else {})}
     with pytest.raises(SettingError, match=message):
-        score(**options)({"rap_image_rewards": [[1.0]], "rap_text_rewards": [[1.0]]})
+        score(**options)
 
 
 def test_thresholds_out_of_range_are_refused():
     """min_cde is a difference of rates, a band lies in [0, 1]."""
-    prior, batch = fit_prior(evidence()), {"rap_image_rewards": [[1.0]], "rap_text_rewards": [[1.0]]}
     with pytest.raises(SettingError, match="min_cde is 2"):
-        CDEScore(prior=prior, min_cde=2)(batch)
-    with pytest.raises(SettingError, match=r"low=0\.8, high=0\.2"):
-        DifficultyScore(prior=prior, low=0.8, high=0.2)(batch)
+        CDEScore(min_cde=2)
+    with pytest.raises(SettingError, match=r"low is 0\.8: it takes a pass rate of at most high=0\.2"):
+        DifficultyScore(low=0.8, high=0.2)
 
 
 def test_what_is_no_reward_is_told():
@@ -159,7 +158,7 @@ def test_a_band_that_is_surely_met():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_probability": 80}, "min_probability is 80: it takes a share between 0 and 1"),
+        ({"min_probability": 80}, "min_probability is 80: it takes a number above 0 and below 1, or None"),
         ({"min_probability": 0.8, "budget": 10}, "budget how many rows to keep whatever they are: give one"),
         ({"min_probability": 0.8, "method": "random", "budget": 10}, "means nothing to method 'random'"),
         ({"min_probability": 0.8, "method": "rap-released"}, "means nothing to method 'rap-released'"),

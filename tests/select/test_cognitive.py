@@ -359,7 +359,7 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
-        ({"method": "best"}, r"There is no selection method 'best'\. There is: rap, "),
+        ({"method": "best"}, "method is 'best': it takes one of rap, "),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):
@@ -370,14 +370,14 @@ def test_settings_out_of_range_are_refused(options, message):
 
 def test_a_quantile_is_a_share():
     """Refused where it is made."""
-    with pytest.raises(SettingError, match=r"A quantile is a share between 0 and 1, not 90"):
+    with pytest.raises(SettingError, match=r"q is 90: it takes a number between 0 and 1"):
         Quantile(90)
 
 
 def test_missing_columns_are_told_with_a_way_out():
     """What to run, or what to switch off."""
     with pytest.raises(
-        MissingColumnError, match=r"'rap_cde'.*\(it has: a\)\. Add it: ds\.map\(cde_score, batched=True\)"
+        MissingColumnError, match=r"'rap_cde'.*\(it has: a\)\. Make it first: ds\.map\(cde_score, batched=True\)"
     ):
         select_cognitive(Dataset.from_dict({"a": [1]}))
     with pytest.raises(MissingColumnError, match=r"'rap_difficulty'.*difficulty_score.*replace_easy=False"):

@@ -66,10 +66,13 @@ def test_a_dataset_that_is_always_solved_gives_an_empty_selection():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda ds: select_difficulty(ds, low=0.9, high=0.1), r"The band is low=0\.9, high=0\.1: pass rates with 0 <="),
-        (lambda ds: select_difficulty(ds, low=-0.1), "The band is low=-0.1"),
-        (lambda ds: select_difficulty(ds, high=87), "high=87"),
-        (lambda ds: split_stages(ds, middle=0.95), r"middle is 0\.95: it lies between low=0\.084 and high=0\.87"),
+        (
+            lambda ds: select_difficulty(ds, low=0.9, high=0.1),
+            r"low is 0\.9: it takes a pass rate of at most high=0\.1",
+        ),
+        (lambda ds: select_difficulty(ds, low=-0.1), r"low is -0\.1: it takes a number between 0 and 1"),
+        (lambda ds: select_difficulty(ds, high=87), "high is 87: it takes a number between 0 and 1"),
+        (lambda ds: split_stages(ds, middle=0.95), r"middle is 0\.95: it takes a number between 0\.084 and 0\.87"),
         (lambda ds: split_stages(ds, middle=0.5, sizes=(1, 1)), "give one of them"),
         (lambda ds: split_stages(ds, sizes=(2, 2)), r"asks for 2 and 2 rows, but only 1 of 3 are inside"),
         (lambda ds: split_stages(ds, sizes=(1, 0)), "it takes two numbers of rows"),

@@ -142,7 +142,7 @@ def test_what_cannot_be_said():
         ({"min_cd": 0.5}, {}, "'min_cd', which is no option"),
         ({"low": 0.2}, {}, "'low', which is no option"),
         ({"min_cde": 7}, {}, "min_cde is 7"),
-        ({}, {"attempts": [0]}, r"attempts has 0: it takes whole numbers of 1 or more"),
+        ({}, {"attempts": [0]}, r"attempts is \[0\]: it takes whole numbers of 1 or more"),
     ],
 )
 def test_options_out_of_range_are_refused(rule, options, message):
@@ -159,7 +159,7 @@ def test_the_bounds_of_a_band_are_the_rule():
 
 def test_missing_rewards_are_told():
     """With a way out."""
-    with pytest.raises(MissingColumnError, match="Collect the evidence first"):
+    with pytest.raises(MissingColumnError, match=r"Make it first: ds\.map\(Rollouts"):
         stability(Dataset.from_dict({"rap_cde": [0.9]}), {})
 
 

@@ -99,9 +99,9 @@ def test_groups_are_checked():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_size": 1}, "group_size is 1: it takes the number of attempts per prompt, 2 or more"),
+        ({"group_size": 1}, "group_size is 1: it takes a whole number of 2 or more"),
         ({"group_size": True}, "group_size is True"),
-        ({"group_size": 2, "weight": "steep"}, "There is no weight 'steep'. There is: linear, inverse, quadratic"),
+        ({"group_size": 2, "weight": "steep"}, "weight is 'steep': it takes one of linear, inverse, quadratic"),
     ],
 )
 def test_bad_options_are_refused_when_the_function_is_wrapped(options, message):

@@ -186,8 +186,11 @@ def test_missing_image_file_becomes_null_in_scored_and_is_counted(tmp_path, read
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"problem": ["<image>?", "<image>?", "?"]}, "row 1 .id 'b'.: placeholder_mismatch"),
-        ({"images": [[{"bytes": b"broken", "path": None}], [], []]}, "row 0 .id 'a'.: image_unreadable"),
+        ({"problem": ["<image>?", "<image>?", "?"]}, r": placeholder_mismatch: row 1 \(id 'b'\): the question has"),
+        (
+            {"images": [[{"bytes": b"broken", "path": None}], [], []]},
+            r": image_unreadable: row 0 \(id 'a'\): image 1 of 1: ",
+        ),
     ],
 )
 def test_kept_row_that_no_trainer_could_use_is_refused(tmp_path, changed, message):

@@ -1,0 +1,121 @@
+"""Whether the value of an option can work: every check names the option, its value, and what it takes."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from .errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHOWN = 80  # characters of a value
+
+
+def check(fine: object, name: str, value: object, takes: str) -> None:
+    """Raise `SettingError` for a value that is not fine; `takes` says what would be.
+
+    >>> check(callable(len), "split", len, "a function of a response")
+    """
+    if not fine:
+        shown = " ".join(repr(value).split())
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        raise SettingError(f"{name} is {shown}: it takes {takes}.")
+
+
+def is_whole(value: object) -> bool:
+    """A whole number, of Python or numpy; a flag is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """A finite number, of Python or numpy; a flag is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    none: bool = False,
+) -> None:
+    """Raise `SettingError` for anything but a finite number within these limits, or None where that is fine.
+
+    Args:
+        name: of the option.
+        value: what was given.
+        least: the number is this or more.
+        above: the number is above this.
+        most: the number is this or less.
+        below: the number is below this.
+        none: None is fine too.
+
+    """
+    inside = is_number(value) and _is_inside(value, least, above, most, below)
+    takes = f"a number{limits(least, above, most, below)}{', or None' if none else ''}"
+    check(inside or (none and value is None), name, value, takes)
+
+
+def check_whole(
+    name: str, value: Any, *, least: int | None = None, most: int | None = None, none: bool = False
+) -> None:
+    """The same for whole numbers."""
+    inside = is_whole(value) and _is_inside(value, least, None, most, None)
+    takes = f"a whole number{limits(least, None, most, None)}{', or None' if none else ''}"
+    check(inside or (none and value is None), name, value, takes)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str], *, none: bool = False) -> None:
+    """Raise `SettingError` for anything but one of these words, or None where that is fine."""
+    words = tuple(choices)
+    takes = f"one of {', '.join(words)}{', or None' if none else ''}"
+    check(value in words or (none and value is None), name, value, takes)
+
+
+def check_text(name: str, value: Any, *, none: bool = False, empty: bool = True) -> None:
+    """Raise `SettingError` for anything but a text, that may be `empty`, or None where that is fine."""
+    fine = isinstance(value, str) and (empty or bool(value.strip()))
+    check(fine or (none and value is None), name, value, f"a text{', or None' if none else ''}")
+
+
+def check_path(name: str, value: Any, takes: str, *, none: bool = False) -> None:
+    """Raise `SettingError` for anything but a text or a path, or None where that is fine."""
+    fine = isinstance(value, PathLike) or (isinstance(value, str) and bool(value.strip()))
+    check(fine or (none and value is None), name, value, f"{takes}{', or None' if none else ''}")
+
+
+def check_flags(**flags: Any) -> None:
+    """Raise `SettingError` for the first that is neither True nor False: "no" would count as yes."""
+    for name, value in flags.items():
+        check(value in (True, False), name, value, "True or False")
+
+
+def limits(
+    least: float | None = None, above: float | None = None, most: float | None = None, below: float | None = None
+) -> str:
+    """Limits of a number in words, to stand behind it.
+
+    >>> limits(0, most=1), limits(1), limits(above=0, below=1)
+    (' between 0 and 1', ' of 1 or more', ' above 0 and below 1')
+    """
+    if least is not None and most is not None:
+        return f" between {least} and {most}"
+    words = {"of {} or more": least, "above {}": above, "up to {}": most, "below {}": below}
+    found = [text.format(limit) for text, limit in words.items() if limit is not None]
+    return f" {' and '.join(found)}" if found else ""
+
+
+def _is_inside(value: Any, least: Any, above: Any, most: Any, below: Any) -> bool:
+    return bool(
+        (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (below is None or value < below)
+    )

@@ -1,0 +1,561 @@
+"""Every option of every public callable is checked when it is given: the error names the option, its value and its range."""
+
+import inspect
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, List, Value
+
+import hf_rap
+from hf_rap import SettingError, add_scores, cde_score, difficulty_score, fit_prior, select_cognitive
+from hf_rap.options import check_flags, check_number, check_whole, limits
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One that can all, and is never asked."""
+
+    continues = True
+
+    def complete(self, requests, sampling):
+        raise AssertionError
+
+    attend = log_likelihoods = complete
+
+    def describe(self):
+        return {"model": "never asked"}
+
+
+FLOATS = List(Value("float64"))
+DS = Dataset.from_dict(
+    {
+        "problem": ["?"] * 2,
+        "images": [[], []],
+        "answer": ["1"] * 2,
+        "rap_image_rewards": [[1.0, 0.0], [1.0, 1.0]],
+        "rap_text_rewards": [[0.0, 0.0], [1.0, 1.0]],
+        "rap_likelihood_cde": [0.5, 1.0],
+    },
+    Features(
+        {
+            **{name: Value("string") for name in ("problem", "answer")},
+            "images": List(Value("string")),
+            **dict.fromkeys(("rap_image_rewards", "rap_text_rewards"), FLOATS),
+            "rap_likelihood_cde": Value("float32"),
+        }
+    ),
+)
+SCORED = add_scores(DS, cde_score, difficulty_score)
+SELECTION = select_cognitive(SCORED, replace_easy=False)
+ENGINE = Engine()
+ROLLOUTS = hf_rap.Rollouts(ENGINE)
+# What has to be given beside the option.
+GIVEN = {
+    "Attention": {"engine": ENGINE},
+    "Controls": {"engine": ENGINE},
+    "DifficultyWeighted": {"reward_func": len},
+    "EndpointEngine": {"url": "http://host/v1", "model": "m"},
+    "Layout": {"question": "q", "images": None, "answer": "a"},
+    "Likelihood": {"engine": ENGINE},
+    "LimrScore": {"epoch_means": (0.5,)},
+    "ProcessLayout": {"question": "q", "steps": "s"},
+    "Rollouts": {"engine": ENGINE},
+    "Run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
+    "StepRewards": {"engine": ENGINE},
+    "TransformersEngine": {"model": "m"},
+    "add_epoch_rewards": {"ds": DS, "files": "nowhere", "steps_per_epoch": 1},
+    "add_scores": {"ds": DS},
+    "annotate_steps": {"ds": DS},
+    "check_export": {"source": DS},
+    "collect_adaptive": {"ds": DS, "rollouts": ROLLOUTS, "rule": "exact"},
+    "collect_evidence": {"ds": DS, "collector": ROLLOUTS},
+    "collect_in_run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
+    "collect_prescreened": {"ds": DS, "collector": ROLLOUTS, "min_likelihood_cde": 0},
+    "compare_methods": {"ds": SCORED, "methods": ["rap"]},
+    "diff": {"old": "a.parquet", "new": "b.parquet"},
+    "difficulty_weighted": {"reward_func": len, "group_size": 8},
+    "estimate": {"ds": DS, "collector": ROLLOUTS, "rows": 1},
+    "export": {"source": DS, "path": "never-made"},
+    "export_internvl_prm": {"ds": DS, "path": "never-made.jsonl"},
+    "export_trl_prm": {"ds": DS, "path": "never-made.parquet"},
+    "fit_prior": {"ds": DS},
+    "inspect_dataset": {"ds": DS},
+    "load": {"repo_id": "user/name"},
+    "load_process_rewards": {"source": DS},
+    "load_source": {"source": "user/name"},
+    "one_row_per_response": {"evidence": DS},
+    "order_curriculum": {"ds": SCORED},
+    "publish": {"selection": SELECTION, "repo_id": "user/name", "version": "1.0.0"},
+    "publish_to_folder": {"selection": SELECTION, "path": "never-made"},
+    "pull": {"repo": "user/name", "version": "1.0.0", "to": "trl", "path": "never-made"},
+    "reselect": {"repo_id": "user/name"},
+    "select_cognitive": {"ds": SCORED},
+    "select_difficulty": {"ds": SCORED},
+    "select_hardest": {"ds": SCORED, "budget": 1},
+    "select_limr": {"ds": SCORED},
+    "select_longest": {"ds": SCORED, "budget": 1},
+    "select_random": {"ds": SCORED, "budget": 1},
+    "select_top": {"ds": SCORED, "ratio": 0.5},
+    "split_stages": {"ds": SCORED},
+    "stability": {"ds": SCORED, "rule": {}},
+    "yank": {"repo_id": "user/name", "version": "1.0.0", "why": "broken"},
+}
+
+FLAG = ("no", "'no': it takes True or False")
+AT_LEAST_1 = (0, "0: it takes a whole number of 1 or more")
+AT_LEAST_1_OR_NONE = (0, "0: it takes a whole number of 1 or more, or None")
+SEED = (0.5, "0.5: it takes a whole number")
+TEXT = (5, "5: it takes a text")
+TEXT_OR_NONE = (5, "5: it takes a text, or None")
+RATE = (1.5, "1.5: it takes a number between 0 and 1")
+DIFFERENCE = (7, "7: it takes a number between -1 and 1")
+SHARE_OR_NONE = (95, "95: it takes a number above 0 and below 1, or None")
+THRESHOLD = (1.0, "1.0: it takes a number of 0 or more and below 1")
+ENGINES = (
+    "Qwen/Qwen2.5-VL-3B-Instruct",
+    "'Qwen/Qwen2.5-VL-3B-Instruct': it takes an engine such as TransformersEngine(",
+)
+LAYOUT = ({"question": "q"}, "{'question': 'q'}: it takes a Layout(question=..., images=..., answer=...), or None to ")
+COLLECTOR = (ENGINE, "Engine(): it takes Rollouts(engine), Attention(engine) or another collector")
+NEW_FOLDER = (5, "5: it takes a folder that does not exist yet, or is empty")
+URL = (5, "5: it takes a folder, or a URL such as s3://bucket/run")
+BUDGET = (1.5, "1.5: it takes a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)")
+VERSION = ("1.0", "'1.0': it takes three numbers, such as '1.0.0'")
+DICTIONARY = ("top_k", "'top_k': it takes a dictionary, or None")
+WITHDRAWN = {"allow_withdrawn": FLAG}
+SAMPLING = {
+    "temperature": (-1, "-1: it takes a number of 0 or more"),
+    "top_p": (0, "0: it takes a number above 0 and up to 1"),
+    "top_k": (-1, "-1: it takes a whole number of 0 or more"),
+    "max_new_tokens": AT_LEAST_1,
+    "seed": SEED,
+}
+HINTS = {
+    "column": TEXT_OR_NONE,
+    "templates": ("easy", "'easy': it takes pairs of a largest difficulty and a sentence"),
+}
+WEIGHTING = {
+    "reward_func": (0.5, "0.5: it takes a reward function of the trainer"),
+    "weight": (
+        "steep",
+        "'steep': it takes one of linear, inverse, quadratic, exponential, logistic, or a function of ",
+    ),
+    "group_size": (1, "1: it takes a whole number of 2 or more"),
+    "correct": (1.0, "1.0: it takes a function of a reward, or None"),
+    "id_column": TEXT_OR_NONE,
+}
+RUN = {
+    "collector": COLLECTOR,
+    "url": URL,
+    "rows_per_part": AT_LEAST_1_OR_NONE,
+    "retry_errors": FLAG,
+    "max_errors": (5, "5: it takes a number between 0 and 1"),
+    "rank": (1, "1: it takes a whole number between 0 and 0"),
+    "world": AT_LEAST_1,
+    "progress": ("log.txt", "'log.txt': it takes an open text file, or None"),
+    "log": ("trackio", "'trackio': it takes a function of a dictionary of numbers, or None"),
+}
+RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED}
+EXPORT = {
+    "to": ("deepspeed", "'deepspeed': it takes one of universal, trl, easyr1"),
+    "limits": ({"max_images": 1}, "{'max_images': 1}: it takes Limits(...), or None"),
+    "fix": FLAG,
+}
+PUBLISHED = {
+    "selection": (5, "5: it takes what select_cognitive(ds) returns"),
+    "source": ("user/name", "'user/name': it takes what describe_source(...) returns, or None"),
+    "licence": TEXT_OR_NONE,
+    "layout": LAYOUT,
+    "control": FLAG,
+    "version": VERSION,
+}
+# Callable -> option -> a wrong value, and how the message goes on behind "<option> is ".
+WRONG = {
+    "ACEScore": {
+        "form": ("other", "'other': it takes one of literal, windowed"),
+        "sigma": (0, "0: it takes a number above 0"),
+        "heads": ("median", "'median': it takes one of max, mean"),
+        "attempts": ("wrong", "'wrong': it takes one of all, correct, first"),
+        "min_column": AT_LEAST_1_OR_NONE,
+    },
+    "AddDifficultyHint": HINTS,
+    "Attention": {
+        "engine": ENGINES,
+        "window": (1, "1: it takes a whole number of 2 or more"),
+        "instruction": TEXT_OR_NONE,
+        "layout": LAYOUT,
+    },
+    "BISScore": {"alpha": (-1, "-1: it takes a number of 0 or more"), "threshold": THRESHOLD},
+    "CDEScore": {
+        "rollouts": ("rollouts", "'rollouts': it takes a collector, or None"),
+        "prior": (0.5, "0.5: it takes what fit_prior(ds) gives, or None"),
+        "min_cde": DIFFERENCE,
+        "confidence": SHARE_OR_NONE,
+        "control": ("white", "'white': it takes one of text, blank, shuffled"),
+    },
+    "Controls": {
+        "engine": ENGINES,
+        "arms": ("blank", "'blank': it takes some of blank, shuffled, each once"),
+        "seed": SEED,
+        "donors_per_row": AT_LEAST_1_OR_NONE,
+        "layout": LAYOUT,
+        "donors": (5, "5: it takes what `over(ds)` sets"),
+    },
+    "DifficultyScore": {
+        "prior": (0.5, "0.5: it takes what fit_prior(ds) gives, or None"),
+        "low": (0.9, "0.9: it takes a pass rate of at most high=0.87"),
+        "high": RATE,
+        "confidence": SHARE_OR_NONE,
+    },
+    "DifficultyWeighted": WEIGHTING,
+    "EndpointEngine": {
+        "url": ("host:8000", "'host:8000': it takes an http or https URL such as http://host:8000/v1"),
+        "model": ("", "'': it takes a text"),
+        "revision": TEXT_OR_NONE,
+        "token_env": TEXT_OR_NONE,
+        "concurrency": AT_LEAST_1,
+        "timeout": (-1, "-1: it takes a number of 0 or more"),
+        "retries": (-1, "-1: it takes a whole number of 0 or more"),
+        "extra_body": DICTIONARY,
+    },
+    "Exact": {
+        "min_cde": (
+            "q0.9",
+            "'q0.9': it takes a number between -1 and 1: attempts can only be spared at one that is known",
+        ),
+        "replace_easy": FLAG,
+        "min_replacement_cde": DIFFERENCE,
+        "seed": SEED,
+    },
+    "Layout": {
+        "question": TEXT,
+        "images": TEXT_OR_NONE,
+        "answer": TEXT,
+        "id": TEXT_OR_NONE,
+        "source": TEXT_OR_NONE,
+        "name": TEXT,
+    },
+    "Likelihood": {"engine": ENGINES, "lead": TEXT, "tail": TEXT, "instruction": TEXT, "layout": LAYOUT},
+    "LikelihoodCDEScore": {
+        "scale": ("nats", "'nats': it takes one of log, probability"),
+        "pool": ("max", "'max': it takes one of sum, mean"),
+    },
+    "Limits": {
+        "max_prompt_tokens": AT_LEAST_1_OR_NONE,
+        "prompt_tokens": (512, "512: it takes a function of question and images, or None"),
+        "min_pixels": AT_LEAST_1_OR_NONE,
+        "max_pixels": AT_LEAST_1_OR_NONE,
+        "max_images": AT_LEAST_1_OR_NONE,
+        "rollout_batch": (512.5, "512.5: it takes a whole number of 1 or more, or None"),
+        "usual_verifier": FLAG,
+    },
+    "LimrScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
+    "ProcessLayout": {
+        "question": TEXT,
+        "steps": TEXT,
+        "scores": TEXT_OR_NONE,
+        "source": TEXT_OR_NONE,
+        "id": TEXT_OR_NONE,
+    },
+    "Quantile": {"q": (90, "90: it takes a number between 0 and 1")},
+    "RemoveDifficultyHint": HINTS,
+    "Rollouts": {
+        "engine": ENGINES,
+        "attempts": AT_LEAST_1,
+        **SAMPLING,
+        "instruction": (None, "None: it takes a text"),
+        "layout": LAYOUT,
+        "attention": FLAG,
+        "first_attempt": (-1, "-1: it takes a whole number of 0 or more"),
+        "arm": ("both", "'both': it takes one of image, text, or None"),
+    },
+    "Run": RUN,
+    "Sampling": SAMPLING,
+    "Sequential": {
+        "min_cde": DIFFERENCE,
+        "budget": (1, "1: it takes a number between 2 and 64, or None"),
+        "agreement": (1.5, "1.5: it takes a number above 0 and up to 1, or None"),
+        "start": AT_LEAST_1,
+        "most": (1, "1: it takes a whole number of 2 or more"),
+    },
+    "StepRewards": {
+        "engine": ENGINES,
+        "continuations": AT_LEAST_1,
+        "response": TEXT,
+        "split": ("\n\n", r"'\n\n': it takes a function from a response to its steps"),
+        "early_stop": FLAG,
+        **SAMPLING,
+        "instruction": TEXT,
+        "layout": LAYOUT,
+    },
+    "TransformersEngine": {
+        "model": (None, "None: it takes a Hub id, or the folder of a model"),
+        "revision": TEXT_OR_NONE,
+        "device": (0, "0: it takes a text, or None"),
+        "dtype": ("fp16", "'fp16': it takes one of auto, bfloat16, float16, float32"),
+        "attn_implementation": TEXT_OR_NONE,
+        "batch_size": AT_LEAST_1,
+        "trust_remote_code": FLAG,
+        "processor_options": DICTIONARY,
+    },
+    "add_epoch_rewards": {
+        "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),
+        "reward": TEXT_OR_NONE,
+        "id_column": TEXT_OR_NONE,
+        "prompt": ("Solve: {}", "'Solve: {}': it takes a function from a question to its prompt, or None"),
+    },
+    "add_scores": {"scorers": ("cde", "'cde': it takes scores such as cde_score, one after the other")},
+    "annotate_steps": {"rewards": (ROLLOUTS, "Rollouts(engine=Engine(), attempts=5,")},
+    "check_export": {**EXPORT, "layout": LAYOUT},
+    "collect_adaptive": {
+        "rollouts": (ENGINE, "Engine(): it takes Rollouts(engine)"),
+        "rule": ("fast", "'fast': it takes one of exact, sequential"),
+        "url": URL,
+    },
+    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE},
+    "collect_in_run": RUN,
+    "collect_prescreened": {
+        "collector": COLLECTOR,
+        "min_likelihood_cde": ("low", "'low': it takes a number between -1000000000.0 and 1000000000.0, or a quantile"),
+        "either_way": FLAG,
+        "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
+    },
+    "compare_methods": {
+        "methods": ("rap", "'rap': it takes some of rap, rap-released"),
+        "budget": AT_LEAST_1_OR_NONE,
+        "seed": SEED,
+    },
+    "diff": {"old": TEXT, "new": TEXT, "group_by": TEXT_OR_NONE},
+    "difficulty_weighted": WEIGHTING,
+    "estimate": {
+        "collector": COLLECTOR,
+        "rows": AT_LEAST_1,
+        "gpu_hour_price": (-2, "-2: it takes a number of 0 or more, or None"),
+    },
+    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG},
+    "export_internvl_prm": {
+        "path": ("a.json", "'a.json': it takes the name of a file that ends in .jsonl"),
+        "form": ("xml", "'xml': it takes one of prm-token, turns"),
+        "threshold": THRESHOLD,
+        "soft": FLAG,
+        "system": TEXT_OR_NONE,
+        "early_stop": FLAG,
+        "root": TEXT,
+    },
+    "export_trl_prm": {
+        "path": (5, "5: it takes the name of a file that ends in .parquet"),
+        "threshold": THRESHOLD,
+    },
+    "fit_prior": {"control": ("white", "'white': it takes one of text, blank, shuffled")},
+    "inspect_dataset": {"layout": LAYOUT},
+    "list_runs": {"url": URL},
+    "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, **WITHDRAWN},
+    "load_process_rewards": {
+        "source": (5, "5: it takes a folder, files, a Hub id or a Dataset"),
+        "images": (5, "5: it takes the folder that holds the image files, or None"),
+        "layout": (hf_rap.Layout("q", None, "a"), "Layout(question='q'"),
+        "strict": FLAG,
+        "open_images": FLAG,
+    },
+    "load_source": {
+        "source": (5, "5: it takes a Hub id, a folder or files"),
+        "config": TEXT_OR_NONE,
+        "revision": TEXT_OR_NONE,
+        "split": TEXT_OR_NONE,
+    },
+    "one_row_per_response": {"column": TEXT},
+    "order_curriculum": {
+        "by": TEXT,
+        "buckets": ([0.5, 0.2], "[0.5, 0.2]: it takes a number above 0, or an ascending list of scores"),
+        "shuffle_within": FLAG,
+        "seed": SEED,
+    },
+    "publish": {
+        **PUBLISHED,
+        "repo_id": TEXT,
+        "bump": ("next", "'next': it takes one of major, minor, patch"),
+        "private": FLAG,
+        "despite_licence": FLAG,
+        "dry_run": FLAG,
+    },
+    "publish_to_folder": {**PUBLISHED, "path": NEW_FOLDER, "name": TEXT_OR_NONE},
+    "pull": {
+        **EXPORT,
+        "repo": (5, "5: it takes a Hub id, or the folder of a version"),
+        "version": (1.0, "1.0: it takes three numbers, such as '1.0.0'"),
+        "path": NEW_FOLDER,
+        "config": TEXT,
+        "drop": FLAG,
+        **WITHDRAWN,
+    },
+    "reselect": {
+        "repo_id": TEXT,
+        "version": VERSION,
+        "options": (
+            {"min_cde": 0.3, "budgets": 1},
+            "{'min_cde': 0.3, 'budgets': 1}: it takes a dictionary of min_cde, ",
+        ),
+        **WITHDRAWN,
+    },
+    "select_cognitive": {
+        **RANKED,
+        "min_cde": (7, "7: it takes a number between -1 and 1, or a quantile such as 'q0.9'"),
+        "max_ace": (-0.1, "-0.1: it takes a number of 0 or more, or a quantile such as 'q0.9'"),
+        "replace_easy": FLAG,
+        "method": ("best", "'best': it takes one of rap, rap-released, difficulty"),
+        "min_replacement_cde": DIFFERENCE,
+        "min_probability": SHARE_OR_NONE,
+    },
+    "select_difficulty": {
+        "low": (0.9, "0.9: it takes a pass rate of at most high=0.87"),
+        "high": (87, "87: it takes a number between 0 and 1"),
+        "min_probability": SHARE_OR_NONE,
+    },
+    "select_hardest": RANKED,
+    "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1")},
+    "select_longest": RANKED,
+    "select_random": RANKED,
+    "select_top": {
+        "by": TEXT,
+        "ratio": (10, "10: it takes a number above 0 and up to 1"),
+        "count": AT_LEAST_1_OR_NONE,
+        "per": TEXT_OR_NONE,
+        "alpha": (-0.5, "-0.5: it takes a number of 0 or more, or None"),
+        "lowest": FLAG,
+        "max_per_question": AT_LEAST_1_OR_NONE,
+        "drop_duplicates": FLAG,
+    },
+    "split_stages": {
+        "low": (-0.1, "-0.1: it takes a number between 0 and 1"),
+        "high": RATE,
+        "middle": (0.95, "0.95: it takes a number between 0.084 and 0.87, or None"),
+        "sizes": (2600, "2600: it takes two numbers of rows, such as (2000, 600)"),
+        "seed": SEED,
+    },
+    "stability": {
+        "rule": ("rap", "'rap': it takes options of select_cognitive by name, or selection.rule"),
+        "attempts": (5, "5: it takes whole numbers of 1 or more, such as (5, 8, 16, 32)"),
+        "draws": AT_LEAST_1_OR_NONE,
+        "seed": (-1, "-1: it takes a whole number of 0 or more"),
+    },
+    "yank": {"repo_id": TEXT, "version": VERSION, "why": TEXT},
+}
+# Options that go in the place of a given one.
+INSTEAD = {("select_top", "count"): "ratio", ("publish", "bump"): "version"}
+
+# Rows and files to work on, of which errors of their own speak; clients and results; what counts versions of our code.
+DATA = {
+    "ds",
+    "batch",
+    "evidence",
+    "files",
+    "columns",
+    "response",
+    "args",
+    "kwargs",
+    "api",
+    "version",
+    "verifier_version",
+}
+SOURCES = {
+    "check_export": {"source"},
+    "export": {"source"},
+    "collect_adaptive": {"options"},
+    "collect_in_run": {"options"},
+}
+RESULTS = {
+    *("Comparison", "Completion", "Exported", "Prescreened", "Prior", "Release", "Request", "Selection", "Stability"),
+    "Stages",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name, options in WRONG.items() for option in options], ids=str
+)
+def test_a_wrong_option_is_told_when_it_is_given(name, option, tmp_path, monkeypatch):
+    """Its name, its value and what it takes; nothing is loaded, asked or written."""
+    monkeypatch.chdir(tmp_path)
+    value, goes_on = WRONG[name][option]
+    given = {key: one for key, one in GIVEN.get(name, {}).items() if key != INSTEAD.get((name, option))}
+    call = getattr(hf_rap, name)
+    with pytest.raises(SettingError) as caught:
+        call(given["ds"], value) if option == "scorers" else call(**{**given, option: value})
+    assert str(caught.value).startswith(f"{option} is {goes_on}")
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_no_option_of_a_public_callable_is_left_out():
+    """What is neither checked here nor data does not exist."""
+    left_out = {}
+    for name in hf_rap.__all__:
+        call = getattr(hf_rap, name)
+        if not callable(call) or name in RESULTS or (isinstance(call, type) and issubclass(call, BaseException)):
+            continue
+        options = set(inspect.signature(call).parameters) - SOURCES.get(name, set()) - set(WRONG.get(name, ()))
+        if options - DATA:
+            left_out[name] = options - DATA
+    assert left_out == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attempts": np.int64(5), "temperature": np.float32(0.5), "top_p": Fraction(1, 2), "attention": np.True_},
+        {"seed": -3, "top_k": 0, "first_attempt": 0, "instruction": ""},
+    ],
+)
+def test_numbers_of_numpy_are_numbers(options):
+    """And so are the ends of every range."""
+    assert {name: getattr(hf_rap.Rollouts(ENGINE, **options), name) for name in options} == options
+
+
+@pytest.mark.parametrize("value", [True, float("nan"), float("inf"), "1", None, 1 + 0j, np.array([1, 2])])
+def test_what_is_no_number_is_refused(value):
+    """Flags, what is not finite, and texts with a number among them."""
+    for check in (check_number, check_whole):
+        with pytest.raises(SettingError, match=r"^x is .*: it takes a (whole )?number\.$"):
+            check("x", value)
+
+
+@pytest.mark.parametrize("value", ["no", "", None, 2, [], 0.5])
+def test_what_is_no_flag_is_refused(value):
+    """A text would count as yes, whatever it says."""
+    with pytest.raises(SettingError, match=r"^x is .*: it takes True or False\."):
+        check_flags(x=value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ""),
+        ({"least": 0, "most": 1}, " between 0 and 1"),
+        ({"least": 0, "below": 1}, " of 0 or more and below 1"),
+        ({"above": 0, "most": 1}, " above 0 and up to 1"),
+    ],
+)
+def test_a_range_in_words(given, words):
+    """As it is checked: the words come from the same numbers."""
+    assert limits(**given) == words
+
+
+def test_a_long_value_is_shortened():
+    """An error stays one line."""
+    with pytest.raises(SettingError, match=r"^x is \[0, 0, 0, .*\.\.\.: it takes a number\.$") as caught:
+        check_number("x", [0] * 10_000)
+    assert len(str(caught.value)) < 130
+
+
+def test_options_that_belong_together_are_told_when_they_are_given():
+    """A prior of another control, a confidence without a prior, a floor without replacements."""
+    prior = fit_prior(DS)
+    with pytest.raises(SettingError, match="has a prior for 'text'"):
+        hf_rap.CDEScore(prior=prior, control="blank")
+    for score in (hf_rap.CDEScore, hf_rap.DifficultyScore):
+        with pytest.raises(SettingError, match="needs the prior of the dataset"):
+            score(confidence=0.9)
+        assert score(prior=prior, confidence=0.8).confidence == 0.8
+    with pytest.raises(SettingError, match="replace_easy=True"):
+        hf_rap.Exact(replace_easy=False, min_replacement_cde=0.2)
