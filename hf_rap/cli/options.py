@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from hf_rap.errors import SettingError
-from hf_rap.select.methods import METHODS
+from hf_rap.select.methods import METHODS, find_method
 
 if TYPE_CHECKING:
     import datasets
@@ -177,8 +177,10 @@ def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
         if options["agreement"] is not None:
             raise click.UsageError("--agreement is for --adaptive sequential.")
         return None
-    if options.get("method", "rap") != "rap":
-        raise click.UsageError("--adaptive is for --method rap.")
+    if not find_method(options.get("method", "rap")).adaptive:
+        raise click.UsageError(
+            f"--adaptive is for --method {', '.join(m.name for m in METHODS.values() if m.adaptive)}."
+        )
     if options["adaptive"] == "sequential":
         return Sequential(min_cde=options["min_cde"], agreement=options["agreement"])
     if options["agreement"] is not None:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.provenance import SourceInfo
-from hf_rap.select import Selection, select_cognitive
+from hf_rap.select.again import select_again
 from hf_rap.versions.configs import SCORED
-from hf_rap.versions.facts import asked_options
 
 from .reading import find_version, load, open_repository
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+    from hf_rap.select import Selection
 
 
 def reselect(
@@ -48,5 +49,5 @@ def reselect(
     _, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
     facts = manifest["facts"]
     scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
-    selection = select_cognitive(scored, **{**asked_options(facts["rule"]), **(options or {})})
+    selection = select_again(scored, facts["rule"], options)
     return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
-from hf_rap.select import DROPPED_REASONS, KEPT_REASONS
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
@@ -45,7 +44,6 @@ _READ = (
     *_TOKENS.values(),
 )
 _TEXTS = (columns.SETTINGS, columns.ACE_SETTINGS, columns.ERROR)
-_MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
 
 
 def collect_facts(
@@ -85,11 +83,12 @@ def collect_facts(
         "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
         "funnel": [{"step": step.name, "rows": step.rows} for step in selection.funnel],
         "rule": selection.rule,
-        "reasons": _reasons(table),
+        "method": {name: about for name, about in selection.method.items() if name != "reasons"},
+        "reasons": _reasons(table, selection.method["reasons"]),
         "groups": _groups(table, group_by),
         "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
         "histogram": _histogram(table, kept),
-        "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "adaptive": describe_adaptive(selection.scored),
@@ -99,22 +98,6 @@ def collect_facts(
         "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
     }
-
-
-def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
-    names = (
-        "method",
-        "min_cde",
-        "max_ace",
-        "replace_easy",
-        "min_replacement_cde",
-        "min_probability",
-        "budget",
-        "stratify_by",
-        "seed",
-    )
-    return {name: rule.get("asked", {}).get(name, rule[name]) for name in names if name in rule}
 
 
 def _table(selection: Selection, group_by: str | None) -> pa.Table:
@@ -141,13 +124,13 @@ def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
     return {one["values"]: one["counts"] for one in counted}
 
 
-def _reasons(table: pa.Table) -> list[dict[str, Any]]:
+def _reasons(table: pa.Table, meanings: Mapping[str, str]) -> list[dict[str, Any]]:
     """Rows per reason, reasons of kept rows first."""
     import pyarrow.compute as pc
 
     keep, reason = table[columns.KEEP.name], table[columns.REASON.name]
     return [
-        {"reason": value, "kept": kept, "rows": rows, "meaning": _MEANINGS.get(value)}
+        {"reason": value, "kept": kept, "rows": rows, "meaning": {**columns.ERROR_CODES, **meanings}.get(value)}
         for kept, flags in ((True, keep), (False, pc.invert(keep)))
         for value, rows in _counts(reason.filter(flags)).items()
     ]

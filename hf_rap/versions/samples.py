@@ -9,10 +9,9 @@ import math
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, ID, KEEP, REASON, STEPS
+from hf_rap.columns import ID, KEEP, REASON, STEPS
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
-from hf_rap.select.methods import SCORE_OF
 from hf_rap.stats.arrays import seeded_order
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def sample_rows(
     A question or picture that cannot be read is None: the row's reason says why.
     """
     scored = selection.scored
-    score = selection.rule.get("by") or SCORE_OF.get(selection.rule["method"], CDE.name)
+    score = selection.method["score"]
     samples: list[dict[str, Any]] = []
     files: dict[str, bytes] = {}
     for kept in (True, False):
