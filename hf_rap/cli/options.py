@@ -255,17 +255,16 @@ version_options = together(
     ]
 )
 
-hub_options = together(
-    [
-        click.option(
-            "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
-        ),
-        click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
-        click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
-        click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
-        click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing."),
-    ]
-)
+_hub = [
+    click.option(
+        "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
+    ),
+    click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
+    click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
+    click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+]
+hub_options = together(_hub)
+dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
 
 handoff_options = together(
     [

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hf_rap.columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, ID, KEEP, PREFIX
-from hf_rap.errors import PublishError, RowError
+from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
 from hf_rap.rows.parquet import Embedder
@@ -49,7 +49,7 @@ class Content:
         control: add the config `control`.
 
     Raises:
-        PublishError: nothing is selected.
+        NothingSelectedError: no row is kept.
         LayoutError: the layout is not recognised, or a column is missing.
 
     """
@@ -65,7 +65,7 @@ class Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
-            raise PublishError(
+            raise NothingSelectedError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
         layout = layout or recognise_layout(selection.scored.features)

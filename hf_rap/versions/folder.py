@@ -13,6 +13,7 @@ The same selection gives the same bytes.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from uuid import uuid4
 
 from hf_rap.errors import PublishError
 from hf_rap.rows.parquet import write_shards
+from hf_rap.rows.provenance import source_of
 from hf_rap.system import sync_folder
 
 from .cards import render_card
 from .configs import Content
-from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of
+from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from .plots import draw_plots
 from .tags import FIRST, numbers
 
@@ -63,6 +65,8 @@ def publish_to_folder(
 ) -> Published:
     """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
 
+    Safe to repeat: a version with this very content that is there already is given back as it is.
+
     `load_dataset(path, "selected")` and `load_dataset(path, "scored")` read it, with nothing but
     `datasets` installed (3.6 or later).
 
@@ -76,10 +80,11 @@ def publish_to_folder(
 
     Args:
         selection: what `select_cognitive` returned.
-        path: a folder that does not exist yet, or is empty.
+        path: a folder that does not exist yet, is empty, or holds this very version.
         version: three numbers, "1.0.0".
         name: of the dataset, on the card: its Hub id if it has one; None takes the folder's name.
-        source: where the rows come from, see `hf_rap.rows.provenance.describe_source`; None prints as unknown.
+        source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
+            loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
         layout: which column is what; None recognises it.
         control: add a config with as many rows drawn at random, to compare a training run with.
@@ -87,12 +92,13 @@ def publish_to_folder(
     Raises:
         SettingError: the version is not three numbers.
         LayoutError: the layout is not recognised, or a column is missing.
-        PublishError: there is something at `path`, nothing is selected, or a kept row has no usable
+        PublishError: there is something else at `path`, nothing is selected, or a kept row has no usable
             question or images.
 
     """
     check_target(path, version)
     target = Path(path).absolute()
+    source = source or source_of(selection.scored)
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +110,14 @@ def publish_to_folder(
         facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
+        there = _manifest(target)
+        if there is not None:
+            if not same_content(facts, written, there):
+                raise PublishError(
+                    f"Version {version} is at {path} already, with other content: give another folder or version."
+                )
+            shutil.rmtree(folder)
+            return Published(target, version, there["facts"], there["files"])
         files = _write_description(facts, pictures, written, folder)
         if target.exists():
             target.rmdir()  # empty; Windows does not rename over a folder
@@ -125,8 +139,21 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
     """
     target = Path(path)
     numbers(version)
+    there = _manifest(target)
+    if there is not None and there.get("version") == version:
+        return
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise PublishError(f"There is something at {path}: give a folder that does not exist yet, or is empty.")
+        what = "something" if there is None else f"version {there.get('version')} of a dataset"
+        raise PublishError(f"There is {what} at {path}: give a folder that does not exist yet, or is empty.")
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """What a version in this folder says of itself; None where there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _write_config(content: Content, config: str, folder: Path) -> Written:

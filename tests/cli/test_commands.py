@@ -200,7 +200,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         (["score", "planted.parquet", "--out", "x.parquet"], "CDEScore reads column 'rap_image_rewards'"),
         (["select", "planted.parquet"], "reads column 'rap_cde'"),
         (["publish", "scored.parquet", "--to-folder", "x"], "Select first"),
-        (["publish", "planted.parquet", "--to-folder", "."], "reads column 'rap_keep'"),
+        (["publish", "planted.parquet", "--to-folder", "v"], "reads column 'rap_keep'"),
         (["rollouts", "evidence.parquet", *MODEL, "--out", "x.parquet"], "Rollouts would overwrite 'rap_id'"),
         (["rollouts", "planted.parquet", *MODEL, "--out", "x.txt"], "ends in .parquet"),
         (["rollouts", "planted.parquet", "--model", "./none", "--out", "x.parquet"], "There is no folder './none'"),
