@@ -116,14 +116,13 @@ def _parsed(asked: str | Method) -> _Asked:
         method = find_method(asked)
         return _Asked(method.name, method, None)
     name, colon, control = asked.partition(":")
-    if name not in METHODS:
-        raise SettingError(f"methods has {asked!r}: it takes some of {', '.join(METHODS)}, each once.")
-    if colon and "control" not in METHODS[name].meanings:
+    method = find_method(name)
+    if colon and "control" not in method.meanings:
         able = ", ".join(other.name for other in METHODS.values() if "control" in other.meanings)
         raise SettingError(f"methods has {asked!r}: only {able} goes by a cde whose control can be chosen.")
     if colon and control not in CONTROLS:
         raise SettingError(f"methods has {asked!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
-    return _Asked(asked, METHODS[name], control or None)
+    return _Asked(asked, method, control or None)
 
 
 def _controls(ds: Any, asked: Iterable[_Asked]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
+from hf_rap.plugins import plugins
 
 from .base import Settings
 from .baselines import HARDEST, LIMR, LONGEST, RANDOM
@@ -33,12 +34,16 @@ def find_method(asked: str | Method | Callable[..., Any]) -> Method:
     if isinstance(asked, Method):
         return asked
     if isinstance(asked, str):
-        if asked not in _ALL:
+        if asked in _ALL:
+            return _ALL[asked]
+        others = plugins(lambda plugin: isinstance(plugin, Method))
+        if asked not in others:
             raise SettingError(
-                f"There is no selection method {asked!r}. There is: {', '.join(METHODS)}. One of your own goes in as "
-                "method=hf_rap.select.Method(...), or with `--plugin module:attribute`."
+                f"There is no selection method {asked!r}. There is: {', '.join([*METHODS, *others])}. One of your own "
+                "goes in as method=hf_rap.select.Method(...), or with `hf-rap --plugin module:attribute`."
             )
-        return _ALL[asked]
+        method: Method = others[asked]
+        return method
     if not callable(asked):
         raise SettingError(
             f"method is {asked!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."

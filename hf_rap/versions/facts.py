@@ -70,7 +70,10 @@ def collect_facts(
         images_missing: images that could not be read when the rows were written.
 
     """
-    table = _table(selection, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per"))
+    others = _others_scores(selection)
+    table = _table(
+        selection, others, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per")
+    )
     keep = table[columns.KEEP.name]
     kept = table.filter(keep)
     provenance = source.as_dict() if source else {}
@@ -86,7 +89,7 @@ def collect_facts(
         "method": {name: about for name, about in selection.method.items() if name != "reasons"},
         "reasons": _reasons(table, selection.method["reasons"]),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, others)},
         "histogram": _histogram(table, kept),
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
@@ -100,13 +103,13 @@ def collect_facts(
     }
 
 
-def _table(selection: Selection, group_by: str | None) -> pa.Table:
+def _table(selection: Selection, others: list[Column], group_by: str | None) -> pa.Table:
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
-    wanted = [column.name for column in (*_READ, *_TEXTS)] + [group_by]
+    wanted = [column.name for column in (*_READ, *others, *_TEXTS)] + [group_by]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
-    for column in (*_READ, *_TEXTS):
+    for column in (*_READ, *others, *_TEXTS):
         if column.name in names:
             position = table.schema.get_field_index(column.name)
             table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
@@ -169,8 +172,20 @@ def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
     return known
 
 
-def _shown_scores(table: pa.Table) -> list[Column]:
-    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names)]
+def _shown_scores(table: pa.Table, others: list[Column]) -> list[Column]:
+    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names), *others]
+
+
+def _others_scores(selection: Selection) -> list[Column]:
+    """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
+    names = [
+        name
+        for name, feature in selection.scored.features.items()
+        if str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
+        and name not in columns.OWN_NAMES
+        and (name.startswith(columns.PREFIX) or name == selection.rule.get("by"))
+    ]
+    return [Column(name, "float64", "") for name in names]
 
 
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
