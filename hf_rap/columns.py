@@ -323,6 +323,12 @@ CONTROL_ERROR_CODES = {
 }
 
 
+# Every column that is named in this file.
+OWN_NAMES = frozenset(
+    [*EVIDENCE_NAMES, *(value.name for value in list(globals().values()) if isinstance(value, Column))]
+)
+
+
 class TypedList(list[Any]):
     """A list that remembers its Arrow type.
 

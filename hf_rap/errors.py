@@ -12,6 +12,7 @@ RapError
 ├── RowError             one row cannot be used: becomes that row's `rap_error`
 ├── ExportError          rows cannot be handed to a trainer
 └── PublishError         a version cannot be written
+    ├── NothingSelectedError no row is kept
     ├── VersionExistsError   it is there already, with other content
     ├── BranchMovedError     somebody else committed in between
     └── HubError             the Hub said no, or did not answer
@@ -157,6 +158,10 @@ class RunError(RapError):
 
 class PublishError(RapError):
     """A version cannot be written."""
+
+
+class NothingSelectedError(PublishError):
+    """No row is kept, and a version without rows cannot be loaded."""
 
 
 class ExportError(RapError):

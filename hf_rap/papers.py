@@ -1,4 +1,4 @@
-"""Every number that the methods were published with, in one place."""
+"""Every number that the methods were published with, and how to cite them, in one place."""
 
 from __future__ import annotations
 
@@ -49,3 +49,35 @@ PAPER = Paper()
 RELEASED = Released()
 DIFFICULTY_PRIOR = DifficultyPrior()
 LIMR = Limr()
+
+# Behind what a selection rests on, its BibTeX entry.
+CITE_RAP = """@article{li2025truth,
+  title={Truth in the Few: High-Value Data Selection for Efficient Multi-Modal Reasoning},
+  author={Li, Shenshen and others},
+  journal={arXiv preprint arXiv:2506.04755},
+  year={2025}
+}"""
+CITE_OPERA = """@article{huang2023opera,
+  title={OPERA: Alleviating Hallucination in Multi-Modal Large Language Models via Over-Trust Penalty and Retrospection-Allocation},
+  author={Huang, Qidong and others},
+  journal={arXiv preprint arXiv:2311.17911},
+  year={2023}
+}"""
+CITE_DIFFICULTY_PRIOR = """@article{chen2025unlocking,
+  title={Unlocking the Potential of Difficulty Prior in RL-based Multimodal Reasoning},
+  author={Chen, Mingrui and others},
+  journal={arXiv preprint arXiv:2505.13261},
+  year={2025}
+}"""
+CITE_LIMR = """@article{li2025limr,
+  title={LIMR: Less is More for RL Scaling},
+  author={Li, Xuefeng and others},
+  journal={arXiv preprint arXiv:2502.11886},
+  year={2025}
+}"""
+CITE_BIS = """@article{li2026training,
+  title={Training Data Efficiency in Multimodal Process Reward Models},
+  author={Li, Jinyuan and Huang, Chengsong and Huang, Langlin and Xu, Shaoyang and Liu, Haolin and Zhang, Wenxuan and Huang, Jiaxin},
+  journal={arXiv preprint arXiv:2602.04145},
+  year={2026}
+}"""

@@ -3,7 +3,8 @@
 Provenance, and the rule of a selection, travel in the file's metadata under `hf_rap`, where other
 readers ignore them:
 
-    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "rule": {"method": "rap", ...}, "funnel": [...]}
+    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "rule": {"method": "rap", ...}, "funnel": [...],
+     "method": {"name": "rap", "sentence": ..., "citations": [...], ...}}
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
+from hf_rap.select.methods import describe_method
 from hf_rap.system import release_mapped_files, whole_file
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     check_file(path)
     told: dict[str, Any] = {"source": source.as_dict() if source else None}
     if isinstance(rows, Selection):
-        told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel]}
+        told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
         rows = rows.scored
     with whole_file(path) as partial:
         write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
@@ -107,7 +109,8 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
     source = told["source"]
     funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
-    return Selection(ds, told["rule"], funnel), SourceInfo(**source) if source else None
+    method = told.get("method") or describe_method(told["rule"], ds.column_names)
+    return Selection(ds, told["rule"], funnel, method), SourceInfo(**source) if source else None
 
 
 def is_selection(source: str) -> bool:

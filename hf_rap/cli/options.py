@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from hf_rap.errors import SettingError
-from hf_rap.select.methods import METHODS
+from hf_rap.select.methods import METHODS, find_method
 
 if TYPE_CHECKING:
     import datasets
@@ -177,8 +177,10 @@ def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
         if options["agreement"] is not None:
             raise click.UsageError("--agreement is for --adaptive sequential.")
         return None
-    if options.get("method", "rap") != "rap":
-        raise click.UsageError("--adaptive is for --method rap.")
+    if not find_method(options.get("method", "rap")).adaptive:
+        raise click.UsageError(
+            f"--adaptive is for --method {', '.join(m.name for m in METHODS.values() if m.adaptive)}."
+        )
     if options["adaptive"] == "sequential":
         return Sequential(min_cde=options["min_cde"], agreement=options["agreement"])
     if options["agreement"] is not None:
@@ -253,17 +255,16 @@ version_options = together(
     ]
 )
 
-hub_options = together(
-    [
-        click.option(
-            "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
-        ),
-        click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
-        click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
-        click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
-        click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing."),
-    ]
-)
+_hub = [
+    click.option(
+        "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
+    ),
+    click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
+    click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
+    click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+]
+hub_options = together(_hub)
+dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
 
 handoff_options = together(
     [

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, hub_options, layout_options, make_layout, version_options
+from .options import as_json, dry_publish_option, hub_options, layout_options, make_layout, version_options
 from .output import note, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hf_rap.hub import Release
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.provenance import SourceInfo
+    from hf_rap.select import Selection
     from hf_rap.versions.folder import Published
 
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("repo", required=False)
 @version_options
 @hub_options
+@dry_publish_option
 @layout_options
 @as_json
 def publish(
@@ -30,15 +36,8 @@ def publish(
     images: str | None,
     answer: str | None,
     id_column: str | None,
-    to_folder: Path | None,
-    version_name: str | None,
-    name: str | None,
-    bump: str | None,
-    public: bool,
-    control: bool,
-    despite_licence: bool,
-    dry_run: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Publish SELECTION (a file of `hf-rap select`) as a version of the dataset REPO on the Hub, or in a folder.
 
@@ -48,38 +47,63 @@ def publish(
 
     In Python: hf_rap.publish(selection, "user/geometry3k-rap", "1.0.0")
     """
-    from hf_rap.hub import publish as publish_to_hub
-    from hf_rap.versions.folder import publish_to_folder
-
     from .files import read_selection
 
-    if (repo is None) == (to_folder is None):
-        raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
+    check_target_options(repo, options)
+    if repo is None and options["dry_run"]:
+        raise click.UsageError("--dry-run is for the Hub.")
     chosen, info = read_selection(selection)
     layout = make_layout(question, images, answer, id_column)
-    if to_folder is not None:
-        if bump or public or despite_licence or dry_run:
-            raise click.UsageError("--bump, --public, --despite-licence and --dry-run are for the Hub.")
-        version = version_name or "1.0.0"
-        done = publish_to_folder(
-            chosen, to_folder, version=version, name=name, source=info, layout=layout, control=control
-        )
+    publish_version(chosen, repo, options, info, layout, as_json=as_json)
+
+
+def check_target_options(repo: str | None, options: Mapping[str, Any]) -> None:
+    """What has to be given together, and whether a version can be written there, before anything is read."""
+    from hf_rap.versions.folder import check_target
+    from hf_rap.versions.tags import FIRST
+
+    folder = options["to_folder"]
+    if (repo is None) == (folder is None):
+        raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
+    if folder is not None and (options["bump"] or options["public"] or options["despite_licence"]):
+        raise click.UsageError("--bump, --public and --despite-licence are for the Hub.")
+    if repo is not None and options["name"]:
+        raise click.UsageError("--name is for a folder; on the Hub the dataset is called as its repository.")
+    if repo is not None and (options["version_name"] is None) == (options["bump"] is None):
+        raise click.UsageError("Give either --version (1.0.0) or --bump (patch, minor or major).")
+    if folder is not None:
+        check_target(folder, options["version_name"] or FIRST)
+
+
+def publish_version(
+    selection: Selection,
+    repo: str | None,
+    options: Mapping[str, Any],
+    source: SourceInfo | None,
+    layout: Layout | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write the version where version_options and hub_options say, and say what there is."""
+    from hf_rap.hub import publish as publish_to_hub
+    from hf_rap.versions.folder import publish_to_folder
+    from hf_rap.versions.tags import FIRST
+
+    shared = {"control": options["control"], "source": source, "layout": layout}
+    if repo is None:
+        version, name = options["version_name"] or FIRST, options["name"]
+        done = publish_to_folder(selection, options["to_folder"], version=version, name=name, **shared)
         report_version(done, as_json=as_json)
         return
-    assert repo is not None
-    if name:
-        raise click.UsageError("--name is for a folder; on the Hub the dataset is called as its repository.")
     release = publish_to_hub(
-        chosen,
+        selection,
         repo,
-        version_name,
-        bump=bump,
-        private=not public,
-        control=control,
-        source=info,
-        layout=layout,
-        despite_licence=despite_licence,
-        dry_run=dry_run,
+        options["version_name"],
+        bump=options["bump"],
+        private=not options["public"],
+        despite_licence=options["despite_licence"],
+        dry_run=bool(options.get("dry_run")),
+        **shared,
     )
     report_release(release, as_json=as_json)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import as_json, budget_of, hub_options, selection_options
+from .options import as_json, budget_of, dry_publish_option, hub_options, selection_options
 from .output import note
 from .publish import report_release
 
@@ -19,6 +19,7 @@ from .publish import report_release
 @click.option("--to", "target", help="Publish to another repository than REPO.")
 @click.option("--version", "new_version", help="Of the new selection; default: the next minor one.")
 @hub_options
+@dry_publish_option
 @as_json
 def reselect(
     repo: str,

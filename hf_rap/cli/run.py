@@ -1,71 +1,68 @@
-"""hf-rap run: everything from a dataset and a model to a version in a folder."""
+"""hf-rap run: everything from a dataset and a model to a version, on the Hub or in a folder."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from hf_rap.errors import NothingSelectedError
+
+from .collecting import collect
 from .options import (
     adaptive_options,
     as_json,
     endpoint_options,
+    hub_options,
     layout_options,
     make_rollouts,
     make_rule,
     make_selection,
     model_options,
+    run_options,
     sampling_options,
     selection_options,
     source_argument,
+    version_options,
 )
-from .output import print_adaptive
-from .publish import report_version
+from .output import note, print_adaptive
+from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
 from .score import usual_scores
 
 
 @click.command()
 @source_argument
+@click.argument("repo", required=False)
 @layout_options
 @model_options
 @endpoint_options
 @sampling_options
+@run_options
 @selection_options
 @adaptive_options
-@click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder; needed without --dry-run.")
-@click.option("--version", "version_name", default="1.0.0", show_default=True)
-@click.option("--name", help="Name of the dataset on its card; default: the folder's name.")
+@version_options
+@hub_options
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @as_json
-def run(
-    source: str,
-    *,
-    to_folder: Path | None,
-    version_name: str,
-    name: str | None,
-    dry_run: int | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Roll out, score, select and publish SOURCE in one go.
+def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **options: Any) -> None:
+    """Roll out, score, select and publish SOURCE in one go, as a version of the dataset REPO on the Hub, or in a folder.
+
+    The evidence is kept: in FOLDER.run beside the folder, in ./NAME.run for user/NAME on the Hub, or where --run says.
+    Start the same command again after whatever happened, and it goes on; with other thresholds nothing is asked again.
 
     Example: hf-rap run hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --to-folder geometry3k-rap
 
-    In Python: collect_evidence, add_scores, select_cognitive and publish_to_folder, one after the other.
+    In Python: collect_in_run, add_scores, select_cognitive and publish_to_folder or publish, one after the other.
     """
-    from hf_rap.adaptive.collect import collect_adaptive
-    from hf_rap.evidence.collector import collect_evidence
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.versions.adaptive_facts import describe_adaptive
-    from hf_rap.versions.folder import check_target, publish_to_folder
 
     from .files import open_source
 
-    if to_folder is None and dry_run is None:
-        raise click.UsageError("Give --to-folder FOLDER, or --dry-run N.")
+    if dry_run is None:
+        check_target_options(repo, options)
     rule = make_rule(options)
     if options["adaptive"] == "sequential" and (options["min_probability"] is None or options["replace_easy"]):
         raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
@@ -75,15 +72,33 @@ def run(
     if dry_run is not None:
         print_estimate(ds, options, rows=dry_run, as_json=as_json)
         return
-    assert to_folder is not None
-    check_target(to_folder, version_name)  # not after hours of rollouts
+    kept = options["run"] = options["run"] or _run_beside(repo, options)
     rollouts = make_rollouts(options)
-    evidence = collect_evidence(ds, rollouts) if rule is None else collect_adaptive(ds, rollouts, rule)
-    assert evidence is not None  # one process
-    scored = add_scores(evidence, *(SCORERS[name] for name in usual_scores(evidence.column_names)))
+    note(f"1/4 evidence goes into {kept}; the same command goes on from there")
+    evidence = collect(ds, rollouts, options, wanted=True, rule=rule)
+    if evidence is None:  # another process gives it
+        return
+    names = usual_scores(evidence.column_names)
+    note(f"2/4 scoring: {', '.join(names)}")
+    scored = add_scores(evidence, *(SCORERS[name] for name in names))
+    note("3/4 selecting; other options of selection take the same evidence")
     selection = make_selection(scored, options)
-    done = publish_to_folder(selection, to_folder, version=version_name, name=name, source=info, layout=rollouts.layout)
+    note("4/4 writing the version and its card")
     if not as_json:
         click.echo(repr(selection))
         print_adaptive(describe_adaptive(selection.scored))
-    report_version(done, as_json=as_json)
+    try:
+        publish_version(selection, repo, options, info, rollouts.layout, as_json=as_json)
+    except NothingSelectedError as error:
+        raise NothingSelectedError(
+            f"{error} The evidence stays in {kept}: start again with other thresholds, and nothing is asked again."
+        ) from error
+    note(f"the evidence stays in {kept}: other thresholds, or more --attempts, go on from there")
+
+
+def _run_beside(repo: str | None, options: dict[str, Any]) -> str:
+    """Where the evidence goes when nothing is said."""
+    if repo is not None:
+        return f"{repo.rpartition('/')[2]}.run"
+    folder = options["to_folder"]
+    return str(folder.with_name(f"{folder.name}.run") if folder.name else folder.absolute().with_suffix(".run"))

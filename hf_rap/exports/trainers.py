@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hf_rap.options import check_choice
+from hf_rap.errors import SettingError
+from hf_rap.plugins import plugins
 
 from .easyr1 import EasyR1
 from .jsonl import JsonLines
@@ -40,8 +41,22 @@ def find_trainer(name: str) -> Trainer:
         SettingError: there is none of that name.
 
     """
-    check_choice("to", name, TRAINERS)
-    return TRAINERS[name]
+    if name in TRAINERS:
+        return TRAINERS[name]
+    others = plugins(_is_trainer)
+    if name not in others:
+        raise SettingError(
+            f"There is no export to {name!r}: choose one of {', '.join([*TRAINERS, *others])}. One of your own (see "
+            "`hf_rap.exports.base.Trainer`) comes in with `hf-rap --plugin module:attribute`."
+        )
+    trainer: Trainer = others[name]
+    return trainer
+
+
+def _is_trainer(plugin: Any) -> bool:
+    """It has all that `Trainer` asks for, and is no class."""
+    needed = ("name", "title", "reads", "accepts", "write", "snippet")
+    return not isinstance(plugin, type) and all(hasattr(plugin, part) for part in needed)
 
 
 def trainers_table() -> str:

@@ -16,6 +16,7 @@ from hf_rap.columns import ID
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
 from hf_rap.options import check_choice
 from hf_rap.rows.parquet import shard_name, shards_of
+from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.changes import compare
 from hf_rap.versions.configs import CONFIGS, Content, check_selection
@@ -94,7 +95,8 @@ def publish(
         bump: "patch", "minor" or "major" instead of a version: the one after the highest that is there.
         private: visibility of a repository that is made; one that is there keeps its own.
         control: add a config with as many rows drawn at random, to compare a training run with.
-        source: where the rows come from, see `hf_rap.rows.provenance.describe_source`; None prints as unknown.
+        source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
+            loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
         despite_licence: publish although the licence allows no changed copies.
         layout: which column is what; None recognises it.
@@ -118,6 +120,7 @@ def publish(
         check_choice("bump", bump, BUMPS)
     flags = {"private": private, "control": control, "despite_licence": despite_licence, "dry_run": dry_run}
     check_selection(selection, layout, source, licence, **flags)
+    source = source or source_of(selection.scored, api=api)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.options import check, check_flags
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.provenance import SourceInfo
-from hf_rap.select import Selection, select_cognitive
+from hf_rap.select.again import select_again
 from hf_rap.versions.configs import SCORED
-from hf_rap.versions.facts import asked_options
 
 from .reading import find_version, load, open_repository
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+    from hf_rap.select import Selection
 
 
 def reselect(
@@ -47,12 +47,10 @@ def reselect(
 
     """
     check_flags(allow_withdrawn=allow_withdrawn)
-    names = [name for name in inspect.signature(select_cognitive).parameters if name != "ds"]
-    fine = options is None or (isinstance(options, dict) and set(options) <= set(names))
-    check(fine, "options", options, f"a dictionary of {', '.join(names)}")
+    check(options is None or isinstance(options, dict), "options", options, "a dictionary")
     repository = open_repository(repo_id, api)
     _, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
     facts = manifest["facts"]
     scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
-    selection = select_cognitive(scored, **{**asked_options(facts["rule"]), **(options or {})})
+    selection = select_again(scored, facts["rule"], options)
     return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])

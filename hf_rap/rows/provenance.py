@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
+_CACHED = re.compile(r"([^/]+)___([^/]+)/([^/]+)/[^/]+/([0-9a-f]{40})/[^/]+\.arrow$")
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """The provenance of a dataset, for manifests and cards. Unknown is None."""
@@ -82,6 +85,32 @@ def describe_source(
     if chosen_split is not None:
         chosen_split = str(chosen_split)
     return replace(described, config=asked.config or chosen_config, split=asked.split or chosen_split)
+
+
+def source_of(dataset: datasets.Dataset, *, api: HfApi | None = None) -> SourceInfo | None:
+    """Where a dataset of `load_dataset("user/name")` comes from, also after `map`, `filter` and `select`; None if unknown.
+
+    Rows of the Hub lie in the cache of datasets under .../user___name/config/version/commit/, and what is made of them
+    lies beside them. Rows in memory and those of local files do not say where they are from.
+
+    Args:
+        dataset: the rows.
+        api: another client for the Hub, which is asked for the licence.
+
+    Raises:
+        SourceError: there is no access to it any more.
+
+    """
+    places = {
+        match.groups() for file in dataset.cache_files if (match := _CACHED.search(Path(file["filename"]).as_posix()))
+    }
+    if len(places) != 1:
+        return None
+    owner, name, config, commit = places.pop()
+    # What was loaded with data_files=... is a config that datasets made up, with a hash behind its name.
+    named = None if re.search(r"-[0-9a-f]{16}$", config) else config
+    split = None if dataset.split is None else str(dataset.split)
+    return describe_source(Source(f"{owner}/{name}", named, commit, split), api=api)
 
 
 def _describe_hub(asked: Source, checksums: Iterable[str], api: HfApi | None) -> SourceInfo:

@@ -5,21 +5,22 @@ Decisions are cheap and follow from the columns alone, so thresholds can be trie
 
 from hf_rap.stats.thresholds import Quantile
 
-from .base import DROPPED_REASONS, KEPT_REASONS, Decision, Selection, Settings, Step
+from .base import Decision, Selection, Settings, Step
 from .baselines import select_hardest, select_limr, select_longest, select_random
 from .cognitive import select_cognitive
 from .difficulty import Stages, select_difficulty, split_stages
-from .methods import METHODS, NEED_BUDGET
+from .method import Citation, Method, Reason
+from .methods import METHODS
 from .rap import decide
 from .top import select_top
 
 __all__ = [
-    "DROPPED_REASONS",
-    "KEPT_REASONS",
     "METHODS",
-    "NEED_BUDGET",
+    "Citation",
     "Decision",
+    "Method",
     "Quantile",
+    "Reason",
     "Selection",
     "Settings",
     "Stages",

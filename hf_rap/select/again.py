@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import fields
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
-from hf_rap.papers import DIFFICULTY_PRIOR
 
-from .base import DecideAgain, Settings, check_dataset
-from .difficulty import decide_difficulty_again
-from .methods import DECIDED_BY_COUNTS
+from .base import DecideAgain, Selection, Settings, check_dataset
+from .method import NO_OPTIONS
+from .methods import METHODS, find_method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_OPTIONS = {field.name for field in fields(Settings)}
-# What the rule of a selection holds beside its options.
-_TOLD = {"method", "asked", "attempts", "control"}
 
 
 def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
@@ -38,18 +35,54 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
 
     """
     check_dataset("decide_again", ds)
-    method = rule.get("method", "rap")
-    if method not in (*DECIDED_BY_COUNTS, "difficulty") or rule.get("stage"):
-        raise SettingError(
-            f"Method {'split_stages' if rule.get('stage') else method!r} cannot be repeated on other counts; these can: "
-            f"{', '.join(DECIDED_BY_COUNTS)}, difficulty."
-        )
-    bounds = {"low", "high"} if method == "difficulty" else set()
-    unknown = sorted(set(rule) - _OPTIONS - _TOLD - bounds)
+    method = find_method(rule.get("method", "rap"))
+    if method.decide_again is None or rule.get("stage"):
+        name = "split_stages" if rule.get("stage") else method.name
+        can = ", ".join(other.name for other in METHODS.values() if other.decide_again)
+        raise SettingError(f"Method {name!r} cannot be repeated on other counts; these can: {can}.")
+    options = {field.name for field in fields(Settings)} | set(method.meanings)
+    unknown = sorted(set(rule) - options - set(NO_OPTIONS))
     if unknown:
-        raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(_OPTIONS | bounds))}.")
+        raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(options))}.")
     asked = {**rule, **rule.get("asked", {})}
-    if method == "difficulty":
-        bounds_asked = asked.get("low", DIFFICULTY_PRIOR.low), asked.get("high", DIFFICULTY_PRIOR.high)
-        return decide_difficulty_again(ds, *bounds_asked, asked.get("min_probability"))
-    return DECIDED_BY_COUNTS[method](ds, Settings(**{name: asked[name] for name in _OPTIONS if name in asked}))
+    Settings.of(asked).refuse_others(method.name, method.options)
+    return method.decide_again(ds, asked)
+
+
+def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:
+    """The arguments of this public function that give a rule, as they were asked for."""
+    unsaid = set(NO_OPTIONS) - ({"method"} if function == "select_cognitive" else set())
+    options = {name: value for name, value in rule.items() if name not in unsaid}
+    return {**options, **rule.get("asked", {})}
+
+
+def select_again(ds: Any, rule: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Selection:
+    """The selection of a rule, made from the scores of `ds`.
+
+    Args:
+        ds: a `Dataset` with the scores that the rule reads.
+        rule: of a `Selection`.
+        options: what is to be other than in the rule; another method starts from its defaults.
+
+    Raises:
+        SettingError: an option is unknown or out of its range, or the method is not known here.
+        MissingColumnError: a column is absent.
+
+    """
+    options = dict(options or {})
+    if options.get("method", rule.get("method")) != rule.get("method"):
+        rule = {"method": options["method"]}
+    method = find_method(rule.get("method", "rap"))
+    name: str = method.describe(rule, ds.column_names)["function"]
+    function = importlib.import_module(__package__).__dict__[name]
+    if name != "select_cognitive":
+        options.pop("method", None)
+    unknown = sorted(set(options) - set(signature(function).parameters))
+    if unknown:
+        raise SettingError(
+            f"{unknown[0]}={options[unknown[0]]!r} means nothing to {name}, by which these rows were selected."
+        )
+    selection: Any = function(ds, **{**options_of(rule, name), **options})
+    stage = rule.get("stage")
+    selected: Selection = selection if stage is None else getattr(selection, stage.removeprefix("stage_"))
+    return selected

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
+from hf_rap.columns import KEEP, REASON
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
@@ -17,7 +18,7 @@ from hf_rap.stats.thresholds import check_share, threshold
 from .arrays import check_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -26,48 +27,6 @@ if TYPE_CHECKING:
     from hf_rap.stats.thresholds import Quantile
 
 AUTO = "auto"  # of max_ace: the usual limit for the form of the score
-
-KEPT_REASONS = {
-    "image_needed": "the image raises the chance of being right by more than min_cde",
-    "image_probably_needed": "the true cde is above min_cde with at least min_probability",
-    "hard_replacement": "hard: took the place of a row that is always solved",
-    "filled_to_budget": "next in line by cde, to reach the budget",
-    "top": "among the best of its source by the score that was ranked",
-    "moderate": "pass rate with the image inside the band",
-    "probably_moderate": "the true pass rate with the image is inside the band with at least min_probability",
-    "stage_one": "moderate: for the first stage of training",
-    "stage_two": "medium to hard: for the second stage of training",
-    "core": "released rule: similar enough, helped by the image, not easy",
-    "one_right_sampled": "released rule: one attempt is right, and drawn with the tenth of such rows",
-    "drawn": "drawn at random",
-    "learning_impact": "limr of at least min_limr",
-    "hardest": "among the rows of highest difficulty",
-    "longest_response": "among the rows with the longest replies",
-}
-# A row without a score is dropped with the code from its `rap_error` (hf_rap.columns.ERROR_CODES).
-DROPPED_REASONS = {
-    "not_scored": "cde is null and rap_error does not say why",
-    "stopped_early": "out whatever the attempts that were spared would have said; they would tell whether the image is needed",
-    "image_not_needed": "the image does not raise the chance of being right by more than min_cde",
-    "not_sure_enough": "the score passes, but so few attempts do not say so with min_probability",
-    "attention_unknown": "the image is needed, but ace is null",
-    "attention_biased": "the image is needed, but one token draws too much attention: ace above max_ace",
-    "always_solved": "the image is needed, but every judged attempt with it is correct",
-    "over_budget": "would be kept, but the budget has no room",
-    "below_quota": "others of its source rank before it and fill the quota",
-    "question_full": "as many rows of its question as are allowed rank before it",
-    "duplicate": "the same rollout as an earlier row",
-    "too_easy": "pass rate with the image above the band",
-    "too_hard": "pass rate with the image below the band",
-    "other_stage": "inside the band, but in the other stage or not among the rows that were asked for",
-    "not_five_judged": "released rule: an arm has other than five judged attempts",
-    "not_core": "released rule: neither core nor in the pool of rows with one right attempt",
-    "not_sampled": "released rule: in the pool, but not drawn",
-    "not_drawn": "not drawn at random",
-    "low_learning_impact": "limr below min_limr",
-    "not_hardest": "other rows have a higher difficulty",
-    "not_longest": "other rows have longer replies",
-}
 
 
 class Step(NamedTuple):
@@ -101,6 +60,11 @@ class Settings:
         check_whole("seed", self.seed)
         check_share("min_probability", self.min_probability)
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Settings:
+        """Those of the options that are settings, by name."""
+        return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
+
     def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
         """Raise `SettingError` for an option that was changed and that this method would not look at.
 
@@ -133,17 +97,6 @@ def check_dataset(reader: str, ds: Any) -> None:
         raise SettingError(f"{reader} got a dataset without rows.")
 
 
-def make_selection(ds: Any, method: str, decision: Decision) -> Selection:
-    """The dataset with its decisions; those of an earlier selection are replaced."""
-    import pyarrow as pa
-
-    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    return Selection(scored, {"method": method, **decision.rule}, decision.funnel)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """A dataset with a decision for every row.
@@ -153,12 +106,14 @@ class Selection:
         rule: what decided, ready for JSON: the method and its options, thresholds and budget as
             the numbers that were used, and under "asked" these as they were asked for.
         funnel: rows that are in after each step; the first counts all rows, the last the selected.
+        method: what the method that decided says about itself, ready for JSON (`Method.describe`).
 
     """
 
     scored: Any
     rule: dict[str, Any]
     funnel: tuple[Step, ...]
+    method: dict[str, Any]
 
     @cached_property
     def kept_rows(self) -> NDArray[np.int64]:
@@ -187,9 +142,10 @@ class Selection:
         return keep
 
     def __repr__(self) -> str:
-        kept = {reason: count for reason, count in self.reasons.items() if reason in KEPT_REASONS}
-        dropped = {reason: count for reason, count in self.reasons.items() if reason not in KEPT_REASONS}
-        blocks = {"step": dict(self.funnel), "kept": kept, "dropped": dropped}
+        blocks: dict[str, dict[str, int]] = {"step": dict(self.funnel)}
+        for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
+            reasons = Counter(self.scored.data.column(REASON.name).filter(flags).to_pylist())
+            blocks[title] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
         rows = [(title, name, f"{count:,}") for title, counts in blocks.items() for name, count in counts.items()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}" for title, name, count in rows]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
+from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, require
+from hf_rap.columns import LIMR as LIMR_SCORE
 from hf_rap.errors import SettingError
 from hf_rap.options import check_number
+from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
-from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
+from .base import DecideAgain, Decision, Selection, Settings, Step
+from .method import Citation, Method, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,9 +45,7 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
         MissingColumnError: there is no column `stratify_by`.
 
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_random", ds)
-    return make_selection(ds, "random", by_chance(ds, settings))
+    return RANDOM.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -52,9 +54,7 @@ def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_difficulty`.
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_hardest", ds)
-    return make_selection(ds, "hardest", by_hardness(ds, settings))
+    return HARDEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -63,9 +63,7 @@ def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_image_tokens`.
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_longest", ds)
-    return make_selection(ds, "longest", by_length(ds, settings))
+    return LONGEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Selection:
@@ -84,8 +82,7 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
 
     """
     check_number("min_limr", min_limr, most=1)
-    check_dataset("select_limr", ds)
-    return make_selection(ds, "limr", _decide_limr(ds, min_limr))
+    return replace(LIMR, decide=lambda ds, _: _decide_limr(ds, min_limr)).select(ds, Settings())
 
 
 def by_chance(ds: Any, settings: Settings) -> Decision:
@@ -104,7 +101,7 @@ def by_chance(ds: Any, settings: Settings) -> Decision:
         return value
 
     reads, reasons = (CDE.name, DIFFICULTY.name), ("drawn", "not_drawn")
-    return _by_rank(ds, settings, "random", reads=reads, values=usable, reasons=reasons)
+    return _by_rank(ds, settings, reads=reads, values=usable, reasons=reasons)
 
 
 def by_hardness(ds: Any, settings: Settings) -> Decision:
@@ -116,14 +113,14 @@ def by_hardness(ds: Any, settings: Settings) -> Decision:
         return values
 
     reads, reasons = (DIFFICULTY.name,), ("hardest", "not_hardest")
-    return _by_rank(ds, settings, "hardest", reads=reads, values=difficulty, reasons=reasons)
+    return _by_rank(ds, settings, reads=reads, values=difficulty, reasons=reasons)
 
 
-def decide_hardness_again(ds: Any, settings: Settings) -> DecideAgain:
+def decide_hardness_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
     """The same rule as `by_hardness` for other counts of the same rows."""
     import numpy as np
 
-    budget, strata, order = _read_rank(ds, settings, "hardest")
+    budget, strata, order = _read_rank(ds, Settings.of(asked))
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
@@ -153,21 +150,15 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         return means
 
     reads, reasons = (IMAGE_TOKENS.name,), ("longest_response", "not_longest")
-    return _by_rank(ds, settings, "longest", reads=reads, values=mean_tokens, reasons=reasons)
-
-
-def by_learning_impact(ds: Any, settings: Settings) -> Decision:
-    """`method="limr"` of `select_cognitive`: the published threshold."""
-    settings.refuse_others("limr", ())
-    return _decide_limr(ds, LIMR_PUBLISHED.min_limr)
+    return _by_rank(ds, settings, reads=reads, values=mean_tokens, reasons=reasons)
 
 
 def _decide_limr(ds: Any, min_limr: float) -> Decision:
     import numpy as np
 
-    require("select_limr", ds.column_names, (LIMR,))
-    columns = arrow_columns(ds, [LIMR.name, ERROR.name])
-    limr = numbers_of(columns[LIMR.name])
+    require("select_limr", ds.column_names, (LIMR_SCORE,))
+    columns = arrow_columns(ds, [LIMR_SCORE.name, ERROR.name])
+    limr = numbers_of(columns[LIMR_SCORE.name])
     reason = why_unscored(limr, columns.get(ERROR.name))
     reason[~np.isnan(limr)] = "low_learning_impact"
     keep = limr >= np.float32(min_limr)
@@ -183,7 +174,6 @@ def _decide_limr(ds: Any, min_limr: float) -> Decision:
 def _by_rank(
     ds: Any,
     settings: Settings,
-    method: str,
     *,
     reads: tuple[str, ...],
     values: Values,
@@ -192,7 +182,7 @@ def _by_rank(
     """The `budget` rows of highest value, those that are unknown (NaN) left out."""
     import numpy as np
 
-    budget, strata, order = _read_rank(ds, settings, method)
+    budget, strata, order = _read_rank(ds, settings)
     columns = arrow_columns(ds, [*reads, ERROR.name])
     value = values(columns)
     known = ~np.isnan(value)
@@ -216,12 +206,10 @@ def _by_rank(
     return Decision(keep, reason, funnel, rule)
 
 
-def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
+def _read_rank(ds: Any, settings: Settings) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
     """Rows to keep, the stratum of each row, and the order among rows that rank the same."""
-    settings.refuse_others(method, ("budget", "stratify_by"))
     budget = rows_of_budget(settings.budget, len(ds))
-    if budget is None:
-        raise SettingError(f"Method {method!r} needs a budget: a number of rows, or a share of them.")
+    assert budget is not None, "checked by the method: it needs one"
     stratify_by = settings.stratify_by
     if stratify_by is not None:
         require("stratify_by", ds.column_names, [stratify_by])
@@ -229,3 +217,82 @@ def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[n
     ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
     strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
     return budget, strata, seeded_order(ids, settings.seed)
+
+
+_RANKED = ("budget", "stratify_by")
+RANDOM = Method(
+    "random",
+    by_chance,
+    "a random baseline, rows drawn by chance",
+    reasons=(
+        Reason("drawn", True, "drawn at random"),
+        Reason("not_drawn", False, "not drawn at random"),
+    ),
+    needs_all_attempts=False,
+    function="select_random",
+    options=_RANKED,
+    needs_budget=True,
+)
+HARDEST = Method(
+    "hardest",
+    by_hardness,
+    "a baseline, the rows that are solved least often",
+    reasons=(
+        Reason("hardest", True, "among the rows of highest difficulty"),
+        Reason("not_hardest", False, "other rows have a higher difficulty"),
+        Reason(
+            "not_scored",
+            False,
+            "difficulty is null and rap_error does not say why",
+            lambda row, _: row[DIFFICULTY.name] is None,
+        ),
+    ),
+    ranks_by=DIFFICULTY.name,
+    decide_again=decide_hardness_again,
+    function="select_hardest",
+    options=_RANKED,
+    needs_budget=True,
+)
+LONGEST = Method(
+    "longest",
+    by_length,
+    "a baseline, the rows with the longest replies",
+    reasons=(
+        Reason("longest_response", True, "among the rows with the longest replies"),
+        Reason("not_longest", False, "other rows have longer replies"),
+        Reason("not_scored", False, "there are no replies and rap_error does not say why"),
+    ),
+    needs_all_attempts=False,
+    function="select_longest",
+    options=_RANKED,
+    needs_budget=True,
+)
+LIMR = Method(
+    "limr",
+    lambda ds, _: _decide_limr(ds, LIMR_PUBLISHED.min_limr),
+    "a baseline, rows whose rewards follow the mean curve of a training run",
+    reasons=(
+        Reason(
+            "learning_impact",
+            True,
+            "limr of at least min_limr",
+            lambda row, rule: row[LIMR_SCORE.name] >= rule["min_limr"],
+        ),
+        Reason(
+            "low_learning_impact",
+            False,
+            "limr below min_limr",
+            lambda row, rule: row[LIMR_SCORE.name] < rule["min_limr"],
+        ),
+        Reason(
+            "not_scored",
+            False,
+            "limr is null and rap_error does not say why",
+            lambda row, _: row[LIMR_SCORE.name] is None,
+        ),
+    ),
+    meanings={"min_limr": "a row needs a learning impact of at least this"},
+    ranks_by=LIMR_SCORE.name,
+    citations=(Citation("The method (learning impact measurement)", CITE_LIMR),),
+    function="select_limr",
+)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.options import check_choice
 from hf_rap.papers import PAPER
 
-from .base import AUTO, Selection, Settings, check_dataset, make_selection
-from .methods import METHODS
-from .stopped import refuse_for_adaptive
+from .base import AUTO, Selection, Settings, check_dataset
+from .methods import find_method
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .method import Method
 
 if TYPE_CHECKING:
     from hf_rap.stats.thresholds import Quantile
@@ -23,7 +26,7 @@ def select_cognitive(
     replace_easy: bool = True,
     budget: float | None = None,
     stratify_by: str | None = None,
-    method: str = "rap",
+    method: str | Method | Callable[[Any, Settings], Any] = "rap",
     seed: int = 0,
     min_replacement_cde: float | None = None,
     min_probability: float | None = None,
@@ -68,7 +71,8 @@ def select_cognitive(
         method: "rap", the rule of arXiv 2506.04755 above; "rap-released", what its authors' script does
             (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
             threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
-            option that a method does not know is refused.
+            option that a method does not know is refused. A `hf_rap.select.Method` of your own, or a
+            function (ds, settings) -> kept rows as booleans (n_rows,), decides instead.
         seed: of the order among rows that are equal in everything else.
         min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
             does not hold for rows that fill the budget.
@@ -103,7 +107,8 @@ def select_cognitive(
     ['image_needed', 'hard_replacement']
 
     """
-    check_choice("method", method, METHODS)
+    rule = find_method(method)
+    check_dataset("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,
@@ -114,6 +119,4 @@ def select_cognitive(
         stratify_by=stratify_by,
         seed=seed,
     )
-    check_dataset("select_cognitive", ds)
-    refuse_for_adaptive(ds, method)
-    return make_selection(ds, method, METHODS[method](ds, settings))
+    return rule.select(ds, settings)

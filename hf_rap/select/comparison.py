@@ -12,13 +12,15 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
 from . import Selection, select_cognitive
-from .methods import METHODS, NEED_BUDGET
+from .methods import METHODS, find_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from .method import Method
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Comparison:
         return asdict(self)
 
 
-def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = None, seed: int = 0) -> Comparison:
+def compare_methods(
+    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0
+) -> Comparison:
     """The selections of these methods, each as published, side by side.
 
     Args:
         ds: a `Dataset` with the columns that the methods read.
-        methods: names in `hf_rap.select.METHODS`, no name twice. "rap:blank" is the method rap with a cde that
+        methods: names in `hf_rap.select.METHODS` or methods of your own, no name twice. "rap:blank" is the method rap with a cde that
             compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that.
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
             selection that needs none and has rows, so that those are controls of the same size.
@@ -73,26 +77,26 @@ def compare_methods(ds: Any, methods: Sequence[str], *, budget: int | None = Non
     """
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
-    fine = isinstance(methods, (list, tuple)) and methods and len(set(methods)) == len(methods)
-    check(fine, "methods", methods, f"some of {', '.join(METHODS)}, each once")
-    asked = {name: _parsed(name) for name in methods}
-    against = {control: _against(ds, control) for control in _controls(ds, asked.values())}
+    check(
+        isinstance(methods, (list, tuple)) and methods, "methods", methods, f"some of {', '.join(METHODS)}, each once"
+    )
+    asked = [_parsed(each) for each in methods]
+    names = [each.name for each in asked]
+    check(len(set(names)) == len(names), "methods", names, f"some of {', '.join(METHODS)}, each once")
+    against = {control: _against(ds, control) for control in _controls(ds, asked)}
     selections: dict[str, Selection] = {}
-    for name in sorted(methods, key=lambda name: asked[name].method in NEED_BUDGET):
-        method, control = asked[name]
+    for name, method, control in sorted(asked, key=lambda each: each.method.needs_budget):
         options: dict[str, Any] = {}
-        if method in NEED_BUDGET:
-            size = budget if budget is not None else _size(selections, method)
+        if method.needs_budget:
+            size = budget if budget is not None else _size(selections, name)
             options = {"budget": size}
-        if method in ("rap", *NEED_BUDGET):
-            options["seed"] = seed
         rows = ds if control is None else against[control]
-        selections[name] = select_cognitive(rows, method=method, **options)
-    kept = {method: set(selection.kept_rows.tolist()) for method, selection in selections.items()}
+        selections[name] = select_cognitive(rows, method=method, seed=seed, **options)
+    kept = {name: set(selection.kept_rows.tolist()) for name, selection in selections.items()}
     return Comparison(
         rows=len(ds),
-        selections=tuple(_compared(ds, against, method, selections[method]) for method in methods),
-        jaccard=tuple(tuple(_jaccard(kept[one], kept[other]) for other in methods) for one in methods),
+        selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
+        jaccard=tuple(tuple(_jaccard(kept[name], kept[other]) for other in names) for name in names),
     )
 
 
@@ -106,25 +110,29 @@ def _size(selections: dict[str, Selection], method: str) -> int:
 
 
 class _Asked(NamedTuple):
-    method: str
+    name: str
+    method: Method
     control: str | None
 
 
-def _parsed(name: str) -> _Asked:
-    """A name such as "rap" or "rap:blank"."""
-    method, colon, control = name.partition(":")
-    if method not in METHODS:
-        raise SettingError(f"methods has {name!r}: it takes some of {', '.join(METHODS)}, each once.")
-    if colon and method != "rap":
-        raise SettingError(f"methods has {name!r}: only rap goes by a cde whose control can be chosen.")
+def _parsed(asked: str | Method) -> _Asked:
+    """A method, or a name such as "rap" or "rap:blank"."""
+    if not isinstance(asked, str):
+        method = find_method(asked)
+        return _Asked(method.name, method, None)
+    name, colon, control = asked.partition(":")
+    method = find_method(name)
+    if colon and "control" not in method.meanings:
+        able = ", ".join(other.name for other in METHODS.values() if "control" in other.meanings)
+        raise SettingError(f"methods has {asked!r}: only {able} goes by a cde whose control can be chosen.")
     if colon and control not in CONTROLS:
-        raise SettingError(f"methods has {name!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
-    return _Asked(method, control or None)
+        raise SettingError(f"methods has {asked!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
+    return _Asked(asked, method, control or None)
 
 
 def _controls(ds: Any, asked: Iterable[_Asked]) -> list[str]:
     """Those that are asked for, and those that there is evidence of."""
-    named = {one.control for one in asked}
+    named = {each.control for each in asked}
     return [name for name in CONTROLS if name in named or ARM_COLUMNS[name].rewards.name in ds.column_names]
 
 

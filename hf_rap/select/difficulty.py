@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, check_number, check_whole, is_whole
-from hf_rap.papers import DIFFICULTY_PRIOR
+from hf_rap.papers import CITE_DIFFICULTY_PRIOR, DIFFICULTY_PRIOR
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
 from .arrays import plain, ranked, scores_of, why_unscored
-from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
+from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset
+from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -63,13 +67,8 @@ def select_difficulty(
     {'moderate': 1, 'not_scored': 1, 'too_easy': 1, 'too_hard': 1}
 
     """
-    return make_selection(ds, "difficulty", decide_difficulty(ds, low, high, min_probability))
-
-
-def by_difficulty(ds: Any, settings: Settings) -> Decision:
-    """`method="difficulty"` of `select_cognitive`: the published bounds."""
-    settings.refuse_others("difficulty", ("min_probability",))
-    return decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high, settings.min_probability)
+    band = replace(DIFFICULTY_BAND, decide=lambda ds, _: decide_difficulty(ds, low, high, min_probability))
+    return band.select(ds, Settings())
 
 
 def decide_difficulty(ds: Any, low: float, high: float, min_probability: float | None) -> Decision:
@@ -93,10 +92,12 @@ def decide_difficulty(ds: Any, low: float, high: float, min_probability: float |
     return Decision(inside, reason, funnel, rule)
 
 
-def decide_difficulty_again(ds: Any, low: float, high: float, min_probability: float | None) -> DecideAgain:
+def decide_difficulty_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
     """The same rule for other counts of the same rows."""
     import numpy as np
 
+    low, high = asked.get("low", DIFFICULTY_PRIOR.low), asked.get("high", DIFFICULTY_PRIOR.high)
+    min_probability = asked.get("min_probability")
     check_band(low, high)
     check_share("min_probability", min_probability)
     if min_probability is not None:
@@ -211,7 +212,7 @@ def split_stages(
         decision = Decision(
             keep, why, tuple(Step(*step) for step in counts.items()), {**bounds, **divided, "stage": name}
         )
-        stages.append(make_selection(ds, "difficulty", decision))
+        stages.append(make_selection(ds, DIFFICULTY_BAND, decision))
     return Stages(*stages)
 
 
@@ -250,3 +251,71 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     for fault, rows in (("too_hard", too_hard), ("too_easy", too_easy), ("moderate", inside)):
         reason[rows] = fault
     return difficulty, reason, inside
+
+
+def _inside(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    return bool(1 - rule["high"] <= row[DIFFICULTY.name] <= 1 - rule["low"])
+
+
+def _unsure(_: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    return rule.get("min_probability") is not None
+
+
+DIFFICULTY_BAND = Method(
+    "difficulty",
+    lambda ds, settings: decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high, settings.min_probability),
+    "rows that are neither nearly always nor nearly never solved",
+    reasons=(
+        Reason("moderate", True, "pass rate with the image inside the band", _inside),
+        Reason(
+            "probably_moderate",
+            True,
+            "the true pass rate with the image is inside the band with at least min_probability",
+            _unsure,
+        ),
+        Reason("stage_one", True, "moderate: for the first stage of training", _inside),
+        Reason("stage_two", True, "medium to hard: for the second stage of training", _inside),
+        Reason(
+            "not_scored",
+            False,
+            "difficulty is null and rap_error does not say why",
+            lambda row, _: row[DIFFICULTY.name] is None,
+        ),
+        Reason(
+            "too_easy",
+            False,
+            "pass rate with the image above the band",
+            lambda row, rule: row[DIFFICULTY.name] < 1 - rule["high"],
+        ),
+        Reason(
+            "too_hard",
+            False,
+            "pass rate with the image below the band",
+            lambda row, rule: row[DIFFICULTY.name] > 1 - rule["low"],
+        ),
+        Reason(
+            "not_sure_enough",
+            False,
+            "the score passes, but so few attempts do not say so with min_probability",
+            _unsure,
+        ),
+        Reason(
+            "other_stage",
+            False,
+            "inside the band, but in the other stage or not among the rows that were asked for",
+            _inside,
+        ),
+    ),
+    options=("min_probability",),
+    meanings={
+        "low": "smallest pass rate with the image",
+        "high": "largest pass rate with the image",
+        "middle": "rows with a smaller pass rate are stage two",
+        "sizes": "rows of stage one and of stage two",
+        "stage": "which of the two stages this is",
+    },
+    ranks_by=DIFFICULTY.name,
+    decide_again=decide_difficulty_again,
+    citations=(Citation("The method (the difficulty prior)", CITE_DIFFICULTY_PRIOR),),
+    function=lambda rule: "split_stages" if rule.get("stage") else "select_difficulty",
+)

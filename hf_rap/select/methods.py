@@ -1,99 +1,60 @@
-"""Every selection method by name, and what the rest of the package needs to know of each."""
+"""Every selection method by name. A new one is one file like rap.py and one name here; from outside, a plugin."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, DIFFICULTY, LIMR
+from hf_rap.errors import SettingError
+from hf_rap.plugins import plugins
 
-from .baselines import by_chance, by_hardness, by_learning_impact, by_length, decide_hardness_again
-from .difficulty import by_difficulty
-from .rap import decide_rap_again, select_rap
-from .released import decide_released_again, select_released
+from .base import Settings
+from .baselines import HARDEST, LIMR, LONGEST, RANDOM
+from .difficulty import DIFFICULTY_BAND
+from .method import Method
+from .rap import RAP
+from .released import RELEASED_RULE
+from .top import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .base import DecideAgain, Decision, Settings
-
-# A new method is one file like rap.py and one line here.
-METHODS: dict[str, Callable[[Any, Settings], Decision]] = {
-    "rap": select_rap,
-    "rap-released": select_released,
-    "difficulty": by_difficulty,
-    "random": by_chance,
-    "hardest": by_hardness,
-    "longest": by_length,
-    "limr": by_learning_impact,
-}
+METHODS = {method.name: method for method in (RAP, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)}
+# Reached through a function of its own, since it has quotas.
+_ALL = {**METHODS, TOP.name: TOP}
 
 
-# These rank rows, so they have to be told how many.
-NEED_BUDGET = ("random", "hardest", "longest")
-# Methods that decide by counts, apart from "difficulty", whose bounds are no settings of `select_cognitive`.
-DECIDED_BY_COUNTS: dict[str, Callable[[Any, Settings], DecideAgain]] = {
-    "rap": decide_rap_again,
-    "rap-released": decide_released_again,
-    "hardest": decide_hardness_again,
-}
-# The score that decides, where it is another one than cde and the rule does not name it.
-_SCORE_OF = {"difficulty": DIFFICULTY.name, "hardest": DIFFICULTY.name, "limr": LIMR.name}
+def find_method(asked: str | Method | Callable[..., Any]) -> Method:
+    """The method that is meant by a name, by itself, or by a function that decides.
 
+    Raises:
+        SettingError: there is no method of that name, or it is nothing of these.
 
-def score_of(rule: Mapping[str, Any]) -> str:
-    """The column of the score by which a selection's rule decides; it need not be there for random or longest rows.
-
-    >>> score_of({"method": "top", "by": "rap_bis"}), score_of({"method": "hardest"}), score_of({"method": "rap"})
-    ('rap_bis', 'rap_difficulty', 'rap_cde')
     """
-    return rule.get("by") or _SCORE_OF.get(rule["method"], CDE.name)
+    if isinstance(asked, Method):
+        return asked
+    if isinstance(asked, str):
+        if asked in _ALL:
+            return _ALL[asked]
+        others = plugins(lambda plugin: isinstance(plugin, Method))
+        if asked not in others:
+            raise SettingError(
+                f"There is no selection method {asked!r}. There is: {', '.join([*METHODS, *others])}. One of your own "
+                "goes in as method=hf_rap.select.Method(...), or with `hf-rap --plugin module:attribute`."
+            )
+        method: Method = others[asked]
+        return method
+    if not callable(asked):
+        raise SettingError(
+            f"method is {asked!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
+        )
+    name = getattr(asked, "__name__", type(asked).__name__)
+    # A plain function does not say which options it looks at.
+    return Method(name, asked, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
 
 
-RULE_MEANINGS = {
-    "method": "rule that decides",
-    "min_cde": "a row needs a causal discrepancy above this",
-    "max_ace": "and an attention confidence of at most this",
-    "replace_easy": "rows that are always solved make room for hard ones",
-    "min_replacement_cde": "these need a causal discrepancy above this",
-    "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
-    "budget": "rows to keep",
-    "stratify_by": "column whose values share the budget",
-    "seed": "of the order among rows that are equal in everything else",
-    "by": "score that ranks the rows",
-    "ratio": "share of the scored rows to keep, of each value below",
-    "count": "rows to keep in all",
-    "per": "column each of whose values has a quota",
-    "alpha": "what reliability counts in the score where the labels are not mixed",
-    "lowest": "the lowest scores rank first",
-    "max_per_question": "rows of one question",
-    "drop_duplicates": "of identical rollouts the first is kept",
-    "low": "smallest pass rate with the image",
-    "high": "largest pass rate with the image",
-    "middle": "rows with a smaller pass rate are stage two",
-    "sizes": "rows of stage one and of stage two",
-    "stage": "which of the two stages this is",
-    "min_limr": "a row needs a learning impact of at least this",
-    "control": "what the causal discrepancy compares the image with",
-}
-
-
-# What the rows of a method are, for the card's first sentence; where a method has none of these, as "rap".
-METHOD_ROWS = {
-    "rap-released": "rows by the rule of the authors' released script for arXiv 2506.04755",
-    "difficulty": "rows that are neither nearly always nor nearly never solved",
-    "random": "a random baseline, rows drawn by chance",
-    "hardest": "a baseline, the rows that are solved least often",
-    "longest": "a baseline, the rows with the longest replies",
-    "limr": "a baseline, rows whose rewards follow the mean curve of a training run",
-}
-
-
-# Method -> the function that gives it with any options; every other is an option of `select_cognitive`.
-SELECTORS = {
-    "difficulty": "select_difficulty",
-    "random": "select_random",
-    "hardest": "select_hardest",
-    "longest": "select_longest",
-    "limr": "select_limr",
-    "top": "select_top",
-}
+def describe_method(rule: Mapping[str, Any], columns: Any) -> dict[str, Any]:
+    """What the method of a rule says about itself; of one that is not known here, that it is not."""
+    name = rule.get("method", RAP.name)
+    known = _ALL.get(name) or Method(name, None, f"rows by the rule `{name}`, which is not known here")
+    return known.describe(rule, columns)

@@ -14,8 +14,10 @@ from hf_rap.adaptive.rules import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
+    ADAPTIVE,
     CDE,
     CDE_CONTROL,
+    CONTROLS,
     DIFFICULTY,
     ERROR,
     ID,
@@ -24,7 +26,7 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import SettingError
-from hf_rap.papers import PAPER
+from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
@@ -32,10 +34,11 @@ from hf_rap.stats.thresholds import Quantile, threshold
 
 from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
+from .method import Citation, Method, Reason
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -420,3 +423,121 @@ def _attempts(rewards: Any) -> Any:
         return None
     known = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
     return np.bincount(pc.list_parent_indices(rewards).to_numpy()[known], minlength=len(rewards))
+
+
+def _sentence(rule: Mapping[str, Any]) -> str:
+    control = CONTROLS.get(rule.get("control", ""))
+    without = f"with {control.shows}" if control else "from the text alone"
+    replaced = ", and hard rows in the place of those that it always solves" if rule.get("replace_easy") else ""
+    return f"rows that {{model}} solves more often with the image than {without}{replaced}"
+
+
+def _citations(_: Mapping[str, Any], columns: Collection[str]) -> tuple[Citation, ...]:
+    if ACE.name not in columns:
+        return (Citation("The method (causal discrepancy, difficulty-aware replacement)", CITE_RAP),)
+    return (
+        Citation("The method (causal discrepancy, attention confidence, difficulty-aware replacement)", CITE_RAP),
+        Citation("The attention score is built from the column-wise product of", CITE_OPERA),
+    )
+
+
+def _needed(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    """The score passes; where probabilities decide, the row alone cannot tell."""
+    return rule.get("min_probability") is not None or row[CDE.name] > rule["min_cde"]
+
+
+def _replaces(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    floor = rule.get("min_replacement_cde")
+    sure = floor is None or rule.get("min_probability") is not None or row[CDE.name] > floor
+    return bool(rule["replace_easy"] and 0 < row[DIFFICULTY.name] < 1 and sure)
+
+
+RAP = Method(
+    "rap",
+    select_rap,
+    _sentence,
+    reasons=(
+        Reason("image_needed", True, "the image raises the chance of being right by more than min_cde", _needed),
+        Reason(
+            "image_probably_needed",
+            True,
+            "the true cde is above min_cde with at least min_probability",
+            lambda _, rule: rule["min_probability"] is not None,
+        ),
+        Reason("hard_replacement", True, "hard: took the place of a row that is always solved", _replaces),
+        Reason(
+            "filled_to_budget",
+            True,
+            "next in line by cde, to reach the budget",
+            lambda _, rule: rule["budget"] is not None,
+        ),
+        Reason(
+            "not_scored",
+            False,
+            "cde is null and rap_error does not say why",
+            lambda row, _: row[CDE.name] is None,
+        ),
+        Reason(
+            "stopped_early",
+            False,
+            "out whatever the attempts that were spared would have said; they would tell whether the image is needed",
+            lambda row, _: row[ADAPTIVE.name] is not None,
+        ),
+        Reason(
+            "image_not_needed",
+            False,
+            "the image does not raise the chance of being right by more than min_cde",
+            lambda row, rule: not row[CDE.name] > rule["min_cde"],
+        ),
+        Reason(
+            "not_sure_enough",
+            False,
+            "the score passes, but so few attempts do not say so with min_probability",
+            lambda row, rule: rule["min_probability"] is not None and row[CDE.name] > rule["min_cde"],
+        ),
+        Reason(
+            "attention_unknown",
+            False,
+            "the image is needed, but ace is null",
+            lambda row, rule: row[ACE.name] is None and _needed(row, rule),
+        ),
+        Reason(
+            "attention_biased",
+            False,
+            "the image is needed, but one token draws too much attention: ace above max_ace",
+            lambda row, rule: row[ACE.name] > rule["max_ace"] and _needed(row, rule),
+        ),
+        Reason(
+            "always_solved",
+            False,
+            "the image is needed, but every judged attempt with it is correct",
+            lambda row, rule: row[DIFFICULTY.name] == 0 and _needed(row, rule),
+        ),
+        Reason(
+            "over_budget",
+            False,
+            "would be kept, but the budget has no room",
+            lambda _, rule: rule["budget"] is not None,
+        ),
+    ),
+    options=(
+        "min_cde",
+        "max_ace",
+        "replace_easy",
+        "min_replacement_cde",
+        "budget",
+        "stratify_by",
+        "min_probability",
+    ),
+    meanings={
+        "min_cde": "a row needs a causal discrepancy above this",
+        "max_ace": "and an attention confidence of at most this",
+        "replace_easy": "rows that are always solved make room for hard ones",
+        "min_replacement_cde": "these need a causal discrepancy above this",
+        "control": "what the causal discrepancy compares the image with",
+    },
+    needs_all_attempts=False,
+    adaptive=True,
+    decide_again=lambda ds, asked: decide_rap_again(ds, Settings.of(asked)),
+    citations=_citations,
+)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, IMAGE_REWARDS, TEXT_REWARDS, require
 from hf_rap.errors import LayoutError, SettingError
-from hf_rap.papers import RELEASED
+from hf_rap.papers import CITE_RAP, RELEASED
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
 from .base import DecideAgain, Decision, Settings, Step
+from .method import Citation, Method, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -48,7 +51,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     """
     import numpy as np
 
-    settings.refuse_others("rap-released", ())
+    del settings  # it has no options
     require("rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS))
     columns = arrow_columns(ds, [IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name])
     image, text = (_five(name, columns[name]) for name in (IMAGE_REWARDS.name, TEXT_REWARDS.name))
@@ -73,11 +76,9 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), {})
 
 
-def decide_released_again(ds: Any, settings: Settings) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
+def decide_released_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
     """The same rule for other counts of the same rows, with rewards of 0 and 1."""
     import numpy as np
-
-    settings.refuse_others("rap-released", ())
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         rows = np.flatnonzero((image.judged == RELEASED.attempts) & (text.judged == RELEASED.attempts))
@@ -141,3 +142,40 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
     rewards = np.full((len(column), RELEASED.attempts), np.nan)
     rewards[five] = flat[five[rows]].reshape(-1, RELEASED.attempts)
     return rewards
+
+
+def _solved(row: Mapping[str, Any], at_least: float) -> int:
+    """Attempts with the image whose reward is at least this."""
+    return sum(reward >= at_least for reward in row[IMAGE_REWARDS.name])
+
+
+RELEASED_RULE = Method(
+    "rap-released",
+    select_released,
+    "rows by the rule of the authors' released script for arXiv 2506.04755",
+    reasons=(
+        Reason(
+            "core",
+            True,
+            "released rule: similar enough, helped by the image, not easy",
+            lambda row, _: _solved(row, RELEASED.nearly_right) < RELEASED.attempts,
+        ),
+        Reason(
+            "one_right_sampled",
+            True,
+            "released rule: one attempt is right, and drawn with the tenth of such rows",
+            lambda row, _: _solved(row, RELEASED.nearly_right) == 1,
+        ),
+        Reason("not_five_judged", False, "released rule: an arm has other than five judged attempts"),
+        Reason("not_core", False, "released rule: neither core nor in the pool of rows with one right attempt"),
+        Reason(
+            "not_sampled",
+            False,
+            "released rule: in the pool, but not drawn",
+            lambda row, _: _solved(row, RELEASED.nearly_right) == 1,
+        ),
+    ),
+    attempts=RELEASED.attempts,
+    decide_again=decide_released_again,
+    citations=(Citation("The method, as its authors released it", CITE_RAP),),
+)

@@ -13,6 +13,7 @@ from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 
 from .again import decide_again
+from .methods import find_method
 from .stopped import adaptive_rule
 
 if TYPE_CHECKING:
@@ -133,9 +134,10 @@ def stability(
     prior = fit_prior(ds, control=rule.get("control", "text"))
     posterior = Posterior(prior, image, text)
     usual = _usual(image, text)
-    others = sorted({int(one) for one in attempts} - {usual})
-    if rule.get("method") == "rap-released":
-        others = [one for one in others if one == 5]
+    others = sorted({int(number) for number in attempts} - {usual})
+    alone = find_method(rule.get("method", "rap")).attempts
+    if alone is not None:
+        others = [number for number in others if number == alone]
     random = np.random.default_rng(seed)
     alike: dict[int | None, tuple[NDArray[np.int64], ...]] = {
         one: tuple(np.where(arm.judged > 0, one, 0) for arm in (image, text)) for one in others

@@ -77,10 +77,10 @@ def adaptive_rule(ds: Any) -> dict[str, Any] | None:
     return rule
 
 
-def refuse_for_adaptive(ds: Any, method: str) -> None:
-    """Raise `SettingError` for a method that goes by the rewards of rows that have not all of their attempts."""
+def refuse_spared(ds: Any, method: str) -> None:
+    """Raise `SettingError` for a method that goes by all attempts of the rows, where some were spared."""
     told = adaptive_rule(ds)
-    if told is not None and method in ("rap-released", "difficulty", "hardest", "limr"):
+    if told is not None:
         raise SettingError(
             f"Method {method!r} compares rows by all of their attempts, but attempts of these were spared for "
             f"{_rule(told)}. Select with method 'rap'. {COLLECT_ALL}"

@@ -7,26 +7,30 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
+    ACE,
     BIS,
+    BIS_MEAN,
     BIS_MIXTURE,
     BIS_RELIABILITY,
-    DECISIONS,
+    CDE,
+    DIFFICULTY,
     ERROR,
-    KEEP,
+    LIMR,
     QUESTIONS,
-    REASON,
     features_of,
     how_to_make,
     require,
 )
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
+from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
 
 from .arrays import why_unscored
-from .base import Selection, Step, check_dataset
+from .base import Decision, Selection, Step, check_dataset
+from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -143,15 +147,11 @@ def select_top(
         max_per_question=max_per_question,
     )
 
-    replaced = [column.name for column in DECISIONS if column.name in ds.column_names]
-    scored = ds.remove_columns([*replaced, *([BIS.name] if is_bis else [])])
-    new = {BIS: pa.array(scores, mask=np.isnan(scores))} if is_bis else {}
-    new |= {KEEP: pa.array(keep), REASON: pa.array(reason)}
-    types = features_of(new)
-    for added, values in new.items():
-        scored = scored.add_column(added.name, values, feature=types[added.name])
+    if is_bis:
+        bis = pa.array(scores, mask=np.isnan(scores))
+        without = ds.remove_columns([BIS.name])
+        ds = without.add_column(BIS.name, bis, feature=features_of((BIS,))[BIS.name])
     rule = {
-        "method": "top",
         "by": by,
         "ratio": ratio,
         "count": count,
@@ -161,7 +161,7 @@ def select_top(
         "max_per_question": max_per_question,
         "drop_duplicates": drop_duplicates,
     }
-    return Selection(scored, rule, funnel)
+    return make_selection(ds, TOP, Decision(keep, reason, funnel, rule))
 
 
 def decide_top(
@@ -310,3 +310,66 @@ def _numbers(table: Any, name: str) -> NDArray[np.float64]:
         raise SettingError(f"select_top ranks numbers, but {name!r} holds {column.type}.")
     numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers
+
+
+# What the score that ranks is taken from.
+_PAPERS = {
+    **dict.fromkeys(
+        (BIS.name, BIS_MIXTURE.name, BIS_RELIABILITY.name, BIS_MEAN.name),
+        (Citation("The score, balanced information", CITE_BIS),),
+    ),
+    CDE.name: (Citation("The score, the causal discrepancy", CITE_RAP),),
+    DIFFICULTY.name: (Citation("The score, the difficulty of difficulty-aware replacement", CITE_RAP),),
+    ACE.name: (
+        Citation("The score, attention confidence", CITE_RAP),
+        Citation("It is built from the column-wise product of", CITE_OPERA),
+    ),
+    LIMR.name: (Citation("The score, learning impact measurement", CITE_LIMR),),
+}
+
+
+def _sentence(rule: Mapping[str, Any]) -> str:
+    per = f"`{rule['per']}`" if rule["per"] is not None else "dataset"
+    end = "lowest" if rule["lowest"] else "highest"
+    ranks = (
+        f", which ranks responses whose steps are partly right and whose right steps succeed often (alpha = {rule['alpha']})"
+        if rule["alpha"] is not None
+        else ""
+    )
+    return f"of each {per} the {end} `{rule['by']}`{ranks}"
+
+
+def _citations(rule: Mapping[str, Any], _: Collection[str]) -> tuple[Citation, ...]:
+    return _PAPERS.get(rule["by"], ())
+
+
+TOP = Method(
+    "top",
+    None,
+    _sentence,
+    reasons=(
+        Reason("top", True, "among the best of its source by the score that was ranked"),
+        Reason(
+            "not_scored",
+            False,
+            "the score is null and rap_error does not say why",
+            lambda row, rule: row[rule["by"]] is None,
+        ),
+        Reason("below_quota", False, "others of its source rank before it and fill the quota"),
+        Reason("question_full", False, "as many rows of its question as are allowed rank before it"),
+        Reason("duplicate", False, "the same rollout as an earlier row"),
+    ),
+    meanings={
+        "by": "score that ranks the rows",
+        "ratio": "share of the scored rows to keep, of each value below",
+        "count": "rows to keep in all",
+        "per": "column each of whose values has a quota",
+        "alpha": "what reliability counts in the score where the labels are not mixed",
+        "lowest": "the lowest scores rank first",
+        "max_per_question": "rows of one question",
+        "drop_duplicates": "of identical rollouts the first is kept",
+    },
+    needs_all_attempts=False,
+    citations=_citations,
+    function="select_top",
+)

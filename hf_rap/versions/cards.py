@@ -13,14 +13,15 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, CONTROLS, DECISIONS, OTHER_SCORES, SCORES
+from hf_rap.columns import BIS, CONTROLS, DECISIONS, OTHER_SCORES, SCORES, STEPS
 from hf_rap.exports.universal import UNIVERSAL
 from hf_rap.rows.compat import add_dataset_info
 from hf_rap.rows.parquet import shard_name
-from hf_rap.select.methods import METHOD_ROWS, RULE_MEANINGS, SELECTORS
+from hf_rap.select.again import options_of
+from hf_rap.select.method import PROCESS_REWARDS
+from hf_rap.select.methods import describe_method
 
 from .configs import CONTROL, SCORED, SELECTED
-from .facts import asked_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,25 +53,28 @@ def render_card(facts: Mapping[str, Any]) -> str:
 
     """
     settings = facts["settings"] or {"different": 0, "shown": []}
+    # Facts of versions from before methods told of themselves have nothing to say here.
+    method = facts.get("method") or describe_method(facts["rule"], _columns(facts))
+    model = settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None
+    options = options_of(facts["rule"], method["function"])
     body = _template().render(
         facts=facts,
+        method=method,
+        sentence=_sentence(method["sentence"], model),
+        process_rewards=method["data"] == PROCESS_REWARDS,
         settings=settings,
         # One set of settings names one model; mixed ones name none.
-        model=settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None,
-        rule=_rule(facts["rule"]),
+        rule=_rule(facts["rule"], method["meanings"]),
         control=CONTROLS.get(facts["rule"].get("control")),
         universal={name: _Markdown(meaning) for name, meaning in UNIVERSAL.items()},
         added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
-        has_ace=facts["scores"].get(ACE.name) is not None,
         # Facts of versions from before there was attention have neither.
         attention=facts.get("attention"),
         ace_settings=facts.get("ace_settings"),
         ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_call(facts["source"]),
-        told=METHOD_ROWS.get(facts["rule"].get("method")),
-        select=_selector(facts["rule"]),
         stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
-        select_options=_select_options(facts["rule"]),
+        select_options=options,
         rollouts=_rollouts(facts, settings),
         max_settings=MAX_SETTINGS,
         hub=facts.get("hub"),
@@ -80,7 +84,7 @@ def render_card(facts: Mapping[str, Any]) -> str:
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
         stability=facts.get("stability"),
-        reselect=_reselect_command(facts),
+        reselect=_reselect_command(facts, method["function"], options),
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body.strip()}\n"
 
@@ -156,7 +160,7 @@ def _licence(licence: str | None) -> dict[str, Any]:
     return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name).strip("-") or "other"}
 
 
-def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rule(rule: Mapping[str, Any], meanings: Mapping[str, str]) -> list[dict[str, Any]]:
     """Option, value, meaning; with what was asked for where a number was derived from it."""
     asked = rule.get("asked", {})
     return [
@@ -164,22 +168,24 @@ def _rule(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
             "option": name,
             "value": value,
             "asked": asked[name] if name in asked and value is not None and asked[name] != value else None,
-            "meaning": RULE_MEANINGS.get(name, ""),
+            "meaning": meanings.get(name, ""),
         }
         for name, value in rule.items()
         if name not in ("asked", "attempts")
     ]
 
 
-def _selector(rule: Mapping[str, Any]) -> str:
-    """The function of hf_rap that makes this decision."""
-    return "split_stages" if rule.get("stage") else SELECTORS.get(rule.get("method", ""), "select_cognitive")
+def _columns(facts: Mapping[str, Any]) -> list[str]:
+    """The columns that there were, as far as the facts show; only process-reward data has a bis."""
+    scores = [name for name, summary in facts["scores"].items() if summary is not None]
+    return [*scores, STEPS.name] if BIS.name in scores else scores
 
 
-def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    unsaid = ("asked", "attempts", "stage") if _selector(rule) == "select_cognitive" else ("asked", "stage", "method")
-    options = {name: value for name, value in rule.items() if name not in (*unsaid, "control")}
-    return {**options, **rule.get("asked", {})}
+def _sentence(text: str, model: str | None) -> _Markdown:
+    """What the rows are; names between backticks become code."""
+    text = text.replace("{model}", f"`{model.replace('`', '')}`" if model else "the model")
+    parts = text.split("`")
+    return _Markdown("".join(_code(part) if place % 2 else _print(part) for place, part in enumerate(parts)))
 
 
 def _load_call(source: Mapping[str, Any]) -> str | None:
@@ -208,13 +214,13 @@ def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     }
 
 
-def _reselect_command(facts: Mapping[str, Any]) -> str | None:
+def _reselect_command(facts: Mapping[str, Any], function: str, options: Mapping[str, Any]) -> str | None:
     """The command that makes the same decision again; None for a version that is on no Hub."""
     hub = facts.get("hub")
-    if hub is None or _selector(facts["rule"]) != "select_cognitive":
+    if hub is None or function != "select_cognitive":
         return None
     words = ["hf-rap", "reselect", hub["id"], facts["version"], "--dry-run"]
-    for name, value in asked_options(facts["rule"]).items():
+    for name, value in options.items():
         if name == "replace_easy":
             words.append("--replace-easy" if value else "--keep-easy")
         elif value is not None:
@@ -279,7 +285,14 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        code=_code, python=_python, percent=_percent, value=_value, shell=_shell, short=_short, markdown=_Markdown
+        code=_code,
+        python=_python,
+        percent=_percent,
+        value=_value,
+        shell=_shell,
+        short=_short,
+        markdown=_Markdown,
+        bibtex=_bibtex,
     )
     return environment.from_string(files(__package__).joinpath("templates/card.md").read_text(encoding="utf-8"))
 
@@ -311,6 +324,11 @@ def _decimal(value: float) -> str:
 
 def _percent(share: float | None) -> _Markdown:
     return _Markdown(UNKNOWN if share is None else f"{100 * share:.1f} %")
+
+
+def _bibtex(entry: str) -> _Markdown:
+    """Inside a fence, which it cannot end; nor is a comment of HTML begun."""
+    return _Markdown(entry.strip().replace("```", "'''").replace("<!--", "<!- -"))
 
 
 def _code(value: Any) -> _Markdown:

@@ -16,14 +16,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, ID, KEEP, PREFIX
-from hf_rap.errors import PublishError, RowError
+from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
 from hf_rap.rows.layouts import Layout, check_given, layout_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import Selection
-from hf_rap.select.methods import score_of
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Content:
         control: add the config `control`.
 
     Raises:
-        PublishError: nothing is selected.
+        NothingSelectedError: no row is kept.
         LayoutError: the layout is not recognised, or a column is missing.
 
     """
@@ -79,7 +78,7 @@ class Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
-            raise PublishError(
+            raise NothingSelectedError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
         layout = layout_of(layout, selection.scored.features)
@@ -143,7 +142,7 @@ class Content:
         import numpy as np
 
         rule, rows = self.selection.rule, len(self.selection.scored)
-        score, stratify_by = score_of(rule), rule.get("stratify_by") or rule.get("per")
+        score, stratify_by = self.selection.method["score"], rule.get("stratify_by") or rule.get("per")
         columns = arrow_columns(self.selection.scored, (score, ERROR.name, ID.name, stratify_by))
         strata = np.zeros(rows, dtype=np.int64)
         if stratify_by:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import codes_of
-from hf_rap.select import DROPPED_REASONS, KEPT_REASONS
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
@@ -46,7 +45,6 @@ _READ = (
     *_TOKENS.values(),
 )
 _TEXTS = (columns.SETTINGS, columns.ACE_SETTINGS, columns.ERROR)
-_MEANINGS = {**columns.ERROR_CODES, **DROPPED_REASONS, **KEPT_REASONS}
 
 
 def collect_facts(
@@ -73,7 +71,10 @@ def collect_facts(
         images_missing: images that could not be read when the rows were written.
 
     """
-    table = _table(selection, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per"))
+    others = _others_scores(selection)
+    table = _table(
+        selection, others, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per")
+    )
     keep = table[columns.KEEP.name]
     kept = table.filter(keep)
     provenance = source.as_dict() if source else {}
@@ -86,11 +87,12 @@ def collect_facts(
         "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
         "funnel": [{"step": step.name, "rows": step.rows} for step in selection.funnel],
         "rule": selection.rule,
-        "reasons": _reasons(table),
+        "method": {name: about for name, about in selection.method.items() if name != "reasons"},
+        "reasons": _reasons(table, selection.method["reasons"]),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table)},
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, others)},
         "histogram": _histogram(table, kept),
-        "pass_rates": _pass_rates(table, kept) if selection.rule.get("method") == "difficulty" else None,
+        "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "adaptive": describe_adaptive(selection.scored),
@@ -102,29 +104,13 @@ def collect_facts(
     }
 
 
-def asked_options(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `select_cognitive` as they were asked for, from the rule of a selection."""
-    names = (
-        "method",
-        "min_cde",
-        "max_ace",
-        "replace_easy",
-        "min_replacement_cde",
-        "min_probability",
-        "budget",
-        "stratify_by",
-        "seed",
-    )
-    return {name: rule.get("asked", {}).get(name, rule[name]) for name in names if name in rule}
-
-
-def _table(selection: Selection, group_by: str | None) -> pa.Table:
+def _table(selection: Selection, others: list[Column], group_by: str | None) -> pa.Table:
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
-    wanted = [column.name for column in (*_READ, *_TEXTS)] + [group_by]
+    wanted = [column.name for column in (*_READ, *others, *_TEXTS)] + [group_by]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
-    for column in (*_READ, *_TEXTS):
+    for column in (*_READ, *others, *_TEXTS):
         if column.name in names:
             position = table.schema.get_field_index(column.name)
             table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
@@ -142,13 +128,13 @@ def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
     return {one["values"]: one["counts"] for one in counted}
 
 
-def _reasons(table: pa.Table) -> list[dict[str, Any]]:
+def _reasons(table: pa.Table, meanings: Mapping[str, str]) -> list[dict[str, Any]]:
     """Rows per reason, reasons of kept rows first."""
     import pyarrow.compute as pc
 
     keep, reason = table[columns.KEEP.name], table[columns.REASON.name]
     return [
-        {"reason": value, "kept": kept, "rows": rows, "meaning": _MEANINGS.get(value)}
+        {"reason": value, "kept": kept, "rows": rows, "meaning": {**columns.ERROR_CODES, **meanings}.get(value)}
         for kept, flags in ((True, keep), (False, pc.invert(keep)))
         for value, rows in _counts(reason.filter(flags)).items()
     ]
@@ -187,8 +173,20 @@ def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
     return known
 
 
-def _shown_scores(table: pa.Table) -> list[Column]:
-    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names)]
+def _shown_scores(table: pa.Table, others: list[Column]) -> list[Column]:
+    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names), *others]
+
+
+def _others_scores(selection: Selection) -> list[Column]:
+    """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
+    names = [
+        name
+        for name, feature in selection.scored.features.items()
+        if str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
+        and name not in columns.OWN_NAMES
+        and (name.startswith(columns.PREFIX) or name == selection.rule.get("by"))
+    ]
+    return [Column(name, "float64", "") for name in names]
 
 
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:

@@ -13,18 +13,22 @@ The same selection gives the same bytes.
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
 from hf_rap.options import check_path, check_text
 from hf_rap.rows.parquet import write_shards
+from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
 from .configs import Content, check_selection
-from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of
+from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from .plots import draw_plots
 from .tags import FIRST, numbers
 
@@ -63,6 +67,8 @@ def publish_to_folder(
 ) -> Published:
     """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
 
+    Safe to repeat: a version with this very content that is there already is given back as it is.
+
     `load_dataset(path, "selected")` and `load_dataset(path, "scored")` read it, with nothing but
     `datasets` installed (3.6 or later).
 
@@ -76,10 +82,11 @@ def publish_to_folder(
 
     Args:
         selection: what `select_cognitive` returned.
-        path: a folder that does not exist yet, or is empty.
+        path: a folder that does not exist yet, is empty, or holds this very version.
         version: three numbers, "1.0.0".
         name: of the dataset, on the card: its Hub id if it has one; None takes the folder's name.
-        source: where the rows come from, see `hf_rap.rows.provenance.describe_source`; None prints as unknown.
+        source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
+            loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
         layout: which column is what; None recognises it.
         control: add a config with as many rows drawn at random, to compare a training run with.
@@ -87,7 +94,7 @@ def publish_to_folder(
     Raises:
         SettingError: the version is not three numbers.
         LayoutError: the layout is not recognised, or a column is missing.
-        PublishError: there is something at `path`, nothing is selected, or a kept row has no usable
+        PublishError: there is something else at `path`, nothing is selected, or a kept row has no usable
             question or images.
 
     """
@@ -95,13 +102,27 @@ def publish_to_folder(
     check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
+    source = source or source_of(selection.scored)
     content = Content.of(selection, layout, source.id if source else "unknown", control=control)
 
-    with whole_folder(target) as folder:
+    def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
         written = {config: _write_config(content, config, folder) for config in content.configs}
         facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
+        return facts, pictures, written
+
+    there = _manifest(target)
+    if there is not None:
+        with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            facts, _, written = described(Path(scratch))
+        if same_content(facts, written, there):
+            return Published(target, version, there["facts"], there["files"])
+        raise PublishError(
+            f"Version {version} is at {path} already, with other content: give another folder or version."
+        )
+    with whole_folder(target) as folder:
+        facts, pictures, written = described(folder)
         files = _write_description(facts, pictures, written, folder)
     return Published(target, version, facts, files)
 
@@ -117,8 +138,21 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
     check_path("path", path, "a folder that does not exist yet, or is empty")
     target = Path(path)
     numbers(version)
+    there = _manifest(target)
+    if there is not None and there.get("version") == version:
+        return
     if not is_free(target):
-        raise PublishError(f"There is something at {path}: give a folder that does not exist yet, or is empty.")
+        what = "something" if there is None else f"version {there.get('version')} of a dataset"
+        raise PublishError(f"There is {what} at {path}: give a folder that does not exist yet, or is empty.")
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """What a version in this folder says of itself; None where there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _write_config(content: Content, config: str, folder: Path) -> Written:

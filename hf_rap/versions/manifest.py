@@ -25,7 +25,7 @@ MANIFEST = "rap.json"
 README = "README.md"
 FORMAT = 1
 # Facts that say nothing about the rows: a version stays the same version when only these differ.
-_AROUND = ("hf_rap", "since", "stability", "withdrawn")
+_AROUND = ("hf_rap", "method", "since", "stability", "withdrawn")
 
 
 @dataclass

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ID, KEEP, REASON, STEPS
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
-from hf_rap.select.methods import score_of
 from hf_rap.stats.arrays import seeded_order
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def sample_rows(
     A question or picture that cannot be read is None: the row's reason says why.
     """
     scored = selection.scored
-    score = score_of(selection.rule)
+    score = selection.method["score"]
     samples: list[dict[str, Any]] = []
     files: dict[str, bytes] = {}
     for kept in (True, False):

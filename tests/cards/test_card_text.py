@@ -17,7 +17,9 @@ from PIL import Image as Pictures
 
 from hf_rap.errors import SettingError
 from hf_rap.rows.provenance import SourceInfo
-from hf_rap.select import select_cognitive
+from hf_rap.select import METHODS, select_cognitive
+from hf_rap.select.top import TOP
+from hf_rap.versions import cards
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.facts import collect_facts
 from hf_rap.versions.folder import publish_to_folder
@@ -240,10 +242,12 @@ def test_mixed_settings_are_said():
 
 def test_attention_is_cited_where_it_was_used():
     """The second paper belongs to the attention score alone."""
-    with_ace = {**PLAIN, "scores": {**PLAIN["scores"], "rap_ace": PLAIN["scores"]["rap_cde"]}}
+    from_before = {name: fact for name, fact in PLAIN.items() if name != "method"}  # methods did not tell of themselves
+    with_ace = {**from_before, "scores": {**PLAIN["scores"], "rap_ace": PLAIN["scores"]["rap_cde"]}}
     assert "2311.17911" in render_card(with_ace)
-    assert "2311.17911" not in render_card(PLAIN)
-    assert "2506.04755" in render_card(PLAIN)
+    for facts in (PLAIN, from_before):
+        assert "2311.17911" not in render_card(facts)
+        assert "2506.04755" in render_card(facts)
 
 
 def test_threshold_shows_what_was_asked_for():
@@ -365,3 +369,11 @@ def test_rows_compared_with_different_things_are_not_selected_together():
     rows = {"rap_cde": [1.0, 0.0], "rap_cde_control": ["blank", None]}
     with pytest.raises(SettingError, match="with blank in some rows and with text in others"):
         select_cognitive(Dataset.from_dict(rows), replace_easy=False)
+
+
+def test_the_template_names_no_method():
+    """What is known of a method stands with the method."""
+    template = (Path(cards.__file__).parent / "templates" / "card.md").read_text()
+    names = [*METHODS, TOP.name, "2506.04755", "2602.04145", "2505.13261", "2502.11886"]
+    assert [name for name in names if re.search(rf"""["'`\s]{re.escape(name)}["'`]""", template)] == []
+    assert "rule.method" not in template

@@ -202,7 +202,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         (["score", "planted.parquet", "--out", "x.parquet"], "CDEScore reads column 'rap_image_rewards'"),
         (["select", "planted.parquet"], "reads column 'rap_cde'"),
         (["publish", "scored.parquet", "--to-folder", "x"], "or `hf-rap select`"),
-        (["publish", "planted.parquet", "--to-folder", "."], "reads column 'rap_keep'"),
+        (["publish", "planted.parquet", "--to-folder", "v"], "reads column 'rap_keep'"),
         (["rollouts", "evidence.parquet", *MODEL, "--out", "x.parquet"], "Rollouts would overwrite 'rap_id'"),
         (["rollouts", "planted.parquet", *MODEL, "--out", "x.txt"], "ends in .parquet"),
         (["rollouts", "planted.parquet", "--model", "./none", "--out", "x.parquet"], "There is no folder './none'"),
@@ -212,7 +212,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         ),
         (["run", "planted.parquet", *MODEL, "--to-folder", "."], "There is something at ."),
         (["select", "scored.parquet", "--budget", "many"], "--budget takes a number of rows"),
-        (["select", "scored.parquet", "--method", "best"], "method is 'best': it takes one of rap, "),
+        (["select", "scored.parquet", "--method", "best"], "There is no selection method 'best'"),
         (["demo", "--out", "."], "There is something at ."),
     ],
 )

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import yaml
+
 # Token -> (user, role). The role says whether it may write.
 TOKENS = {
     "hf_writerSECRETwriter": ("user", "write"),
@@ -398,6 +400,7 @@ class _Exchange:
             "lastModified": "2026-01-01T00:00:00.000Z",
             "createdAt": "2026-01-01T00:00:00.000Z",
             "siblings": [{"rfilename": path} for path in commit.files],
+            "cardData": _card_data(commit.files.get("README.md")),
         }
 
     def refs(self, _: bytes, kind: str, name: str) -> Any:
@@ -550,6 +553,12 @@ class _Exchange:
             location = {"Location": f"{self.hub.storage}/{quote(file.sha256)}"}
             return 302, {**headers, **linked, **location}, b""
         return 200, {**headers, "Content-Type": "text/plain"}, file.content or b""
+
+
+def _card_data(readme: File | None) -> Any:
+    """The metadata above a README, as the Hub reads it."""
+    head = re.match(rb"---\n(.*?)\n---", (readme.content or b"") if readme else b"", re.DOTALL)
+    return yaml.safe_load(head[1]) if head else None
 
 
 def _entry(path: str, file: File) -> dict[str, Any]:

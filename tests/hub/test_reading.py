@@ -211,3 +211,21 @@ def test_command_line(hub, run, select, tmp_path):
     assert "was there already" in again.stdout
     for words in (("publish", "x.parquet"), ("publish", "x.parquet", REPO, "--to-folder", "y"), ("diff", REPO)):
         assert run(*words).exit_code == 2
+
+
+def test_rows_of_the_hub_say_where_they_are_from(hub, api, tmp_path, stored):
+    """`load_dataset`, a few steps, `publish_to_folder` without `source`: repository, commit, split and licence."""
+    from datasets import Dataset, load_dataset
+
+    from hf_rap import publish_to_folder, select_cognitive
+
+    rows = Dataset.from_dict({"problem": ["?", "!"], "answer": ["1", "2"], "images": [[], []]})
+    rows.to_parquet(str(tmp_path / "rows.parquet"))
+    api.create_repo("user/data", repo_type="dataset")
+    for name, content in (("README.md", b"---\nlicense: mit\n---\n"), ("train.parquet", tmp_path / "rows.parquet")):
+        commit = api.upload_file(path_or_fileobj=content, path_in_repo=name, repo_id="user/data", repo_type="dataset")
+    ds = load_dataset("user/data", split="train").map(lambda row: {"rap_cde": float(row["answer"]) / 2})
+    selection = select_cognitive(ds, replace_easy=False)
+    facts = publish_to_folder(selection, tmp_path / "v").facts
+    assert facts["source"] == {"id": "user/data", "config": "default", "split": "train", "revision": commit.oid}
+    assert facts["licence"] == "mit"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_rap import MissingColumnError, SettingError, select_top
-from hf_rap.select import DROPPED_REASONS, KEPT_REASONS, Step
-from hf_rap.select.top import quotas_of
+from hf_rap.select import Step
+from hf_rap.select.top import TOP, quotas_of
 
 
 def scored(bis, **columns):
@@ -42,7 +42,7 @@ def test_every_reason_by_hand():
         "score_invalid",
         "not_scored",
     ]
-    assert selection.scored["rap_keep"][:] == [reason in KEPT_REASONS for reason in selection.scored["rap_reason"]]
+    assert selection.scored["rap_keep"][:] == [reason == "top" for reason in selection.scored["rap_reason"]]
     assert selection.funnel == (
         Step("rows", 7),
         Step("scored", 5),
@@ -50,7 +50,7 @@ def test_every_reason_by_hand():
         Step("within_question_cap", 3),
         Step("selected", 2),
     )
-    assert {"below_quota", "question_full", "duplicate"} <= set(DROPPED_REASONS)
+    assert {"below_quota", "question_full", "duplicate"} <= {reason.name for reason in TOP.reasons if not reason.kept}
 
 
 def test_ties_keep_the_earlier_row_and_the_order_stays():

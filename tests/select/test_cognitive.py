@@ -8,7 +8,8 @@ from datasets import Dataset, Features, Image, IterableDataset, List, Value
 
 from hf_rap.columns import ERROR_CODES
 from hf_rap.errors import MissingColumnError, SettingError
-from hf_rap.select import DROPPED_REASONS, KEPT_REASONS, Step, select_cognitive
+from hf_rap.select import METHODS, Step, select_cognitive
+from hf_rap.select.rap import RAP
 from hf_rap.stats.thresholds import Quantile
 
 NO_DRM = {"replace_easy": False}
@@ -52,7 +53,8 @@ def test_every_reason_of_the_rule_by_hand():
         "hard_replacement",  # ties with row 9 in difficulty, has the higher cde
         "image_not_needed",  # only one row left, so only one comes in
     ]
-    assert selection.scored["rap_keep"][:] == [reason in KEPT_REASONS for reason in reasons(selection)]
+    keeps = {reason.name: reason.kept for reason in RAP.reasons}
+    assert selection.scored["rap_keep"][:] == [keeps.get(reason, False) for reason in reasons(selection)]
     assert selection.funnel == (
         Step("rows", 10),
         Step("scored", 8),
@@ -359,7 +361,7 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
-        ({"method": "best"}, "method is 'best': it takes one of rap, "),
+        ({"method": "best"}, "There is no selection method 'best'"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):
@@ -397,5 +399,8 @@ def test_only_a_dataset_with_rows_can_be_selected_from():
 
 def test_reasons_do_not_clash_with_error_codes():
     """A reason says one thing only."""
-    assert not set(ERROR_CODES) & {*KEPT_REASONS, *DROPPED_REASONS}
-    assert not set(KEPT_REASONS) & set(DROPPED_REASONS)
+    for method in METHODS.values():
+        names = [reason.name for reason in method.reasons]
+        assert len(set(names)) == len(names)
+        assert not set(ERROR_CODES) & set(names)
+        assert all(reason.meaning for reason in method.reasons)

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 from hf_rap.errors import MissingColumnError, SettingError
-from hf_rap.select import DROPPED_REASONS, KEPT_REASONS, select_cognitive, select_difficulty, split_stages
+from hf_rap.select import select_cognitive, select_difficulty, split_stages
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.facts import collect_facts
 from hf_rap.versions.plots import draw_plots
@@ -117,8 +117,3 @@ def test_the_card_names_the_method_and_can_be_reproduced():
     names = {}
     exec(code.replace('load_dataset("user/x", "scored", split="train")', "ds"), {"ds": ds}, names)
     assert reasons(names["selection"]) == reasons(stages.two)
-
-
-def test_every_reason_has_a_meaning():
-    """Those of the baselines and of the released rule, too."""
-    assert all({**KEPT_REASONS, **DROPPED_REASONS}.values())

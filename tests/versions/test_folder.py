@@ -353,3 +353,17 @@ def test_folders_of_one_name_do_not_share_a_cache(tmp_path):
         publish_to_folder(selection, tmp_path / place / "version")
         found.append(len(load_dataset(str(tmp_path / place / "version"), "selected", split="train")))
     assert found == [8, 12]
+
+
+def test_the_same_version_is_given_back(tmp_path):
+    """Publishing twice changes no byte; other content under the same version is refused, as is another version."""
+    first = publish_to_folder(select(dataset()), tmp_path / "v")
+    before = {path: path.read_bytes() for path in (tmp_path / "v").rglob("*") if path.is_file()}
+    again = publish_to_folder(select(dataset()), tmp_path / "v")
+    assert (again.version, again.files) == (first.version, first.files)
+    assert {path: path.read_bytes() for path in (tmp_path / "v").rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+    with pytest.raises(PublishError, match=r"Version 1\.0\.0 is at .*v already, with other content"):
+        publish_to_folder(select(dataset(), min_cde=0.7), tmp_path / "v")
+    with pytest.raises(PublishError, match=r"There is version 1\.0\.0 of a dataset at"):
+        publish_to_folder(select(dataset()), tmp_path / "v", version="1.1.0")

@@ -1,0 +1,120 @@
+"""Every reason that a method gives is true of the row that it is given to."""
+
+import random
+
+import pytest
+from datasets import Dataset, Features, List, Value
+
+from hf_rap.columns import ERROR_CODES
+from hf_rap.errors import SettingError
+from hf_rap.scorers import cde_score, difficulty_score, limr_score
+from hf_rap.scorers.base import add_scores
+from hf_rap.select import METHODS, select_cognitive, select_difficulty, select_top, split_stages
+from hf_rap.select.again import select_again
+from hf_rap.select.top import TOP
+
+
+def simulated(rows: int = 2_000, attempts: int = 5) -> Dataset:
+    """Rows whose pass rates are drawn from all over the square; some attempts and some rows are unknown."""
+    draw = random.Random(5)
+    image, text, error = [], [], []
+    for row in range(rows):
+        rates = draw.choice([0, 0, 1, 1, draw.random()]), draw.choice([0, 1, draw.random()])
+        arms = [[float(draw.random() < rate) for _ in range(attempts)] for rate in rates]
+        if row % 17 == 0:
+            arms[0][0] = None
+        image.append(None if row % 23 == 0 else arms[0])
+        text.append(None if row % 23 == 0 else arms[1])
+        error.append("gold_unreadable: 'a picture' is no answer" if row % 46 == 0 else None)
+    values = {
+        "rap_id": [f"row-{row}" for row in range(rows)],
+        "topic": [f"topic {row % 3}" for row in range(rows)],
+        "rap_image_rewards": image,
+        "rap_text_rewards": text,
+        "rap_image_tokens": [None if arm is None else [draw.randrange(5, 90) for _ in arm] for arm in image],
+        "rap_epoch_rewards": [None if arm is None else [draw.random(), draw.random()] for arm in image],
+        "rap_ace": [None if draw.random() < 0.1 else draw.random() for _ in range(rows)],
+        "rap_ace_settings": ['{"form": "windowed"}'] * rows,
+        "rap_error": error,
+    }
+    types = {
+        "rap_image_rewards": List(Value("float64")),
+        "rap_text_rewards": List(Value("float64")),
+        "rap_image_tokens": List(Value("int32")),
+        "rap_epoch_rewards": List(Value("float64")),
+    }
+    features = Features({name: types.get(name, Value("string")) for name in values} | {"rap_ace": Value("float32")})
+    return limr_score(add_scores(Dataset.from_dict(values, features), cde_score, difficulty_score))
+
+
+DS = simulated()
+SELECTIONS = {
+    "rap": lambda: select_cognitive(DS, min_cde=0.25),
+    "rap without attention": lambda: select_cognitive(DS, min_cde=0.25, max_ace=None),
+    "rap with a floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
+    "rap within a budget": lambda: select_cognitive(DS, min_cde=0.25, budget=300),
+    "rap filled to a budget": lambda: select_cognitive(DS, min_cde=0.5, max_ace=0.125, budget=100),
+    "rap by probability": lambda: select_cognitive(DS, min_cde=0.25, min_probability=0.9, max_ace=None),
+    "rap-released": lambda: select_cognitive(DS, method="rap-released"),
+    "difficulty": lambda: select_cognitive(DS, method="difficulty"),
+    "difficulty with bounds": lambda: select_difficulty(DS, 0.3, 0.7),
+    "difficulty by probability": lambda: select_difficulty(DS, min_probability=0.8),
+    "stage one": lambda: split_stages(DS).one,
+    "stage two": lambda: split_stages(DS).two,
+    "random": lambda: select_cognitive(DS, method="random", budget=50),
+    "hardest": lambda: select_cognitive(DS, method="hardest", budget=50),
+    "longest": lambda: select_cognitive(DS, method="longest", budget=50),
+    "limr": lambda: select_cognitive(DS, method="limr"),
+    "top": lambda: select_top(DS, by="rap_difficulty", ratio=0.2, per="topic"),
+}
+
+
+def test_every_method_is_here():
+    """A new one has to join."""
+    assert {*METHODS, TOP.name} == {make().rule["method"] for make in SELECTIONS.values()}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_every_reason_holds_for_its_row(name):
+    """And kept rows have the reasons of kept rows."""
+    selection = SELECTIONS[name]()
+    method = {**METHODS, TOP.name: TOP}[selection.rule["method"]]
+    reasons = {reason.name: reason for reason in method.reasons}
+    seen = set()
+    for row in selection.scored:
+        why = row["rap_reason"]
+        if why in ERROR_CODES:
+            assert not row["rap_keep"]
+            assert row["rap_error"].startswith(why)
+            continue
+        seen.add(why)
+        assert reasons[why].kept == row["rap_keep"]
+        assert reasons[why].holds(row, selection.rule), (why, row)
+    assert len(seen) > 1
+
+
+def test_a_wrong_reason_is_noticed():
+    """The test above can fail: a row that is kept for its image does not hold as one that needs none."""
+    selection = SELECTIONS["rap"]()
+    row = next(row for row in selection.selected if row["rap_reason"] == "image_needed")
+    reasons = {reason.name: reason for reason in METHODS["rap"].reasons}
+    assert not reasons["image_not_needed"].holds(row, selection.rule)
+    assert not reasons["always_solved"].holds(row, selection.rule)
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_a_selection_is_made_again_from_its_rule(name):
+    """With the options that it had, those of its own function included."""
+    selection = SELECTIONS[name]()
+    again = select_again(DS, selection.rule)
+    assert again.rule == selection.rule
+    assert again.scored["rap_reason"][:] == selection.scored["rap_reason"][:]
+
+
+def test_an_option_can_be_changed_and_another_method_taken():
+    """What a method does not know is refused; another method starts from its own defaults."""
+    rule = select_difficulty(DS, 0.3, 0.7).rule
+    assert select_again(DS, rule, {"low": 0.5}).rule == {**rule, "low": 0.5}
+    assert select_again(DS, rule, {"method": "random", "budget": 5}).rule["budget"] == 5
+    with pytest.raises(SettingError, match=r"min_cde=0\.2 means nothing to select_difficulty"):
+        select_again(DS, rule, {"min_cde": 0.2})
