@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +105,7 @@ class TransformersEngine:
 
         return self if self.device is not None else replace(self, device=device_of_rank(rank))
 
+    @warnings_stay_warnings()
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""
         from .loading import load_model

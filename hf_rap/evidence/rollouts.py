@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
@@ -107,6 +107,7 @@ class Rollouts(Collector):
         """Attempts that a row is to have."""
         return self.attempts
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns.
 
