@@ -17,15 +17,19 @@ RapError
     ├── BranchMovedError     somebody else committed in between
     └── HubError             the Hub said no, or did not answer
 
-Everything else that escapes from hf_rap is a bug.
+Everything else that escapes from hf_rap is a bug. Warnings of other libraries are never errors while rows are run.
 """
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import re
+    from collections.abc import Iterable, Iterator
 
 
 class RapError(Exception):
@@ -186,3 +190,58 @@ class HubError(PublishError):
     def __init__(self, message: str, *, status: int | None) -> None:
         self.status = status
         super().__init__(message)
+
+
+class RapDeprecationWarning(FutureWarning):
+    """Something of hf_rap's own goes away: the message says in which version, and what to use instead."""
+
+
+_running: set[object] = (
+    set()
+)  # one entry per call within; adding and removing need no lock, and a fork cannot break one
+
+
+@dataclass(frozen=True)
+class _WhileRunning:
+    """Stands where a filter of warnings has its pattern: matches what that matches, but only while a call is running."""
+
+    pattern: re.Pattern[str] | None
+
+    def match(self, text: str) -> bool:
+        """What `warnings` asks of a pattern."""
+        return bool(_running) and (self.pattern is None or self.pattern.match(text) is not None)
+
+
+@contextmanager
+def warnings_stay_warnings() -> Iterator[None]:
+    """Within, a warning of another library is shown, and not raised, whatever `python -W error` or pytest say.
+
+    Raised in the middle of a model, it would be taken for a fault of the row at hand.
+
+    Filters of warnings belong to the whole process, and two threads in `warnings.catch_warnings` leave each other's
+    behind. So none is taken out and put back: in front of every filter that raises stands one that shows instead, and
+    matches only while some thread is within. That holds for all threads, since libraries start some of their own. What
+    is ignored stays ignored, and a filter for `RapDeprecationWarning` is left as it is.
+    """
+    call = object()
+    _running.add(call)
+    try:
+        _show_before_raising()
+        yield
+    finally:
+        _running.discard(call)
+
+
+def _show_before_raising() -> None:
+    """Puts the filters that show in front of those that raise, wherever they are not yet."""
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    wanted: list[Any] = []
+    for rule in filters:
+        action, pattern, category, module, line = rule
+        if isinstance(pattern, _WhileRunning):
+            continue
+        if action == "error" and not issubclass(category, RapDeprecationWarning):
+            wanted.append(("default", _WhileRunning(pattern), category, module, line))
+        wanted.append(rule)
+    if wanted != filters:
+        filters[:] = wanted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hf_rap.errors import RowError
+from hf_rap.errors import RowError, warnings_stay_warnings
 
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .loaded_model import LoadedModel
 
 
+@warnings_stay_warnings()
 def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
     """The log-probability of each reply behind prompt and prefix, in nats at temperature 1, or the error of that reply.
 

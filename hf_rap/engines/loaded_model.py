@@ -21,7 +21,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from hf_rap.errors import EngineError, RowError, first_line
+from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warnings
 
 from . import compat
 from .base import Completion, Request, Sampling
@@ -112,15 +112,19 @@ class LoadedModel:
         return self.in_halves(requests, lambda part: self._complete_batch(part, sampling))
 
     def in_halves(
-        self, requests: list[Item], run: Callable[[list[Item]], list[Answer | RowError]]
+        self, requests: list[Item], run: Callable[[list[Item]], list[Answer | RowError]], *, again: bool = True
     ) -> list[Answer | RowError]:
         """Halves a batch that fails until the row at fault stands alone, and gives that row the error."""
         try:
-            return run(requests)
+            with warnings_stay_warnings():
+                return run(requests)
         except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
             failure = error
         # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
         traceback.clear_frames(failure.__traceback__)
+        if again and isinstance(failure, Warning):
+            # A thread outside has put filters of its own in the place of those that were there when this began.
+            return self.in_halves(requests, run, again=False)
         out_of_memory = isinstance(failure, torch.cuda.OutOfMemoryError)
         if out_of_memory:
             torch.cuda.empty_cache()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RowError
+from hf_rap.errors import RowError, warnings_stay_warnings
 
 from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .probe import Columns
 
 
+@warnings_stay_warnings()
 def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
     """The attention inside each reply, or the error of that reply alone.
 

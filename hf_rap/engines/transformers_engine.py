@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hf_rap.errors import RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class TransformersEngine:
 
         return self if self.device is not None else replace(self, device=device_of_rank(rank))
 
+    @warnings_stay_warnings()
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""
         from .loading import load_model

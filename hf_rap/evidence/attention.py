@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_text, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
@@ -93,6 +93,7 @@ class Attention(Collector):
         read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
         return tuple(column.name for column in read if column.name in available)
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
-from hf_rap.errors import RowError, SettingError, cell_of
+from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
@@ -140,6 +140,7 @@ class Controls(Collector):
             "hf_rap": VERSION,
         }
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns; `rank` as in `Rollouts`."""
         if rank is not None and hasattr(self.engine, "on_rank"):

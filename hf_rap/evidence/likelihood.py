@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
-from hf_rap.errors import RowError, SettingError, cell_of
+from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, image_messages, text_messages
@@ -92,6 +92,7 @@ class Likelihood(Collector):
         """The columns that are added."""
         return columns.LIKELIHOOD_EVIDENCE
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import RowError, cell_of
+from hf_rap.errors import RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
@@ -108,6 +108,7 @@ class Rollouts(Collector):
         """Attempts that a row is to have."""
         return self.attempts
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of
+from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
@@ -116,6 +116,7 @@ class StepRewards(Collector):
         digest = blake2b(_text(row[self.response]).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         return f"{row_id(row, layout)}-{digest}"
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Step scores for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())

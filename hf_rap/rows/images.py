@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
-from hf_rap.errors import RowError
+from hf_rap.errors import RowError, warnings_stay_warnings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +37,7 @@ class _Unreadable(Exception):  # noqa: N818 - not an error for callers
     """What is wrong with an image."""
 
 
+@warnings_stay_warnings()
 def open_image(value: Any, where: str = "image") -> Image.Image:
     """The image as upright 8-bit RGB.
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from hf_rap.errors import warnings_stay_warnings
+
 from .quantities import split_unit
 from .readings import compact, is_words
 
@@ -57,6 +59,7 @@ def same_math(gold: str, answer: str, timeout_seconds: int) -> bool:
 
 
 @lru_cache(maxsize=8192)
+@warnings_stay_warnings()
 def math_equal(gold: str, answer: str, timeout_seconds: int) -> bool:
     r"""What math-verify says; the attempts on one row often give the same answer, hence the cache.
 
