@@ -93,28 +93,28 @@ LIKELIHOOD_SETTINGS = Column(
     "rap_likelihood_settings", "string", "JSON: everything that could change this row's gold_logprobs"
 )
 
-CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
+CDE = Column("rap_cde", "float64", "causal discrepancy, in [-1, 1]: higher = the image helped more")
 CDE_CONTROL = Column(
     "rap_cde_control", "string", "what rap_cde compares the image with, where that is not the question alone"
 )
 LIKELIHOOD_CDE = Column(
-    "rap_likelihood_cde", "float32", "how much likelier the image makes the gold answer: higher = the image helped more"
+    "rap_likelihood_cde", "float64", "how much likelier the image makes the gold answer: higher = the image helped more"
 )
-ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
+ACE = Column("rap_ace", "float64", "attention confidence: higher = more biased towards one token")
 ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
-DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
+DIFFICULTY = Column("rap_difficulty", "float64", "1 - pass rate with the image, in [0, 1]: higher = harder")
 # How sure a score is: of the posterior of the row's true pass rates, given its attempts and the prior of the dataset.
-CDE_MEAN = Column("rap_cde_mean", "float32", "expected true cde, in [-1, 1]")
-CDE_LOW = Column("rap_cde_low", "float32", "lower end of the interval that holds the true cde")
-CDE_HIGH = Column("rap_cde_high", "float32", "upper end of the interval that holds the true cde")
-CDE_PROBABILITY = Column("rap_cde_probability", "float32", "probability that the true cde is above min_cde")
-DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float32", "expected true difficulty, in [0, 1]")
-DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the interval that holds the true difficulty")
-DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the interval that holds the true difficulty")
+CDE_MEAN = Column("rap_cde_mean", "float64", "expected true cde, in [-1, 1]")
+CDE_LOW = Column("rap_cde_low", "float64", "lower end of the interval that holds the true cde")
+CDE_HIGH = Column("rap_cde_high", "float64", "upper end of the interval that holds the true cde")
+CDE_PROBABILITY = Column("rap_cde_probability", "float64", "probability that the true cde is above min_cde")
+DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float64", "expected true difficulty, in [0, 1]")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float64", "lower end of the interval that holds the true difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float64", "upper end of the interval that holds the true difficulty")
 DIFFICULTY_PROBABILITY = Column(
-    "rap_difficulty_probability", "float32", "probability that the true pass rate with the image is inside the band"
+    "rap_difficulty_probability", "float64", "probability that the true pass rate with the image is inside the band"
 )
-LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
+LIMR = Column("rap_limr", "float64", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 # Columns that may hold a question, the bare one before the one with a prompt around it.
 QUESTIONS = ("question_orig", "question", "problem", "prompt")

@@ -21,6 +21,7 @@ from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
+from hf_rap.select.base import scores_in_double
 from hf_rap.system import release_mapped_files
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
     source = told["source"]
     funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
-    return Selection(ds, told["rule"], funnel), SourceInfo(**source) if source else None
+    return Selection(scores_in_double(ds), told["rule"], funnel), SourceInfo(**source) if source else None
 
 
 def is_selection(source: str) -> bool:

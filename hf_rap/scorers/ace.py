@@ -47,7 +47,7 @@ class ACEScore:
         rap_image_rewards: only for attempts="correct".
 
     Writes:
-        rap_ace: float32, 0 or more, higher = more biased towards one token. Null where no attempt
+        rap_ace: float64, 0 or more, higher = more biased towards one token. Null where no attempt
             counts, or no reply is as long as min_column.
         rap_ace_settings: JSON, the options; `select_cognitive` picks its threshold by them.
 
@@ -75,7 +75,7 @@ class ACEScore:
     heads: str = POOLING
     attempts: str = "all"
     min_column: int | None = None
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     @property
     def reads(self) -> tuple[Column, ...]:

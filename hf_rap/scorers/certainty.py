@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .base import Tally
+
 
 def level_of(reader: str, prior: Prior | None, confidence: float | None) -> float:
     """The level of the intervals; raises `SettingError` for a confidence that is no share, or has no prior."""
@@ -29,7 +31,7 @@ def level_of(reader: str, prior: Prior | None, confidence: float | None) -> floa
     return confidence
 
 
-def posterior_of(prior: Prior, image: Sequence[tuple[float, int]], text: Sequence[tuple[float, int]]) -> Posterior:
+def posterior_of(prior: Prior, image: Sequence[Tally], text: Sequence[Tally]) -> Posterior:
     """The posterior of the rows of a batch from the sum and the number of their known rewards."""
     return Posterior(prior, _counts(image), _counts(text))
 
@@ -39,8 +41,8 @@ def listed(values: NDArray[np.float64], known: Sequence[bool]) -> list[float | N
     return [value if there else None for value, there in zip(values.tolist(), known, strict=True)]
 
 
-def _counts(tallied: Sequence[tuple[float, int]]) -> Counts:
+def _counts(tallied: Sequence[Tally]) -> Counts:
     import numpy as np
 
-    solved = np.fromiter((total for total, _ in tallied), dtype=np.float64, count=len(tallied))
+    solved = np.fromiter((float(total) for total, _ in tallied), dtype=np.float64, count=len(tallied))
     return Counts(solved, np.fromiter((number for _, number in tallied), dtype=np.int64, count=len(tallied)))

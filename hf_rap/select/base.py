@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hf_rap.columns import DECISIONS, KEEP, REASON, features_of
+from hf_rap.columns import DECISIONS, KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
 from hf_rap.papers import PAPER
+from hf_rap.stats.arrays import arrow_columns, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,14 +121,34 @@ def check_dataset(reader: str, ds: Any) -> None:
 
 
 def make_selection(ds: Any, method: str, decision: Decision) -> Selection:
-    """The dataset with its decisions; those of an earlier selection are replaced."""
+    """The dataset with its decisions; those of an earlier selection are replaced, scores of single precision read."""
     import pyarrow as pa
 
-    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    scored = scores_in_double(
+        ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    )
     columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
     for name, feature in features_of(DECISIONS).items():
         scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
     return Selection(scored, {"method": method, **decision.rule}, decision.funnel)
+
+
+def scores_in_double(ds: Any) -> Any:
+    """The dataset with the scores that earlier releases wrote as the numbers that they are read as, in their places."""
+    import pyarrow as pa
+
+    old = [
+        (name, feature)
+        for name, feature in features_of((*SCORES, *OTHER_SCORES)).items()
+        if name in ds.column_names and getattr(ds.features[name], "dtype", None) == "float32"
+    ]
+    order = ds.column_names
+    for name, feature in old:
+        numbers = pa.array(numbers_of(arrow_columns(ds, [name])[name]), from_pandas=True)
+        # Added before the old column goes: a dataset without columns has no rows.
+        added = ds.add_column(f"{name}_in_double", numbers, feature=feature)
+        ds = added.remove_columns(name).rename_column(f"{name}_in_double", name)
+    return ds.select_columns(order) if old else ds
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -145,7 +145,7 @@ class RapRule:
 
     settings: Settings
     min_cde: float | Quantile
-    ace: NDArray[np.float32] | None
+    ace: NDArray[np.float64] | None
     max_ace: float | None
     budget: int | None
     strata: NDArray[np.int64] | None
@@ -156,8 +156,8 @@ class RapRule:
 
     def decide(
         self,
-        cde: NDArray[np.float32],
-        difficulty: NDArray[np.float32] | None,
+        cde: NDArray[np.float64],
+        difficulty: NDArray[np.float64] | None,
         attempts: NDArray[np.int64] | None,
         counts: tuple[Counts, Counts] | None,
     ) -> tuple[float, tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]]:
@@ -230,12 +230,12 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
 
 
 def decide(
-    cde: NDArray[np.float32],
+    cde: NDArray[np.float64],
     *,
     min_cde: float,
-    ace: NDArray[np.float32] | None = None,
+    ace: NDArray[np.float64] | None = None,
     max_ace: float | None = None,
-    difficulty: NDArray[np.float32] | None = None,
+    difficulty: NDArray[np.float64] | None = None,
     replace_easy: bool = False,
     min_replacement_cde: float | None = None,
     attempts: NDArray[np.int64] | None = None,
@@ -263,7 +263,7 @@ def decide(
         surely_above: limit -> rows whose true cde is above it with enough probability; None asks `cde` itself.
 
     >>> import numpy as np
-    >>> cde, difficulty = np.float32([0.8, 0.2, np.nan, 0.6]), np.float32([0.2, 0.6, np.nan, 0])
+    >>> cde, difficulty = np.array([0.8, 0.2, np.nan, 0.6]), np.array([0.2, 0.6, np.nan, 0])
     >>> keep, reason, funnel = decide(cde, min_cde=0.5, difficulty=difficulty, replace_easy=True)
     >>> keep.tolist()
     [True, True, False, False]
@@ -285,17 +285,17 @@ def decide(
     step("scored")
 
     if surely_above is None:
-        keep = cde > np.float32(min_cde)
+        keep = cde > min_cde
         needed = "image_needed"
     else:
         keep = could_enter & surely_above(min_cde)
         needed = "image_probably_needed"
-        reason[could_enter & (cde > np.float32(min_cde))] = "not_sure_enough"
+        reason[could_enter & (cde > min_cde)] = "not_sure_enough"
     reason[keep] = needed
     step(needed)
 
     if ace is not None and max_ace is not None:
-        unknown, biased = np.isnan(ace), ace > np.float32(max_ace)
+        unknown, biased = np.isnan(ace), ace > max_ace
         for fault, of_rows, name in (
             ("attention_unknown", unknown, "attention_known"),
             ("attention_biased", biased, "attention_unbiased"),
@@ -314,7 +314,7 @@ def decide(
         hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
-            hard &= cde > np.float32(limit) if surely_above is None else surely_above(limit)
+            hard &= cde > limit if surely_above is None else surely_above(limit)
         enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
         keep[enter] = True
         reason[enter] = "hard_replacement"
@@ -337,8 +337,8 @@ def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
     import numpy as np
 
     if attempts is None:
-        return np.nextafter(np.float32(0), np.float32(1))
-    return (1 / np.maximum(attempts, 1)).astype(np.float32)
+        return np.nextafter(0.0, 1.0)
+    return 1 / np.maximum(attempts, 1)
 
 
 def _within_budget(

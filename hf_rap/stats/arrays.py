@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from .exact import in_double
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +34,11 @@ def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:
 
 
 def numbers_of(column: Any) -> Any:
-    """A column as float32, null as NaN; None for no column."""
+    """A column as float64, null as NaN; None for no column. Single precision is read as what it stands for, see `in_double`."""
     import pyarrow as pa
 
-    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+    if column is None:
+        return None
+    if column.type in (pa.float16(), pa.float32()):
+        return in_double(column.to_numpy(zero_copy_only=False))
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

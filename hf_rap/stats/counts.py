@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.columns import IMAGE_REWARDS, Column, control_rewards, require
 from hf_rap.errors import LayoutError, SettingError
 
+from .exact import total
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +20,7 @@ class Counts(NamedTuple):
     """Attempts of one arm, for each row.
 
     Attributes:
-        solved: sum of the known rewards, (n_rows,), between 0 and `judged`.
+        solved: sum of the known rewards, (n_rows,), between 0 and `judged`; the double nearest to it (`hf_rap.stats.exact`).
         judged: number of known rewards, (n_rows,); attempts whose reward is null are in neither.
 
     """
@@ -66,9 +68,12 @@ def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
             f"have others; the first is row {int(rows[wrong][0])} with {float(values[wrong][0])!r}. Scale the rewards, "
             "and store null where an attempt was not judged."
         )
-    solved = np.zeros(len(rewards))
-    np.add.at(solved, rows, values)
-    return Counts(solved, np.bincount(rows, minlength=len(rewards)))
+    judged = np.bincount(rows, minlength=len(rewards))
+    solved: NDArray[np.float64] = np.bincount(rows, weights=values, minlength=len(rewards)).astype(np.float64)
+    ends = np.cumsum(judged)
+    for row in np.unique(rows[(values != 0) & (values != 1)]):
+        solved[row] = float(total(values[ends[row] - judged[row] : ends[row]].tolist()))
+    return Counts(solved, judged)
 
 
 def none_judged(n_rows: int) -> Counts:

@@ -64,7 +64,7 @@ def order_curriculum(
     return ds.select(np.lexsort((within, _bucket(score, buckets))))
 
 
-def _bucket(score: NDArray[np.float32], buckets: int | Sequence[float] | None) -> NDArray[np.int64]:
+def _bucket(score: NDArray[np.float64], buckets: int | Sequence[float] | None) -> NDArray[np.int64]:
     """The number of each row's bucket."""
     import numpy as np
 
@@ -73,7 +73,7 @@ def _bucket(score: NDArray[np.float32], buckets: int | Sequence[float] | None) -
     if isinstance(buckets, int) and not isinstance(buckets, bool) and buckets > 0:
         edges = np.quantile(score, np.arange(1, buckets) / buckets, method="inverted_cdf") if score.size else score
     elif isinstance(buckets, Sequence) and not isinstance(buckets, str) and list(buckets) == sorted(set(buckets)):
-        edges = np.array(buckets, dtype=np.float32)
+        edges = np.array(buckets, dtype=np.float64)
     else:
         raise SettingError(f"buckets is {buckets!r}: it takes a number above 0, or an ascending list of scores.")
     return np.searchsorted(edges, score, side="left")

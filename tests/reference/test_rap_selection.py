@@ -99,7 +99,7 @@ def test_selection_equals_the_plain_implementation(seed, min_cde, options):
             "rap_id": Value("string"),
             "rap_image_rewards": rewards,
             "rap_text_rewards": rewards,
-            "rap_ace": Value("float32"),
+            "rap_ace": Value("float64"),
         }
     )
     ds = add_scores(Dataset.from_list(rows, features=features), cde_score, difficulty_score)

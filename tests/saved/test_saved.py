@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import load_dataset
 
@@ -14,6 +15,7 @@ from hf_rap.columns import KEEP, REASON
 from hf_rap.demo import demo_engine
 from hf_rap.evidence.rollouts import Rollouts
 from hf_rap.exports.exporting import export
+from hf_rap.hub import diff
 from hf_rap.hub.pulling import pull
 from hf_rap.rows.sources import load_source
 from hf_rap.runs.fill import collect_in_run
@@ -81,6 +83,24 @@ def test_version_holds_the_same_decisions(saved, told):
     assert scored[REASON.name][:] == told["reason"]
     again = select_cognitive(scored, min_cde=0.2, max_ace=None)
     assert again.scored[KEEP.name][:] == told["keep"]
+    assert again.scored[REASON.name][:] == told["reason"]
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.2, 1 / 3, 0.5, 2 / 3])
+def test_scores_decide_as_in_their_day(saved, told, limit):
+    """Also those of single precision on a threshold that rows lie on."""
+    before = [cde is not None and np.float32(cde) > np.float32(limit) for cde in told["cde"]]
+    selection = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=limit, max_ace=None, replace_easy=False)
+    assert selection.scored[KEEP.name][:] == before
+    assert selection.scored.features["rap_cde"].dtype == "float64"
+
+
+def test_a_selection_made_again_differs_in_no_row(saved, tmp_path):
+    """`hf-rap diff` between the version and a file of today."""
+    again = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=0.2, max_ace=None)
+    again.scored.to_parquet(tmp_path / "again.parquet")
+    found = diff(str(saved / "version"), str(tmp_path / "again.parquet"))
+    assert (found.rows, found.facts["kept"]["jaccard"]) == ([], 1.0)
 
 
 @pytest.mark.parametrize("trainer", ["trl", "universal"])

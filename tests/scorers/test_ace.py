@@ -107,7 +107,7 @@ def test_settings_say_how_it_was_computed():
         "heads": "max",
         "min_column": 4,
         "sigma": 2.0,
-        "version": "1",
+        "version": "2",
     }
     assert told[1] is None
 
@@ -136,11 +136,11 @@ def test_missing_evidence_says_how_to_get_it():
 
 
 def test_a_dataset_keeps_the_evidence_and_its_score():
-    """Through Arrow: structs of lists in, float32 out."""
+    """Through Arrow: structs of lists in, float64 out."""
     ds = Dataset.from_dict({ATTENTION.name: [None, [failed(), attempt()]]}, features=features_of((ATTENTION,)))
     scored = ds.map(ACEScore(min_column=2), batched=True)
     assert scored["rap_ace"][:] == [None, pytest.approx(2 * math.sqrt(0.2))]
-    assert scored.features["rap_ace"].dtype == "float32"
+    assert scored.features["rap_ace"].dtype == "float64"
 
 
 def test_the_offending_token_is_the_first_of_equals():
