@@ -28,7 +28,7 @@ class Column:
     meaning: str
 
 
-ID = Column("rap_id", "string", "id column of the user, or hash of question, images and answer")
+ID = Column("rap_id", "string", "id column of the user, or hash of question, pictures (their pixels) and answer")
 IMAGE_REWARDS = Column(
     "rap_image_rewards", "list<float64>", "per attempt with the image: 1 correct, 0 wrong, null not judged"
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError
-from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
+from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.version import VERSION
 
@@ -185,7 +185,7 @@ def _request(raw: Mapping[str, Any], layout: Layout, instruction: str) -> Reques
         question = read_question(raw, layout)
     except RowError as error:
         return error
-    return Request(row_id(raw, layout), "image", image_messages(question.text, instruction), question.images, 1)
+    return Request(question.id, "image", image_messages(question.text, instruction), question.images, 1)
 
 
 def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:

@@ -231,11 +231,14 @@ class AskedRow:
 
 def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
     """A row of `raw_rows`, with its error where it cannot be asked, or not with an image."""
-    row = AskedRow(row_id(raw, layout))
     try:
-        row.question = read_question(raw, layout)
-        row.gold = read_gold(row.question.answer)
-        if not row.question.images:
+        question = read_question(raw, layout)
+    except RowError as error:
+        return AskedRow(row_id(raw, layout), error=error)
+    row = AskedRow(question.id, question)
+    try:
+        row.gold = read_gold(question.answer)
+        if not question.images:
             row.error = RowError("no_image", columns.ERROR_CODES["no_image"])
     except RowError as error:
         row.error = error
