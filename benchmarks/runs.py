@@ -3,6 +3,7 @@
     python benchmarks/runs.py overhead      # run folder against bare Dataset.map, same model, same rows
     python benchmarks/runs.py workers       # two processes against one, one torch thread each
     python benchmarks/runs.py endpoint      # EndpointEngine against a bare asyncio client, same concurrency
+    python benchmarks/runs.py ids           # the id of a row without one: its picture is decoded
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
     python benchmarks/runs.py               # all of them
 
@@ -283,12 +284,41 @@ def memory_child(folder: str) -> None:
     print(f"{seconds:.0f} s without the file", flush=True)
 
 
+def ids(rounds: int) -> None:
+    """Processor time of the id of a row that has none of its own, and of reading its file alone; noise and blur as a photo has."""
+    import io
+
+    from PIL import Image, ImageFilter
+
+    from hf_rap.rows.layouts import Layout, row_id, stored_digest
+
+    layout = Layout("question", "image", "answer")
+    for size in ((336, 336), (1024, 768), (4000, 3000)):
+        file = io.BytesIO()
+        picture = Image.merge(
+            "RGB", [Image.effect_noise(size, 90).filter(ImageFilter.GaussianBlur(2)) for _ in range(3)]
+        )
+        picture.save(file, "JPEG", quality=90)
+        row = {"question": "How many?", "image": {"bytes": file.getvalue(), "path": None}, "answer": "3"}
+        times = []
+        for find in (row_id, stored_digest):
+            started = time.process_time()
+            for _ in range(2 * rounds):
+                find(row, layout)
+            times.append((time.process_time() - started) / (2 * rounds) * 1000)
+        print(
+            f"row id, JPEG of {size[0]} x {size[1]}, {len(file.getvalue()) / 1000:,.0f} KB: {times[0]:.1f} ms of processor "
+            f"time; file alone {times[1]:.1f} ms",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "memory"])
+    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "ids", "memory"])
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint}
+    parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint, "ids": ids}
     for name, part in parts.items():
         if args.what in (None, name):
             part(args.rounds)

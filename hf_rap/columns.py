@@ -29,7 +29,7 @@ class Column:
     meaning: str
 
 
-ID = Column("rap_id", "string", "id column of the user, or hash of question, images and answer")
+ID = Column("rap_id", "string", "id column of the user, or hash of question, pictures (their pixels) and answer")
 IMAGE_REWARDS = Column(
     "rap_image_rewards", "list<float64>", "per attempt with the image: 1 correct, 0 wrong, null not judged"
 )
@@ -54,8 +54,18 @@ SETTINGS = Column(
 # empty list was never asked. Null in all other evidence.
 ADAPTIVE = Column("rap_adaptive", "string", "JSON: the rule by which attempts were spared, and how many were planned")
 
+# Beside the replies, on request (`Rollouts(keep_ids=True)`).
+IMAGE_TOKEN_IDS = Column(
+    "rap_image_token_ids",
+    "list<list<int32>>",
+    "tokens of each reply with the image as the model wrote them, the one that ends it included; null not told",
+)
+TEXT_TOKEN_IDS = Column("rap_text_token_ids", "list<list<int32>>", "the same of replies on the question alone")
+TOKEN_IDS = {"image": IMAGE_TOKEN_IDS, "text": TEXT_TOKEN_IDS}
+
 # One entry per attempt with the image. `error` says why the rest is null; the lists have one number per token of the
-# reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean.
+# reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean. Files of
+# earlier releases have the fields up to `image_shares`.
 ATTENTION = Column(
     "rap_attention",
     "list<struct<"
@@ -71,7 +81,22 @@ ATTENTION = Column(
     "product_mean: list<float32>, "
     "window_max: list<float32>, "  # mean of log A[i, j] over the first rows of column j
     "window_mean: list<float32>, "
-    "image_shares: list<float32>>>",
+    "image_shares: list<float32>, "
+    # The same with rows of A divided by their sum over the reply's tokens alone, where above it is over all tokens.
+    "product_max_reply: list<float32>, "
+    "product_mean_reply: list<float32>, "
+    "window_max_reply: list<float32>, "
+    "window_mean_reply: list<float32>, "
+    "thinking_tokens: int32, "  # so many tokens at the start, up to and with the last </think>, are the model's thinking
+    # The same of the thinking by itself: rows and columns of these tokens; null where they are all of the reply, or none.
+    "thinking_product_max: list<float32>, "
+    "thinking_product_mean: list<float32>, "
+    "thinking_window_max: list<float32>, "
+    "thinking_window_mean: list<float32>, "
+    "thinking_product_max_reply: list<float32>, "
+    "thinking_product_mean_reply: list<float32>, "
+    "thinking_window_max_reply: list<float32>, "
+    "thinking_window_mean_reply: list<float32>>>",
     "where the last layer looked, per attempt with the image",
 )
 ATTENTION_SETTINGS = Column(
@@ -94,28 +119,28 @@ LIKELIHOOD_SETTINGS = Column(
     "rap_likelihood_settings", "string", "JSON: everything that could change this row's gold_logprobs"
 )
 
-CDE = Column("rap_cde", "float32", "causal discrepancy, in [-1, 1]: higher = the image helped more")
+CDE = Column("rap_cde", "float64", "causal discrepancy, in [-1, 1]: higher = the image helped more")
 CDE_CONTROL = Column(
     "rap_cde_control", "string", "what rap_cde compares the image with, where that is not the question alone"
 )
 LIKELIHOOD_CDE = Column(
-    "rap_likelihood_cde", "float32", "how much likelier the image makes the gold answer: higher = the image helped more"
+    "rap_likelihood_cde", "float64", "how much likelier the image makes the gold answer: higher = the image helped more"
 )
-ACE = Column("rap_ace", "float32", "attention confidence: higher = more biased towards one token")
+ACE = Column("rap_ace", "float64", "attention confidence: higher = more biased towards one token")
 ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
-DIFFICULTY = Column("rap_difficulty", "float32", "1 - pass rate with the image, in [0, 1]: higher = harder")
+DIFFICULTY = Column("rap_difficulty", "float64", "1 - pass rate with the image, in [0, 1]: higher = harder")
 # How sure a score is: of the posterior of the row's true pass rates, given its attempts and the prior of the dataset.
-CDE_MEAN = Column("rap_cde_mean", "float32", "expected true cde, in [-1, 1]")
-CDE_LOW = Column("rap_cde_low", "float32", "lower end of the interval that holds the true cde")
-CDE_HIGH = Column("rap_cde_high", "float32", "upper end of the interval that holds the true cde")
-CDE_PROBABILITY = Column("rap_cde_probability", "float32", "probability that the true cde is above min_cde")
-DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float32", "expected true difficulty, in [0, 1]")
-DIFFICULTY_LOW = Column("rap_difficulty_low", "float32", "lower end of the interval that holds the true difficulty")
-DIFFICULTY_HIGH = Column("rap_difficulty_high", "float32", "upper end of the interval that holds the true difficulty")
+CDE_MEAN = Column("rap_cde_mean", "float64", "expected true cde, in [-1, 1]")
+CDE_LOW = Column("rap_cde_low", "float64", "lower end of the interval that holds the true cde")
+CDE_HIGH = Column("rap_cde_high", "float64", "upper end of the interval that holds the true cde")
+CDE_PROBABILITY = Column("rap_cde_probability", "float64", "probability that the true cde is above min_cde")
+DIFFICULTY_MEAN = Column("rap_difficulty_mean", "float64", "expected true difficulty, in [0, 1]")
+DIFFICULTY_LOW = Column("rap_difficulty_low", "float64", "lower end of the interval that holds the true difficulty")
+DIFFICULTY_HIGH = Column("rap_difficulty_high", "float64", "upper end of the interval that holds the true difficulty")
 DIFFICULTY_PROBABILITY = Column(
-    "rap_difficulty_probability", "float32", "probability that the true pass rate with the image is inside the band"
+    "rap_difficulty_probability", "float64", "probability that the true pass rate with the image is inside the band"
 )
-LIMR = Column("rap_limr", "float32", "learning impact, at most 1: higher = rewards follow the mean of training closer")
+LIMR = Column("rap_limr", "float64", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 # Columns that may hold a question, the bare one before the one with a prompt around it.
 QUESTIONS = ("question_orig", "question", "problem", "prompt")
@@ -244,8 +269,8 @@ LIKELIHOOD_EVIDENCE = (
 )
 CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
-# Evidence that `Rollouts` does not write.
-OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
+# Evidence that `Rollouts` writes on request alone, or not at all.
+OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *TOKEN_IDS.values(), *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
 # What stays in `scored`: no trainer wants it.
 EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE))
 # Shown where they are there; SCORES are always shown, as not computed if need be.
@@ -307,6 +332,7 @@ ATTENTION_ERROR_CODES = {
     "reply_too_short": "the reply has a single token, so no token looks at another",
     "too_long": "prompt and reply do not fit into the model's context",
     "image_tokens_changed": "the prompt has not as many tokens as when the reply was generated",
+    "tokens_changed": "the token ids of the reply do not spell it with this model's tokenizer",
     "engine_failed": "the model failed on this attempt, also when retried alone",
 }
 

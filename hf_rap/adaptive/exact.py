@@ -74,8 +74,8 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
 
     low, high = cde_of(state.at_worst()), cde_of(state.at_best())
     known = (state.judged > 0).all(axis=1)
-    above = known & (low > np.float32(rule.min_cde))
-    not_above = ~(high > np.float32(rule.min_cde))
+    above = known & (low > rule.min_cde)
+    not_above = ~(high > rule.min_cde)
     none = np.zeros(len(above), dtype=bool)
     if not rule.replace_easy:
         nowhere = np.zeros(len(above), dtype=np.int64)
@@ -85,7 +85,7 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
     # The best a row can do that is not easy: one attempt with the image fails, all else speaks for it.
     one_failure = np.stack([(failed == 0) & (left > 0), none], axis=1).astype(np.int64)
     highest_if_not_easy = np.where((failed > 0) | (left > 0), cde_of(state.after(0, one_failure).at_best()), np.nan)
-    easy_at_most = ~(highest_if_not_easy > np.float32(rule.min_cde))
+    easy_at_most = ~(highest_if_not_easy > rule.min_cde)
     leaves = above & (failed == 0) & (left == 0)
     may_leave = ~not_above & (failed == 0)
 
@@ -93,8 +93,8 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
     may_enter = ~above & (needed <= left) & (state.judged + state.left > 0).all(axis=1)
     enters = not_above & (needed == 0) & known
     if rule.min_replacement_cde is not None:
-        may_enter &= high > np.float32(rule.min_replacement_cde)
-        enters &= low > np.float32(rule.min_replacement_cde)
+        may_enter &= high > rule.min_replacement_cde
+        enters &= low > rule.min_replacement_cde
     best, worst = _places(state, order)
 
     k_low, k_high = int(np.count_nonzero(leaves)), int(np.count_nonzero(may_leave))
@@ -198,8 +198,8 @@ def _fewest(state: State, rule: Exact) -> NDArray[np.int64]:
         taken[rows, heavy] = np.minimum(number, state.left[rows, heavy])
         taken[rows, 1 - heavy] = np.minimum(number - taken[rows, heavy], state.left[rows, 1 - heavy])
         image, text = taken * [1, 0], taken * [0, 1]
-        below = ~(cde_of(state.after(text, image).at_best()) > np.float32(rule.min_cde))
-        above = cde_of(state.after(image, text).at_worst()) > np.float32(rule.min_cde)
+        below = ~(cde_of(state.after(text, image).at_best()) > rule.min_cde)
+        above = cde_of(state.after(image, text).at_worst()) > rule.min_cde
         fewest[below | above] = number
     return fewest
 

@@ -85,7 +85,7 @@ def collect_prescreened(
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
     scores = np.abs(scores) if either_way else scores
     cut = asked.of(scores) if isinstance(asked, Quantile) else asked
-    left_out = scores < np.float32(cut)  # NaN, the unknown, is not
+    left_out = scores < cut  # NaN, the unknown, is not
     passed = np.flatnonzero(~left_out)
     if not len(passed):
         raise SettingError(f"No row has a {LIKELIHOOD_CDE.name} of at least {cut:g}: lower the cut.")

@@ -51,22 +51,20 @@ class State(NamedTuple):
         return self.after(speaking, self.left - speaking)
 
 
-def cde_of(state: State) -> NDArray[np.float32]:
+def cde_of(state: State) -> NDArray[np.float64]:
     """p1 - p0 as `cde_score` has it, to the last bit; NaN where an arm has no judged attempt."""
     solved, judged = state.solved, state.judged
     crossed = solved[:, IMAGE] * judged[:, TEXT] - solved[:, TEXT] * judged[:, IMAGE]
-    return _float32(crossed, judged[:, IMAGE] * judged[:, TEXT])
+    return _quotient(crossed, judged[:, IMAGE] * judged[:, TEXT])
 
 
-def difficulty_of(state: State) -> NDArray[np.float32]:
+def difficulty_of(state: State) -> NDArray[np.float64]:
     """1 - p1 as `difficulty_score` has it for a row with an image; NaN where no attempt with it was judged."""
-    return _float32(state.failed[:, IMAGE], state.judged[:, IMAGE])
+    return _quotient(state.failed[:, IMAGE], state.judged[:, IMAGE])
 
 
-def _float32(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.float32]:
+def _quotient(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.float64]:
     import numpy as np
 
-    share: NDArray[np.float32] = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0).astype(
-        np.float32
-    )
+    share: NDArray[np.float64] = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
     return share

@@ -21,6 +21,7 @@ from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
+from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
 from hf_rap.system import release_mapped_files, whole_file
 
@@ -110,7 +111,7 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     source = told["source"]
     funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
     method = told.get("method") or describe_method(told["rule"], ds.column_names)
-    return Selection(ds, told["rule"], funnel, method), SourceInfo(**source) if source else None
+    return Selection(scores_in_double(ds), told["rule"], funnel, method), SourceInfo(**source) if source else None
 
 
 def is_selection(source: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR
+from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, TOKEN_IDS
 from hf_rap.errors import RowError, code_of
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # Lists of one entry per attempt, by the arm that their attempts belong to.
 OF_ARM = {
-    "image": (*ARM_COLUMNS["image"], ATTENTION),
-    "text": tuple(ARM_COLUMNS["text"]),
+    "image": (*ARM_COLUMNS["image"], TOKEN_IDS["image"], ATTENTION),
+    "text": (*ARM_COLUMNS["text"], TOKEN_IDS["text"]),
 }
 
 

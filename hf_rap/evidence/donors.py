@@ -100,7 +100,7 @@ class Donors:
         Raises:
             RowError: "no_donor": the row is not in the dataset.
         """
-        pictures, key = self._known_by(raw)
+        pictures, _, key = self._known_by(raw)
         if key not in self._places:
             raise RowError("no_donor", "the row is not in the dataset whose pictures are shuffled")
         ring = self._rings[len(pictures)]
@@ -116,17 +116,18 @@ class Donors:
             step += self._ends[giver.pictures] - place  # the same pictures stand side by side
 
     def _enter(self, place: int, raw: Mapping[str, Any]) -> None:
-        pictures, key = self._known_by(raw)
+        pictures, identity, key = self._known_by(raw)
         if pictures and key not in self._places:
             self._places[key] = place
-            self._rings.setdefault(len(pictures), []).append(_Giver(place, row_id(raw, self.layout), pictures, key))
+            self._rings.setdefault(len(pictures), []).append(_Giver(place, identity, pictures, key))
 
-    def _known_by(self, raw: Mapping[str, Any]) -> tuple[tuple[bytes, ...], bytes]:
-        """Digests of the pictures, and of these with the id."""
+    def _known_by(self, raw: Mapping[str, Any]) -> tuple[tuple[bytes, ...], str, bytes]:
+        """Digests of the pictures, the id, and a digest of both."""
         images: Sequence[Any] = text_and_images(raw, self.layout)[1]
         pictures = tuple(blake2b(fingerprint(image), digest_size=16).digest() for image in images)
-        identity = row_id(raw, self.layout).encode("utf-8", "surrogatepass")
-        return pictures, blake2b(b"".join((*pictures, identity)), digest_size=16).digest()
+        identity = row_id(raw, self.layout)
+        named = b"".join((*pictures, identity.encode("utf-8", "surrogatepass")))
+        return pictures, identity, blake2b(named, digest_size=16).digest()
 
     def _order(self, *parts: bytes) -> bytes:
         return blake2b(b"".join(parts), digest_size=16, key=f"{self.seed}".encode()).digest()

@@ -11,6 +11,7 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +82,26 @@ def encoded_bytes(value: Any) -> bytes | None:
     return found if isinstance(found, bytes) else None
 
 
+def picture_digest(value: Any) -> bytes:
+    """32 bytes that name the picture, however it is stored: of its size and its pixels as `open_image` shows them.
+
+    A stream hands out pictures that are decoded already, and whose file is gone, so a file counts by what is seen in it.
+    What cannot be decoded counts by its file, else by its name.
+    """
+    digest = blake2b(digest_size=32)
+    try:
+        picture = _upright_rgb(_opened(value))
+        digest.update(b"pixels:%d x %d:" % picture.size)
+        digest.update(picture.tobytes())
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - decoders answer broken data with almost any exception, see `open_image`
+        digest.update(fingerprint(value))
+    return digest.digest()
+
+
 def fingerprint(value: Any) -> bytes:
-    """What the image is known by: its file, else its mode, size and pixels, else its name."""
+    """The image as it is stored: its file, else its mode, size and pixels, else its name."""
     try:
         found = _source(value)
     except (_Unreadable, OSError):

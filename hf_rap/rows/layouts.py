@@ -21,7 +21,7 @@ from hf_rap.options import check, check_text
 
 from .chats import flatten_content, turns_of
 from .compat import is_single_row, stored_column
-from .images import encoded_bytes, fingerprint, open_image
+from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .paths import is_there, taken_apart, value_at
 from .prompts import IMAGE
 
@@ -205,8 +205,8 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
     Decoding a column decodes every image of the batch, so one broken file would take all rows
     with it, and the bytes as stored would be lost. `Dataset.map` hands out a batch that can be read
-    undecoded. `IterableDataset.map` hands out decoded images: call `ds.decode(False)` on it first
-    to get the same. A column that was already read or replaced in the batch is taken as it is.
+    undecoded. `IterableDataset.map` hands out decoded images, whose rows have the same ids; `ds.decode(False)`
+    on it first keeps the files, and a broken one to its row. A column that was already read or replaced in the batch is taken as it is.
 
     Raises:
         MissingColumnError: a column of the layout is not in the batch.
@@ -277,53 +277,82 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
             f"the question has {placeholders} {IMAGE} and the row has {len(images)} image(s)",
         )
     opened = tuple(open_image(image, f"image {i} of {len(images)}") for i, image in enumerate(images, 1))
+    answer = _answer(row, layout)
     source = value_at(row, layout.source)
     return Question(
-        id=row_id(row, layout),
+        id=own_id(row, layout) or content_id(text, opened, answer),  # of what is opened: decoding is what an id costs
         text=text,
         images=opened,
-        answer=_answer(row, layout),
+        answer=answer,
         source=None if source is None else str(source),
         files=tuple(map(encoded_bytes, images)),
     )
 
 
 def row_id(row: Mapping[str, Any], layout: Layout) -> str:
-    """What goes into `rap_id`: the id column as text, or `content_id` where that is missing or null.
+    """What goes into `rap_id`: the row's own id, or `content_id` where it has none.
 
     Works for rows that `read_question` refuses, too. Equal rows get equal content ids.
     """
-    value = value_at(row, layout.id)
-    return str(value) if value is not None and str(value) else row_content_id(row, layout)
-
-
-def row_content_id(row: Mapping[str, Any], layout: Layout) -> str:
-    """`content_id` of the row, whether or not it has an id of its own."""
+    own = own_id(row, layout)
+    if own is not None:
+        return own
     text, images = text_and_images(row, layout)
     return content_id(text if isinstance(text, str) else "", images, _answer(row, layout))
 
 
-def content_id(text: str, images: Iterable[Any], answer: object) -> str:
-    """128 bits of BLAKE2b, in hex, over the question, its images and the answer.
+def own_id(row: Mapping[str, Any], layout: Layout) -> str | None:
+    """The id column as text; None where that is missing, null or empty."""
+    value = value_at(row, layout.id)
+    return None if value is None else str(value) or None
 
-    An image counts by the bytes of its file, however they are reached (struct, path, base64). A decoded
-    image has no file any more and counts by mode, size and pixels: so the same row read from a
-    decoded dataset has another id. A missing file or a remote URL counts by its name. Every part is
-    preceded by its length, so no two rows run together. Does not depend on process or platform.
+
+def content_id(text: str, images: Iterable[Any], answer: object, options: Iterable[str] = ()) -> str:
+    """128 bits of BLAKE2b, in hex, over the question, its options, its pictures and the answer.
+
+    A picture counts by its pixels (`picture_digest`), so the id is the same in a table and in a stream, whose pictures are
+    decoded, and for a file, a path, a struct, base64 or an array. Numbers in the answer count by their text, since one
+    source has 3 where another has "3". Every part is preceded by its kind and its length, so no two rows run together.
+    Does not depend on process or platform, as far as Pillow decodes a lossy format to the same pixels there.
 
     Args:
         text: the question.
-        images: as stored, in order.
+        images: as stored or opened, in order.
         answer: anything JSON can hold; other values count by their text.
+        options: of a multiple-choice question, in order.
 
     """
-    parts = [text.encode("utf-8", "surrogatepass"), *(fingerprint(image) for image in images)]
-    parts.append(json.dumps(answer, sort_keys=True, default=str).encode())
+    parts = [(b"question", text.encode("utf-8", "surrogatepass"))]
+    parts += [(b"option", option.encode("utf-8", "surrogatepass")) for option in options]
+    parts += [(b"picture", picture_digest(image)) for image in images]
+    parts.append((b"answer", json.dumps(_in_texts(answer), sort_keys=True).encode()))
+    return _digest(part for named in parts for part in named)
+
+
+def stored_digest(row: Mapping[str, Any], layout: Layout) -> str:
+    """128 bits of BLAKE2b, in hex, over question, images and answer as they are stored: files byte by byte, nothing decoded."""
+    text, images = text_and_images(row, layout)
+    parts = [(text if isinstance(text, str) else "").encode("utf-8", "surrogatepass")]
+    parts += [fingerprint(image) for image in images]
+    return _digest([*parts, json.dumps(_answer(row, layout), sort_keys=True, default=str).encode()])
+
+
+def _digest(parts: Iterable[bytes]) -> str:
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def _in_texts(answer: Any) -> Any:
+    """The answer with every value in it as text; null stays null."""
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    if isinstance(answer, Mapping):
+        return {str(name): _in_texts(value) for name, value in answer.items()}
+    if isinstance(answer, (list, tuple)):
+        return [_in_texts(value) for value in answer]
+    return None if answer is None else str(answer)
 
 
 def text_and_images(row: Mapping[str, Any], layout: Layout) -> tuple[Any, list[Any]]:

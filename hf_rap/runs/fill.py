@@ -149,6 +149,14 @@ class Run:
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
             self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
+            old = self.index.under_old_ids(self.rows)
+            if old:
+                raise RunError(
+                    f"{len(old):,} of these rows are in the run {self.folder.url!r} under ids that an earlier release made of "
+                    f"the files of their pictures (the first is {old[0].old_id!r}), and replies are drawn by id, so they "
+                    "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
+                    "`rap_id` of the evidence collected then."
+                )
             changed = self.index.changed(self.rows)
             if changed:
                 logger.warning(

@@ -8,13 +8,13 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import arrow_type
-from hf_rap.rows.layouts import raw_rows, row_content_id
+from hf_rap.rows.layouts import own_id, raw_rows, stored_digest
 from hf_rap.system import release_mapped_files
 
 from .folder import Unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import datasets
     import pyarrow as pa
@@ -45,24 +45,32 @@ class Row:
     """A row of the dataset: its id, and the key that its parts know it by.
 
     The id names the row's random numbers and the content is what was asked, so both are in the key: a row
-    whose content has changed under its old id is another row. So are stored replies that are read again.
+    whose content has changed under its old id is another row. So are stored replies that are read again. The id of a
+    row that has none of its own says what its content is, however it is stored.
     """
 
     id: str
     key: str
+    old_id: str | None = None
+    """What a row without an id of its own was called when its files made the id; None for the others."""
 
 
 def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[Row]:
-    """The rows of a dataset in order; reads every image file once."""
+    """The rows of a dataset in order; reads every image file once, and decodes it where the row has no id of its own."""
     others = collector.reads(ds.features)
-    found = []
+
+    def known_by(row: Mapping[str, Any]) -> Row:
+        identity, stored = collector.row_id(row, layout), stored_digest(row, layout)
+        own = own_id(row, layout) is not None
+        parts = [stored, identity] if own else [identity]
+        parts += [json.dumps(row[name], sort_keys=True, default=str) for name in others]
+        key = blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+        return Row(identity, key, None if own else stored)
+
+    found: list[Row] = []
     for batch in batches(ds, columns_read(ds, collector, layout), range(len(ds)), ROWS_PER_BATCH):
         for place, raw in enumerate(raw_rows(batch, layout)):
-            more = {name: batch[name][place] for name in others}
-            identity = collector.row_id({**raw, **more}, layout)
-            parts = [row_content_id(raw, layout), identity]
-            parts += [json.dumps(value, sort_keys=True, default=str) for value in more.values()]
-            found.append(Row(identity, blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()))
+            found.append(known_by({**raw, **{name: batch[name][place] for name in others}}))
     return found
 
 
@@ -164,6 +172,11 @@ class Index:
     def changed(self, rows: Iterable[Row]) -> list[Row]:
         """Rows whose id is known with another key: the dataset, or the replies in it, have changed under the run."""
         return [row for row in rows if row.key not in self._stretches and row.id in self.ids]
+
+    def under_old_ids(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows without an id of their own that an earlier release has put here, under an id made of their files."""
+        held = {identity[:32] for identity in self.ids}  # step scores put a hash of the response behind it
+        return [row for row in rows if row.key not in self._stretches and row.old_id in held]
 
     def counts(self) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import fsum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hf_rap.columns import ID, Column, refuse_existing, require
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.options import check
+from hf_rap.stats.exact import total
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import datasets
+
+# The sum of the known rewards of a row, and how many are known.
+Tally: TypeAlias = "tuple[int | Fraction, int]"
 
 MAX_BAD_ROWS_SHOWN = 5
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
@@ -96,14 +101,14 @@ def _add_to_stream(ds: Any, scorer: Scorer) -> Any:
     return ds.map(scorer, batched=True, features=features)
 
 
-def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple[float, int]]:
-    """For each row of a batch: the sum of its known rewards and how many are known.
+def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[Tally]:
+    """For each row of a batch: the exact sum of its known rewards (`hf_rap.stats.exact`) and how many are known.
 
-    A reward that is null was not judged and counts in neither. No rewards at all give (0.0, 0).
+    A reward that is null was not judged and counts in neither. No rewards at all give (0, 0).
 
     >>> from hf_rap.columns import IMAGE_REWARDS
     >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [None], None]}, IMAGE_REWARDS)
-    [(2.0, 3), (0.0, 0), (0.0, 0)]
+    [(2, 3), (0, 0), (0, 0)]
 
     Raises:
         MissingColumnError: the column is absent.
@@ -118,7 +123,7 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple
         if wrong:
             bad.append((index, wrong[0]))
         else:
-            counted.append((fsum(known), len(known)))
+            counted.append((total(known), len(known)))
     if bad:
         raise LayoutError(_bad_rewards(reader, batch, column, bad))
     return counted

@@ -56,11 +56,11 @@ class CDEScore:
             rap_blank_rewards, and so on.
 
     Writes:
-        rap_cde: float32 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
+        rap_cde: float64 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
             arm has no judged attempt.
-        rap_cde_mean, rap_cde_low, rap_cde_high: with a prior, float32 in [-1, 1]: the expected true cde, and both ends
+        rap_cde_mean, rap_cde_low, rap_cde_high: with a prior, float64 in [-1, 1]: the expected true cde, and both ends
             of its interval. The mean lies between `rap_cde` and what is usual in the dataset. Null where `rap_cde` is.
-        rap_cde_probability: with a prior, float32 in [0, 1]: that the true cde is above `min_cde`.
+        rap_cde_probability: with a prior, float64 in [0, 1]: that the true cde is above `min_cde`.
         rap_cde_control: the name of the control, where it is not "text".
 
     Raises:
@@ -72,8 +72,8 @@ class CDEScore:
     Source:
         arXiv 2506.04755, causal discrepancy estimator (there with M = 5 attempts per arm). Differs:
         an attempt that was not judged is left out, where the authors' script counts a missing
-        reward as solved. The two means are subtracted as integer counts over one common
-        denominator, so that 4/5 - 3/5 and 3/5 - 2/5 are the same number, the one nearest to 1/5.
+        reward as solved. The two means are subtracted as fractions and rounded once, so that 4/5 - 3/5, 3/5 - 2/5 and
+        0.9 - 0.7 are the same number, the double nearest to 1/5, and "> 0.2" says the same wherever it is asked.
 
     >>> cde_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [1, 0, None]], "rap_text_rewards": [[1, 1, 1, 0, 0], None]})
     {'rap_cde': [0.2, None]}
@@ -85,7 +85,7 @@ class CDEScore:
     min_cde: float = PAPER.min_cde
     confidence: float | None = None
     control: str = "text"
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         control_rewards(self.control)
@@ -122,7 +122,7 @@ class CDEScore:
         with_image = tallies("CDEScore", source, IMAGE_REWARDS)
         without = tallies("CDEScore", source, self._compared)
         cde = [
-            (sum1 * n0 - sum0 * n1) / (n1 * n0) if n1 and n0 else None
+            float((sum1 * n0 - sum0 * n1) / (n1 * n0)) if n1 and n0 else None
             for (sum1, n1), (sum0, n0) in zip(with_image, without, strict=True)
         ]
         columns: dict[Column, Iterable[Any]] = {CDE: cde}

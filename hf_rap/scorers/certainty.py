@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .base import Tally
+
 
 def check_certainty(reader: str, prior: Prior | None, confidence: float | None) -> None:
     """Raises `SettingError` for a prior that is none, and a confidence that is no share or has no prior."""
@@ -33,7 +35,7 @@ def level_of(confidence: float | None) -> float:
     return LEVEL if confidence is None else confidence
 
 
-def posterior_of(prior: Prior, image: Sequence[tuple[float, int]], text: Sequence[tuple[float, int]]) -> Posterior:
+def posterior_of(prior: Prior, image: Sequence[Tally], text: Sequence[Tally]) -> Posterior:
     """The posterior of the rows of a batch from the sum and the number of their known rewards."""
     return Posterior(prior, _counts(image), _counts(text))
 
@@ -43,8 +45,8 @@ def listed(values: NDArray[np.float64], known: Sequence[bool]) -> list[float | N
     return [value if there else None for value, there in zip(values.tolist(), known, strict=True)]
 
 
-def _counts(tallied: Sequence[tuple[float, int]]) -> Counts:
+def _counts(tallied: Sequence[Tally]) -> Counts:
     import numpy as np
 
-    solved = np.fromiter((total for total, _ in tallied), dtype=np.float64, count=len(tallied))
+    solved = np.fromiter((float(total) for total, _ in tallied), dtype=np.float64, count=len(tallied))
     return Counts(solved, np.fromiter((number for _, number in tallied), dtype=np.int64, count=len(tallied)))

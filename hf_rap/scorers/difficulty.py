@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
     from hf_rap.stats.posterior import Prior
 
+    from .base import Tally
+
 
 @dataclass(frozen=True)
 class DifficultyScore:
     """Share of attempts on the row as given that fail.
 
-    difficulty = 1 - p1, where p1 is the mean of the rewards with the image. A row that has no
+    difficulty = (n - s) / n, where s is the sum of the n rewards with the image: 1 - p1, rounded once. A row that has no
     image (`rap_error` starts with "no_image") is given as the question alone: there it is 1 - p0.
 
     Args:
@@ -51,11 +53,11 @@ class DifficultyScore:
         rap_text_rewards, rap_error: only where both are there, for rows without an image; the rewards also with a prior.
 
     Writes:
-        rap_difficulty: float32 in [0, 1], higher = harder. Null where no attempt was judged.
-        rap_difficulty_mean, rap_difficulty_low, rap_difficulty_high: with a prior, float32 in [0, 1]: the expected true
+        rap_difficulty: float64 in [0, 1], higher = harder. Null where no attempt was judged.
+        rap_difficulty_mean, rap_difficulty_low, rap_difficulty_high: with a prior, float64 in [0, 1]: the expected true
             difficulty, and both ends of its interval. Five attempts that all succeed do not say that a row is never
             failed. Null where `rap_difficulty` is.
-        rap_difficulty_probability: with a prior, float32 in [0, 1]: that the true pass rate is inside the band.
+        rap_difficulty_probability: with a prior, float64 in [0, 1]: that the true pass rate is inside the band.
 
     Raises:
         MissingColumnError: `rap_image_rewards` is absent.
@@ -75,7 +77,7 @@ class DifficultyScore:
     low: float = DIFFICULTY_PRIOR.low
     high: float = DIFFICULTY_PRIOR.high
     confidence: float | None = None
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         check_band(self.low, self.high)
@@ -99,7 +101,7 @@ class DifficultyScore:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
         as_given, beside = _tallies_as_given(batch)
-        difficulty = [(n - total) / n if n else None for total, n in as_given]
+        difficulty = [float((n - total) / n) if n else None for total, n in as_given]
         columns: dict[Column, Iterable[Any]] = {DIFFICULTY: difficulty}
         if self.prior is not None:
             posterior = posterior_of(self.prior, as_given, beside)
@@ -115,16 +117,16 @@ class DifficultyScore:
         return typed(columns)
 
 
-def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[float, int]], list[tuple[float, int]]]:
+def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[Tally], list[Tally]]:
     """Sum and number of the known rewards of each row as it is given, with its image if it has one; and without."""
     as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-    beside = [(0.0, 0)] * len(as_given)
+    beside: list[Tally] = [(0, 0)] * len(as_given)
     if TEXT_REWARDS.name in batch:
         beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
         if ERROR.name in batch:
             for row, error in enumerate(batch[ERROR.name]):
                 if code_of(error) == "no_image":
-                    as_given[row], beside[row] = beside[row], (0.0, 0)
+                    as_given[row], beside[row] = beside[row], (0, 0)
     return as_given, beside
 
 

@@ -49,7 +49,7 @@ class LikelihoodCDEScore:
         rap_gold_tokens: tokens per spelling.
 
     Writes:
-        rap_likelihood_cde: float32, above 0 the image made the gold answer likelier. On the scale
+        rap_likelihood_cde: float64, above 0 the image made the gold answer likelier. On the scale
             "log" any number, on "probability" in [-1, 1]. Null where no spelling is known in both arms.
 
     Raises:
@@ -69,7 +69,7 @@ class LikelihoodCDEScore:
 
     scale: str = "log"
     pool: str = "sum"
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         check_choice("scale", self.scale, SCALES)

@@ -33,7 +33,7 @@ class LimrScore:
         rap_epoch_rewards: mean reward in each epoch, in [0, 1]; null where the row was not seen.
 
     Writes:
-        rap_limr: float32, at most 1 (exactly on the curve), below 0 for rows further away than one that
+        rap_limr: float64, at most 1 (exactly on the curve), below 0 for rows further away than one that
             is always solved. Null where the row was seen in no epoch, or the curve is 1 throughout.
 
     Raises:
@@ -51,7 +51,7 @@ class LimrScore:
     """
 
     epoch_means: tuple[float | None, ...]
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         means = self.epoch_means

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, is_number, is_whole
+from hf_rap.stats.exact import exact
 from hf_rap.stats.thresholds import Quantile
 
 if TYPE_CHECKING:
@@ -65,14 +66,25 @@ def rows_of_budget(budget: float | None, n_rows: int) -> int | None:
     return int(budget) if is_whole(budget) else max(1, round(budget * n_rows))
 
 
-def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cde and difficulty of these counts as `cde_score` and `difficulty_score` have them; NaN is unknown."""
     import numpy as np
 
     with np.errstate(invalid="ignore", divide="ignore"):
         cde = (image.solved * text.judged - text.solved * image.judged) / (image.judged * text.judged)
         difficulty = (image.judged - image.solved) / image.judged
-    return cde.astype(np.float32), difficulty.astype(np.float32)
+    # Parts of an attempt are no integers that a double holds: there the quotients are formed of fractions, and rounded once.
+    parts = (image.solved % 1 != 0) | (text.solved % 1 != 0)
+    for row in np.flatnonzero(parts & ~np.isnan(difficulty)).tolist():
+        s1, n1, s0, n0 = (
+            exact(image.solved[row]),
+            int(image.judged[row]),
+            exact(text.solved[row]),
+            int(text.judged[row]),
+        )
+        difficulty[row] = float((n1 - s1) / n1)
+        cde[row] = float((s1 * n0 - s0 * n1) / (n1 * n0)) if n0 else np.nan
+    return cde, difficulty
 
 
 def strata_of(name: str, column: Any) -> Any:
@@ -87,7 +99,7 @@ def strata_of(name: str, column: Any) -> Any:
     return rank[encoded.indices.to_numpy()]
 
 
-def why_unscored(score: NDArray[np.floating[Any]], errors: Any, otherwise: str = "not_scored") -> NDArray[np.object_]:
+def why_unscored(score: NDArray[np.float64], errors: Any, otherwise: str = "not_scored") -> NDArray[np.object_]:
     """For rows without a score (NaN) the code in `rap_error`, an Arrow array or None, and `otherwise` where it has none."""
     import numpy as np
 

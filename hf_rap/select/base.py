@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hf_rap.columns import KEEP, REASON
+from hf_rap.columns import KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
-from hf_rap.stats.arrays import check_whole_dataset
+from hf_rap.stats.arrays import arrow_columns, check_whole_dataset, numbers_of
 from hf_rap.stats.thresholds import check_share, threshold
 
 from .arrays import check_budget
@@ -95,6 +95,24 @@ def check_dataset(reader: str, ds: Any) -> None:
     check_whole_dataset(reader, ds)
     if len(ds) == 0:
         raise SettingError(f"{reader} got a dataset without rows.")
+
+
+def scores_in_double(ds: Any) -> Any:
+    """The dataset with the scores that earlier releases wrote as the numbers that they are read as, in their places."""
+    import pyarrow as pa
+
+    old = [
+        (name, feature)
+        for name, feature in features_of((*SCORES, *OTHER_SCORES)).items()
+        if name in ds.column_names and getattr(ds.features[name], "dtype", None) == "float32"
+    ]
+    order = ds.column_names
+    for name, feature in old:
+        numbers = pa.array(numbers_of(arrow_columns(ds, [name])[name]), from_pandas=True)
+        # Added before the old column goes: a dataset without columns has no rows.
+        added = ds.add_column(f"{name}_in_double", numbers, feature=feature)
+        ds = added.remove_columns(name).rename_column(f"{name}_in_double", name)
+    return ds.select_columns(order) if old else ds
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hf_rap.stats.counts import Counts
 
-    Values = Callable[[dict[str, Any]], NDArray[np.float32]]
+    Values = Callable[[dict[str, Any]], NDArray[np.float64]]
 
 
 def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -88,11 +88,11 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
 def by_chance(ds: Any, settings: Settings) -> Decision:
     """`method="random"` of `select_cognitive`."""
 
-    def usable(columns: dict[str, Any]) -> NDArray[np.float32]:
+    def usable(columns: dict[str, Any]) -> NDArray[np.float64]:
         import numpy as np
 
         scores = [numbers_of(columns[column.name]) for column in (CDE, DIFFICULTY) if column.name in columns]
-        value = np.zeros(len(ds), dtype=np.float32)
+        value = np.zeros(len(ds), dtype=np.float64)
         if ERROR.name in columns:
             unusable = columns[ERROR.name].is_valid().to_numpy(zero_copy_only=False)
             for score in scores:
@@ -108,8 +108,8 @@ def by_hardness(ds: Any, settings: Settings) -> Decision:
     """`method="hardest"` of `select_cognitive`."""
     require("select_hardest", ds.column_names, (DIFFICULTY,))
 
-    def difficulty(columns: dict[str, Any]) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = numbers_of(columns[DIFFICULTY.name])
+    def difficulty(columns: dict[str, Any]) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = numbers_of(columns[DIFFICULTY.name])
         return values
 
     reads, reasons = (DIFFICULTY.name,), ("hardest", "not_hardest")
@@ -134,7 +134,7 @@ def by_length(ds: Any, settings: Settings) -> Decision:
     """`method="longest"` of `select_cognitive`."""
     require("select_longest", ds.column_names, (IMAGE_TOKENS,))
 
-    def mean_tokens(columns: dict[str, Any]) -> NDArray[np.float32]:
+    def mean_tokens(columns: dict[str, Any]) -> NDArray[np.float64]:
         import numpy as np
         import pyarrow.compute as pc
 
@@ -144,9 +144,7 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         known = ~np.isnan(flat)
         counts = np.bincount(rows[known], minlength=len(tokens)).astype(np.float64)
         counts[counts == 0] = np.nan
-        means: NDArray[np.float32] = (np.bincount(rows[known], flat[known], minlength=len(tokens)) / counts).astype(
-            np.float32
-        )
+        means: NDArray[np.float64] = np.bincount(rows[known], flat[known], minlength=len(tokens)) / counts
         return means
 
     reads, reasons = (IMAGE_TOKENS.name,), ("longest_response", "not_longest")
@@ -161,7 +159,7 @@ def _decide_limr(ds: Any, min_limr: float) -> Decision:
     limr = numbers_of(columns[LIMR_SCORE.name])
     reason = why_unscored(limr, columns.get(ERROR.name))
     reason[~np.isnan(limr)] = "low_learning_impact"
-    keep = limr >= np.float32(min_limr)
+    keep = limr >= min_limr
     reason[keep] = "learning_impact"
     funnel = (
         Step("rows", len(ds)),

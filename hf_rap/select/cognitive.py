@@ -49,8 +49,9 @@ def select_cognitive(
        always solved never come in.
 
     The seeded order depends on seed and `rap_id` alone, so that the order of the rows does not
-    matter; without `rap_id` it goes by position. Comparisons are exact: scores and thresholds are
-    both rounded to float32. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
+    matter; without `rap_id` it goes by position. Scores are compared as they stand, in double precision, as
+    `ds.filter` does; a column of single precision, which earlier releases wrote, is read as the quotients that it
+    stands for, and is written in double precision. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
     are replaced. Images are neither decoded nor copied; only a dataset with an indices mapping
     (after `filter` or `shuffle`) is written out flat first, as `Dataset.add_column` does: a million
     rows take a minute then, instead of a second.

@@ -11,6 +11,7 @@ from hf_rap.options import check, check_number, check_whole, is_whole
 from hf_rap.papers import CITE_DIFFICULTY_PRIOR, DIFFICULTY_PRIOR
 from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
 from hf_rap.stats.counts import Counts, read_counts
+from hf_rap.stats.exact import complement
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
@@ -44,8 +45,8 @@ def select_difficulty(
     The pass rates of a base model over a dataset are U-shaped: most rows are solved nearly always or
     nearly never, and neither kind teaches much. With other bounds this is the plain pass-rate band.
 
-    Bounds and scores are both rounded to float32, so that a row at a bound is in. The published bounds
-    are for many samples per row: of five, the rows with one to four right are inside.
+    A row at a bound is in. The published bounds are for many samples per row: of five, the rows with one to
+    four right are inside.
 
     Args:
         ds: a `Dataset` with `rap_difficulty`; `rap_error` is read where it is there.
@@ -94,8 +95,6 @@ def decide_difficulty(ds: Any, low: float, high: float, min_probability: float |
 
 def decide_difficulty_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
     """The same rule for other counts of the same rows."""
-    import numpy as np
-
     low, high = asked.get("low", DIFFICULTY_PRIOR.low), asked.get("high", DIFFICULTY_PRIOR.high)
     min_probability = asked.get("min_probability")
     check_band(low, high)
@@ -107,7 +106,7 @@ def decide_difficulty_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         _, difficulty = scores_of(*_as_given(alone, image, text))
         # NaN is in no band.
-        inside: NDArray[np.bool_] = (difficulty <= np.float32(1 - low)) & (difficulty >= np.float32(1 - high))
+        inside: NDArray[np.bool_] = (difficulty <= complement(low)) & (difficulty >= complement(high))
         return inside
 
     return decide_again
@@ -196,7 +195,7 @@ def split_stages(
     if sizes is None:
         middle = 0.5 if middle is None else middle
         check_number("middle", middle, least=low, most=high)
-        two = inside & (difficulty > np.float32(1 - middle))
+        two = inside & (difficulty > complement(middle))
         one = inside & ~two
     else:
         one, two = _by_size(ds, difficulty, inside, sizes, seed)
@@ -217,7 +216,7 @@ def split_stages(
 
 
 def _by_size(
-    ds: Any, difficulty: NDArray[np.float32], inside: NDArray[np.bool_], sizes: tuple[int, int], seed: int
+    ds: Any, difficulty: NDArray[np.float64], inside: NDArray[np.bool_], sizes: tuple[int, int], seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     import numpy as np
 
@@ -235,7 +234,7 @@ def _by_size(
     return one, two
 
 
-def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.bool_]]:
+def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.object_], NDArray[np.bool_]]:
     """Difficulty, reason and whether it is inside, of each row."""
     import numpy as np
 
@@ -244,8 +243,7 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float32], NDArra
     require("select_difficulty", ds.column_names, (DIFFICULTY,))
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
     difficulty = numbers_of(columns[DIFFICULTY.name])
-    # 1 - 0.87 is 0.13 to the precision of float32, which is that of the scores.
-    too_hard, too_easy = difficulty > np.float32(1 - low), difficulty < np.float32(1 - high)
+    too_hard, too_easy = difficulty > complement(low), difficulty < complement(high)
     reason = why_unscored(difficulty, columns.get(ERROR.name))
     inside = ~np.isnan(difficulty) & ~too_hard & ~too_easy
     for fault, rows in (("too_hard", too_hard), ("too_easy", too_easy), ("moderate", inside)):

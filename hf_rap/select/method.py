@@ -10,7 +10,7 @@ from hf_rap.errors import SettingError
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
-from .base import Decision, Selection, Settings, Step, check_dataset
+from .base import Decision, Selection, Settings, Step, check_dataset, scores_in_double
 from .stopped import refuse_spared
 
 if TYPE_CHECKING:
@@ -184,10 +184,12 @@ def _errors(ds: Any) -> Any:
 
 
 def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
-    """The dataset with its decisions; those of an earlier selection are replaced."""
+    """The dataset with its decisions; those of an earlier selection are replaced, scores of single precision read."""
     import pyarrow as pa
 
-    scored = ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    scored = scores_in_double(
+        ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
+    )
     columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
     for name, feature in features_of(DECISIONS).items():
         scored = scored.add_column(name, pa.array(columns[name]), feature=feature)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.adaptive.rules import Exact
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
     from .stopped import Stopped
 
+logger = logging.getLogger(__name__)
+
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
@@ -76,6 +80,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     if stopped is not None:
         cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
     min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
+    if isinstance(settings.max_ace, Real) and rule.max_ace is not None:
+        _remark_on_ace(ds, rule, dict(funnel))
     if maybe_above.any():
         reason[maybe_above & ~keep] = "stopped_early"
         funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
@@ -147,7 +153,7 @@ class RapRule:
 
     settings: Settings
     min_cde: float | Quantile
-    ace: NDArray[np.float32] | None
+    ace: NDArray[np.float64] | None
     max_ace: float | None
     budget: int | None
     strata: NDArray[np.int64] | None
@@ -158,8 +164,8 @@ class RapRule:
 
     def decide(
         self,
-        cde: NDArray[np.float32],
-        difficulty: NDArray[np.float32] | None,
+        cde: NDArray[np.float64],
+        difficulty: NDArray[np.float64] | None,
         attempts: NDArray[np.int64] | None,
         counts: tuple[Counts, Counts] | None,
     ) -> tuple[float, tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]]:
@@ -231,12 +237,12 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
 
 
 def decide(
-    cde: NDArray[np.float32],
+    cde: NDArray[np.float64],
     *,
     min_cde: float,
-    ace: NDArray[np.float32] | None = None,
+    ace: NDArray[np.float64] | None = None,
     max_ace: float | None = None,
-    difficulty: NDArray[np.float32] | None = None,
+    difficulty: NDArray[np.float64] | None = None,
     replace_easy: bool = False,
     min_replacement_cde: float | None = None,
     attempts: NDArray[np.int64] | None = None,
@@ -264,7 +270,7 @@ def decide(
         surely_above: limit -> rows whose true cde is above it with enough probability; None asks `cde` itself.
 
     >>> import numpy as np
-    >>> cde, difficulty = np.float32([0.8, 0.2, np.nan, 0.6]), np.float32([0.2, 0.6, np.nan, 0])
+    >>> cde, difficulty = np.array([0.8, 0.2, np.nan, 0.6]), np.array([0.2, 0.6, np.nan, 0])
     >>> keep, reason, funnel = decide(cde, min_cde=0.5, difficulty=difficulty, replace_easy=True)
     >>> keep.tolist()
     [True, True, False, False]
@@ -286,17 +292,17 @@ def decide(
     step("scored")
 
     if surely_above is None:
-        keep = cde > np.float32(min_cde)
+        keep = cde > min_cde
         needed = "image_needed"
     else:
         keep = could_enter & surely_above(min_cde)
         needed = "image_probably_needed"
-        reason[could_enter & (cde > np.float32(min_cde))] = "not_sure_enough"
+        reason[could_enter & (cde > min_cde)] = "not_sure_enough"
     reason[keep] = needed
     step(needed)
 
     if ace is not None and max_ace is not None:
-        unknown, biased = np.isnan(ace), ace > np.float32(max_ace)
+        unknown, biased = np.isnan(ace), ace > max_ace
         for fault, of_rows, name in (
             ("attention_unknown", unknown, "attention_known"),
             ("attention_biased", biased, "attention_unbiased"),
@@ -315,7 +321,7 @@ def decide(
         hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
-            hard &= cde > np.float32(limit) if surely_above is None else surely_above(limit)
+            hard &= cde > limit if surely_above is None else surely_above(limit)
         enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
         keep[enter] = True
         reason[enter] = "hard_replacement"
@@ -338,8 +344,8 @@ def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
     import numpy as np
 
     if attempts is None:
-        return np.nextafter(np.float32(0), np.float32(1))
-    return (1 / np.maximum(attempts, 1)).astype(np.float32)
+        return np.nextafter(0.0, 1.0)
+    return 1 / np.maximum(attempts, 1)
 
 
 def _within_budget(
@@ -373,6 +379,31 @@ def _usual_max_ace(ace_settings: Any) -> float | Quantile:
     if limit is None:
         raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
     return limit
+
+
+def _remark_on_ace(ds: Any, rule: RapRule, funnel: Mapping[str, int]) -> None:
+    """Warns of a number that is the paper's, or that drops most rows, where `rap_ace` is not of the paper's form."""
+    import numpy as np
+
+    columns = arrow_columns(ds, [ACE_SETTINGS.name])
+    told = columns[ACE_SETTINGS.name].drop_null().unique().to_pylist() if columns else []
+    form = _form(told[0]) if told else None
+    before, after = funnel["attention_known"], funnel["attention_unbiased"]
+    if form in (None, "literal") or not (rule.max_ace == PAPER.max_ace or 2 * (before - after) > before):
+        return
+    assert rule.ace is not None
+    level = float(np.nanmedian(rule.ace)) if before else float("nan")
+    logger.warning(
+        "max_ace=%s drops %d of %d rows: rap_ace is %s here, with a median of %.2g, and %s is the paper's limit for the "
+        "literal form alone. Give a quantile, max_ace='q0.9' (--max-ace q0.9), or score with ACEScore(form='literal') "
+        "(--ace-form literal).",
+        rule.max_ace,
+        before - after,
+        before,
+        form,
+        level,
+        PAPER.max_ace,
+    )
 
 
 def _form(ace_settings: str) -> Any:

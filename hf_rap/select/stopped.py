@@ -89,7 +89,7 @@ def refuse_spared(ds: Any, method: str) -> None:
 
 def settle_stopped(
     stopped: Stopped, rule: Exact, order: NDArray[np.uint64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Scores with which the rule selects what it would select with all attempts, and rows whose reason is not certain.
 
     The scores are the worst that the rows can still get; every other outcome would select the same rows.

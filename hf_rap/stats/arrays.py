@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
 
+from .exact import in_double
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -42,7 +44,11 @@ def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:
 
 
 def numbers_of(column: Any) -> Any:
-    """A column as float32, null as NaN; None for no column."""
+    """A column as float64, null as NaN; None for no column. Single precision is read as what it stands for, see `in_double`."""
     import pyarrow as pa
 
-    return None if column is None else column.cast(pa.float32()).to_numpy(zero_copy_only=False)
+    if column is None:
+        return None
+    if column.type in (pa.float16(), pa.float32()):
+        return in_double(column.to_numpy(zero_copy_only=False))
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

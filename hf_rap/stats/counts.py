@@ -8,6 +8,7 @@ from hf_rap.columns import IMAGE_REWARDS, Column, control_rewards, require
 from hf_rap.errors import LayoutError
 
 from .arrays import check_whole_dataset
+from .exact import total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ class Counts(NamedTuple):
     """Attempts of one arm, for each row.
 
     Attributes:
-        solved: sum of the known rewards, (n_rows,), between 0 and `judged`.
+        solved: sum of the known rewards, (n_rows,), between 0 and `judged`; the double nearest to it (`hf_rap.stats.exact`).
         judged: number of known rewards, (n_rows,); attempts whose reward is null are in neither.
 
     """
@@ -63,9 +64,12 @@ def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
             f"have others; the first is row {int(rows[wrong][0])} with {float(values[wrong][0])!r}. Scale the rewards, "
             "and store null where an attempt was not judged."
         )
-    solved = np.zeros(len(rewards))
-    np.add.at(solved, rows, values)
-    return Counts(solved, np.bincount(rows, minlength=len(rewards)))
+    judged = np.bincount(rows, minlength=len(rewards))
+    solved: NDArray[np.float64] = np.bincount(rows, weights=values, minlength=len(rewards)).astype(np.float64)
+    ends = np.cumsum(judged)
+    for row in np.unique(rows[(values != 0) & (values != 1)]):
+        solved[row] = float(total(values[ends[row] - judged[row] : ends[row]].tolist()))
+    return Counts(solved, judged)
 
 
 def none_judged(n_rows: int) -> Counts:

@@ -173,14 +173,14 @@ class Posterior:
 
     def cde_mean(self) -> NDArray[np.float64]:
         """Of p1 - p0, in [-1, 1]."""
-        return self._each(lambda weights: weights @ self._cde)
+        return self._expected(self._cde)
 
     def cde_above(self, threshold: float) -> NDArray[np.float64]:
         """P(p1 - p0 > threshold)."""
         import numpy as np
 
         share = share_below(-self._cde, np.add.outer(widths(), widths()).ravel(), -threshold)
-        return self._each(lambda weights: weights @ share)
+        return self._expected(share)
 
     def cde_interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both ends of the interval with equal tails that holds p1 - p0 with probability `level`, in [-1, 1]."""
@@ -188,7 +188,7 @@ class Posterior:
 
     def pass_rate_mean(self) -> NDArray[np.float64]:
         """Of p1, in [0, 1]."""
-        return self._each(lambda weights: weights @ self._p1)
+        return self._expected(self._p1)
 
     def pass_rate_within(self, low: float, high: float) -> NDArray[np.float64]:
         """P(low <= p1 <= high)."""
@@ -198,7 +198,7 @@ class Posterior:
         above, below = share_below(-self._p1, width, -low), share_below(self._p1, width, high)
         # Both shares of a cell are counted from its ends, so what is in both is what is left of their sum.
         inside = np.clip(above + below - 1, 0, 1)
-        return self._each(lambda weights: weights @ inside)
+        return self._expected(inside)
 
     def pass_rate_interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both ends of the interval with equal tails that holds p1 with probability `level`, in [0, 1]."""
@@ -248,6 +248,10 @@ class Posterior:
             weights = (one[:, :, None] * self.prior.weights * other[:, None, :]).reshape(len(one), -1)
             weights /= weights.sum(axis=1, keepdims=True)
             yield start, weights
+
+    def _expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of a value per cell. Summed pair by pair: the rounding of a matrix product depends on their number."""
+        return self._each(lambda weights: (weights * values).sum(axis=1))
 
     def _each(self, compute: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
         """A number per pair of counts, given to the rows that have the pair."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_number, limits
 
+from .exact import as_double
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,16 +32,15 @@ class Quantile:
     def __str__(self) -> str:
         return f"q{self.q!r}"
 
-    def of(self, scores: NDArray[np.float32]) -> float:
+    def of(self, scores: NDArray[np.float64]) -> float:
         """The threshold among these scores; NaN is unknown and does not count."""
         import numpy as np
 
         known = scores[~np.isnan(scores)]
         if not known.size:
             raise SettingError(f"The quantile {self} is not defined: no row has a score.")
-        # "inverted_cdf" gives a score that occurs, so comparing with it is exact. Via str, because
-        # the float32 nearest to 0.2 reads 0.2 there and 0.200000003 as a float.
-        return float(str(np.float32(np.quantile(known, self.q, method="inverted_cdf"))))
+        # "inverted_cdf" gives a score that occurs, so comparing with it is exact.
+        return float(np.quantile(known, self.q, method="inverted_cdf"))
 
 
 def threshold(name: str, asked: float | Quantile | str, low: float, high: float) -> float | Quantile:
@@ -53,7 +54,7 @@ def threshold(name: str, asked: float | Quantile | str, low: float, high: float)
     try:
         if isinstance(asked, str) and asked.startswith("q"):
             return Quantile(float(asked[1:]))
-        number = math.nan if isinstance(asked, bool) else float(asked)
+        number = math.nan if isinstance(asked, bool) else float(as_double(asked))
     except (TypeError, ValueError):
         number = math.nan
     within = limits(low, most=high if high < math.inf else None)

@@ -75,14 +75,14 @@ def _are_buckets(buckets: Any) -> bool:
     return buckets is None or (is_whole(buckets) and buckets >= 1)
 
 
-def _bucket(score: NDArray[np.float32], buckets: int | Sequence[float] | None) -> NDArray[np.int64]:
+def _bucket(score: NDArray[np.float64], buckets: int | Sequence[float] | None) -> NDArray[np.int64]:
     """The number of each row's bucket."""
     import numpy as np
 
     if buckets is None:
         return np.unique(score, return_inverse=True)[1]
     if isinstance(buckets, Sequence):
-        edges = np.array(buckets, dtype=np.float32)
+        edges = np.array(buckets, dtype=np.float64)
     else:
         edges = np.quantile(score, np.arange(1, buckets) / buckets, method="inverted_cdf") if score.size else score
     return np.searchsorted(edges, score, side="left")

@@ -165,7 +165,7 @@ def _groups(table: pa.Table, column: str | None) -> dict[str, Any] | None:
 
 
 def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
-    """The scores that are there, rounded: the float32 nearest to 0.2 means 0.2."""
+    """The scores that are there, rounded, so that bars and quartiles do not depend on the last bit."""
     import numpy as np
 
     values: NDArray[np.float64] = table[column.name].to_numpy().astype(np.float64)

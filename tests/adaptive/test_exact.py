@@ -140,7 +140,7 @@ def test_scores_are_those_of_the_scorers():
         (cde_of, cde_score(batch)["rap_cde"]),
         (difficulty_of, difficulty_score(batch)["rap_difficulty"]),
     ):
-        expected = np.array([np.nan if one is None else one for one in theirs], dtype=np.float32)
+        expected = np.array([np.nan if one is None else one for one in theirs], dtype=np.float64)
         np.testing.assert_array_equal(ours(state), expected)
 
 

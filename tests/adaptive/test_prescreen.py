@@ -41,7 +41,7 @@ SCORES = [-3.0, None, 0.5, -0.25, 2.0, -1.0, 0.0, 7.0, -9.0, 0.25, 0.75, 1.0]
 
 def looked_at(scores=SCORES):
     """Twelve planted rows with these scores of the first look."""
-    return make_planted(12).add_column("rap_likelihood_cde", scores, feature=Value("float32"))
+    return make_planted(12).add_column("rap_likelihood_cde", scores, feature=Value("float64"))
 
 
 def rollouts(engine=None):

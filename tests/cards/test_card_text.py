@@ -287,8 +287,8 @@ def publish(folder: Path) -> Path:
             "images": List(Image()),
             "problem": Value("string"),
             "answer": Value("string"),
-            "rap_cde": Value("float32"),
-            "rap_difficulty": Value("float32"),
+            "rap_cde": Value("float64"),
+            "rap_difficulty": Value("float64"),
         }
     )
     selection = select_cognitive(Dataset.from_dict(rows, features), min_cde=0.3)

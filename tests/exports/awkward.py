@@ -11,7 +11,7 @@ FEATURES = Features(
         "images": List(Image()),
         "problem": Value("string"),
         "answer": Value("string"),
-        "rap_cde": Value("float32"),
+        "rap_cde": Value("float64"),
     }
 )
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from datasets import load_dataset
@@ -185,6 +186,29 @@ def test_reselect_decides_anew_without_a_model(hub, api, two_versions, select):
     release = publish(selection, REPO, bump="minor", source=source, layout=layout, api=api)
     assert release.version == "1.2.0"
     assert release.facts["since"]["kept"] == {"old": 4, "new": 4, "both": 4, "added": 0, "removed": 0, "jaccard": 1.0}
+
+
+def test_a_version_of_an_earlier_release_is_decided_anew_as_it_was(hub, api):
+    """Its scores have single precision: thirds that were not above 1/3 are not now, and the next version has doubles."""
+    saved = Path(__file__).parents[1] / "saved" / "flat_house"
+    api.create_repo(REPO, repo_type="dataset")
+    api.upload_folder(repo_id=REPO, repo_type="dataset", folder_path=saved / "version")
+    api.create_tag(REPO, repo_type="dataset", tag="v1.0.0")
+    told = json.loads((saved / "told.json").read_text())
+    selection, source, layout = reselect(REPO, "1.0.0", api=api)
+    assert selection.scored["rap_keep"][:] == told["keep"]
+    assert selection.scored["rap_reason"][:] == told["reason"]
+    assert diff(f"{REPO}@1.0.0", str(saved / "version"), api=api).rows == []
+    for limit in (1 / 3, 2 / 3):
+        again, _, _ = reselect(REPO, "1.0.0", options={"min_cde": limit, "replace_easy": False}, api=api)
+        before = [cde is not None and np.float32(cde) > np.float32(limit) for cde in told["cde"]]
+        assert again.scored["rap_keep"][:] == before
+    release = publish(selection, REPO, bump="minor", source=source, layout=layout, api=api)
+    assert release.facts["since"]["kept"]["jaccard"] == 1.0
+    kept = load(REPO, version="1.1.0", api=api)
+    assert len(kept.filter(lambda row: row["rap_cde"] > 1 / 3)) == sum(
+        np.float32(cde) > 0.34 for cde in kept["rap_cde"]
+    )
 
 
 def test_command_line(hub, run, select, tmp_path):

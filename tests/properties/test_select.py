@@ -28,9 +28,9 @@ def tables(draw):
     rows = draw(st.lists(row, min_size=1, max_size=40))
     cde, ace, difficulty, strata = (np.array(column) for column in zip(*rows, strict=True))
     return {
-        "cde": cde.astype(np.float32),
-        "ace": ace.astype(np.float32),
-        "difficulty": difficulty.astype(np.float32),
+        "cde": cde,
+        "ace": ace,
+        "difficulty": difficulty,
         "strata": strata,
         "order": seeded_order(range(len(rows)), seed=0),
         "max_ace": 0.1,
@@ -55,7 +55,7 @@ def test_a_row_without_a_score_is_never_kept(table, min_cde):
     """Nor one that has not passed the attention step."""
     keep, _, _ = decide(**table, min_cde=min_cde)
     assert not np.isnan(table["cde"][keep]).any()
-    assert (table["ace"][keep] <= np.float32(0.1)).all()
+    assert (table["ace"][keep] <= 0.1).all()
 
 
 @given(tables(), thresholds, thresholds)
@@ -73,7 +73,7 @@ def test_replacing_easy_rows_keeps_the_size_where_enough_rows_qualify(table, min
     _, reason, funnel = decide(**table, min_cde=min_cde)
     steps = dict(funnel)
     before, after = steps["attention_unbiased"], steps["replaced"]
-    passes = (table["ace"] <= np.float32(0.1)) & ~np.isnan(table["cde"])
+    passes = (table["ace"] <= 0.1) & ~np.isnan(table["cde"])
     solvable = (table["difficulty"] > 0) & (table["difficulty"] < 1)
     qualify = np.count_nonzero(passes & solvable & (reason != "image_needed"))
     assert after == min(before, steps["not_always_solved"] + qualify)
@@ -82,7 +82,7 @@ def test_replacing_easy_rows_keeps_the_size_where_enough_rows_qualify(table, min
 @given(tables(), thresholds, st.data())
 def test_a_budget_is_exact_or_refused(table, min_cde, data):
     """Refused exactly when fewer rows could be in."""
-    passes = (table["ace"] <= np.float32(0.1)) & ~np.isnan(table["cde"])
+    passes = (table["ace"] <= 0.1) & ~np.isnan(table["cde"])
     if table["replace_easy"]:
         passes &= table["difficulty"] != 0
     budget = data.draw(st.integers(1, len(passes)))
@@ -102,7 +102,7 @@ def test_the_order_of_the_rows_does_not_matter(table, min_cde, with_budget, rand
     """Shuffled rows get their decisions."""
     shuffle = np.array(random.sample(range(len(table["cde"])), len(table["cde"])))
     other = {name: value[shuffle] if isinstance(value, np.ndarray) else value for name, value in table.items()}
-    could_enter = (table["ace"] <= np.float32(0.1)) & ~np.isnan(table["cde"]) & (table["difficulty"] != 0)
+    could_enter = (table["ace"] <= 0.1) & ~np.isnan(table["cde"]) & (table["difficulty"] != 0)
     budget = max(1, could_enter.sum() // 2) if with_budget else None
     assume(not with_budget or could_enter.any())
     keep, reason, funnel = decide(**table, min_cde=min_cde, budget=budget)

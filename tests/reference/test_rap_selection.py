@@ -78,7 +78,7 @@ def scored_rows(seed):
             "rap_id": Value("string"),
             "rap_image_rewards": rewards,
             "rap_text_rewards": rewards,
-            "rap_ace": Value("float32"),
+            "rap_ace": Value("float64"),
         }
     )
     return rows, add_scores(Dataset.from_list(rows, features=features), cde_score, difficulty_score)

@@ -449,9 +449,9 @@ def test_content_id_is_pinned():
     assert content_id("<image>How many?", [b"not really a PNG"], "3") == PINNED
 
 
-# blake2b(digest_size=16) over three parts, each after its length in 8 bytes, little-endian:
-# b"<image>How many?" (16), b"file:not really a PNG" (21), b'"3"' (3).
-PINNED = "30b052cb765dd09ab7f79de22a86826e"
+# blake2b(digest_size=16) over six parts, each after its length in 8 bytes, little-endian: b"question" (8),
+# b"<image>How many?" (16), b"picture" (7), blake2b(b"file:not really a PNG", digest_size=32) (32), b"answer" (6), b'"3"' (3).
+PINNED = "1aa8d862cf01083f5a3c8a4e1ea88500"
 
 
 def test_content_id_is_the_same_in_another_process():

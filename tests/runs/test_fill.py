@@ -18,6 +18,7 @@ from stubs import evidence_rows, make_rows, stub_rollouts
 
 from hf_rap import Rollouts, Run, RunError, SettingError, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
+from hf_rap.rows.layouts import recognise_layout, stored_digest
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
 from hf_rap.runs.lease import Lease
 
@@ -107,6 +108,25 @@ def test_other_settings_never_mix(run):
     ]
     assert fingerprint_of({"a": 1, "torch": "1", "device": "cpu"}) == fingerprint_of({"a": 1, "torch": "2"})
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
+
+
+def test_a_run_under_ids_of_an_earlier_release_says_so_and_goes_on_with_these(run, log):
+    """An earlier release made the id of a row without one of its files: that is a run of rows with these ids."""
+    unnamed = make_rows(5, ids=False)
+    layout = recognise_layout(unnamed.features)
+    stored = unnamed.with_format("arrow")[:].to_pylist()
+    old_ids = [stored_digest(row, layout) for row in stored]
+    named = unnamed.remove_columns("id").add_column("id", old_ids)
+    old = collect_in_run(named, stub_rollouts(2), run)
+    message = (
+        r"5 of these rows are in the run '.*' under ids that an earlier release made of the files of their pictures "
+        rf"\(the first is '{old_ids[0]}'\).* start a new run, or give the rows their ids of then as a column `id`"
+    )
+    with pytest.raises(RunError, match=message):
+        collect_in_run(unnamed, stub_rollouts(2), run)
+    more = collect_in_run(named, stub_rollouts(3, log=log), run)
+    assert {line.split(" ", 2)[2] for line in lines(log)} == {"2 1"}
+    assert [row[:2] for row in more["rap_image_responses"]] == old["rap_image_responses"][:]
 
 
 def test_a_row_that_changed_under_its_id_is_done_again(run, log, caplog):

@@ -7,18 +7,21 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import load_dataset
 
 from hf_rap.columns import KEEP, REASON
 from hf_rap.demo import demo_engine
+from hf_rap.errors import SettingError
 from hf_rap.evidence.rollouts import Rollouts
 from hf_rap.exports.exporting import export
+from hf_rap.hub import diff
 from hf_rap.hub.pulling import pull
 from hf_rap.rows.sources import load_source
 from hf_rap.runs.fill import collect_in_run
 from hf_rap.runs.listing import list_runs
-from hf_rap.scorers import ace_score, cde_score, difficulty_score
+from hf_rap.scorers import ACEScore, ace_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
 
@@ -74,6 +77,19 @@ def test_evidence_scores_the_same(saved, told):
         assert scored[column][:] == pytest.approx(told[name], abs=1e-6)
 
 
+def test_attention_of_its_day_gives_the_default_and_says_what_it_lacks(saved, told):
+    """From a file, and from a run that is continued, whose parts lack what came later."""
+    ds = load_source(str(saved / "rows.parquet"))
+    rollouts = Rollouts(demo_engine(), attempts=3, max_new_tokens=48, attention=True, seed=5)
+    from_run = collect_in_run(getattr(ds, "dataset", ds), rollouts, str(saved / "run"))
+    from_file = rows_of(saved / "scored.parquet").remove_columns(["rap_ace", "rap_ace_settings"])
+    for evidence in (from_run, from_file):
+        assert add_scores(evidence, ace_score)["rap_ace"][:] == pytest.approx(told["ace"], abs=1e-6)
+        for options in ({"normalise": "reply"}, {"part": "answer"}, {"part": "thinking"}):
+            with pytest.raises(SettingError, match="of rap_attention, which this evidence does not have"):
+                evidence.map(ACEScore(**options), batched=True)
+
+
 def test_version_holds_the_same_decisions(saved, told):
     """`scored` of the version, and the selection made again from it."""
     scored = load_dataset(str(saved / "version"), "scored", split="train")
@@ -81,6 +97,24 @@ def test_version_holds_the_same_decisions(saved, told):
     assert scored[REASON.name][:] == told["reason"]
     again = select_cognitive(scored, min_cde=0.2, max_ace=None)
     assert again.scored[KEEP.name][:] == told["keep"]
+    assert again.scored[REASON.name][:] == told["reason"]
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.2, 1 / 3, 0.5, 2 / 3])
+def test_scores_decide_as_in_their_day(saved, told, limit):
+    """Also those of single precision on a threshold that rows lie on."""
+    before = [cde is not None and np.float32(cde) > np.float32(limit) for cde in told["cde"]]
+    selection = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=limit, max_ace=None, replace_easy=False)
+    assert selection.scored[KEEP.name][:] == before
+    assert selection.scored.features["rap_cde"].dtype == "float64"
+
+
+def test_a_selection_made_again_differs_in_no_row(saved, tmp_path):
+    """`hf-rap diff` between the version and a file of today."""
+    again = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=0.2, max_ace=None)
+    again.scored.to_parquet(tmp_path / "again.parquet")
+    found = diff(str(saved / "version"), str(tmp_path / "again.parquet"))
+    assert (found.rows, found.facts["kept"]["jaccard"]) == ([], 1.0)
 
 
 @pytest.mark.parametrize("trainer", ["trl", "universal"])

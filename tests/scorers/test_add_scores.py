@@ -20,7 +20,7 @@ def test_scores_are_added_with_their_types():
     """The columns that were there stay as they are, and so does the split."""
     scored = add_scores(evidence(), cde_score, difficulty_score)
     assert scored[:] == SCORED
-    assert scored.features == Features({**REWARDS, "rap_cde": Value("float32"), "rap_difficulty": Value("float32")})
+    assert scored.features == Features({**REWARDS, "rap_cde": Value("float64"), "rap_difficulty": Value("float64")})
     assert scored.split == "train"
 
 
@@ -34,7 +34,7 @@ def test_every_scorer_is_listed_by_what_it_writes():
 def test_a_dataset_without_rows_gets_the_columns():
     """Which a plain map does not do."""
     empty = Dataset.from_dict({name: [] for name in ROWS}, features=REWARDS)
-    assert add_scores(empty, cde_score).features == Features({**REWARDS, "rap_cde": Value("float32")})
+    assert add_scores(empty, cde_score).features == Features({**REWARDS, "rap_cde": Value("float64")})
 
 
 def test_the_format_of_the_dataset_stays():
@@ -62,7 +62,7 @@ def test_images_are_not_decoded():
 def test_a_stream_is_scored_whether_its_columns_are_known_or_not():
     """The same numbers; the types too where the stream knows its own."""
     known = add_scores(evidence().to_iterable_dataset(), cde_score, difficulty_score)
-    assert known.features == Features({**REWARDS, "rap_cde": Value("float32"), "rap_difficulty": Value("float32")})
+    assert known.features == Features({**REWARDS, "rap_cde": Value("float64"), "rap_difficulty": Value("float64")})
     assert list(known) == Dataset.from_dict(SCORED).to_list()
 
     unknown = IterableDataset.from_generator(lambda: iter(Dataset.from_dict(ROWS, features=REWARDS).to_list()))

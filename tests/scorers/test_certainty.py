@@ -46,7 +46,7 @@ def test_a_row_gets_what_its_counts_say():
         "rap_difficulty_high": 1 - posterior.pass_rate_interval(0.9)[0],
         "rap_difficulty_probability": posterior.pass_rate_within(0.2, 0.8),
     }.items():
-        assert scored.features[name] == Value("float32")
+        assert scored.features[name] == Value("float64")
         assert np.isnan(column(scored, name)[~known]).all()
         assert np.allclose(column(scored, name)[known], expected[known], atol=1e-6)
     batched = ds.map(CDEScore(prior=prior, min_cde=0.4), batched=True, batch_size=7)

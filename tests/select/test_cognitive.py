@@ -99,11 +99,19 @@ def test_the_decision_columns_have_their_types():
     )
 
 
-@pytest.mark.parametrize("cde", [0.8 - 0.6, 0.6 - 0.4, np.float32(0.2), 0.2])
-def test_a_cde_of_one_fifth_is_never_above_one_fifth(cde):
-    """However it was computed and stored."""
-    assert reasons(select_cognitive(scored([cde]), min_cde=0.2, **NO_DRM)) == ["image_not_needed"]
+@pytest.mark.parametrize("cde", [0.6 - 0.4, np.float32(0.2), 0.2])
+@pytest.mark.parametrize("min_cde", [0.2, np.float32(0.2), Quantile(0.5)])
+def test_a_cde_of_one_fifth_is_never_above_one_fifth(cde, min_cde):
+    """However both are stored."""
+    assert reasons(select_cognitive(scored([cde]), min_cde=min_cde, **NO_DRM)) == ["image_not_needed"]
     assert reasons(select_cognitive(scored([cde]), min_cde=0.19, **NO_DRM)) == ["image_needed"]
+
+
+def test_a_score_of_the_users_own_is_taken_as_it_stands():
+    """0.8 - 0.6 is 0.20000000000000007 in double precision, for `filter` as for the selector."""
+    ds = scored([0.8 - 0.6])
+    assert len(ds.filter(lambda row: row["rap_cde"] > 0.2)) == 1
+    assert reasons(select_cognitive(ds, min_cde=0.2, **NO_DRM)) == ["image_needed"]
 
 
 def test_nan_counts_as_unknown():

@@ -123,7 +123,7 @@ def test_a_published_version_holds_the_hints_beside_the_questions(tmp_path):
                 "images": List(Image()),
                 "problem": Value("string"),
                 "answer": Value("string"),
-                "rap_difficulty": Value("float32"),
+                "rap_difficulty": Value("float64"),
             }
         ),
     )

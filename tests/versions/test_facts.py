@@ -37,8 +37,8 @@ FEATURES = Features(
         "rap_text_truncated": List(Value("bool")),
         "rap_error": Value("string"),
         "rap_settings": Value("string"),
-        "rap_cde": Value("float32"),
-        "rap_difficulty": Value("float32"),
+        "rap_cde": Value("float64"),
+        "rap_difficulty": Value("float64"),
     }
 )
 
@@ -190,7 +190,7 @@ def test_what_is_not_there_is_unknown():
 
 def test_nothing_known_is_not_zero():
     """No score at all: the summary has counts and no numbers."""
-    ds = Dataset.from_dict({"rap_cde": [None, None]}, Features({"rap_cde": Value("float32")}))
+    ds = Dataset.from_dict({"rap_cde": [None, None]}, Features({"rap_cde": Value("float64")}))
     facts = collect_facts(select_cognitive(ds, replace_easy=False), name="n", version="1.0.0")
     summary = facts["scores"]["rap_cde"]
     assert (summary["known"], summary["unknown"], summary["mean"], summary["median"]) == (0, 2, None, None)
@@ -235,7 +235,7 @@ def test_attention_counts_replies_and_what_could_not_be_read():
         "rap_ace": [0.05, None, 0.2, None],
         "rap_ace_settings": [told, None, told, None],
     }
-    features = Features({**features_of((ATTENTION,)), "rap_cde": Value("float32"), "rap_ace": Value("float32")})
+    features = Features({**features_of((ATTENTION,)), "rap_cde": Value("float64"), "rap_ace": Value("float64")})
     ds = Dataset.from_dict(rows, Features({**features, "rap_ace_settings": Value("string")}))
     selection = select_cognitive(ds.select([3, 2, 1, 0]), replace_easy=False)
     facts = collect_facts(selection, name="n", version="1.0.0")

@@ -36,7 +36,7 @@ FEATURES = Features(
         "note": List({"who": Value("string"), "marks": List(Value("int8"))}),
         "rap_id": Value("string"),
         "rap_image_rewards": List(Value("float64")),
-        "rap_cde": Value("float32"),
+        "rap_cde": Value("float64"),
     }
 )
 
