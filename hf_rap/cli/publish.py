@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,10 +26,6 @@ def publish(
     selection: Path,
     repo: str | None,
     *,
-    question: str | None,
-    images: str | None,
-    answer: str | None,
-    id_column: str | None,
     to_folder: Path | None,
     version_name: str | None,
     name: str | None,
@@ -39,6 +35,7 @@ def publish(
     despite_licence: bool,
     dry_run: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Publish SELECTION (a file of `hf-rap select`) as a version of the dataset REPO on the Hub, or in a folder.
 
@@ -56,7 +53,7 @@ def publish(
     if (repo is None) == (to_folder is None):
         raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
     chosen, info = read_selection(selection)
-    layout = make_layout(question, images, answer, id_column)
+    layout = make_layout(options)
     if to_folder is not None:
         if bump or public or despite_licence or dry_run:
             raise click.UsageError("--bump, --public, --despite-licence and --dry-run are for the Hub.")

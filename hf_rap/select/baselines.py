@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, LIMR, require
+from hf_rap.columns import CDE, DIFFICULTY, ERROR, IMAGE_TOKENS, LIMR, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check_number
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset, make_selection
@@ -41,9 +41,7 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
         MissingColumnError: there is no column `stratify_by`.
 
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_random", ds)
-    return make_selection(ds, "random", by_chance(ds, settings))
+    return _select("random", by_chance, ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -52,9 +50,7 @@ def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_difficulty`.
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_hardest", ds)
-    return make_selection(ds, "hardest", by_hardness(ds, settings))
+    return _select("hardest", by_hardness, ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
@@ -63,9 +59,7 @@ def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, se
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_image_tokens`.
     """
-    settings = Settings(budget=budget, stratify_by=stratify_by, seed=seed)
-    check_dataset("select_longest", ds)
-    return make_selection(ds, "longest", by_length(ds, settings))
+    return _select("longest", by_length, ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
 
 
 def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Selection:
@@ -86,6 +80,11 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
     check_number("min_limr", min_limr, most=1)
     check_dataset("select_limr", ds)
     return make_selection(ds, "limr", _decide_limr(ds, min_limr))
+
+
+def _select(name: str, decide: Callable[[Any, Settings], Decision], ds: Any, settings: Settings) -> Selection:
+    check_dataset(f"select_{name}", ds)
+    return make_selection(ds, name, decide(ds, settings))
 
 
 def by_chance(ds: Any, settings: Settings) -> Decision:
@@ -225,7 +224,5 @@ def _read_rank(ds: Any, settings: Settings, method: str) -> tuple[int, NDArray[n
     stratify_by = settings.stratify_by
     if stratify_by is not None:
         require("stratify_by", ds.column_names, [stratify_by])
-    columns = arrow_columns(ds, [ID.name, stratify_by])
-    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
-    return budget, strata, seeded_order(ids, settings.seed)
+    strata = None if stratify_by is None else strata_of(stratify_by, arrow_columns(ds, [stratify_by])[stratify_by])
+    return budget, strata, seeded_order(ids_of(ds), settings.seed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, ID, KEEP, PREFIX
+from hf_rap.columns import ACE_SETTINGS, CDE, EVIDENCE_NAMES, KEEP, PREFIX
 from hf_rap.errors import PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
@@ -23,7 +23,7 @@ from hf_rap.rows.layouts import Layout, check_given, layout_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import Selection
-from hf_rap.stats.arrays import seeded_order
+from hf_rap.stats.arrays import ids_of, seeded_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,15 +139,14 @@ class Content:
         import numpy as np
 
         scored, rule = self.selection.scored, self.selection.rule
-        table = scored.select_columns([CDE.name, *({ID.name, rule.get("stratify_by")} & set(scored.column_names))])
+        table = scored.select_columns([CDE.name, *({rule.get("stratify_by")} & set(scored.column_names))])
         table = table.with_format("arrow")[:]
-        ids = table[ID.name].to_pylist() if ID.name in table.column_names else range(len(table))
         strata = np.zeros(len(table), dtype=np.int64)
         if rule.get("stratify_by"):
             values = table[rule["stratify_by"]].cast("string").fill_null("null").combine_chunks()
             strata = values.dictionary_encode().indices.to_numpy()
         # Another order than the one that breaks ties among the kept rows.
-        order = seeded_order((f"control:{one}" for one in ids), rule.get("seed") or 0)
+        order = seeded_order((f"control:{one}" for one in ids_of(scored)), rule.get("seed") or 0)
         could_enter = ~np.isnan(table[CDE.name].to_numpy()) | self._kept
         drawn = np.zeros(len(table), dtype=bool)
         for stratum in np.unique(strata[self._kept]):
