@@ -12,10 +12,9 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, features_of, refuse_existing
-from hf_rap.errors import RunError, SettingError, code_of
+from hf_rap.errors import SettingError, code_of
 from hf_rap.options import check, check_choice
 from hf_rap.runs.fill import Run
-from hf_rap.runs.folder import Unusable
 from hf_rap.stats.arrays import seeded_order
 
 from . import exact, sequential
@@ -169,9 +168,7 @@ class _SoFar:
 
     def _piece(self, stretch: Stretch) -> dict[str, Any]:
         if stretch.part not in self._parts:
-            part = self.run.folder.read_part(self.run.fingerprint, stretch.part, self.run.index.schema)
-            if isinstance(part, Unusable):
-                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
+            part = self.run.index.part(stretch.part)
             self._parts[stretch.part] = part.select([*_REWARDS.values(), ERROR.name]).to_pydict()
         held = self._parts[stretch.part]
         return {name: values[stretch.place] for name, values in held.items()}

@@ -66,7 +66,7 @@ def annotate_steps(
         early_stop=early_stop,
         **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+        layout=make_layout(options),
     )
     annotated = collect(ds, rewards, options, wanted=out is not None)
     if annotated is None:

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 @as_json
 def attention(
     source: str,
-    question: str,
-    images: str,
-    answer: str,
-    id_column: str,
     *,
     window: int | None,
     instruction: str | None,
@@ -65,7 +61,7 @@ def attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
         instruction=instruction,
-        layout=make_layout(question, images, answer, id_column),
+        layout=make_layout(options),
     )
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:

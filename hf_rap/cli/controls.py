@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 @as_json
 def controls(
     source: str,
-    question: str,
-    images: str,
-    answer: str,
-    id_column: str,
     *,
     arms: str,
     seed: int,
@@ -70,7 +66,7 @@ def controls(
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         seed=seed,
         donors_per_row=donors_per_row,
-        layout=make_layout(question, images, answer, id_column),
+        layout=make_layout(options),
     )
     evidence = collect(ds, collector, options, wanted=out is not None)
     if evidence is None:

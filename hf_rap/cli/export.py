@@ -43,7 +43,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     from hf_rap.exports.exporting import check_export
     from hf_rap.exports.exporting import export as write
 
-    layout = make_layout(*(options[name] for name in ("question", "images", "answer", "id_column")))
+    layout = make_layout(options)
     limits = make_limits(options)
     rows = _kept(source)
     if folder is None:

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 @as_json
 def inspect(
     source: str,
-    question: str,
-    images: str,
-    answer: str,
-    id_column: str,
     *,
     show: int,
     row: str | None,
@@ -37,6 +33,7 @@ def inspect(
     attempt: int | None,
     out: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """List the rows of SOURCE that cannot be scored, and why.
 
@@ -54,7 +51,7 @@ def inspect(
     from hf_rap.rows.inspection import inspect_dataset
     from hf_rap.rows.sources import load_source
 
-    layout = make_layout(question, images, answer, id_column)
+    layout = make_layout(options)
     found = inspect_dataset(load_source(source), layout)
     if as_json:
         print_json(found.as_dict())

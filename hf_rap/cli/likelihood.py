@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 @as_json
 def likelihood(
     source: str,
-    question: str,
-    images: str,
-    answer: str,
-    id_column: str,
     *,
     out: Path | None,
     as_json: bool,
@@ -61,7 +57,7 @@ def likelihood(
     check_usage(options, out)
     ds, info = open_source(source)
     given = {name: options[name] for name in ("instruction", "lead", "tail") if options[name] is not None}
-    reader = Likelihood(make_local_engine(options), layout=make_layout(question, images, answer, id_column), **given)
+    reader = Likelihood(make_local_engine(options), layout=make_layout(options), **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return

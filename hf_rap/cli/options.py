@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -298,10 +298,11 @@ def make_limits(options: dict[str, Any]) -> Limits:
     return Limits(**{name: options[name] for name in names}, prompt_tokens=counted)
 
 
-def make_layout(question: str | None, images: str | None, answer: str | None, id_column: str | None) -> Layout | None:
-    """The layout given by options; None when it is to be recognised."""
+def make_layout(options: Mapping[str, Any]) -> Layout | None:
+    """The layout from what layout_options gathered; None when it is to be recognised."""
     from hf_rap.rows.layouts import Layout
 
+    question, images, answer, id_column = (options[name] for name in ("question", "images", "answer", "id_column"))
     if question is None and answer is None:
         if images or id_column:
             raise click.UsageError("--images and --id need --question and --answer beside them.")
@@ -321,7 +322,7 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
+        layout=make_layout(options),
         attention=options["attention"],
         keep_ids=options["keep_ids"],
     )

@@ -32,10 +32,6 @@ def publish(
     selection: Path,
     repo: str | None,
     *,
-    question: str | None,
-    images: str | None,
-    answer: str | None,
-    id_column: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -53,7 +49,7 @@ def publish(
     if repo is None and options["dry_run"]:
         raise click.UsageError("--dry-run is for the Hub.")
     chosen, info = read_selection(selection)
-    layout = make_layout(question, images, answer, id_column)
+    layout = make_layout(options)
     publish_version(chosen, repo, options, info, layout, as_json=as_json)
 
 

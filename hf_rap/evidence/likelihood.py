@@ -11,7 +11,7 @@ from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
-from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, image_messages, text_messages
+from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, messages_of
 from hf_rap.verify import VERIFIER_VERSION, spellings
 from hf_rap.version import VERSION
 
@@ -135,11 +135,10 @@ class Likelihood(Collector):
         question = row.asked.question
         assert question is not None
         with_images = arm == "image"
-        build = image_messages if with_images else text_messages
         request = Request(
             row_id=row.asked.id,
             arm=arm,
-            messages=build(question.text, self.instruction),
+            messages=messages_of(question.text, self.instruction, with_images=with_images),
             images=question.images if with_images else (),
             attempts=1,
             prefix=self.lead,

@@ -11,7 +11,7 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
 from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
 from hf_rap.version import VERSION
 
@@ -199,11 +199,10 @@ class Rollouts(Collector):
     def _request(self, row: AskedRow, arm: str) -> Request:
         assert row.question is not None
         with_images = arm == "image"
-        build = image_messages if with_images else text_messages
         return Request(
             row_id=row.id,
             arm=arm,
-            messages=build(row.question.text, self.instruction),
+            messages=messages_of(row.question.text, self.instruction, with_images=with_images),
             images=row.question.images if with_images else (),
             attempts=self.attempts,
             first=self.first_attempt,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ID, QUESTIONS, STEPS, arrow_type, require
 from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_path
-from hf_rap.rows.chats import flatten_content, turns_of
+from hf_rap.rows.chats import user_text
 
 if TYPE_CHECKING:
     import os
@@ -96,6 +96,5 @@ def _text(value: Any) -> str:
     """The stripped text of a question, which may be a chat."""
     if isinstance(value, str) and not value.startswith("["):
         return value.strip()
-    if (turns := turns_of(value)) is not None:
-        value = "\n".join(flatten_content(content)[0] for role, content in turns if role in ("user", "human"))
+    value = user_text(value)
     return value.strip() if isinstance(value, str) else ""

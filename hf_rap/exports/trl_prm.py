@@ -8,18 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hf_rap.options import check_number
-from hf_rap.rows.parquet import write_table
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import whole_file
 
-from .prm_rows import ROWS_PER_BATCH, checked_path, prm_rows
+from .prm_rows import checked_path, prm_rows
+from .writing import write_rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
     import datasets
-    import pyarrow as pa
 
 
 def export_trl_prm(ds: datasets.Dataset, path: str | os.PathLike[str], *, threshold: float = 0.0) -> int:
@@ -44,20 +42,14 @@ def export_trl_prm(ds: datasets.Dataset, path: str | os.PathLike[str], *, thresh
     features = Features(
         {"prompt": Value("string"), "completions": List(Value("string")), "labels": List(Value("bool"))}
     )
+    rows = (
+        {
+            "prompt": row.question.replace(IMAGE, "").strip(),
+            "completions": row.steps,
+            "labels": row.labels(threshold),
+        }
+        for row in prm_rows(ds)
+    )
     with whole_file(path) as partial:
-        write_table(_tables(ds, threshold, features.arrow_schema), features, partial, metadata={})
+        write_rows(rows, features, partial)
     return len(ds)
-
-
-def _tables(ds: datasets.Dataset, threshold: float, schema: pa.Schema) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
-    waiting: list[dict[str, object]] = []
-    for row in prm_rows(ds):
-        prompt = row.question.replace(IMAGE, "").strip()
-        waiting.append({"prompt": prompt, "completions": row.steps, "labels": row.labels(threshold)})
-        if len(waiting) == ROWS_PER_BATCH:
-            yield pa.Table.from_pylist(waiting, schema=schema)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_pylist(waiting, schema=schema)

@@ -42,7 +42,7 @@ def write_parquet(
     make: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
     """`train.parquet` with what `make` makes of each row; `features` are of that."""
-    write_table(_tables(map(make, rows), features), features, folder / DATA_FILE, metadata={})
+    write_rows(map(make, rows), features, folder / DATA_FILE)
 
 
 def write_with_scores(
@@ -65,6 +65,11 @@ def write_with_scores(
         folder,
         lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
     )
+
+
+def write_rows(rows: Iterable[dict[str, Any]], features: datasets.Features, path: Path) -> None:
+    """Rows with these features as one Parquet file, a few in memory at a time."""
+    write_table(_tables(rows, features), features, path, metadata={})
 
 
 def _tables(rows: Iterable[dict[str, Any]], features: datasets.Features) -> Iterator[pa.Table]:

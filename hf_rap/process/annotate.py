@@ -13,7 +13,7 @@ from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, wa
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from hf_rap.version import VERSION
 
@@ -177,11 +177,10 @@ class StepRewards(Collector):
 
     def _request(self, row: _Row, number: int) -> Request:
         assert row.question is not None
-        build = image_messages if row.question.images else text_messages
         return Request(
             row_id=row.id,
             arm=f"step {number}",
-            messages=build(row.question.text, self.instruction),
+            messages=messages_of(row.question.text, self.instruction, with_images=bool(row.question.images)),
             images=row.question.images,
             attempts=self.continuations,
             prefix=row.prefixes[number],

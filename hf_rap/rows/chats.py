@@ -31,6 +31,21 @@ def turns_of(value: Any) -> list[tuple[str, Any]] | None:
     return None
 
 
+def user_content(value: Any) -> tuple[str, list[Any]] | None:
+    """The text of the user's turns in a chat, joined by newlines, and their images; None when the value is no chat."""
+    turns = turns_of(value)
+    if turns is None:
+        return None
+    contents = [flatten_content(content) for role, content in turns if role in ("user", "human")]
+    return "\n".join(text for text, _ in contents), [image for _, images in contents for image in images]
+
+
+def user_text(value: Any) -> Any:
+    """The text of a question, which may be a chat; what is neither stays as it is."""
+    content = user_content(value)
+    return value if content is None else content[0]
+
+
 def flatten_content(content: Any) -> tuple[str, list[Any]]:
     """The text of a turn, and the images its blocks hold."""
     if not isinstance(content, list):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
 
-from .chats import flatten_content, turns_of
+from .chats import flatten_content, turns_of, user_content
 from .compat import is_single_row, stored_column
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .paths import is_there, taken_apart, value_at
@@ -360,10 +360,9 @@ def text_and_images(row: Mapping[str, Any], layout: Layout) -> tuple[Any, list[A
     check_layout(layout, list(row))  # names only: a struct may be null in one row
     text = value_at(row, layout.question)
     images = _as_list(value_at(row, layout.images))
-    if (turns := turns_of(text)) is not None:
-        contents = [flatten_content(content) for role, content in turns if role in ("user", "human")]
-        text = "\n".join(content for content, _ in contents)
-        images = images or [image for _, inside in contents for image in inside]
+    if (content := user_content(text)) is not None:
+        text, inside = content
+        images = images or inside
     if isinstance(text, str) and text.strip() and IMAGE not in text:
         text = IMAGE * len(images) + text
     return text, images

@@ -17,6 +17,11 @@ ANSWER_LEAD = "\\boxed{"
 ANSWER_TAIL = "}"
 
 
+def messages_of(question: str, instruction: str, *, with_images: bool) -> list[dict[str, object]]:
+    """The chat of one arm: the question with its images, or on its text alone."""
+    return (image_messages if with_images else text_messages)(question, instruction)
+
+
 def image_messages(question: str, instruction: str = DEFAULT_INSTRUCTION) -> list[dict[str, object]]:
     """The question with an image block wherever it says `<image>`."""
     blocks: list[dict[str, str]] = []

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import arrow_type
+from hf_rap.errors import RunError
 from hf_rap.rows.layouts import own_id, raw_rows, stored_digest
 from hf_rap.system import release_mapped_files
 
@@ -141,6 +142,17 @@ class Index:
             stretch = Stretch(name, place, first, first + attempts, failure is not None, arm)
             self._stretches.setdefault(key, []).append(stretch)
             self.ids[identity] = key
+
+    def part(self, name: str) -> pa.Table:
+        """A part that is in the index, read again.
+
+        Raises:
+            RunError: it has changed since it was indexed.
+        """
+        part = self.folder.read_part(self.fingerprint, name, self.schema)
+        if isinstance(part, Unusable):
+            raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
+        return part
 
     def chosen(self, key: str, attempts: int, *, arm: str | None = None, trust_failures: bool = True) -> list[Stretch]:
         """Stretches of an arm that follow each other from attempt 0 up to `attempts`, as far as there are any.

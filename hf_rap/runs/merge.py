@@ -8,10 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError
-
-from .folder import Unusable
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -88,9 +84,7 @@ def _spool(index: Index, parts: set[str], path: Path) -> dict[str, int]:
     rows = 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, index.schema) as writer:
         for name in sorted(parts):
-            part = index.folder.read_part(index.fingerprint, name, index.schema)
-            if isinstance(part, Unusable):
-                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
+            part = index.part(name)
             starts[name] = rows
             rows += len(part)
             writer.write_table(part.select(index.schema.names).combine_chunks())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import CDE, DIFFICULTY, ERROR, ID, IMAGE_TOKENS, require
+from hf_rap.columns import CDE, DIFFICULTY, ERROR, IMAGE_TOKENS, require
 from hf_rap.columns import LIMR as LIMR_SCORE
 from hf_rap.errors import SettingError
 from hf_rap.options import check_number
 from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step
@@ -211,10 +211,8 @@ def _read_rank(ds: Any, settings: Settings) -> tuple[int, NDArray[np.int64] | No
     stratify_by = settings.stratify_by
     if stratify_by is not None:
         require("stratify_by", ds.column_names, [stratify_by])
-    columns = arrow_columns(ds, [ID.name, stratify_by])
-    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    strata = None if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
-    return budget, strata, seeded_order(ids, settings.seed)
+    strata = None if stratify_by is None else strata_of(stratify_by, arrow_columns(ds, [stratify_by])[stratify_by])
+    return budget, strata, seeded_order(ids_of(ds), settings.seed)
 
 
 _RANKED = ("budget", "stratify_by")

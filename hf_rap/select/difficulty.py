@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import DIFFICULTY, ERROR, ID, IMAGE_REWARDS, require
+from hf_rap.columns import DIFFICULTY, ERROR, IMAGE_REWARDS, require
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, check_number, check_whole, is_whole
 from hf_rap.papers import CITE_DIFFICULTY_PRIOR, DIFFICULTY_PRIOR
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.exact import complement
 from hf_rap.stats.posterior import Posterior, fit_prior
@@ -226,8 +226,7 @@ def _by_size(
             f"sizes asks for {sizes[0]:,} and {sizes[1]:,} rows, but only {possible:,} of {len(ds):,} are inside the "
             "band. Ask for fewer, or widen low and high."
         )
-    ids = arrow_columns(ds, [ID.name]).get(ID.name)
-    order = seeded_order(range(len(ds)) if ids is None else ids.to_pylist(), seed)
+    order = seeded_order(ids_of(ds), seed)
     one, two = np.zeros((2, len(ds)), dtype=bool)
     two[ranked(inside, -difficulty, order)[: sizes[1]]] = True
     one[ranked(inside & ~two, order)[: sizes[0]]] = True

@@ -22,14 +22,13 @@ from hf_rap.columns import (
     CONTROLS,
     DIFFICULTY,
     ERROR,
-    ID,
     IMAGE_REWARDS,
     control_rewards,
     require,
 )
 from hf_rap.errors import SettingError
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import Quantile, threshold
@@ -211,7 +210,7 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         require("stratify_by", ds.column_names, [settings.stratify_by])
 
     columns = arrow_columns(
-        ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ID, ERROR)), settings.stratify_by]
+        ds, [*(column.name for column in (ACE, ACE_SETTINGS, CDE_CONTROL, ERROR)), settings.stratify_by]
     )
     control = _control(columns[CDE_CONTROL.name]) if CDE_CONTROL.name in columns else None
     ace = numbers_of(columns.get(ACE.name))
@@ -221,7 +220,6 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         max_ace = None
     elif isinstance(max_ace, Quantile):
         max_ace = max_ace.of(ace)
-    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
     return RapRule(
         settings=settings,
         min_cde=min_cde,
@@ -229,7 +227,7 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         max_ace=max_ace,
         budget=budget,
         strata=None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by]),
-        order=seeded_order(ids, settings.seed) if settings.replace_easy or budget else None,
+        order=seeded_order(ids_of(ds), settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
         prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
         control=control,

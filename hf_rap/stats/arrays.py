@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.columns import ID
 from hf_rap.errors import SettingError
 
 from .exact import in_double
@@ -31,6 +32,11 @@ def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:
     prefix = f"{seed}:"
     digests = b"".join(blake2b(f"{prefix}{key}".encode(), digest_size=8).digest() for key in ids)
     return np.frombuffer(digests, dtype="<u8")
+
+
+def ids_of(ds: Any) -> Iterable[Any]:
+    """What the rows of a dataset are known by in a seeded order: their `rap_id`, or their position without one."""
+    return arrow_columns(ds, [ID.name])[ID.name].to_pylist() if ID.name in ds.column_names else range(len(ds))
 
 
 def arrow_columns(ds: Any, names: Iterable[str | None]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
 from hf_rap.options import check, check_text, check_whole
-from hf_rap.rows.chats import flatten_content, turns_of
+from hf_rap.rows.chats import user_text
 from hf_rap.rows.layouts import ID_COLUMNS, recognise_layout
 from hf_rap.rows.prompts import IMAGE
 
@@ -160,7 +160,7 @@ class _Attempt:
             )
         return cls(
             id=None if identity is None else str(identity),
-            prompt="" if prompt is None else _hash(_text(prompt)),
+            prompt="" if prompt is None else _hash(str(user_text(prompt))),
             step=_step(record, path),
             reward=None if reward is None or math.isnan(reward) else float(reward),
         )
@@ -230,13 +230,6 @@ def _step(record: dict[str, Any], path: Path) -> int:
     return int(step)
 
 
-def _text(prompt: Any) -> str:
-    turns = turns_of(prompt)
-    if turns is not None:
-        prompt = "\n".join(flatten_content(content)[0] for role, content in turns if role in ("user", "human"))
-    return str(prompt)
-
-
 def _hash(text: str) -> str:
     """Of the words of a prompt: without placeholders of images and blank space."""
     words = " ".join(text.replace(IMAGE, " ").split())
@@ -252,7 +245,8 @@ def _keys_by_id(ds: Any, column: str | None) -> list[str]:
 
 def _keys_by_prompt(ds: Any, prompt: Callable[[str], str] | None) -> list[str]:
     question = recognise_layout(ds.features).question
-    return [_hash(prompt(_text(one)) if prompt else _text(one)) for one in ds[question]]
+    texts = [str(user_text(one)) for one in ds[question]]
+    return [_hash(prompt(text) if prompt else text) for text in texts]
 
 
 def _means(seen: dict[int, list[float]], epochs: int) -> list[float | None] | None:

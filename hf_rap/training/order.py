@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ID, require
+from hf_rap.columns import require
 from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_flags, check_text, check_whole, is_number, is_whole
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,16 +55,14 @@ def order_curriculum(
     check_flags(shuffle_within=shuffle_within)
     check_whole("seed", seed)
     require("order_curriculum", ds.column_names, [by])
-    columns = arrow_columns(ds, [by, ID.name])
-    score = numbers_of(columns[by])
+    score = numbers_of(arrow_columns(ds, [by])[by])
     unknown = np.flatnonzero(np.isnan(score))
     if unknown.size:
         raise LayoutError(
             f"{unknown.size:,} of {len(ds):,} rows have no {by!r}, the first is row {unknown[0]}: they have no place in "
             f"the order. Leave them out first: ds.filter(lambda row: row[{by!r}] is not None)."
         )
-    ids = columns[ID.name].to_pylist() if ID.name in columns else range(len(ds))
-    within = seeded_order(ids, seed) if shuffle_within else np.arange(len(ds))
+    within = seeded_order(ids_of(ds), seed) if shuffle_within else np.arange(len(ds))
     return ds.select(np.lexsort((within, _bucket(score, buckets))))
 
 

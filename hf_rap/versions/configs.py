@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, ID, KEEP, PREFIX
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
@@ -23,7 +23,7 @@ from hf_rap.rows.layouts import Layout, check_given, layout_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import Selection
-from hf_rap.stats.arrays import arrow_columns, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,14 +143,13 @@ class Content:
 
         rule, rows = self.selection.rule, len(self.selection.scored)
         score, stratify_by = self.selection.method["score"], rule.get("stratify_by") or rule.get("per")
-        columns = arrow_columns(self.selection.scored, (score, ERROR.name, ID.name, stratify_by))
+        columns = arrow_columns(self.selection.scored, (score, ERROR.name, stratify_by))
         strata = np.zeros(rows, dtype=np.int64)
         if stratify_by:
             values = columns[stratify_by].cast("string").fill_null("null")
             strata = values.dictionary_encode().indices.to_numpy()
         # Another order than the one that breaks ties among the kept rows.
-        ids = columns[ID.name].to_pylist() if ID.name in columns else range(rows)
-        order = seeded_order((f"control:{one}" for one in ids), rule.get("seed") or 0)
+        order = seeded_order((f"control:{key}" for key in ids_of(self.selection.scored)), rule.get("seed") or 0)
         could_enter = self._kept.copy()
         if score in columns:
             could_enter |= ~np.isnan(numbers_of(columns[score]))

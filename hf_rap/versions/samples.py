@@ -9,10 +9,10 @@ import math
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ID, KEEP, REASON, STEPS
+from hf_rap.columns import KEEP, REASON, STEPS
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
-from hf_rap.stats.arrays import seeded_order
+from hf_rap.stats.arrays import ids_of, seeded_order
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,12 +64,10 @@ def sample_rows(
 def _choose(selection: Selection, count: int, *, kept: bool) -> list[int]:
     """Row numbers, in their order: the first of every reason, then the second, ..."""
     scored = selection.scored
-    names = [name for name in scored.column_names if name in (KEEP.name, REASON.name, ID.name)]
-    table = scored.select_columns(names).with_format("arrow")[:]
+    table = scored.select_columns([KEEP.name, REASON.name]).with_format("arrow")[:]
     flags = table[KEEP.name].to_numpy() == kept
     rows = flags.nonzero()[0]
-    ids = table[ID.name].to_pylist() if ID.name in names else range(len(table))
-    order = seeded_order(ids, selection.rule.get("seed") or 0)
+    order = seeded_order(ids_of(scored), selection.rule.get("seed") or 0)
     reasons = table[REASON.name].to_pylist()
     waiting: dict[str, list[int]] = {}
     for row in sorted(rows.tolist(), key=lambda row: (order[row], row)):
