@@ -116,6 +116,9 @@ def test_solution_is_cut_down_to_its_answer_on_request(tmp_path):
     done = export(ds, to="easyr1", path=tmp_path / "out", limits=strict, fix=True)
     import pyarrow.parquet as pq
 
+    as_it_is = export(ds, to="easyr1", path=tmp_path / "as it is")
+    assert pq.read_table(as_it_is.path / "train.parquet")["answer"].to_pylist() == ds["answer"][:]
+
     assert pq.read_table(done.path / "train.parquet")["answer"].to_pylist() == ["5", "5"]
 
 
@@ -145,3 +148,10 @@ def test_limits_that_cannot_work(bad):
     """Found at once."""
     with pytest.raises(SettingError):
         Limits(**bad)
+
+
+def test_one_size_may_be_asked_for():
+    """The smallest is the largest then; an image of another size does not fit."""
+    limits = Limits(min_pixels=1200, max_pixels=1200)
+    ds = dataset(row("fits"), row("large", [picture(size=(41, 30))]))
+    assert check_export(ds, to="trl", limits=limits).codes == {"image_size": 1}

@@ -180,6 +180,7 @@ def test_settings_say_how_it_was_computed():
         "sigma": 2.0,
         "version": "2",
     }
+    assert list(json.loads(told[0])) == sorted(json.loads(told[0])), "equal settings are equal texts"
     assert told[1] is None
 
 

@@ -87,8 +87,12 @@ def test_options_out_of_range_are_refused(score, options, message):
 
 def test_thresholds_out_of_range_are_refused():
     """min_cde is a difference of rates, a band lies in [0, 1]."""
-    with pytest.raises(SettingError, match="min_cde is 2"):
-        CDEScore(min_cde=2)
+    prior, batch = fit_prior(evidence()), {"rap_image_rewards": [[1.0]], "rap_text_rewards": [[1.0]]}
+    for outside in (2, 1.01, -1.01):
+        with pytest.raises(SettingError, match=f"min_cde is {outside}: it takes a number between -1 and 1"):
+            CDEScore(prior=prior, min_cde=outside)
+    for bound in (1, -1):
+        assert CDEScore(prior=prior, min_cde=bound)(batch)["rap_cde_probability"]
     with pytest.raises(SettingError, match=r"low is 0\.8: it takes a pass rate of at most high=0\.2"):
         DifficultyScore(low=0.8, high=0.2)
 
