@@ -14,30 +14,43 @@ import click
 from hf_rap.errors import RapError
 from hf_rap.version import VERSION
 
-# Each command in one line. The command itself is the function of its name in the file of its name, loaded when it is
-# asked for: `hf-rap --help` is quick.
-COMMANDS = {
-    "annotate-steps": "Split replies into steps and score each by where it leads.",
-    "attention": "Note where the model looked, for replies from a server.",
-    "compare": "Select by several methods and show how they differ.",
-    "controls": "Add replies with other pictures: is it this image?",
-    "demo": "The whole job on built-in data and model, offline.",
-    "demo-prm": "The same for process-reward data.",
-    "diff": "Compare two versions, selections or folders.",
-    "export": "Write the files that a trainer loads, or only check them.",
-    "inspect": "List the rows that cannot be scored, and why.",
-    "likelihood": "Measure how much likelier the image makes the gold answer.",
-    "publish": "Write a selection as a version on the Hub or in a folder.",
-    "pull": "Write a published version in the layout of a trainer.",
-    "reselect": "Decide anew from published scores; the next version.",
-    "rollouts": "Collect evidence: graded replies with and without image.",
-    "run": "Roll out, score, select and publish in one go.",
-    "runs": "List what a run folder holds.",
-    "score": "Turn evidence into scores, without a model.",
-    "select": "Decide for every row whether to keep it, and why.",
-    "stability": "Predict how far a fresh scoring would select the same.",
-    "yank": "Mark a published version as withdrawn.",
+# Each command in one sentence, in the order of use. The command itself is the function of its name in the file of its
+# name, loaded when it is asked for: `hf-rap --help` is quick.
+GROUPS = {
+    "Start": {
+        "demo": "Do the whole job on built-in data and a built-in model, offline.",
+        "inspect": "List the rows of a dataset that cannot be scored, and why.",
+        "run": "Roll out, score, select and publish in one go.",
+    },
+    "Evidence": {
+        "rollouts": "Ask the model every question with and without its image, and grade the replies.",
+        "attention": "Note where the model looked while it read the replies.",
+        "controls": "Ask again with other pictures: is it this image that helps?",
+        "likelihood": "Measure how much likelier the image makes the gold answer.",
+        "runs": "List what a run folder holds.",
+    },
+    "Decide": {
+        "score": "Turn evidence into scores, without a model.",
+        "select": "Decide for every row whether to keep it, and why.",
+        "compare": "Select by several methods and show how they differ.",
+        "stability": "Predict how far a fresh scoring would select the same.",
+    },
+    "Publish": {
+        "publish": "Write a selection as a version on the Hub or in a folder.",
+        "diff": "Show how two versions differ, or a version and a selection.",
+        "reselect": "Decide anew from published scores: the next version.",
+        "yank": "Mark a published version as withdrawn.",
+    },
+    "Train": {
+        "export": "Write the files that a trainer loads, or only check them.",
+        "pull": "Write a published version in the layout of a trainer.",
+    },
+    "Process rewards": {
+        "annotate-steps": "Split replies into steps and score each by where it leads.",
+        "demo-prm": "Do the whole job on built-in process-reward data, offline.",
+    },
 }
+COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 class Commands(click.Group):
@@ -52,9 +65,11 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Their list in the help; none is loaded for it."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Their list in the help, by group; none is loaded for it."""
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
 
 @click.group(
@@ -63,14 +78,25 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(VERSION, prog_name="hf-rap")
-def cli() -> None:
+@click.option(
+    "--plugin",
+    "places",
+    multiple=True,
+    metavar="MODULE:ATTRIBUTE",
+    help="A method, scorer, engine, layout or export of your own; may be given several times.",
+)
+def cli(places: tuple[str, ...]) -> None:
     """Select the rows of a multimodal dataset that make a model reason.
 
     rollouts collects evidence, score turns it into numbers, select decides, publish writes a
-    version; run does all four. diff compares versions, reselect makes the next one without a model,
-    yank takes one back. Every command takes a dataset as SOURCE: a Hub id
+    version; run does all four. Every command takes a dataset as SOURCE: a Hub id
     (user/name:config@revision#split), a folder, or Parquet and JSON files.
     """
+    if places:
+        from hf_rap.plugins import add_plugin
+
+        for place in places:
+            add_plugin(place)
 
 
 def main() -> None:

@@ -9,14 +9,14 @@ import click
 
 from hf_rap.select.methods import METHODS
 
-from .options import as_json, source_argument
+from .options import as_json, command, source_argument
 from .output import note, print_json
 
 if TYPE_CHECKING:
     from hf_rap.select.comparison import Comparison
 
 
-@click.command()
+@command()
 @source_argument
 @click.option(
     "--methods",

@@ -11,6 +11,7 @@ from hf_rap.columns import CONTROLS
 from .collecting import check_usage, collect, report
 from .options import (
     as_json,
+    command,
     endpoint_options,
     layout_options,
     make_engine,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@command()
 @source_argument
 @layout_options
 @model_options

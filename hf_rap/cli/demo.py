@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import command
 from .output import note
 from .publish import report_version
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hf_rap.demo.measure import KindResult
 
 
-@click.command()
+@command()
 @click.option("--rows", default=600, show_default=True, help="Planted picture questions to make.")
 @click.option("--attempts", default=5, show_default=True, help="Replies per row and arm.")
 @click.option("--seed", default=0, show_default=True)

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from .options import as_json
+from .options import as_json, command
 from .output import print_json, print_pairs
 
 
-@click.command()
+@command()
 @click.argument("versions", nargs=-1, required=True, metavar="REPO OLD NEW | OLD NEW")
 @click.option("--group-by", help="Column to compare the kept rows by; default: the one that the card counts.")
 @click.option("--show", default=10, show_default=True, help="Rows to list.")

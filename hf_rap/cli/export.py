@@ -10,14 +10,14 @@ import click
 from hf_rap.exports.trainers import TRAINERS
 
 from .export_prm import PRM_TRAINERS, export_prm, prm_options
-from .options import as_json, handoff_options, layout_options, make_layout, make_limits, source_argument
+from .options import as_json, command, handoff_options, layout_options, make_layout, make_limits, source_argument
 from .output import note, print_json
 
 if TYPE_CHECKING:
     from hf_rap.exports.exporting import Exported
 
 
-@click.command()
+@command()
 @source_argument
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, layout_options, make_layout, source_argument
+from .options import as_json, command, layout_options, make_layout, source_argument
 from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
     from hf_rap.rows.inspection import Inspection
 
 
-@click.command()
+@command()
 @source_argument
 @layout_options
 @click.option("--show", default=5, show_default=True, help="Rows to spell out per kind of problem.")

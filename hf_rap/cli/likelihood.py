@@ -9,6 +9,7 @@ import click
 from .collecting import check_usage, collect, report
 from .options import (
     as_json,
+    command,
     layout_options,
     make_layout,
     make_local_engine,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@command()
 @source_argument
 @layout_options
 @model_options

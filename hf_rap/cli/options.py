@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -27,12 +27,34 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def together(options: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
-    """One decorator that adds all these options."""
+class Grouped(click.Command):
+    """A command whose help lists its options by what they are about."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section per title that `together` has given, in the order in which the titles come."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                sections.setdefault(getattr(parameter, "title", "Options"), []).append(record)
+        sections["Options"] = sections.pop("Options")  # last, with --help
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+command = partial(click.command, cls=Grouped)
+
+
+def together(options: Iterable[Callable[[Any], Any]], title: str | None = None) -> Callable[[Command], Command]:
+    """One decorator that adds all these options, under a title of their own in the help."""
 
     def add(command: Command) -> Command:
+        before = len(getattr(command, "__click_params__", ()))
         for option in reversed(list(options)):
             command = option(command)
+        if title is not None:
+            for parameter in command.__click_params__[before:]:  # type: ignore[attr-defined]
+                parameter.title = title
         return command
 
     return add
@@ -91,7 +113,8 @@ layout_options = together(
         click.option("--images", help="Column of the image or images."),
         click.option("--answer", help="Column of the gold answer; a field of a struct is struct.field."),
         click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
-    ]
+    ],
+    title="Columns",
 )
 
 model_options = together(
@@ -106,7 +129,8 @@ model_options = together(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
-    ]
+    ],
+    title="Model",
 )
 
 endpoint_options = together(
@@ -115,7 +139,8 @@ endpoint_options = together(
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
         click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
-    ]
+    ],
+    title="Server",
 )
 
 run_options = together(
@@ -133,7 +158,8 @@ run_options = together(
         click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         click.option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
         click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
-    ]
+    ],
+    title="Run folder",
 )
 
 _drawing = [
@@ -150,9 +176,10 @@ sampling_options = together(
         *_drawing,
         click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
         click.option("--keep-ids", is_flag=True, help="Also keep the tokens of the replies, for a second pass."),
-    ]
+    ],
+    title="Sampling",
 )
-drawing_options = together(_drawing)
+drawing_options = together(_drawing, title="Sampling")
 
 
 adaptive_options = together(
@@ -166,7 +193,8 @@ adaptive_options = together(
         click.option(
             "--agreement", type=float, help="With --adaptive sequential: stop when so sure (Jaccard), e.g. 0.8."
         ),
-    ]
+    ],
+    title="Fewer attempts",
 )
 
 
@@ -216,7 +244,7 @@ _rule = [
     ),
     click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
 ]
-rule_options = together(_rule)
+rule_options = together(_rule, title="Selection")
 selection_options = together(
     [
         *_rule,
@@ -233,7 +261,8 @@ selection_options = together(
         click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
         click.option("--stratify-by", help="Column whose values share the budget."),
         click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
-    ]
+    ],
+    title="Selection",
 )
 
 top_options = together(
@@ -245,7 +274,8 @@ top_options = together(
         click.option("--lowest", is_flag=True, help="With --top: rank the lowest first."),
         click.option("--max-per-question", type=int, help="With --top: rows per question of a source."),
         click.option("--drop-duplicates", is_flag=True, help="With --top: of identical rollouts keep the first."),
-    ]
+    ],
+    title="Ranking",
 )
 
 version_options = together(
@@ -253,7 +283,8 @@ version_options = together(
         click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder, instead of REPO."),
         click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
         click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
-    ]
+    ],
+    title="Version",
 )
 
 _hub = [
@@ -264,7 +295,7 @@ _hub = [
     click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
 ]
-hub_options = together(_hub)
+hub_options = together(_hub, title="Version")
 dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
 
 handoff_options = together(
@@ -280,7 +311,8 @@ handoff_options = together(
         ),
         click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
         click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
-    ]
+    ],
+    title="Training run",
 )
 
 

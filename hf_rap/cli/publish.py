@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, dry_publish_option, hub_options, layout_options, make_layout, version_options
+from .options import as_json, command, dry_publish_option, hub_options, layout_options, make_layout, version_options
 from .output import note, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hf_rap.versions.folder import Published
 
 
-@click.command()
+@command()
 @click.argument("selection", type=click.Path(path_type=Path))
 @click.argument("repo", required=False)
 @version_options

@@ -10,10 +10,10 @@ import click
 from hf_rap.exports.trainers import TRAINERS
 
 from .export import report_export
-from .options import as_json, handoff_options, make_limits
+from .options import as_json, command, handoff_options, make_limits
 
 
-@click.command()
+@command()
 @click.argument("repo")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--version", "version_name", required=True, help="Which one: 1.0.0 is the tag v1.0.0.")

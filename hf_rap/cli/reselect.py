@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from .options import as_json, budget_of, dry_publish_option, hub_options, selection_options
+from .options import as_json, budget_of, command, dry_publish_option, hub_options, selection_options
 from .output import note
 from .publish import report_release
 
 
-@click.command()
+@command()
 @click.argument("repo")
 @click.argument("version_name", metavar="VERSION")
 @selection_options

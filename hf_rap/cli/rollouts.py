@@ -11,6 +11,7 @@ from .options import (
     NumberOrQuantile,
     adaptive_options,
     as_json,
+    command,
     endpoint_options,
     layout_options,
     make_rollouts,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-@click.command()
+@command()
 @source_argument
 @layout_options
 @model_options

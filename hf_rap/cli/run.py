@@ -12,6 +12,7 @@ from .collecting import collect
 from .options import (
     adaptive_options,
     as_json,
+    command,
     endpoint_options,
     hub_options,
     layout_options,
@@ -31,7 +32,7 @@ from .rollouts import print_estimate
 from .score import usual_scores
 
 
-@click.command()
+@command()
 @source_argument
 @click.argument("repo", required=False)
 @layout_options

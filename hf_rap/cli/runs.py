@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from .options import as_json
+from .options import as_json, command
 from .output import note, print_json
 
 # What tells two runs of the same model apart.
 _SHOWN = ("temperature", "top_p", "top_k", "max_new_tokens", "seed", "continuations", "early_stop", "window")
 
 
-@click.command()
+@command()
 @click.argument("url")
 @as_json
 def runs(url: str, *, as_json: bool) -> None:

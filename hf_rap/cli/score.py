@@ -13,7 +13,7 @@ from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
 from hf_rap.scorers import SCORERS, Scorer
 from hf_rap.scorers.ace import ATTEMPTS
 
-from .options import Command, as_json, out_option, source_argument, together
+from .options import Command, as_json, command, out_option, source_argument, together
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ace_options(command: Command) -> Command:
     return cast("Command", together(flags)(with_ace))
 
 
-@click.command()
+@command()
 @source_argument
 @out_option("Parquet file to write.", required=True)
 @click.option(

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, make_selection, make_top, out_option, selection_options, source_argument, top_options
+from .options import (
+    as_json,
+    command,
+    make_selection,
+    make_top,
+    out_option,
+    selection_options,
+    source_argument,
+    top_options,
+)
 from .output import note, print_json, print_stability
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@command()
 @source_argument
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties.")

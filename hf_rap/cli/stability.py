@@ -9,11 +9,11 @@ import click
 
 from hf_rap.errors import SettingError
 
-from .options import as_json, budget_of, selection_options, source_argument
+from .options import as_json, budget_of, command, selection_options, source_argument
 from .output import note, print_json, print_stability
 
 
-@click.command()
+@command()
 @source_argument
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties, and of the simulated scorings.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from .options import command
 
-@click.command()
+
+@command()
 @click.argument("repo")
 @click.argument("version_name", metavar="VERSION")
 @click.option("--why", required=True, help="One sentence for readers of the card.")
