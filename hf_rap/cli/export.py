@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @source_argument
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--to", default="universal", show_default=True, type=click.Choice([*TRAINERS, *PRM_TRAINERS]), help="The trainer."
+    "--to",
+    default="universal",
+    show_default=True,
+    help=f"The trainer: {', '.join([*TRAINERS, *PRM_TRAINERS])}, or your own.",
 )
 @handoff_options
 @layout_options

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.adaptive.rules import Exact, Sequential
+    from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.evidence.rollouts import Rollouts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
     from hf_rap.select import Selection
 
+TRANSFORMERS, ENDPOINT = "transformers", "endpoint"  # of --engine
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -135,6 +137,12 @@ model_options = together(
 
 endpoint_options = together(
     [
+        click.option(
+            "--engine",
+            default=TRANSFORMERS,
+            show_default=True,
+            help="transformers, endpoint, or your own; --endpoint implies it.",
+        ),
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
@@ -374,9 +382,30 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
     )
 
 
-def make_engine(options: dict[str, Any]) -> TransformersEngine | EndpointEngine:
-    """The server that endpoint_options name, or the local model of model_options."""
+def make_engine(options: dict[str, Any]) -> Engine:
+    """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
+    name = options["engine"]
+    if name not in (TRANSFORMERS, ENDPOINT):
+        return _make_own_engine(name, options["model"])
+    if name == ENDPOINT and options["endpoint"] is None:
+        raise click.UsageError("--engine endpoint needs --endpoint URL.")
     return make_local_engine(options) if options["endpoint"] is None else _make_endpoint(options)
+
+
+def _make_own_engine(name: str, model: str) -> Engine:
+    """The engine of a plugin: its class, called with the model."""
+    from hf_rap.plugins import plugins
+
+    classes = plugins(
+        lambda plugin: isinstance(plugin, type) and all(hasattr(plugin, p) for p in ("complete", "describe"))
+    )
+    if name not in classes:
+        raise SettingError(
+            f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, ENDPOINT, *classes])}. The class of your own "
+            "(see `hf_rap.Engine`) comes in with `hf-rap --plugin module:attribute`."
+        )
+    engine: Engine = classes[name](model)
+    return engine
 
 
 def make_local_engine(options: dict[str, Any]) -> TransformersEngine:

@@ -10,7 +10,7 @@ import click
 
 from hf_rap.columns import CONTROLS
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
-from hf_rap.scorers import SCORERS, Scorer
+from hf_rap.scorers import SCORERS, Scorer, find_scorer
 from hf_rap.scorers.ace import ATTEMPTS
 
 from .options import Command, as_json, command, out_option, source_argument, together
@@ -51,9 +51,8 @@ def ace_options(command: Command) -> Command:
 @click.option(
     "--score",
     "names",
-    type=click.Choice(sorted(SCORERS)),
     multiple=True,
-    help="Which scores; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
+    help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
 )
 @click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")
 @click.option("--confidence", type=float, help="With --intervals: of the interval; default: 0.9.")
@@ -128,7 +127,7 @@ def score(
         chosen = names or usual_scores(ds.column_names)
         if ace and "ace" not in chosen:
             raise click.UsageError("--ace-... is for the score ace, which needs rap_attention: `hf-rap attention`.")
-        scorers = [known[name] for name in chosen]
+        scorers = [known.get(name) or find_scorer(name) for name in chosen]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]

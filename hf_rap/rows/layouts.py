@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
+from hf_rap.plugins import plugins
 
 from .chats import flatten_content, turns_of, user_content
 from .compat import is_single_row, stored_column
@@ -127,7 +128,7 @@ _RULES = (
 def recognise_layout(columns: Iterable[str]) -> Layout:
     """The layout of a dataset with these columns; `layout.name` says which one it is.
 
-    When several fit, the first of these is taken: hf_rap's own published columns, MM-Eureka
+    When several fit, the first of these is taken: layouts of plugins, hf_rap's own published columns, MM-Eureka
     (`conversations` or `message`, `answer`), verl (`prompt`, `reward_model.ground_truth`),
     multimodal-open-r1, geometry3k and EasyR1 (`problem`, `answer`), TRL (`prompt`, `solution`), OpenRLHF
     (`prompt`, `label`), ms-swift (`messages` with `solution` or `answer`), plain (`question`, `problem`,
@@ -146,6 +147,10 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     images = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    for layout in plugins(_is_named_layout).values():
+        if all(is_there(columns, name) for name in layout.columns):
+            own: Layout = layout
+            return own
     without_image = None
     for rule in _RULES:
         if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
@@ -187,6 +192,10 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     layout = layout or recognise_layout(columns)
     check_layout(layout, columns)
     return layout
+
+
+def _is_named_layout(plugin: Any) -> bool:
+    return isinstance(plugin, Layout)
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:

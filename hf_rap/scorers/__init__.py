@@ -6,11 +6,17 @@ take it from there.
 
 from __future__ import annotations
 
+from typing import Any
+
+from hf_rap.errors import SettingError
+from hf_rap.plugins import plugins
+
 from .ace import ACEScore, ace_score
 from .base import Scorer, add_scores
 from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
+from .function import FunctionScorer, scorer
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LimrScore, limr_score
 
@@ -22,12 +28,40 @@ SCORERS: dict[str, Scorer] = {
     "likelihood_cde": likelihood_cde_score,
 }
 
+
+def find_scorer(name: str) -> Scorer:
+    """The scorer of that name, of ours or a plugin.
+
+    Raises:
+        SettingError: there is none of that name.
+
+    """
+    if name in SCORERS:
+        return SCORERS[name]
+    others = plugins(is_scorer)
+    if name not in others:
+        raise SettingError(
+            f"There is no score {name!r}. There is: {', '.join([*SCORERS, *others])}. One of your own (see "
+            "`hf_rap.scorers.scorer`) comes in with `hf-rap --plugin module:attribute`."
+        )
+    found: Scorer = others[name]
+    return found
+
+
+def is_scorer(plugin: Any) -> bool:
+    """It has all that `Scorer` asks for, and is no class."""
+    return not isinstance(plugin, type) and callable(plugin) and all(hasattr(plugin, part) for part in _PARTS)
+
+
+_PARTS = ("reads", "writes", "features")
+
 __all__ = [
     "SCORERS",
     "ACEScore",
     "BISScore",
     "CDEScore",
     "DifficultyScore",
+    "FunctionScorer",
     "LikelihoodCDEScore",
     "LimrScore",
     "Scorer",
@@ -36,6 +70,8 @@ __all__ = [
     "bis_score",
     "cde_score",
     "difficulty_score",
+    "find_scorer",
     "likelihood_cde_score",
     "limr_score",
+    "scorer",
 ]

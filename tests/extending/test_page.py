@@ -1,0 +1,161 @@
+"""docs/extending.md: each of its files does, from outside and on the command line, what the page says."""
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from datasets import Dataset, Features, Image, Value, load_dataset
+
+from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, recognise_layout, select_cognitive
+from hf_rap.demo import make_planted
+from hf_rap.plugins import _named, add_plugin
+from hf_rap.scorers import cde_score, difficulty_score
+
+PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The files of the page, rows, and evidence of the page's engine."""
+    folder = tmp_path_factory.mktemp("mine")
+    for name, code in FILES.items():
+        (folder / name).write_text(code)
+    planted = make_planted(12)
+    planted.to_parquet(folder / "rows.parquet")
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+    _named.clear()
+
+
+@pytest.fixture(scope="module")
+def evidence(folder):
+    """What the parrot of the page answers."""
+    parrot = importlib.import_module("my_engine").Parrot("polly")
+    rows = load_dataset("parquet", data_files=str(folder / "rows.parquet"), split="train")
+    return rows.map(Rollouts(parrot, attempts=2), batched=True)
+
+
+def hf_rap(folder, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "hf_rap", *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_files_are_short():
+    """About ten lines each, as the page promises; evidence takes some more."""
+    lines = {name: sum(bool(line.strip()) for line in code.splitlines()) for name, code in FILES.items()}
+    assert sorted(lines) == [
+        "my_engine.py",
+        "my_evidence.py",
+        "my_export.py",
+        "my_layout.py",
+        "my_rules.py",
+        "my_scores.py",
+    ]
+    assert all(count <= (26 if name == "my_evidence.py" else 16) for name, count in lines.items()), lines
+
+
+def test_the_command_line_takes_them_from_rows_to_a_trainer(folder):
+    """Engine, score, method, card and export of one's own, one command after the other."""
+    plugin = "--plugin"
+    hf_rap(
+        folder,
+        *(plugin, "my_engine:Parrot", "rollouts", "rows.parquet", "--engine", "Parrot", "--model", "polly"),
+        *("--attempts", 2, "--out", "evidence.parquet"),
+    )
+    scores = ("--score", "token_range", "--score", "cde", "--score", "difficulty")
+    hf_rap(folder, plugin, "my_scores:token_range", "score", "evidence.parquet", *scores, "--out", "scored.parquet")
+    scored = load_dataset("parquet", data_files=str(folder / "scored.parquet"), split="train")
+    assert set(scored["rap_token_range"]) == {0, None}
+    half = scored.remove_columns("rap_difficulty").add_column("rap_difficulty", [0.5, 0.0] * 6)
+    half.to_parquet(folder / "half.parquet")
+    hf_rap(
+        folder, plugin, "my_rules:MIDDLE", "select", "half.parquet", "--method", "middle", "--out", "selection.parquet"
+    )
+    hf_rap(folder, "publish", "selection.parquet", "--to-folder", "version")  # knows the method no more
+    card = (folder / "version" / "README.md").read_text()
+    assert "rows that `polly` solves about every second time" in card
+    assert "The middle is enough" in card
+    assert "2506.04755" not in card
+    assert "| `rap_token_range` |" in card
+    done = hf_rap(folder, plugin, "my_export:LINES", "export", "selection.parquet", "--to", "lines", "out")
+    assert "my-trainer --data" in done.stdout
+    first = json.loads((folder / "out" / "train.jsonl").read_text().splitlines()[0])
+    assert set(first) == {"q", "a"}
+
+
+def test_a_layout_is_recognised(folder):
+    """Before the built-in ones, once its plugin is named."""
+    layout = add_plugin("my_layout:SURVEY")
+    assert recognise_layout(["item", "item_text", "scan", "key"]) == layout
+    assert recognise_layout(["images", "problem", "answer"]).name == "geometry3k"
+    ds = Dataset.from_dict(
+        {"item_text": ["How many?"], "scan": [None], "key": ["3"], "item": ["x"]},
+        Features({"item_text": Value("string"), "scan": Image(), "key": Value("string"), "item": Value("string")}),
+    )
+    ds.to_parquet(folder / "survey.parquet")
+    assert "survey" in hf_rap(folder, "--plugin", "my_layout:SURVEY", "inspect", "survey.parquet", "--json").stdout
+
+
+def test_evidence_goes_into_a_run_folder(folder, tmp_path):
+    """And is there when it is asked for again."""
+    pixels = importlib.import_module("my_evidence").Pixels()
+    rows = load_dataset("parquet", data_files=str(folder / "rows.parquet"), split="train")
+    expected = [row["images"][0].width * row["images"][0].height for row in rows]
+    for _ in range(2):
+        assert collect_in_run(rows, pixels, str(tmp_path / "run"))["rap_pixels"][:] == expected
+    assert rows.map(pixels, batched=True)["rap_pixels"][:] == expected
+
+
+def test_the_method_is_compared(evidence):
+    """In Python, the object itself."""
+    middle = importlib.import_module("my_rules").MIDDLE
+    scored = add_scores(evidence, cde_score, difficulty_score)
+    assert [each.method for each in compare_methods(scored, [middle, "difficulty"]).selections] == [
+        "middle",
+        "difficulty",
+    ]
+    assert select_cognitive(scored, method=middle).rule["method"] == "middle"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--plugin", "my_rules", "runs", "x"], "A plugin is named as module:attribute"),
+        (["--plugin", "my_rules:NONE", "runs", "x"], "The plugin 'my_rules:NONE' cannot be loaded: AttributeError"),
+        (["--plugin", "not_there:X", "runs", "x"], "cannot be loaded: ModuleNotFoundError"),
+        (
+            ["rollouts", "rows.parquet", "--engine", "Parrot", "--model", "m", "--out", "x.parquet"],
+            "There is no engine 'Parrot'. There is: transformers, endpoint.",
+        ),
+        (["score", "rows.parquet", "--score", "mine", "--out", "x.parquet"], "There is no score 'mine'. There is: ace"),
+        (["export", "rows.parquet", "--to", "mine"], "There is no export to 'mine': choose one of universal"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(folder, words, says):
+    """Not as a KeyError."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hf_rap", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
