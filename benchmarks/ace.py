@@ -14,7 +14,8 @@ and every form of the score is asked three things:
 - length: Spearman's correlation with the number of tokens of the reply, distracted rows left out;
 - wrong: AUC of the score for rows that are mostly answered wrong, distracted rows left out.
 
-The last two are asked of the model as it ships, too, on rows where nothing is planted.
+The last two are asked of the model as it ships, too, on rows where nothing is planted; there also what every form gives
+on the whole replies, on their thinking and on their answers: psi, and how many replies the paper's limit of 0.1 flags.
 """
 
 from __future__ import annotations
@@ -33,16 +34,19 @@ from hf_rap.demo.pictures import COLOURS, draw
 from hf_rap.demo.questions import ABOUT_THE_PICTURE
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.teacher_forcing import attend
+from hf_rap.evidence.psi import FORMS as FORMS_OF_PSI
+from hf_rap.evidence.psi import MIN_COLUMN, NORMALISATIONS, PARTS, POOLINGS, SIGMA, highest, log_psis
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 
 BATCH = 24
 SAYS = "the question says"
 WINDOWS = (8, 16)
 FORMS = [
-    {"form": form, "heads": heads, "min_column": min_column}
+    {"form": form, "heads": heads, "min_column": min_column, "normalise": normalise}
     for form, minima in (("literal", (1, 4, 8)), ("windowed", (2, 4, 8)))
+    for normalise in NORMALISATIONS
     for min_column in minima
-    for heads in ("max", "mean")
+    for heads in POOLINGS
 ]
 
 
@@ -187,7 +191,7 @@ def measure(title: str, engine, rows: dict, args: argparse.Namespace) -> None:
         + (f", {np.nanmean(rewards[planted]):.1%} of the distracted" if planted.any() else "")
     )
     print(f"tokens of a reply: {np.nanmin(tokens):.0f} to {np.nanmax(tokens):.0f}, median {np.nanmedian(tokens):.0f}")
-    head = f"{'form':<10} {'window':>6} {'heads':<5} {'min':>3}  "
+    head = f"{'form':<10} {'rows over':<9} {'window':>6} {'heads':<5} {'min':>3}  "
     print(head + f"{'known':>6} {'AUC':>6} {'length':>7} {'wrong':>6} {'above 0.1':>9}  offending token (distracted)")
     for window in WINDOWS:
         attention = Attention(engine, window=window)({**batch, **evidence})
@@ -200,8 +204,8 @@ def measure(title: str, engine, rows: dict, args: argparse.Namespace) -> None:
             plain = known & ~planted & ~np.isnan(rewards)
             found = found_it(attention, score, planted) if planted.any() else float("nan")
             cells = (
-                f"{options['form']:<10} {window if options['form'] == 'windowed' else '':>6} {options['heads']:<5} "
-                f"{options['min_column']:>3}  {known.mean():>6.1%} {auc(ace[known], planted[known]):>6.3f} "
+                f"{options['form']:<10} {options['normalise']:<9} {window if options['form'] == 'windowed' else '':>6} "
+                f"{options['heads']:<5} {options['min_column']:>3}  {known.mean():>6.1%} {auc(ace[known], planted[known]):>6.3f} "
                 f"{spearman(ace[plain], tokens[plain]):>7.2f} {auc(ace[plain], rewards[plain] < 0.5):>6.3f} "
                 f"{(ace[known] > 0.1).mean():>9.1%}"
             )
@@ -210,20 +214,42 @@ def measure(title: str, engine, rows: dict, args: argparse.Namespace) -> None:
 
 def found_it(attention: dict, score: ACEScore, planted: np.ndarray) -> float:
     """Of the distracted attempts, the share whose highest psi is at the colour behind "the question says"."""
-    from hf_rap.evidence.psi import highest, log_psis
-
     hits = total = 0
     for row, is_planted in zip(attention["rap_attention"], planted, strict=True):
         for attempt in row or [] if is_planted else []:
             if attempt is None or attempt["error"] is not None:
                 continue
-            psis = log_psis(attempt, form=score.form, heads=score.heads, sigma=score.sigma)
+            options = {"form": score.form, "heads": score.heads, "normalise": score.normalise}
+            psis = log_psis(attempt, sigma=score.sigma, **options)
             best = highest(psis, score.min_column or 1)
             if best is not None:
                 total += 1
                 before = "".join(attempt["tokens"][: best[1]])
                 hits += before.endswith(SAYS) and attempt["tokens"][best[1]].strip() in COLOURS
     return hits / total if total else float("nan")
+
+
+def parts(engine, rows: dict, args: argparse.Namespace) -> None:
+    """Prints what each form gives on the parts of the replies, with the least column of its own."""
+    batch = {name: rows[name] for name in ("id", "images", "problem", "answer")}
+    rollouts = Rollouts(
+        engine, attempts=args.attempts, max_new_tokens=64, seed=args.seed, attention=True, keep_ids=True
+    )
+    attempts = [one for row in rollouts(batch)["rap_attention"] for one in row or [] if one["error"] is None]
+    print(f"\n{len(attempts)} replies of the model as it ships, in parts")
+    print(f"{'form':<10} {'rows over':<9} {'heads':<5} {'part':<9} {'known':>6} {'median psi':>10} {'above 0.1':>9}")
+    for form in FORMS_OF_PSI:
+        for normalise in NORMALISATIONS:
+            for heads in POOLINGS:
+                for part in PARTS:
+                    options = {"form": form, "heads": heads, "normalise": normalise, "part": part}
+                    minimum = 1 if form == "literal" else MIN_COLUMN
+                    best = [highest(log_psis(one, sigma=SIGMA, **options), minimum) for one in attempts]
+                    psis = np.exp([one[0] for one in best if one is not None])
+                    print(
+                        f"{form:<10} {normalise:<9} {heads:<5} {part:<9} {len(psis) / len(attempts):>6.1%} "
+                        f"{np.median(psis):>10.2g} {(psis > 0.1).mean():>9.1%}"
+                    )
 
 
 def main() -> None:
@@ -240,6 +266,7 @@ def main() -> None:
     natural = natural.filter(lambda kind: kind != "gold_unreadable", input_columns="kind")
     rows = {**natural.select_columns(["id", "images", "problem", "answer"])[:], "planted": [False] * len(natural)}
     measure("The model as it ships, nothing planted", InMemory(loaded), rows, args)
+    parts(InMemory(loaded), rows, args)
     for heads in args.heads:
         print(f"\ntraining: {heads} of 4 heads of the last layer stare, {args.steps} steps")
         engine = InMemory(train(loaded, steps=args.steps, heads=heads, seed=args.seed))

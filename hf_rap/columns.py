@@ -53,8 +53,18 @@ SETTINGS = Column(
 # empty list was never asked. Null in all other evidence.
 ADAPTIVE = Column("rap_adaptive", "string", "JSON: the rule by which attempts were spared, and how many were planned")
 
+# Beside the replies, on request (`Rollouts(keep_ids=True)`).
+IMAGE_TOKEN_IDS = Column(
+    "rap_image_token_ids",
+    "list<list<int32>>",
+    "tokens of each reply with the image as the model wrote them, the one that ends it included; null not told",
+)
+TEXT_TOKEN_IDS = Column("rap_text_token_ids", "list<list<int32>>", "the same of replies on the question alone")
+TOKEN_IDS = {"image": IMAGE_TOKEN_IDS, "text": TEXT_TOKEN_IDS}
+
 # One entry per attempt with the image. `error` says why the rest is null; the lists have one number per token of the
-# reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean.
+# reply. A is the last layer's attention between these tokens, heads pooled by max (rows renormalised) or mean. Files of
+# earlier releases have the fields up to `image_shares`.
 ATTENTION = Column(
     "rap_attention",
     "list<struct<"
@@ -70,7 +80,22 @@ ATTENTION = Column(
     "product_mean: list<float32>, "
     "window_max: list<float32>, "  # mean of log A[i, j] over the first rows of column j
     "window_mean: list<float32>, "
-    "image_shares: list<float32>>>",
+    "image_shares: list<float32>, "
+    # The same with rows of A divided by their sum over the reply's tokens alone, where above it is over all tokens.
+    "product_max_reply: list<float32>, "
+    "product_mean_reply: list<float32>, "
+    "window_max_reply: list<float32>, "
+    "window_mean_reply: list<float32>, "
+    "thinking_tokens: int32, "  # so many tokens at the start, up to and with the last </think>, are the model's thinking
+    # The same of the thinking by itself: rows and columns of these tokens; null where they are all of the reply, or none.
+    "thinking_product_max: list<float32>, "
+    "thinking_product_mean: list<float32>, "
+    "thinking_window_max: list<float32>, "
+    "thinking_window_mean: list<float32>, "
+    "thinking_product_max_reply: list<float32>, "
+    "thinking_product_mean_reply: list<float32>, "
+    "thinking_window_max_reply: list<float32>, "
+    "thinking_window_mean_reply: list<float32>>>",
     "where the last layer looked, per attempt with the image",
 )
 ATTENTION_SETTINGS = Column(
@@ -245,8 +270,8 @@ LIKELIHOOD_EVIDENCE = (
 )
 CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
-# Evidence that `Rollouts` does not write.
-OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
+# Evidence that `Rollouts` writes on request alone, or not at all.
+OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *TOKEN_IDS.values(), *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
 # What stays in `scored`: no trainer wants it.
 EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE))
 # Shown where they are there; SCORES are always shown, as not computed if need be.
@@ -277,6 +302,7 @@ ATTENTION_ERROR_CODES = {
     "reply_too_short": "the reply has a single token, so no token looks at another",
     "too_long": "prompt and reply do not fit into the model's context",
     "image_tokens_changed": "the prompt has not as many tokens as when the reply was generated",
+    "tokens_changed": "the token ids of the reply do not spell it with this model's tokenizer",
     "engine_failed": "the model failed on this attempt, also when retried alone",
 }
 

@@ -149,6 +149,7 @@ sampling_options = together(
         click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
         *_drawing,
         click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
+        click.option("--keep-ids", is_flag=True, help="Also keep the tokens of the replies, for a second pass."),
     ]
 )
 drawing_options = together(_drawing)
@@ -321,6 +322,7 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
         layout=make_layout(*(options[name] for name in ("question", "images", "answer", "id_column"))),
         attention=options["attention"],
+        keep_ids=options["keep_ids"],
     )
 
 

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from hf_rap.columns import CONTROLS
+from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
 from hf_rap.scorers import SCORERS, Scorer
+from hf_rap.scorers.ace import ATTEMPTS
 
-from .options import as_json, out_option, source_argument
+from .options import Command, as_json, out_option, source_argument, together
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_ACE = {
+    "--ace-form": (click.Choice(FORMS), "literal as in the paper, or windowed; default: windowed."),
+    "--ace-normalise": (
+        click.Choice(NORMALISATIONS),
+        "Rows are divided by their sum over all tokens or the reply's; all.",
+    ),
+    "--ace-part": (click.Choice(PARTS), "Of a reply: its thinking up to </think>, the answer behind it; default: all."),
+    "--ace-heads": (click.Choice(POOLINGS), "Heads are pooled by the largest weight or the mean; default: max."),
+    "--ace-attempts": (click.Choice(ATTEMPTS), "Which attempts count; default: all."),
+    "--ace-sigma": (float, "Factor of every weight; default: 2."),
+    "--ace-min-column": (int, "Tokens from a column on that it needs to count; default: 4, literal 1."),
+}
+
+
+def ace_options(command: Command) -> Command:
+    """--ace-...: the options of `ACEScore` that are given, as one dictionary."""
+
+    @wraps(command)
+    def with_ace(*args: Any, **options: Any) -> Any:
+        given = {name.removeprefix("ace_"): options.pop(name) for name in list(options) if name.startswith("ace_")}
+        return command(*args, ace={name: value for name, value in given.items() if value is not None}, **options)
+
+    flags = [click.option(name, type=kind, help=f"Of rap_ace. {text}") for name, (kind, text) in _ACE.items()]
+    return cast("Command", together(flags)(with_ace))
 
 
 @click.command()
@@ -39,6 +67,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", *CONTROLS]),
     help="What rap_cde compares the image with: text as in the paper, or an arm of `hf-rap controls`.",
 )
+@ace_options
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -56,6 +85,7 @@ def score(
     confidence: float | None,
     min_cde: float,
     control: str,
+    ace: dict[str, Any],
     bis: bool,
     alpha: float,
     threshold: float,
@@ -67,10 +97,11 @@ def score(
 
     Example: hf-rap score evidence.parquet --out scored.parquet
 
-    In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds))
+    In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds)); the
+    options of ace are those of hf_rap.ACEScore
     """
     from hf_rap.process import count_faults
-    from hf_rap.scorers import CDEScore, DifficultyScore
+    from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
     from hf_rap.stats.posterior import fit_prior
@@ -92,8 +123,12 @@ def score(
             **SCORERS,
             "cde": CDEScore(control=control, prior=prior, min_cde=min_cde, confidence=confidence),
             "difficulty": DifficultyScore(prior=prior, confidence=confidence),
+            "ace": ACEScore(**ace),
         }
-        scorers = [known[name] for name in names or usual_scores(ds.column_names)]
+        chosen = names or usual_scores(ds.column_names)
+        if ace and "ace" not in chosen:
+            raise click.UsageError("--ace-... is for the score ace, which needs rap_attention: `hf-rap attention`.")
+        scorers = [known[name] for name in chosen]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -84,35 +84,41 @@ def stream_key(seed: int, row_id: str, arm: str, attempt: int) -> int:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply: its text without special tokens, tokens generated (the end token included).
+    """One reply: its text as the model wrote it, without the tokens that end it; tokens generated (the end token included).
 
     `tokens` is None where a server counts the tokens of several replies together. `prompt_tokens` counts the
-    prompt with the tokens of its images; None where the engine does not say.
+    prompt with the tokens of its images; None where the engine does not say, as for `token_ids`, the tokens themselves.
     """
 
     text: str
     tokens: int | None
     truncated: bool
     prompt_tokens: int | None = None
+    token_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
     """A reply to a request from earlier, or from elsewhere, to be read again token by token.
 
-    `prompt_tokens` is what the prompt counted when the reply was generated; None is not compared.
+    `prompt_tokens` is what the prompt counted when the reply was generated; None is not compared. `token_ids` are the
+    tokens that the model wrote; without them the text is cut anew.
     """
 
     request: Request
     text: str
     prompt_tokens: int | None = None
+    token_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class ReplyAttention:
     """Where the last layer looked while it read a reply; lists have one entry per token of the reply.
 
-    `products` and `windows` are by pooling of the heads, "max" or "mean": see `hf_rap.evidence.psi`.
+    `products` and `windows` are by reading: how heads are pooled ("max", "mean") and what rows are divided by ("_reply"
+    behind it: the reply's tokens alone), see `hf_rap.evidence.psi`. The first `thinking` tokens are the model's thinking,
+    None where that is not known; `thinking_products` and `thinking_windows` are those of these tokens by themselves, one
+    entry each, where they are a part of the reply.
     """
 
     tokens: list[str]
@@ -120,6 +126,9 @@ class ReplyAttention:
     windows: dict[str, list[float]]
     image_shares: list[float]
     entropies: list[float]
+    thinking: int | None = None
+    thinking_products: dict[str, list[float]] = field(default_factory=dict)
+    thinking_windows: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,13 @@ def _read(answer: Any, ask: Ask) -> list[Completion]:
         tokens = usage.completion_tokens if usage is not None and ask.replies == 1 else None
         prompt_tokens = usage.prompt_tokens if usage is not None else None
         read = [
-            Completion(_text(choice.message, ask.prefix), tokens, choice.finish_reason == "length", prompt_tokens)
+            Completion(
+                _text(choice.message, ask.prefix),
+                tokens,
+                choice.finish_reason == "length",
+                prompt_tokens,
+                _token_ids(choice),
+            )
             for choice in answer.choices
         ]
     except (TypeError, AttributeError, KeyError) as error:
@@ -246,6 +252,12 @@ def _read(answer: Any, ask: Ask) -> list[Completion]:
     if len(read) != ask.replies:
         raise _RefusedError(f"the server sent {len(read)} replies, asked for {ask.replies}")
     return read
+
+
+def _token_ids(choice: Any) -> tuple[int, ...] | None:
+    """The tokens of the reply, from servers that tell them: vLLM, asked by `return_token_ids`."""
+    ids = choice.get("token_ids")
+    return tuple(ids) if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
 
 
 def _text(message: Any, prefix: str) -> str:

@@ -30,6 +30,7 @@ def behind_shared_prompts(
     owners: Sequence[int],
     tokens: Sequence[list[int]],
     *,
+    cuts: Sequence[int],
     window: int,
 ) -> Read | None:
     """What the probe reads in each reply; every prompt is run once, and its cache repeated per reply.
@@ -40,6 +41,7 @@ def behind_shared_prompts(
         inputs: the prompts, padded on the left (`LoadedModel.encode`).
         owners: for each reply, the row of `inputs` that it answers.
         tokens: ids of each reply.
+        cuts: how many of these are read by themselves as well, see `Span`.
         window: see `AttentionProbe.run`.
 
     Returns:
@@ -61,6 +63,7 @@ def behind_shared_prompts(
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
             per_token = {name: value[rows] for name, value in inputs.items() if value.shape == prompt.shape}
             sequences, spans = with_replies(per_token, [tokens[place] for place in chunk], width=prompt.shape[1])
+            spans = [span._replace(cut=cuts[place]) for span, place in zip(spans, chunk, strict=True)]
             images = _image_tokens(loaded, sequences["input_ids"], spans)
             for module, offset in offsets:
                 module.rope_deltas = offset[rows]
@@ -79,6 +82,7 @@ def whole(
     requests: Sequence[Request],
     tokens: Sequence[list[int]],
     *,
+    cuts: Sequence[int],
     window: int,
 ) -> Read:
     """What the probe reads in each reply; its request is run with it, once per reply."""
@@ -86,6 +90,7 @@ def whole(
     for chunk in _of_like_length(tokens, loaded.batch_size):
         inputs = loaded.encode([requests[place] for place in chunk])
         sequences, spans = with_replies(inputs, [tokens[place] for place in chunk])
+        spans = [span._replace(cut=cuts[place]) for span, place in zip(spans, chunk, strict=True)]
         images = _image_tokens(loaded, sequences["input_ids"], spans)
         with loaded.positions() as positions:
             for module in positions():

@@ -8,6 +8,7 @@ import os
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -323,14 +324,37 @@ class LoadedModel:
         end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)
         reply = tokens if end is None else tokens[: end + 1]
         return Completion(
-            text=self._text_after(prefix, reply) if prefix else self._decode(reply).strip(),
+            text=self._text_after(prefix, reply) if prefix else self.decode(reply).strip(),
             tokens=len(reply),
             truncated=end is None and len(tokens) >= sampling.max_new_tokens,
+            token_ids=tuple(reply),
         )
 
-    def _decode(self, tokens: list[int]) -> str:
-        text: str = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text as the model wrote it, with its control tokens: in some models those are the ends of a thought or a box.
+
+        Left out are the tokens that begin, end and pad a text, and the marks of a turn at the very end.
+        """
+        said = self.without_ends(tokens)
+        while said and said[-1] in self._turn_ids:
+            said.pop()
+        text: str = self.processor.tokenizer.decode(said, skip_special_tokens=False)
         return text
+
+    def without_ends(self, tokens: Sequence[int]) -> list[int]:
+        """The tokens but those that begin, end and pad a text."""
+        tokenizer = self.processor.tokenizer
+        silent = self.end_ids | {tokenizer.bos_token_id, tokenizer.pad_token_id}
+        return [token for token in tokens if token not in silent]
+
+    @cached_property
+    def _turn_ids(self) -> set[int]:
+        """The control tokens that every prompt has: who speaks, and where a turn ends."""
+        chat = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
+        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        tokenizer = self.processor.tokenizer
+        special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        return special & set(tokenizer(text, add_special_tokens=False).input_ids)
 
     def _text_after(self, prefix: str, tokens: list[int]) -> str:
         """The text of the tokens as it follows the prefix.
@@ -338,8 +362,8 @@ class LoadedModel:
         Decoded with the prefix in front: alone, many tokenizers drop the space before the first word.
         """
         before = self.processor.tokenizer(self._clean(prefix), add_special_tokens=False)["input_ids"]
-        start, whole = self._decode(before), self._decode(before + tokens)
-        return whole[len(start) :] if whole.startswith(start) else " " + self._decode(tokens)
+        start, whole = self.decode(before), self.decode(before + tokens)
+        return whole[len(start) :] if whole.startswith(start) else " " + self.decode(tokens)
 
     def _pad_id(self) -> int:
         tokenizer = self.processor.tokenizer

@@ -13,6 +13,7 @@ own name up again; so the model keeps its name, and only the layer that is read 
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,26 +32,32 @@ _NAME = "hf_rap_probe"
 _BLOCK = 1 << 20
 
 
+# How the rows of A are pooled over heads and what they are divided by, see `Columns`.
+READINGS = ("max", "mean", "max_reply", "mean_reply")
+
+
 class Span(NamedTuple):
-    """The tokens start to stop (exclusive) of row `row` of a batch."""
+    """The tokens start to stop (exclusive) of row `row` of a batch; the first `cut` of them are also read by themselves."""
 
     row: int
     start: int
     stop: int
+    cut: int = 0
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the attention A of a span's tokens to each other says, all of shape (n_tokens,).
+    """What the attention A of a span's tokens to each other says, of shape (n_tokens,) where nothing else is said.
 
-    Heads are pooled in two ways: "max" takes the largest weight and divides each row by its sum
-    over all keys, "mean" is the mean.
+    Heads are pooled in two ways: by the largest weight ("max"), or by the mean. Each row is divided by its sum, in two
+    readings: over all keys, prompt included; or over the keys of the span alone ("_reply").
 
     Attributes:
-        products: pooling -> log of the product of column j of A, over the rows i >= j.
-        windows: pooling -> mean of the log of A[i, j] over the first `window` rows i >= j.
+        products: reading -> log of the product of column j of A, over the rows i >= j.
+        windows: reading -> mean of the log of A[i, j] over the first `window` rows i >= j.
         image: share of the attention of row i that goes to image tokens, mean over heads.
         entropy: of the attention of row i over all keys, in nats, mean over heads.
+        cut_products, cut_windows: the same of the first `span.cut` tokens: columns and rows of those alone, (cut,).
 
     """
 
@@ -58,6 +65,8 @@ class Columns:
     windows: dict[str, torch.Tensor]
     image: torch.Tensor
     entropy: torch.Tensor
+    cut_products: dict[str, torch.Tensor]
+    cut_windows: dict[str, torch.Tensor]
 
 
 class AttentionProbe:
@@ -136,7 +145,7 @@ def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window:
     # float32 at least; float64 stays what it is, for comparisons.
     dtype = torch.promote_types(call.query.dtype, torch.float32)
     key = call.key[span.row].to(dtype)
-    sums = {(kind, heads): key.new_zeros(length) for kind in ("product", "window") for heads in ("max", "mean")}
+    whole, first_part = (_Sums(key.new_zeros, stop, window) for stop in (length, span.cut))
     image, entropy = key.new_zeros(length), key.new_zeros(length)
     here = torch.arange(length, device=key.device)
     step = max(1, _BLOCK // (call.query.shape[1] * key.shape[1]))
@@ -149,23 +158,42 @@ def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window:
         if image_tokens is not None:
             image[rows] = weights[..., image_tokens[span.row]].sum(-1).mean(0)
         seen = slice(span.start, span.start + int(rows[-1]) + 1)
-        largest = logs.amax(0)
+        largest, mean = logs.amax(0), logs[..., seen].logsumexp(0) - math.log(len(logs))
         pooled = {
-            "max": largest[:, seen] - largest.exp().sum(-1, keepdim=True).log(),
-            "mean": weights[..., seen].mean(0).log(),
+            "max": largest[:, seen] - largest.logsumexp(-1, keepdim=True),
+            "mean": mean,
+            "max_reply": largest[:, seen] - largest[:, seen].logsumexp(-1, keepdim=True),
+            "mean_reply": mean - mean.logsumexp(-1, keepdim=True),
         }
-        age = rows[:, None] - here[None, : int(rows[-1]) + 1]  # rows since the diagonal
-        for heads, block in pooled.items():
-            columns = slice(0, block.shape[1])
-            sums["product", heads][columns] += block.where(age >= 0, 0).sum(0)
-            sums["window", heads][columns] += block.where((age >= 0) & (age < window), 0).sum(0)
-    counted = (length - here).clamp(max=window)
-    return Columns(
-        products={heads: sums["product", heads] for heads in ("max", "mean")},
-        windows={heads: sums["window", heads] / counted for heads in ("max", "mean")},
-        image=image,
-        entropy=entropy,
-    )
+        for reading, block in pooled.items():
+            whole.add(reading, rows, block)
+            if first < span.cut:
+                first_part.add(reading, rows[: span.cut - first], block[: span.cut - first, : span.cut])
+    return Columns(*whole.columns(), image, entropy, *first_part.columns())
+
+
+class _Sums:
+    """Sums over the rows of each of the first `stop` columns: the logs of its product, and those of a window of rows."""
+
+    def __init__(self, zeros: Callable[[int], torch.Tensor], stop: int, window: int) -> None:
+        self.window = window
+        self.products = {reading: zeros(stop) for reading in READINGS if stop}
+        self.windows = {reading: zeros(stop) for reading in READINGS if stop}
+
+    def add(self, reading: str, rows: torch.Tensor, block: torch.Tensor) -> None:
+        """Some rows of A, (n_rows, columns up to the last of them)."""
+        columns = slice(0, block.shape[1])
+        age = rows[:, None] - torch.arange(block.shape[1], device=rows.device)  # rows since the diagonal
+        self.products[reading][columns] += block.where(age >= 0, 0).sum(0)
+        self.windows[reading][columns] += block.where((age >= 0) & (age < self.window), 0).sum(0)
+
+    def columns(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Logs of products, and means of the logs in the windows."""
+        means = {}
+        for reading, sums in self.windows.items():
+            rows = len(sums) - torch.arange(len(sums), device=sums.device)
+            means[reading] = sums / rows.clamp(max=self.window)
+        return self.products, means
 
 
 def _log_weights(call: _Call, row: int, positions: torch.Tensor, key: torch.Tensor) -> torch.Tensor:

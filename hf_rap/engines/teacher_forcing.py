@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from .loaded_model import LoadedModel
     from .probe import Columns
 
+# How a thought begins and ends in a reply.
+THINKING = ("<think>", "</think>")
+_PROMPT_END = 16  # tokens, in which the start of a thought fits however it is spelled
+
 
 def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
     """The attention inside each reply, or the error of that reply alone.
 
-    The tokens are those of the stored text, cut anew: white space at its ends and control tokens
-    are lost, and where a model spelled a word unusually the usual spelling stands in. The end
-    token is left out, since nothing is said after it.
+    The tokens are those that the model wrote, where the reply has them. Else they are those of the stored text, cut anew:
+    white space at its ends is lost, control tokens are ordinary text, and where a model spelled a word unusually the usual
+    spelling stands in. The end token is left out, since nothing is said after it.
 
     A prompt is run once for all replies to the same `Request` object. Requests that share a batch
     have images or have none and are of similar length.
@@ -32,7 +36,10 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
     if not replies:
         return []
     probe = AttentionProbe(loaded.model, _ordinary_token(loaded))
-    tokens = [reply_tokens(loaded, reply.text) for reply in replies]
+    tokens = [
+        reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.without_ends(reply.token_ids)
+        for reply in replies
+    ]
     answers: dict[int, ReplyAttention | RowError] = {}
 
     def run(part: list[int]) -> list[ReplyAttention | RowError]:
@@ -60,7 +67,9 @@ def _kind(reply: Reply) -> tuple[bool, tuple[int, str]]:
 def _attend_batch(
     loaded: LoadedModel, probe: AttentionProbe, replies: list[Reply], tokens: list[list[int]], window: int
 ) -> list[ReplyAttention | RowError]:
-    errors: list[RowError | None] = [_unusable(ids) for ids in tokens]
+    errors: list[RowError | None] = [
+        _unusable(ids) or _other_tokens(loaded, reply) for ids, reply in zip(tokens, replies, strict=True)
+    ]
     if not all(errors):
         requests, owners = _distinct(replies)
         inputs = loaded.encode(requests)
@@ -76,13 +85,18 @@ def _attend_batch(
         return [error or next(found) for error in errors]
     if not replies:
         return []
-    read = behind_shared_prompts(loaded, probe, inputs, owners, tokens, window=window)
+    opened = [_opens_thinking(loaded, ids) for ids in inputs["input_ids"].tolist()]
+    texts = [_texts(loaded.processor.tokenizer, ids) for ids in tokens]
+    thinking = [thinking_tokens(said, opened=opened[owner]) for said, owner in zip(texts, owners, strict=True)]
+    # Thinking that is all of the reply, or nothing, needs no reading of its own.
+    cuts = [count if count < len(ids) else 0 for count, ids in zip(thinking, tokens, strict=True)]
+    read = behind_shared_prompts(loaded, probe, inputs, owners, tokens, cuts=cuts, window=window)
     if read is None:
-        read = whole(loaded, probe, [reply.request for reply in replies], tokens, window=window)
+        read = whole(loaded, probe, [reply.request for reply in replies], tokens, cuts=cuts, window=window)
     loaded.answered = True
     return [
-        _as_lists(loaded, ids, columns, sees_image=sees_image)
-        for ids, (columns, sees_image) in zip(tokens, read, strict=True)
+        _as_lists(said, columns, count, sees_image=sees_image)
+        for said, count, (columns, sees_image) in zip(texts, thinking, read, strict=True)
     ]
 
 
@@ -121,6 +135,53 @@ def _changed(reply: Reply, prompt: int) -> RowError | None:
     )
 
 
+def _other_tokens(loaded: LoadedModel, reply: Reply) -> RowError | None:
+    """Ids are of one tokenizer, and mean other words in another."""
+    if reply.token_ids is None or _bare(loaded, loaded.decode(reply.token_ids)) == _bare(loaded, reply.text):
+        return None
+    return RowError(
+        "tokens_changed",
+        "the token ids do not spell the reply with this model's tokenizer; read it with the model that wrote it, or leave "
+        "the ids out",
+    )
+
+
+def _bare(loaded: LoadedModel, text: str) -> str:
+    """The text without control tokens, ends of thoughts and white space, which servers leave out or put in."""
+    for mark in (*THINKING, *loaded.processor.tokenizer.all_special_tokens):
+        text = text.replace(mark, "")
+    return "".join(text.split())
+
+
+def _opens_thinking(loaded: LoadedModel, prompt: list[int]) -> bool:
+    """The prompt ends with the start of a thought, as some chat templates have it."""
+    end: str = loaded.processor.tokenizer.decode(prompt[-_PROMPT_END:])
+    return end.rstrip().endswith(THINKING[0])
+
+
+def thinking_tokens(tokens: Sequence[str], *, opened: bool) -> int:
+    """How many tokens of a reply are its thinking: all up to the last `</think>`, that included.
+
+    A thought that is never closed is all of the reply; a reply without any has none.
+
+    Args:
+        tokens: their texts.
+        opened: the prompt has begun the thought.
+
+    >>> thinking_tokens(["<think>", " 3", " so", "</think>", " 3"], opened=False)
+    4
+    >>> thinking_tokens([" 3", " so"], opened=True), thinking_tokens([" 3", " so"], opened=False)
+    (2, 0)
+    """
+    start, end = THINKING
+    text = "".join(tokens)
+    close = text.rfind(end)
+    if close < 0:
+        return len(tokens) if opened or start in text else 0
+    lengths = accumulate(len(token) for token in tokens)
+    return 1 + next(place for place, length in enumerate(lengths) if length >= close + len(end))
+
+
 def _too_long(loaded: LoadedModel, prompt: int, reply: int) -> RowError | None:
     if loaded.context_tokens is None or prompt + reply <= loaded.context_tokens:
         return None
@@ -130,14 +191,21 @@ def _too_long(loaded: LoadedModel, prompt: int, reply: int) -> RowError | None:
     )
 
 
-def _as_lists(loaded: LoadedModel, ids: list[int], columns: Columns, *, sees_image: bool) -> ReplyAttention:
+def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image: bool) -> ReplyAttention:
     """Numbers as Python has them; no image share where no token of the prompt is known to be an image's."""
+    kinds = (columns.products, columns.windows, columns.cut_products, columns.cut_windows)
+    products, windows, thinking_products, thinking_windows = (
+        {reading: values.tolist() for reading, values in kind.items()} for kind in kinds
+    )
     return ReplyAttention(
-        tokens=_texts(loaded.processor.tokenizer, ids),
-        products={heads: values.tolist() for heads, values in columns.products.items()},
-        windows={heads: values.tolist() for heads, values in columns.windows.items()},
+        tokens=tokens,
+        products=products,
+        windows=windows,
         image_shares=columns.image.tolist() if sees_image else [],
         entropies=columns.entropy.tolist(),
+        thinking=thinking,
+        thinking_products=thinking_products,
+        thinking_windows=thinking_windows,
     )
 
 

@@ -55,7 +55,7 @@ class TransformersEngine:
     batch_size: int = 16
     trust_remote_code: bool = False
     processor_options: Mapping[str, Any] | None = None
-    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other replies
+    version: str = "2"  # part of the cache key of `map`: raise it when the same input can give other replies
     # A folder's content, so that `map` does not serve an older checkpoint's evidence from its cache.
     folder_digest: str | None = field(init=False, repr=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
+from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS, TOKEN_IDS
 from hf_rap.errors import RowError
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Lists of one entry per attempt, by the arm that their attempts belong to.
 OF_ARM = {
-    "image": (*ARM_COLUMNS["image"], ATTENTION),
-    "text": tuple(ARM_COLUMNS["text"]),
+    "image": (*ARM_COLUMNS["image"], TOKEN_IDS["image"], ATTENTION),
+    "text": (*ARM_COLUMNS["text"], TOKEN_IDS["text"]),
 }
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hf_rap.engines.base import AttentionEngine, ReplyAttention
 
-VERSION_OF_EVIDENCE = "1"  # part of the settings: raise it when the same reply can give other numbers
+VERSION_OF_EVIDENCE = "2"  # part of the settings: raise it when the same reply can give other numbers
 _NO_FAULT = ("reply_empty", "reply_too_short")
 READ_ALONE = "Collect replies first: ds.map(Rollouts(...), batched=True), or `hf-rap rollouts`."
 
@@ -44,7 +44,8 @@ class Attention(Collector):
 
     Reads:
         the columns of the layout; rap_image_responses. Where they are there: rap_settings;
-        rap_image_prompt_tokens, with which the prompt of now is compared.
+        rap_image_prompt_tokens, with which the prompt of now is compared; rap_image_token_ids, the tokens as the
+        model wrote them (`Rollouts(keep_ids=True)`), without which the text of a reply is cut into tokens anew.
 
     Writes:
         rap_attention: per attempt with the image, null where there is no reply. An attempt that
@@ -60,8 +61,9 @@ class Attention(Collector):
 
     Source:
         arXiv 2506.04755, attention confidence estimator; arXiv 2311.17911 (OPERA) for pooling heads.
-        The paper does not say how heads are pooled, nor whether a prompt's tokens count. Here rows are
-        normalised over all tokens, prompt included, and only columns of the reply are looked at.
+        The paper does not say how heads are pooled, nor whether a prompt's tokens count: there is both, with rows
+        divided by their sum over all tokens, as in OPERA's code, and over those of the reply. Only columns of the reply
+        are looked at; and those of its thinking, up to the last `</think>`, also by themselves.
     """
 
     kind: ClassVar[str] = "attention"
@@ -88,7 +90,7 @@ class Attention(Collector):
         """The stored replies, the settings they came from, and what their prompts counted."""
         available = tuple(available)
         columns.require("Attention", available, (columns.IMAGE_RESPONSES,), READ_ALONE)
-        read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS)
+        read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS, columns.IMAGE_TOKEN_IDS)
         return tuple(column.name for column in read if column.name in available)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -102,7 +104,8 @@ class Attention(Collector):
             None if texts is None else _request(raw, layout, instruction)
             for raw, texts, instruction in zip(raw_rows(batch, layout), responses, instructions, strict=True)
         ]
-        found = attend_rows(self.engine, asked, responses, prompts, window=self.window)
+        ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
+        found = attend_rows(self.engine, asked, responses, prompts, ids, window=self.window)
         described = self.engine.describe() if any(asked) else {}
         settings = [
             None if row is None else attention_settings(described, instruction, self.window)
@@ -152,20 +155,22 @@ def attend_rows(
     asked: Sequence[Request | RowError | None],
     responses: Sequence[Sequence[str | None] | None],
     prompt_tokens: Sequence[int | None],
+    token_ids: Sequence[Sequence[Sequence[int] | None] | None],
     *,
     window: int,
 ) -> list[list[dict[str, Any] | None] | None]:
-    """`rap_attention` of rows: what was asked, or why it cannot be; replies; tokens of the prompt back then."""
+    """`rap_attention` of rows: what was asked, or why it cannot be; replies; tokens of the prompt back then, of the replies."""
     replies, places = [], []
     found: list[list[dict[str, Any] | None] | None] = [
         None if texts is None else [None] * len(texts) for texts in responses
     ]
-    for row, (request, texts, tokens) in enumerate(zip(asked, responses, prompt_tokens, strict=True)):
+    for row, (request, texts, tokens, ids) in enumerate(zip(asked, responses, prompt_tokens, token_ids, strict=True)):
         for attempt, text in enumerate(texts or ()):
             if text is None:
                 continue
             if isinstance(request, Request):
-                replies.append(Reply(request, text, tokens))
+                written = None if ids is None else ids[attempt]
+                replies.append(Reply(request, text, tokens, None if written is None else tuple(written)))
                 places.append((row, attempt))
             else:
                 _at(found, row)[attempt] = _entry(request)
@@ -198,8 +203,11 @@ def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
     entry = {
         **dict.fromkeys(names),
         "tokens": answer.tokens,
-        **{f"product_{heads}": values for heads, values in answer.products.items()},
-        **{f"window_{heads}": values for heads, values in answer.windows.items()},
+        **{f"product_{reading}": values for reading, values in answer.products.items()},
+        **{f"window_{reading}": values for reading, values in answer.windows.items()},
+        "thinking_tokens": answer.thinking,
+        **{f"thinking_product_{reading}": values for reading, values in answer.thinking_products.items()},
+        **{f"thinking_window_{reading}": values for reading, values in answer.thinking_windows.items()},
         "image_shares": answer.image_shares or None,
         "image_share": _mean(answer.image_shares),
         "entropy": _mean(answer.entropies),

@@ -1,7 +1,8 @@
 """psi: how much one token of a reply is stared at by the tokens after it. Pure arithmetic on numbers of each column.
 
 A is the attention of a model's last text layer between the tokens of a reply, lower triangular, heads
-pooled; j is a column of it, a token that is looked at. Everything is in the log domain: a product
+pooled; j is a column of it, a token that is looked at. Its rows are divided by their sum over all tokens, prompt
+included, or over the reply's. Everything is in the log domain: a product
 over 500 rows is far below what a float holds.
 """
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 FORMS = ("literal", "windowed")
 POOLINGS = ("max", "mean")
+# What each row of A is divided by: its sum over all tokens, prompt included, or over the reply's.
+NORMALISATIONS = ("all", "reply")
+PARTS = ("all", "thinking", "answer")
 SIGMA = 2.0  # arXiv 2506.04755
 # What decides where nothing else is said; docs/ace.md has the evidence.
 FORM = "windowed"
@@ -28,18 +32,49 @@ MIN_COLUMN = 4
 WINDOW = 16
 
 
-def log_psis(attempt: Mapping[str, Any], *, form: str, heads: str, sigma: float) -> list[float]:
-    """Log psi of every column, from one entry of `rap_attention`.
+def log_psis(
+    attempt: Mapping[str, Any], *, form: str, heads: str, sigma: float, normalise: str = "all", part: str = "all"
+) -> list[float]:
+    """Log psi of every column of a part of the reply, from one entry of `rap_attention`.
 
     literal: log of the product over rows i >= j of sigma A[i, j].
     windowed: log of the geometric mean of sigma A[i, j] over the first rows i >= j of column j, as
     many as the probe was told (`Attention(window=...)`).
+
+    Rows and columns are those of the part: "thinking" is all up to the last `</think>`, "answer" what follows. A part that
+    the reply has not is empty.
+
+    Raises:
+        LookupError: the evidence of an earlier release does not have what this takes; its name is the argument.
     """
     scale = math.log(sigma)
-    columns: Sequence[float] = attempt[f"{'product' if form == 'literal' else 'window'}_{heads}"]
+    columns = _columns(attempt, f"{_KINDS[form]}_{heads}{'' if normalise == 'all' else '_reply'}", part)
     if form == "windowed":
         return [scale + mean for mean in columns]
     return [(len(columns) - place) * scale + product for place, product in enumerate(columns)]
+
+
+_KINDS = {"literal": "product", "windowed": "window"}
+
+
+def _columns(attempt: Mapping[str, Any], name: str, part: str) -> Sequence[float]:
+    columns: Sequence[float] = _known(attempt, name)
+    if part == "all":
+        return columns
+    thinking: int = _known(attempt, "thinking_tokens")
+    if part == "answer":
+        return columns[thinking:]  # the rows from these columns on are all of the answer
+    if thinking in (0, len(columns)):
+        return columns[:thinking]
+    own: Sequence[float] = _known(attempt, f"thinking_{name}")
+    return own
+
+
+def _known(attempt: Mapping[str, Any], name: str) -> Any:
+    found = attempt.get(name)
+    if found is None:
+        raise LookupError(name)
+    return found
 
 
 def highest(log_psi: Sequence[float], min_column: int) -> tuple[float, int] | None:
@@ -55,12 +90,16 @@ def highest(log_psi: Sequence[float], min_column: int) -> tuple[float, int] | No
     return long[place], place
 
 
-def check_options(*, form: str, heads: str, sigma: float, min_column: int) -> None:
+def check_options(*, form: str, heads: str, sigma: float, min_column: int, normalise: str, part: str) -> None:
     """Raises `SettingError` for an option out of its range."""
-    if form not in FORMS:
-        raise SettingError(f"form is {form!r}: it is one of {', '.join(FORMS)}.")
-    if heads not in POOLINGS:
-        raise SettingError(f"heads is {heads!r}: it is one of {', '.join(POOLINGS)}.")
+    for name, value, values in (
+        ("form", form, FORMS),
+        ("heads", heads, POOLINGS),
+        ("normalise", normalise, NORMALISATIONS),
+        ("part", part, PARTS),
+    ):
+        if value not in values:
+            raise SettingError(f"{name} is {value!r}: it is one of {', '.join(values)}.")
     if not (math.isfinite(sigma) and sigma > 0):
         raise SettingError(f"sigma is {sigma!r}: it takes a number above 0.")
     if min_column < 1:

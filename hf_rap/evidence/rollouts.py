@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
-from hf_rap.errors import RowError, SettingError
+from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
@@ -48,12 +48,16 @@ class Rollouts(Collector):
         layout: which column is what; None recognises the layout from the column names.
         attention: also note where the model looked, as `hf_rap.Attention` does: the prompt with the
             image and every reply to it are read once more.
+        keep_ids: also store the tokens of every reply as the model wrote them, so that a second pass (`hf_rap.Attention`)
+            reads the same ones: text that is cut anew may give others, and loses what is a control token.
 
     Reads:
         the columns of the layout.
 
     Writes:
-        the evidence columns of `hf_rap.columns.EVIDENCE`, and with attention those of `Attention`.
+        the evidence columns of `hf_rap.columns.EVIDENCE`, and with attention those of `Attention`. A reply is stored as
+        the model wrote it, without the tokens that end it and white space at its ends: `<think>` stays where it is a
+        control token. With keep_ids rap_image_token_ids and rap_text_token_ids.
         A row without an image is asked on its text alone: its image columns are null and
         `rap_error` says "no_image".
 
@@ -61,7 +65,7 @@ class Rollouts(Collector):
         SettingError: attempts below 1, or a sampling option out of its range.
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has evidence already.
-        EngineError: the model cannot be loaded, or fails on every row.
+        EngineError: the model cannot be loaded, or fails on every row; or it tells no token ids for keep_ids.
 
     Source:
         arXiv 2506.04755, section on the causal discrepancy estimator: M = 5, temperature 1.0.
@@ -83,6 +87,7 @@ class Rollouts(Collector):
     attention: bool = False
     first_attempt: int = 0
     arm: str | None = None
+    keep_ids: bool = False
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
@@ -100,7 +105,8 @@ class Rollouts(Collector):
     @property
     def writes(self) -> tuple[columns.Column, ...]:
         """The columns that are added."""
-        return (*columns.EVIDENCE, *columns.ATTENTION_EVIDENCE) if self.attention else columns.EVIDENCE
+        ids = columns.TOKEN_IDS.values() if self.keep_ids else ()
+        return (*columns.EVIDENCE, *ids, *(columns.ATTENTION_EVIDENCE if self.attention else ()))
 
     @property
     def goal(self) -> int:
@@ -120,6 +126,7 @@ class Rollouts(Collector):
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
         for (row, arm), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
+        ids = {column: self._token_ids(rows, arm) for arm, column in columns.TOKEN_IDS.items()} if self.keep_ids else {}
         settings = json.dumps(self.settings(), sort_keys=True) if asked else None
         evidence: dict[columns.Column, list[Any]] = {
             columns.ID: [row.id for row in rows],
@@ -127,7 +134,8 @@ class Rollouts(Collector):
             columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
             columns.ERROR: [str(row.error) if row.error else None for row in rows],
             columns.SETTINGS: [settings if row.attempts else None for row in rows],
-            **(self._attention(rows) if self.attention else {}),
+            **ids,
+            **(self._attention(rows, ids.get(columns.IMAGE_TOKEN_IDS)) if self.attention else {}),
         }
         return columns.typed({column: evidence[column] for column in self.writes})
 
@@ -156,7 +164,20 @@ class Rollouts(Collector):
         """Tokens generated for these rows, as far as the engine has counted them."""
         return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in columns.ARMS)
 
-    def _attention(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
+    def _token_ids(self, rows: list[AskedRow], arm: str) -> list[list[Any] | None]:
+        """The tokens of the replies of one arm; an engine that tells none of them is found out before hours have passed."""
+        attempts = [row.attempts.get(arm) for row in rows]
+        ids = _each(attempts, lambda attempt: attempt.completion.token_ids and list(attempt.completion.token_ids))
+        told = [one for row in ids for one in row or ()]
+        if told and not any(told):
+            raise EngineError(
+                f"keep_ids=True asks for the tokens of the replies, and {type(self.engine).__name__} tells none. Leave it "
+                "out; or have the server tell them: vLLM does with "
+                'extra_body={"return_token_ids": True, "skip_special_tokens": False}.'
+            )
+        return ids
+
+    def _attention(self, rows: list[AskedRow], ids: list[Any] | None) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
         read = ["image" in row.attempts for row in rows]
         found = attend_rows(
@@ -164,6 +185,7 @@ class Rollouts(Collector):
             [self._request(row, "image") if reads else None for row, reads in zip(rows, read, strict=True)],
             _each([row.attempts.get("image") for row in rows], lambda attempt: attempt.completion.text),
             [row.image_prompt_tokens for row in rows],
+            ids or [None] * len(rows),
             window=WINDOW,
         )
         settings = attention_settings(self.engine.describe(), self.instruction, WINDOW) if any(read) else None

@@ -113,7 +113,8 @@ class RunFolder:
         Args:
             fingerprint: the folder it lies in.
             name: its name there.
-            schema: columns that it must have, with these types.
+            schema: columns that it must have, with these types; structs in lists may lack fields, which are null then:
+                an earlier release has written them.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -133,8 +134,10 @@ class RunFolder:
         if told != {"format": FORMAT, "fingerprint": fingerprint}:
             return Unusable(path, f"says {told}, expected format {FORMAT} and fingerprint {fingerprint}")
         for field in schema or ():
-            if field.name not in table.column_names or table.schema.field(field.name).type != field.type:
+            column = _as_type(table[field.name], field.type) if field.name in table.column_names else None
+            if column is None:
                 return Unusable(path, f"another schema: no column {field.name!r} of type {field.type}")
+            table = table.set_column(table.column_names.index(field.name), field, column)
         return table
 
     def write_manifest(self, fingerprint: str, told: Mapping[str, Any]) -> None:
@@ -202,6 +205,28 @@ class RunFolder:
             )
         else:
             self.write(_RUN, _json({"format": FORMAT}))
+
+
+def _as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | None:
+    """The column where it has this type, or lacks fields of a struct in lists, with nulls for these; else None."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.type == type_:
+        return column
+    if not all(pa.types.is_list(one) and pa.types.is_struct(one.value_type) for one in (column.type, type_)):
+        return None
+    here = {field.name: field.type for field in column.type.value_type}
+    wanted = {field.name: field.type for field in type_.value_type}
+    if not here.items() <= wanted.items():
+        return None
+    structs = pc.list_flatten(column.combine_chunks())
+    values = [structs.field(name) if name in here else pa.nulls(len(structs), field) for name, field in wanted.items()]
+    items = pa.StructArray.from_arrays(values, fields=list(type_.value_type), mask=structs.is_null())
+    lengths = pc.list_value_length(column.combine_chunks())
+    ends = pc.cumulative_sum(lengths.fill_null(0))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
+    return pa.chunked_array([pa.ListArray.from_arrays(offsets, items, type=type_, mask=lengths.is_null())])
 
 
 def _write_local(target: Path, content: bytes) -> None:

@@ -35,11 +35,14 @@ class ACEScore:
     Args:
         form: "literal" or "windowed".
         sigma: factor of every weight.
-        heads: "max" pools heads by the largest weight and divides each row by its sum, as OPERA
-            does; "mean" by the mean.
+        heads: "max" pools heads by the largest weight, as OPERA does; "mean" by the mean.
         attempts: which attempts count: "all", "correct" (reward 1) or "first".
         min_column: rows that a column needs to count; None: 4 for the windowed form and 1, the
             paper's, for the literal one, whose maximum is then mostly among the last few tokens.
+        part: which tokens of a reply are rows and columns: "all", its "thinking", up to the last `</think>`, or the
+            "answer" behind that. A reply without a thought is all answer; one whose thought is never closed has none.
+        normalise: what each row of A is divided by: its sum over "all" tokens, prompt included, as OPERA does; or over
+            those of the "reply" alone. The paper can be read both ways.
         version: part of the cache key of `Dataset.map`.
 
     Reads:
@@ -48,11 +51,11 @@ class ACEScore:
 
     Writes:
         rap_ace: float64, 0 or more, higher = more biased towards one token. Null where no attempt
-            counts, or no reply is as long as min_column.
+            counts, or none has a part as long as min_column.
         rap_ace_settings: JSON, the options; `select_cognitive` picks its threshold by them.
 
     Raises:
-        SettingError: an option is out of its range.
+        SettingError: an option is out of its range, or takes numbers that evidence of an earlier release does not have.
         MissingColumnError: a read column is absent.
 
     Source:
@@ -75,6 +78,8 @@ class ACEScore:
     heads: str = POOLING
     attempts: str = "all"
     min_column: int | None = None
+    part: str = "all"
+    normalise: str = "all"
     version: str = "2"  # raise it whenever the same input can give another number
 
     @property
@@ -95,7 +100,14 @@ class ACEScore:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
         min_column = self.min_column if self.min_column is not None else MIN_COLUMN if self.form == "windowed" else 1
-        check_options(form=self.form, heads=self.heads, sigma=self.sigma, min_column=min_column)
+        check_options(
+            form=self.form,
+            heads=self.heads,
+            sigma=self.sigma,
+            min_column=min_column,
+            normalise=self.normalise,
+            part=self.part,
+        )
         if self.attempts not in ATTEMPTS:
             raise SettingError(f"attempts is {self.attempts!r}: it is one of {', '.join(ATTEMPTS)}.")
         require("ACEScore", batch, self.reads, COLLECT_ATTENTION)
@@ -118,10 +130,21 @@ class ACEScore:
         for attempt in counted:
             if attempt is None or attempt["error"] is not None:
                 continue
-            best = highest(log_psis(attempt, form=self.form, heads=self.heads, sigma=self.sigma), min_column)
+            best = highest(self._log_psis(attempt), min_column)
             if best is not None:
                 psis.append(math.exp(best[0]))
         return math.fsum(psis) / len(psis) if psis else None
+
+    def _log_psis(self, attempt: Mapping[str, Any]) -> list[float]:
+        options = {"form": self.form, "heads": self.heads, "normalise": self.normalise, "part": self.part}
+        try:
+            return log_psis(attempt, sigma=self.sigma, **options)
+        except LookupError as error:
+            raise SettingError(
+                f"ACEScore({', '.join(f'{name}={value!r}' for name, value in options.items())}) takes {error.args[0]!r} of "
+                f"{ATTENTION.name}, which this evidence does not have: an earlier release, or another engine, wrote it. "
+                "Read the replies again, without that column: ds.map(Attention(engine), batched=True), or `hf-rap attention`."
+            ) from error
 
 
 ace_score = ACEScore()

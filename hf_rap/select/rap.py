@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.adaptive.rules import Exact
@@ -35,7 +37,7 @@ from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from hf_rap.stats.posterior import Prior
 
     from .stopped import Stopped
+
+logger = logging.getLogger(__name__)
 
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
@@ -74,6 +78,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     if stopped is not None:
         cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
     min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
+    if isinstance(settings.max_ace, Real) and rule.max_ace is not None:
+        _remark_on_ace(ds, rule, dict(funnel))
     if maybe_above.any():
         reason[maybe_above & ~keep] = "stopped_early"
         funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
@@ -372,6 +378,31 @@ def _usual_max_ace(ace_settings: Any) -> float | Quantile:
     if limit is None:
         raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
     return limit
+
+
+def _remark_on_ace(ds: Any, rule: RapRule, funnel: Mapping[str, int]) -> None:
+    """Warns of a number that is the paper's, or that drops most rows, where `rap_ace` is not of the paper's form."""
+    import numpy as np
+
+    columns = arrow_columns(ds, [ACE_SETTINGS.name])
+    told = columns[ACE_SETTINGS.name].drop_null().unique().to_pylist() if columns else []
+    form = _form(told[0]) if told else None
+    before, after = funnel["attention_known"], funnel["attention_unbiased"]
+    if form in (None, "literal") or not (rule.max_ace == PAPER.max_ace or 2 * (before - after) > before):
+        return
+    assert rule.ace is not None
+    level = float(np.nanmedian(rule.ace)) if before else float("nan")
+    logger.warning(
+        "max_ace=%s drops %d of %d rows: rap_ace is %s here, with a median of %.2g, and %s is the paper's limit for the "
+        "literal form alone. Give a quantile, max_ace='q0.9' (--max-ace q0.9), or score with ACEScore(form='literal') "
+        "(--ace-form literal).",
+        rule.max_ace,
+        before - after,
+        before,
+        form,
+        level,
+        PAPER.max_ace,
+    )
 
 
 def _form(ace_settings: str) -> Any:

@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from hf_rap.cli import cli
 from hf_rap.demo import make_planted
 from hf_rap.errors import MissingColumnError, SettingError, SourceError
+from hf_rap.rows.sources import load_source
+from hf_rap.scorers import ACEScore
 
 
 def run(*arguments):
@@ -53,6 +55,35 @@ def test_ace_is_scored_only_where_attention_was_read(folder, scored):
     rule = run("select", scored, "--json", "--keep-easy")["rule"]
     assert rule["asked"]["max_ace"] == "auto"
     assert rule["max_ace"] > 0
+
+
+def test_the_options_of_ace_are_on_the_command_line(folder, scored, tmp_path, caplog):
+    """The same numbers as in Python; they are refused where there is no ace to score."""
+    options = {"part": "answer", "normalise": "reply", "form": "literal", "heads": "mean", "attempts": "first"}
+    words = [word for name, value in options.items() for word in (f"--ace-{name}", value)]
+    words += ["--ace-sigma", 1.5, "--ace-min-column", 2]
+    run("score", folder / "read.parquet", *words, "--out", tmp_path / "scored.parquet", "--json")
+    expected = ACEScore(**options, sigma=1.5, min_column=2)(load_source(str(folder / "read.parquet"))[:])
+    found = load_source(str(tmp_path / "scored.parquet"))
+    assert found["rap_ace"][:] == expected["rap_ace"]
+    assert found["rap_ace_settings"][:] == expected["rap_ace_settings"]
+    assert any(ace is not None for ace in expected["rap_ace"])
+    wrong = ["score", str(folder / "evidence.parquet"), "--ace-part", "answer", "--out", str(tmp_path / "x.parquet")]
+    done = CliRunner().invoke(cli, wrong)
+    assert done.exit_code == 2
+    assert "--ace-... is for the score ace" in done.stderr
+    run("select", scored, "--max-ace", 0.1, "--min-cde", -1, "--keep-easy", "--json")
+    assert "rap_ace is windowed here" in caplog.text
+
+
+def test_token_ids_are_kept(folder, tmp_path):
+    """And read by a second pass: `--keep-ids`."""
+    out = tmp_path / "ids.parquet"
+    few = ("--attempts", 1, "--max-new-tokens", 48, "--keep-ids", "--out", out, "--json")
+    run("rollouts", folder / "rows.parquet", "--model", "demo", *few)
+    assert "rap_image_token_ids" in load_source(str(out)).column_names
+    read = run("attention", out, "--model", "demo", "--out", tmp_path / "read.parquet", "--json")
+    assert read["attempts that cannot be read"] == 0
 
 
 def test_a_reply_is_drawn(scored, tmp_path):

@@ -108,6 +108,9 @@ class FaultyServer:
         answer["usage"]["prompt_tokens"] = self.prompt_tokens(body)
         if self.continues == "does not say":
             answer["usage"] = None
+        if body.get("return_token_ids"):  # as vLLM has them
+            for choice in answer["choices"]:
+                choice["token_ids"] = [ord(letter) for letter in choice["message"]["content"]]
         send(request, 200, answer)
 
     def prompt_tokens(self, body):

@@ -187,6 +187,18 @@ def test_step_scores_of_a_server_are_those_of_the_model_it_runs(tmp_path):
     assert {0.0, 1.0} == {step["score"] for steps in served["steps_with_score"] for step in steps}
 
 
+def test_token_ids_are_those_that_the_server_tells():
+    """Asked as vLLM is; a server that tells none is refused with the first rows, and not asked for them otherwise."""
+    with FaultyServer() as server:
+        tells = EndpointEngine(server.url, model="m", extra_body={"return_token_ids": True})
+        ds = collect_evidence(make_planted(6), Rollouts(tells, attempts=2, keep_ids=True))
+        for texts, ids in zip(ds["rap_text_responses"], ds["rap_text_token_ids"], strict=True):
+            assert ["".join(map(chr, one)) for one in ids or []] == (texts or [])
+        silent = Rollouts(EndpointEngine(server.url, model="m"), attempts=2, keep_ids=True)
+        with pytest.raises(EngineError, match=r"keep_ids=True asks for the tokens.* EndpointEngine tells none.*vLLM"):
+            silent(make_planted(6)[:])
+
+
 def test_thoughts_that_a_server_splits_off_go_on_where_they_were():
     """A chain of thought that the prefix has begun is not begun a second time."""
     message = {"reasoning_content": "so 3", "content": " \\boxed{3}"}

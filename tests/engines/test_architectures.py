@@ -115,9 +115,10 @@ def test_greedy_replies_equal_plain_generate(family: str) -> None:
         inputs = encode(loaded, request)
         with torch.inference_mode():
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=GREEDY.max_new_tokens)
-        expected.append(decode(processor, tokens[0, inputs["input_ids"].shape[1] :].tolist()))
+        expected.append(until_the_end(processor, tokens[0, inputs["input_ids"].shape[1] :].tolist()))
     answers = loaded.complete(requests, GREEDY)
-    assert [[(reply.text, reply.tokens) for reply in replies] for replies in answers] == [[one] * 3 for one in expected]
+    found = [[(reply.token_ids, reply.tokens) for reply in replies] for replies in answers]
+    assert found == [[one] * 3 for one in expected]
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
@@ -127,7 +128,7 @@ def test_sampled_tokens_equal_a_full_forward_pass_per_token(family: str, kind: s
     batch = [replace(row, attempts=8) for row in (picture_rows() if kind == "image" else text_rows())]
     loaded = Strict(*build(family))
     expected = [sample_slowly(loaded, batch[0], sampling, attempt) for attempt in range(8)]
-    replies = [(reply.text, reply.tokens) for reply in loaded.complete(batch, sampling)[0]]
+    replies = [(reply.token_ids, reply.tokens) for reply in loaded.complete(batch, sampling)[0]]
     assert [reply for reply, slow in zip(replies, expected, strict=True) if slow] == [slow for slow in expected if slow]
     assert sum(slow is not None for slow in expected) >= 3
 
@@ -163,15 +164,17 @@ def encode(loaded: Strict, request: Request) -> dict[str, torch.Tensor]:
     )
 
 
-def decode(processor, tokens: list[int]) -> tuple[str, int]:
-    """Text and number of tokens up to the first end token."""
+def until_the_end(processor, tokens: list[int]) -> tuple[tuple[int, ...], int]:
+    """Tokens up to the first end token, and their number."""
     end = processor.tokenizer.eos_token_id
     tokens = tokens[: tokens.index(end) + 1] if end in tokens else tokens
-    return processor.tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens)
+    return tuple(tokens), len(tokens)
 
 
 @torch.inference_mode()
-def sample_slowly(loaded: Strict, request: Request, sampling: Sampling, attempt: int) -> tuple[str, int] | None:
+def sample_slowly(
+    loaded: Strict, request: Request, sampling: Sampling, attempt: int
+) -> tuple[tuple[int, ...], int] | None:
     """One reply, token by token, each from a forward pass over everything before it.
 
     None when an image token is drawn: to a fresh forward pass it would stand for a picture.
@@ -198,4 +201,4 @@ def sample_slowly(loaded: Strict, request: Request, sampling: Sampling, attempt:
         }.items():
             if name in inputs:
                 inputs[name] = torch.cat([inputs[name], torch.tensor([[filler]])], dim=1)
-    return decode(loaded.processor, reply)
+    return until_the_end(loaded.processor, reply)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken
 from transformers.cache_utils import DynamicCache, DynamicSlidingWindowLayer
 
 from hf_rap.engines.base import Completion, Request, Sampling
@@ -226,10 +227,12 @@ class TestReplies:
         end = loaded.processor.tokenizer.eos_token_id
         ids = loaded.processor.tokenizer.encode("ab", add_special_tokens=False)
         pad = loaded.processor.tokenizer.pad_token_id
-        ended = Completion(text="ab", tokens=3, truncated=False)
+        ended = Completion(text="ab", tokens=3, truncated=False, token_ids=(*ids, end))
         assert loaded._completion([*ids, end, pad, pad, pad, pad, pad], SAMPLING) == ended
         assert loaded._completion([*ids, end, end, *ids], SAMPLING) == ended
-        assert loaded._completion([end, pad], SAMPLING) == Completion(text="", tokens=1, truncated=False)
+        assert loaded._completion([end, pad], SAMPLING) == Completion(
+            text="", tokens=1, truncated=False, token_ids=(end,)
+        )
 
     def test_reply_that_hits_the_limit_is_truncated(self) -> None:
         """Exactly when it did not end: an end token in the last place is an end."""
@@ -340,6 +343,48 @@ def _controls(loaded: LoadedModel, request: Request) -> list[int]:
     """The control tokens of a prompt, in order."""
     special = {id_ for id_, token in loaded.processor.tokenizer.added_tokens_decoder.items() if token.special}
     return [id_ for id_ in loaded.encode([request])["input_ids"][0].tolist() if id_ in special]
+
+
+def thinking_model() -> LoadedModel:
+    """A tokenizer in which `<think>` and `</think>` are control tokens; they are never generated, only read."""
+    model, processor = build("qwen2_5_vl")
+    processor = copy.copy(processor)
+    processor.tokenizer = copy.deepcopy(processor.tokenizer)
+    marks = [AddedToken(mark, special=True, normalized=False) for mark in ("<think>", "</think>")]
+    processor.tokenizer.add_tokens(marks, special_tokens=True)
+    return LoadedModel(model, processor)
+
+
+class TestReplyText:
+    @pytest.mark.parametrize(
+        ("written", "text"),
+        [
+            ("say 4</think>It is<|im_end|>", "say 4</think>It is"),
+            ("<think>say 4</think>It is<|im_end|><|endoftext|><|endoftext|>", "<think>say 4</think>It is"),
+            ("say 4</think>", "say 4</think>"),  # cut off there
+            ("at <|vision_start|> 3<|im_end|>", "at <|vision_start|> 3"),
+            ("It is<|im_start|>", "It is"),  # the mark of another turn, at the very end
+            ("<|im_end|>", ""),
+            ("It <|endoftext|>is", "It is"),  # padding
+        ],
+    )
+    def test_reply_is_kept_as_the_model_wrote_it(self, written: str, text: str) -> None:
+        """Control tokens stay, but for those that end or pad a reply; the token ids hold all up to the end."""
+        loaded = thinking_model()
+        tokenizer = loaded.processor.tokenizer
+        ids = tokenizer(written, add_special_tokens=False).input_ids
+        end = tokenizer.eos_token_id
+        completion = loaded._completion(ids, Sampling(max_new_tokens=len(ids)))
+        assert completion.text.replace("\u0120", " ") == text
+        assert completion.token_ids == tuple(ids[: ids.index(end) + 1] if end in ids else ids)
+        assert completion.truncated == (end not in ids)
+
+    def test_continued_reply_keeps_them_too(self) -> None:
+        """What comes after a prefix."""
+        loaded = thinking_model()
+        ids = loaded.processor.tokenizer(" 4</think>It is<|im_end|>", add_special_tokens=False).input_ids
+        completion = loaded._completion(ids, Sampling(max_new_tokens=40), prefix="I say")
+        assert completion.text.replace("\u0120", " ") == " 4</think>It is"
 
 
 class TestSlidingWindow:

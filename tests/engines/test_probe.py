@@ -51,6 +51,8 @@ def teacher_forced(family: str) -> tuple[Any, dict[str, torch.Tensor], list[Span
     ]
     tokens = [teacher_forcing.reply_tokens(loaded, reply) for reply in REPLIES]
     inputs, spans = forced_passes.with_replies(loaded.encode(requests), tokens)
+    # Read up to there by themselves: less than a window, more than one, one token, nothing.
+    spans = [span._replace(cut=cut) for span, cut in zip(spans, (3, 40, 1, 0), strict=True)]
     images = forced_passes._image_tokens(loaded, inputs["input_ids"], spans)
     assert images is not None
     return loaded.model, inputs, spans, images
@@ -67,7 +69,7 @@ def padded_left(inputs: dict[str, torch.Tensor], spans: list[Span], images: torc
         for name, value in inputs.items()
     }
     images = torch.stack([row.roll(by) for row, by in zip(images, shift, strict=True)])
-    spans = [Span(span.row, span.start + by, span.stop + by) for span, by in zip(spans, shift, strict=True)]
+    spans = [span._replace(start=span.start + by, stop=span.stop + by) for span, by in zip(spans, shift, strict=True)]
     return moved, spans, images
 
 
@@ -90,32 +92,42 @@ def eager_attention(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor
 
 
 def by_definition(attention: torch.Tensor, span: Span, images: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-    """The columns of one span, straight from the matrix."""
+    """The columns of one span, straight from the matrix; of its first tokens by themselves, too, where it has a cut."""
     rows = attention[span.row, :, span.start : span.stop]
     found = {"entropy": torch.special.entr(rows).sum(-1).mean(0)}
     if images is not None:
         found["image"] = rows[..., images[span.row]].sum(-1).mean(0)
     largest = rows.max(0).values
-    for heads, pooled in (("max", largest / largest.sum(-1, keepdim=True)), ("mean", rows.mean(0))):
-        square = pooled[:, span.start : span.stop]
-        length = len(square)
-        found[f"product_{heads}"] = torch.stack([square[j:, j].prod() for j in range(length)])
-        found[f"window_{heads}"] = torch.stack([square[j : j + WINDOW, j].log().mean().exp() for j in range(length)])
+    reply = slice(span.start, span.stop)
+    squares = {
+        "max": largest[:, reply] / largest.sum(-1, keepdim=True),
+        "mean": rows.mean(0)[:, reply],
+        "max_reply": largest[:, reply] / largest[:, reply].sum(-1, keepdim=True),
+        "mean_reply": rows.mean(0)[:, reply] / rows.mean(0)[:, reply].sum(-1, keepdim=True),
+    }
+    for reading, whole in squares.items():
+        for name, square in (("", whole), ("cut_", whole[: span.cut, : span.cut])):
+            windows = [square[j : j + WINDOW, j].log().mean().exp() for j in range(len(square))]
+            if len(square):
+                found[f"{name}product_{reading}"] = torch.stack([square[j:, j].prod() for j in range(len(square))])
+                found[f"{name}window_{reading}"] = torch.stack(windows)
     return found
 
 
 def as_numbers(columns: probing.Columns) -> dict[str, torch.Tensor]:
     """The probe's columns out of the log domain."""
     found = {"entropy": columns.entropy, "image": columns.image}
-    for heads in ("max", "mean"):
-        found[f"product_{heads}"] = columns.products[heads].exp()
-        found[f"window_{heads}"] = columns.windows[heads].exp()
+    kinds = {"product": columns.products, "window": columns.windows}
+    kinds |= {"cut_product": columns.cut_products, "cut_window": columns.cut_windows}
+    for kind, of_kind in kinds.items():
+        found |= {f"{kind}_{reading}": values.exp() for reading, values in of_kind.items()}
     return found
 
 
 def assert_equal(found: list[probing.Columns], expected: list[dict[str, torch.Tensor]]) -> None:
     for one, reference in zip(found, expected, strict=True):
         numbers = as_numbers(one)
+        assert set(reference) <= set(numbers)
         for name, values in reference.items():
             torch.testing.assert_close(
                 numbers[name], values, rtol=1e-5, atol=1e-300, msg=lambda text, name=name: f"{name}: {text}"
@@ -123,13 +135,14 @@ def assert_equal(found: list[probing.Columns], expected: list[dict[str, torch.Te
 
 
 def psis(columns: probing.Columns) -> list[float]:
-    """psi of a span in both forms and poolings."""
-    entry = {f"product_{heads}": columns.products[heads].tolist() for heads in ("max", "mean")}
-    entry |= {f"window_{heads}": columns.windows[heads].tolist() for heads in ("max", "mean")}
+    """psi of a span in all forms, poolings and readings."""
+    entry: dict[str, Any] = {f"product_{reading}": values.tolist() for reading, values in columns.products.items()}
+    entry |= {f"window_{reading}": values.tolist() for reading, values in columns.windows.items()}
     best = [
-        highest(log_psis(entry, form=form, heads=heads, sigma=2.0), 1)
+        highest(log_psis(entry, form=form, heads=heads, sigma=2.0, normalise=normalise), 1)
         for form in ("literal", "windowed")
         for heads in ("max", "mean")
+        for normalise in ("all", "reply")
     ]
     return [one[0] for one in best if one is not None]
 

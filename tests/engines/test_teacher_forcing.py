@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from hf_rap.engines.probe import AttentionProbe
 from hf_rap.engines.teacher_forcing import attend
 from hf_rap.errors import RowError
 
+from . import tiny_models
 from .tiny_models import CONTEXT, ask, build, picture
 from .tiny_models import FAMILIES as ALL_FAMILIES
 
@@ -66,7 +68,9 @@ def test_a_prompt_is_run_once_for_all_its_replies(family: str) -> None:
     asked = [Reply(request, text) for request, text in texts]
     tokens = [teacher_forcing.reply_tokens(model, reply.text) for reply in asked]
     probe = AttentionProbe(model.model, tokens[0][0])
-    expected = forced_passes.whole(model, probe, [reply.request for reply in asked], tokens, window=WINDOW)
+    expected = forced_passes.whole(
+        model, probe, [reply.request for reply in asked], tokens, cuts=[0] * 5, window=WINDOW
+    )
     with mock.patch.object(model, "encode", wraps=model.encode) as encode:
         found = attend(model, asked, window=WINDOW)
     seen = [len(call.args[0]) for call in encode.call_args_list]
@@ -94,6 +98,107 @@ def test_tokens_spell_the_reply() -> None:
     assert isinstance(answer, ReplyAttention)
     assert len(answer.tokens) == len(text)  # one token per byte in this vocabulary
     assert "".join(answer.tokens).replace("\u0120", " ") == text
+
+
+@functools.cache
+def thinking_model() -> LoadedModel:
+    """A model in which `<think>` and `</think>` are control tokens."""
+    with mock.patch.object(tiny_models, "QWEN_CONTROLS", (*tiny_models.QWEN_CONTROLS, "<think>", "</think>")):
+        model, processor = tiny_models.qwen2_5_vl()
+    return LoadedModel(tiny_models.randomised(model), processor)
+
+
+def written(text: str, model: LoadedModel) -> tuple[int, ...]:
+    """The tokens that a model writes for a text with control tokens."""
+    ids = model.processor.tokenizer(text + "<|im_end|>", add_special_tokens=False).input_ids
+    assert model.processor.tokenizer.convert_tokens_to_ids("</think>") in ids
+    return tuple(ids)
+
+
+def test_token_ids_are_read_as_they_are() -> None:
+    """One token for `</think>`, where the text alone gives one per letter; the end token is left out."""
+    model, text = thinking_model(), "so4</think>Itis"
+    by_ids, by_text = attend(
+        model, [Reply(question(), text, token_ids=written(text, model)), Reply(question(), text)], window=WINDOW
+    )
+    assert isinstance(by_ids, ReplyAttention)
+    assert isinstance(by_text, ReplyAttention)
+    assert by_ids.tokens == ["s", "o", "4", "</think>", "I", "t", "i", "s"]
+    assert by_text.tokens == list(text)
+    assert (by_ids.thinking, by_text.thinking) == (4, 11)
+
+
+def test_sampled_replies_are_read_with_the_tokens_that_were_sampled() -> None:
+    """All 24 replies of a model: as many tokens as it wrote, but for the end."""
+    model = thinking_model()
+    (answers,) = model.complete([replace(question(), attempts=24)], Sampling(max_new_tokens=40))
+    assert isinstance(answers, list)
+    asked = [Reply(question(), one.text, token_ids=one.token_ids) for one in answers]
+    read = attend(model, asked, window=WINDOW)
+    for reply, found in zip(asked, read, strict=True):
+        said = model.without_ends(reply.token_ids or ())
+        if len(said) > 1:
+            assert isinstance(found, ReplyAttention), found
+            assert found.tokens == model.processor.tokenizer.convert_ids_to_tokens(said)
+    assert len({len(one.token_ids or ()) for one in answers}) > 1
+
+
+def test_token_ids_of_another_tokenizer_are_refused() -> None:
+    """They would be other words, without a remark."""
+    model = thinking_model()
+    ids = written("so5</think>Itis", model)
+    (found,) = attend(model, [Reply(question(), "so4</think>Itis", token_ids=ids)], window=WINDOW)
+    assert isinstance(found, RowError)
+    assert found.code == "tokens_changed"
+    # What servers leave out of a text, or put into it, is no other word.
+    served = [
+        Reply(question(), text, token_ids=written("so4</think>Itis", model))
+        for text in ("so4Itis", "<think>so4</think> It is")
+    ]
+    assert all(isinstance(one, ReplyAttention) for one in attend(model, served, window=WINDOW))
+
+
+def test_thinking_is_read_by_itself_as_a_shorter_reply_is() -> None:
+    """Its columns are those of a reply that ends with the thought; those of the answer are the last ones of the whole."""
+    thought, answer = "<think>so 4 it is</think>", " The answer is 4."
+    whole, alone = attend(loaded(), [Reply(question(), thought + answer), Reply(question(), thought)], window=WINDOW)
+    assert isinstance(whole, ReplyAttention)
+    assert isinstance(alone, ReplyAttention)
+    assert whole.thinking == alone.thinking == len(thought)
+    assert alone.thinking_products == {}  # all of the reply: read once
+    for reading in ("max", "mean", "max_reply", "mean_reply"):
+        assert whole.thinking_products[reading] == pytest.approx(alone.products[reading], rel=1e-4)
+        assert whole.thinking_windows[reading] == pytest.approx(alone.windows[reading], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "opened", "thinking"),
+    [
+        (["<think>", " 3", "</think>", " 3"], False, 3),
+        (["<", "think", ">", "3", "</th", "ink>\n", "\n3"], False, 6),  # a token that ends the thought is thinking
+        (["3", "</think>", "3"], True, 2),  # begun by the prompt
+        (["3", "</think>", "3"], False, 2),
+        (["<think>", "a", "</think>", "b", "</think>", "c"], False, 5),  # the last end counts, as for the verifier
+        (["<think>", "3"], False, 2),  # never closed
+        (["3", " so"], True, 2),
+        (["3", " so"], False, 0),
+        (["3", "</think>"], False, 2),
+    ],
+)
+def test_where_the_thinking_ends(tokens: list[str], opened: bool, thinking: int) -> None:
+    """Up to the last `</think>`, however it is cut into tokens."""
+    assert teacher_forcing.thinking_tokens(tokens, opened=opened) == thinking
+
+
+def test_thinking_that_the_prompt_begins_is_seen() -> None:
+    """Some chat templates end with `<think>`; one in the question, or closed there, is none."""
+    model = thinking_model()
+    processor = copy.copy(model.processor)
+    begins = LoadedModel(model.model, processor)
+    closed = [Reply(question(text="<image>Use <think>?"), "so 4 it is"), Reply(question(), "so 4 it is")]
+    assert [one.thinking for one in attend(model, closed, window=WINDOW)] == [0, 0]
+    processor.chat_template = processor.chat_template + "<think>\n"
+    assert [one.thinking for one in attend(begins, closed, window=WINDOW)] == [10, 10]
 
 
 def test_replies_that_cannot_be_read_cost_themselves_only() -> None:

@@ -90,7 +90,7 @@ class TestIdentity:
             "batch_size": 4,
             "trust_remote_code": True,
             "processor_options": {"max_pixels": 9},
-            "version": "2",
+            "version": "another",
         }
         assert set(others) == {field.name for field in fields(engine) if field.init}
         hashes = {Hasher.hash(replace(engine, **{name: value})) for name, value in others.items()}

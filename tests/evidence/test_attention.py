@@ -1,6 +1,7 @@
 """Attention evidence over real rows, on the built-in model."""
 
 import io
+import itertools
 import json
 from functools import cache
 
@@ -9,6 +10,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from hf_rap import (
+    ACEScore,
     Attention,
     ColumnExistsError,
     Completion,
@@ -20,11 +22,13 @@ from hf_rap import (
     add_scores,
     cde_score,
     collect_evidence,
+    collect_in_run,
     difficulty_score,
     select_cognitive,
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
 from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
 
@@ -93,6 +97,95 @@ def test_scores_and_selection_use_it():
     assert "attention_unbiased" in dict(selection.funnel)
     highest = max(ace for ace in scored["rap_ace"] if ace is not None)
     assert selection.rule["max_ace"] < highest
+
+
+@cache
+def with_ids(**options):
+    """Replies of two kinds of rows with the tokens that the model wrote."""
+    rollouts = Rollouts(demo_engine(), attempts=2, max_new_tokens=48, keep_ids=True, **options)
+    return collect_evidence(planted(), rollouts)
+
+
+def test_token_ids_are_kept_on_request():
+    """As many as were counted, of both arms, and the same replies; null where there are none."""
+    ds = with_ids()
+    assert ds.features["rap_image_token_ids"] == ds.features["rap_text_token_ids"] == List(List(Value("int32")))
+    plain = collect_evidence(planted(), ROLLOUTS)
+    kept = ds.remove_columns(["images", "rap_image_token_ids", "rap_text_token_ids"])
+    assert kept.to_list() == plain.remove_columns("images").to_list()
+    tokenizer = demo_engine().load().processor.tokenizer
+    for arm in ("image", "text"):
+        for row in ds.remove_columns("images"):
+            ids = row[f"rap_{arm}_token_ids"]
+            assert (None if ids is None else list(map(len, ids))) == row[f"rap_{arm}_tokens"]
+            texts = [tokenizer.decode(one, skip_special_tokens=True).strip() for one in ids or []]
+            assert texts == (row[f"rap_{arm}_responses"] or [])
+    assert None in ds["rap_image_token_ids"][:]
+
+
+def test_a_second_pass_reads_the_tokens_that_were_kept():
+    """In one go and in two: the same numbers, of as many tokens as the model wrote, but for the end."""
+    second = collect_evidence(with_ids(), Attention(demo_engine()))
+    in_one_go = with_ids(attention=True)
+    assert second.remove_columns("images").to_list() == in_one_go.remove_columns("images").to_list()
+    end = demo_engine().load().processor.tokenizer.eos_token_id
+    lengths = [[len([one for one in ids if one != end]) for ids in row or []] for row in second["rap_image_token_ids"]]
+    assert [[len(one["tokens"]) for one in row or []] for row in second["rap_attention"]] == lengths
+
+
+def test_attempts_that_were_added_keep_their_tokens(tmp_path):
+    """One attempt, then two, in a run: as in one go."""
+    few, more = (Rollouts(demo_engine(), attempts=n, max_new_tokens=48, keep_ids=True) for n in (1, 2))
+    collect_in_run(planted(), few, str(tmp_path / "run"))
+    joined = collect_in_run(planted(), more, str(tmp_path / "run"))
+    assert joined.remove_columns("images").to_list() == with_ids().remove_columns("images").to_list()
+
+
+def test_parts_of_replies_have_scores_of_their_own():
+    """The model thinks in every reply and answers behind it; each part, form and reading gives a number of its own."""
+    attempts = [one for row in evidence()["rap_attention"] for one in row or []]
+    for one in attempts:
+        text = "".join(one["tokens"][: one["thinking_tokens"]])
+        assert text.endswith("</think>") or one["thinking_tokens"] == len(one["tokens"])
+    assert any(0 < one["thinking_tokens"] < len(one["tokens"]) for one in attempts)
+    seen = set()
+    for form, normalise, part in itertools.product(FORMS, NORMALISATIONS, PARTS):
+        score = ACEScore(form=form, normalise=normalise, part=part, min_column=2)
+        scored = evidence().map(score, batched=True)
+        told = json.loads(next(one for one in scored["rap_ace_settings"] if one is not None))
+        assert (told["form"], told["normalise"], told["part"]) == (form, normalise, part)
+        seen.add(tuple(ace and round(ace, 6) for ace in scored["rap_ace"]))
+    assert len(seen) == 12
+    # Over the reply alone every weight is larger: so is psi.
+    for form in FORMS:
+        over_all, over_reply = (
+            evidence().map(ACEScore(form=form, normalise=normalise), batched=True)["rap_ace"][:]
+            for normalise in NORMALISATIONS
+        )
+        assert all(one <= other for one, other in zip(over_all, over_reply, strict=True) if one is not None)
+
+
+def test_the_papers_limit_on_another_form_is_remarked(caplog):
+    """0.1 drops nearly all rows by windowed psi; a quantile, or the literal form, goes without a word."""
+    scored = add_scores(evidence(), cde_score, ace_score, difficulty_score)
+    options = {"min_cde": -1, "replace_easy": False}
+    selection = select_cognitive(scored, max_ace=0.1, **options)
+    steps = dict(selection.funnel)
+    dropped = steps["attention_known"] - steps["attention_unbiased"]
+    assert dropped > 0.5 * steps["attention_known"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        f"max_ace=0.1 drops {dropped} of {steps['attention_known']} rows: rap_ace is windowed here, with a median of "
+    )
+    assert "(--max-ace q0.9)" in record.getMessage()
+    caplog.clear()
+    for limit in ("auto", "q0.9", None, 5.0):
+        select_cognitive(scored, max_ace=limit, **options)
+    literal = add_scores(evidence(), cde_score, ACEScore(form="literal"), difficulty_score)
+    select_cognitive(literal, max_ace=0.1, **options)
+    assert caplog.records == []
+    select_cognitive(scored, max_ace=0.09, **options)  # another number that drops most
+    assert len(caplog.records) == 1
 
 
 def test_the_instruction_is_that_of_the_rollouts():

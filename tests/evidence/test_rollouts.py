@@ -11,6 +11,7 @@ from PIL import Image as PILImage
 
 from hf_rap import CDEScore, Completion, Layout, Rollouts, RowError, SettingError, cde_score, select_cognitive
 from hf_rap.columns import EVIDENCE
+from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, LayoutError
 
 
@@ -62,6 +63,17 @@ def scored(ds, **options):
     """The evidence of the dataset as a list of rows."""
     engine = options.pop("engine", Scripted())
     return ds.map(Rollouts(engine, attempts=options.pop("attempts", 2), **options), batched=True).to_list()
+
+
+def test_a_stream_gets_the_replies_of_the_table():
+    """Rows without an id, whose pictures a stream has decoded: the same ids, so the same random numbers."""
+    ds = make_planted(8).remove_columns("id")
+    rollouts = Rollouts(demo_engine(), attempts=2, max_new_tokens=32)
+    table = ds.map(rollouts, batched=True, load_from_cache_file=False)
+    stream = list(ds.to_iterable_dataset().map(rollouts, batched=True))
+    for name in ("rap_id", "rap_image_responses", "rap_text_responses", "rap_image_rewards", "rap_error"):
+        assert [row[name] for row in stream] == table[name][:]
+    assert len(set(table["rap_id"])) == 8
 
 
 def test_both_arms_are_graded():

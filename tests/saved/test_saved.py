@@ -13,6 +13,7 @@ from datasets import load_dataset
 
 from hf_rap.columns import KEEP, REASON
 from hf_rap.demo import demo_engine
+from hf_rap.errors import SettingError
 from hf_rap.evidence.rollouts import Rollouts
 from hf_rap.exports.exporting import export
 from hf_rap.hub import diff
@@ -20,7 +21,7 @@ from hf_rap.hub.pulling import pull
 from hf_rap.rows.sources import load_source
 from hf_rap.runs.fill import collect_in_run
 from hf_rap.runs.listing import list_runs
-from hf_rap.scorers import ace_score, cde_score, difficulty_score
+from hf_rap.scorers import ACEScore, ace_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
 
@@ -74,6 +75,19 @@ def test_evidence_scores_the_same(saved, told):
     scored = add_scores(evidence, cde_score, difficulty_score, ace_score)
     for name, column in names.items():
         assert scored[column][:] == pytest.approx(told[name], abs=1e-6)
+
+
+def test_attention_of_its_day_gives_the_default_and_says_what_it_lacks(saved, told):
+    """From a file, and from a run that is continued, whose parts lack what came later."""
+    ds = load_source(str(saved / "rows.parquet"))
+    rollouts = Rollouts(demo_engine(), attempts=3, max_new_tokens=48, attention=True, seed=5)
+    from_run = collect_in_run(getattr(ds, "dataset", ds), rollouts, str(saved / "run"))
+    from_file = rows_of(saved / "scored.parquet").remove_columns(["rap_ace", "rap_ace_settings"])
+    for evidence in (from_run, from_file):
+        assert add_scores(evidence, ace_score)["rap_ace"][:] == pytest.approx(told["ace"], abs=1e-6)
+        for options in ({"normalise": "reply"}, {"part": "answer"}, {"part": "thinking"}):
+            with pytest.raises(SettingError, match="of rap_attention, which this evidence does not have"):
+                evidence.map(ACEScore(**options), batched=True)
 
 
 def test_version_holds_the_same_decisions(saved, told):

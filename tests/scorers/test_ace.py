@@ -60,6 +60,75 @@ def test_heads_choose_the_pooling():
     assert ace([both], heads="max", min_column=1) == [pytest.approx(1.8)]
 
 
+def in_parts(thinking, **more):
+    """COLUMNS of a reply whose first tokens are thinking, with the columns of these by themselves."""
+    cut = [column[: thinking - place] for place, column in enumerate(COLUMNS[:thinking])]
+    own = {name: values for name, values in attempt(cut).items() if values is not None}
+    return attempt(thinking_tokens=thinking, **{f"thinking_{name}": values for name, values in own.items()}, **more)
+
+
+def test_the_answer_is_what_follows_the_thinking():
+    """Columns of the last two tokens: 2 * 0.9 = 1.8 for the last, 2^2 * 0.1 * 0.1 = 0.04 for the one before."""
+    assert ace([in_parts(2)], part="answer", form="literal") == [pytest.approx(1.8)]
+    assert ace([in_parts(2)], part="answer", form="literal", min_column=2) == [pytest.approx(0.04)]
+    assert ace([in_parts(2)], part="answer", min_column=2) == [pytest.approx(2 * 0.1)]
+    assert ace([in_parts(2)], part="answer", min_column=3) == [None]
+
+
+def test_thinking_is_read_by_itself():
+    """Rows and columns of the first two tokens: 2^2 * 0.5 * 0.4 = 0.8, and 2 * 0.1 = 0.2; a window of two holds both."""
+    assert ace([in_parts(2)], part="thinking", form="literal") == [pytest.approx(0.8)]
+    assert ace([in_parts(2)], part="thinking", min_column=2) == [pytest.approx(2 * math.sqrt(0.2))]
+    assert ace([in_parts(2)], part="thinking") == [None]  # no column of four rows
+    assert ace([in_parts(2)], form="literal") == ace([attempt()], form="literal")
+
+
+def test_a_reply_of_one_part_has_no_other():
+    """Without a thought all is answer; a thought that is never closed is all. Neither needs columns of its own."""
+    whole = ace([attempt()], form="literal")
+    without, never_closed = attempt(thinking_tokens=0), attempt(thinking_tokens=4)
+    assert ace([without], part="answer", form="literal") == whole
+    assert ace([never_closed], part="thinking", form="literal") == whole
+    assert ace([without], part="thinking", form="literal") == [None]
+    assert ace([never_closed], part="answer", form="literal") == [None]
+    assert ace([without, in_parts(2)], part="thinking", form="literal") == [pytest.approx(0.8)]  # of those that have it
+
+
+def test_rows_are_divided_by_the_sum_over_the_reply():
+    """The other reading has columns of its own, in both parts and forms."""
+    reply = {"product_max_reply": [math.log(0.3)] * 4, "window_max_reply": [math.log(0.4)] * 4}
+    reply |= {"thinking_product_max_reply": [math.log(0.05)] * 2, "thinking_window_max_reply": [math.log(0.15)] * 2}
+    both = in_parts(2, **reply)
+    options = {"normalise": "reply", "min_column": 1}
+    assert ace([both], form="literal", **options) == [pytest.approx(2**4 * 0.3)]
+    assert ace([both], **options) == [pytest.approx(2 * 0.4)]
+    assert ace([both], form="literal", part="thinking", **options) == [pytest.approx(2**2 * 0.05)]
+    assert ace([both], part="thinking", **options) == [pytest.approx(2 * 0.15)]
+    assert ace([both], part="answer", **options) == [pytest.approx(2 * 0.4)]
+
+
+def old(**more):
+    """An attempt as earlier releases stored it."""
+    new = {name for name in struct_fields(ATTENTION) if name.startswith("thinking") or name.endswith("_reply")}
+    return {name: value for name, value in attempt(**more).items() if name not in new}
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+def test_evidence_of_an_earlier_release_gives_the_default_and_says_what_it_lacks(nulls):
+    """As a file of then, and as nulls where it was joined to newer rows."""
+    row = [attempt() if nulls else old()]
+    assert ace(row, form="literal") == [pytest.approx(1.8)]
+    assert ace(row, min_column=2) == [pytest.approx(2 * math.sqrt(0.2))]
+    for options, name in (
+        ({"normalise": "reply"}, "window_max_reply"),
+        ({"normalise": "reply", "form": "literal", "heads": "mean"}, "product_mean_reply"),
+        ({"part": "answer"}, "thinking_tokens"),
+        ({"part": "thinking"}, "thinking_tokens"),
+    ):
+        with pytest.raises(SettingError, match=rf"ACEScore\(.*\) takes '{name}' of rap_attention, which this evidence"):
+            ace(row, **options)
+
+
 def test_attempts_that_count():
     """All, the correct ones, or the first; psi is their mean."""
     low, high = attempt([[0.1], [0.1]]), attempt([[0.4], [0.4]])
@@ -106,6 +175,8 @@ def test_settings_say_how_it_was_computed():
         "form": "windowed",
         "heads": "max",
         "min_column": 4,
+        "normalise": "all",
+        "part": "all",
         "sigma": 2.0,
         "version": "2",
     }
@@ -117,6 +188,8 @@ def test_settings_say_how_it_was_computed():
     [
         ({"form": "other"}, "form is 'other': it is one of literal, windowed"),
         ({"heads": "median"}, "heads is 'median': it is one of max, mean"),
+        ({"normalise": "prompt"}, "normalise is 'prompt': it is one of all, reply"),
+        ({"part": "middle"}, "part is 'middle': it is one of all, thinking, answer"),
         ({"attempts": "wrong"}, "attempts is 'wrong': it is one of all, correct, first"),
         ({"sigma": 0.0}, "sigma is 0.0: it takes a number above 0"),
         ({"sigma": math.nan}, "sigma is nan"),
