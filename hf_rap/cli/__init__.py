@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": "The whole job on built-in data and model, offline.",
     "demo-prm": "The same for process-reward data.",
     "diff": "Compare two versions, selections or folders.",
+    "env": "Print versions, engine and machine, for a report of a fault.",
     "export": "Write the files that a trainer loads, or only check them.",
     "inspect": "List the rows that cannot be scored, and why.",
     "likelihood": "Measure how much likelier the image makes the gold answer.",
