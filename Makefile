@@ -1,14 +1,16 @@
-# Every target sets itself up: a fresh clone needs nothing but Python 3.10 or later and make.
+# Every target sets itself up: a fresh clone needs nothing but Python 3.11 or later and make.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-prm check-trl-prm test test-fast lint benchmarks check-trainers clean
+# Of its own, by pip and in no lock: where the machine offers pip a build without CUDA, some hundred megabytes come
+# instead of several gigabytes.
+TORCH := torch==2.13.0
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+.PHONY: demo demo-prm check-trl-prm test test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
+
+$(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
+	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
 	touch $(READY)
 
 demo: $(READY)  ## the main job, offline, on the built-in data and model
@@ -19,7 +21,7 @@ demo-prm: $(READY)  ## process-reward data: annotate, score, select and export, 
 
 check-trl-prm: demo-prm  ## two steps of TRL 1.13's process reward trainer, in an environment of its own
 	$(PYTHON) -m venv .venv-trl-prm
-	.venv-trl-prm/bin/pip install --quiet --constraint constraints.txt torch trl==1.13.0
+	.venv-trl-prm/bin/python -m pip install --quiet $(TORCH) --requirement scripts/requirements/trl-prm.txt
 	.venv-trl-prm/bin/python scripts/check_trl_prm.py rap-demo-prm/trl/train.parquet
 
 lint: $(READY)
@@ -32,6 +34,28 @@ test-fast: $(READY)  ## everything but the tests marked slow
 
 test: lint  ## what CI runs
 	$(BIN)/pytest -q --durations=10
+
+# In environments of their own: the newest version of everything, and the oldest that pyproject.toml allows.
+test-newest:
+	PYTHON=$(PYTHON) scripts/environment.sh .venv-newest newest torch
+	scripts/try_environment.sh .venv-newest
+
+test-oldest:
+	PYTHON=python3.11 scripts/environment.sh .venv-oldest oldest \
+	  $(shell sed -n 's/^ *"torch>=\([0-9.]*\)".*/torch==\1/p' pyproject.toml)
+	.venv-oldest/bin/python scripts/check_bounds.py
+	scripts/try_environment.sh .venv-oldest
+
+# The same versions for every Python and system, so that what fails on one of them alone fails for it and not for a
+# version. torch brings setuptools besides; uv and editables are what the rest is installed with.
+lock: .venv-lock/bin/uv  ## writes constraints.txt anew, with the newest versions
+	printf 'editables\nsetuptools\nuv\n' | .venv-lock/bin/uv pip compile pyproject.toml - --all-extras --group dev \
+	  --override scripts/without-torch.txt --universal --python-version 3.11 --fork-strategy fewest \
+	  --upgrade --no-annotate --quiet --custom-compile-command "make lock" --output-file constraints.txt
+
+.venv-lock/bin/uv:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv
 
 benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/startup.py
@@ -55,4 +79,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 	scripts/check_trainers.sh
 
 clean:
-	rm -rf .venv .venv-trl-prm rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm rap-demo rap-demo-prm rap-training

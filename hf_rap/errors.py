@@ -142,9 +142,13 @@ def codes_of(cells: Any) -> Any:
     return pc.utf8_trim_whitespace(pc.list_element(words, 0))
 
 
+_LONGEST_LINE = 400  # characters of another library in a message of ours
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its type where it says nothing."""
-    return _lines(error)[0]
+    """The first line of what an error says, cut where it goes on for long, or its type where it says nothing."""
+    line = _lines(error)[0]
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
 def last_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What the operating system is asked for: files that are there whole or not at all, and memory that is given back."""
+"""What the operating system is asked for: files that are there whole or not at all, memory given back, sizes."""
 
 from __future__ import annotations
 
@@ -129,3 +129,17 @@ def release_mapped_files() -> None:
 def _madvise() -> Any:
     """The system's call, or None where there is no such thing."""
     return getattr(ctypes.CDLL(None), "madvise", None) if _MAPS.exists() else None
+
+
+def cores() -> int | None:
+    """How many this process may use, where the system tells; else how many there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count()
+
+
+def memory_bytes() -> int | None:
+    """Of the machine; None where there is no way to ask (Windows)."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

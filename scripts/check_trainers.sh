@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 ENVS=${ENVS:-${TMPDIR:-/tmp}/hf-rap-trainers}
 BASE=${BASE:-python3}
-TORCH=$(grep '^torch==' constraints.txt)
+TORCH=$(sed -n 's/^TORCH := //p' Makefile)
 export PYTHONPATH=$PWD HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false HF_DATASETS_DISABLE_PROGRESS_BARS=1 OMP_NUM_THREADS=1
 # Of its own: nothing is to be read that an earlier run left behind.
 HF_DATASETS_CACHE=$(mktemp -d)
@@ -21,18 +21,7 @@ export HF_DATASETS_CACHE
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK" "$HF_DATASETS_CACHE"' EXIT
 
-# What the loader and the reward need, and no more: no CUDA, vLLM, deepspeed or flash-attn. The
-# trainer itself is installed without its dependencies.
-needs() {
-  case $1 in
-    trl) echo "trl==1.16.0 datasets pillow math-verify[antlr4_13_2]" ;;
-    easyr1) echo "datasets pillow transformers<5 tensordict ray omegaconf codetiming torchdata accelerate pandas av requests math-verify[antlr4_9_3]" ;;
-    verl) echo "datasets pillow transformers>=5.5.3,!=5.6.0,<5.11 tensordict hydra-core ray codetiming torchdata accelerate pandas av requests math-verify[antlr4_9_3]" ;;
-    openrlhf) echo "datasets pillow transformers==5.15.0 accelerate torchdata jsonlines pylatexenc sympy regex torchmetrics optree einops loralib aiohttp math-verify[antlr4_13_2]" ;;
-    ms-swift) echo "datasets<4.8.5 pillow transformers<5.20.0 trl<1.0 peft<0.21 modelscope addict json-repair accelerate einops dacite simplejson sentencepiece tiktoken pandas scipy oss2 requests attrdict binpacking openai fastapi uvicorn matplotlib nltk rouge zstandard math-verify[antlr4_13_2]" ;;
-    llama-factory) echo "datasets<=4.0.0 pillow transformers!=4.52.0,!=4.57.0,<=5.6.0,>=4.55.0 accelerate<=1.11.0 peft<=0.18.1 trl<=0.24.0 torchdata<=0.11.0 omegaconf fire av modelscope sentencepiece tiktoken tyro<0.9.0 einops scipy pydantic" ;;
-  esac
-}
+# Beside scripts/requirements/TRAINER.txt: the trainer without its dependencies, so no CUDA, vLLM, deepspeed or flash-attn.
 itself() {
   case $1 in
     verl) echo verl==0.9.1 ;;
@@ -51,11 +40,10 @@ for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf}"; do
     fi
     if [[ ! -e $ENVS/$one/ready ]]; then
       "$BASE" -m venv "$ENVS/$one"
-      # shellcheck disable=SC2046 # one word per package
-      "$ENVS/$one/bin/pip" install --quiet "$TORCH" $(needs "$one")
+      "$ENVS/$one/bin/pip" install --quiet "$TORCH" --requirement "scripts/requirements/$one.txt"
       if [[ -n $(itself "$one") ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps "$(itself "$one")"; fi
       if [[ $one == verl || $one == easyr1 ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps torchvision==0.28.0 qwen-vl-utils; fi
-    touch "$ENVS/$one/ready"
+      touch "$ENVS/$one/ready"
     fi
     "$ENVS/$one/bin/python" scripts/read_with_trainer.py "$one" "$WORK/exports é 1"
   done

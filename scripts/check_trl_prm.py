@@ -2,7 +2,7 @@
 
 The trainer was removed in TRL 1.14, so this runs in an environment of its own, not in the test suite:
 
-    python -m venv trl113 && trl113/bin/pip install --constraint constraints.txt torch trl==1.13.0
+    python -m venv trl113 && trl113/bin/pip install torch --requirement scripts/requirements/trl-prm.txt
     hf-rap demo-prm --out rap-demo-prm
     trl113/bin/python scripts/check_trl_prm.py rap-demo-prm/trl/train.parquet
 """

@@ -79,6 +79,7 @@ def test_row_errors_come_back_from_other_processes():
         (ValueError("\n  one  "), "one", "one"),
         (ValueError(), "ValueError", "ValueError"),
         (KeyError("column"), "'column'", "'column'"),
+        (ValueError("x" * 401 + "\nend"), "x" * 400 + "...", "end"),
     ],
 )
 def test_an_error_in_one_line(error, first, last):

@@ -21,6 +21,7 @@ GROUPS = {
         "demo": "Do the whole job on built-in data and a built-in model, offline.",
         "inspect": "List the rows of a dataset that cannot be scored, and why.",
         "run": "Roll out, score, select and publish in one go.",
+        "env": "Print versions, engine and machine, for a report of a fault.",
     },
     "Evidence": {
         "rollouts": "Ask the model every question with and without its image, and grade the replies.",

@@ -181,7 +181,7 @@ async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, stat
         raise _refusal(error, server, state) from error
     except OfflineModeIsEnabled as error:
         raise EngineError(f"HF_HUB_OFFLINE is set, so no request is sent to {server.url}: unset it.") from error
-    except (InferenceTimeoutError, asyncio.TimeoutError) as error:
+    except (TimeoutError, InferenceTimeoutError) as error:
         raise _TransientError(f"no answer within {server.timeout:g} s") from error
     except (hub_http_error(), OSError) as error:
         raise _TransientError(state.clean(f"the connection failed ({type(error).__name__}: {error})")) from error
@@ -219,9 +219,9 @@ def _retry_after(value: str | None) -> float | None:
             date = parsedate_to_datetime(value)
         except ValueError:
             return None
-        from datetime import datetime, timezone
+        from datetime import UTC, datetime
 
-        seconds = (date - datetime.now(timezone.utc)).total_seconds()
+        seconds = (date - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 

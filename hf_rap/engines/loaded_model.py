@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
-# not its threads, and would wait for them for ever. One thread needs none.
-os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+# not its threads, and would wait for them for ever. One thread needs none. (Windows has no forks.)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

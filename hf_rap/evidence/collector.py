@@ -13,9 +13,9 @@ from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from typing import Self
 
     import datasets
-    from typing_extensions import Self
 
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine

@@ -25,10 +25,10 @@ from .rollouts import AskedRow, graded, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
     import datasets
     from PIL import Image
-    from typing_extensions import Self
 
     from hf_rap.engines.base import Completion
 

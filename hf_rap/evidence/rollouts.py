@@ -22,8 +22,7 @@ from .psi import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from typing_extensions import Self
+    from typing import Self
 
     from hf_rap.engines.base import AttentionEngine
 

@@ -23,12 +23,12 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
 
     import datasets
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
-    from typing_extensions import Self
 
     from hf_rap.evidence.collector import Collector
     from hf_rap.rows.layouts import Layout

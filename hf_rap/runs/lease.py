@@ -22,8 +22,7 @@ from hf_rap.errors import RunError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from .folder import RunFolder
 
@@ -126,6 +125,8 @@ def _surely_dead(lease: dict[str, Any]) -> bool:
         return False
     if lease["pid"] == os.getpid():  # the number came round again: a container that was started anew
         return True
+    if os.name == "nt":  # where signal 0 is Ctrl-C, and would stop what is only asked for
+        return False
     try:
         os.kill(lease["pid"], 0)
     except ProcessLookupError:

@@ -15,7 +15,7 @@ ROOMS = [
     *("version", "errors", "options", "plugins", "papers", "system", "figures", "columns"),
     *("verify", "stats", "rows", "engines", "evidence", "scorers", "runs", "adaptive", "select"),
     *("process", "exports", "versions", "hub"),
-    *("training", "metrics", "demo", "cli"),
+    *("training", "metrics", "demo", "environment", "cli"),
     *("__main__", ""),
 ]
 

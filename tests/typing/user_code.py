@@ -3,8 +3,9 @@
 Each `type: ignore` stands where a mistake must be refused; mypy complains about one that is not needed.
 """
 
+from typing import assert_type
+
 import datasets
-from typing_extensions import assert_type
 
 import hf_rap
 from hf_rap import CDEScore, Completion, Rollouts, Selection, TransformersEngine, load, select_cognitive
