@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .scorers.cde import CDEScore, cde_score
     from .scorers.difficulty import DifficultyScore, difficulty_score
     from .scorers.likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
-    from .scorers.limr import LimrScore, limr_score
+    from .scorers.limr import LIMRScore, add_limr_score
     from .select import (
         Selection,
         Stages,
@@ -114,12 +114,12 @@ __all__ = [
     "ExportError",
     "Exported",
     "HubError",
+    "LIMRScore",
     "Layout",
     "LayoutError",
     "Likelihood",
     "LikelihoodCDEScore",
     "Limits",
-    "LimrScore",
     "MissingColumnError",
     "Prescreened",
     "Prior",
@@ -150,6 +150,7 @@ __all__ = [
     "ace_score",
     "add_difficulty_hint",
     "add_epoch_rewards",
+    "add_limr_score",
     "add_scores",
     "annotate_steps",
     "bis_score",
@@ -170,7 +171,6 @@ __all__ = [
     "fit_prior",
     "inspect_dataset",
     "likelihood_cde_score",
-    "limr_score",
     "list_runs",
     "load",
     "load_process_rewards",
@@ -232,7 +232,7 @@ _HOMES = {
     "scorers.cde": "CDEScore cde_score",
     "scorers.difficulty": "DifficultyScore difficulty_score",
     "scorers.likelihood_cde": "LikelihoodCDEScore likelihood_cde_score",
-    "scorers.limr": "LimrScore limr_score",
+    "scorers.limr": "LIMRScore add_limr_score",
     "select": (
         "Selection Stages select_cognitive select_difficulty select_hardest select_limr select_longest "
         "select_random select_top split_stages"

@@ -301,7 +301,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (DIFFICULTY_CERTAINTY, "ds.map(DifficultyScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
     ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
     ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
-    ((LIMR,), "limr_score(ds)"),
+    ((LIMR,), "add_limr_score(ds)"),
     (
         (BIS_MIXTURE, BIS_RELIABILITY, BIS_MEAN, BIS_STEPS, BIS_POSITIVE, BIS),
         "ds.map(bis_score, batched=True), or `hf-rap score --bis`",
@@ -409,7 +409,7 @@ def how_to_make(name: str) -> str:
     """The sentence that says what makes a column; nothing for one that hf_rap does not add.
 
     >>> how_to_make("rap_limr")
-    'Make it first: limr_score(ds).'
+    'Make it first: add_limr_score(ds).'
     """
     return f"Make it first: {MAKERS[name]}." if name in MAKERS else ""
 

@@ -6,12 +6,14 @@ import math
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
-from .errors import SettingError
+from .errors import RapDeprecationWarning, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+GOES_AWAY = "0.2"  # old names of what was renamed
 _SHOWN = 80  # characters of a value
 
 
@@ -119,3 +121,19 @@ def _is_inside(value: Any, least: Any, above: Any, most: Any, below: Any) -> boo
         and (most is None or value <= most)
         and (below is None or value < below)
     )
+
+
+def renamed(old: str, value: Any, new: str, given: Any) -> Any:
+    """What was given under the new name of an option, or under the old one, which is said to go away.
+
+    >>> renamed("control", None, "random_control", True)
+    True
+    """
+    if value is None:
+        return given
+    warn(
+        f"{old}= is now called {new}=; the old name goes away in version {GOES_AWAY}.",
+        RapDeprecationWarning,
+        stacklevel=3,
+    )
+    return value

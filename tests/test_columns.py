@@ -86,10 +86,10 @@ def hint_of(call):
             lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.bis_score),
             ["load_process_rewards(", "`hf-rap annotate-steps`"],
         ),
-        (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.LimrScore((0.5,))), ["add_epoch_rewards("]),
+        (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.LIMRScore((0.5,))), ["add_epoch_rewards("]),
         (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.ace_score), ["attention=True", "`hf-rap attention`"]),
         (lambda: hf_rap.CDEScore(control="blank")(rows("rap_image_rewards")[:]), ["Controls(", "`hf-rap controls`"]),
-        (lambda: hf_rap.order_curriculum(rows("rap_cde"), "rap_limr"), ["limr_score("]),
+        (lambda: hf_rap.order_curriculum(rows("rap_cde"), "rap_limr"), ["add_limr_score("]),
         (
             lambda: hf_rap.select_top(rows("rap_cde"), by="rap_cde_mean", ratio=1.0, per=None),
             ["`hf-rap score --intervals`"],

@@ -60,7 +60,7 @@ GIVEN = {
     "EndpointEngine": {"url": "http://host/v1", "model": "m"},
     "Layout": {"question": "q", "images": None, "answer": "a"},
     "Likelihood": {"engine": ENGINE},
-    "LimrScore": {"epoch_means": (0.5,)},
+    "LIMRScore": {"epoch_means": (0.5,)},
     "ProcessLayout": {"question": "q", "steps": "s"},
     "Rollouts": {"engine": ENGINE},
     "Run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
@@ -252,7 +252,7 @@ WRONG = {
         "rollout_batch": (512.5, "512.5: it takes a whole number of 1 or more, or None"),
         "usual_verifier": FLAG,
     },
-    "LimrScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
+    "LIMRScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
     "ProcessLayout": {
         "question": TEXT,
         "steps": TEXT,

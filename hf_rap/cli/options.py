@@ -295,12 +295,23 @@ version_options = together(
     title="Version",
 )
 
+
+def _old_control(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """`--control` of publish was another thing than that of score."""
+    if value:
+        click.echo("hf-rap: --control is now called --random-control; the old name goes away in version 0.2.", err=True)
+        ctx.params["random_control"] = True
+
+
 _hub = [
     click.option(
         "--bump", type=click.Choice(["patch", "minor", "major"]), help="The version after the highest there is."
     ),
     click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
-    click.option("--control", is_flag=True, help="Add as many rows drawn at random, to compare with."),
+    click.option(
+        "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
+    ),
+    click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
 ]
 hub_options = together(_hub, title="Version")

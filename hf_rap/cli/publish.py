@@ -85,7 +85,7 @@ def publish_version(
     from hf_rap.versions.folder import publish_to_folder
     from hf_rap.versions.tags import FIRST
 
-    shared = {"control": options["control"], "source": source, "layout": layout}
+    shared = {"random_control": options["random_control"], "source": source, "layout": layout}
     if repo is None:
         version, name = options["version_name"] or FIRST, options["name"]
         done = publish_to_folder(selection, options["to_folder"], version=version, name=name, **shared)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
-from hf_rap.options import check_choice
+from hf_rap.options import check_choice, renamed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
@@ -72,7 +72,8 @@ def publish(
     *,
     bump: str | None = None,
     private: bool = True,
-    control: bool = False,
+    random_control: bool = False,
+    control: bool | None = None,
     source: SourceInfo | None = None,
     licence: str | None = None,
     despite_licence: bool = False,
@@ -94,7 +95,8 @@ def publish(
         version: three numbers, "1.0.0".
         bump: "patch", "minor" or "major" instead of a version: the one after the highest that is there.
         private: visibility of a repository that is made; one that is there keeps its own.
-        control: add a config with as many rows drawn at random, to compare a training run with.
+        random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
+        control: the old name of `random_control`.
         source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
             loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
@@ -118,12 +120,18 @@ def publish(
         numbers(version)
     if bump is not None:
         check_choice("bump", bump, BUMPS)
-    flags = {"private": private, "control": control, "despite_licence": despite_licence, "dry_run": dry_run}
+    random_control = renamed("control", control, "random_control", random_control)
+    flags = {
+        "private": private,
+        "random_control": random_control,
+        "despite_licence": despite_licence,
+        "dry_run": dry_run,
+    }
     check_selection(selection, layout, source, licence, **flags)
     source = source or source_of(selection.scored, api=api)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
-    content = Content.of(selection, layout, source.id if source else "unknown", control=control)
+    content = Content.of(selection, layout, source.id if source else "unknown", control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)

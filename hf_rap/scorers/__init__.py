@@ -18,7 +18,7 @@ from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
 from .function import FunctionScorer, scorer
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
-from .limr import LimrScore, limr_score
+from .limr import LIMRScore, add_limr_score
 
 SCORERS: dict[str, Scorer] = {
     "ace": ace_score,
@@ -62,16 +62,16 @@ __all__ = [
     "CDEScore",
     "DifficultyScore",
     "FunctionScorer",
+    "LIMRScore",
     "LikelihoodCDEScore",
-    "LimrScore",
     "Scorer",
     "ace_score",
+    "add_limr_score",
     "add_scores",
     "bis_score",
     "cde_score",
     "difficulty_score",
     "find_scorer",
     "likelihood_cde_score",
-    "limr_score",
     "scorer",
 ]

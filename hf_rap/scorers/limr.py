@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LimrScore:
+class LIMRScore:
     """How closely the rewards of a row follow the mean reward curve of a training run.
 
     s = 1 - sum_k (r_k - m_k)^2 / sum_k (1 - m_k)^2 over the epochs k in which the row was seen, where r_k
     is its mean reward in epoch k and m_k the mean of r_k over all rows seen then.
 
     Args:
-        epoch_means: m_k; None where an epoch saw no row. `limr_score` takes them from the dataset.
+        epoch_means: m_k; None where an epoch saw no row. `add_limr_score` takes them from the dataset.
         version: part of the cache key of `Dataset.map`.
 
     Reads:
@@ -45,7 +45,7 @@ class LimrScore:
         seen is left out of both sums and of m_k, where the authors copy the epoch after it and drop the
         row when that is missing too; r_k is the mean reward, where they count rewards of exactly 1.
 
-    >>> LimrScore(epoch_means=(0.25, 0.5))({"rap_epoch_rewards": [[0.25, 0.5], [1.0, None], None]})
+    >>> LIMRScore(epoch_means=(0.25, 0.5))({"rap_epoch_rewards": [[0.25, 0.5], [1.0, None], None]})
     {'rap_limr': [1.0, 0.0, None]}
 
     """
@@ -55,7 +55,12 @@ class LimrScore:
 
     def __post_init__(self) -> None:
         means = self.epoch_means
-        check(isinstance(means, (tuple, list)), "epoch_means", means, "a mean reward for each epoch, or limr_score(ds)")
+        check(
+            isinstance(means, (tuple, list)),
+            "epoch_means",
+            means,
+            "a mean reward for each epoch, or add_limr_score(ds)",
+        )
         for mean in means:
             check_number("epoch_means", mean, least=0, most=1, none=True)
 
@@ -76,7 +81,7 @@ class LimrScore:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        require("LimrScore", batch, self.reads)
+        require("LIMRScore", batch, self.reads)
         rows = batch[EPOCH_REWARDS.name]
         _check(rows, len(self.epoch_means))
         return typed({LIMR: [self._score(rewards) for rewards in rows]})
@@ -91,7 +96,7 @@ class LimrScore:
         return 1 - fsum((reward - mean) ** 2 for reward, mean in seen) / largest if largest else None
 
 
-def limr_score(ds: Any) -> Any:
+def add_limr_score(ds: Any) -> Any:
     """The dataset with `rap_limr`, from the `rap_epoch_rewards` of all its rows.
 
     Unlike other scores this one compares rows, so it is a function of the whole dataset.
@@ -102,8 +107,8 @@ def limr_score(ds: Any) -> Any:
         LayoutError: rows have different numbers of epochs, or a reward is outside [0, 1].
 
     """
-    require("limr_score", ds.column_names, (EPOCH_REWARDS,))
-    return add_scores(ds, LimrScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
+    require("add_limr_score", ds.column_names, (EPOCH_REWARDS,))
+    return add_scores(ds, LIMRScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
 
 
 def epoch_means(rows: Iterable[list[float | None] | None]) -> tuple[float | None, ...]:

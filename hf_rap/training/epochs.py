@@ -77,7 +77,7 @@ def add_epoch_rewards(
     id_column: str | None = None,
     prompt: Callable[[str], str] | None = None,
 ) -> tuple[Any, EpochReport]:
-    """The dataset with `rap_epoch_rewards`, and a report of what was matched. `limr_score` takes it from there.
+    """The dataset with `rap_epoch_rewards`, and a report of what was matched. `add_limr_score` takes it from there.
 
     Attempts belong to a row by its id where the files have one, and by a hash of the prompt's text otherwise. In a
     prompt, image placeholders and blank space do not count.

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
-from hf_rap.options import check_path, check_text
+from hf_rap.options import check_path, check_text, renamed
 from hf_rap.rows.parquet import write_shards
 from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
@@ -63,7 +63,8 @@ def publish_to_folder(
     source: SourceInfo | None = None,
     licence: str | None = None,
     layout: Layout | None = None,
-    control: bool = False,
+    random_control: bool = False,
+    control: bool | None = None,
 ) -> Published:
     """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
 
@@ -89,7 +90,8 @@ def publish_to_folder(
             loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
         layout: which column is what; None recognises it.
-        control: add a config with as many rows drawn at random, to compare a training run with.
+        random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
+        control: the old name of `random_control`.
 
     Raises:
         SettingError: the version is not three numbers.
@@ -98,12 +100,13 @@ def publish_to_folder(
             question or images.
 
     """
-    check_selection(selection, layout, source, licence, control=control)
+    random_control = renamed("control", control, "random_control", random_control)
+    check_selection(selection, layout, source, licence, random_control=random_control)
     check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
-    content = Content.of(selection, layout, source.id if source else "unknown", control=control)
+    content = Content.of(selection, layout, source.id if source else "unknown", control=random_control)
 
     def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
         written = {config: _write_config(content, config, folder) for config in content.configs}

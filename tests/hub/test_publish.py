@@ -63,7 +63,7 @@ def test_two_versions_come_back_as_they_were_pushed(hub, api, select, stored):
 
 def test_manifest_names_every_file(hub, api, select):
     """All but itself and what the Hub made, with the checksum of what lies there."""
-    release = publish(select(), REPO, "1.0.0", api=api, control=True)
+    release = publish(select(), REPO, "1.0.0", api=api, random_control=True)
     there = files_at(hub, "v1.0.0")
     manifest = json.loads(there["rap.json"])
     assert manifest["files"] == release.files
@@ -132,7 +132,7 @@ def test_small_shards_may_be_part_of_the_commit(hub, api, select, stored, monkey
 
 def test_files_of_the_version_before_go_and_the_users_stay(hub, api, select, monkeypatch):
     """What hf-rap wrote and does not write again is deleted in the same commit."""
-    publish(select(), REPO, "1.0.0", api=api, control=True)
+    publish(select(), REPO, "1.0.0", api=api, random_control=True)
     hub.commit_as_somebody(REPO, "notes/mine.txt", b"mine")
     publish(select(min_cde=0.4), REPO, "1.1.0", api=api)
     there = files_at(hub, "v1.1.0")
@@ -243,8 +243,8 @@ def test_load_snippets_are_pinned(hub, api, select):
 def test_control_has_the_size_and_strata_of_the_selection(hub, api, select):
     """Seeded: drawn again, it is the same."""
     selection = select(rows=20)
-    publish(selection, REPO, "1.0.0", api=api, control=True)
-    publish(selection, "user/again", "1.0.0", api=api, control=True)
+    publish(selection, REPO, "1.0.0", api=api, random_control=True)
+    publish(selection, "user/again", "1.0.0", api=api, random_control=True)
     one, two = (hf_rap.load(repo, "control", api=api) for repo in (REPO, "user/again"))
     assert one["id"][:] == two["id"][:]
     assert len(one) == len(selection.selected) == 10

@@ -9,7 +9,7 @@ from datasets import Dataset, Features, List, Value
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.evidence.rollouts import Rollouts
 from hf_rap.papers import PAPER
-from hf_rap.scorers import ACEScore, limr_score
+from hf_rap.scorers import ACEScore, add_limr_score
 from hf_rap.select import select_cognitive, select_hardest, select_limr, select_longest, select_random
 from hf_rap.select.methods import METHODS
 from hf_rap.versions.cards import render_card
@@ -72,7 +72,7 @@ def epochs(rows):
 
 def test_learning_impact_by_hand():
     """Means 0.25 and 0.5 over the epochs; sum of (1 - m)^2 = 0.5625 + 0.25 = 0.8125."""
-    ds = limr_score(epochs([[0.0, 0.0], [0.25, 0.5], [0.5, 1.0]]))
+    ds = add_limr_score(epochs([[0.0, 0.0], [0.25, 0.5], [0.5, 1.0]]))
     # 1 - (0.0625 + 0.25) / 0.8125 = 0.6153846, 1, the same again
     assert [round(score, 6) for score in ds["rap_limr"]] == [0.615385, 1.0, 0.615385]
     assert reasons(select_limr(ds)) == ["learning_impact"] * 3
@@ -82,7 +82,7 @@ def test_learning_impact_by_hand():
 
 def test_a_missing_epoch_is_left_out_of_both_sums():
     """Means 0.5 (two rows) and 0.5 (one row): row 0 has only the first, row 2 was never seen."""
-    ds = limr_score(epochs([[0.0, None], [1.0, 0.5], None, [None, None]]))
+    ds = add_limr_score(epochs([[0.0, None], [1.0, 0.5], None, [None, None]]))
     # 1 - 0.25 / 0.25 = 0; 1 - (0.25 + 0) / (0.25 + 0.25) = 0.5
     assert ds["rap_limr"][:] == [0.0, 0.5, None, None]
     assert reasons(select_limr(ds, min_limr=0.5)) == [
@@ -95,19 +95,19 @@ def test_a_missing_epoch_is_left_out_of_both_sums():
 
 def test_a_run_that_always_solves_everything_has_no_learning_impact():
     """0 / 0 is unknown."""
-    assert limr_score(epochs([[1.0], [1.0]]))["rap_limr"][:] == [None, None]
+    assert add_limr_score(epochs([[1.0], [1.0]]))["rap_limr"][:] == [None, None]
 
 
 def test_bad_epoch_rewards_are_refused():
     """Rows with other numbers of epochs, rewards outside their range, no such column, a score that is there."""
     with pytest.raises(LayoutError, match="Row 1 has 1 epochs in 'rap_epoch_rewards' where 2 were expected"):
-        limr_score(epochs([[0.0, 1.0], [0.0]]))
+        add_limr_score(epochs([[0.0, 1.0], [0.0]]))
     with pytest.raises(LayoutError, match=r"Row 1 has 2\.0"):
-        limr_score(epochs([[0.0], [2.0]]))
+        add_limr_score(epochs([[0.0], [2.0]]))
     with pytest.raises(MissingColumnError, match="add_epoch_rewards"):
-        limr_score(Dataset.from_dict({"a": [1]}))
+        add_limr_score(Dataset.from_dict({"a": [1]}))
     with pytest.raises(ColumnExistsError, match="rap_limr"):
-        limr_score(limr_score(epochs([[0.5]])))
+        add_limr_score(add_limr_score(epochs([[0.5]])))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datasets import Dataset, Features, List, Value
 
 from hf_rap.columns import ERROR_CODES
 from hf_rap.errors import SettingError
-from hf_rap.scorers import cde_score, difficulty_score, limr_score
+from hf_rap.scorers import add_limr_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import METHODS, select_cognitive, select_difficulty, select_top, split_stages
 from hf_rap.select.again import select_again
@@ -44,7 +44,7 @@ def simulated(rows: int = 2_000, attempts: int = 5) -> Dataset:
         "rap_epoch_rewards": List(Value("float64")),
     }
     features = Features({name: types.get(name, Value("string")) for name in values} | {"rap_ace": Value("float32")})
-    return limr_score(add_scores(Dataset.from_dict(values, features), cde_score, difficulty_score))
+    return add_limr_score(add_scores(Dataset.from_dict(values, features), cde_score, difficulty_score))
 
 
 DS = simulated()

@@ -7,7 +7,7 @@ import pytest
 from hf_rap.columns import EPOCH_REWARDS
 from hf_rap.demo import MODEL, make_planted
 from hf_rap.rows.prompts import image_messages
-from hf_rap.scorers import limr_score
+from hf_rap.scorers import add_limr_score
 from hf_rap.training import WEIGHTS, add_epoch_rewards, difficulty_weighted
 
 pytest.importorskip("trl", reason="in the dev group")
@@ -109,7 +109,7 @@ def test_advantages_are_w_times_centred_rewards(run):
 
 
 def test_the_run_gives_epoch_rewards_by_id(run):
-    """The completions of the same run, one step per epoch, as `limr_score` reads them."""
+    """The completions of the same run, one step per epoch, as `add_limr_score` reads them."""
     ds, _, folder = run
     with_rewards, report = add_epoch_rewards(ds, folder / "completions", steps_per_epoch=1, reward=UNWEIGHTED)
     assert (report.epochs, report.attempts, report.keyed_by, report.strangers) == (STEPS, STEPS * 2 * GROUP, "id", 0)
@@ -120,7 +120,7 @@ def test_the_run_gives_epoch_rewards_by_id(run):
             expected[name][epoch] = sum(rewards) / len(rewards)
     found = [rewards or [None] * STEPS for rewards in with_rewards[EPOCH_REWARDS.name]]
     assert found == list(expected.values())
-    assert report.rows_seen == sum(score is not None for score in limr_score(with_rewards)["rap_limr"])
+    assert report.rows_seen == sum(score is not None for score in add_limr_score(with_rewards)["rap_limr"])
 
 
 def test_the_run_gives_epoch_rewards_by_prompt(run, tmp_path):
