@@ -109,7 +109,8 @@ def plain(folder: Path, out: Path, *, alpha: float, ratio: float) -> int:
 
 def ours(folder: Path, out: Path, *, ratio: float) -> int:
     """The same with hf_rap, which also checks every line and keeps every score."""
-    from hf_rap import add_scores, bis_score, export_internvl_prm, load_process_rewards, select_top
+    from hf_rap import add_scores, bis_score, load_process_rewards, select_top
+    from hf_rap.exports.internvl_prm import export_internvl_prm
 
     scored = add_scores(load_process_rewards(folder), bis_score)
     return export_internvl_prm(select_top(scored, ratio=ratio).selected, out)

@@ -21,12 +21,13 @@ import numpy as np
 import torch
 from ace import BATCH, InMemory, auc, spearman
 
-from hf_rap import Likelihood, LikelihoodCDEScore, Rollouts
+from hf_rap import Likelihood, Rollouts
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.lesson import make_lesson
 from hf_rap.engines.likelihood import log_likelihoods
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.rows.prompts import AT_ONCE, DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.scorers import LikelihoodCDEScore
 
 FEW = 5  # attempts of an ordinary scoring
 MIN_CDE = 0.5

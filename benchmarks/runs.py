@@ -26,8 +26,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_rap import Completion, EndpointEngine, Request, Rollouts, Sampling, collect_in_run
+from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.engines.base import Request, Sampling
 
 
 def report(name: str, ratios: list[float], wanted: str) -> None:
@@ -61,7 +62,8 @@ def overhead(rounds: int) -> None:
 _WORKER = """
 import sys, time, torch
 torch.set_num_threads(1)
-from hf_rap import Rollouts, Run
+from hf_rap import Rollouts
+from hf_rap.runs.fill import Run
 from hf_rap.demo import demo_engine, make_planted
 rank, world, run, ready = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 ds = make_planted(256)

@@ -289,6 +289,10 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
             "there ds.map(Attention(engine), batched=True), or `hf-rap attention`"
         ),
     ),
+    (
+        (IMAGE_TOKEN_IDS, TEXT_TOKEN_IDS),
+        "ds.map(Rollouts(engine, keep_ids=True), batched=True), or `hf-rap rollouts --keep-ids`",
+    ),
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, rule), or `hf-rap rollouts --adaptive`"),

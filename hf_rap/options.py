@@ -137,3 +137,8 @@ def renamed(old: str, value: Any, new: str, given: Any) -> Any:
         stacklevel=3,
     )
     return value
+
+
+def say_moved(old: str, new: str) -> None:
+    """Warn that a public name is somewhere else now; its caller is `hf_rap.__getattr__`."""
+    warn(f"{old} is now {new}; the old place goes away in version {GOES_AWAY}.", RapDeprecationWarning, stacklevel=3)

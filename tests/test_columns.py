@@ -1,5 +1,6 @@
 """Every column says what makes it, and what it names exists and does make it."""
 
+import importlib
 import re
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from datasets import Dataset, Features, List, Value
 
 import hf_rap
 from hf_rap import columns
+from hf_rap.adaptive.prescreen import collect_prescreened
 from hf_rap.cli import cli
 
 ALL = {
@@ -50,6 +52,12 @@ class CanAll:
     attend = log_likelihoods = complete
 
 
+def public_name(name):
+    """Of the package, or of the room that it has moved to."""
+    home = hf_rap._MOVED_TO.get(name)
+    return getattr(importlib.import_module(f"hf_rap.{home}") if home else hf_rap, name)
+
+
 def test_every_column_says_what_makes_it():
     """Also those that are not shown anywhere, and no others."""
     assert set(columns.MAKERS) == ALL
@@ -59,7 +67,7 @@ def test_every_column_says_what_makes_it():
 def test_what_it_names_makes_the_column(name):
     """The callable inside `ds.map` writes it; other functions and the commands with their options exist."""
     maker = columns.MAKERS[name]
-    public = {each: getattr(hf_rap, each) for each in hf_rap.__all__}
+    public = {each: public_name(each) for each in (*hf_rap.__all__, *hf_rap._MOVED_TO)}
     here = {**public, "engine": CanAll(), "ds": rows("rap_image_rewards", "rap_text_rewards")}
     for mapped in re.findall(r"ds\.map\((.+?), batched=True\)", maker):
         written = eval(mapped, here).writes
@@ -68,13 +76,13 @@ def test_what_it_names_makes_the_column(name):
         assert callable(here[called])
     commands = re.findall(r"`hf-rap ([\w-]+)(?: (--[\w-]+))?(?: \w+)?`", maker)
     for command, option in commands:
-        known = {one for parameter in cli.commands[command].params for one in parameter.opts}
+        known = {one for parameter in cli.get_command(None, command).params for one in parameter.opts}
         assert not option or option in known
     assert commands or name in {"rap_epoch_rewards", "rap_limr"}  # from files of a trainer: there is no command
 
 
 def hint_of(call):
-    with pytest.raises(hf_rap.MissingColumnError) as caught:
+    with pytest.raises(hf_rap.errors.MissingColumnError) as caught:
         call()
     return str(caught.value)
 
@@ -86,10 +94,10 @@ def hint_of(call):
             lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.bis_score),
             ["load_process_rewards(", "`hf-rap annotate-steps`"],
         ),
-        (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.LIMRScore((0.5,))), ["add_epoch_rewards("]),
+        (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.scorers.LIMRScore((0.5,))), ["add_epoch_rewards("]),
         (lambda: hf_rap.add_scores(rows("rap_cde"), hf_rap.ace_score), ["attention=True", "`hf-rap attention`"]),
         (lambda: hf_rap.CDEScore(control="blank")(rows("rap_image_rewards")[:]), ["Controls(", "`hf-rap controls`"]),
-        (lambda: hf_rap.order_curriculum(rows("rap_cde"), "rap_limr"), ["add_limr_score("]),
+        (lambda: hf_rap.training.order_curriculum(rows("rap_cde"), "rap_limr"), ["add_limr_score("]),
         (
             lambda: hf_rap.select_top(rows("rap_cde"), by="rap_cde_mean", ratio=1.0, per=None),
             ["`hf-rap score --intervals`"],
@@ -101,10 +109,10 @@ def hint_of(call):
             ["Controls(", "`hf-rap controls`", "min_probability reads the attempts"],
         ),
         (
-            lambda: hf_rap.collect_prescreened(rows("rap_cde"), hf_rap.Rollouts(CanAll()), min_likelihood_cde=0.0),
+            lambda: collect_prescreened(rows("rap_cde"), hf_rap.Rollouts(CanAll()), min_likelihood_cde=0.0),
             ["likelihood_cde_score", "`hf-rap likelihood`"],
         ),
-        (lambda: hf_rap.one_row_per_response(rows("rap_cde")), ["Rollouts(", "`hf-rap rollouts`"]),
+        (lambda: hf_rap.process.one_row_per_response(rows("rap_cde")), ["Rollouts(", "`hf-rap rollouts`"]),
     ],
 )
 def test_errors_say_what_makes_the_column_that_is_missing(call, makers):
@@ -122,6 +130,6 @@ def test_drawing_a_reply_asks_for_attention(tmp_path):
 
 def test_a_column_of_the_user_has_no_maker():
     """The error names what is there, and promises nothing."""
-    assert hint_of(lambda: hf_rap.select_random(rows("rap_cde"), budget=1, stratify_by="source")).endswith(
+    assert hint_of(lambda: hf_rap.select.select_random(rows("rap_cde"), budget=1, stratify_by="source")).endswith(
         "(it has: rap_cde)."
     )

@@ -58,7 +58,7 @@ def collect_adaptive(
             sequential mode, the mean per row and arm where the rule has no budget.
         rule: `Exact(...)`, `Sequential(...)`, or "exact" or "sequential" for their defaults.
         url: of the run folder. None: a temporary one, which is removed.
-        options: those of `hf_rap.Run`.
+        options: those of `hf_rap.runs.fill.Run`.
 
     Returns:
         The dataset; None in a process of rank above 0.

@@ -38,7 +38,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     Example: hf-rap export ./geometry3k-rap --to easyr1 geometry3k-easyr1
 
     In Python: hf_rap.export("./geometry3k-rap", to="easyr1", path="geometry3k-easyr1"); for internvl-prm and
-    trl-prm, hf_rap.export_internvl_prm and hf_rap.export_trl_prm.
+    trl-prm, hf_rap.exports.internvl_prm.export_internvl_prm and hf_rap.exports.trl_prm.export_trl_prm.
     """
     if to in PRM_TRAINERS:
         export_prm(source, folder, to, as_json=as_json, options=options)

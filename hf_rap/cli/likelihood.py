@@ -46,7 +46,7 @@ def likelihood(
 
     Example: hf-rap likelihood hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --out looked.parquet
 
-    In Python: ds.map(hf_rap.Likelihood(engine), batched=True).map(hf_rap.likelihood_cde_score, batched=True)
+    In Python: ds.map(hf_rap.Likelihood(engine), batched=True).map(hf_rap.scorers.likelihood_cde_score, batched=True)
     """
     from hf_rap.columns import LIKELIHOOD_CDE, LIKELIHOOD_ERROR
     from hf_rap.evidence.likelihood import Likelihood

@@ -97,7 +97,7 @@ class Rollouts(Collector):
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
         check_text("instruction", self.instruction)
-        check_flags(attention=self.attention)
+        check_flags(attention=self.attention, keep_ids=self.keep_ids)
         self._sampling()
         if self.attention:
             check_engine(self.engine, WINDOW)

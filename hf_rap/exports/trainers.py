@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
+from hf_rap.options import check
 from hf_rap.plugins import plugins
 
 from .easyr1 import EasyR1
@@ -44,11 +44,8 @@ def find_trainer(name: str) -> Trainer:
     if name in TRAINERS:
         return TRAINERS[name]
     others = plugins(_is_trainer)
-    if name not in others:
-        raise SettingError(
-            f"There is no export to {name!r}: choose one of {', '.join([*TRAINERS, *others])}. One of your own (see "
-            "`hf_rap.exports.base.Trainer`) comes in with `hf-rap --plugin module:attribute`."
-        )
+    own = "one of your own (`hf_rap.exports.base.Trainer`) with `hf-rap --plugin module:attribute`"
+    check(name in others, "to", name, f"one of {', '.join([*TRAINERS, *others])}, or {own}")
     trainer: Trainer = others[name]
     return trainer
 

@@ -70,7 +70,7 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
     """The rows with `rap_limr` >= min_limr: their rewards follow the mean curve of training.
 
     Args:
-        ds: a `Dataset` with `rap_limr`, see `hf_rap.add_limr_score`.
+        ds: a `Dataset` with `rap_limr`, see `hf_rap.scorers.add_limr_score`.
         min_limr: at most 1; 0.6 is published.
 
     Raises:

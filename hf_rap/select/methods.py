@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check
 from hf_rap.plugins import plugins
 
 from .base import Settings
@@ -38,10 +39,8 @@ def find_method(asked: str | Method | Callable[..., Any]) -> Method:
             return _ALL[asked]
         others = plugins(lambda plugin: isinstance(plugin, Method))
         if asked not in others:
-            raise SettingError(
-                f"There is no selection method {asked!r}. There is: {', '.join([*METHODS, *others])}. One of your own "
-                "goes in as method=hf_rap.select.Method(...), or with `hf-rap --plugin module:attribute`."
-            )
+            own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
+            check(False, "method", asked, f"one of {', '.join([*METHODS, *others])}, or {own}")
         method: Method = others[asked]
         return method
     if not callable(asked):

@@ -7,19 +7,18 @@ from datasets import Dataset, Value
 
 from hf_rap import (
     Likelihood,
-    MissingColumnError,
     Rollouts,
-    SettingError,
     add_scores,
     cde_score,
     collect_evidence,
     collect_in_run,
-    collect_prescreened,
     difficulty_score,
-    likelihood_cde_score,
     select_cognitive,
 )
+from hf_rap.adaptive.prescreen import collect_prescreened
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.scorers import likelihood_cde_score
 
 
 @dataclass(frozen=True)

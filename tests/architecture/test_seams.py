@@ -23,8 +23,11 @@ UNSTABLE = {
 ASKED_BY_NAME = {"getattr", "setattr", "hasattr", "delattr"}
 
 
+OF_NAMED_TUPLES = ("_replace", "_asdict", "_fields")  # public in spite of their names
+
+
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in OF_NAMED_TUPLES
 
 
 def is_module(dotted: str) -> bool:

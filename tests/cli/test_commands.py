@@ -212,7 +212,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
         ),
         (["run", "planted.parquet", *MODEL, "--to-folder", "."], "There is something at ."),
         (["select", "scored.parquet", "--budget", "many"], "--budget takes a number of rows"),
-        (["select", "scored.parquet", "--method", "best"], "There is no selection method 'best'"),
+        (["select", "scored.parquet", "--method", "best"], "method is 'best': it takes one of rap"),
         (["demo", "--out", "."], "There is something at ."),
     ],
 )

@@ -6,8 +6,8 @@ import io
 from PIL import Image
 from server import FaultyServer, completion_of, send
 
-from hf_rap import Request, Sampling
 from hf_rap.demo import demo_engine
+from hf_rap.engines.base import Request, Sampling
 
 
 class ModelServer(FaultyServer):

@@ -18,23 +18,14 @@ from model_server import ModelServer
 from PIL import Image
 from server import FaultyServer
 
-from hf_rap import (
-    EndpointEngine,
-    EngineError,
-    Request,
-    Rollouts,
-    RowError,
-    Sampling,
-    SettingError,
-    StepRewards,
-    collect_evidence,
-    collect_in_run,
-    one_row_per_response,
-)
+from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
+from hf_rap.engines.base import Request, Sampling
 from hf_rap.engines.endpoint import data_url
 from hf_rap.engines.endpoint_client import _retry_after, _text
+from hf_rap.errors import EngineError, RowError, SettingError
+from hf_rap.process import one_row_per_response
 
 SECRET = "hf_this_is_the_secret_token"
 

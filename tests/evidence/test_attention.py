@@ -12,11 +12,8 @@ from PIL import Image as PILImage
 from hf_rap import (
     ACEScore,
     Attention,
-    ColumnExistsError,
     Completion,
-    MissingColumnError,
     Rollouts,
-    SettingError,
     TransformersEngine,
     ace_score,
     add_scores,
@@ -28,6 +25,7 @@ from hf_rap import (
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
 from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)

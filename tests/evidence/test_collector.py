@@ -2,17 +2,9 @@
 
 import pytest
 
-from hf_rap import (
-    ColumnExistsError,
-    Layout,
-    MissingColumnError,
-    Rollouts,
-    SettingError,
-    SourceError,
-    collect_evidence,
-    estimate,
-)
+from hf_rap import Layout, Rollouts, collect_evidence, estimate
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError, SourceError
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
 

@@ -7,24 +7,11 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from datasets.fingerprint import Hasher
 
-from hf_rap import (
-    CDEScore,
-    ColumnExistsError,
-    Completion,
-    Controls,
-    LayoutError,
-    MissingColumnError,
-    Rollouts,
-    RowError,
-    Sampling,
-    SettingError,
-    add_scores,
-    cde_score,
-    collect_evidence,
-    collect_in_run,
-)
+from hf_rap import CDEScore, Completion, Controls, Rollouts, add_scores, cde_score, collect_evidence, collect_in_run
 from hf_rap.columns import CONTROLS, EVIDENCE_NAMES
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.engines.base import Sampling
+from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SettingError
 from hf_rap.evidence.controls import GREY
 
 from .test_donors import png

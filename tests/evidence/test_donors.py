@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import RowError
+from hf_rap.errors import RowError
 from hf_rap.evidence.donors import Donors
 from hf_rap.rows.layouts import Layout, raw_rows
 

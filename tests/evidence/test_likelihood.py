@@ -8,21 +8,12 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import (
-    ColumnExistsError,
-    LayoutError,
-    Likelihood,
-    LikelihoodCDEScore,
-    MissingColumnError,
-    RowError,
-    SettingError,
-    add_scores,
-    collect_evidence,
-    likelihood_cde_score,
-)
+from hf_rap import Likelihood, add_scores, collect_evidence
 from hf_rap.columns import LIKELIHOOD_EVIDENCE
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.engines.base import LogLikelihood
+from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SettingError
+from hf_rap.scorers import LikelihoodCDEScore, likelihood_cde_score
 from hf_rap.verify import spellings
 
 

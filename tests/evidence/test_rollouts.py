@@ -9,10 +9,10 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import CDEScore, Completion, Layout, Rollouts, RowError, SettingError, cde_score, select_cognitive
+from hf_rap import CDEScore, Completion, Layout, Rollouts, cde_score, select_cognitive
 from hf_rap.columns import EVIDENCE
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import ColumnExistsError, LayoutError
+from hf_rap.errors import ColumnExistsError, LayoutError, RowError, SettingError
 
 
 def png(colour="red", size=(8, 8)):

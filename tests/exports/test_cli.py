@@ -57,7 +57,7 @@ def test_pull_writes_one_version(tmp_path, version):
 
 def test_prompt_tokens_need_a_model(version):
     """One sentence, and no traceback."""
-    from hf_rap import SettingError
+    from hf_rap.errors import SettingError
 
     with pytest.raises(SettingError, match="needs a model"):
         run("export", version, "--max-prompt-tokens", "100")

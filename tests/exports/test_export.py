@@ -10,7 +10,8 @@ import pytest
 from datasets import load_dataset
 from PIL import Image as Pictures
 
-from hf_rap import ExportError, SettingError, check_export, export, load_source, publish_to_folder, select_cognitive
+from hf_rap import check_export, export, load_source, publish_to_folder, select_cognitive
+from hf_rap.errors import ExportError, SettingError
 from hf_rap.exports.trainers import TRAINERS, trainers_table
 
 from .awkward import awkward, dataset, picture, row

@@ -5,9 +5,11 @@ import io
 import pytest
 from PIL import Image as Pictures
 
-from hf_rap import ExportError, Limits, SettingError, check_export, export
+from hf_rap import check_export, export
 from hf_rap.demo import MODEL
 from hf_rap.engines.prompt_tokens import PromptTokens
+from hf_rap.errors import ExportError, SettingError
+from hf_rap.exports.handoff import Limits
 
 from .awkward import awkward, dataset, picture, row
 

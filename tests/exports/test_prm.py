@@ -5,8 +5,9 @@ import json
 import pytest
 from datasets import Dataset, Features, Image, List, Value, load_dataset
 
-from hf_rap import LayoutError, SettingError, export_internvl_prm, export_trl_prm
-from hf_rap.errors import MissingColumnError
+from hf_rap.errors import LayoutError, MissingColumnError, SettingError
+from hf_rap.exports.internvl_prm import export_internvl_prm
+from hf_rap.exports.trl_prm import export_trl_prm
 
 STEPS = [{"step": " Look. ", "score": 0.75}, {"step": "So “3”.", "score": 0.125}, {"step": "B", "score": 0.0}]
 ROW = {"rap_id": "f:1", "image": ["a.png"], "question": "<image>\nWhich? Think.", "question_orig": "Which?"}

@@ -5,7 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from hf_rap import RapError, SourceError, publish_to_folder, pull, select_cognitive
+from hf_rap import RapError, publish_to_folder, pull, select_cognitive
+from hf_rap.errors import SourceError
 
 from .awkward import awkward
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, Features, Image, Value, load_dataset
 
-from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, recognise_layout, select_cognitive
+from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, select_cognitive
 from hf_rap.demo import make_planted
 from hf_rap.plugins import _named, add_plugin
+from hf_rap.rows.layouts import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
@@ -143,7 +144,7 @@ def test_the_method_is_compared(evidence):
             "There is no engine 'Parrot'. There is: transformers, endpoint.",
         ),
         (["score", "rows.parquet", "--score", "mine", "--out", "x.parquet"], "There is no score 'mine'. There is: ace"),
-        (["export", "rows.parquet", "--to", "mine"], "There is no export to 'mine': choose one of universal"),
+        (["export", "rows.parquet", "--to", "mine"], "to is 'mine': it takes one of universal"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(folder, words, says):

@@ -129,7 +129,7 @@ def test_unknown_version_is_not_withdrawn(hub, api, two_versions):
     """Nor is one withdrawn without a reason."""
     with pytest.raises(SourceError, match=r"no version 3\.0\.0"):
         yank(REPO, "3.0.0", why="wrong", api=api)
-    with pytest.raises(hf_rap.SettingError, match="Say why"):
+    with pytest.raises(hf_rap.errors.SettingError, match="Say why"):
         yank(REPO, "1.0.0", why=" ", api=api)
 
 

@@ -5,24 +5,12 @@ import json
 import pytest
 from datasets import Dataset
 
-from hf_rap import (
-    ColumnExistsError,
-    EngineError,
-    MissingColumnError,
-    Rollouts,
-    SettingError,
-    StepRewards,
-    add_scores,
-    annotate_steps,
-    bis_score,
-    collect_evidence,
-    one_row_per_response,
-    split_steps,
-)
+from hf_rap import Rollouts, StepRewards, add_scores, annotate_steps, bis_score, collect_evidence
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
 from hf_rap.engines.base import Completion
-from hf_rap.errors import RowError
+from hf_rap.errors import ColumnExistsError, EngineError, MissingColumnError, RowError, SettingError
+from hf_rap.process import one_row_per_response, split_steps
 
 ENGINE = demo_engine()
 REWARDS = StepRewards(ENGINE, continuations=4, split=split_chain, max_new_tokens=48)

@@ -8,18 +8,9 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from hf_rap import (
-    LayoutError,
-    ProcessLayout,
-    SettingError,
-    SourceError,
-    add_scores,
-    bis_score,
-    load_process_rewards,
-    select_top,
-)
-from hf_rap.errors import ColumnExistsError, MissingColumnError
-from hf_rap.process import count_faults
+from hf_rap import add_scores, bis_score, load_process_rewards, select_top
+from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError, SourceError
+from hf_rap.process import ProcessLayout, count_faults
 
 from .visualprm import SOURCES, write
 

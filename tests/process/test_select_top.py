@@ -9,7 +9,8 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_rap import MissingColumnError, SettingError, select_top
+from hf_rap import select_top
+from hf_rap.errors import MissingColumnError, SettingError
 from hf_rap.select import Step
 from hf_rap.select.top import TOP, quotas_of
 

@@ -10,16 +10,13 @@ from PIL import Image as Pictures
 from hf_rap import (
     Completion,
     Controls,
-    ExportError,
     Layout,
-    MissingColumnError,
     Quantile,
     Rollouts,
     add_scores,
     cde_score,
     collect_evidence,
     collect_in_run,
-    collect_prescreened,
     diff,
     difficulty_score,
     export,
@@ -27,6 +24,8 @@ from hf_rap import (
     publish_to_folder,
     select_cognitive,
 )
+from hf_rap.adaptive.prescreen import collect_prescreened
+from hf_rap.errors import ExportError, MissingColumnError
 
 LAYOUT = Layout("qa.problem", "qa.images", "qa.answer", id="qa.id", source="qa.source")
 TEXT = Value("string")

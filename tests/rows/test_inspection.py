@@ -6,8 +6,9 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import LayoutError, SourceError, inspect_dataset
+from hf_rap import inspect_dataset
 from hf_rap.demo import make_planted
+from hf_rap.errors import LayoutError, SourceError
 
 FEATURES = Features(
     {"id": Value("string"), "images": List(Image()), "problem": Value("string"), "answer": Value("string")}

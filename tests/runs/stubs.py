@@ -14,8 +14,9 @@ from random import Random
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import Completion, Engine, Rollouts, RowError
+from hf_rap import Completion, Engine, Rollouts
 from hf_rap.engines.base import ReplyAttention
+from hf_rap.errors import RowError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,6 @@ from stubs import Stub, evidence_rows, make_rows
 from hf_rap import (
     Completion,
     Rollouts,
-    RowError,
-    RunError,
-    SettingError,
     add_scores,
     cde_score,
     collect_evidence,
@@ -22,6 +19,7 @@ from hf_rap import (
 )
 from hf_rap.adaptive.collect import collect_adaptive
 from hf_rap.adaptive.rules import Exact, Sequential
+from hf_rap.errors import RowError, RunError, SettingError
 
 LISTS = ("rap_image_rewards", "rap_text_rewards", "rap_image_responses", "rap_text_responses", "rap_image_tokens")
 

@@ -13,19 +13,11 @@ import datasets
 import pytest
 from stubs import Stub, make_rows, stub_rollouts
 
-from hf_rap import (
-    Attention,
-    Rollouts,
-    Run,
-    RunError,
-    SettingError,
-    StepRewards,
-    collect_evidence,
-    collect_in_run,
-    list_runs,
-    one_row_per_response,
-)
+from hf_rap import Attention, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import demo_engine, make_planted
+from hf_rap.errors import RunError, SettingError
+from hf_rap.process import one_row_per_response
+from hf_rap.runs.fill import Run
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-rap[ray]'")
 pytestmark = pytest.mark.slow
@@ -110,7 +102,8 @@ def test_faults_are_said_before_work_starts(cluster, tmp_path):
 ON_RAY = """
 import sys
 from stubs import Stub, make_rows
-from hf_rap import Rollouts, Run
+from hf_rap import Rollouts
+from hf_rap.runs.fill import Run
 from hf_rap.cli import main
 from hf_rap.runs.cluster import fill_on_ray
 with Run(make_rows(400), Rollouts(Stub(seconds=0.05), attempts=2), sys.argv[1], rows_per_part=10) as run:

@@ -13,22 +13,13 @@ from datasets import Dataset
 from model_server import ModelServer
 from stubs import Stub, make_rows, stub_rollouts
 
-from hf_rap import (
-    Attention,
-    ColumnExistsError,
-    MissingColumnError,
-    Run,
-    RunError,
-    SettingError,
-    StepRewards,
-    collect_evidence,
-    collect_in_run,
-    list_runs,
-    one_row_per_response,
-)
+from hf_rap import Attention, StepRewards, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.engines.transformers_engine import TransformersEngine
+from hf_rap.errors import ColumnExistsError, MissingColumnError, RunError, SettingError
+from hf_rap.process import one_row_per_response
+from hf_rap.runs.fill import Run
 
 
 def lines(log):

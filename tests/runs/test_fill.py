@@ -16,9 +16,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from stubs import evidence_rows, make_rows, stub_rollouts
 
-from hf_rap import Rollouts, Run, RunError, SettingError, collect_evidence, collect_in_run, list_runs
+from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
+from hf_rap.errors import RunError, SettingError
 from hf_rap.rows.layouts import recognise_layout, stored_digest
+from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
 from hf_rap.runs.lease import Lease
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from stubs import Logged, make_rows, stub_rollouts
 
-from hf_rap import Attention, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs, one_row_per_response
+from hf_rap import Attention, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
+from hf_rap.process import one_row_per_response
 
 ROWS_PER_PART = 4
 

@@ -5,7 +5,8 @@ import socket
 import pytest
 from stubs import make_rows, stub_rollouts
 
-from hf_rap import RunError, collect_evidence, collect_in_run, list_runs
+from hf_rap import collect_evidence, collect_in_run, list_runs
+from hf_rap.errors import RunError
 from hf_rap.runs.folder import RunFolder
 
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install s3fs")

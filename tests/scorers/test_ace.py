@@ -6,8 +6,9 @@ import math
 import pytest
 from datasets import Dataset
 
-from hf_rap import ACEScore, MissingColumnError, SettingError, ace_score, add_scores
+from hf_rap import ACEScore, ace_score, add_scores
 from hf_rap.columns import ATTENTION, IMAGE_REWARDS, features_of, struct_fields
+from hf_rap.errors import MissingColumnError, SettingError
 from hf_rap.evidence.psi import highest, log_psis
 
 # A = [[0.5, 0, 0, 0], [0.4, 0.1, 0, 0], [0.8, 0.1, 0.1, 0], [0.6, 0.2, 0.1, 0.9]], a prompt takes the rest.

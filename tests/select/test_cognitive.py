@@ -369,7 +369,7 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
-        ({"method": "best"}, "There is no selection method 'best'"),
+        ({"method": "best"}, "method is 'best': it takes one of rap"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

@@ -55,7 +55,7 @@ def test_selections_by_several_counterfactuals():
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        (["rap", "best"], "There is no selection method 'best'"),
+        (["rap", "best"], "method is 'best': it takes one of rap"),
         (["rap", "rap"], "each once"),
         ([], "it takes some of"),
         (["rap:grey"], "behind the colon goes one of blank, shuffled"),
