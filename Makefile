@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-prm check-trl-prm test test-fast lint benchmarks check-trainers clean
+.PHONY: demo demo-prm check-trl-prm test test-all test-fast lint benchmarks check-trainers clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,11 +27,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-fast: $(READY)  ## everything but the tests marked slow
-	$(BIN)/pytest -q -m "not slow"
+test-fast: $(READY)  ## everything but the tests marked slow or exhaustive
+	$(BIN)/pytest -q -m "not slow and not exhaustive"
 
-test: lint  ## what CI runs
-	$(BIN)/pytest -q --durations=10
+test: lint  ## what CI runs: everything but the tests marked exhaustive
+	$(BIN)/pytest -q -m "not exhaustive" --durations=10
+
+test-all: lint  ## everything: kills by the hundred, a fault in every single request, large fuzz
+	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30
 
 benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/startup.py
