@@ -3,9 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-# Of its own, by pip and in no lock: where the machine offers pip a build without CUDA, some hundred megabytes come
-# instead of several gigabytes.
-TORCH := torch==2.13.0
+.PHONY: demo demo-prm check-trl-prm test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
 .PHONY: demo demo-prm check-trl-prm test test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
@@ -29,11 +27,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-fast: $(READY)  ## everything but the tests marked slow
-	$(BIN)/pytest -q -m "not slow"
+test-fast: $(READY)  ## everything but the tests marked slow or exhaustive
+	$(BIN)/pytest -q -m "not slow and not exhaustive"
 
-test: lint  ## what CI runs
-	$(BIN)/pytest -q --durations=10
+test: lint  ## what CI runs: everything but the tests marked exhaustive
+	$(BIN)/pytest -q -m "not exhaustive" --durations=10
+
+test-all: lint  ## everything: kills by the hundred, a fault in every single request, large fuzz
+	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30
 
 # In environments of their own: the newest version of everything, and the oldest that pyproject.toml allows.
 test-newest:

@@ -37,15 +37,20 @@ def test_starting_is_measured(tmp_path):
     assert 0 < float(seconds) < 5
 
 
+SMALL = ("--rows", "24", "--attempts", "2")
+long = pytest.mark.exhaustive
+
+
 @pytest.mark.slow
-def test_benchmarks_run(tmp_path):
+@pytest.mark.parametrize(
+    ("benchmark", "options", "printed"),
+    [
+        ("planted", ("--rows", "12", "--attempts", "2"), "| planted kind | rows |"),
+        pytest.param("rollouts", ("--rows", "4", "--rounds", "1"), "ratio: ", marks=long),
+        pytest.param("controls", SMALL, "| kept, cde > 0.5 | text | blank | shuffled |", marks=long),
+        pytest.param("likelihood", (*SMALL, "--steps", "2"), "| left out, lowest size, either sign |", marks=long),
+    ],
+)
+def test_benchmarks_run(tmp_path, benchmark, options, printed):
     """Each prints its tables."""
-    planted = run(str(ROOT / "benchmarks" / "planted.py"), "--rows", "12", "--attempts", "2", cwd=tmp_path)
-    assert planted.startswith("| planted kind | rows |")
-    rollouts = run(str(ROOT / "benchmarks" / "rollouts.py"), "--rows", "4", "--rounds", "1", cwd=tmp_path)
-    assert "ratio: " in rollouts
-    controls = run(str(ROOT / "benchmarks" / "controls.py"), "--rows", "24", "--attempts", "2", cwd=tmp_path)
-    assert "| kept, cde > 0.5 | text | blank | shuffled |" in controls
-    small = ("--rows", "24", "--attempts", "2", "--steps", "2")
-    likelihood = run(str(ROOT / "benchmarks" / "likelihood.py"), *small, cwd=tmp_path)
-    assert likelihood.count("| left out, lowest size, either sign |") == 2
+    assert printed in run(str(ROOT / "benchmarks" / f"{benchmark}.py"), *options, cwd=tmp_path)

@@ -85,6 +85,22 @@ def test_failed_attempts_are_null_among_those_that_succeeded():
     assert joined([(range(1), piece(image=[1.0]))], [], of=(1, 0))["rap_text_rewards"] == []
 
 
+def test_an_arm_beside_one_that_was_asked_in_vain_is_null():
+    """The row as a whole failed: nobody left the other arm out on purpose."""
+    row = joined([], [(range(1), piece("engine_failed: out of memory"))], of=(0, 1))
+    assert row["rap_image_rewards"] is row["rap_text_rewards"] is None
+
+
+def test_attention_follows_the_replies_of_the_image_arm():
+    """It has one entry per attempt, like the replies, and null where a go failed."""
+    goes = [
+        (range(2), {**piece(image=[1.0, 0.0]), "rap_attention": ["first", "second"]}),
+        (range(2, 3), {**piece("engine_failed: out of memory"), "rap_attention": None}),
+        (range(3, 4), {**piece(image=[1.0]), "rap_attention": ["fourth"]}),
+    ]
+    assert joined(goes, [], of=(4, 0))["rap_attention"] == ["first", "second", None, "fourth"]
+
+
 def test_a_row_without_an_image_has_no_empty_image_arm():
     """It was not left out on purpose: there was nothing to ask about."""
     error = "no_image: the row has no image"

@@ -146,6 +146,22 @@ def test_rows_without_replies_are_not_asked_and_say_why():
     assert all(row[name] is None for row in found[1:] for name in names)
 
 
+def test_only_what_another_try_could_change_is_a_failure():
+    """Not a row without an image or without replies: a run would count it as failed, and ask it again for ever."""
+    errors = [None, "no_image: none", "not_asked: no replies", "too_long: 9,000 tokens", None]
+    evidence = {"rap_blank_error": errors, "rap_shuffled_error": [None, None, None, None, "no_donor: nobody"]}
+    assert Controls(Looking()).failures(evidence) == [None, None, None, "too_long: 9,000 tokens", "no_donor: nobody"]
+
+
+@pytest.mark.parametrize("model", ["user/looking", "/somewhere/else/looking"])
+def test_a_model_is_known_by_its_name_wherever_it_lies(model):
+    """A server's path and a Hub id may name the same one; another name does not."""
+    ds = evidence(RED, DARK, engine=Looking(model="user/looking"))
+    assert collect_evidence(ds, Controls(Looking(model=model)))["rap_blank_rewards"][0] == [0.0, 0.0]
+    with pytest.raises(SettingError, match="came from 'user/looking', and this is 'user/other'"):
+        collect_evidence(ds, Controls(Looking(model="user/other")))
+
+
 def test_an_arm_that_fails_costs_itself_only():
     """The other arm has its replies."""
     (row, _) = collect_evidence(evidence(RED, DARK), Controls(Looking(fails_in="blank"))).to_list()

@@ -147,6 +147,25 @@ def test_failing_row_is_recorded_and_the_run_goes_on():
     assert found[0]["rap_image_rewards"] is None
 
 
+def test_the_first_error_of_a_row_stays():
+    """No image comes before text replies that cannot be graded, and the image arm before the text arm."""
+    silent = Scripted(with_image=(r"\boxed{3}", None), without=(None,))
+    found = scored(rows(([], "How many?", "3"), ([png()], "<image>How many?", "3")), engine=silent)
+    assert found[0]["rap_text_rewards"] == [None, None]
+    assert found[0]["rap_error"].startswith("no_image: ")
+    assert found[1]["rap_image_rewards"] == [1.0, None]
+    assert found[1]["rap_error"] == "not_judged: 1 of 2 replies of the image arm could not be graded: no reply"
+
+
+def test_settings_are_those_of_attempts():
+    """A row that was not asked, and one that the engine failed on, has none."""
+    good, unreadable, bad = (
+        ([png()], f"<image>{word}", gold) for word, gold in (("a", "3"), ("b", None), ("bad", "3"))
+    )
+    found = scored(rows(good, unreadable, bad), engine=Scripted(fails_on="bad"))
+    assert [row["rap_settings"] is not None for row in found] == [True, False, False]
+
+
 def test_truncated_reply_is_wrong_and_counted():
     """A reply that hit the limit has no answer, even when a box is in it."""
     (row,) = scored(rows(([png()], "<image>How many?", "3")), engine=Scripted(truncated=True))

@@ -94,6 +94,7 @@ def test_fewer_rows_than_a_step_takes_are_refused(benchmark, tmp_path):
         train(str(MODEL), rows, tmp_path, Budget(1, (), 1), recipe=Recipe(), seed=0, cpu=True)
 
 
+@pytest.mark.exhaustive
 def test_quick_run_from_start_to_table(tmp_path):
     """Two arms, two steps, as a user runs it; a second call trains nothing and prints the same tables."""
     from hf_rap.demo import MODEL

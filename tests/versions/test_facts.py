@@ -121,6 +121,14 @@ def test_histogram_has_a_bar_per_possible_score(facts):
     }
 
 
+def test_a_score_between_two_bars_counts_in_the_higher_one():
+    """Without attempts the bars are 0.1 wide: 0.44 is in that of 0.4, 0.45 and 0.54 in that of 0.5."""
+    ds = Dataset.from_dict({"rap_cde": [0.44, 0.45, 0.54, -0.45, -1.0, 1.0]})
+    histogram = collect_facts(select_cognitive(ds, replace_easy=False), name="n", version="1.0.0")["histogram"]
+    bars = {centre: rows for centre, rows in zip(histogram["centres"], histogram["all"], strict=True) if rows}
+    assert bars == {-1.0: 1, -0.4: 1, 0.4: 1, 0.5: 2, 1.0: 1}
+
+
 def test_arms_count_what_was_asked_and_judged(facts):
     """With the image: 10 attempts, one not judged, 6 of 9 right; of the kept rows 4 of 5."""
     assert facts["arms"]["image"] == {
@@ -166,6 +174,9 @@ def test_source_and_licence(facts):
     """They come from the source; a licence that is given goes first."""
     assert facts["source"] == {"id": "user/data", "config": "main", "split": "train", "revision": "abc"}
     assert facts["licence"] == "mit"
+    selection = select_cognitive(Dataset.from_dict({"rap_cde": [1.0]}), replace_easy=False)
+    source = SourceInfo("user/data", licence="mit")
+    assert collect_facts(selection, name="n", version="1.0.0", source=source, licence="cc0-1.0")["licence"] == "cc0-1.0"
 
 
 def test_facts_survive_json(facts):
