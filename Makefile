@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Of its own, by pip and in no lock: where the machine offers pip a build without CUDA, some hundred megabytes come
+# instead of several gigabytes.
+TORCH := torch==2.13.0
+
 .PHONY: demo demo-prm check-trl-prm test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
 .PHONY: demo demo-prm check-trl-prm test test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
