@@ -9,8 +9,6 @@ TORCH := torch==2.13.0
 
 .PHONY: demo demo-prm check-trl-prm test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
-.PHONY: demo demo-prm check-trl-prm test test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
-
 $(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
 	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
 	touch $(READY)
