@@ -18,13 +18,13 @@ from hf_rap.version import VERSION
 # name, loaded when it is asked for: `hf-rap --help` is quick.
 GROUPS = {
     "Start": {
-        "demo": "Do the whole job on built-in data and a built-in model, offline.",
+        "demo": "Do the whole job on built-in data and model, offline.",
         "inspect": "List the rows of a dataset that cannot be scored, and why.",
         "run": "Roll out, score, select and publish in one go.",
         "env": "Print versions, engine and machine, for a report of a fault.",
     },
     "Evidence": {
-        "rollouts": "Ask the model every question with and without its image, and grade the replies.",
+        "rollouts": "Ask with and without the image, and grade the replies.",
         "attention": "Note where the model looked while it read the replies.",
         "controls": "Ask again with other pictures: is it this image that helps?",
         "likelihood": "Measure how much likelier the image makes the gold answer.",

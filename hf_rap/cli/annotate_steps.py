@@ -9,6 +9,7 @@ import click
 from .collecting import check_usage, collect, report
 from .options import (
     as_json,
+    command,
     drawing_options,
     endpoint_options,
     layout_options,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(name="annotate-steps")
+@command(name="annotate-steps")
 @source_argument
 @layout_options
 @model_options

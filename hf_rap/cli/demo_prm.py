@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from .options import command
 from .output import note, print_pairs
 from .publish import report_version
 
 
-@click.command(name="demo-prm")
+@command(name="demo-prm")
 @click.option("--rows", default=60, show_default=True, help="Planted picture questions to make.")
 @click.option("--attempts", default=2, show_default=True, help="Responses per question.")
 @click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")

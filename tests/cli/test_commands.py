@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from datasets import Dataset, load_dataset
 
-from hf_rap.cli import COMMANDS, cli, main
+from hf_rap.cli import COMMANDS, GROUPS, cli, main
 from hf_rap.demo import make_planted
 
 COMMAND_FILES = Path(__file__).parents[2] / "hf_rap" / "cli"
@@ -279,11 +279,12 @@ def test_wrong_usage_is_exit_code_2(words):
 
 def test_the_list_of_commands_is_one_line_each():
     """Every file with a command is in it, and its line fits a terminal of 80 columns, whole."""
-    files = {path.stem for path in COMMAND_FILES.glob("*.py") if "@click.command(" in path.read_text()}
+    files = {path.stem for path in COMMAND_FILES.glob("*.py") if "\n@command(" in path.read_text()}
     assert {name.replace("-", "_") for name in COMMANDS} == files
     shown = CliRunner().invoke(cli, ["--help"]).output.splitlines()
-    listed = [line.strip() for line in shown[shown.index("Commands:") + 1 :]]
+    listed = [line.strip() for line in shown[shown.index("Start:") :] if line.startswith("  ")]
     assert listed == [f"{name:<14}  {text}" for name, text in COMMANDS.items()]
+    assert [line.rstrip(":") for line in shown[shown.index("Start:") :] if line.endswith(":")] == list(GROUPS)
 
 
 def test_a_mistyped_command_is_answered_as_click_does():
