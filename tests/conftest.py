@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 # `make test-all`; tests that say how many examples they take keep to that.
-hypothesis.settings.register_profile("exhaustive", max_examples=2_000, deadline=None)
+hypothesis.settings.register_profile("exhaustive", max_examples=1_000, deadline=None)
 
 # Servers, trainers and runs in processes of their own: `make test` runs them, `make test-fast` does not.
 SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
