@@ -5,6 +5,7 @@ import os
 from contextlib import contextmanager
 from importlib.metadata import version
 
+import hypothesis
 import pytest
 
 # Servers, trainers and runs in processes of their own: `make test` runs them, `make test-fast` does not.
@@ -23,6 +24,10 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
 
+
+# A busy machine is no fault of a function; what takes long shows in --durations.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
