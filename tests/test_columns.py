@@ -4,6 +4,7 @@ import importlib
 import re
 from dataclasses import dataclass
 
+import click
 import pytest
 from click.testing import CliRunner
 from datasets import Dataset, Features, List, Value
@@ -76,7 +77,8 @@ def test_what_it_names_makes_the_column(name):
         assert callable(here[called])
     commands = re.findall(r"`hf-rap ([\w-]+)(?: (--[\w-]+))?(?: \w+)?`", maker)
     for command, option in commands:
-        known = {one for parameter in cli.get_command(None, command).params for one in parameter.opts}
+        loaded = cli.get_command(click.Context(cli), command)
+        known = {one for parameter in loaded.params for one in parameter.opts}
         assert not option or option in known
     assert commands or name in {"rap_epoch_rewards", "rap_limr"}  # from files of a trainer: there is no command
 
