@@ -43,13 +43,13 @@ def find_trainer(name: str) -> Trainer:
     """
     if name in TRAINERS:
         return TRAINERS[name]
-    others = plugins(_is_trainer)
-    if name not in others:
+    plugin_trainers = plugins(_is_trainer)
+    if name not in plugin_trainers:
         raise SettingError(
-            f"There is no export to {name!r}: choose one of {', '.join([*TRAINERS, *others])}. One of your own (see "
+            f"There is no export to {name!r}: choose one of {', '.join([*TRAINERS, *plugin_trainers])}. One of your own (see "
             "`hf_rap.exports.base.Trainer`) comes in with `hf-rap --plugin module:attribute`."
         )
-    trainer: Trainer = others[name]
+    trainer: Trainer = plugin_trainers[name]
     return trainer
 
 
@@ -63,8 +63,8 @@ def trainers_table() -> str:
     """The table as Markdown."""
     head = ["| `--to` | for | columns | rows without image | several golds |", "|---|---|---|---|---|"]
     rows = [
-        f"| `{one.name}` | {one.title} | {one.reads} | {'mixed' if one.accepts.mixes_text_only else 'on their own'} "
-        f"| {'yes' if one.accepts.several_golds else 'no'} |"
-        for one in TRAINERS.values()
+        f"| `{trainer.name}` | {trainer.title} | {trainer.reads} | {'mixed' if trainer.accepts.mixes_text_only else 'on their own'} "
+        f"| {'yes' if trainer.accepts.several_golds else 'no'} |"
+        for trainer in TRAINERS.values()
     ]
     return "\n".join([*head, *rows])
