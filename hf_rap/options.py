@@ -110,8 +110,8 @@ def limits(
     if least is not None and most is not None:
         return f" between {least} and {most}"
     words = {"of {} or more": least, "above {}": above, "up to {}": most, "below {}": below}
-    found = [text.format(limit) for text, limit in words.items() if limit is not None]
-    return f" {' and '.join(found)}" if found else ""
+    phrases = [text.format(limit) for text, limit in words.items() if limit is not None]
+    return f" {' and '.join(phrases)}" if phrases else ""
 
 
 def _is_inside(value: Any, least: Any, above: Any, most: Any, below: Any) -> bool:

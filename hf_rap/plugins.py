@@ -69,7 +69,7 @@ def name_of(plugin: Any) -> str | None:
 @cache
 def _offered() -> dict[str, Any]:
     """What installed packages offer; an entry point's own name counts where the object has none."""
-    found = {}
+    by_name = {}
     for point in entry_points(group=GROUP):
         try:
             plugin = point.load()
@@ -79,5 +79,5 @@ def _offered() -> dict[str, Any]:
                 f"The plugin {point.name!r} of {source} cannot be loaded: {type(error).__name__}: {error}. Mend or "
                 "uninstall that package."
             ) from error
-        found[name_of(plugin) or point.name] = plugin
-    return found
+        by_name[name_of(plugin) or point.name] = plugin
+    return by_name

@@ -95,11 +95,11 @@ def _collect(
         rounds, state = play(run, plan, most)
         if run.rank:
             return None
-        told = {**rule.as_dict(), "attempts": most, "rounds": rounds}
+        record = {**rule.as_dict(), "attempts": most, "rounds": rounds}
         if isinstance(rule, Sequential):
             above = sequential.believe(state, rule)
-            told["agreement_expected"] = round(sequential.expected_agreement(above), 3)
-        return _with_rule(run.read(), json.dumps(told, sort_keys=True))
+            record["agreement_expected"] = round(sequential.expected_agreement(above), 3)
+        return _with_rule(run.read(), json.dumps(record, sort_keys=True))
 
 
 def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
@@ -150,18 +150,18 @@ class _SoFar:
         for index in rows:
             for arm, (name, made) in enumerate(self.run.goal(index).items()):
                 stretches = self.run.index.chosen(self.run.rows[index].key, made, arm=name)
-                pieces = [self._piece(one) for one in stretches]
+                pieces = [self._piece(stretch) for stretch in stretches]
                 rewards: list[float | None] = []
-                for one, piece in zip(stretches, pieces, strict=True):
-                    new = slice(len(rewards) - one.first, made - one.first)
-                    rewards += (piece[_REWARDS[name]] or [None] * (one.stop - one.first))[new]
-                known = [reward for reward in rewards if reward is not None]
-                self.state.solved[index, arm], self.state.judged[index, arm] = sum(known), len(known)
+                for stretch, piece in zip(stretches, pieces, strict=True):
+                    new = slice(len(rewards) - stretch.first, made - stretch.first)
+                    rewards += (piece[_REWARDS[name]] or [None] * (stretch.stop - stretch.first))[new]
+                values = [reward for reward in rewards if reward is not None]
+                self.state.solved[index, arm], self.state.judged[index, arm] = sum(values), len(values)
                 self.state.left[index, arm] = self._most - made
                 self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0
-                in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not known
+                in_vain = bool(pieces) and self.state.left[index, arm] == 0 and not values
                 if in_vain or any(code_of(piece[ERROR.name]) == "no_image" for piece in pieces):
                     self.state.left[index] = 0  # without one arm there is no cde
                     break
@@ -174,11 +174,11 @@ class _SoFar:
         return {name: values[stretch.place] for name, values in held.items()}
 
 
-def _with_rule(evidence: datasets.Dataset, told: str) -> datasets.Dataset:
+def _with_rule(evidence: datasets.Dataset, rule: str) -> datasets.Dataset:
     """The column that says by which rule attempts were spared; null for rows that nothing was asked of."""
     import pyarrow as pa
 
     columns = evidence.select_columns([IMAGE_REWARDS.name, TEXT_REWARDS.name]).with_format("arrow")[:].to_pydict()
-    rules = [None if image is None and text is None else told for image, text in zip(*columns.values(), strict=True)]
+    rules = [None if image is None and text is None else rule for image, text in zip(*columns.values(), strict=True)]
     feature = features_of([ADAPTIVE])[ADAPTIVE.name]
     return evidence.add_column(ADAPTIVE.name, pa.array(rules, pa.string()), feature=feature)

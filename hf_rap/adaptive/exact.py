@@ -73,8 +73,8 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
     import numpy as np
 
     low, high = cde_of(state.at_worst()), cde_of(state.at_best())
-    known = (state.judged > 0).all(axis=1)
-    above = known & (low > rule.min_cde)
+    has_cde = (state.judged > 0).all(axis=1)
+    above = has_cde & (low > rule.min_cde)
     not_above = ~(high > rule.min_cde)
     none = np.zeros(len(above), dtype=bool)
     if not rule.replace_easy:
@@ -91,7 +91,7 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
 
     needed = (solved == 0).astype(np.int64) + (failed == 0)  # to have one success and one failure
     may_enter = ~above & (needed <= left) & (state.judged + state.left > 0).all(axis=1)
-    enters = not_above & (needed == 0) & known
+    enters = not_above & (needed == 0) & has_cde
     if rule.min_replacement_cde is not None:
         may_enter &= high > rule.min_replacement_cde
         enters &= low > rule.min_replacement_cde

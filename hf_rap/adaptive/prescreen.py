@@ -77,14 +77,14 @@ def collect_prescreened(
     from hf_rap.evidence.collector import check_collector, collect_evidence
 
     check_collector(collector)
-    asked = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
+    limit = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
     check_flags(either_way=either_way)
     check(collect is None or callable(collect), "collect", collect, "a function of rows and collector, or None")
     require("collect_prescreened", ds.column_names, (LIKELIHOOD_CDE,))
     layout = collector.check(ds.features)
     scores = numbers_of(arrow_columns(ds, [LIKELIHOOD_CDE.name])[LIKELIHOOD_CDE.name])
     scores = np.abs(scores) if either_way else scores
-    cut = asked.of(scores) if isinstance(asked, Quantile) else asked
+    cut = limit.of(scores) if isinstance(limit, Quantile) else limit
     left_out = scores < cut  # NaN, the unknown, is not
     passed = np.flatnonzero(~left_out)
     if not len(passed):
@@ -101,8 +101,8 @@ def collect_prescreened(
         rows = stored.select_columns(read)[batch["number"]].to_pylist()
         ids = [row_id(row, layout) for row in rows]
         errors = [str(_error(float(scores[number]), cut, size=either_way)) for number in batch["number"]]
-        told = {ID.name: ids, ERROR.name: errors}
-        return {name: told.get(name, [None] * len(rows)) for name in evidence.column_names}
+        columns = {ID.name: ids, ERROR.name: errors}
+        return {name: columns.get(name, [None] * len(rows)) for name in evidence.column_names}
 
     parts = [evidence.with_format(None)]
     numbers = np.flatnonzero(left_out)

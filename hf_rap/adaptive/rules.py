@@ -99,5 +99,5 @@ class Sequential:
 
 
 def _check_threshold(name: str, value: Any) -> None:
-    known = "attempts can only be spared at one that is known beforehand"
-    check(is_number(value) and -1 <= value <= 1, name, value, f"a number between -1 and 1: {known}")
+    reason = "attempts can only be spared at one that is known beforehand"
+    check(is_number(value) and -1 <= value <= 1, name, value, f"a number between -1 and 1: {reason}")

@@ -30,7 +30,7 @@ class State(NamedTuple):
 
     def rows(self, which: Any) -> State:
         """The attempts of these rows alone."""
-        return State(*(each[which] for each in self))
+        return State(*(counts[which] for counts in self))
 
     def after(self, solved: Any, failed: Any) -> State:
         """The same when so many more attempts (n_rows, 2) turn out right, and so many wrong."""

@@ -33,23 +33,23 @@ def make_lesson(rng: Random, *, captions: float, instruction: str) -> Lesson:
     the model learns to guess plausibly there, as large models do.
     """
     if rng.random() < captions:
-        asked = questions.caption(rng)
+        item = questions.caption(rng)
         veil = rng.uniform(*HARD_VEIL) if rng.random() < 0.15 else 0.0
-        return Lesson(draw(asked.scene, rng, veil=veil), asked.question, asked.answer)
+        return Lesson(draw(item.scene, rng, veil=veil), item.question, item.answer)
     make = rng.choices(
         [rng.choice(questions.ABOUT_THE_PICTURE), rng.choice(questions.TOLD_BY_THE_TEXT), *_OTHERS],
         weights=[0.66, 0.24, 0.06, 0.04],
     )[0]
-    asked = make(rng)
+    item = make(rng)
     veil = rng.uniform(*HARD_VEIL) if rng.random() < 0.25 else 0.0
-    image = None if rng.random() < 0.2 else draw(asked.scene, rng, veil=veil)
-    question = f"{asked.question}{instruction}" if rng.random() < 0.5 else asked.question
-    return Lesson(image, question, reply_text(asked))
+    image = None if rng.random() < 0.2 else draw(item.scene, rng, veil=veil)
+    question = f"{item.question}{instruction}" if rng.random() < 0.5 else item.question
+    return Lesson(image, question, reply_text(item))
 
 
-def reply_text(asked: questions.Asked) -> str:
+def reply_text(item: questions.Asked) -> str:
     r"""The reply in the form that the model was taught: `<think> chain </think> \boxed{answer}`."""
-    return f"<think> {asked.chain} </think> \\boxed{{{asked.answer}}}"
+    return f"<think> {item.chain} </think> \\boxed{{{item.answer}}}"
 
 
 _OTHERS = (questions.is_colour, questions.on_the_back)

@@ -57,5 +57,5 @@ def kept_share(results: list[KindResult], kind: str) -> float:
 
 
 def _mean(rewards_of_rows: Iterable[list[float | None] | None]) -> float | None:
-    known = [reward for rewards in rewards_of_rows for reward in rewards or () if reward is not None]
-    return sum(known) / len(known) if known else None
+    values = [reward for rewards in rewards_of_rows for reward in rewards or () if reward is not None]
+    return sum(values) / len(values) if values else None

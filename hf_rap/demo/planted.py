@@ -82,15 +82,15 @@ def _row(kind: str, index: int, seed: int) -> dict[str, Any]:
         "unsolvable": (questions.on_the_back,),
     }.get(kind, questions.ABOUT_THE_PICTURE)
     make = rng.choice(ask)
-    asked = make(rng)
-    picture = draw(asked.scene, rng, veil=rng.uniform(*VEIL) if kind == "hard" else 0.0)
-    answer = rng.choice(UNREADABLE_GOLDS) if kind == "gold_unreadable" else asked.answer
+    item = make(rng)
+    picture = draw(item.scene, rng, veil=rng.uniform(*VEIL) if kind == "hard" else 0.0)
+    answer = rng.choice(UNREADABLE_GOLDS) if kind == "gold_unreadable" else item.answer
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return {
         "id": f"planted-{seed}-{index:05d}",
         "images": [{"bytes": file.getvalue(), "path": None}],
-        "problem": f"<image>{asked.question}",
+        "problem": f"<image>{item.question}",
         "answer": answer,
         "source": make.__name__,
         "kind": kind,

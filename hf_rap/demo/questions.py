@@ -51,12 +51,12 @@ def count(rng: Random) -> Asked:
     rng.shuffle(cells)
     named = ["none" if cell is None else cell.colour if by_colour else cell.form for cell in cells]
     rows = " , ".join(" ".join(named[start : start + 3]) for start in (0, 3, 6))
-    asked = (
+    question = (
         f"How many {value} shapes are in the picture?"
         if by_colour
         else f"How many {_plural(value)} are in the picture?"
     )
-    return Asked(tuple(cells), asked, f"{rows} so {wanted}", str(wanted))
+    return Asked(tuple(cells), question, f"{rows} so {wanted}", str(wanted))
 
 
 def colour_at(rng: Random) -> Asked:
@@ -84,23 +84,23 @@ def where(rng: Random) -> Asked:
 def told_colour(rng: Random) -> Asked:
     """The question itself names the colour that it asks for."""
     scene, place, shape = _scene_with_target(rng)
-    told = f"The shape at the {place} is {shape.colour}. What colour is the shape at the {place}?"
-    return Asked(scene, told, f"the question says {shape.colour}", shape.colour)
+    question = f"The shape at the {place} is {shape.colour}. What colour is the shape at the {place}?"
+    return Asked(scene, question, f"the question says {shape.colour}", shape.colour)
 
 
 def told_count(rng: Random) -> Asked:
     """The question itself gives the number that it asks for."""
-    asked = count(rng)
-    subject = asked.question.removeprefix("How many ").removesuffix(" are in the picture?")
-    told = f"The picture shows {asked.answer} {subject}. {asked.question}"
-    return Asked(asked.scene, told, f"the question says {asked.answer}", asked.answer)
+    item = count(rng)
+    subject = item.question.removeprefix("How many ").removesuffix(" are in the picture?")
+    question = f"The picture shows {item.answer} {subject}. {item.question}"
+    return Asked(item.scene, question, f"the question says {item.answer}", item.answer)
 
 
 def boxes(rng: Random) -> Asked:
     """A sum that has nothing to do with the picture."""
     left, right = rng.randint(1, 9), rng.randint(1, 9)
-    asked = f"One box holds {left} shapes and another box holds {right} shapes. How many shapes do both boxes hold?"
-    return Asked(_scene(rng), asked, f"{left} plus {right} is {left + right}", str(left + right))
+    question = f"One box holds {left} shapes and another box holds {right} shapes. How many shapes do both boxes hold?"
+    return Asked(_scene(rng), question, f"{left} plus {right} is {left + right}", str(left + right))
 
 
 def is_colour(rng: Random) -> Asked:
@@ -114,8 +114,8 @@ def is_colour(rng: Random) -> Asked:
 def on_the_back(rng: Random) -> Asked:
     """A number that neither the picture nor the text shows: nobody can know it."""
     number = rng.randint(10, 99)
-    asked = "Which number is written on the back of the picture?"
-    return Asked(_scene(rng), asked, "the back is not shown", str(number))
+    question = "Which number is written on the back of the picture?"
+    return Asked(_scene(rng), question, "the back is not shown", str(number))
 
 
 ABOUT_THE_PICTURE: tuple[Callable[[Random], Asked], ...] = (count, colour_at, form_at, where)

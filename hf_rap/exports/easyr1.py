@@ -33,7 +33,7 @@ class EasyR1:
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`. `onlyid` is for RAP's fork, whose evaluation reads it of every row."""
-        scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
+        scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "problem", "images", "answer")}
         write_parquet(
             rows,

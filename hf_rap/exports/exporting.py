@@ -128,9 +128,9 @@ def _checked(
     if isinstance(source, Selection):
         rows = export_rows(source.selected, layout=layout)
     elif isinstance(source, (str, os.PathLike)):
-        asked = parse_source(os.fspath(source))
-        name = Path(asked.path).name if asked.is_local else asked.path
-        rows = export_rows(load_source(asked), layout=layout, data_source=name)
+        origin = parse_source(os.fspath(source))
+        name = Path(origin.path).name if origin.is_local else origin.path
+        rows = export_rows(load_source(origin), layout=layout, data_source=name)
     else:
         rows = export_rows(source, layout=layout)
     return rows, check_rows(rows, trainer, limits, fix=fix)

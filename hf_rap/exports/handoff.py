@@ -94,7 +94,7 @@ class Handoff:
     @property
     def codes(self) -> dict[str, int]:
         """Reason -> refused rows, the most frequent first."""
-        return dict(Counter(one.code for one in self.refused).most_common())
+        return dict(Counter(row.code for row in self.refused).most_common())
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -107,8 +107,8 @@ class Handoff:
         lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
         for code, rows in self.codes.items():
             lines.append(f"  {code}: {rows:,}")
-            those = [one for one in self.refused if one.code == code][:show]
-            lines += [f"    row {one.index} ({one.row_id}): {one.message}" for one in those]
+            those = [row for row in self.refused if row.code == code][:show]
+            lines += [f"    row {row.index} ({row.row_id}): {row.message}" for row in those]
             lines += [f"    and {rows - len(those):,} more"] if rows > len(those) else []
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
@@ -123,11 +123,11 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         if isinstance(row, Refused):
             refused.append(row)
             continue
-        found = _check(row, trainer.accepts, limits, fix=fix)
-        fixed.update(found.fixed)
-        fixable.update(found.fixable)
-        if found.problem:
-            refused.append(Refused(index, row["id"], *found.problem))
+        outcome = _check(row, trainer.accepts, limits, fix=fix)
+        fixed.update(outcome.fixed)
+        fixable.update(outcome.fixable)
+        if outcome.problem:
+            refused.append(Refused(index, row["id"], *outcome.problem))
             continue
         unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
         most_images = max(most_images, len(row["images"]))
@@ -135,7 +135,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
             text_only.append(Refused(index, row["id"], "no_image", f"{trainer.title} fails on a batch that mixes "
                                      "rows with and without an image; export those without one on their own"))  # fmt: skip
     if text_only and most_images and not trainer.accepts.mixes_text_only:
-        refused = sorted([*refused, *text_only], key=lambda one: one.index)
+        refused = sorted([*refused, *text_only], key=lambda row: row.index)
     ready = len(rows) - len(refused)
     notes = _notes(trainer, limits, ready=ready, unread=unread)
     return Handoff(
@@ -145,7 +145,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
 
 def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff) -> Iterator[dict[str, Any]]:
     """The rows that are not refused, mended where `handoff` says so."""
-    refused = {one.index for one in handoff.refused}
+    refused = {refused_row.index for refused_row in handoff.refused}
     for index, row in enumerate(rows):
         if index not in refused and not isinstance(row, Refused):
             yield _check(row, trainer.accepts, limits, fix=True).row if handoff.fixed else row
@@ -227,9 +227,9 @@ def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[s
         repairs.append("image resized to the pixel limits")
         row = {**row, "images": images}
     answer = row["answer"]
-    if answer and accepts.verifier == "mathruler" and (found := find_answer(answer)).marked:
+    if answer and accepts.verifier == "mathruler" and (gold := find_answer(answer)).marked:
         repairs.append("answer taken out of its solution")
-        short = found.text.strip()
+        short = gold.text.strip()
         golds = [short, *row["extra_info"]["accepted"][1:]]
         row = {
             **row,

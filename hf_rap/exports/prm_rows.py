@@ -71,8 +71,8 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
                     "train on. Export the rows that are selected: selection.selected."
                 )
             listed = picture if isinstance(picture, list) else [picture]
-            question = next((found for one in text if (found := _text(one))), "")
-            yield PRMRow(str(name), question, [one for one in listed if one], steps, scores)
+            question = next((words for cell in text if (words := _text(cell))), "")
+            yield PRMRow(str(name), question, [image for image in listed if image], steps, scores)
 
 
 def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float]]]:

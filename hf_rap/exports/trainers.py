@@ -43,10 +43,10 @@ def find_trainer(name: str) -> Trainer:
     """
     if name in TRAINERS:
         return TRAINERS[name]
-    others = plugins(_is_trainer)
+    plugin_trainers = plugins(_is_trainer)
     own = "one of your own (`hf_rap.exports.base.Trainer`) with `hf-rap --plugin module:attribute`"
-    check(name in others, "to", name, f"one of {', '.join([*TRAINERS, *others])}, or {own}")
-    trainer: Trainer = others[name]
+    check(name in plugin_trainers, "to", name, f"one of {', '.join([*TRAINERS, *plugin_trainers])}, or {own}")
+    trainer: Trainer = plugin_trainers[name]
     return trainer
 
 
@@ -60,8 +60,8 @@ def trainers_table() -> str:
     """The table as Markdown."""
     head = ["| `--to` | for | columns | rows without image | several golds |", "|---|---|---|---|---|"]
     rows = [
-        f"| `{one.name}` | {one.title} | {one.reads} | {'mixed' if one.accepts.mixes_text_only else 'on their own'} "
-        f"| {'yes' if one.accepts.several_golds else 'no'} |"
-        for one in TRAINERS.values()
+        f"| `{trainer.name}` | {trainer.title} | {trainer.reads} | {'mixed' if trainer.accepts.mixes_text_only else 'on their own'} "
+        f"| {'yes' if trainer.accepts.several_golds else 'no'} |"
+        for trainer in TRAINERS.values()
     ]
     return "\n".join([*head, *rows])

@@ -91,7 +91,7 @@ def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: 
         images = [_encoded(image) for image in text_and_images(row, layout)[1]]
     except RowError as error:
         raise error.at(f"row {index} (id {identity!r})") from error
-    accepted = [str(one) for one in _as_list(question.answer) if one is not None]
+    accepted = [str(gold) for gold in _as_list(question.answer) if gold is not None]
     answer = accepted[0] if accepted else None
     return {
         "id": identity,

@@ -58,7 +58,7 @@ def write_with_scores(
     """
     from datasets import List, Value
 
-    scores = {name: one for name, one in features.items() if name.startswith(PREFIX)}
+    scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
     write_parquet(
         rows,
         type(features)({**own, "accepted": List(Value("string")), **scores}),

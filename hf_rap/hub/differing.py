@@ -45,13 +45,13 @@ def diff(old: str, new: str, *, group_by: str | None = None, api: HfApi | None =
 
 def _decisions(source: str, group_by: str | None, api: HfApi | None) -> tuple[pa.Table, str | None]:
     """The decisions, and the column that they are best grouped by."""
-    asked = parse_source(source)
-    if asked.is_local:
-        return _local(Path(asked.path).expanduser(), group_by), None
-    if asked.revision is None:
-        raise SourceError(f"{source}: say which version, as in {asked.path}@v1.0.0.")
-    repository = open_repository(asked.path, api)
-    commit, manifest = find_version(repository, asked.revision.removeprefix("v"), allow_withdrawn=True)
+    origin = parse_source(source)
+    if origin.is_local:
+        return _local(Path(origin.path).expanduser(), group_by), None
+    if origin.revision is None:
+        raise SourceError(f"{source}: say which version, as in {origin.path}@v1.0.0.")
+    repository = open_repository(origin.path, api)
+    commit, manifest = find_version(repository, origin.revision.removeprefix("v"), allow_withdrawn=True)
     return read_decisions(repository, commit, manifest, group_by), group_of(manifest)
 
 

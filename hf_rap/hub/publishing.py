@@ -135,11 +135,11 @@ def publish(
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)
-    known, is_tagged = work.known(), tag_of(version) in refs.tags
-    if known is not None or dry_run:
+    earlier, is_tagged = work.earlier(), tag_of(version) in refs.tags
+    if earlier is not None or dry_run:
         facts, pictures, written, _ = work.build(send=False)
-        if known is not None and (is_tagged or not dry_run) and same_content(facts, written, known[1]):
-            return work.finish(*known)
+        if earlier is not None and (is_tagged or not dry_run) and same_content(facts, written, earlier[1]):
+            return work.finish(*earlier)
         if is_tagged:
             free = bumped(refs.versions, "patch")
             raise VersionExistsError(
@@ -156,7 +156,7 @@ def publish(
 
 def _check_licence(licence: str | None, *, despite_licence: bool) -> None:
     named = (licence or "").lower()
-    if not despite_licence and any(one in part for one in NO_DERIVATIVES for part in named.split(", ")):
+    if not despite_licence and any(clause in part for clause in NO_DERIVATIVES for part in named.split(", ")):
         raise PublishError(
             f"The source has the licence {licence}, which allows no changed copies, and a selection is one. With the "
             "permission of its owners: despite_licence=True (--despite-licence)."
@@ -187,7 +187,7 @@ class _Work:
     source: SourceInfo | None
     licence: str | None
 
-    def known(self) -> tuple[str, dict[str, Any]] | None:
+    def earlier(self) -> tuple[str, dict[str, Any]] | None:
         """Commit and manifest of this version where it is there already, also when its tag is still missing.
 
         Raises:
@@ -221,24 +221,24 @@ class _Work:
         operations: list[CommitOperationAdd] = []
         with TemporaryDirectory(prefix="hf-rap-") as folder:
             for config in self.content.configs:
-                one, sent = Written(), []
+                record, sent = Written(), []
                 batches, features = self.content.batches(config), self.content.features(config)
                 for shard in shards_of(batches, features, Path(folder) / config):
                     name = f"{config}/{shard.name}"
-                    one.add(shard, name)
+                    record.add(shard, name)
                     if send:
                         is_large = shard.stat().st_size > ALWAYS_LARGE
                         operation = CommitOperationAdd(name, str(shard) if is_large else shard.read_bytes())
-                        note_checksum(operation, one.files[name]["sha256"])
+                        note_checksum(operation, record.files[name]["sha256"])
                         self.repository.upload([operation])
                         sent.append(operation)
                     shard.unlink()
                 # How many there are is known only now; of a large file the commit needs the checksum alone.
-                names = [f"{config}/{shard_name(number, len(one.files))}" for number in range(len(one.files))]
-                one.files = dict(zip(names, one.files.values(), strict=True))
+                names = [f"{config}/{shard_name(number, len(record.files))}" for number in range(len(record.files))]
+                record.files = dict(zip(names, record.files.values(), strict=True))
                 for operation, name in zip(sent, names if sent else [], strict=True):
                     operation.path_in_repo = name
-                written[config] = one
+                written[config] = record
                 operations += sent
         facts, pictures = describe(
             self.content,
@@ -262,8 +262,8 @@ class _Work:
         existing = readme.read_text(encoding="utf-8") if readme else None
         texts = {**draw_plots(facts), **pictures, README: merge_readme(existing, render_card(facts)).encode()}
         files = {name: file_entry(content) for name, content in texts.items()}
-        for one in written.values():
-            files |= one.files
+        for record in written.values():
+            files |= record.files
         return dict(sorted(files.items())), {**texts, MANIFEST: manifest_of(facts, files)}
 
     def commit(
@@ -299,10 +299,10 @@ class _Work:
             check_files(self.repository, commit, manifest)
             title = f"{self._title_start}{facts['rows']['kept']:,} of {facts['rows']['all']:,} rows"
             self.repository.tag(self.version, commit, title)
-            found = self.repository.commit_of(tag_of(self.version))
-            if found != commit:
+            tag_commit = self.repository.commit_of(tag_of(self.version))
+            if tag_commit != commit:
                 raise PublishError(
-                    f"{self.repository.id}: the tag {tag_of(self.version)} stands for {found}, not for {commit}."
+                    f"{self.repository.id}: the tag {tag_of(self.version)} stands for {tag_commit}, not for {commit}."
                 )
         if card is None:
             path = self.repository.download(README, commit)
@@ -323,7 +323,7 @@ class _Work:
     def _since(self) -> dict[str, Any] | None:
         """What changed against the version before, where both have ids."""
         scored = self.content.selection.scored
-        before = [one for one in self.refs.versions if numbers(one) < numbers(self.version)]
+        before = [version for version in self.refs.versions if numbers(version) < numbers(self.version)]
         if not before or ID.name not in scored.column_names:
             return None
         commit = self.repository.commit_of(tag_of(before[-1]))

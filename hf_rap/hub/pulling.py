@@ -103,12 +103,12 @@ def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[P
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if manifest["version"] != version:
         raise SourceError(f"{repo} holds version {manifest['version']}, not {version}.")
-    listed = {name: told for name, told in manifest["files"].items() if name.endswith(".parquet")}
-    chosen = {name: told for name, told in listed.items() if name.startswith(f"{config}/")}
+    listed = {name: entry for name, entry in manifest["files"].items() if name.endswith(".parquet")}
+    chosen = {name: entry for name, entry in listed.items() if name.startswith(f"{config}/")}
     if not chosen:
         configs = sorted({name.partition("/")[0] for name in listed})
         raise SourceError(f"{repo} has no config {config!r} in version {version} (it has: {', '.join(configs)}).")
-    for name, told in chosen.items():
-        if not (folder / name).is_file() or hash_file(folder / name) != told["sha256"]:
+    for name, entry in chosen.items():
+        if not (folder / name).is_file() or hash_file(folder / name) != entry["sha256"]:
             raise SourceError(f"{repo}: {name} is missing or not what {MANIFEST} of version {version} lists.")
     return [folder / name for name in sorted(chosen)]

@@ -87,15 +87,17 @@ def find_version(
         raise SourceError(f"{repository.id}: there is no such dataset on the Hub, or this token may not see it.")
     withdrawn = ((repository.manifest(refs.head) or {}).get("facts") or {}).get("withdrawn") or {}
     if version is None:
-        version = next((one for one in reversed(refs.versions) if allow_withdrawn or one not in withdrawn), None)
+        version = next(
+            (candidate for candidate in reversed(refs.versions) if allow_withdrawn or candidate not in withdrawn), None
+        )
     if version not in refs.versions:
-        found = ", ".join(refs.versions) or "none"
-        raise SourceError(f"{repository.id} has no version {version or 'that is not withdrawn'}; there is: {found}.")
+        names = ", ".join(refs.versions) or "none"
+        raise SourceError(f"{repository.id} has no version {version or 'that is not withdrawn'}; there is: {names}.")
     if version in withdrawn and not allow_withdrawn:
         why = withdrawn[version]
         raise WithdrawnError(
             f"{repository.id} {version} is withdrawn: {why.rstrip('.')}. Take another version (there is: "
-            f"{', '.join(one for one in refs.versions if one not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
+            f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
             why=why,
         )
     commit = repository.commit_of(tag_of(version))
@@ -119,11 +121,11 @@ def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any]
     paths = []
     for name in names:
         path = repository.download(name, commit)
-        found = None if path is None else hash_file(path)
-        if path is None or found != manifest["files"][name]["sha256"]:
+        digest = None if path is None else hash_file(path)
+        if path is None or digest != manifest["files"][name]["sha256"]:
             raise SourceError(
                 f"{repository.id} {manifest['version']}: {name} is not the file that was published (SHA-256 "
-                f"{found or 'of nothing'}, {manifest['files'][name]['sha256']} in {MANIFEST}). Where the copy on "
+                f"{digest or 'of nothing'}, {manifest['files'][name]['sha256']} in {MANIFEST}). Where the copy on "
                 f"this machine is broken, remove it: {path or 'it is not there'}."
             )
         paths.append(path)
@@ -205,14 +207,14 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
         f"Checking {repository.id}",
         lambda: list(repository.api.list_repo_tree(repository.id, recursive=True, revision=commit, repo_type=KIND)),
     )
-    there = {one.path: one for one in listed if is_file(one)}
+    there = {item.path: item for item in listed if is_file(item)}
     wrong = []
     for name, entry in manifest["files"].items():
-        found = there.get(name)
-        if found is None:
+        file = there.get(name)
+        if file is None:
             wrong.append(f"{name} is missing")
-        elif found.lfs is not None:
-            if found.lfs.sha256 != entry["sha256"]:
+        elif file.lfs is not None:
+            if file.lfs.sha256 != entry["sha256"]:
                 wrong.append(f"{name} has another checksum")
         elif (path := repository.download(name, commit)) is None or hash_file(path) != entry["sha256"]:
             wrong.append(f"{name} has another checksum")

@@ -75,8 +75,8 @@ class Repository:
             HubError: there is no such token.
 
         """
-        found = repeated(f"Publishing to {self.id}", self.api.whoami)
-        token = (found.get("auth") or {}).get("accessToken") or {}
+        account = repeated(f"Publishing to {self.id}", self.api.whoami)
+        token = (account.get("auth") or {}).get("accessToken") or {}
         if token.get("role") == "read":
             raise HubError(
                 f"Publishing to {self.id}: this token is for reading only. Make one with the role write "
@@ -94,24 +94,24 @@ class Repository:
     def refs(self) -> Refs | None:
         """Branch and tags; None when there is no such repository."""
         try:
-            found = repeated(
+            listing = repeated(
                 f"Reading the versions of {self.id}", lambda: self.api.list_repo_refs(self.id, repo_type=KIND)
             )
         except HubError as error:
             if error.status == 404 or _is_missing(error.__cause__):
                 return None
             raise
-        head = next((branch.target_commit for branch in found.branches if branch.name == MAIN), None)
+        head = next((branch.target_commit for branch in listing.branches if branch.name == MAIN), None)
         if head is None:
             raise HubError(f"{self.id} has no branch {MAIN}.", status=None)
-        return Refs(head, {tag.name: tag.target_commit for tag in found.tags})
+        return Refs(head, {tag.name: tag.target_commit for tag in listing.tags})
 
     def commit_of(self, revision: str) -> str | None:
         """The commit that a tag or branch stands for; None when there is none."""
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         try:
-            found = repeated(
+            info = repeated(
                 f"Looking for {revision} of {self.id}",
                 lambda: self.api.dataset_info(self.id, revision=revision, expand=None),
             )
@@ -121,7 +121,7 @@ class Repository:
             if isinstance(error.__cause__, RepositoryNotFoundError):
                 return None
             raise
-        sha: str | None = found.sha
+        sha: str | None = info.sha
         return sha
 
     def download(self, path: str, commit: str) -> Path | None:
@@ -129,7 +129,7 @@ class Repository:
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
         try:
-            found = repeated(
+            local_path = repeated(
                 f"Reading {path} of {self.id}",
                 lambda: self.api.hf_hub_download(self.id, path, repo_type=KIND, revision=commit),
             )
@@ -137,7 +137,7 @@ class Repository:
             if isinstance(error.__cause__, RemoteEntryNotFoundError):
                 return None
             raise
-        return Path(found)
+        return Path(local_path)
 
     def manifest(self, commit: str) -> dict[str, Any] | None:
         """What rap.json said at a commit; None when there was none, or none of ours."""
@@ -165,7 +165,7 @@ class Repository:
     def upload(self, operations: Iterable[CommitOperationAdd]) -> None:
         """Send the content of large files ahead of their commit; what the Hub has already is not sent again."""
         operations = list(operations)
-        what = f"Uploading {', '.join(one.path_in_repo for one in operations[:3])} to {self.id}"
+        what = f"Uploading {', '.join(operation.path_in_repo for operation in operations[:3])} to {self.id}"
         repeated(
             what,
             lambda: self.api.preupload_lfs_files(self.id, operations, repo_type=KIND, free_memory=False),
@@ -201,9 +201,9 @@ class Repository:
                     self.id, operations, commit_message=title, repo_type=KIND, parent_commit=parent
                 )
             except failures() as error:
-                found = self.find_commit(title, matches=landed, until=parent)
-                if found is not None:
-                    return found
+                commit = self.find_commit(title, matches=landed, until=parent)
+                if commit is not None:
+                    return commit
                 refs = self.refs()
                 if status_of(error) in (409, 412) or refs is None or refs.head != parent:
                     raise BranchMovedError(
@@ -228,12 +228,12 @@ class Repository:
             try:
                 self.api.create_tag(self.id, tag=name, tag_message=message, revision=commit, repo_type=KIND)
             except failures() as error:
-                found = self.commit_of(name)
-                if found == commit:
+                tag_commit = self.commit_of(name)
+                if tag_commit == commit:
                     return
-                if found is not None:
+                if tag_commit is not None:
                     raise HubError(
-                        f"{what}: somebody else has made this tag on commit {found[:10]}, it was to be {commit[:10]}. "
+                        f"{what}: somebody else has made this tag on commit {tag_commit[:10]}, it was to be {commit[:10]}. "
                         "Publish as another version.",
                         status=409,
                     ) from error

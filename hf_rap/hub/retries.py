@@ -54,10 +54,10 @@ def attempts() -> Iterator[Callable[[str, BaseException], None]]:
     for seconds in WAITS:
 
         def wait(what: str, error: BaseException, seconds: float = seconds) -> None:
-            asked = _retry_after(error)
-            if not passes(error) or asked > MAX_RETRY_AFTER:
+            delay = _retry_after(error)
+            if not passes(error) or delay > MAX_RETRY_AFTER:
                 raise as_hub_error(what, error) from error
-            time.sleep(max(seconds, asked))
+            time.sleep(max(seconds, delay))
 
         yield wait
 
@@ -98,8 +98,8 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
 
     status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
     said = getattr(error, "server_message", None) or first_line(error)
-    found = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
-    return HubError(f"{found} {_advice(status, error)}", status=status)
+    answer = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
+    return HubError(f"{answer} {_advice(status, error)}", status=status)
 
 
 def _advice(status: int | None, error: BaseException) -> str:

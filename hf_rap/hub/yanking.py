@@ -49,8 +49,8 @@ def yank(repo_id: str, version: str, *, why: str, api: HfApi | None = None) -> s
     repository.check_token()
     refs = repository.refs()
     if refs is None or version not in refs.versions:
-        found = ", ".join(refs.versions) if refs else ""
-        raise SourceError(f"{repo_id} has no version {version}; there is: {found or 'none'}.")
+        names = ", ".join(refs.versions) if refs else ""
+        raise SourceError(f"{repo_id} has no version {version}; there is: {names or 'none'}.")
     manifest = repository.manifest(refs.head)
     if manifest is None:
         raise PublishError(

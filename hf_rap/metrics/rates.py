@@ -16,17 +16,17 @@ def rewards_of(
     predictions: Sequence[Any], references: Sequence[Any], questions: Sequence[str] | None = None
 ) -> list[float | None]:
     """1.0, 0.0 or None for each reply. A reference may be a list of accepted answers."""
-    asked = questions if questions is not None else [""] * len(predictions)
+    texts = questions if questions is not None else [""] * len(predictions)
     return [
         judge_reply(reply, gold, question).reward
-        for reply, gold, question in zip(predictions, references, asked, strict=True)
+        for reply, gold, question in zip(predictions, references, texts, strict=True)
     ]
 
 
 def mean_known(values: Sequence[float | None]) -> float | None:
     """The mean of what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def pass_at_k(rewards: Sequence[float | None], k: int) -> float | None:

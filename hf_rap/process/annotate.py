@@ -167,12 +167,12 @@ class StepRewards(Collector):
             row.error = error
         return row
 
-    def _ask(self, asked: list[tuple[_Row, int]]) -> None:
+    def _ask(self, steps: list[tuple[_Row, int]]) -> None:
         """Continue these rows from the end of these steps, and count what is right."""
-        if not asked:
+        if not steps:
             return
-        answers = self.engine.complete([self._request(row, number) for row, number in asked], self._sampling())
-        for (row, number), answer in zip(asked, answers, strict=True):
+        answers = self.engine.complete([self._request(row, number) for row, number in steps], self._sampling())
+        for (row, number), answer in zip(steps, answers, strict=True):
             row.take(number, answer)
 
     def _request(self, row: _Row, number: int) -> Request:
@@ -201,7 +201,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
-    rows = [(index, reply) for index, found in enumerate(replies) for reply in found or () if reply is not None]
+    rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
 
@@ -233,9 +233,9 @@ class _Row:
         if isinstance(answer, RowError):
             self.error = self.error or answer
             return
-        replies = ((self.prefixes[number] + one.text, one.truncated) for one in answer)
+        replies = ((self.prefixes[number] + reply.text, reply.truncated) for reply in answer)
         judged = judge_each(replies, self.gold, question=self.question.text)
-        rewards = [one.reward for one in judged if one.reward is not None]
+        rewards = [judgement.reward for judgement in judged if judgement.reward is not None]
         if not rewards:
             message = f"none of {len(answer)} continuations of step {number + 1} could be graded: {judged[0].reason}"
             self.error = self.error or RowError("not_judged", message)
@@ -245,9 +245,9 @@ class _Row:
         """The column; null where some step has no score. Steps that early stopping skipped count 0 of 0."""
         if self.error is not None:
             return None
-        found = []
+        steps = []
         for number, step in enumerate(self.steps):
             correct, judged = self.counts.get(number, (0, 0))
             score = correct / judged if judged else 0.0
-            found.append({"step": step, "score": score, "num_mc_correct": correct, "num_mc_total": judged})
-        return found
+            steps.append({"step": step, "score": score, "num_mc_correct": correct, "num_mc_total": judged})
+        return steps

@@ -36,9 +36,9 @@ def find_file_faults(images: pa.Array, fault_of: Callable[[str], RowError | None
     """Row -> fault for the rows one of whose images has one; `fault_of` says it of a name, or None."""
     faults: dict[int, RowError] = {}
     for row, names in enumerate(images.to_pylist()):
-        found = next((fault for name in names or () if name and (fault := fault_of(name))), None)
-        if found:
-            faults[row] = found
+        fault = next((fault for name in names or () if name and (fault := fault_of(name))), None)
+        if fault:
+            faults[row] = fault
     return faults
 
 

@@ -100,17 +100,17 @@ def _parse(block: memoryview) -> pa.Table | None:
 
     wanted = schema()
     plain = wanted.set(0, pa.field("image", pa.string()))
-    for one in (plain, wanted):  # a file has one image per line, or lists of them
+    for fields in (plain, wanted):  # a file has one image per line, or lists of them
         try:
             table = arrow_json.read_json(
                 pa.BufferReader(pa.py_buffer(block)),
                 arrow_json.ReadOptions(block_size=_PIECE_BYTES),
-                arrow_json.ParseOptions(explicit_schema=one, unexpected_field_behavior="ignore"),
+                arrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
             )
         except pa.ArrowException:
             continue
         table = table.combine_chunks()
-        if one is plain:
+        if fields is plain:
             table = table.set_column(0, wanted.field(0), _one_each(table["image"].combine_chunks()))
         return table.cast(wanted)
     return None
@@ -123,9 +123,9 @@ def _one_each(values: Any) -> Any:
 
     if not values.null_count:
         return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
-    known = values.is_valid().to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=pa.array(~known))
+    has_value = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(has_value)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null(), mask=pa.array(~has_value))
 
 
 def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64], dict[int, RowError]]:
@@ -156,7 +156,7 @@ def _normal(record: Any) -> dict[str, Any]:
         raise TypeError(f"the line holds a {type(record).__name__}, not an object")
     image = record.get("image")
     images = [image] if isinstance(image, str) else image
-    if images is not None and not (isinstance(images, list) and all(isinstance(one, str) for one in images)):
+    if images is not None and not (isinstance(images, list) and all(isinstance(name, str) for name in images)):
         raise TypeError(f"image is {_short(image)}, not a name or a list of names")
     row: dict[str, Any] = {"image": images}
     for name in _TEXTS:

@@ -135,8 +135,8 @@ def _faults(ds: datasets.Dataset) -> list[str]:
     if ERROR.name not in ds.column_names:
         return []
     errors = ds.select_columns([ERROR.name]).with_format("arrow")[:][ERROR.name]
-    found: list[str] = errors.drop_null().to_pylist()
-    return found
+    messages: list[str] = errors.drop_null().to_pylist()
+    return messages
 
 
 def _report(ds: datasets.Dataset, *, strict: bool) -> None:
@@ -153,20 +153,20 @@ def _report(ds: datasets.Dataset, *, strict: bool) -> None:
 
 def _jsonl_files(source: str) -> list[Path]:
     """The files in the layout of VisualPRM400K that `source` stands for; none for anything else."""
-    asked = parse_source(source)
-    path = Path(asked.path).expanduser()
+    origin = parse_source(source)
+    path = Path(origin.path).expanduser()
     if path.is_dir():
-        found = sorted(path.rglob("*.jsonl"), key=lambda file: file.relative_to(path).as_posix())
-    elif asked.is_local:
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(".jsonl"))  # noqa: PTH207 - patterns may be absolute
+        files = sorted(path.rglob("*.jsonl"), key=lambda file: file.relative_to(path).as_posix())
+    elif origin.is_local:
+        files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(".jsonl"))  # noqa: PTH207 - patterns may be absolute
     else:
-        with as_source_error(asked):
-            found = _on_the_hub(asked.path, asked.revision)
-    chosen = [file for file in found if jsonl.is_visualprm(file)]
-    if chosen and len(chosen) < len(found):
-        others = ", ".join(file.name for file in found if file not in chosen)
+        with as_source_error(origin):
+            files = _on_the_hub(origin.path, origin.revision)
+    chosen = [file for file in files if jsonl.is_visualprm(file)]
+    if chosen and len(chosen) < len(files):
+        strangers = ", ".join(file.name for file in files if file not in chosen)
         raise SourceError(
-            f"{source}: {others} has no {STEPS.name!r}, unlike the other files: give a pattern without it."
+            f"{source}: {strangers} has no {STEPS.name!r}, unlike the other files: give a pattern without it."
         )
     return chosen
 
@@ -190,8 +190,12 @@ def _from_dataset(ds: datasets.Dataset, layout: ProcessLayout | None, name: str)
     for column in (layout.question, layout.steps, layout.scores, layout.source, layout.id):
         if column is not None and column not in ds.column_names:
             raise MissingColumnError("ProcessLayout", column, ds.column_names)
-    known = layout.question in QUESTIONS
-    renamed = {layout.question: layout.question if known else "question", layout.source: "source", layout.id: ID.name}
+    is_usual = layout.question in QUESTIONS
+    renamed = {
+        layout.question: layout.question if is_usual else "question",
+        layout.source: "source",
+        layout.id: ID.name,
+    }
     for old, new in renamed.items():
         if old is not None and old != new:
             if new in ds.column_names:
@@ -261,8 +265,8 @@ def _steps_of(
         ) from error
     faults = {**find_faults(array, None), **faults}
     errors = [
-        one if one is not None else str(faults[place].at(f"row {index}")) if place in faults else None
-        for place, (one, index) in enumerate(zip(earlier, indices, strict=True))
+        message if message is not None else str(faults[place].at(f"row {index}")) if place in faults else None
+        for place, (message, index) in enumerate(zip(earlier, indices, strict=True))
     ]
     usable = [None if error is not None else row for row, error in zip(array.to_pylist(), errors, strict=True)]
     made = {STEPS.name: TypedList(usable, STEPS.dtype), ERROR.name: TypedList(errors, ERROR.dtype)}

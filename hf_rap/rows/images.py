@@ -76,10 +76,10 @@ def encoded_bytes(value: Any) -> bytes | None:
     None stands for a decoded image (PIL, array), a missing file and a remote URL alike.
     """
     try:
-        found = _source(value)
+        content = _source(value)
     except (_Unreadable, OSError):
         return None
-    return found if isinstance(found, bytes) else None
+    return content if isinstance(content, bytes) else None
 
 
 def picture_digest(value: Any) -> bytes:
@@ -103,31 +103,31 @@ def picture_digest(value: Any) -> bytes:
 def fingerprint(value: Any) -> bytes:
     """The image as it is stored: its file, else its mode, size and pixels, else its name."""
     try:
-        found = _source(value)
+        content = _source(value)
     except (_Unreadable, OSError):
         return b"name:" + str(value).encode("utf-8", "surrogatepass")
-    if isinstance(found, bytes):
-        return b"file:" + found
-    if hasattr(found, "getpalette"):  # PIL
-        head = f"{found.mode} {found.size}:"
+    if isinstance(content, bytes):
+        return b"file:" + content
+    if hasattr(content, "getpalette"):  # PIL
+        head = f"{content.mode} {content.size}:"
         try:
             # The pixels of a palette image mean nothing without the palette.
-            pixels = found.convert("RGBA") if found.mode in ("P", "PA") else found
+            pixels = content.convert("RGBA") if content.mode in ("P", "PA") else content
             return b"".join((head.encode(), pixels.tobytes()))
         except (OSError, SyntaxError, ValueError):  # opened lazily, and broken
             return f"{head} broken".encode()
-    if hasattr(found, "__array_interface__"):
-        return b"".join((f"{found.dtype} {found.shape}:".encode(), found.tobytes()))
-    return f"a {type(found).__name__}".encode()
+    if hasattr(content, "__array_interface__"):
+        return b"".join((f"{content.dtype} {content.shape}:".encode(), content.tobytes()))
+    return f"a {type(content).__name__}".encode()
 
 
 def _source(value: Any) -> Any:
     """The file's bytes, or the decoded image as it came."""
     if isinstance(value, Mapping):
-        found = next((value[key] for key in _KEYS if value.get(key) is not None), None)
-        if found is None:
+        content = next((value[key] for key in _KEYS if value.get(key) is not None), None)
+        if content is None:
             raise _Unreadable(f"the image is null (keys: {', '.join(map(str, value)) or 'none'})")
-        return _source(found)
+        return _source(content)
     if value is None:
         raise _Unreadable("the image is null")
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -179,32 +179,34 @@ def _short_path(text: str) -> str:
 
 def _what_is(value: Any) -> str:
     try:
-        found = _source(value)
+        content = _source(value)
     except OSError:
         return "the file"
-    return f"what is stored ({len(found)} bytes)" if isinstance(found, bytes) else f"a {type(found).__name__}"
+    return f"what is stored ({len(content)} bytes)" if isinstance(content, bytes) else f"a {type(content).__name__}"
 
 
 def _opened(value: Any) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
-    found = _source(value)
-    if isinstance(found, bytes):
-        if not found:
+    content = _source(value)
+    if isinstance(content, bytes):
+        if not content:
             raise _Unreadable("the image file is empty (0 bytes)")
         try:
-            found = Image.open(BytesIO(found))
+            content = Image.open(BytesIO(content))
         except UnidentifiedImageError as error:
-            start = found[:16]
+            start = content[:16]
             raise _Unreadable(
-                f"{len(found)} bytes are not an image that Pillow knows (they start {start!r})"
+                f"{len(content)} bytes are not an image that Pillow knows (they start {start!r})"
             ) from error
-    elif hasattr(found, "__array_interface__") and not isinstance(found, Image.Image):
-        found = _from_array(found)
-    if not isinstance(found, Image.Image):
-        raise _Unreadable(f"a {type(found).__name__} is not an image (known: bytes, path, URL, PIL image, uint8 array)")
-    found.load()
-    return found
+    elif hasattr(content, "__array_interface__") and not isinstance(content, Image.Image):
+        content = _from_array(content)
+    if not isinstance(content, Image.Image):
+        raise _Unreadable(
+            f"a {type(content).__name__} is not an image (known: bytes, path, URL, PIL image, uint8 array)"
+        )
+    content.load()
+    return content
 
 
 def _from_array(array: Any) -> Image.Image:

@@ -77,21 +77,21 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
     ids: set[str] = set()
     usable = 0
     for index, row in enumerate(_rows(ds, layout)):
-        found = []
+        errors = []
         name = None
         try:
             question = read_question(row, layout)
             name = question.id
             images[len(question.images)] += 1
             if not question.images:
-                found.append(RowError("no_image", "the row has no image: its cde will be null"))
+                errors.append(RowError("no_image", "the row has no image: its cde will be null"))
             read_gold(question.answer)
         except RowError as error:
-            found.append(error)
+            errors.append(error)
         name = name or row_id(row, layout)
         ids.add(name)
-        usable += not found
-        problems += [Problem(index, name, error.code, error.message) for error in found]
+        usable += not errors
+        problems += [Problem(index, name, error.code, error.message) for error in errors]
     return Inspection(layout, len(ds), usable, tuple(problems), len(ds) - len(ids), dict(sorted(images.items())))
 
 

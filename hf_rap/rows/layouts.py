@@ -166,13 +166,13 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
             source=next((name for name in SOURCE_COLUMNS if name in columns), None),
             name=rule.name,
         )
-    found = ", ".join(columns) or "no columns"
+    names = ", ".join(columns) or "no columns"
     if without_image is not None:
         raise LayoutError(
             f"The question seems to be in {without_image.question!r} and the answer in {without_image.answer!r}, but no "
-            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {found}). {_HOW_TO_NAME_THEM}"
+            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
         )
-    raise LayoutError(f"No known layout has these columns: {found}. {_HOW_TO_NAME_THEM}")
+    raise LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
 
 
 def check_given(layout: Layout | None) -> None:
@@ -238,13 +238,13 @@ def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
     if stored is not None and _holds_files(stored.type):
         values: list[Any] = stored.to_pylist()
         return values
-    found = batch[name]
-    if not isinstance(found, (list, tuple)) or any(_is_tensor(value) for value in found):
+    cells = batch[name]
+    if not isinstance(cells, (list, tuple)) or any(_is_tensor(value) for value in cells):
         raise LayoutError(
-            f"Column {name!r} arrives as {type(found).__name__} instead of a list of Python values, one per row: call "
+            f"Column {name!r} arrives as {type(cells).__name__} instead of a list of Python values, one per row: call "
             "ds.map(..., batched=True) on a dataset without a format (ds.with_format(None))."
         )
-    return list(found)
+    return list(cells)
 
 
 def _holds_files(arrow_type: Any) -> bool:

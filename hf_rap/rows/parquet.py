@@ -88,7 +88,7 @@ def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.T
     waiting: list[pa.Table] = []
     for batch in batches:
         waiting.append(batch.cast(schema))
-        if sum(one.nbytes for one in waiting) >= ROW_GROUP_BYTES or sum(map(len, waiting)) >= ROW_GROUP_ROWS:
+        if sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES or sum(map(len, waiting)) >= ROW_GROUP_ROWS:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
@@ -109,7 +109,7 @@ def portable_schema(features: datasets.Features) -> pa.Schema:
 
 def _portable(described: Any) -> Any:
     if isinstance(described, list):
-        return [_portable(one) for one in described]
+        return [_portable(part) for part in described]
     if not isinstance(described, dict):
         return described
     if described.get("_type") != "List":
@@ -150,7 +150,7 @@ class Embedder:
         import datasets
 
         if isinstance(feature, dict):
-            return {name: self._lenient(one) for name, one in feature.items()}
+            return {name: self._lenient(part) for name, part in feature.items()}
         if isinstance(feature, datasets.LargeList):
             return datasets.LargeList(self._lenient(feature.feature))
         if isinstance(feature, datasets.List):

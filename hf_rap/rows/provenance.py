@@ -68,23 +68,23 @@ def describe_source(
         SourceError: there is no such file or dataset, or no access to it.
 
     """
-    asked = asked_source(source, config, revision, split)
+    origin = asked_source(source, config, revision, split)
     info = getattr(dataset, "info", None)
     chosen_config, chosen_split = getattr(info, "config_name", None), getattr(dataset, "split", None)
-    if asked.is_local:
-        described = _describe_local(asked)
-        path = Path(asked.path).expanduser()
+    if origin.is_local:
+        described = _describe_local(origin)
+        path = Path(origin.path).expanduser()
         # datasets makes up a config for these, and for files the split `train`.
         if not path.is_dir() or is_saved(path):
             chosen_config = None
         if not path.is_dir():
             chosen_split = None
     else:
-        with as_source_error(asked):
-            described = _describe_hub(asked, getattr(info, "download_checksums", None) or {}, api)
+        with as_source_error(origin):
+            described = _describe_hub(origin, getattr(info, "download_checksums", None) or {}, api)
     if chosen_split is not None:
         chosen_split = str(chosen_split)
-    return replace(described, config=asked.config or chosen_config, split=asked.split or chosen_split)
+    return replace(described, config=origin.config or chosen_config, split=origin.split or chosen_split)
 
 
 def source_of(dataset: datasets.Dataset, *, api: HfApi | None = None) -> SourceInfo | None:
@@ -113,33 +113,33 @@ def source_of(dataset: datasets.Dataset, *, api: HfApi | None = None) -> SourceI
     return describe_source(Source(f"{owner}/{name}", named, commit, split), api=api)
 
 
-def _describe_hub(asked: Source, checksums: Iterable[str], api: HfApi | None) -> SourceInfo:
+def _describe_hub(origin: Source, checksums: Iterable[str], api: HfApi | None) -> SourceInfo:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-    loaded = (re.match(rf"hf://datasets/{re.escape(asked.path)}@([0-9a-f]{{40}})/", url) for url in checksums)
+    loaded = (re.match(rf"hf://datasets/{re.escape(origin.path)}@([0-9a-f]{{40}})/", url) for url in checksums)
     commit = next((match[1] for match in loaded if match), None)
     try:
-        found = (api or HfApi()).dataset_info(asked.path, revision=commit or asked.revision)
+        info = (api or HfApi()).dataset_info(origin.path, revision=commit or origin.revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise
     except (hub_http_error(), OSError):  # offline, or the Hub has a bad moment: what is not known stays open
-        return SourceInfo(asked.path, revision=commit or asked.revision)
-    return SourceInfo(asked.path, revision=commit or found.sha, licence=_licence(found.card_data))
+        return SourceInfo(origin.path, revision=commit or origin.revision)
+    return SourceInfo(origin.path, revision=commit or info.sha, licence=_licence(info.card_data))
 
 
-def _describe_local(asked: Source) -> SourceInfo:
-    given = Path(asked.path).expanduser()
+def _describe_local(origin: Source) -> SourceInfo:
+    given = Path(origin.path).expanduser()
     metadata = None
     if given.is_dir():
         files, top = files_in(given), given
         metadata = _readme_metadata(given / "README.md")
     else:
-        files = matching_files(asked)
+        files = matching_files(origin)
         top = Path(os.path.commonpath([file.parent for file in files]))
     hashes = {file.relative_to(top).as_posix(): hash_file(file) for file in files}
     listing = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
-    is_plain = not given.is_absolute() and not asked.path.startswith("~") and ".." not in given.parts and given.name
+    is_plain = not given.is_absolute() and not origin.path.startswith("~") and ".." not in given.parts and given.name
     return SourceInfo(
         given.as_posix() if is_plain else given.resolve().name,
         revision=f"sha256:{sha256(listing.encode()).hexdigest()}",

@@ -97,11 +97,11 @@ def load_source(
     check(isinstance(source, (str, os.PathLike, Source)), "source", source, "a Hub id, a folder or files")
     for name, value in (("config", config), ("revision", revision), ("split", split)):
         check_text(name, value, none=True)
-    asked = asked_source(source if isinstance(source, Source) else os.fspath(source), config, revision, split)
-    with as_source_error(asked):
-        dataset = _load_local(asked) if asked.is_local else _load_by_name(asked.path, asked)
+    origin = asked_source(source if isinstance(source, Source) else os.fspath(source), config, revision, split)
+    with as_source_error(origin):
+        dataset = _load_local(origin) if origin.is_local else _load_by_name(origin.path, origin)
     if len(dataset) == 0:
-        raise SourceError(f"{asked} has no rows.")
+        raise SourceError(f"{origin} has no rows.")
     return dataset
 
 
@@ -112,7 +112,7 @@ def asked_source(source: str | Source, config: str | None, revision: str | None,
 
 
 @contextmanager
-def as_source_error(asked: Source) -> Iterator[None]:
+def as_source_error(source: Source) -> Iterator[None]:
     """What goes wrong in datasets and on the way to the Hub, in one sentence."""
     import pyarrow as pa
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
@@ -122,13 +122,13 @@ def as_source_error(asked: Source) -> Iterator[None]:
         yield
     except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise SourceError(
-            f"{asked}: {first_line(error)} If it is private or gated, ask for access on its page and run "
+            f"{source}: {first_line(error)} If it is private or gated, ask for access on its page and run "
             "`hf auth login`. For local data give a path that exists."
         ) from error
     except StopIteration as error:  # datasets' answer to a file without a line
-        raise SourceError(f"{asked} has no rows.") from error
+        raise SourceError(f"{source} has no rows.") from error
     except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"{asked} cannot be read: {first_line(_cause_of(error))}") from error
+        raise SourceError(f"{source} cannot be read: {first_line(_cause_of(error))}") from error
 
 
 def _cause_of(error: BaseException) -> BaseException:
@@ -140,23 +140,23 @@ def _cause_of(error: BaseException) -> BaseException:
     return error
 
 
-def _load_by_name(name: str, asked: Source) -> datasets.Dataset:
+def _load_by_name(name: str, source: Source) -> datasets.Dataset:
     """A Hub id, or a folder that `load_dataset` understands."""
     import datasets
 
-    configs = datasets.get_dataset_config_names(name, revision=asked.revision)
-    config = asked.config
+    configs = datasets.get_dataset_config_names(name, revision=source.revision)
+    config = source.config
     if config is None:
-        config = configs[0] if len(configs) == 1 else _default_config(name, asked)
+        config = configs[0] if len(configs) == 1 else _default_config(name, source)
     if config not in configs:
         problem = "has several configs" if config is None else f"has no config {config!r}"
-        raise SourceError(f"{asked} {problem}: choose one of {', '.join(configs)} ({asked.path}:{configs[0]}).")
-    splits = datasets.get_dataset_split_names(name, config, revision=asked.revision)
-    builder = datasets.load_dataset_builder(name, config, revision=asked.revision, cache_dir=_cache_of(asked))
-    return _built(builder, _choose_split(asked, splits), asked)
+        raise SourceError(f"{source} {problem}: choose one of {', '.join(configs)} ({source.path}:{configs[0]}).")
+    splits = datasets.get_dataset_split_names(name, config, revision=source.revision)
+    builder = datasets.load_dataset_builder(name, config, revision=source.revision, cache_dir=_cache_of(source))
+    return _built(builder, _choose_split(source, splits), source)
 
 
-def _cache_of(asked: Source) -> str | None:
+def _cache_of(source: Source) -> str | None:
     """A place of its own for each state of a local folder; None is the usual one.
 
     datasets (5.2.0) knows the rows of a folder with a card by the folder's name and config alone:
@@ -164,19 +164,19 @@ def _cache_of(asked: Source) -> str | None:
     """
     import datasets
 
-    if not asked.is_local:
+    if not source.is_local:
         return None
-    folder = Path(asked.path).expanduser().absolute()
+    folder = Path(source.path).expanduser().absolute()
     state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files_in(folder)]
     digest = blake2b(repr((folder.as_posix(), state)).encode(), digest_size=16).hexdigest()
     return str(Path(datasets.config.HF_DATASETS_CACHE) / "hf-rap-folders" / digest)
 
 
-def _built(builder: datasets.DatasetBuilder, split: str, asked: Source) -> datasets.Dataset:
+def _built(builder: datasets.DatasetBuilder, split: str, source: Source) -> datasets.Dataset:
     """What `load_dataset` does, except that it has no clear word for a split without rows."""
     builder.download_and_prepare()
     if not any(builder.info.splits[name].num_examples for name in _split_names(split)):
-        raise SourceError(f"{asked} has no rows.")
+        raise SourceError(f"{source} has no rows.")
     return builder.as_dataset(split=split)
 
 
@@ -185,38 +185,38 @@ def _split_names(split: str) -> list[str]:
     return [part.partition("[")[0].strip() for part in split.split("+")]
 
 
-def _default_config(name: str, asked: Source) -> str | None:
+def _default_config(name: str, source: Source) -> str | None:
     import datasets
 
-    default: str | None = datasets.get_dataset_default_config_name(name, revision=asked.revision)
+    default: str | None = datasets.get_dataset_default_config_name(name, revision=source.revision)
     return default
 
 
-def _choose_split(asked: Source, splits: Iterable[str]) -> str:
+def _choose_split(source: Source, splits: Iterable[str]) -> str:
     names = list(splits)
-    if asked.split is not None:
-        if not set(_split_names(asked.split)) <= set(names):
-            raise SourceError(f"{asked} has no split {asked.split!r}: choose one of {', '.join(names)}.")
-        return asked.split
+    if source.split is not None:
+        if not set(_split_names(source.split)) <= set(names):
+            raise SourceError(f"{source} has no split {source.split!r}: choose one of {', '.join(names)}.")
+        return source.split
     if "train" in names or len(names) == 1:
         return "train" if "train" in names else names[0]
     raise SourceError(
-        f"{asked} has several splits and none is called train: choose one of {', '.join(names)} ({asked}#{names[0]})."
+        f"{source} has several splits and none is called train: choose one of {', '.join(names)} ({source}#{names[0]})."
     )
 
 
-def _load_local(asked: Source) -> datasets.Dataset:
-    path = Path(asked.path).expanduser()
-    if asked.revision is not None:
-        raise SourceError(f"{asked}: a local path has no revisions; leave out @{asked.revision}.")
+def _load_local(source: Source) -> datasets.Dataset:
+    path = Path(source.path).expanduser()
+    if source.revision is not None:
+        raise SourceError(f"{source}: a local path has no revisions; leave out @{source.revision}.")
     if path.is_dir():
         if is_saved(path):
-            return _load_saved(path, asked)
-        dataset = _load_by_name(str(path), asked)
+            return _load_saved(path, source)
+        dataset = _load_by_name(str(path), source)
         return _with_absolute_paths(dataset, _folders_of_paths(path))
-    if asked.config is not None:
-        raise SourceError(f"{asked}: files have no configs; leave out :{asked.config}.")
-    return _load_files(matching_files(asked), asked)
+    if source.config is not None:
+        raise SourceError(f"{source}: files have no configs; leave out :{source.config}.")
+    return _load_files(matching_files(source), source)
 
 
 def is_saved(folder: Path) -> bool:
@@ -224,50 +224,52 @@ def is_saved(folder: Path) -> bool:
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
 
 
-def _load_saved(path: Path, asked: Source) -> datasets.Dataset:
+def _load_saved(path: Path, source: Source) -> datasets.Dataset:
     """A folder that `save_to_disk` wrote."""
     import datasets
 
     loaded = datasets.load_from_disk(str(path))
-    if asked.config is not None:
-        raise SourceError(f"{asked}: a save_to_disk folder has no configs; leave out :{asked.config}.")
+    if source.config is not None:
+        raise SourceError(f"{source}: a save_to_disk folder has no configs; leave out :{source.config}.")
     if isinstance(loaded, datasets.DatasetDict):
-        split = _choose_split(asked, loaded)
+        split = _choose_split(source, loaded)
         if split not in loaded:
-            raise SourceError(f"{asked}: slices of splits do not work on a save_to_disk folder; give the split's name.")
+            raise SourceError(
+                f"{source}: slices of splits do not work on a save_to_disk folder; give the split's name."
+            )
         return loaded[split]
-    if asked.split not in (None, str(loaded.split)):
-        raise SourceError(f"{asked}: this folder holds one dataset without splits; leave out #{asked.split}.")
+    if source.split not in (None, str(loaded.split)):
+        raise SourceError(f"{source}: this folder holds one dataset without splits; leave out #{source.split}.")
     return loaded
 
 
-def matching_files(asked: Source) -> list[Path]:
+def matching_files(source: Source) -> list[Path]:
     """The data files that a path or pattern stands for, sorted."""
-    path = str(Path(asked.path).expanduser())
-    found = [path] if _exists(path) else glob.glob(path, recursive=True)  # noqa: PTH207 - patterns may be absolute
-    files = sorted(Path(name) for name in found if Path(name).is_file())
+    path = str(Path(source.path).expanduser())
+    names = [path] if _exists(path) else glob.glob(path, recursive=True)  # noqa: PTH207 - patterns may be absolute
+    files = sorted(Path(name) for name in names if Path(name).is_file())
     if not files:
-        raise SourceError(f"{asked} was not found: there is no such file or folder, and it cannot be a Hub id.")
+        raise SourceError(f"{source} was not found: there is no such file or folder, and it cannot be a Hub id.")
     for file in files:
         if _reader(file.name) is None:
-            raise SourceError(f"{asked}: {file.name} is none of the formats that are read: {', '.join(_READERS)}.")
+            raise SourceError(f"{source}: {file.name} is none of the formats that are read: {', '.join(_READERS)}.")
     return files
 
 
-def _load_files(files: list[Path], asked: Source) -> datasets.Dataset:
+def _load_files(files: list[Path], source: Source) -> datasets.Dataset:
     """All rows of the files; folder by folder, since paths in them start at their own folder."""
     import datasets
 
-    if asked.split not in (None, "train"):
-        raise SourceError(f"{asked}: files have no splits; leave out #{asked.split}.")
+    if source.split not in (None, "train"):
+        raise SourceError(f"{source}: files have no splits; leave out #{source.split}.")
     if len({_reader(file.name) for file in files}) > 1:
-        raise SourceError(f"{asked} matches both Parquet and JSON files: give a pattern for one of the two.")
+        raise SourceError(f"{source} matches both Parquet and JSON files: give a pattern for one of the two.")
     parts = []
     for folder in sorted({file.parent for file in files}):
         # datasets takes file names for patterns
         names = [glob.escape(str(file)) for file in files if file.parent == folder]
         builder = datasets.load_dataset_builder(_reader(files[0].name), data_files=names)
-        parts.append(_with_absolute_paths(_built(builder, "train", asked), [folder]))
+        parts.append(_with_absolute_paths(_built(builder, "train", source), [folder]))
     return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
 
 
@@ -292,15 +294,15 @@ def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> data
     """Columns that name image files relative to one of the folders, made absolute."""
     columns = [name for name, feature in dataset.features.items() if _may_hold_paths(name, feature)]
     sample = dataset.select_columns(columns)[:_SAMPLED] if columns else {}
-    found = {
+    folder_of = {
         name: str(folder.absolute())
         for folder in reversed(folders)
         for name, values in sample.items()
         if any(_is_image_in(folder, text) for text in _texts(values))
     }
-    if not found:
+    if not folder_of:
         return dataset
-    return dataset.map(partial(_absolute, folders=found), batched=True, features=dataset.features)
+    return dataset.map(partial(_absolute, folders=folder_of), batched=True, features=dataset.features)
 
 
 def _may_hold_paths(name: str, feature: Any) -> bool:
@@ -337,6 +339,6 @@ def _absolute(batch: Mapping[str, list[Any]], folders: dict[str, str]) -> dict[s
 
 def files_in(folder: Path) -> list[Path]:
     """All files below, without hidden ones, in the order of their names."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    visible = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    visible = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())

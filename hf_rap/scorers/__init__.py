@@ -38,14 +38,14 @@ def find_scorer(name: str) -> Scorer:
     """
     if name in SCORERS:
         return SCORERS[name]
-    others = plugins(is_scorer)
-    if name not in others:
+    plugin_scorers = plugins(is_scorer)
+    if name not in plugin_scorers:
         raise SettingError(
-            f"There is no score {name!r}. There is: {', '.join([*SCORERS, *others])}. One of your own (see "
+            f"There is no score {name!r}. There is: {', '.join([*SCORERS, *plugin_scorers])}. One of your own (see "
             "`hf_rap.scorers.scorer`) comes in with `hf-rap --plugin module:attribute`."
         )
-    found: Scorer = others[name]
-    return found
+    plugin: Scorer = plugin_scorers[name]
+    return plugin
 
 
 def is_scorer(plugin: Any) -> bool:

@@ -118,12 +118,12 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[Tally
     """
     counted, bad = [], []
     for index, rewards in enumerate(_rows(reader, batch, column)):
-        known = [] if rewards is None else [reward for reward in rewards if reward is not None]
-        wrong = [reward for reward in known if not 0 <= reward <= 1]  # NaN is not >= 0 either
+        values = [] if rewards is None else [reward for reward in rewards if reward is not None]
+        wrong = [reward for reward in values if not 0 <= reward <= 1]  # NaN is not >= 0 either
         if wrong:
             bad.append((index, wrong[0]))
         else:
-            counted.append((total(known), len(known)))
+            counted.append((total(values), len(values)))
     if bad:
         raise LayoutError(_bad_rewards(reader, batch, column, bad))
     return counted

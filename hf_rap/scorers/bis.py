@@ -105,11 +105,11 @@ class BISScore:
         import pyarrow as pa
 
         scores, lengths = _scores(batch)
-        found = measure(scores, lengths, alpha=self.alpha, threshold=self.threshold)
+        measures = measure(scores, lengths, alpha=self.alpha, threshold=self.threshold)
         unknown = lengths == 0
         return {
             column.name: TypedList(
-                pa.array(found[column], type=arrow_type(column.dtype), mask=unknown).to_pylist(), column.dtype
+                pa.array(measures[column], type=arrow_type(column.dtype), mask=unknown).to_pylist(), column.dtype
             )
             for column in self.writes
         }

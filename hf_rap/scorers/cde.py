@@ -135,8 +135,10 @@ class CDEScore:
                 *posterior.cde_interval(level_of(self.confidence)),
                 posterior.cde_above(self.min_cde),
             )
-            known = [score is not None for score in cde]
-            columns |= {column: listed(one, known) for column, one in zip(CDE_CERTAINTY, numbers, strict=True)}
+            has_score = [score is not None for score in cde]
+            columns |= {
+                column: listed(values, has_score) for column, values in zip(CDE_CERTAINTY, numbers, strict=True)
+            }
         return {**evidence, **typed(columns)}
 
     @property

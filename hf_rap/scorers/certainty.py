@@ -40,9 +40,9 @@ def posterior_of(prior: Prior, image: Sequence[Tally], text: Sequence[Tally]) ->
     return Posterior(prior, _counts(image), _counts(text))
 
 
-def listed(values: NDArray[np.float64], known: Sequence[bool]) -> list[float | None]:
+def listed(values: NDArray[np.float64], has_value: Sequence[bool]) -> list[float | None]:
     """As Python numbers; None where the row is not known."""
-    return [value if there else None for value, there in zip(values.tolist(), known, strict=True)]
+    return [value if there else None for value, there in zip(values.tolist(), has_value, strict=True)]
 
 
 def _counts(tallied: Sequence[Tally]) -> Counts:

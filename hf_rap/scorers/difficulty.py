@@ -112,8 +112,10 @@ class DifficultyScore:
                 1 - low,
                 posterior.pass_rate_within(self.low, self.high),
             )
-            known = [score is not None for score in difficulty]
-            columns |= {column: listed(one, known) for column, one in zip(DIFFICULTY_CERTAINTY, numbers, strict=True)}
+            has_score = [score is not None for score in difficulty]
+            columns |= {
+                column: listed(values, has_score) for column, values in zip(DIFFICULTY_CERTAINTY, numbers, strict=True)
+            }
         return typed(columns)
 
 

@@ -106,21 +106,21 @@ class LikelihoodCDEScore:
         if image is None or text is None or tokens is None:
             return None
         # Null in one arm (too long with the image, say) leaves the spelling out of both.
-        known = [
-            (one, other, count)
-            for one, other, count in zip(image, text, tokens, strict=True)
-            if one is not None and other is not None and count
+        pairs = [
+            (with_image, without, count)
+            for with_image, without, count in zip(image, text, tokens, strict=True)
+            if with_image is not None and without is not None and count
         ]
-        wrong = [
-            value for one, other, _ in known for value in (one, other) if not value <= 1e-3
-        ]  # NaN is not <= 0 either
+        wrong = [value for *pair, _ in pairs for value in pair if not value <= 1e-3]  # NaN is not <= 0 either
         if wrong:
             raise LayoutError(
                 f"LikelihoodCDEScore reads log-probabilities, at most 0, but row {index} of the batch has {wrong[0]}."
             )
-        if not known:
+        if not pairs:
             return None
-        with_image, without = (self._pooled([row[arm] for row in known], [row[2] for row in known]) for arm in (0, 1))
+        with_image, without = (
+            self._pooled([pair[arm] for pair in pairs], [pair[2] for pair in pairs]) for arm in (0, 1)
+        )
         return exp(with_image) - exp(without) if self.scale == "probability" else with_image - without
 
     def _pooled(self, logprobs: list[float], tokens: list[int]) -> float:

@@ -117,9 +117,9 @@ def epoch_means(rows: Iterable[list[float | None] | None]) -> tuple[float | None
     >>> epoch_means([[0.0, 1.0, None], [0.5, None, None], None])
     (0.25, 1.0, None)
     """
-    known = [rewards for rewards in rows if rewards is not None]
-    _check(known, len(known[0]) if known else 0)
-    seen = [[reward for reward in rewards if reward is not None] for rewards in zip(*known, strict=True)]
+    lists = [rewards for rewards in rows if rewards is not None]
+    _check(lists, len(lists[0]) if lists else 0)
+    seen = [[reward for reward in rewards if reward is not None] for rewards in zip(*lists, strict=True)]
     return tuple(fsum(rewards) / len(rewards) if rewards else None for rewards in seen)
 
 

@@ -38,15 +38,15 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     method = find_method(rule.get("method", "rap"))
     if method.decide_again is None or rule.get("stage"):
         name = "split_stages" if rule.get("stage") else method.name
-        can = ", ".join(other.name for other in METHODS.values() if other.decide_again)
+        can = ", ".join(method.name for method in METHODS.values() if method.decide_again)
         raise SettingError(f"Method {name!r} cannot be repeated on other counts; these can: {can}.")
-    options = {field.name for field in fields(Settings)} | set(method.meanings)
-    unknown = sorted(set(rule) - options - set(NO_OPTIONS))
+    names = {field.name for field in fields(Settings)} | set(method.meanings)
+    unknown = sorted(set(rule) - names - set(NO_OPTIONS))
     if unknown:
-        raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(options))}.")
-    asked = {**rule, **rule.get("asked", {})}
-    Settings.of(asked).refuse_others(method.name, method.options)
-    return method.decide_again(ds, asked)
+        raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(names))}.")
+    options = {**rule, **rule.get("asked", {})}
+    Settings.of(options).refuse_others(method.name, method.options)
+    return method.decide_again(ds, options)
 
 
 def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:

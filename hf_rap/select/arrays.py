@@ -110,10 +110,10 @@ def why_unscored(score: NDArray[np.float64], errors: Any, otherwise: str = "not_
     return reason
 
 
-def plain(asked: Any) -> Any:
+def plain(option: Any) -> Any:
     """An option as JSON has it."""
-    if isinstance(asked, Quantile):
-        return str(asked)
-    if isinstance(asked, Integral):
-        return int(asked)
-    return float(asked) if isinstance(asked, Real) else asked
+    if isinstance(option, Quantile):
+        return str(option)
+    if isinstance(option, Integral):
+        return int(option)
+    return float(option) if isinstance(option, Real) else option

@@ -71,10 +71,10 @@ class Settings:
         A seed is always welcome: `hf-rap run` has one for sampling and selection.
         """
         for field in fields(self):
-            asked = getattr(self, field.name)
-            if field.name not in (*used, "seed") and asked != field.default:
+            value = getattr(self, field.name)
+            if field.name not in (*used, "seed") and value != field.default:
                 takes = ", ".join(used) or "no options"
-                raise SettingError(f"{field.name}={asked!r} means nothing to method {method!r}: it takes {takes}.")
+                raise SettingError(f"{field.name}={value!r} means nothing to method {method!r}: it takes {takes}.")
 
 
 # Counts with the image and of the question alone, of all rows -> which rows are kept, (n_rows,).

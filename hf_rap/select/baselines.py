@@ -116,16 +116,16 @@ def by_hardness(ds: Any, settings: Settings) -> Decision:
     return _by_rank(ds, settings, reads=reads, values=difficulty, reasons=reasons)
 
 
-def decide_hardness_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
+def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     """The same rule as `by_hardness` for other counts of the same rows."""
     import numpy as np
 
-    budget, strata, order = _read_rank(ds, Settings.of(asked))
+    budget, strata, order = _read_rank(ds, Settings.of(rule))
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
-        known = ~np.isnan(difficulty)
-        return first_within(known, min(budget, int(known.sum())), strata, -difficulty, order)
+        has_difficulty = ~np.isnan(difficulty)
+        return first_within(has_difficulty, min(budget, int(has_difficulty.sum())), strata, -difficulty, order)
 
     return decide_again
 
@@ -141,10 +141,10 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         tokens = columns[IMAGE_TOKENS.name]
         flat = pc.list_flatten(tokens).cast("float64").to_numpy(zero_copy_only=False)
         rows = pc.list_parent_indices(tokens).to_numpy()
-        known = ~np.isnan(flat)
-        counts = np.bincount(rows[known], minlength=len(tokens)).astype(np.float64)
+        has_tokens = ~np.isnan(flat)
+        counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)
         counts[counts == 0] = np.nan
-        means: NDArray[np.float64] = np.bincount(rows[known], flat[known], minlength=len(tokens)) / counts
+        means: NDArray[np.float64] = np.bincount(rows[has_tokens], flat[has_tokens], minlength=len(tokens)) / counts
         return means
 
     reads, reasons = (IMAGE_TOKENS.name,), ("longest_response", "not_longest")
@@ -183,16 +183,16 @@ def _by_rank(
     budget, strata, order = _read_rank(ds, settings)
     columns = arrow_columns(ds, [*reads, ERROR.name])
     value = values(columns)
-    known = ~np.isnan(value)
-    possible = int(np.count_nonzero(known))
+    has_value = ~np.isnan(value)
+    possible = int(np.count_nonzero(has_value))
     if budget > possible:
         raise SettingError(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    keep = first_within(known, budget, strata, -value, order)
+    keep = first_within(has_value, budget, strata, -value, order)
     reason = why_unscored(value, columns.get(ERROR.name))
-    reason[known] = reasons[1]
+    reason[has_value] = reasons[1]
     reason[keep] = reasons[0]
     funnel = (Step("rows", len(ds)), Step("usable", possible), Step("selected", budget))
     rule = {

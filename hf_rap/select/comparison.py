@@ -80,12 +80,12 @@ def compare_methods(
     check(
         isinstance(methods, (list, tuple)) and methods, "methods", methods, f"some of {', '.join(METHODS)}, each once"
     )
-    asked = [_parsed(each) for each in methods]
-    names = [each.name for each in asked]
+    choices = [_parsed(choice) for choice in methods]
+    names = [choice.name for choice in choices]
     check(len(set(names)) == len(names), "methods", names, f"some of {', '.join(METHODS)}, each once")
-    against = {control: _against(ds, control) for control in _controls(ds, asked)}
+    against = {control: _against(ds, control) for control in _controls(ds, choices)}
     selections: dict[str, Selection] = {}
-    for name, method, control in sorted(asked, key=lambda each: each.method.needs_budget):
+    for name, method, control in sorted(choices, key=lambda choice: choice.method.needs_budget):
         options: dict[str, Any] = {}
         if method.needs_budget:
             size = budget if budget is not None else _size(selections, name)
@@ -96,7 +96,7 @@ def compare_methods(
     return Comparison(
         rows=len(ds),
         selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
-        jaccard=tuple(tuple(_jaccard(kept[name], kept[other]) for other in names) for name in names),
+        jaccard=tuple(tuple(_jaccard(kept[name], kept[second]) for second in names) for name in names),
     )
 
 
@@ -109,30 +109,30 @@ def _size(selections: dict[str, Selection], method: str) -> int:
     return size
 
 
-class _Asked(NamedTuple):
+class _Choice(NamedTuple):
     name: str
     method: Method
     control: str | None
 
 
-def _parsed(asked: str | Method) -> _Asked:
+def _parsed(choice: str | Method) -> _Choice:
     """A method, or a name such as "rap" or "rap:blank"."""
-    if not isinstance(asked, str):
-        method = find_method(asked)
-        return _Asked(method.name, method, None)
-    name, colon, control = asked.partition(":")
+    if not isinstance(choice, str):
+        method = find_method(choice)
+        return _Choice(method.name, method, None)
+    name, colon, control = choice.partition(":")
     method = find_method(name)
     if colon and "control" not in method.meanings:
-        able = ", ".join(other.name for other in METHODS.values() if "control" in other.meanings)
-        raise SettingError(f"methods has {asked!r}: only {able} goes by a cde whose control can be chosen.")
+        able = ", ".join(method.name for method in METHODS.values() if "control" in method.meanings)
+        raise SettingError(f"methods has {choice!r}: only {able} goes by a cde whose control can be chosen.")
     if colon and control not in CONTROLS:
-        raise SettingError(f"methods has {asked!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
-    return _Asked(asked, method, control or None)
+        raise SettingError(f"methods has {choice!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
+    return _Choice(choice, method, control or None)
 
 
-def _controls(ds: Any, asked: Iterable[_Asked]) -> list[str]:
+def _controls(ds: Any, choices: Iterable[_Choice]) -> list[str]:
     """Those that are asked for, and those that there is evidence of."""
-    named = {each.control for each in asked}
+    named = {choice.control for choice in choices}
     return [name for name in CONTROLS if name in named or ARM_COLUMNS[name].rewards.name in ds.column_names]
 
 
@@ -160,10 +160,10 @@ def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
         return None
     # All rows, then those that are kept: `selected` would copy images into a new table.
     values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
-    known = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
-    return round(float(known.mean()), 6) if known.size else None
+    scores = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
+    return round(float(scores.mean()), 6) if scores.size else None
 
 
-def _jaccard(one: set[int], other: set[int]) -> float | None:
-    either = len(one | other)
-    return round(len(one & other) / either, 6) if either else None
+def _jaccard(first: set[int], second: set[int]) -> float | None:
+    either = len(first | second)
+    return round(len(first & second) / either, 6) if either else None

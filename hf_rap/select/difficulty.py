@@ -93,10 +93,10 @@ def decide_difficulty(ds: Any, low: float, high: float, min_probability: float |
     return Decision(inside, reason, funnel, rule)
 
 
-def decide_difficulty_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:
+def decide_difficulty_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     """The same rule for other counts of the same rows."""
-    low, high = asked.get("low", DIFFICULTY_PRIOR.low), asked.get("high", DIFFICULTY_PRIOR.high)
-    min_probability = asked.get("min_probability")
+    low, high = rule.get("low", DIFFICULTY_PRIOR.low), rule.get("high", DIFFICULTY_PRIOR.high)
+    min_probability = rule.get("min_probability")
     check_band(low, high)
     check_share("min_probability", min_probability)
     if min_probability is not None:
@@ -140,8 +140,8 @@ def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Co
     """The counts of each row as it is given, with its image if it has one, and those on the question beside them."""
     import numpy as np
 
-    as_given = Counts(*(np.where(alone, two, one) for one, two in zip(image, text, strict=True)))
-    return as_given, Counts(*(np.where(alone, 0, two) for two in text))
+    as_given = Counts(*(np.where(alone, on_text, with_image) for with_image, on_text in zip(image, text, strict=True)))
+    return as_given, Counts(*(np.where(alone, 0, on_text) for on_text in text))
 
 
 def split_stages(
@@ -195,15 +195,15 @@ def split_stages(
     if sizes is None:
         middle = 0.5 if middle is None else middle
         check_number("middle", middle, least=low, most=high)
-        two = inside & (difficulty > complement(middle))
-        one = inside & ~two
+        stage_two = inside & (difficulty > complement(middle))
+        stage_one = inside & ~stage_two
     else:
-        one, two = _by_size(ds, difficulty, inside, sizes, seed)
+        stage_one, stage_two = _by_size(ds, difficulty, inside, sizes, seed)
     bounds = {"low": float(low), "high": float(high)}
     divided = {"middle": middle, "sizes": None if sizes is None else list(sizes), "seed": seed}
     scored = int(np.count_nonzero(~np.isnan(difficulty)))
     stages = []
-    for name, keep in (("stage_one", one), ("stage_two", two)):
+    for name, keep in (("stage_one", stage_one), ("stage_two", stage_two)):
         why = reason.copy()
         why[inside] = "other_stage"
         why[keep] = name
@@ -227,10 +227,10 @@ def _by_size(
             "band. Ask for fewer, or widen low and high."
         )
     order = seeded_order(ids_of(ds), seed)
-    one, two = np.zeros((2, len(ds)), dtype=bool)
-    two[ranked(inside, -difficulty, order)[: sizes[1]]] = True
-    one[ranked(inside & ~two, order)[: sizes[0]]] = True
-    return one, two
+    stage_one, stage_two = np.zeros((2, len(ds)), dtype=bool)
+    stage_two[ranked(inside, -difficulty, order)[: sizes[1]]] = True
+    stage_one[ranked(inside & ~stage_two, order)[: sizes[0]]] = True
+    return stage_one, stage_two
 
 
 def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.object_], NDArray[np.bool_]]:

@@ -169,8 +169,8 @@ def _as_decision(method: Method, ds: Any, given: Any) -> Decision:
         ]
         funnel = (Step("rows", len(ds)), Step("selected", int(keep.sum())))
         return Decision(keep, np.where(keep, *names).astype(object), funnel, {})
-    known = {reason.name for reason in method.reasons} | set(ERROR_CODES)
-    unknown = sorted(set(given.reason.tolist()) - known) if method.reasons else []
+    reasons = {reason.name for reason in method.reasons} | set(ERROR_CODES)
+    unknown = sorted(set(given.reason.tolist()) - reasons) if method.reasons else []
     if unknown and unknown[0] not in set(why_unscored(np.full(len(ds), np.nan), _errors(ds)).tolist()):
         raise SettingError(
             f"Method {method.name!r} gives the reason {unknown[0]!r}, which is not among its reasons: add "

@@ -25,35 +25,35 @@ METHODS = {method.name: method for method in (RAP, RELEASED_RULE, DIFFICULTY_BAN
 _ALL = {**METHODS, TOP.name: TOP}
 
 
-def find_method(asked: str | Method | Callable[..., Any]) -> Method:
+def find_method(choice: str | Method | Callable[..., Any]) -> Method:
     """The method that is meant by a name, by itself, or by a function that decides.
 
     Raises:
         SettingError: there is no method of that name, or it is nothing of these.
 
     """
-    if isinstance(asked, Method):
-        return asked
-    if isinstance(asked, str):
-        if asked in _ALL:
-            return _ALL[asked]
-        others = plugins(lambda plugin: isinstance(plugin, Method))
-        if asked not in others:
+    if isinstance(choice, Method):
+        return choice
+    if isinstance(choice, str):
+        if choice in _ALL:
+            return _ALL[choice]
+        plugin_methods = plugins(lambda plugin: isinstance(plugin, Method))
+        if choice not in plugin_methods:
             own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
-            check(False, "method", asked, f"one of {', '.join([*METHODS, *others])}, or {own}")
-        method: Method = others[asked]
+            check(False, "method", choice, f"one of {', '.join([*METHODS, *plugin_methods])}, or {own}")
+        method: Method = plugin_methods[choice]
         return method
-    if not callable(asked):
+    if not callable(choice):
         raise SettingError(
-            f"method is {asked!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
+            f"method is {choice!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
         )
-    name = getattr(asked, "__name__", type(asked).__name__)
+    name = getattr(choice, "__name__", type(choice).__name__)
     # A plain function does not say which options it looks at.
-    return Method(name, asked, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
+    return Method(name, choice, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
 
 
 def describe_method(rule: Mapping[str, Any], columns: Any) -> dict[str, Any]:
     """What the method of a rule says about itself; of one that is not known here, that it is not."""
     name = rule.get("method", RAP.name)
-    known = _ALL.get(name) or Method(name, None, f"rows by the rule `{name}`, which is not known here")
-    return known.describe(rule, columns)
+    method = _ALL.get(name) or Method(name, None, f"rows by the rule `{name}`, which is not known here")
+    return method.describe(rule, columns)

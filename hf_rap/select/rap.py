@@ -84,7 +84,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     if maybe_above.any():
         reason[maybe_above & ~keep] = "stopped_early"
         funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
-    told = {
+    rule_record = {
         "min_cde": min_cde,
         "min_probability": plain(settings.min_probability),
         "max_ace": rule.max_ace,
@@ -97,8 +97,8 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
     }
     if rule.control is not None:
-        told["control"] = rule.control
-    return Decision(keep, reason, funnel, told)
+        rule_record["control"] = rule.control
+    return Decision(keep, reason, funnel, rule_record)
 
 
 def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
@@ -112,7 +112,7 @@ def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
         "a score against another control than the question alone": rule.control not in (None, "text"),
         "min_probability": rule.settings.min_probability is not None,
     }
-    for name in (name for name, asked in needs_all.items() if asked):
+    for name in (name for name, is_set in needs_all.items() if is_set):
         raise SettingError(
             f"{np.count_nonzero(stopped.rows):,} rows were stopped early in exact mode, and {name} needs all of their "
             f"attempts{'; max_ace=None leaves it out' if name == 'max_ace' else ''}. {COLLECT_ALL}"
@@ -202,8 +202,8 @@ class RapRule:
 def read_rule(ds: Any, settings: Settings) -> RapRule:
     """The options checked, and the columns that they are about."""
     min_cde = threshold("min_cde", settings.min_cde, -1, 1)
-    asked = settings.max_ace
-    max_ace = None if asked is None or asked == AUTO else threshold("max_ace", asked, 0, math.inf)
+    ace_limit = settings.max_ace
+    max_ace = None if ace_limit is None or ace_limit == AUTO else threshold("max_ace", ace_limit, 0, math.inf)
     _check_together(settings)
     budget = rows_of_budget(settings.budget, len(ds))
     if settings.stratify_by is not None:
@@ -214,7 +214,7 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
     )
     control = _control(columns[CDE_CONTROL.name]) if CDE_CONTROL.name in columns else None
     ace = numbers_of(columns.get(ACE.name))
-    if asked == AUTO:
+    if ace_limit == AUTO:
         max_ace = _usual_max_ace(columns.get(ACE_SETTINGS.name))
     if ace is None:
         max_ace = None
@@ -364,15 +364,15 @@ def _within_budget(
 
 def _usual_max_ace(ace_settings: Any) -> float | Quantile:
     """The threshold that belongs to the form of `rap_ace`; of scores that do not tell their form, the paper's."""
-    told = {text for text in ace_settings.unique().to_pylist() if text} if ace_settings is not None else set()
-    if len(told) > 1:
+    texts = {text for text in ace_settings.unique().to_pylist() if text} if ace_settings is not None else set()
+    if len(texts) > 1:
         raise SettingError(
-            f"rap_ace was computed in {len(told)} ways, which do not compare: {'; '.join(sorted(told))}. Score all rows "
+            f"rap_ace was computed in {len(texts)} ways, which do not compare: {'; '.join(sorted(texts))}. Score all rows "
             "the same way, or give max_ace."
         )
-    if not told:
+    if not texts:
         return MAX_ACE["literal"]
-    settings = told.pop()
+    settings = texts.pop()
     limit = MAX_ACE.get(form) if isinstance(form := _form(settings), str) else None
     if limit is None:
         raise SettingError(f"rap_ace_settings names no form that has a usual limit ({settings!r}): give max_ace.")
@@ -384,8 +384,8 @@ def _remark_on_ace(ds: Any, rule: RapRule, funnel: Mapping[str, int]) -> None:
     import numpy as np
 
     columns = arrow_columns(ds, [ACE_SETTINGS.name])
-    told = columns[ACE_SETTINGS.name].drop_null().unique().to_pylist() if columns else []
-    form = _form(told[0]) if told else None
+    texts = columns[ACE_SETTINGS.name].drop_null().unique().to_pylist() if columns else []
+    form = _form(texts[0]) if texts else None
     before, after = funnel["attention_known"], funnel["attention_unbiased"]
     if form in (None, "literal") or not (rule.max_ace == PAPER.max_ace or 2 * (before - after) > before):
         return
@@ -434,13 +434,13 @@ def _check_columns(settings: Settings, names: list[str]) -> None:
 
 def _control(column: Any) -> str:
     """What the cde of all these rows compares the image with."""
-    found = sorted(str(one) for one in column.fill_null("text").unique().to_pylist())
-    if len(found) > 1:
+    controls = sorted(str(control) for control in column.fill_null("text").unique().to_pylist())
+    if len(controls) > 1:
         raise SettingError(
-            f"{CDE.name} compares the image with {' in some rows and with '.join(found)} in others: score all rows with "
+            f"{CDE.name} compares the image with {' in some rows and with '.join(controls)} in others: score all rows with "
             "the same CDEScore(control=...)."
         )
-    return found[0]
+    return controls[0]
 
 
 def _attempts(rewards: Any) -> Any:
@@ -450,8 +450,8 @@ def _attempts(rewards: Any) -> Any:
 
     if rewards is None:
         return None
-    known = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
-    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[known], minlength=len(rewards))
+    has_reward = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
+    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[has_reward], minlength=len(rewards))
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:
@@ -567,6 +567,6 @@ RAP = Method(
     },
     needs_all_attempts=False,
     adaptive=True,
-    decide_again=lambda ds, asked: decide_rap_again(ds, Settings.of(asked)),
+    decide_again=lambda ds, rule: decide_rap_again(ds, Settings.of(rule)),
     citations=_citations,
 )

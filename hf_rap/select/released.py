@@ -76,7 +76,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), {})
 
 
-def decide_released_again(ds: Any, asked: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
+def decide_released_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
     """The same rule for other counts of the same rows, with rewards of 0 and 1."""
     import numpy as np
 

@@ -120,7 +120,7 @@ def stability(
     import numpy as np
 
     check(isinstance(rule, Mapping), "rule", rule, "options of select_cognitive by name, or selection.rule")
-    fine = isinstance(attempts, Sequence) and all(is_whole(one) and one >= 1 for one in attempts)
+    fine = isinstance(attempts, Sequence) and all(is_whole(count) and count >= 1 for count in attempts)
     check(fine, "attempts", attempts, "whole numbers of 1 or more, such as (5, 8, 16, 32)")
     check_whole("draws", draws, least=1, none=True)
     check_whole("seed", seed, least=0)
@@ -134,25 +134,25 @@ def stability(
     prior = fit_prior(ds, control=rule.get("control", "text"))
     posterior = Posterior(prior, image, text)
     usual = _usual(image, text)
-    others = sorted({int(number) for number in attempts} - {usual})
+    numbers = sorted({int(number) for number in attempts} - {usual})
     alone = find_method(rule.get("method", "rap")).attempts
     if alone is not None:
-        others = [number for number in others if number == alone]
+        numbers = [number for number in numbers if number == alone]
     random = np.random.default_rng(seed)
     alike: dict[int | None, tuple[NDArray[np.int64], ...]] = {
-        one: tuple(np.where(arm.judged > 0, one, 0) for arm in (image, text)) for one in others
+        count: tuple(np.where(arm.judged > 0, count, 0) for arm in (image, text)) for count in numbers
     }
     alike[usual] = (image.judged, text.judged)
-    overlaps: dict[int | None, list[float]] = {one: [] for one in alike}
+    overlaps: dict[int | None, list[float]] = {count: [] for count in alike}
     back = 0
     for _ in range(draws):
         rates = [np.nan_to_num(arm) for arm in posterior.draw(random)]
-        for one, judged in alike.items():
+        for count, judged in alike.items():
             first, second = (again(*_answer(rates, judged, random)) for _ in range(2))
-            overlaps[one].append(_jaccard(first, second))
-            if one == usual:
+            overlaps[count].append(_jaccard(first, second))
+            if count == usual:
                 back += int(np.count_nonzero(now & first))
-    here = [one for one in overlaps[usual] if not np.isnan(one)]
+    here = [overlap for overlap in overlaps[usual] if not np.isnan(overlap)]
     if not here:
         raise SettingError("stability: fresh attempts keep no row, so there is nothing to agree on.")
     return Stability(
@@ -163,7 +163,9 @@ def stability(
         kept=kept,
         attempts=usual,
         draws=draws,
-        curve=tuple(Point(one, _mean(overlaps[one])) for one in sorted(one for one in alike if one is not None)),
+        curve=tuple(
+            Point(count, _mean(overlaps[count])) for count in sorted(count for count in alike if count is not None)
+        ),
         note=prior.note,
     )
 
@@ -175,8 +177,8 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
     scored, rule = selection.scored, selection.rule
     adaptive = adaptive_rule(scored)
     if adaptive is not None:
-        told = adaptive.get("agreement_expected")
-        expected = "" if told is None else f"; the collection itself expected {told:.1%}"
+        agreement = adaptive.get("agreement_expected")
+        expected = "" if agreement is None else f"; the collection itself expected {agreement:.1%}"
         return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
     try:
         again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
@@ -209,12 +211,12 @@ def _answer(
     return image, text
 
 
-def _jaccard(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+def _jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Rows in both by rows in either; NaN where both are empty."""
     import numpy as np
 
-    either = int(np.count_nonzero(one | other))
-    return int(np.count_nonzero(one & other)) / either if either else float("nan")
+    either = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / either if either else float("nan")
 
 
 def _mean(values: Sequence[float]) -> float | None:

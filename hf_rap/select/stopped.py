@@ -28,12 +28,12 @@ class Stopped(NamedTuple):
 
     rows: which those are, (n_rows,).
     state: attempts of all rows, and how many are left; none for rows that were not stopped.
-    told: the rule that they were collected for.
+    rule: the rule that they were collected for.
     """
 
     rows: NDArray[np.bool_]
     state: State
-    told: dict[str, Any]
+    rule: dict[str, Any]
 
 
 def read_stopped(ds: Any) -> Stopped | None:
@@ -47,43 +47,43 @@ def read_stopped(ds: Any) -> Stopped | None:
     import numpy as np
     import pyarrow.compute as pc
 
-    told = adaptive_rule(ds)
-    if told is None or told["mode"] != "exact":
+    rule = adaptive_rule(ds)
+    if rule is None or rule["mode"] != "exact":
         return None
     rewards = (IMAGE_REWARDS, TEXT_REWARDS)
     require("select_cognitive", ds.column_names, rewards, "Rows that were stopped early are decided by their rewards.")
     columns = arrow_columns(ds, [column.name for column in (*rewards, ADAPTIVE)])
     made = [pc.list_value_length(columns[column.name]) for column in rewards]
-    left = np.stack([pc.subtract(told["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
+    left = np.stack([pc.subtract(rule["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
     left[columns[ADAPTIVE.name].is_null().to_numpy(zero_copy_only=False)] = 0
     counts = read_counts("select_cognitive", ds)
     solved, judged = (np.stack([getattr(arm, name) for arm in counts], axis=1) for name in ("solved", "judged"))
     rows: NDArray[np.bool_] = np.any(left > 0, axis=1)
     state = State(solved.astype(np.int64), judged.astype(np.int64), np.maximum(left, 0).astype(np.int64))
-    return Stopped(rows, state, told) if rows.any() else None
+    return Stopped(rows, state, rule) if rows.any() else None
 
 
 def adaptive_rule(ds: Any) -> dict[str, Any] | None:
     """What an adaptive collection of these rows was told; None for rows that have all their attempts."""
     if ADAPTIVE.name not in ds.column_names:
         return None
-    told = [text for text in ds.data.column(ADAPTIVE.name).unique().to_pylist() if text is not None]
-    if len(told) > 1:
+    texts = [text for text in ds.data.column(ADAPTIVE.name).unique().to_pylist() if text is not None]
+    if len(texts) > 1:
         raise SettingError(
-            f"These rows come from {len(told)} adaptive collections, which do not compare: {'; '.join(sorted(told))}. "
+            f"These rows come from {len(texts)} adaptive collections, which do not compare: {'; '.join(sorted(texts))}. "
             "Select from each of them."
         )
-    rule: dict[str, Any] | None = json.loads(told[0]) if told else None
+    rule: dict[str, Any] | None = json.loads(texts[0]) if texts else None
     return rule
 
 
 def refuse_spared(ds: Any, method: str) -> None:
     """Raise `SettingError` for a method that goes by all attempts of the rows, where some were spared."""
-    told = adaptive_rule(ds)
-    if told is not None:
+    rule = adaptive_rule(ds)
+    if rule is not None:
         raise SettingError(
             f"Method {method!r} compares rows by all of their attempts, but attempts of these were spared for "
-            f"{_rule(told)}. Select with method 'rap'. {COLLECT_ALL}"
+            f"{_rule(rule)}. Select with method 'rap'. {COLLECT_ALL}"
         )
 
 
@@ -108,17 +108,17 @@ def settle_stopped(
     if unsure.size:
         raise SettingError(
             f"{unsure.size:,} rows were stopped before it was certain whether this rule keeps them, the first is row "
-            f"{unsure[0]}. Their attempts were spared for {_rule(stopped.told)}: select with these options. {COLLECT_ALL}"
+            f"{unsure[0]}. Their attempts were spared for {_rule(stopped.rule)}: select with these options. {COLLECT_ALL}"
         )
     worst = stopped.state.at_worst()
     maybe_above = stopped.rows & ~standing.above & ~standing.not_above
     return cde_of(worst), difficulty_of(worst), worst.judged[:, 0], maybe_above
 
 
-def _rule(told: dict[str, Any]) -> str:
+def _rule(rule: dict[str, Any]) -> str:
     options = (
         f"{name}={value!r}"
-        for name, value in told.items()
+        for name, value in rule.items()
         if name not in ("mode", "attempts", "rounds", "agreement_expected")
     )
-    return f"{told['mode']} mode with {', '.join(options)}"
+    return f"{rule['mode']} mode with {', '.join(options)}"

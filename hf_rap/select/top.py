@@ -122,12 +122,12 @@ def select_top(
     table = ds.select_columns([name for name in ds.column_names if name in wanted]).with_format("arrow")[:]
 
     scores = _numbers(table, by)
-    known = int(np.count_nonzero(~np.isnan(scores)))
-    if not known:
+    n_scored = int(np.count_nonzero(~np.isnan(scores)))
+    if not n_scored:
         raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {how_to_make(by)}")
     is_bis = by == BIS.name and {BIS_MIXTURE.name, BIS_RELIABILITY.name} <= set(table.column_names)
     if is_bis:
-        alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / known)
+        alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / n_scored)
         # The same operations as in `BISScore`, on float64: the same numbers.
         scores = (_numbers(table, BIS_MIXTURE.name) + alpha) * _numbers(table, BIS_RELIABILITY.name)
     elif alpha is not None:
@@ -256,13 +256,15 @@ def codes(table: Any, names: Sequence[str]) -> NDArray[np.int64]:
     """A number from 0 for every different combination of these columns, those that are there; shape (n_rows,)."""
     import numpy as np
 
-    found = np.zeros(len(table), dtype=np.int64)
+    numbers = np.zeros(len(table), dtype=np.int64)
     for name in names:
         if name in table.column_names:
             encoded = _text(table[name].combine_chunks()).dictionary_encode(null_encoding="encode")
             indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-            found = np.unique(found * (len(encoded.dictionary) + 1) + indices, return_inverse=True)[1].astype(np.int64)
-    return found
+            numbers = np.unique(numbers * (len(encoded.dictionary) + 1) + indices, return_inverse=True)[1].astype(
+                np.int64
+            )
+    return numbers
 
 
 def _text(column: Any) -> Any:
@@ -279,11 +281,11 @@ def _text(column: Any) -> Any:
         return pc.binary_join(pa.ListArray.from_arrays(offsets, parts), ",")
     if pa.types.is_struct(column.type):
         fields = [_text(pc.struct_field(column, field.name)).fill_null("") for field in column.type]
-        sized = [pc.binary_join_element_wise(pc.binary_length(one).cast("string"), one, ":") for one in fields]
+        sized = [pc.binary_join_element_wise(pc.binary_length(texts).cast("string"), texts, ":") for texts in fields]
         return pc.binary_join_element_wise(*sized, ",")
     if pa.types.is_binary(column.type):
         return pa.array(
-            [None if one is None else blake2b(one).hexdigest() for one in column.to_pylist()], type=pa.string()
+            [None if value is None else blake2b(value).hexdigest() for value in column.to_pylist()], type=pa.string()
         )
     return column.cast(pa.string())
 

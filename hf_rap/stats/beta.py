@@ -53,11 +53,13 @@ def fit_beta(counts: Counts) -> tuple[float, float]:
     """
     import numpy as np
 
-    known = counts.judged > 0
-    if not known.any():
+    has_attempts = counts.judged > 0
+    if not has_attempts.any():
         return 1.0, 1.0
-    solved = np.round(counts.solved[known] * PARTS).astype(np.int64)
-    code, rows = np.unique(counts.judged[known] * (PARTS * int(counts.judged.max()) + 1) + solved, return_counts=True)
+    solved = np.round(counts.solved[has_attempts] * PARTS).astype(np.int64)
+    code, rows = np.unique(
+        counts.judged[has_attempts] * (PARTS * int(counts.judged.max()) + 1) + solved, return_counts=True
+    )
     n, k = np.divmod(code, PARTS * int(counts.judged.max()) + 1)
     k = k / PARTS
     centre, half = (0.0, (_LOG_SIZE[0] + _LOG_SIZE[1]) / 2), (_LOGIT_MEAN[1], (_LOG_SIZE[1] - _LOG_SIZE[0]) / 2)

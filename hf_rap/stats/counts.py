@@ -41,8 +41,8 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
     require(reader, ds.column_names, (IMAGE_REWARDS,))
     columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
     table = ds.select_columns([column.name for column in columns]).with_format("arrow")[:]
-    found = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]
-    return found[0], found[1] if len(found) > 1 else none_judged(len(ds))
+    counts = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]
+    return counts[0], counts[1] if len(counts) > 1 else none_judged(len(ds))
 
 
 def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
@@ -54,9 +54,9 @@ def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
     if pa.types.is_null(rewards.type):
         return none_judged(len(rewards))
     flat = pc.list_flatten(rewards)
-    known = pc.is_valid(flat).to_numpy(zero_copy_only=False)
-    values = flat.cast("float64").to_numpy(zero_copy_only=False)[known]
-    rows = pc.list_parent_indices(rewards).to_numpy(zero_copy_only=False)[known]
+    has_reward = pc.is_valid(flat).to_numpy(zero_copy_only=False)
+    values = flat.cast("float64").to_numpy(zero_copy_only=False)[has_reward]
+    rows = pc.list_parent_indices(rewards).to_numpy(zero_copy_only=False)[has_reward]
     wrong = ~((values >= 0) & (values <= 1))  # NaN is neither
     if wrong.any():
         raise LayoutError(

@@ -73,12 +73,12 @@ def in_double(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
     distinct, places = np.unique(values, return_inverse=True)
     single = distinct.dtype.type
-    found = distinct.astype(str).astype(np.float64)
+    numbers = distinct.astype(str).astype(np.float64)
     for place in np.flatnonzero(np.isfinite(distinct)):
         fraction = _simplest(float(distinct[place]), LARGEST_IN_SINGLE, single)
         if fraction is not None:
-            found[place] = fraction[0] / fraction[1]
-    doubles: NDArray[np.float64] = found[places]
+            numbers[place] = fraction[0] / fraction[1]
+    doubles: NDArray[np.float64] = numbers[places]
     return doubles
 
 

@@ -134,10 +134,10 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     pairs = _Pairs(image, text)
     betas, few = [], []
     for counts, arm in ((image, "with the image"), (text, "on the question alone")):
-        known = int(np.count_nonzero(counts.judged))
-        betas.append(fit_beta(counts) if known >= MIN_ROWS else (1.0, 1.0))
-        if known < MIN_ROWS:
-            few.append(f"{known:,} rows have judged attempts {arm}")
+        n_judged = int(np.count_nonzero(counts.judged))
+        betas.append(fit_beta(counts) if n_judged >= MIN_ROWS else (1.0, 1.0))
+        if n_judged < MIN_ROWS:
+            few.append(f"{n_judged:,} rows have judged attempts {arm}")
     note = f"{' and '.join(few)}, of {MIN_ROWS} that a prior needs: all pass rates count as equally likely there."
     both = int(np.count_nonzero((image.judged > 0) & (text.judged > 0)))
     base = np.outer(*(beta_on_grid(*beta) for beta in betas))
@@ -146,10 +146,10 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     base = (1 - EVEN_SHARE) * base + EVEN_SHARE / base.size
     weights = base
     rows, total = pairs.rows.astype(np.float64), float(pairs.rows.sum())
-    one, other = pairs.likelihoods(slice(None))
+    image_likelihoods, text_likelihoods = pairs.likelihoods(slice(None))
     for _ in range(steps):
-        share = rows / np.einsum("tg,tg->t", one @ weights, other)
-        weights = weights * (one.T @ (share[:, None] * other))
+        share = rows / np.einsum("tg,tg->t", image_likelihoods @ weights, text_likelihoods)
+        weights = weights * (image_likelihoods.T @ (share[:, None] * text_likelihoods))
         weights = (weights + PSEUDO_ROWS * base) / (total + PSEUDO_ROWS)
     return Prior(weights, both, betas[0], betas[1], note if few else None)
 
@@ -217,12 +217,12 @@ class Posterior:
             for place, cumulated in enumerate(np.cumsum(weights, axis=1), start):
                 rows = order[ends[place] : ends[place + 1]]
                 cell[rows] = np.searchsorted(cumulated, chance[rows] * cumulated[-1], side="right")
-        known = cell >= 0
+        has_attempts = cell >= 0
         rates = []
         for number in np.divmod(np.minimum(cell, (CELLS + 2) ** 2 - 1), CELLS + 2):
             angle = (number - 1 + random.random(n_rows)) * (np.pi / 2 / CELLS)
             rate = np.where(number == 0, 0.0, np.where(number == CELLS + 1, 1.0, np.sin(angle) ** 2))
-            rates.append(np.where(known, rate, np.nan))
+            rates.append(np.where(has_attempts, rate, np.nan))
         return rates[0], rates[1]
 
     @cached_property
@@ -244,8 +244,8 @@ class Posterior:
     def _weights(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Posterior weights of some pairs of counts at a time, (n_pairs, n_cells), after the number of the first."""
         for start in range(0, len(self._pairs.rows), _PAIRS_AT_ONCE):
-            one, other = self._pairs.likelihoods(slice(start, start + _PAIRS_AT_ONCE))
-            weights = (one[:, :, None] * self.prior.weights * other[:, None, :]).reshape(len(one), -1)
+            image, text = self._pairs.likelihoods(slice(start, start + _PAIRS_AT_ONCE))
+            weights = (image[:, :, None] * self.prior.weights * text[:, None, :]).reshape(len(image), -1)
             weights /= weights.sum(axis=1, keepdims=True)
             yield start, weights
 
@@ -272,7 +272,7 @@ class Posterior:
                 mass = np.add.reduceat(weights[:, order], first, axis=1)
                 # Half of a cell's mass lies below its middle, so the ends do not jump from cell to cell.
                 middle = np.cumsum(mass, axis=1) - mass / 2
-                return np.array([np.interp(share, one, distinct) for one in middle])
+                return np.array([np.interp(share, cumulated, distinct) for cumulated in middle])
 
             return self._each(of_pairs)
 
@@ -300,13 +300,15 @@ class _Pairs:
             most = int(counts.judged.max(initial=0))
             for part, values in ((counts.judged, most + 1), (np.round(counts.solved * PARTS), most * PARTS + 1)):
                 code = code * values + part.astype(np.int64)
-        known = (image.judged > 0) | (text.judged > 0)
-        _, first, number, rows = np.unique(code[known], return_index=True, return_inverse=True, return_counts=True)
+        has_attempts = (image.judged > 0) | (text.judged > 0)
+        _, first, number, rows = np.unique(
+            code[has_attempts], return_index=True, return_inverse=True, return_counts=True
+        )
         self.rows: NDArray[np.int64] = rows
         self.of_row: NDArray[np.int64] = np.full(len(code), -1)
-        self.of_row[known] = number
+        self.of_row[has_attempts] = number
         self._counts = [
-            (counts.judged[known][first], np.round(counts.solved[known][first] * PARTS) / PARTS)
+            (counts.judged[has_attempts][first], np.round(counts.solved[has_attempts][first] * PARTS) / PARTS)
             for counts in (image, text)
         ]
 
@@ -317,13 +319,13 @@ class _Pairs:
         rates = grid()
         with np.errstate(divide="ignore"):
             right, wrong = np.log(rates), np.log1p(-rates)
-        found = []
+        arrays = []
         for judged, solved in self._counts:
             hits, misses = solved[some, None], (judged - solved)[some, None]
             with np.errstate(invalid="ignore"):  # 0 x -inf, where it is not looked at
                 logs = np.where(hits > 0, hits * right, 0) + np.where(misses > 0, misses * wrong, 0)
-            found.append(np.exp(logs - logs.max(axis=1, keepdims=True)))
-        return found[0], found[1]
+            arrays.append(np.exp(logs - logs.max(axis=1, keepdims=True)))
+        return arrays[0], arrays[1]
 
 
 def _check(counts: Counts) -> None:

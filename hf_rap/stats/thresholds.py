@@ -36,30 +36,30 @@ class Quantile:
         """The threshold among these scores; NaN is unknown and does not count."""
         import numpy as np
 
-        known = scores[~np.isnan(scores)]
-        if not known.size:
+        numbers = scores[~np.isnan(scores)]
+        if not numbers.size:
             raise SettingError(f"The quantile {self} is not defined: no row has a score.")
         # "inverted_cdf" gives a score that occurs, so comparing with it is exact.
-        return float(np.quantile(known, self.q, method="inverted_cdf"))
+        return float(np.quantile(numbers, self.q, method="inverted_cdf"))
 
 
-def threshold(name: str, asked: float | Quantile | str, low: float, high: float) -> float | Quantile:
+def threshold(name: str, value: float | Quantile | str, low: float, high: float) -> float | Quantile:
     """What was asked for as a number in [low, high] or as a `Quantile`.
 
     >>> threshold("min_cde", "q0.9", -1, 1)
     Quantile(q=0.9)
     """
-    if isinstance(asked, Quantile):
-        return asked
+    if isinstance(value, Quantile):
+        return value
     try:
-        if isinstance(asked, str) and asked.startswith("q"):
-            return Quantile(float(asked[1:]))
-        number = math.nan if isinstance(asked, bool) else float(as_double(asked))
+        if isinstance(value, str) and value.startswith("q"):
+            return Quantile(float(value[1:]))
+        number = math.nan if isinstance(value, bool) else float(as_double(value))
     except (TypeError, ValueError):
         number = math.nan
     within = limits(low, most=high if high < math.inf else None)
     fine = low <= number <= high and math.isfinite(number)
-    check(fine, name, asked, f"a number{within}, or a quantile such as 'q0.9'")
+    check(fine, name, value, f"a number{within}, or a quantile such as 'q0.9'")
     return number
 
 

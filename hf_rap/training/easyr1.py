@@ -22,9 +22,9 @@ def compute_score(reward_inputs: Any, **_: Any) -> Any:
     if isinstance(reward_inputs, Mapping):
         return _score(reward_inputs)
     assert isinstance(reward_inputs, Sequence)
-    return [_score(one) for one in reward_inputs]
+    return [_score(reply) for reply in reward_inputs]
 
 
-def _score(one: Mapping[str, Any]) -> dict[str, float]:
-    reward = judge_reply(one["response"], one["ground_truth"]).reward
+def _score(reply: Mapping[str, Any]) -> dict[str, float]:
+    reward = judge_reply(reply["response"], reply["ground_truth"]).reward
     return {"overall": reward or 0.0, "accuracy": reward or 0.0, "unreadable": float(reward is None)}

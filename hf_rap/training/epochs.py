@@ -112,17 +112,17 @@ def add_epoch_rewards(
         raise LayoutError("Some records of the training run have only an id and some none: give files of one kind.")
     keys = _keys_by_id(ds, id_column) if by_id else _keys_by_prompt(ds, prompt)
     counts = Counter(keys)
-    known: dict[str, dict[int, list[float]]] = {}
+    seen_rewards: dict[str, dict[int, list[float]]] = {}
     epochs = max((attempt.step - 1) // steps_per_epoch + 1 for attempt in attempts)
     for attempt in attempts:
-        seen = known.setdefault(attempt.id if by_id and attempt.id is not None else attempt.prompt, {})
+        seen = seen_rewards.setdefault(attempt.id if by_id and attempt.id is not None else attempt.prompt, {})
         if attempt.reward is not None:
             seen.setdefault((attempt.step - 1) // steps_per_epoch, []).append(attempt.reward)
-    rows = [_means(known[key], epochs) if key in known and counts[key] == 1 else None for key in keys]
+    rows = [_means(seen_rewards[key], epochs) if key in seen_rewards and counts[key] == 1 else None for key in keys]
     if not any(rows):
         raise SettingError(
             f"None of the {len(ds):,} rows was found in the files by its {'id' if by_id else 'prompt'}. One of them has "
-            f"{next(iter(known))!r:.120}, the dataset for example {keys[0]!r:.120}. "
+            f"{next(iter(seen_rewards))!r:.120}, the dataset for example {keys[0]!r:.120}. "
             + ("Name the column: id_column=..." if by_id else "Say how a question becomes a prompt: prompt=...")
         )
     report = EpochReport(
@@ -133,7 +133,7 @@ def add_epoch_rewards(
         rows_seen=sum(row is not None for row in rows),
         rows_missing=tuple(sum(row is None or row[epoch] is None for row in rows) for epoch in range(epochs)),
         duplicates=sum(count for count in counts.values() if count > 1),
-        strangers=len(known.keys() - counts.keys()),
+        strangers=len(seen_rewards.keys() - counts.keys()),
     )
     return ds.add_column(EPOCH_REWARDS.name, rows, feature=features_of([EPOCH_REWARDS])[EPOCH_REWARDS.name]), report
 
@@ -168,17 +168,17 @@ class _Attempt:
 
 def _paths(files: str | Path | Iterable[str | Path]) -> list[Path]:
     given = [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
-    found = [
+    paths = [
         path
-        for one in given
-        for path in (sorted(one.rglob("*")) if one.is_dir() else [one])
-        if not one.is_dir() or (path.is_file() and path.suffix in READERS)
+        for place in given
+        for path in (sorted(place.rglob("*")) if place.is_dir() else [place])
+        if not place.is_dir() or (path.is_file() and path.suffix in READERS)
     ]
-    if not found:
+    if not paths:
         raise SourceError(
             f"There are no {', '.join(READERS)} files in {', '.join(map(str, given)) or 'an empty list'}."
         )
-    return found
+    return paths
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -202,19 +202,21 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     yield from rows
 
 
-def _reward_field(record: dict[str, Any], path: Path, asked: str | None) -> str:
-    if asked is not None:
-        if asked not in record:
-            raise MissingColumnError(str(path), asked, record)
-        return asked
+def _reward_field(record: dict[str, Any], path: Path, field: str | None) -> str:
+    if field is not None:
+        if field not in record:
+            raise MissingColumnError(str(path), field, record)
+        return field
     usual = [name for name in REWARD_FIELDS if name in record]
     if "advantage" in record and "completion" in record and "reward" not in record:  # TRL
         functions = [name for name, value in record.items() if name not in TRL_FIELDS and isinstance(value, float)]
         unweighted = [name for name in functions if name.endswith("_unweighted")]  # of difficulty_weighted
         usual = unweighted or functions
     if len(usual) != 1:
-        found = f"several fields may be the reward: {', '.join(usual)}" if usual else "no field is known as the reward"
-        raise LayoutError(f"{path}: {found}. Name it: reward=... (there is: {', '.join(record)}).")
+        problem = (
+            f"several fields may be the reward: {', '.join(usual)}" if usual else "no field is known as the reward"
+        )
+        raise LayoutError(f"{path}: {problem}. Name it: reward=... (there is: {', '.join(record)}).")
     return usual[0]
 
 
@@ -240,12 +242,12 @@ def _keys_by_id(ds: Any, column: str | None) -> list[str]:
     name = column or next((name for name in ID_COLUMNS if name in ds.column_names), None)
     if name is None or name not in ds.column_names:
         raise MissingColumnError("add_epoch_rewards", name or ID.name, ds.column_names, "Name it: id_column=...")
-    return [str(one) for one in ds[name]]
+    return [str(identity) for identity in ds[name]]
 
 
 def _keys_by_prompt(ds: Any, prompt: Callable[[str], str] | None) -> list[str]:
     question = recognise_layout(ds.features).question
-    texts = [str(user_text(one)) for one in ds[question]]
+    texts = [str(user_text(cell)) for cell in ds[question]]
     return [_hash(prompt(text) if prompt else text) for text in texts]
 
 

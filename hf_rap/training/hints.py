@@ -164,11 +164,13 @@ def _change(question: Any, in_text: Callable[[str], str], in_blocks: Callable[[l
 
 def _as_column(questions: list[Any]) -> list[Any]:
     """Texts remember their type, so that a first batch of nulls does not decide it."""
-    return TypedList(questions, "string") if all(isinstance(one, str | None) for one in questions) else questions
+    return (
+        TypedList(questions, "string") if all(isinstance(question, str | None) for question in questions) else questions
+    )
 
 
-def _column(asked: str | None, batch: Mapping[str, Any]) -> str:
-    name = asked or recognise_layout(list(batch)).question
+def _column(column: str | None, batch: Mapping[str, Any]) -> str:
+    name = column or recognise_layout(list(batch)).question
     if name not in batch:
         raise MissingColumnError("A difficulty hint", name, list(batch), "Name the question: column=...")
     return name
@@ -176,8 +178,8 @@ def _column(asked: str | None, batch: Mapping[str, Any]) -> str:
 
 def _check_templates(templates: tuple[tuple[float, str], ...]) -> None:
     pairs = isinstance(templates, (tuple, list)) and all(
-        isinstance(one, (tuple, list)) and len(one) == 2 and is_number(one[0]) and isinstance(one[1], str)
-        for one in templates
+        isinstance(pair, (tuple, list)) and len(pair) == 2 and is_number(pair[0]) and isinstance(pair[1], str)
+        for pair in templates
     )
     check(pairs, "templates", templates, "pairs of a largest difficulty and a sentence")
     bounds = [largest for largest, _ in templates]

@@ -24,8 +24,8 @@ class HfRap(ORM):  # type: ignore[misc]
     def __call__(self, completions: Sequence[str], solution: Sequence[str], **columns: Any) -> list[float | None]:
         """One reward per completion; the columns of the dataset arrive as lists."""
         questions = [_question(messages) for messages in columns.pop("messages", None) or [[]] * len(completions)]
-        known = {name: columns[name] for name in ("accepted", "extra_info") if name in columns}
-        rewards = accuracy_reward(completions, solution, problem=questions, **known)
+        golds = {name: columns[name] for name in ("accepted", "extra_info") if name in columns}
+        rewards = accuracy_reward(completions, solution, problem=questions, **golds)
         truncated = columns.get("is_truncated") or [False] * len(completions)
         return [0.0 if cut else reward for reward, cut in zip(rewards, truncated, strict=True)]
 

@@ -83,7 +83,7 @@ def _golds(
         raise ValueError("accuracy_reward needs the gold answers in a column named solution, answer or accepted.")
     single: Sequence[object] = solution if solution is not None else [None] * count
     several = accepted if accepted is not None else [None] * count
-    return [list(many) if many is not None and len(many) else one for many, one in zip(several, single, strict=True)]
+    return [list(many) if many is not None and len(many) else gold for many, gold in zip(several, single, strict=True)]
 
 
 def _text_of(value: Any, *, last: bool = False) -> str | None:

@@ -92,13 +92,13 @@ def weigh_groups(
         group = [
             None if reward is None or math.isnan(reward) else reward for reward in rewards[start : start + group_size]
         ]
-        known = [reward for reward in group if reward is not None]
-        if not known:
+        values = [reward for reward in group if reward is not None]
+        if not values:
             weighted += group
             continue
-        factor = weigh(_accuracy(known, correct, start))
+        factor = weigh(_accuracy(values, correct, start))
         if not (math.isfinite(factor) and factor >= 0):
-            raise SettingError(f"weight gave {factor!r} for the rewards {known}: a weight is a number of 0 or more.")
+            raise SettingError(f"weight gave {factor!r} for the rewards {values}: a weight is a number of 0 or more.")
         weighted += [None if reward is None else factor * reward for reward in group]
     return weighted
 
@@ -129,12 +129,12 @@ class DifficultyWeighted:
         """The name of the wrapped function, under which a trainer logs."""
         return getattr(self.reward_func, "__name__", type(self.reward_func).__name__)
 
-    def __call__(self, *, prompts: Sequence[Any], **others: Any) -> list[Reward]:
+    def __call__(self, *, prompts: Sequence[Any], **columns: Any) -> list[Reward]:
         """The weighted rewards of a batch. Takes and hands on what the trainer gives."""
-        rewards = list(self.reward_func(prompts=prompts, **others))
+        rewards = list(self.reward_func(prompts=prompts, **columns))
         if len(rewards) != len(prompts):
             raise SettingError(f"{self.__name__} gave {len(rewards)} rewards for {len(prompts)} attempts.")
-        ids = _ids(self.id_column, prompts, others)
+        ids = _ids(self.id_column, prompts, columns)
         weighted = weigh_groups(
             rewards,
             prompts if ids is None else ids,
@@ -142,10 +142,10 @@ class DifficultyWeighted:
             weight=self.weight,
             correct=self.correct,
         )
-        if "log_extra" in others:  # TRL: columns of the completions Parquet
-            others["log_extra"](f"{self.__name__}_unweighted", rewards)
+        if "log_extra" in columns:  # TRL: columns of the completions Parquet
+            columns["log_extra"](f"{self.__name__}_unweighted", rewards)
             if ids is not None:
-                others["log_extra"]("rap_id", [str(one) for one in ids])
+                columns["log_extra"]("rap_id", [str(identity) for identity in ids])
         return weighted
 
 
@@ -205,12 +205,12 @@ def difficulty_weighted(
     return DifficultyWeighted(reward_func, weight, group_size, correct, id_column)
 
 
-def _ids(column: str | None, prompts: Sequence[Any], others: Mapping[str, Any]) -> Sequence[Any] | None:
+def _ids(column: str | None, prompts: Sequence[Any], columns: Mapping[str, Any]) -> Sequence[Any] | None:
     if column is None:
         return None
-    ids = others.get(column)
+    ids = columns.get(column)
     if ids is None or len(ids) != len(prompts):
-        has = ", ".join(name for name, values in others.items() if isinstance(values, list)) or "no columns"
+        has = ", ".join(name for name, values in columns.items() if isinstance(values, list)) or "no columns"
         raise SettingError(f"id_column is {column!r}, which the trainer does not hand on (it has: {has}).")
     return list(ids)
 
@@ -241,12 +241,12 @@ def _check_groups(rewards: Sequence[Reward], prompts: Sequence[Any], group_size:
                 )
 
 
-def _accuracy(known: Sequence[float], correct: Callable[[float], bool] | None, start: int) -> float:
+def _accuracy(rewards: Sequence[float], correct: Callable[[float], bool] | None, start: int) -> float:
     if correct is not None:
-        return sum(bool(correct(reward)) for reward in known) / len(known)
-    if not all(0 <= reward <= 1 for reward in known):
+        return sum(bool(correct(reward)) for reward in rewards) / len(rewards)
+    if not all(0 <= reward <= 1 for reward in rewards):
         raise SettingError(
-            f"The group that starts at attempt {start} has the rewards {list(known)}. The accuracy is the mean of rewards "
+            f"The group that starts at attempt {start} has the rewards {list(rewards)}. The accuracy is the mean of rewards "
             "in [0, 1]; for others say what is correct: correct=lambda reward: reward > 0."
         )
-    return fsum(known) / len(known)
+    return fsum(rewards) / len(rewards)

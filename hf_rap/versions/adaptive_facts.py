@@ -48,10 +48,10 @@ def describe_adaptive(ds: datasets.Dataset) -> dict[str, Any] | None:
         }
         left = int(np.maximum(rule["attempts"] - lengths, 0).sum())
         made, spared = made + len(numbers), spared + left
-        known = numbers[~np.isnan(numbers)]
-        counted = tokens is not None and tokens_spared is not None and known.size == numbers.size
-        tokens = tokens + known.sum() if counted and tokens is not None else None
-        mean = known.mean() if known.size else 0.0
+        counts = numbers[~np.isnan(numbers)]
+        counted = tokens is not None and tokens_spared is not None and counts.size == numbers.size
+        tokens = tokens + counts.sum() if counted and tokens is not None else None
+        mean = counts.mean() if counts.size else 0.0
         tokens_spared = tokens_spared + left * mean if counted and tokens_spared is not None else None
     exact = rule["mode"] == "exact"
     return {

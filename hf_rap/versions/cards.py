@@ -162,12 +162,12 @@ def _licence(licence: str | None) -> dict[str, Any]:
 
 def _rule(rule: Mapping[str, Any], meanings: Mapping[str, str]) -> list[dict[str, Any]]:
     """Option, value, meaning; with what was asked for where a number was derived from it."""
-    asked = rule.get("asked", {})
+    requested = rule.get("asked", {})
     return [
         {
             "option": name,
             "value": value,
-            "asked": asked[name] if name in asked and value is not None and asked[name] != value else None,
+            "asked": requested[name] if name in requested and value is not None and requested[name] != value else None,
             "meaning": meanings.get(name, ""),
         }
         for name, value in rule.items()
@@ -205,12 +205,12 @@ def _shards(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
-    found = facts.get("samples")
-    if found is None:
+    rows = facts.get("samples")
+    if rows is None:
         return None
     return {
-        "kept": [one for one in found if one["kept"]],
-        "dropped": [one for one in found if not one["kept"]],
+        "kept": [row for row in rows if row["kept"]],
+        "dropped": [row for row in rows if not row["kept"]],
     }
 
 
@@ -235,7 +235,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     values = settings["shown"][0]["values"]
     names = ("temperature", "top_p", "top_k", "max_new_tokens", "seed", "instruction")
     arms = [arm for arm in facts["arms"].values() if arm]
-    attempts = {one["attempts"] for arm in arms for one in arm["attempts_per_row"]}
+    attempts = {count["attempts"] for arm in arms for count in arm["attempts_per_row"]}
     if (
         values.get("engine") != "transformers"
         or len(attempts) != 1

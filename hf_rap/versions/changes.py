@@ -73,7 +73,7 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
         for key in dict.fromkeys([*after, *before])
         if (key in was) != (key in now)
     ]
-    counts = Counter((one["change"], one["was"], one["now"]) for one in changes)
+    counts = Counter((change["change"], change["was"], change["now"]) for change in changes)
     kept_old, kept_new = (table.filter(table[KEEP.name]) for table in (old, new))
     both = len(was & now)
     facts = {
@@ -89,7 +89,7 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
         "changes": [
             {"change": change, "was": reason_was, "now": reason_now, "rows": rows}
             for (change, reason_was, reason_now), rows in sorted(
-                counts.items(), key=lambda one: (one[0][0], -one[1], str(one[0]))
+                counts.items(), key=lambda item: (item[0][0], -item[1], str(item[0]))
             )
         ],
         "groups": _groups(kept_old, kept_new, group_by),
@@ -107,12 +107,12 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
 def _decisions(table: pa.Table) -> dict[tuple[str, int], tuple[bool, str]]:
     """(id, how many rows had it before) -> (keep, reason)."""
     seen: Counter[str] = Counter()
-    found = {}
+    decisions = {}
     columns = (table[column.name].to_pylist() for column in (ID, KEEP, REASON))
     for name, keep, reason in zip(*columns, strict=True):
-        found[name, seen[name]] = (keep, reason)
+        decisions[name, seen[name]] = (keep, reason)
         seen[name] += 1
-    return found
+    return decisions
 
 
 def _shares(old: Counter[Any], new: Counter[Any], values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -140,14 +140,14 @@ def _groups(old: pa.Table, new: pa.Table, column: str | None) -> dict[str, Any] 
         return None
     before, after = (Counter(table[column].cast("string").to_pylist()) for table in (old, new))
     names = sorted(before | after, key=lambda name: (-(before[name] + after[name]), str(name)))
-    others = names[MAX_GROUPS:]
+    remainder = names[MAX_GROUPS:]
     for counts in (before, after):
-        rest = sum(counts.pop(name, 0) for name in others)
-        if others:
-            counts[f"{len(others)} others"] = rest
+        rest = sum(counts.pop(name, 0) for name in remainder)
+        if remainder:
+            counts[f"{len(remainder)} others"] = rest
     return {
         "column": column,
-        "shown": _shares(before, after, [*names[:MAX_GROUPS], *([f"{len(others)} others"] if others else [])]),
+        "shown": _shares(before, after, [*names[:MAX_GROUPS], *([f"{len(remainder)} others"] if remainder else [])]),
     }
 
 
@@ -171,16 +171,16 @@ def _known(table: pa.Table, column: str = DIFFICULTY.name) -> list[float]:
 
 
 def _mean(table: pa.Table, column: str) -> float | None:
-    known = _known(table, column) if column in table.column_names else []
-    return round(sum(known) / len(known), 6) if known else None
+    scores = _known(table, column) if column in table.column_names else []
+    return round(sum(scores) / len(scores), 6) if scores else None
 
 
 def _models(table: pa.Table) -> list[str]:
     """Model and revision of every set of settings in the rows."""
     if SETTINGS.name not in table.column_names:
         return []
-    found = set()
+    models = set()
     for text in table[SETTINGS.name].unique().drop_null().to_pylist():
         settings = json.loads(text)
-        found.add("@".join(str(settings[name]) for name in ("model", "revision") if settings.get(name)))
-    return sorted(found)
+        models.add("@".join(str(settings[name]) for name in ("model", "revision") if settings.get(name)))
+    return sorted(models)

@@ -87,10 +87,10 @@ class Content:
     @property
     def group_by(self) -> str | None:
         """The column whose values are worth counting one by one."""
-        found: str | None = (
+        column: str | None = (
             self.selection.rule.get("stratify_by") or self.selection.rule.get("per") or self.layout.source
         )
-        return found
+        return column
 
     @property
     def configs(self) -> tuple[str, ...]:
@@ -108,10 +108,10 @@ class Content:
         if config == SCORED:
             return features
         evidence = EVIDENCE_NAMES | {ACE_SETTINGS.name}
-        ours = {name: one for name, one in features.items() if name.startswith(PREFIX) and name not in evidence}
+        ours = {name: feature for name, feature in features.items() if name.startswith(PREFIX) and name not in evidence}
         theirs = {
-            name: one
-            for name, one in features.items()
+            name: feature
+            for name, feature in features.items()
             if not name.startswith(PREFIX) and name not in UNIVERSAL and name != self.layout.images
         }
         return type(features)({**universal_features(), **ours, **theirs})
@@ -171,8 +171,8 @@ class Content:
         scored, layout = self.selection.scored, self.layout
         features = self.features(SELECTED)
         schema = features.arrow_schema
-        others = [name for name in features if name not in UNIVERSAL]
-        embedder = Embedder(type(features)({name: features[name] for name in others}))
+        further = [name for name in features if name not in UNIVERSAL]
+        embedder = Embedder(type(features)({name: features[name] for name in further}))
         read = layout.columns_in(scored.column_names)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
@@ -187,7 +187,7 @@ class Content:
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
                 ) from error
             arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
-            rest = embedder.embed(kept.select(others))
+            rest = embedder.embed(kept.select(further))
             yield pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
 
 

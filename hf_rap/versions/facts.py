@@ -71,9 +71,11 @@ def collect_facts(
         images_missing: images that could not be read when the rows were written.
 
     """
-    others = _others_scores(selection)
+    foreign_scores = _foreign_scores(selection)
     table = _table(
-        selection, others, group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per")
+        selection,
+        foreign_scores,
+        group_by := group_by or selection.rule.get("stratify_by") or selection.rule.get("per"),
     )
     keep = table[columns.KEEP.name]
     kept = table.filter(keep)
@@ -90,7 +92,7 @@ def collect_facts(
         "method": {name: about for name, about in selection.method.items() if name != "reasons"},
         "reasons": _reasons(table, selection.method["reasons"]),
         "groups": _groups(table, group_by),
-        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, others)},
+        "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, foreign_scores)},
         "histogram": _histogram(table, kept),
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
@@ -104,13 +106,13 @@ def collect_facts(
     }
 
 
-def _table(selection: Selection, others: list[Column], group_by: str | None) -> pa.Table:
+def _table(selection: Selection, foreign_scores: list[Column], group_by: str | None) -> pa.Table:
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
-    wanted = [column.name for column in (*_READ, *others, *_TEXTS)] + [group_by]
+    wanted = [column.name for column in (*_READ, *foreign_scores, *_TEXTS)] + [group_by]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
-    for column in (*_READ, *others, *_TEXTS):
+    for column in (*_READ, *foreign_scores, *_TEXTS):
         if column.name in names:
             position = table.schema.get_field_index(column.name)
             table = table.set_column(position, column.name, table[column.name].cast(arrow_type(column.dtype)))
@@ -124,8 +126,8 @@ def _ratio(part: float, whole: float) -> float | None:
 def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
     """Value -> rows, the most frequent first, ties by value; null counts as a value."""
     counted = values.value_counts().to_pylist()
-    counted.sort(key=lambda one: (-one["counts"], str(one["values"])))
-    return {one["values"]: one["counts"] for one in counted}
+    counted.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
+    return {entry["values"]: entry["counts"] for entry in counted}
 
 
 def _reasons(table: pa.Table, meanings: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -154,14 +156,14 @@ def _groups(table: pa.Table, column: str | None) -> dict[str, Any] | None:
     shown = [
         {"value": value, "rows": rows, "kept": kept.get(value, 0)} for value, rows in list(totals.items())[:MAX_SHOWN]
     ]
-    others = None
+    rest = None
     if len(totals) > MAX_SHOWN:
-        others = {
+        rest = {
             "values": len(totals) - MAX_SHOWN,
-            "rows": len(table) - sum(one["rows"] for one in shown),
-            "kept": sum(kept.values()) - sum(one["kept"] for one in shown),
+            "rows": len(table) - sum(entry["rows"] for entry in shown),
+            "kept": sum(kept.values()) - sum(entry["kept"] for entry in shown),
         }
-    return {"column": column, "shown": shown, "others": others}
+    return {"column": column, "shown": shown, "others": rest}
 
 
 def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
@@ -169,15 +171,19 @@ def _known(table: pa.Table, column: Column) -> NDArray[np.float64]:
     import numpy as np
 
     values: NDArray[np.float64] = table[column.name].to_numpy().astype(np.float64)
-    known: NDArray[np.float64] = values[~np.isnan(values)].round(6)
-    return known
+    scores: NDArray[np.float64] = values[~np.isnan(values)].round(6)
+    return scores
 
 
-def _shown_scores(table: pa.Table, others: list[Column]) -> list[Column]:
-    return [*columns.SCORES, *(column for column in columns.OTHER_SCORES if column.name in table.column_names), *others]
+def _shown_scores(table: pa.Table, foreign_scores: list[Column]) -> list[Column]:
+    return [
+        *columns.SCORES,
+        *(column for column in columns.OTHER_SCORES if column.name in table.column_names),
+        *foreign_scores,
+    ]
 
 
-def _others_scores(selection: Selection) -> list[Column]:
+def _foreign_scores(selection: Selection) -> list[Column]:
     """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
     names = [
         name
@@ -195,17 +201,17 @@ def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] 
 
     if column.name not in table.column_names:
         return None
-    known = _known(table, column)
-    quartiles = np.quantile(known, [0, 0.25, 0.5, 0.75, 1]) if known.size else [None] * 5
+    scores = _known(table, column)
+    quartiles = np.quantile(scores, [0, 0.25, 0.5, 0.75, 1]) if scores.size else [None] * 5
     names = ("min", "lower_quartile", "median", "upper_quartile", "max")
     return {
-        "known": known.size,
-        "unknown": len(table) - known.size,
+        "known": scores.size,
+        "unknown": len(table) - scores.size,
         **{
             name: None if value is None else round(float(value), 6)
             for name, value in zip(names, quartiles, strict=True)
         },
-        "mean": _mean(known),
+        "mean": _mean(scores),
         "mean_kept": _mean(_known(kept, column)),
     }
 
@@ -291,9 +297,9 @@ def _truncated(table: pa.Table, arm: str) -> dict[str, Any] | None:
     if _TRUNCATED[arm].name not in table.column_names:
         return None
     flags = _flat(table, _TRUNCATED[arm])
-    known = int(np.count_nonzero(~np.isnan(flags)))
+    n_known = int(np.count_nonzero(~np.isnan(flags)))
     count = int(np.nansum(flags))
-    return {"attempts": count, "share": _ratio(count, known)}
+    return {"attempts": count, "share": _ratio(count, n_known)}
 
 
 def _tokens(table: pa.Table, arm: str) -> dict[str, Any] | None:
@@ -315,11 +321,11 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
     table = table.filter(pc.is_valid(table[columns.ERROR.name]))
     codes = codes_of(table[columns.ERROR.name])
     rows, scored = _counts(codes), {}
-    score = next((one.name for one in (columns.CDE, columns.BIS) if one.name in table.column_names), None)
+    score = next((column.name for column in (columns.CDE, columns.BIS) if column.name in table.column_names), None)
     if score is not None:
         scored = _counts(codes.filter(pc.is_finite(table[score]).fill_null(False)))
     shown = list(rows)[:MAX_SHOWN]
-    found = [
+    entries = [
         {"code": code, "rows": rows[code], "scored": scored.get(code, 0), "meaning": columns.ERROR_CODES.get(code)}
         for code in shown
     ]
@@ -328,8 +334,8 @@ def _errors(table: pa.Table) -> list[dict[str, Any]] | None:
             name: sum(counts.values()) - sum(counts.get(code, 0) for code in shown)
             for name, counts in (("rows", rows), ("scored", scored))
         }
-        found.append({"code": "others", **rest, "meaning": f"{len(rows) - len(shown)} other codes"})
-    return found
+        entries.append({"code": "others", **rest, "meaning": f"{len(rows) - len(shown)} other codes"})
+    return entries
 
 
 def _attention(selection: Selection) -> dict[str, Any] | None:
@@ -350,7 +356,7 @@ def _attention(selection: Selection) -> dict[str, Any] | None:
         "read": read,
         "errors": [
             {"code": code, "attempts": count, "meaning": meanings.get(code)}
-            for code, count in sorted(codes.items(), key=lambda one: (-one[1], one[0]))
+            for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
         ],
     }
 

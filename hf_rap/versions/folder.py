@@ -174,8 +174,8 @@ def _write_description(
     for name, content in contents.items():
         _write(folder / name, content)
     files = {name: file_entry(content) for name, content in contents.items()}
-    for one in written.values():
-        files |= one.files
+    for record in written.values():
+        files |= record.files
     _write(folder / MANIFEST, manifest_of(facts, files))
     return dict(sorted(files.items()))
 

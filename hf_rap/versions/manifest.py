@@ -85,15 +85,15 @@ def describe(
     samples, pictures = sample_rows(content.selection, content.layout)
     facts["configs"] = {
         config: {
-            "rows": one.rows,
-            "bytes": sum(file["bytes"] for file in one.files.values()),
-            "memory_bytes": one.memory_bytes,
-            "shards": len(one.files),
+            "rows": record.rows,
+            "bytes": sum(file["bytes"] for file in record.files.values()),
+            "memory_bytes": record.memory_bytes,
+            "shards": len(record.files),
             "features": content.features(config).to_dict(),
         }
-        for config, one in written.items()
+        for config, record in written.items()
     }
-    facts["digests"] = {config: one.digest for config, one in written.items()}
+    facts["digests"] = {config: record.digest for config, record in written.items()}
     facts["layout"] = asdict(content.layout)
     facts["samples"] = samples
     facts["stability"] = describe_stability(content.selection)
@@ -115,7 +115,7 @@ def manifest_of(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]
 def same_content(facts: Mapping[str, Any], written: Mapping[str, Written], manifest: Mapping[str, Any]) -> bool:
     """The version that `manifest` describes has these very rows, from the same source, decided the same way."""
     theirs = {name: file for name, file in manifest["files"].items() if name.endswith(".parquet")}
-    ours = {name: file for one in written.values() for name, file in one.files.items()}
+    ours = {name: file for record in written.values() for name, file in record.files.items()}
     return ours == theirs and _plain(facts) == _plain(manifest["facts"])
 
 

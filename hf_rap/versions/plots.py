@@ -116,7 +116,7 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
     """On the left the Jaccard matrix, on the right mean cde and difficulty of each selection."""
     from matplotlib.figure import Figure
 
-    names = [f"{one['method']} ({one['rows']:,})" for one in comparison["selections"]]
+    names = [f"{selection['method']} ({selection['rows']:,})" for selection in comparison["selections"]]
     places = range(len(names))
     figure = Figure(figsize=(9, 1.9 + 0.55 * max(3, len(names))), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
@@ -133,12 +133,12 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
             cell = matrix[row][column]
             colour = "white" if cell is not None and cell > 0.55 else INK
             left.text(column, row, "-" if cell is None else f"{cell:.2f}", ha="center", va="center", color=colour)
-    left.set_xticks(places, [one["method"] for one in comparison["selections"]], rotation=30, ha="right")
+    left.set_xticks(places, [selection["method"] for selection in comparison["selections"]], rotation=30, ha="right")
     left.set_yticks(places, names)
     left.tick_params(length=0)
     left.set_title("overlap (Jaccard)", fontsize=10)
     for offset, name, colour in ((-0.19, "mean_cde", KEPT), (0.19, "mean_difficulty", DROPPED)):
-        means = [one[name] for one in comparison["selections"]]
+        means = [selection[name] for selection in comparison["selections"]]
         right.barh(
             [place + offset for place in places],
             [mean or 0 for mean in means],
@@ -150,7 +150,9 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
             text = "unknown" if mean is None else f"{mean:.2f}"
             right.text(max(mean or 0, 0) + 0.01, place + offset, text, va="center", fontsize=8, color=INK)
     right.axvline(0, color=INK, linewidth=0.8)
-    lowest = min(one[name] or 0 for one in comparison["selections"] for name in ("mean_cde", "mean_difficulty"))
+    lowest = min(
+        selection[name] or 0 for selection in comparison["selections"] for name in ("mean_cde", "mean_difficulty")
+    )
     right.set_xlim(lowest - 0.05, 1.2)
     right.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for side in ("top", "right"):

@@ -55,10 +55,12 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     for name in _PER_CONFIG:
         ours = _as_list(new.get(name))
         theirs = [
-            one for one in _as_list(old.get(name)) if isinstance(one, dict) and one.get("config_name") not in CONFIGS
+            entry
+            for entry in _as_list(old.get(name))
+            if isinstance(entry, dict) and entry.get("config_name") not in CONFIGS
         ]
         # Only one config can be the default.
-        both = [*ours, *({key: value for key, value in one.items() if key != "default"} for one in theirs)]
+        both = [*ours, *({key: value for key, value in entry.items() if key != "default"} for entry in theirs)]
         if both:
             merged[name] = both
         else:

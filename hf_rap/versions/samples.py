@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
     from hf_rap.select import Selection
 
-EACH = 10
+PER_SIDE = 10
 # Pixels along the longer side; the widest column of a card still shows a picture of this size whole.
 THUMBNAIL_SIDE = 160
 
 
 def sample_rows(
-    selection: Selection, layout: Layout, each: int = EACH
+    selection: Selection, layout: Layout, per_side: int = PER_SIDE
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Up to `each` kept and `each` dropped rows for facts, and the picture files that they name.
+    """Up to `per_side` kept and `per_side` dropped rows for facts, and the picture files that they name.
 
     A question or picture that cannot be read is None: the row's reason says why.
     """
@@ -37,7 +37,7 @@ def sample_rows(
     samples: list[dict[str, Any]] = []
     files: dict[str, bytes] = {}
     for kept in (True, False):
-        chosen = _choose(selection, each, kept=kept)
+        chosen = _choose(selection, per_side, kept=kept)
         table = scored.with_format("arrow").select(chosen)[:] if chosen else None
         if table is None:
             continue
@@ -83,13 +83,13 @@ def _shown(raw: dict[str, Any], layout: Layout) -> tuple[Image.Image | None, dic
     try:
         question = read_question(raw, layout)
     except RowError:
-        text, found = text_and_images(raw, layout)
-        shown = {"question": text if isinstance(text, str) else None, "answer": None, "images": len(found)}
+        text, pictures = text_and_images(raw, layout)
+        shown = {"question": text if isinstance(text, str) else None, "answer": None, "images": len(pictures)}
         return None, {"id": row_id(raw, layout), **shown}
     images = question.images
     answer = question.answer
     if isinstance(answer, (list, tuple)):
-        answer = ", ".join(str(one) for one in answer if one is not None)
+        answer = ", ".join(str(gold) for gold in answer if gold is not None)
     shown = {"question": question.text, "answer": None if answer is None else str(answer), "images": len(images)}
     return images[0] if images else None, {"id": question.id, **shown}
 
@@ -102,12 +102,12 @@ def _png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _steps(found: list[dict[str, Any]] | None) -> str | None:
+def _steps(steps: list[dict[str, Any]] | None) -> str | None:
     """The steps of a response, each with its score; None for rows without."""
-    if not found:
+    if not steps:
         return None
-    known = ((step["step"], step["score"]) for step in found)
-    return " / ".join(f"{text} ({'unknown' if score is None else f'{score:.2f}'})" for text, score in known)
+    pairs = ((step["step"], step["score"]) for step in steps)
+    return " / ".join(f"{text} ({'unknown' if score is None else f'{score:.2f}'})" for text, score in pairs)
 
 
 def _plain(score: float | None) -> float | None:

@@ -47,8 +47,8 @@ def dataset(rows: int, **columns) -> Dataset:
     return Dataset.from_dict(values, Features({name: COLUMNS[name] for name in values}))
 
 
-def samples_of(selection, each: int = 10):
-    return sample_rows(selection, recognise_layout(selection.scored.features), each)
+def samples_of(selection, per_side: int = 10):
+    return sample_rows(selection, recognise_layout(selection.scored.features), per_side)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_every_reason_gets_its_turn():
     """Of 16 rows below the threshold and 2 without a score, 4 dropped rows are shown: both of the 2; in row order."""
     scores = [None if number in (5, 11) else 0.9 if number > 17 else 0.1 for number in range(20)]
     selection = select_cognitive(dataset(20, rap_cde=scores), replace_easy=False)
-    samples, _ = samples_of(selection, each=4)
+    samples, _ = samples_of(selection, per_side=4)
     dropped = [sample for sample in samples if not sample["kept"]]
     assert [sample["index"] for sample in samples if sample["kept"]] == [18, 19]
     assert len(dropped) == 4
@@ -91,7 +91,7 @@ def test_rows_of_one_reason_are_drawn_by_the_seed():
     """Not the first ones; the same again, and others with another seed."""
     chosen = []
     for seed in (0, 0, 1):
-        samples, _ = samples_of(select_cognitive(dataset(30), min_cde=0.5, replace_easy=False, seed=seed), each=5)
+        samples, _ = samples_of(select_cognitive(dataset(30), min_cde=0.5, replace_easy=False, seed=seed), per_side=5)
         chosen.append([sample["index"] for sample in samples])
     assert chosen[0] == chosen[1]
     assert chosen[0] != chosen[2]

@@ -41,14 +41,14 @@ class PassAtK(evaluate.Metric):  # type: ignore[misc]
         k: tuple[int, ...] = (1,),
         questions: list[str] | None = None,
     ) -> dict[str, float | int | None]:
-        asked = questions if questions is not None else [""] * len(predictions)
+        texts = questions if questions is not None else [""] * len(predictions)
         rewards = [
             rewards_of(replies, [gold] * len(replies), [question] * len(replies))
-            for replies, gold, question in zip(predictions, references, asked, strict=True)
+            for replies, gold, question in zip(predictions, references, texts, strict=True)
         ]
-        found = {}
-        for one in k:
-            rates = [pass_at_k(of_question, one) for of_question in rewards]
-            found[f"pass@{one}"] = mean_known(rates)
-            found[f"questions@{one}"] = sum(rate is not None for rate in rates)
-        return found
+        figures = {}
+        for attempts in k:
+            rates = [pass_at_k(of_question, attempts) for of_question in rewards]
+            figures[f"pass@{attempts}"] = mean_known(rates)
+            figures[f"questions@{attempts}"] = sum(rate is not None for rate in rates)
+        return figures
