@@ -32,7 +32,9 @@ from .errors import (
 from .evidence.attention import Attention
 from .evidence.collector import collect_evidence, estimate
 from .evidence.controls import Controls
+from .evidence.grading import grader
 from .evidence.likelihood import Likelihood
+from .evidence.regrade import count_as_solved, regrade
 from .evidence.rollouts import Rollouts
 from .exports.exporting import Exported, check_export, export
 from .exports.handoff import Limits
@@ -148,6 +150,7 @@ __all__ = [
     "collect_in_run",
     "collect_prescreened",
     "compare_methods",
+    "count_as_solved",
     "diff",
     "difficulty_score",
     "difficulty_weighted",
@@ -156,6 +159,7 @@ __all__ = [
     "export_internvl_prm",
     "export_trl_prm",
     "fit_prior",
+    "grader",
     "inspect_dataset",
     "likelihood_cde_score",
     "limr_score",
@@ -169,6 +173,7 @@ __all__ = [
     "publish_to_folder",
     "pull",
     "recognise_layout",
+    "regrade",
     "remove_difficulty_hint",
     "reselect",
     "select_cognitive",

@@ -255,6 +255,9 @@ DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFIC
 OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
 
+# What was computed from grades, so that it goes with them.
+FROM_GRADES = (CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, *CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, *DECISIONS)
+
 # The word before the colon in `rap_error`, which becomes the `rap_reason` of a row without a score.
 ERROR_CODES = {
     "no_image": "the row has no image, so cde is not defined",
@@ -264,7 +267,8 @@ ERROR_CODES = {
     "placeholder_mismatch": "the number of <image> placeholders differs from the number of images",
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
-    "not_judged": "no attempt of an arm could be graded",
+    "not_judged": "some replies of an arm could not be graded",
+    "cut_off": "replies of an arm were cut off at the token limit and count as unknown",
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "line_broken": "the line of the file is no JSON object of the expected types",
     "image_missing": "no image is named, or there is no such file",

@@ -140,6 +140,7 @@ class _SoFar:
         self.state = State(nothing, nothing.copy(), nothing + most)
         self.made = nothing.copy()  # replies, judged or not
         self._most = most
+        self._correct: float = run.collector.correct  # type: ignore[attr-defined]  # a `Rollouts`
         self._parts: dict[str, dict[str, list[Any]]] = {}
 
     def read(self, rows: Sequence[int]) -> None:
@@ -153,7 +154,8 @@ class _SoFar:
                     new = slice(len(rewards) - one.first, made - one.first)
                     rewards += (piece[_REWARDS[name]] or [None] * (one.stop - one.first))[new]
                 known = [reward for reward in rewards if reward is not None]
-                self.state.solved[index, arm], self.state.judged[index, arm] = sum(known), len(known)
+                solved = sum(reward >= self._correct for reward in known)
+                self.state.solved[index, arm], self.state.judged[index, arm] = solved, len(known)
                 self.state.left[index, arm] = self._most - made
                 self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
@@ -165,7 +167,7 @@ class _SoFar:
 
     def _piece(self, stretch: Stretch) -> dict[str, Any]:
         if stretch.part not in self._parts:
-            part = self.run.folder.read_part(self.run.fingerprint, stretch.part, self.run.index.schema)
+            part = self.run.index.read(stretch.part)
             if isinstance(part, Unusable):
                 raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
             self._parts[stretch.part] = part.select([*_REWARDS.values(), ERROR.name]).to_pydict()

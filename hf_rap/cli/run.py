@@ -11,6 +11,7 @@ from .options import (
     adaptive_options,
     as_json,
     endpoint_options,
+    grading_options,
     layout_options,
     make_rollouts,
     make_rule,
@@ -20,7 +21,7 @@ from .options import (
     selection_options,
     source_argument,
 )
-from .output import print_adaptive
+from .output import pairs_of_cut, print_adaptive, print_pairs
 from .publish import report_version
 from .rollouts import print_estimate
 from .score import usual_scores
@@ -32,6 +33,7 @@ from .score import usual_scores
 @model_options
 @endpoint_options
 @sampling_options
+@grading_options
 @selection_options
 @adaptive_options
 @click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder; needed without --dry-run.")
@@ -86,4 +88,5 @@ def run(
     if not as_json:
         click.echo(repr(selection))
         print_adaptive(describe_adaptive(selection.scored))
+        print_pairs(pairs_of_cut(selection.scored, as_json=False))
     report_version(done, as_json=as_json)

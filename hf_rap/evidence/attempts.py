@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
+from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR
 from hf_rap.errors import RowError
 
+from .grading import CUT_OFF
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+Item = TypeVar("Item")
 
+_NO_GRADE = "could not be graded: "
 # Lists of one entry per attempt, by the arm that their attempts belong to.
 OF_ARM = {
     "image": (*ARM_COLUMNS["image"], ATTENTION),
@@ -56,20 +60,39 @@ def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
     return sum(one or 0 for arm in arms for row in arm for one in row or ())
 
 
-def not_judged(arm: str, unknown: int, replies: int, reason: str) -> RowError:
-    """Some replies of a row could not be graded; `reason` is that of the first."""
-    return RowError("not_judged", f"{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}")
+def ungraded(arm: str, reasons: Sequence[str], replies: int) -> RowError | None:
+    """The error of a row, some replies of which have no grade for these reasons; None where all have one.
+
+    Where all of them were cut off and count as unknown, the row is what it is: no other try would change that.
+    """
+    other = next((reason for reason in reasons if reason != CUT_OFF), None)
+    if other is not None:
+        return RowError("not_judged", f"{len(reasons)} of {replies} replies of the {arm} arm {_NO_GRADE}{other}")
+    if reasons:
+        return RowError("cut_off", f"{len(reasons)} of {replies} replies of the {arm} arm {_NO_GRADE}{CUT_OFF}")
+    return None
+
+
+def each_of(arm: Sequence[Sequence[Item] | None], value: Callable[[Item], Any]) -> list[list[Any] | None]:
+    """One list per row, null where the arm was not asked."""
+    return [None if attempts is None else [value(attempt) for attempt in attempts] for attempts in arm]
+
+
+def of_grades(error: str | None) -> bool:
+    """The `rap_error` is about grades, so it goes when they are made again."""
+    return (error or "").partition(":")[0] in ("not_judged", "cut_off")
 
 
 def _error(merged: Mapping[str, Any], errors: Sequence[str | None]) -> str | None:
     """The `rap_error` of the merged row: that of a piece, with replies that could not be graded counted anew."""
-    other = next((error for error in errors if error is not None and not error.startswith("not_judged")), None)
+    other = next((error for error in errors if error is not None and not of_grades(error)), None)
     if other is not None:
         return other
-    for arm, column in zip(ARMS, (IMAGE_REWARDS, TEXT_REWARDS), strict=True):
-        rewards = merged[column.name] or []
-        if None in rewards:
-            told = (error for error in errors if error is not None and f" {arm} arm " in error)
-            reason = next((error.rpartition("could not be graded: ")[2] for error in told), "reason not kept")
-            return str(not_judged(arm, rewards.count(None), len(rewards), reason))
+    for arm in ARMS:
+        rewards = merged[ARM_COLUMNS[arm].rewards.name] or []
+        told = [error.rpartition(_NO_GRADE)[2] for error in errors if error is not None and f" {arm} arm " in error]
+        told.sort(key=lambda reason: reason == CUT_OFF)
+        error = ungraded(arm, [*told, "reason not kept"][:1] * rewards.count(None), len(rewards))
+        if error is not None:
+            return str(error)
     return None

@@ -92,6 +92,11 @@ def fill_on_ray(
         raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
     if workers is not None and workers < 1:
         raise SettingError(f"workers must be at least 1, got {workers}.")
+    if run.continue_cut:
+        raise SettingError(
+            "Replies that were cut off go on without Ray: fill the run in one process, or with accelerate."
+        )
+    run.regrade(range(len(run.rows)), retry=run.retry_errors)  # here: it asks no model
     tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
     progress = run.start_progress(tasks)
     if not tasks:

@@ -88,7 +88,7 @@ def _spool(index: Index, parts: set[str], path: Path) -> dict[str, int]:
     rows = 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, index.schema) as writer:
         for name in sorted(parts):
-            part = index.folder.read_part(index.fingerprint, name, index.schema)
+            part = index.read(name)
             if isinstance(part, Unusable):
                 raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
             starts[name] = rows

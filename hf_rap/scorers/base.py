@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import fsum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.columns import ATTENTION, CONTROL_EVIDENCE, ID, LIKELIHOOD_EVIDENCE, Column, refuse_existing, require
+from hf_rap.columns import (
+    ATTENTION,
+    CONTROL_EVIDENCE,
+    ID,
+    LIKELIHOOD_EVIDENCE,
+    SETTINGS,
+    Column,
+    refuse_existing,
+    require,
+)
 from hf_rap.errors import LayoutError, SettingError
+from hf_rap.stats.settings import correct_of
 
 if TYPE_CHECKING:
     import datasets
@@ -113,14 +122,15 @@ def _add_to_stream(ds: Any, scorer: Scorer) -> Any:
     return ds.map(scorer, batched=True, features=features)
 
 
-def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple[float, int]]:
-    """For each row of a batch: the sum of its known rewards and how many are known.
+def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple[int, int]]:
+    """For each row of a batch: how many of its attempts count as solved, and how many are judged.
 
-    A reward that is null was not judged and counts in neither. No rewards at all give (0.0, 0).
+    Solved is a reward of at least 1, or of what `rap_settings` says where it is there (`hf_rap.stats.counts.correct_of`).
+    A reward that is null was not judged and counts in neither. No rewards at all give (0, 0).
 
     >>> from hf_rap.columns import IMAGE_REWARDS
-    >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [None], None]}, IMAGE_REWARDS)
-    [(2.0, 3), (0.0, 0), (0.0, 0)]
+    >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1, 0.9], [None], None]}, IMAGE_REWARDS)
+    [(2, 3), (0, 2), (0, 0), (0, 0)]
 
     Raises:
         MissingColumnError: the column is absent.
@@ -129,13 +139,16 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple
 
     """
     counted, bad = [], []
-    for index, rewards in enumerate(_rows(reader, batch, column)):
+    rows = _rows(reader, batch, column)
+    settings = batch.get(SETTINGS.name) or [None] * len(rows)
+    for index, (rewards, told) in enumerate(zip(rows, settings, strict=True)):
         known = [] if rewards is None else [reward for reward in rewards if reward is not None]
         wrong = [reward for reward in known if not 0 <= reward <= 1]  # NaN is not >= 0 either
         if wrong:
             bad.append((index, wrong[0]))
         else:
-            counted.append((fsum(known), len(known)))
+            correct = correct_of(told)
+            counted.append((sum(reward >= correct for reward in known), len(known)))
     if bad:
         raise LayoutError(_bad_rewards(reader, batch, column, bad))
     return counted

@@ -29,8 +29,8 @@ def level_of(reader: str, prior: Prior | None, confidence: float | None) -> floa
     return confidence
 
 
-def posterior_of(prior: Prior, image: Sequence[tuple[float, int]], text: Sequence[tuple[float, int]]) -> Posterior:
-    """The posterior of the rows of a batch from the sum and the number of their known rewards."""
+def posterior_of(prior: Prior, image: Sequence[tuple[int, int]], text: Sequence[tuple[int, int]]) -> Posterior:
+    """The posterior of the rows of a batch from the numbers of their solved and of their judged attempts."""
     return Posterior(prior, _counts(image), _counts(text))
 
 
@@ -39,7 +39,7 @@ def listed(values: NDArray[np.float64], known: Sequence[bool]) -> list[float | N
     return [value if there else None for value, there in zip(values.tolist(), known, strict=True)]
 
 
-def _counts(tallied: Sequence[tuple[float, int]]) -> Counts:
+def _counts(tallied: Sequence[tuple[int, int]]) -> Counts:
     import numpy as np
 
     solved = np.fromiter((total for total, _ in tallied), dtype=np.float64, count=len(tallied))

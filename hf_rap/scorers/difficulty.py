@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class DifficultyScore:
     """Share of attempts on the row as given that fail.
 
-    difficulty = 1 - p1, where p1 is the mean of the rewards with the image. A row that has no
+    difficulty = 1 - p1, where p1 is the share of the attempts with the image that are solved: a reward of 1, or of
+    what the evidence says (`Rollouts(correct=...)`). A row that has no
     image (`rap_error` starts with "no_image") is given as the question alone: there it is 1 - p0.
 
     Args:
@@ -48,6 +49,7 @@ class DifficultyScore:
     Reads:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
         rap_text_rewards, rap_error: only where both are there, for rows without an image; the rewards also with a prior.
+        rap_settings: only where it is there, for the reward from which on an attempt is solved.
 
     Writes:
         rap_difficulty: float32 in [0, 1], higher = harder. Null where no attempt was judged.
@@ -74,7 +76,7 @@ class DifficultyScore:
     low: float = DIFFICULTY_PRIOR.low
     high: float = DIFFICULTY_PRIOR.high
     confidence: float | None = None
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     @property
     def reads(self) -> tuple[Column, ...]:
@@ -113,16 +115,16 @@ class DifficultyScore:
         return typed(columns)
 
 
-def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[float, int]], list[tuple[float, int]]]:
-    """Sum and number of the known rewards of each row as it is given, with its image if it has one; and without."""
+def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Solved and judged attempts of each row as it is given, with its image if it has one; and without."""
     as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-    beside = [(0.0, 0)] * len(as_given)
+    beside = [(0, 0)] * len(as_given)
     if TEXT_REWARDS.name in batch:
         beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
         if ERROR.name in batch:
             for row, error in enumerate(batch[ERROR.name]):
                 if (error or "").split(":")[0] == "no_image":
-                    as_given[row], beside[row] = beside[row], (0.0, 0)
+                    as_given[row], beside[row] = beside[row], (0, 0)
     return as_given, beside
 
 
