@@ -39,6 +39,12 @@ IMAGE_TOKENS = Column("rap_image_tokens", "list<int32>", "tokens generated per a
 TEXT_TOKENS = Column("rap_text_tokens", "list<int32>", "tokens generated per attempt on the question alone")
 IMAGE_TRUNCATED = Column("rap_image_truncated", "list<bool>", "reply with the image hit the token limit")
 TEXT_TRUNCATED = Column("rap_text_truncated", "list<bool>", "reply on the question alone hit the token limit")
+IMAGE_FORMATTED = Column(
+    "rap_image_formatted",
+    "list<bool>",
+    "reply with the image has the format that the prompt asks for; null where it asks none",
+)
+TEXT_FORMATTED = Column("rap_text_formatted", "list<bool>", "the same of replies on the question alone")
 IMAGE_PROMPT_TOKENS = Column(
     "rap_image_prompt_tokens", "int32", "tokens of the prompt with the image, those of the image included; null unknown"
 )
@@ -212,6 +218,10 @@ ARM_COLUMNS: dict[str, ArmColumns] = {
 }
 
 
+# Derived from the replies, and kept beside the grades: a right answer may lack the format, and a wrong one have it.
+FORMATTED = {"image": IMAGE_FORMATTED, "text": TEXT_FORMATTED}
+
+
 def control_rewards(control: str) -> Column:
     """The rewards without the row's image: of the arm that cde compares the image with; raises `SettingError`."""
     controls = [arm for arm in ARM_COLUMNS if arm != "image"]
@@ -230,6 +240,8 @@ EVIDENCE = (
     TEXT_TOKENS,
     IMAGE_TRUNCATED,
     TEXT_TRUNCATED,
+    IMAGE_FORMATTED,
+    TEXT_FORMATTED,
     IMAGE_PROMPT_TOKENS,
     ERROR,
     SETTINGS,

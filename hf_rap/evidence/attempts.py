@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR
 from hf_rap.errors import RowError
+from hf_rap.rows.prompts import keeps_format
 
 from .grading import CUT_OFF
 
@@ -71,6 +72,13 @@ def ungraded(arm: str, reasons: Sequence[str], replies: int) -> RowError | None:
     if reasons:
         return RowError("cut_off", f"{len(reasons)} of {replies} replies of the {arm} arm {_NO_GRADE}{CUT_OFF}")
     return None
+
+
+def formatted(replies: Sequence[Sequence[str | None] | None], instruction: str) -> list[list[bool | None] | None]:
+    """Which replies keep the format that the instruction asks for; null for rows without replies, or a format."""
+    if keeps_format("", instruction) is None:
+        return [None] * len(replies)
+    return each_of(replies, lambda reply: None if reply is None else keeps_format(reply, instruction))
 
 
 def each_of(arm: Sequence[Sequence[Item] | None], value: Callable[[Item], Any]) -> list[list[Any] | None]:

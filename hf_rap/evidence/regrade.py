@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap import columns
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import check_layout, question_and_answer, raw_rows, recognise_layout
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 from hf_rap.stats.settings import CORRECT
 
-from .attempts import of_grades, ungraded
+from .attempts import formatted, of_grades, ungraded
 from .grading import Grade, Grading, Replies, check_correct
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def regrade(
 ) -> datasets.Dataset:
     """The dataset with its stored replies graded anew, as `Rollouts` with these arguments would; asks no model.
 
-    All arms that are there are graded, controls included. `rap_error` and `rap_settings` say what is so now. Scores and decisions that came from the old grades are left out: score
+    All arms that are there are graded, controls included. `rap_error` and `rap_settings` say what is so now, and evidence
+    of the format is added where it is missing. Scores and decisions that came from the old grades are left out: score
     again. A row whose gold the earlier verifier could not read has no replies and stays as it is; a run asks it.
 
     Args:
@@ -77,12 +79,18 @@ def regrade(
     layout = layout or recognise_layout(ds.features)
     check_layout(layout, ds.features)
     blocks = [block for block in (ROLLOUTS, *CONTROLS.values()) if block.settings.name in ds.column_names]
-    written = [column for block in blocks for column in block.writes]
+    written = [*(column for block in blocks for column in block.writes), *columns.FORMATTED.values()]
     needed = {column.name for block in blocks for column in block.reads}
 
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
+        instructions = [_instruction(text) for text in new[columns.SETTINGS.name]]
+        for arm, column in columns.FORMATTED.items():
+            replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
+            new[column.name] = [
+                formatted([of_row], instruction)[0] for of_row, instruction in zip(replies, instructions, strict=True)
+            ]
         return columns.typed({column: new[column.name] for column in written})
 
     tops = {name.partition(".")[0] for name in layout.columns} | set(layout.columns)
@@ -207,6 +215,11 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
 def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
     return None if settings is None else json.dumps({**json.loads(settings), **told}, sort_keys=True)
+
+
+def _instruction(settings: str | None) -> str:
+    told: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
+    return told
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

@@ -15,7 +15,7 @@ from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.settings import CORRECT
 from hf_rap.version import VERSION
 
-from .attempts import count_tokens, each_of, join_attempts, ungraded
+from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import Collector
 from .going_on import continued
@@ -118,6 +118,11 @@ class Rollouts(Collector):
         return (*columns.EVIDENCE, *columns.ATTENTION_EVIDENCE) if self.attention else columns.EVIDENCE
 
     @property
+    def stored(self) -> tuple[columns.Column, ...]:
+        """What a run keeps: all but what follows from the replies at once."""
+        return tuple(column for column in self.writes if column not in columns.FORMATTED.values())
+
+    @property
     def grading(self) -> Grading:
         """How replies are graded."""
         return Grading(self.verifier, self.cut, self.correct)
@@ -151,6 +156,12 @@ class Rollouts(Collector):
         evidence: dict[columns.Column, list[Any]] = {
             columns.ID: [row.id for row in rows],
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
+            **{
+                column: formatted(
+                    each_of([row.attempts.get(arm) for row in rows], lambda attempt: attempt.text), self.instruction
+                )
+                for arm, column in columns.FORMATTED.items()
+            },
             columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
             columns.ERROR: [str(row.error) if row.error else None for row in rows],
             columns.SETTINGS: [settings if row.attempts else None for row in rows],
@@ -186,6 +197,8 @@ class Rollouts(Collector):
         if limits:
             here = {**self.grading.settings(), "max_new_tokens": min(limits)}
             row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)
+        for arm, column in columns.FORMATTED.items():
+            (row[column.name],) = formatted([row[columns.ARM_COLUMNS[arm].responses.name]], self.instruction)
         return row
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:

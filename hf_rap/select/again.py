@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = {field.name for field in fields(Settings)}
 # What the rule of a selection holds beside its options.
-_TOLD = {"method", "asked", "attempts", "control"}
+_TOLD = {"method", "asked", "attempts", "control", "reward"}
 
 
 def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:

@@ -64,6 +64,7 @@ RULE_MEANINGS = {
     "stage": "which of the two stages this is",
     "min_limr": "a row needs a learning impact of at least this",
     "control": "what the causal discrepancy compares the image with",
+    "reward": "what a reply is worth to the rule",
 }
 
 

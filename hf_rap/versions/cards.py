@@ -192,7 +192,7 @@ def _selector(rule: Mapping[str, Any]) -> str:
 
 def _select_options(rule: Mapping[str, Any]) -> dict[str, Any]:
     unsaid = ("asked", "attempts", "stage") if _selector(rule) == "select_cognitive" else ("asked", "stage", "method")
-    options = {name: value for name, value in rule.items() if name not in (*unsaid, "control")}
+    options = {name: value for name, value in rule.items() if name not in (*unsaid, "control", "reward")}
     return {**options, **rule.get("asked", {})}
 
 

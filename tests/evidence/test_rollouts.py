@@ -26,6 +26,8 @@ def test_both_arms_are_graded():
         "rap_text_tokens": [7, 7],
         "rap_image_truncated": [False, False],
         "rap_text_truncated": [False, False],
+        "rap_image_formatted": [False, False],
+        "rap_text_formatted": [False, False],
         "rap_image_prompt_tokens": None,
         "rap_error": None,
     }

@@ -324,6 +324,14 @@ def test_files_are_regraded_without_a_run():
     assert back.to_list() == evidence.to_list()
 
 
+def test_evidence_from_before_gets_its_format(monkeypatch):
+    """Files without format columns get them, with the grades of now."""
+    evidence = collect_evidence(make_rows(5), rollouts())
+    old = evidence.remove_columns(["rap_image_formatted", "rap_text_formatted"])
+    names = [*old.column_names, "rap_image_formatted", "rap_text_formatted"]
+    assert regrade(old).to_list() == evidence.select_columns(names).to_list()
+
+
 def test_regrading_says_what_it_needs():
     """Replies, a layout, a grader that can be called."""
     with pytest.raises(MissingColumnError, match=r"regrade reads column 'rap_image_responses'.*Collect replies first"):
