@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from .evidence.attention import Attention
     from .evidence.collector import Collector, collect_evidence, estimate
     from .evidence.controls import Controls
+    from .evidence.grading import grader
     from .evidence.likelihood import Likelihood
+    from .evidence.regrade import regrade
     from .evidence.rollouts import Rollouts
     from .exports.exporting import check_export, export
     from .hub import diff, load, publish, reselect, yank
@@ -89,6 +91,7 @@ __all__ = [
     "estimate",
     "export",
     "fit_prior",
+    "grader",
     "inspect_dataset",
     "list_runs",
     "load",
@@ -97,6 +100,7 @@ __all__ = [
     "publish",
     "publish_to_folder",
     "pull",
+    "regrade",
     "reselect",
     "scorer",
     "select_cognitive",
@@ -121,6 +125,8 @@ _HOMES = {
     "evidence.collector": "Collector collect_evidence estimate",
     "evidence.controls": "Controls",
     "evidence.likelihood": "Likelihood",
+    "evidence.grading": "grader",
+    "evidence.regrade": "regrade",
     "evidence.rollouts": "Rollouts",
     "exports.exporting": "check_export export",
     "hub": "diff load publish reselect yank",

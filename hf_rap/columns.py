@@ -40,6 +40,12 @@ IMAGE_TOKENS = Column("rap_image_tokens", "list<int32>", "tokens generated per a
 TEXT_TOKENS = Column("rap_text_tokens", "list<int32>", "tokens generated per attempt on the question alone")
 IMAGE_TRUNCATED = Column("rap_image_truncated", "list<bool>", "reply with the image hit the token limit")
 TEXT_TRUNCATED = Column("rap_text_truncated", "list<bool>", "reply on the question alone hit the token limit")
+IMAGE_FORMATTED = Column(
+    "rap_image_formatted",
+    "list<bool>",
+    "reply with the image has the format that the prompt asks for; null where it asks none",
+)
+TEXT_FORMATTED = Column("rap_text_formatted", "list<bool>", "the same of replies on the question alone")
 IMAGE_PROMPT_TOKENS = Column(
     "rap_image_prompt_tokens", "int32", "tokens of the prompt with the image, those of the image included; null unknown"
 )
@@ -238,6 +244,10 @@ ARM_COLUMNS: dict[str, ArmColumns] = {
 }
 
 
+# Derived from the replies, and kept beside the grades: a right answer may lack the format, and a wrong one have it.
+FORMATTED = {"image": IMAGE_FORMATTED, "text": TEXT_FORMATTED}
+
+
 def control_rewards(control: str) -> Column:
     """The rewards without the row's image: of the arm that cde compares the image with; raises `SettingError`."""
     check_choice("control", control, (arm for arm in ARM_COLUMNS if arm != "image"))
@@ -254,6 +264,8 @@ EVIDENCE = (
     TEXT_TOKENS,
     IMAGE_TRUNCATED,
     TEXT_TRUNCATED,
+    IMAGE_FORMATTED,
+    TEXT_FORMATTED,
     IMAGE_PROMPT_TOKENS,
     ERROR,
     SETTINGS,
@@ -278,6 +290,9 @@ CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
 OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
+
+# What was computed from grades, so that it goes with them.
+FROM_GRADES = (CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, *CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, *DECISIONS)
 
 # What makes these columns, for errors about one that is missing.
 _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
@@ -323,7 +338,8 @@ ERROR_CODES = {
     "placeholder_mismatch": "the number of <image> placeholders differs from the number of images",
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
-    "not_judged": "no attempt of an arm could be graded",
+    "not_judged": "some replies of an arm could not be graded",
+    "cut_off": "replies of an arm were cut off at the token limit and count as unknown",
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "line_broken": "the line of the file is no JSON object of the expected types",
     "image_missing": "no image is named, or there is no such file",

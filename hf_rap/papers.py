@@ -19,6 +19,10 @@ class Released(NamedTuple):
     """The authors' selection script (Mrshenshen/RAP, select/selection.py), which `method="rap-released"` follows."""
 
     attempts: int = 5
+    accuracy: float = (
+        0.9  # what a right answer is worth, and what the format of its reply (verl/utils/reward_score/math.py)
+    )
+    format: float = 0.1
     right: float = 1.0  # a reward that counts as correct
     nearly_right: float = 0.9  # a reward that counts as solved for "easy" and "one right"
     core_similarity: float = 0.6

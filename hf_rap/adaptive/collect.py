@@ -143,6 +143,7 @@ class _SoFar:
         self.state = State(nothing, nothing.copy(), nothing + most)
         self.made = nothing.copy()  # replies, judged or not
         self._most = most
+        self._correct: float = run.collector.correct  # type: ignore[attr-defined]  # a `Rollouts`
         self._parts: dict[str, dict[str, list[Any]]] = {}
 
     def read(self, rows: Sequence[int]) -> None:
@@ -156,7 +157,8 @@ class _SoFar:
                     new = slice(len(rewards) - stretch.first, made - stretch.first)
                     rewards += (piece[_REWARDS[name]] or [None] * (stretch.stop - stretch.first))[new]
                 values = [reward for reward in rewards if reward is not None]
-                self.state.solved[index, arm], self.state.judged[index, arm] = sum(values), len(values)
+                solved = sum(reward >= self._correct for reward in values)
+                self.state.solved[index, arm], self.state.judged[index, arm] = solved, len(values)
                 self.state.left[index, arm] = self._most - made
                 self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again

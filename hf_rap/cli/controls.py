@@ -13,8 +13,10 @@ from .options import (
     as_json,
     command,
     endpoint_options,
+    grader_options,
     layout_options,
     make_engine,
+    make_grading,
     make_layout,
     model_options,
     out_option,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @layout_options
 @model_options
 @endpoint_options
+@grader_options
 @click.option("--arms", default=",".join(CONTROLS), show_default=True, help="Comma-separated.")
 @click.option("--seed", default=0, show_default=True, help="Of who gives pictures to whom.")
 @click.option("--donors-per-row", type=int, help="Givers of pictures to a row; default: one for each attempt.")
@@ -68,6 +71,7 @@ def controls(
         seed=seed,
         donors_per_row=donors_per_row,
         layout=make_layout(options),
+        **make_grading(options),
     )
     evidence = collect(ds, collector, options, wanted=out is not None)
     if evidence is None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, wraps
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,6 +15,7 @@ import click
 
 from hf_rap.errors import SettingError
 from hf_rap.select.methods import METHODS, find_method
+from hf_rap.stats.settings import CUT
 
 if TYPE_CHECKING:
     import datasets
@@ -190,6 +194,55 @@ sampling_options = together(
 drawing_options = together(_drawing, title="Sampling")
 
 
+_grader = [
+    click.option(
+        "--verifier", metavar="MODULE:NAME", help="Your own grader (docs/graders.md); default: the built-in verifier."
+    ),
+    click.option(
+        "--cut",
+        type=click.Choice(CUT),
+        help="What a reply that hit the token limit counts as; default: wrong. graded: on what is there.",
+    ),
+]
+grader_options = together(_grader)
+grading_options = together(
+    [
+        *_grader,
+        click.option("--correct", type=float, help="Reward from which on a reply counts as solved; default: 1."),
+    ]
+)
+
+
+def load_attribute(option: str, text: str) -> Any:
+    """What `module:name` names; modules of the working folder are found, too.
+
+    Raises:
+        SettingError: it is not of that form, or there is no such module or name.
+    """
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise SettingError(f"{option} takes MODULE:NAME, such as my_graders:anls, got {text!r}.")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return attrgetter(name)(import_module(module))
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"{option} {text}: {error}. It is looked for in {Path.cwd()} and among what is installed."
+        ) from error
+    except AttributeError as error:
+        raise SettingError(f"{option} {text}: {error}.") from error
+
+
+def make_grading(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `Rollouts`, `Controls` and `regrade` that grading_options gathered; what was not given is left out."""
+    given = {name: options[name] for name in ("correct", "cut") if options.get(name) is not None}
+    if options["verifier"] is not None:
+        found = load_attribute("--verifier", options["verifier"])
+        given["verifier"] = found() if isinstance(found, type) else found
+    return given
+
+
 adaptive_options = together(
     [
         click.option(
@@ -364,7 +417,7 @@ def make_layout(options: Mapping[str, Any]) -> Layout | None:
 
 
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
-    """`Rollouts` from what model_options, sampling_options and layout_options gathered."""
+    """`Rollouts` from what model_options, sampling_options, grading_options and layout_options gathered."""
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
@@ -376,6 +429,7 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         layout=make_layout(options),
         attention=options["attention"],
         keep_ids=options["keep_ids"],
+        **make_grading(options),
     )
 
 

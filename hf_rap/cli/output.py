@@ -19,6 +19,17 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
         click.echo(f"{name:<{width}}  {shown}")
 
 
+def pairs_of_cut(ds: Any, *, as_json: bool) -> dict[str, Any]:
+    """The share of replies of each arm that hit the token limit, for the closing table or for programs."""
+    from hf_rap.stats.cut import shares_cut
+
+    names = {"image": "cut replies with the image", "text": "cut replies on the text alone"}
+    shares = shares_cut(ds)
+    if as_json:
+        return {names[arm]: share for arm, share in shares.items()}
+    return {names[arm]: "none asked" if share is None else f"{share:.1%}" for arm, share in shares.items()}
+
+
 def print_stability(found: Mapping[str, Any] | None) -> None:
     """How far a fresh scoring would agree with a selection, from the facts."""
     if not found or "jaccard" not in found:

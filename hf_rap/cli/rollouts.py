@@ -13,6 +13,7 @@ from .options import (
     as_json,
     command,
     endpoint_options,
+    grading_options,
     layout_options,
     make_rollouts,
     make_rule,
@@ -23,7 +24,7 @@ from .options import (
     sampling_options,
     source_argument,
 )
-from .output import print_adaptive, print_json, print_pairs
+from .output import pairs_of_cut, print_adaptive, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
 @model_options
 @endpoint_options
 @sampling_options
+@grading_options
 @run_options
+@click.option(
+    "--continue-cut",
+    is_flag=True,
+    help="With --run: go on with replies that were cut off at fewer tokens than --max-new-tokens, and with no others.",
+)
 @rule_options
 @adaptive_options
 @out_option("Parquet file to write; needed without --run or --dry-run.")
@@ -109,6 +116,7 @@ def rollouts(
         "rows": len(evidence),
         **left_out,
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
+        **pairs_of_cut(evidence, as_json=as_json),
     }
     report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
 

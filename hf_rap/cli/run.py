@@ -14,6 +14,7 @@ from .options import (
     as_json,
     command,
     endpoint_options,
+    grading_options,
     hub_options,
     layout_options,
     make_rollouts,
@@ -26,7 +27,7 @@ from .options import (
     source_argument,
     version_options,
 )
-from .output import note, print_adaptive
+from .output import note, pairs_of_cut, print_adaptive, print_pairs
 from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
 from .score import usual_scores
@@ -40,6 +41,7 @@ from .score import usual_scores
 @endpoint_options
 @sampling_options
 @run_options
+@grading_options
 @selection_options
 @adaptive_options
 @version_options
@@ -88,6 +90,7 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
     if not as_json:
         click.echo(repr(selection))
         print_adaptive(describe_adaptive(selection.scored))
+        print_pairs(pairs_of_cut(selection.scored, as_json=False))
     try:
         publish_version(selection, repo, options, info, rollouts.layout, as_json=as_json)
     except NothingSelectedError as error:

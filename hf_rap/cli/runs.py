@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from .options import as_json, command
@@ -32,7 +34,13 @@ def runs(url: str, *, as_json: bool) -> None:
         if held.fewest_attempts is not None:
             most = f"-{held.most_attempts}" if held.most_attempts != held.fewest_attempts else ""
             counts.insert(2, f"{held.fewest_attempts}{most} attempts")
-        settings = ", ".join(f"{name} {held.settings[name]}" for name in _SHOWN if name in held.settings)
+        shown = {name: held.settings[name] for name in _SHOWN if name in held.settings}
+        if held.limits:
+            shown["max_new_tokens"] = " and ".join(map(str, held.limits))
+        graders = (f"{name} {version} (cut: {cut})" for name, version, cut in map(json.loads, held.graders))
+        if held.graders:
+            shown["graded by"] = " and ".join(graders)
+        settings = ", ".join(f"{name} {value}" for name, value in shown.items())
         click.echo(
             f"{held.fingerprint}  {held.kind or 'unknown'}  {held.model or 'unknown model'}  {', '.join(counts)} "
             f"({settings or 'manifest unreadable'})"

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from hf_rap.columns import CONTROLS
+from hf_rap.columns import CONTROLS, IMAGE_REWARDS, TEXT_REWARDS
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
 from hf_rap.scorers import SCORERS, Scorer, find_scorer
 from hf_rap.scorers.ace import ATTEMPTS
 
-from .options import Command, as_json, command, out_option, source_argument, together
+from .options import (
+    Command,
+    as_json,
+    command,
+    grading_options,
+    make_grading,
+    make_layout,
+    out_option,
+    source_argument,
+    together,
+)
 from .output import note, print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -67,6 +77,10 @@ def ace_options(command: Command) -> Command:
     help="What rap_cde compares the image with: text as in the paper, or an arm of `hf-rap controls`.",
 )
 @ace_options
+@click.option("--regrade", is_flag=True, help="Grade the stored replies anew first; asks no model.")
+@grading_options
+@click.option("--question", help="With --regrade: column of the question; default: recognised.")
+@click.option("--answer", help="With --regrade: column of the gold answer.")
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
     "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
@@ -85,20 +99,25 @@ def score(
     min_cde: float,
     control: str,
     ace: dict[str, Any],
+    regrade: bool,
     bis: bool,
     alpha: float,
     threshold: float,
     images: Path | None,
     strict: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Turn the evidence in SOURCE into score columns. Needs no model and takes seconds.
+
+    With --regrade the stored replies are graded again first, by the built-in verifier or by --verifier.
 
     Example: hf-rap score evidence.parquet --out scored.parquet
 
     In Python: ds.map(hf_rap.cde_score, batched=True); with intervals hf_rap.CDEScore(prior=hf_rap.fit_prior(ds)); the
     options of ace are those of hf_rap.ACEScore
     """
+    from hf_rap.evidence.regrade import count_as_solved
     from hf_rap.process import count_faults
     from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
@@ -109,12 +128,21 @@ def score(
 
     if confidence is not None and not intervals:
         raise click.UsageError("--confidence is for --intervals.")
+    if (options["verifier"] or options["cut"]) and not regrade:
+        raise click.UsageError("--verifier and --cut make new grades: add --regrade.")
+    if bis and (regrade or options["correct"] is not None):
+        raise click.UsageError("--bis reads step scores, which have no replies to grade.")
+    graded: dict[str, Any] = {}
     scorers: list[Scorer]
     if bis:
         ds, info = open_process_rewards(source, images=images, strict=strict)
         scorers = [BISScore(alpha=alpha, threshold=threshold)]
     else:
         ds, info = open_source(source)
+        if regrade:
+            ds, graded = _regraded(ds, options)
+        elif options["correct"] is not None:
+            ds = count_as_solved(ds, options["correct"])
         prior = fit_prior(ds, control=control) if intervals else None
         if prior is not None and prior.note:
             note(f"intervals: {prior.note}")
@@ -136,12 +164,31 @@ def score(
         for name in written
         if not name.endswith(("_settings", "_control"))
     }
-    result = {"rows": len(scored), **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
+    result = {"rows": len(scored), **graded, **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
     if as_json:
         print_json(result)
     else:
         print_pairs(result)
     note(f"next: hf-rap select {out}{' --top 0.1 --per source' if bis else ''} --out selection.parquet")
+
+
+def _regraded(ds: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The evidence with new grades, and what to say about them."""
+    from hf_rap.evidence.grading import Grading
+    from hf_rap.evidence.regrade import regrade
+
+    asked = make_grading(options)
+    layout = make_layout({"images": None, "id_column": None, **options})
+    new = regrade(ds, **asked, layout=layout)
+    names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS)]
+    changed = sum(
+        one != other
+        for name in names
+        for before, after in zip(ds[name], new[name], strict=True)
+        for one, other in zip(before or (), after or (), strict=False)
+    )
+    who = Grading(asked.get("verifier"))
+    return new, {"graded by": f"{who.name} {who.version}", "grades that changed": changed}
 
 
 def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:

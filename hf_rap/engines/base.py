@@ -55,7 +55,8 @@ class Request:
     attempt's number, counted from `first`, name the stream of random numbers of each reply.
 
     With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
-    white space included. Only engines with `continues = True` take one.
+    white space included. Only engines with `continues = True` take one. An engine with `repeats = True` gives the same
+    reply when it is asked again, and under a larger token limit a longer one with the same beginning.
     """
 
     row_id: str

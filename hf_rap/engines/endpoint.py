@@ -193,8 +193,8 @@ class EndpointEngine:
             "ignores that"
         )
         raise EngineError(
-            f"The server at {self.url} cannot continue a reply, which step scores need: {why}. vLLM and SGLang can; or "
-            "run the model here: TransformersEngine, without --endpoint."
+            f"The server at {self.url} cannot continue a reply that was started: {why}. Step scores and replies that were "
+            "cut off need it. vLLM and SGLang can; or run the model here: TransformersEngine, without --endpoint."
         )
 
     def _shares(self, request: Request, sampling: Sampling, *, together: bool) -> list[tuple[int, int]]:

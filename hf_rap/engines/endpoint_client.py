@@ -233,13 +233,14 @@ def _read(answer: Any, ask: Ask) -> list[Completion]:
         prompt_tokens = usage.prompt_tokens if usage is not None else None
         read = [
             Completion(
-                _text(choice.message, ask.prefix),
+                _text(choice.message, ask.prefix, cut),
                 tokens,
-                choice.finish_reason == "length",
+                cut,
                 prompt_tokens,
                 _token_ids(choice),
             )
             for choice in answer.choices
+            for cut in [choice.finish_reason == "length"]
         ]
     except (TypeError, AttributeError, KeyError) as error:
         raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error
@@ -256,13 +257,17 @@ def _token_ids(choice: Any) -> tuple[int, ...] | None:
     return tuple(ids) if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
 
 
-def _text(message: Any, prefix: str) -> str:
-    """The reply; a chain of thought that the server has split off stands before it again."""
+def _text(message: Any, prefix: str, cut: bool = False) -> str:
+    """The reply; a chain of thought that the server has split off stands before it again.
+
+    One that was cut off inside the thought has no end of it: it would look finished, and could not go on.
+    """
     thought = message.get("reasoning_content") or message.get("reasoning")
     content = message.content or ""
     if not isinstance(content, str):
         raise TypeError(f"content is a {type(content).__name__}")
     if thought:
         begun = prefix.rfind("<think>") > prefix.rfind("</think>")
-        content = f"{thought}</think>{content}" if begun else f"<think>{thought}</think>{content}"
+        end = "" if cut and not content.strip() else "</think>"
+        content = f"{thought}{end}{content}" if begun else f"<think>{thought}{end}{content}"
     return content if prefix else content.strip()

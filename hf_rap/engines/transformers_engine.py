@@ -50,6 +50,7 @@ class TransformersEngine:
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    repeats: ClassVar[bool] = True  # the random numbers of a reply are those of its row, arm and number
 
     model: str
     revision: str | None = None

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, TOKEN_IDS
 from hf_rap.errors import RowError, code_of
+from hf_rap.rows.prompts import keeps_format
+
+from .grading import CUT_OFF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+Item = TypeVar("Item")
 
+_NO_GRADE = "could not be graded: "
 # Lists of one entry per attempt, by the arm that their attempts belong to.
 OF_ARM = {
     "image": (*ARM_COLUMNS["image"], TOKEN_IDS["image"], ATTENTION),
@@ -62,6 +67,8 @@ def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
 class NotJudged:
     """Some replies of one arm of a row could not be graded; `reason` is that of the first.
 
+    Where all of them were cut off and count as unknown, the code says so: no other try would change that.
+
     >>> NotJudged("image", 2, 5, "took too long").error()
     RowError('not_judged: 2 of 5 replies of the image arm could not be graded: took too long')
     """
@@ -71,7 +78,7 @@ class NotJudged:
     replies: int
     reason: str
 
-    CODE: ClassVar[str] = "not_judged"
+    CODES: ClassVar[tuple[str, str]] = ("not_judged", "cut_off")
     _MESSAGE: ClassVar[str] = "{unknown} of {replies} replies of the {arm} arm could not be graded: {reason}"
     _FORM: ClassVar[re.Pattern[str]] = re.compile(
         _MESSAGE.format(
@@ -82,27 +89,53 @@ class NotJudged:
 
     def error(self) -> RowError:
         """As the error of the row."""
-        return RowError(self.CODE, self._MESSAGE.format(**asdict(self)))
+        return RowError(self.CODES[self.reason == CUT_OFF], self._MESSAGE.format(**asdict(self)))
 
     @classmethod
     def of(cls, error: RowError) -> NotJudged | None:
         """What the error of a row says; None for any other error, also of other evidence with the same code."""
-        found = cls._FORM.fullmatch(error.message) if error.code == cls.CODE else None
-        if found is None:
+        match = cls._FORM.fullmatch(error.message) if error.code in cls.CODES else None
+        if match is None:
             return None
-        return cls(found["arm"], int(found["unknown"]), int(found["replies"]), found["reason"])
+        return cls(match["arm"], int(match["unknown"]), int(match["replies"]), match["reason"])
+
+
+def ungraded(arm: str, reasons: Sequence[str], replies: int) -> RowError | None:
+    """The error of a row, some replies of which have no grade for these reasons; None where all have one."""
+    if not reasons:
+        return None
+    reason = next((reason for reason in reasons if reason != CUT_OFF), CUT_OFF)
+    return NotJudged(arm, len(reasons), replies, reason).error()
+
+
+def formatted(replies: Sequence[Sequence[str | None] | None], instruction: str) -> list[list[bool | None] | None]:
+    """Which replies keep the format that the instruction asks for; null for rows without replies, or a format."""
+    if keeps_format("", instruction) is None:
+        return [None] * len(replies)
+    return each_of(replies, lambda reply: None if reply is None else keeps_format(reply, instruction))
+
+
+def each_of(arm: Sequence[Sequence[Item] | None], value: Callable[[Item], Any]) -> list[list[Any] | None]:
+    """One list per row, null where the arm was not asked."""
+    return [None if attempts is None else [value(attempt) for attempt in attempts] for attempts in arm]
+
+
+def of_grades(error: str | None) -> bool:
+    """The `rap_error` is about grades, so it goes when they are made again."""
+    return code_of(error) in NotJudged.CODES
 
 
 def _error(merged: Mapping[str, Any], cells: Sequence[str | None]) -> str | None:
     """The `rap_error` of the merged row: that of a piece, with replies that could not be graded counted anew."""
     errors = [RowError.parse(cell) for cell in cells if cell is not None]
-    other = next((error for error in errors if error.code != NotJudged.CODE), None)
+    other = next((error for error in errors if error.code not in NotJudged.CODES), None)
     if other is not None:
         return str(other)
-    told = [found for error in errors if (found := NotJudged.of(error)) is not None]
+    partly = [partial for error in errors if (partial := NotJudged.of(error)) is not None]
     for arm in ARMS:
         rewards = merged[ARM_COLUMNS[arm].rewards.name] or []
-        if None in rewards:
-            reason = next((found.reason for found in told if found.arm == arm), "reason not kept")
-            return str(NotJudged(arm, rewards.count(None), len(rewards), reason).error())
+        reasons = sorted((partial.reason for partial in partly if partial.arm == arm), key=CUT_OFF.__eq__)
+        error = ungraded(arm, [*reasons, "reason not kept"][:1] * rewards.count(None), len(rewards))
+        if error is not None:
+            return str(error)
     return None

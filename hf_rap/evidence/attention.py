@@ -95,6 +95,11 @@ class Attention(Collector):
         read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS, columns.IMAGE_TOKEN_IDS)
         return tuple(column.name for column in read if column.name in available)
 
+    def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The replies and their prompt, not how they were graded."""
+        others = {name: value for name, value in read.items() if name != columns.SETTINGS.name}
+        return {**others, "instruction": self._instruction(read.get(columns.SETTINGS.name))}
+
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""

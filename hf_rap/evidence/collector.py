@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine
 
+    from .grading import Grading
+
+logger = logging.getLogger(__name__)
+
 ROWS_AT_ONCE = 64  # the engine batches on its own
-# No failure: the row is what it is.
-NO_FAULT = ("no_image",)
+# No failures: the row is what it is.
+NO_FAULT = ("no_image", "cut_off")
 
 
 class Collector:
@@ -65,9 +70,24 @@ class Collector:
         raise NotImplementedError
 
     @property
+    def stored(self) -> tuple[Column, ...]:
+        """Those of `writes` that a run keeps; `join` makes the others from them."""
+        return self.writes
+
+    @property
     def features(self) -> datasets.Features:
         """The types of the columns that are added."""
         return features_of(self.writes)
+
+    @property
+    def grading(self) -> Grading | None:
+        """How replies are graded; None where nothing is. Grades are made again by `regrade`, replies stay."""
+        return None
+
+    @property
+    def reply_tokens(self) -> int | None:
+        """Tokens that a reply may have; None where none is kept. `go_on` goes on with those that had fewer."""
+        return None
 
     @property
     def goal(self) -> int:
@@ -95,6 +115,10 @@ class Collector:
         """
         del available
         return ()
+
+    def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the evidence of a row depends on, of the values of `reads`: with other ones it is made again."""
+        return read
 
     def check(self, available: Iterable[str]) -> Layout:
         """The layout of a dataset with these columns.
@@ -131,6 +155,30 @@ class Collector:
         del attempts
         ((_, row),) = pieces[None]
         return dict(row)
+
+    def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The stored evidence of the rows of `batch` with new grades; only where there is a `grading`."""
+        raise NotImplementedError
+
+    def go_on(
+        self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
+    ) -> tuple[dict[str, Any], list[str | None]]:
+        """The stored evidence of the rows of `batch`, where replies that were cut off have gone on to `reply_tokens`.
+
+        Args:
+            batch: the rows.
+            evidence: what is stored of them.
+            places: of each row the number of its first stored attempt, and the token limit of its replies.
+
+        Returns:
+            the evidence, and of each row why its replies could not go on, in which case it is to stay as it was.
+        """
+        raise NotImplementedError
+
+    def remarks(self, ds: datasets.Dataset) -> list[str]:
+        """What a person should know about the evidence in a dataset."""
+        del ds
+        return []
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row an error that another try could change, or that a person should look at."""
@@ -183,6 +231,8 @@ def collect_evidence(
         features=collector.features,
         desc=collector.kind,
     )
+    for remark in collector.remarks(evidence):
+        logger.warning(remark)
     return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
 
 

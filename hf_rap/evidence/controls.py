@@ -13,15 +13,17 @@ from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
-from hf_rap.rows.layouts import Layout, raw_rows
+from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
-from hf_rap.verify import VERIFIER_VERSION
+from hf_rap.stats.settings import graded_by
 from hf_rap.version import VERSION
 
 from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
 from .donors import Donors
-from .rollouts import AskedRow, graded, read_row
+from .grading import Grading
+from .regrade import CONTROLS, regraded
+from .rollouts import AskedRow, grade_rows, graded, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +66,7 @@ class Controls(Collector):
         seed: of who gives pictures to whom.
         donors_per_row: givers that the attempts of a row are shared among; None: one for each attempt. Every
             giver is a prompt of its own to be read, so 1 is cheaper.
+        verifier, cut: those that the replies with the image were graded with, see `Rollouts`.
         layout: which column is what; None recognises the layout from the column names.
         donors: what `over` sets.
 
@@ -79,8 +82,8 @@ class Controls(Collector):
         rap_shuffled_donor: the `rap_id` of the row they come from.
 
     Raises:
-        SettingError: there is no such arm; donors_per_row is below 1; the rows got their replies from another model; pictures are to be
-            shuffled and the dataset is not known.
+        SettingError: there is no such arm; donors_per_row is below 1; the rows got their replies from another model, or
+            their grades from another verifier; pictures are to be shuffled and the dataset is not known.
         MissingColumnError: there are no replies yet, or a column of the layout is missing.
         ColumnExistsError: the dataset has these columns already.
         EngineError: the model cannot be loaded, or fails on every row.
@@ -97,7 +100,10 @@ class Controls(Collector):
     donors_per_row: int | None = None
     layout: Layout | None = None
     donors: Donors | None = None
+    verifier: Any = None
+    cut: str = "wrong"
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
+    verifier_version: str = field(init=False, repr=False)  # part of it as well
 
     def __post_init__(self) -> None:
         self.check_given()
@@ -109,11 +115,17 @@ class Controls(Collector):
         check_whole("seed", self.seed)
         check_whole("donors_per_row", self.donors_per_row, least=1, none=True)
         check(self.donors is None or isinstance(self.donors, Donors), "donors", self.donors, "what `over(ds)` sets")
+        object.__setattr__(self, "verifier_version", self.grading.version)
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
         """The columns that are added."""
         return tuple(column for arm in self.arms for column in columns.CONTROLS[arm].columns)
+
+    @property
+    def grading(self) -> Grading:
+        """How replies are graded. What counts as solved is said by the replies with the image."""
+        return Grading(self.verifier, self.cut)
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, knowing the whole dataset whose pictures are shuffled; reads every image file once."""
@@ -135,7 +147,7 @@ class Controls(Collector):
             "grey": GREY,
             "donor_seed": self.seed,
             "donors_per_row": self.donors_per_row,
-            "verifier": VERIFIER_VERSION,
+            **self.grading.settings(),
             "controls": self.version,
             "hf_rap": VERSION,
         }
@@ -149,13 +161,29 @@ class Controls(Collector):
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
         told = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
-        rows = [_Row.of(read_row(raw, layout), raw, *rest) for raw, *rest in told]
+        grading = self.grading
+        rows = [_Row.of(read_row(raw, layout, grading), raw, *rest) for raw, *rest in told]
         here = self.settings() if any(row.asks for row in rows) else {}
-        self._check_model(rows, here)
+        self._check_same(rows, here)
         evidence: dict[columns.Column, Iterable[Any]] = {}
         for arm in self.arms:
             evidence |= self._arm(arm, rows, here)
         return columns.typed(evidence)
+
+    def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
+        """How often the row was asked and how, not how its replies were graded."""
+        rewards, settings = read[columns.IMAGE_REWARDS.name], read[columns.SETTINGS.name]
+        why_not = None if rewards else read.get(columns.ERROR.name)
+        told = {
+            name: value for name, value in json.loads(settings or "{}").items() if name in (*_SAMPLING, "instruction")
+        }
+        return {"attempts": len(rewards or ()), "asked": told, "why_not": why_not}
+
+    def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The stored evidence of the rows of `batch` with new grades."""
+        layout = self.layout or recognise_layout(batch)
+        blocks = [CONTROLS[arm] for arm in self.arms]
+        return {**evidence, **regraded(raw_rows(batch, layout), layout, evidence, blocks, self.grading)}
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row the first error that another try could change."""
@@ -177,6 +205,7 @@ class Controls(Collector):
             answers = iter(self.engine.complete([request for one in ready for request in one.requests], sampling))
             for one in ready:
                 one.take(arm, list(islice(answers, len(one.requests))))
+        grade_rows([one.replies for one in asked], self.grading)
         control = columns.CONTROLS[arm]
         return {
             **graded([one.replies for one in asked], arm),
@@ -187,20 +216,27 @@ class Controls(Collector):
             ),
             control.error: [cell_of(one.error) for one in asked],
             control.settings: [
-                json.dumps({**here, **one.row.sampling.as_dict(), "instruction": one.row.instruction}, sort_keys=True)
-                if one.replies.attempts
-                else None
+                json.dumps({**here, **one.row.settings_of_all}, sort_keys=True) if one.replies.attempts else None
                 for one in asked
             ],
         }
 
-    def _check_model(self, rows: Sequence[_Row], here: Mapping[str, Any]) -> None:
+    def _check_same(self, rows: Sequence[_Row], here: Mapping[str, Any]) -> None:
         for row in rows:
+            if not row.asks:
+                continue
             there = row.settings.get("model")
-            if row.asks and there and here.get("model") and PurePath(there).name != PurePath(here["model"]).name:
+            if there and here.get("model") and PurePath(there).name != PurePath(here["model"]).name:
                 raise SettingError(
                     f"The replies with the image of row {row.read.id!r} came from {there!r}, and this is "
                     f"{here['model']!r}: a control compares two pictures, not two models."
+                )
+            grader = graded_by(row.settings)
+            if grader is not None and grader != self.grading.key:
+                raise SettingError(
+                    f"The replies with the image of row {row.read.id!r} were graded by {grader} (verifier, version, cut "
+                    f"replies), and this is {self.grading.key}: a control compares two pictures, not two graders. Give "
+                    "verifier and cut of the rollouts, or grade those anew: hf_rap.regrade(ds), `hf-rap score --regrade`."
                 )
 
 
@@ -244,6 +280,12 @@ class _Row:
         told: str = self.settings.get("instruction", DEFAULT_INSTRUCTION)
         return told
 
+    @property
+    def settings_of_all(self) -> dict[str, Any]:
+        """What is the same for all arms of the row."""
+        correct = {name: self.settings[name] for name in ("correct",) if name in self.settings}
+        return {**self.sampling.as_dict(), **correct, "instruction": self.instruction}
+
 
 @dataclass
 class _Asked:
@@ -251,13 +293,18 @@ class _Asked:
 
     row: _Row
     replies: AskedRow
-    error: RowError | None
+    why_not: RowError | None
     requests: list[Request] = field(default_factory=list)
     donors: list[str] = field(default_factory=list)
 
+    @property
+    def error(self) -> RowError | None:
+        """Why replies, or some of their grades, are missing."""
+        return self.why_not or self.replies.error
+
     @classmethod
     def of(cls, row: _Row) -> _Asked:
-        return cls(row, AskedRow(row.read.id, row.read.question, row.read.gold), row.why_not)
+        return cls(row, replace(row.read, error=None, attempts={}, grades={}), row.why_not)
 
     def prepare(self, arm: str, controls: Controls) -> None:
         """The requests of this arm, or why there are none."""
@@ -266,7 +313,7 @@ class _Asked:
         try:
             shown = _MAKERS[arm](self.row, controls)
         except RowError as error:
-            self.error = error
+            self.why_not = error
             return
         # Attempt number a goes to a * len(shown) // attempts: shares that differ by one at most.
         shares = [-(-share * self.row.attempts // len(shown)) for share in range(len(shown) + 1)]
@@ -284,11 +331,10 @@ class _Asked:
             )
 
     def take(self, arm: str, answers: Sequence[list[Completion] | RowError]) -> None:
-        """Grade what the model said; one request that failed leaves nothing to compare with."""
+        """Note what the model said; one request that failed leaves nothing to compare with."""
         failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
         said = [one for answer in answers if not isinstance(answer, RowError) for one in answer]
         self.replies.take(arm, failure or said)
-        self.error = self.replies.error
 
 
 _Shown = list[tuple[tuple["Image.Image", ...], str]]  # pictures, and whose they are

@@ -16,6 +16,7 @@ from hf_rap.verify import VERIFIER_VERSION, spellings
 from hf_rap.version import VERSION
 
 from .collector import Collector
+from .grading import Grading
 from .rollouts import AskedRow, read_row
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Likelihood(Collector):
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
-        rows = [_Row.of(read_row(raw, layout)) for raw in raw_rows(batch, layout)]
+        rows = [_Row.of(read_row(raw, layout, Grading())) for raw in raw_rows(batch, layout)]
         asked = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
         answers = self.engine.log_likelihoods(
             [self._reply(row, arm, row.spellings[place]) for row, arm, place in asked]

@@ -10,19 +10,25 @@ from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_text, check_whole
-from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
+from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
-from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
+from hf_rap.stats.cut import describe_cut, shares_cut
+from hf_rap.stats.settings import CORRECT
 from hf_rap.version import VERSION
 
-from .attempts import NotJudged, count_tokens, join_attempts
+from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import Collector
+from .going_on import continued
+from .grading import Grade, Grading, Replies
 from .psi import WINDOW
+from .regrade import ROLLOUTS, regraded, settings_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Self
+
+    import datasets
 
     from hf_rap.engines.base import AttentionEngine
 
@@ -33,10 +39,15 @@ class Rollouts(Collector):
 
     Every question is asked `attempts` times with its images and `attempts` times on its text alone.
     A row that cannot be used gets a `rap_error` and nulls; it never stops the run. A gold answer
-    that cannot be read is found before the model is asked.
+    that the built-in verifier cannot read is found before the model is asked.
 
     Args:
         engine: the model that answers.
+        verifier: who grades the replies; None is the built-in one, which takes golds with a short final answer. Any
+            callable (reply, gold, question) that gives a number in [0, 1] or None, or a batched or asynchronous one: see
+            `hf_rap.evidence.grading`, and docs/graders.md for examples. What it cannot grade is null, with its reason.
+        correct: the reward from which on a reply counts as solved, in all scores.
+        cut: what a reply that hit the token limit counts as: "wrong"; "unknown", null; or "graded", on what is there.
         attempts: replies per row and arm, M in the paper (5 there).
         first_attempt: number of the first of them: attempts 5 to 7 are `first_attempt=5, attempts=3`,
             and the same as the last three of `attempts=8`.
@@ -62,7 +73,7 @@ class Rollouts(Collector):
         `rap_error` says "no_image".
 
     Raises:
-        SettingError: attempts below 1, or a sampling option out of its range.
+        SettingError: attempts below 1, a sampling option out of its range, or a verifier that cannot be called so.
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has evidence already.
         EngineError: the model cannot be loaded, or fails on every row; or it tells no token ids for keep_ids.
@@ -88,8 +99,12 @@ class Rollouts(Collector):
     first_attempt: int = 0
     arm: str | None = None
     keep_ids: bool = False
+    verifier: Any = None
+    correct: float = CORRECT
+    cut: str = "wrong"
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
-    verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
+    # Part of that key, too: `map` has grades and replies in one. Runs know them apart, see `grading`.
+    verifier_version: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.check_given()
@@ -99,6 +114,7 @@ class Rollouts(Collector):
         check_text("instruction", self.instruction)
         check_flags(attention=self.attention, keep_ids=self.keep_ids)
         self._sampling()
+        object.__setattr__(self, "verifier_version", self.grading.version)
         if self.attention:
             check_engine(self.engine, WINDOW)
 
@@ -107,6 +123,21 @@ class Rollouts(Collector):
         """The columns that are added."""
         ids = columns.TOKEN_IDS.values() if self.keep_ids else ()
         return (*columns.EVIDENCE, *ids, *(columns.ATTENTION_EVIDENCE if self.attention else ()))
+
+    @property
+    def stored(self) -> tuple[columns.Column, ...]:
+        """What a run keeps: all but what follows from the replies at once."""
+        return tuple(column for column in self.writes if column not in columns.FORMATTED.values())
+
+    @property
+    def grading(self) -> Grading:
+        """How replies are graded."""
+        return Grading(self.verifier, self.cut, self.correct)
+
+    @property
+    def reply_tokens(self) -> int:
+        """Tokens that a reply may have."""
+        return self.max_new_tokens
 
     @property
     def goal(self) -> int:
@@ -122,16 +153,24 @@ class Rollouts(Collector):
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
         layout = self.check(batch.keys())
-        rows = [read_row(row, layout) for row in raw_rows(batch, layout)]
+        grading = self.grading
+        rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         asked = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
         answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
         for (row, arm), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
+        grade_rows(rows, grading)
         ids = {column: self._token_ids(rows, arm) for arm, column in columns.TOKEN_IDS.items()} if self.keep_ids else {}
         settings = json.dumps(self.settings(), sort_keys=True) if asked else None
         evidence: dict[columns.Column, list[Any]] = {
             columns.ID: [row.id for row in rows],
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
+            **{
+                column: formatted(
+                    each_of([row.attempts.get(arm) for row in rows], lambda attempt: attempt.text), self.instruction
+                )
+                for arm, column in columns.FORMATTED.items()
+            },
             columns.IMAGE_PROMPT_TOKENS: [row.image_prompt_tokens for row in rows],
             columns.ERROR: [cell_of(row.error) for row in rows],
             columns.SETTINGS: [settings if row.attempts else None for row in rows],
@@ -145,8 +184,8 @@ class Rollouts(Collector):
         return {
             **self.engine.describe(),
             **self._sampling().as_dict(),
+            **self.grading.settings(),
             "instruction": self.instruction,
-            "verifier": self.verifier_version,
             "rollouts": self.version,
             "hf_rap": VERSION,
         }
@@ -158,8 +197,77 @@ class Rollouts(Collector):
     def join(
         self, pieces: Mapping[Any, Sequence[tuple[range, Mapping[str, Any]]]], attempts: Mapping[Any, int]
     ) -> dict[str, Any]:
-        """One row of evidence from those of its attempts."""
-        return join_attempts(pieces, attempts)
+        """One row of evidence from those of its attempts.
+
+        `rap_settings` names the grader of now, and of several token limits the smallest.
+        """
+        row = join_attempts(pieces, attempts)
+        told = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
+        limits = [json.loads(text)["max_new_tokens"] for text in dict.fromkeys(told) if text is not None]
+        if limits:
+            here = {**self.grading.settings(), "max_new_tokens": min(limits)}
+            row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)
+        for arm, column in columns.FORMATTED.items():
+            (row[column.name],) = formatted([row[columns.ARM_COLUMNS[arm].responses.name]], self.instruction)
+        return row
+
+    def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The stored evidence of the rows of `batch` with new grades."""
+        layout = self.layout or recognise_layout(batch)
+        return {**evidence, **regraded(raw_rows(batch, layout), layout, evidence, [ROLLOUTS], self.grading)}
+
+    def go_on(
+        self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
+    ) -> tuple[dict[str, Any], list[str | None]]:
+        """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
+        layout = self.layout or recognise_layout(batch)
+        raws = raw_rows(batch, layout)
+        rows = [read_row(raw, layout, self.grading) for raw in raws]
+
+        def request_of(place: int, arm: str, number: int) -> Request | RowError:
+            row = rows[place]
+            if row.question is None:
+                assert row.error is not None
+                return row.error
+            return replace(self._request(row, arm), attempts=1, first=number)
+
+        new, spots, failures = continued(evidence, places, request_of, self.engine, self._sampling())
+        told = {"max_new_tokens": self.max_new_tokens}
+        new[columns.SETTINGS.name] = [settings_with(text, told) for text in new[columns.SETTINGS.name]]
+        for place, arm, number in spots if self.keep_ids else ():  # the stored ones are of the reply that was cut off
+            new[columns.TOKEN_IDS[arm].name][place][number] = None
+        new |= regraded(raws, layout, new, [ROLLOUTS], self.grading)
+        if self.attention:
+            self._read_again(rows, spots, new)
+        return new, failures
+
+    def _read_again(
+        self, rows: Sequence[AskedRow], spots: Sequence[tuple[int, str, int]], evidence: Mapping[str, list[Any]]
+    ) -> None:
+        """Attention of the image arm's replies that have gone on, in the place of what it was."""
+        texts: list[list[str | None] | None] = [None] * len(rows)
+        for place, arm, number in spots:
+            if arm == "image":
+                replies = evidence[columns.IMAGE_RESPONSES.name][place]
+                texts[place] = texts[place] or [None] * len(replies)
+                texts[place][number] = replies[number]  # type: ignore[index]
+        found = attend_rows(
+            cast("AttentionEngine", self.engine),
+            [None if one is None else self._request(row, "image") for row, one in zip(rows, texts, strict=True)],
+            texts,
+            evidence[columns.IMAGE_PROMPT_TOKENS.name],
+            [None] * len(rows),
+            window=WINDOW,
+        )
+        for place, entries in enumerate(found):
+            for number, entry in enumerate(entries or ()):
+                if entry is not None:
+                    evidence[columns.ATTENTION.name][place][number] = entry
+
+    def remarks(self, ds: datasets.Dataset) -> list[str]:
+        """Many replies were cut off."""
+        told = describe_cut(shares_cut(ds))
+        return [] if told is None else [told]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
@@ -168,7 +276,7 @@ class Rollouts(Collector):
     def _token_ids(self, rows: list[AskedRow], arm: str) -> list[list[Any] | None]:
         """The tokens of the replies of one arm; an engine that tells none of them is found out before hours have passed."""
         attempts = [row.attempts.get(arm) for row in rows]
-        ids = _each(attempts, lambda attempt: attempt.completion.token_ids and list(attempt.completion.token_ids))
+        ids = each_of(attempts, lambda attempt: attempt.token_ids and list(attempt.token_ids))
         told = [one for row in ids for one in row or ()]
         if told and not any(told):
             raise EngineError(
@@ -184,7 +292,7 @@ class Rollouts(Collector):
         found = attend_rows(
             cast("AttentionEngine", self.engine),  # check_engine has seen that it is one
             [self._request(row, "image") if reads else None for row, reads in zip(rows, read, strict=True)],
-            _each([row.attempts.get("image") for row in rows], lambda attempt: attempt.completion.text),
+            each_of([row.attempts.get("image") for row in rows], lambda attempt: attempt.text),
             [row.image_prompt_tokens for row in rows],
             ids or [None] * len(rows),
             window=WINDOW,
@@ -209,49 +317,39 @@ class Rollouts(Collector):
         )
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    completion: Completion
-    judgement: Judgement
-
-
 @dataclass
 class AskedRow:
-    """One row on its way from the dataset to its evidence."""
+    """One row on its way from the dataset to its evidence; lists have one entry per attempt of an arm."""
 
     id: str
     question: Question | None = None
-    gold: Gold | None = None
+    gold: Any = None
+    has_gold: bool = False  # one that the verifier can read
     error: RowError | None = None
-    attempts: dict[str, list[_Attempt]] = field(default_factory=dict)
+    attempts: dict[str, list[Completion]] = field(default_factory=dict)
+    grades: dict[str, list[Grade]] = field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms that can be asked: none without a readable gold, text alone without an image."""
-        if self.question is None or self.gold is None:
+        if self.question is None or not self.has_gold:
             return ()
         return columns.ARMS if self.question.images else ("text",)
 
     @property
     def image_prompt_tokens(self) -> int | None:
         """Tokens of the prompt with the image, if it was asked and the engine says so."""
-        return next((attempt.completion.prompt_tokens for attempt in self.attempts.get("image", ())), None)
+        return next((attempt.prompt_tokens for attempt in self.attempts.get("image", ())), None)
 
     def take(self, arm: str, answer: list[Completion] | RowError) -> None:
-        """Grade what the model said in one arm; what cannot be graded is null and gets a reason."""
-        assert self.question is not None
-        assert self.gold is not None
+        """Note what the model said in one arm; `grade_rows` grades it."""
         if isinstance(answer, RowError):
             self.error = answer
             return
-        judgements = judge_each(((one.text, one.truncated) for one in answer), self.gold, question=self.question.text)
-        self.attempts[arm] = graded = [_Attempt(*pair) for pair in zip(answer, judgements, strict=True)]
-        unknown = [attempt.judgement.reason for attempt in graded if attempt.judgement.reward is None]
-        if unknown and self.error is None:
-            self.error = NotJudged(arm, len(unknown), len(graded), unknown[0]).error()
+        self.attempts[arm] = answer
 
 
-def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
+def read_row(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> AskedRow:
     """A row of `raw_rows`, with its error where it cannot be asked, or not with an image."""
     try:
         question = read_question(raw, layout)
@@ -259,7 +357,8 @@ def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
         return AskedRow(row_id(raw, layout), error=error)
     row = AskedRow(question.id, question)
     try:
-        row.gold = read_gold(question.answer)
+        row.gold = grading.read_gold(question.answer)
+        row.has_gold = True
         if not question.images:
             row.error = RowError("no_image", columns.ERROR_CODES["no_image"])
     except RowError as error:
@@ -267,18 +366,27 @@ def read_row(raw: Mapping[str, Any], layout: Layout) -> AskedRow:
     return row
 
 
+def grade_rows(rows: Iterable[AskedRow], grading: Grading) -> None:
+    """Grade what the model said, of all rows at once; what cannot be graded is null, and the row gets the reason."""
+    asked = [(row, arm) for row in rows for arm in row.attempts]
+    replies = []
+    for row, arm in asked:
+        assert row.question is not None
+        texts = [(attempt.text, attempt.truncated) for attempt in row.attempts[arm]]
+        replies.append(Replies(row.question.text, row.gold, texts))
+    for (row, arm), grades in zip(asked, grading.grade(replies), strict=True):
+        row.grades[arm] = grades
+        if row.error is None:
+            row.error = ungraded(arm, [grade.reason for grade in grades if grade.reward is None], len(grades))
+
+
 def graded(rows: list[AskedRow], arm: str) -> dict[columns.Column, list[list[Any] | None]]:
     """The columns of one arm."""
     attempts = [row.attempts.get(arm) for row in rows]
     of_arm = columns.ARM_COLUMNS[arm]
     return {
-        of_arm.rewards: _each(attempts, lambda attempt: attempt.judgement.reward),
-        of_arm.responses: _each(attempts, lambda attempt: attempt.completion.text),
-        of_arm.tokens: _each(attempts, lambda attempt: attempt.completion.tokens),
-        of_arm.truncated: _each(attempts, lambda attempt: attempt.completion.truncated),
+        of_arm.rewards: each_of([row.grades.get(arm) for row in rows], lambda grade: grade.reward),
+        of_arm.responses: each_of(attempts, lambda attempt: attempt.text),
+        of_arm.tokens: each_of(attempts, lambda attempt: attempt.tokens),
+        of_arm.truncated: each_of(attempts, lambda attempt: attempt.truncated),
     }
-
-
-def _each(arm: list[list[_Attempt] | None], value: Callable[[_Attempt], Any]) -> list[list[Any] | None]:
-    """One list per row, null where the arm was not asked."""
-    return [None if attempts is None else [value(attempt) for attempt in attempts] for attempts in arm]

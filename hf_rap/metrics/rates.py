@@ -6,6 +6,7 @@ from math import comb
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.options import check_whole
+from hf_rap.stats.settings import CORRECT
 from hf_rap.training.rewards import judge_reply
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ def mean_known(values: Sequence[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def pass_at_k(rewards: Sequence[float | None], k: int) -> float | None:
+def pass_at_k(rewards: Sequence[float | None], k: int, correct: float = CORRECT) -> float | None:
     """The chance that at least one of k replies to a question is correct; None with fewer than k judged ones.
 
-    1 - C(n - c, k) / C(n, k) for c correct among n judged replies, without bias for any n >= k.
+    1 - C(n - c, k) / C(n, k) for c correct among n judged replies, without bias for any n >= k. Correct is a reward of
+    at least `correct`, as in the scores.
 
     Source: arXiv 2107.03374, equation 1.
 
@@ -42,7 +44,7 @@ def pass_at_k(rewards: Sequence[float | None], k: int) -> float | None:
     """
     check_whole("k", k, least=1)
     judged = [reward for reward in rewards if reward is not None]
-    correct = sum(reward == 1 for reward in judged)
+    right = sum(reward >= correct for reward in judged)
     if len(judged) < k:
         return None
-    return 1 - comb(len(judged) - correct, k) / comb(len(judged), k)
+    return 1 - comb(len(judged) - right, k) / comb(len(judged), k)

@@ -298,6 +298,12 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
     )
 
 
+def question_and_answer(row: Mapping[str, Any], layout: Layout) -> tuple[str, object]:
+    """The text and the answer of a row as `read_question` gives them, without opening an image; "" where there is no text."""
+    text, _ = text_and_images(row, layout)
+    return text if isinstance(text, str) else "", _answer(row, layout)
+
+
 def row_id(row: Mapping[str, Any], layout: Layout) -> str:
     """What goes into `rap_id`: the row's own id, or `content_id` where it has none.
 

@@ -22,6 +22,46 @@ def messages_of(question: str, instruction: str, *, with_images: bool) -> list[d
     return (image_messages if with_images else text_messages)(question, instruction)
 
 
+_THINK = re.compile(r"\s*<\s*think\s*>")
+_THINK_END = re.compile(r"<\s*/\s*think\s*>")
+# What an instruction asks for behind the thoughts, by the word that asks: how it opens, and how it ends.
+_PARTS = {
+    r"\boxed": (re.compile(r"\\boxed\{"), re.compile(r"\}")),
+    "<answer>": (re.compile(r"<\s*answer\s*>"), re.compile(r"<\s*/\s*answer\s*>")),
+}
+
+
+def keeps_format(reply: str, instruction: str) -> bool | None:
+    r"""Whether a reply has the form that the instruction asks for; None where it asks for none.
+
+    An instruction that names `<think>` wants the reply to begin with a thought that ends, one that names `\boxed` or
+    `<answer>` wants such an answer, behind the thought if there is to be one. White space inside and around the tags
+    does not matter. Whether the answer is right is another question.
+
+    Source: the format reward that EasyR1 and the authors of arXiv 2506.04755 train with (Mrshenshen/RAP,
+    verl/utils/reward_score/math.py): it says the same of every reply to the default instruction.
+
+    >>> keeps_format(r"<think>3 + 1</think> \boxed{4}", DEFAULT_INSTRUCTION), keeps_format("4", DEFAULT_INSTRUCTION)
+    (True, False)
+    """
+    asked = [part for word, part in _PARTS.items() if word in instruction]
+    thinks = "<think>" in instruction
+    if not thinks and not asked:
+        return None
+    start = 0
+    if thinks:
+        begin = _THINK.match(reply)
+        end = _THINK_END.search(reply, begin.end()) if begin else None
+        if end is None:
+            return False
+        start = end.end()
+    found = [opening.search(reply, start) for opening, _ in asked]
+    return all(
+        one is not None and ending.search(reply, one.end()) is not None
+        for one, (_, ending) in zip(found, asked, strict=True)
+    )
+
+
 def image_messages(question: str, instruction: str = DEFAULT_INSTRUCTION) -> list[dict[str, object]]:
     """The question with an image block wherever it says `<image>`."""
     blocks: list[dict[str, str]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError, first_line, last_line
+from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.parquet import Embedder
 
@@ -93,6 +93,11 @@ def fill_on_ray(
         raise RunError("--ray needs Ray Data: pip install 'hf-rap[ray]'.") from error
     check_whole("workers", workers, least=1, none=True)
     check_number("gpus_per_worker", gpus_per_worker, least=0, none=True)
+    if run.continue_cut:
+        raise SettingError(
+            "Replies that were cut off go on without Ray: fill the run in one process, or with accelerate."
+        )
+    run.regrade(range(len(run.rows)), retry=run.retry_errors)  # here: it asks no model
     tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
     progress = run.start_progress(tasks)
     if not tasks:

@@ -9,20 +9,38 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector
+from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
 
-from .folder import RunFolder, check_url, fingerprint_of
-from .index import ARM, ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
+from .folder import RunFolder, Unusable, check_url, fingerprint_of
+from .index import (
+    ARM,
+    ATTEMPTS,
+    FAILURE,
+    FIRST,
+    GRADER,
+    ID,
+    KEY,
+    LIMIT,
+    Index,
+    Row,
+    Stretch,
+    batches,
+    columns_read,
+    part_schema,
+    read_rows,
+)
 from .lease import Lease
+from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self
 
     import datasets
@@ -42,13 +60,22 @@ _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 @dataclass(frozen=True)
 class Task:
-    """Rows that lack the same attempts, of one arm or of every arm, for one part."""
+    """Rows that lack the same attempts, of one arm or of every arm, for one part; or stored ones to be made anew."""
 
     indices: list[int]
     rows: list[Row]
     first: int
     attempts: int
     arm: str | None = None
+    stored: tuple[Stretch, ...] = ()
+
+
+class Made(NamedTuple):
+    """A part, what `Progress` is to count of its rows, and the tokens it took."""
+
+    part: pa.Table
+    failures: Sequence[str | None]
+    tokens: int | None
 
 
 def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
@@ -67,6 +94,10 @@ class Run:
 
     `with Run(ds, rollouts, "s3://bucket/run") as run: run.fill(); evidence = run.read()`
 
+    A reply is evidence, its grade is derived: replies that another verifier has graded, or another version of it, or
+    that were cut off and count as something else now, are graded again when the run is filled. No model is asked for
+    that. Another `max_new_tokens` is no other run either: rows that are there stay as they are.
+
     A row is known by its content and id, so rows may be added, dropped and reordered between two
     calls; for `Attention` its stored replies belong to the content, for `StepRewards` the response. More
     attempts than before add to those that are there. Another model, prompt or sampling setting has
@@ -79,7 +110,9 @@ class Run:
         url: a folder, or any URL that fsspec opens; new, empty, or a run.
         rows_per_part: rows per file: what a kill can cost. None: 64, or as many as keep a server busy; 16 for
             `StepRewards`.
-        retry_errors: do rows again that failed in an earlier call.
+        retry_errors: do rows again that failed in an earlier call; where only grades failed, only grades.
+        continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
+            of which one cannot go on stays as it was.
         max_errors: stop when more than this share of the rows fails, in [0, 1].
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
@@ -100,6 +133,7 @@ class Run:
         *,
         rows_per_part: int | None = None,
         retry_errors: bool = False,
+        continue_cut: bool = False,
         max_errors: float = MAX_ERRORS,
         rank: int = 0,
         world: int = 1,
@@ -119,6 +153,10 @@ class Run:
             raise SettingError("A run counts attempts from 0 itself: leave first_attempt out.")
         if len(ds) == 0:
             raise SourceError("The dataset has no rows.")
+        if continue_cut and collector.reply_tokens is None:
+            raise SettingError(f"continue_cut goes on with the replies of rollouts, not with {collector.kind}.")
+        if continue_cut:
+            check_goes_on(collector.engine)
         self.ds = ds
         self.layout: Layout = collector.check(ds.features)
         self.columns = columns_read(ds, collector, self.layout)
@@ -126,6 +164,8 @@ class Run:
         self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
+        self.continue_cut = continue_cut
+        self._stays: set[Stretch] = set()  # could not go on
         self.max_errors = max_errors
         self.rank = rank
         self.world = world
@@ -145,7 +185,14 @@ class Run:
             self.folder.write_manifest(self.fingerprint, told)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
-            self.index = Index(self.folder, self.fingerprint, part_schema(self.collector.writes))
+            grading = self.collector.grading
+            self.index = Index(
+                self.folder,
+                self.folder.same(self.fingerprint, self.collector.kind),
+                part_schema(self.collector.stored),
+                grader=None if grading is None else grading.key,
+                limit=self.collector.reply_tokens,
+            )
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
             self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
@@ -157,6 +204,7 @@ class Run:
                     "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
                     "`rap_id` of the evidence collected then."
                 )
+            self.index.rename(self.rows)
             changed = self.index.changed(self.rows)
             if changed:
                 logger.warning(
@@ -176,17 +224,18 @@ class Run:
         """Do the rows of this rank that the run lacks, or those among `indices`."""
         of_all = range(len(self.rows)) if indices is None else indices
         mine = [index for index in of_all if index % self.world == self.rank]
-        return self._do(self.tasks(mine, retry=self.retry_errors))
+        return self._complete(mine, retry=self.retry_errors)
 
     def finish(self) -> None:
         """Wait for the other ranks, and do the rows of those that have died."""
-        while self.tasks(range(len(self.rows))):
+        everything = range(len(self.rows))
+        while self._lacks(everything):
             alive = self.lease.ranks_alive()
             self.index.refresh()  # after the look at who lives: what the dead have written is all there
-            of_the_dead = [index for index in range(len(self.rows)) if index % self.world not in alive]
-            if tasks := self.tasks(of_the_dead):
-                self._do(tasks)
-            elif self.tasks(range(len(self.rows))):
+            of_the_dead = [index for index in everything if index % self.world not in alive]
+            if self._lacks(of_the_dead):
+                self._complete(of_the_dead)
+            elif self._lacks(everything):
                 time.sleep(_WAIT_SECONDS)
 
     def read(self) -> datasets.Dataset:
@@ -200,8 +249,25 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        evidence = merge(self.index, self.rows, self.collector, [self.goal(index) for index in range(len(self.rows))])
+        goals = [self.goal(index) for index in range(len(self.rows))]
+        evidence = merge(self.index, self.rows, self.collector, goals)
+        kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
+        for remark in (*kept, *self.collector.remarks(evidence)):
+            logger.warning(remark)
         return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
+
+    def regrade(self, indices: Sequence[int], *, retry: bool = False) -> Progress | None:
+        """Grade stored replies of these rows that another grader has graded, or with `retry` none could; asks no model."""
+        tasks = self._redo(
+            indices,
+            lambda stretch: not self.index.is_current(stretch) or (retry and self.index.lacks_grades(stretch)),
+        )
+        return self._do(tasks, self._regraded, "grading") if tasks else None
+
+    def continue_replies(self, indices: Sequence[int]) -> Progress | None:
+        """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
+        tasks = self._redo(indices, self._goes_on)
+        return self._do(tasks, self._continued, "going on") if tasks else None
 
     def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
         """What is missing among these rows, in their order; equal rows count once."""
@@ -249,30 +315,104 @@ class Run:
                 f"{self.folder.url!r}. Start the same command again to go on."
             )
 
-    def start_progress(self, tasks: Sequence[Task]) -> Progress:
+    def start_progress(self, tasks: Sequence[Task], kind: str | None = None) -> Progress:
         """The counter of these tasks."""
-        kind = self.collector.kind
+        kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
         return Progress(sum(len(task.indices) for task in tasks), label, self.out, self.log)
 
-    def _do(self, tasks: list[Task]) -> Progress:
-        progress = self.start_progress(tasks)
+    def _lacks(self, indices: Sequence[int]) -> bool:
+        stored = self._redo(indices, lambda stretch: not self.index.is_current(stretch) or self._goes_on(stretch))
+        return bool(stored or self.tasks(indices))
+
+    def _goes_on(self, stretch: Stretch) -> bool:
+        cut_early = stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
+        return self.continue_cut and cut_early and stretch not in self._stays
+
+    def _complete(self, indices: Sequence[int], *, retry: bool = False) -> Progress:
+        self.regrade(indices, retry=retry)
+        self.continue_replies(indices)
+        return self._do(self.tasks(indices, retry=retry), self._asked)
+
+    def _redo(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> list[Task]:
+        """Stored stretches of these rows that are to be made anew, grouped like what is missing; equal rows count once."""
+        found: dict[Stretch, int] = {}
+        for index in indices:
+            for arm, attempts in self.goal(index).items():
+                for one in self.index.chosen(self.rows[index].key, attempts, arm=arm, any_grader=True):
+                    if wanted(one):
+                        found.setdefault(one, index)
+        waiting: dict[tuple[int, int, str | None], list[Stretch]] = {}
+        for one in sorted(found, key=lambda one: (one.part, one.place)):  # a part is read once, or twice at its ends
+            waiting.setdefault((one.first, one.stop, one.arm), []).append(one)
+        tasks = []
+        for (first, stop, arm), stretches in sorted(waiting.items(), key=lambda one: (*one[0][:2], one[0][2] or "")):
+            for start in range(0, len(stretches), self.rows_per_part):
+                part = tuple(stretches[start : start + self.rows_per_part])
+                indices = [found[one] for one in part]
+                tasks.append(Task(indices, [self.rows[index] for index in indices], first, stop - first, arm, part))
+        return tasks
+
+    def _do(
+        self,
+        tasks: list[Task],
+        make: Callable[[Task, dict[str, list[Any]]], Made],
+        kind: str | None = None,
+    ) -> Progress:
+        progress = self.start_progress(tasks, kind)
         with stop_after_part() as stopped:
             for task in tasks:
                 (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-                part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
-                name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
-                self.index.add(name, part)
-                progress.count(part[FAILURE].to_pylist(), tokens)
+                part, failures, tokens = make(task, batch)
+                if len(part):
+                    stop = task.first + task.attempts
+                    name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop)
+                    self.index.add(f"{self.fingerprint}/{name}", part)
+                progress.count(failures, tokens)
                 if stopped:
                     self.say_stopped(progress)
                 self.check_errors(progress)
         return progress
 
+    def _asked(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+        """The part for rows that the model is asked."""
+        part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
+        return Made(part, part[FAILURE].to_pylist(), tokens)
+
+    def _regraded(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+        """The part for rows whose stored replies are graded again."""
+        evidence = self.collector.regrade(batch, self._held(task.stored))
+        part = _as_part(self.collector, evidence, task, [one.limit for one in task.stored])
+        return Made(part, part[FAILURE].to_pylist(), None)
+
+    def _continued(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+        """The part for rows whose cut replies have gone on; without those that could not."""
+        import pyarrow as pa
+
+        held = self._held(task.stored)
+        places = [(one.first, one.limit or 0) for one in task.stored]
+        evidence, failures = self.collector.go_on(batch, held, places)
+        part = _as_part(self.collector, evidence, task, [self.collector.reply_tokens] * len(task.stored))
+        self._stays |= {one for one, failure in zip(task.stored, failures, strict=True) if failure is not None}
+        went_on = part.filter(pa.array([failure is None for failure in failures]))
+        return Made(went_on, failures, None)
+
+    def _held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
+        """The stored evidence of these stretches, one row each."""
+        names = [column.name for column in self.collector.stored]
+        tables: dict[str, pa.Table] = {}
+        for path in dict.fromkeys(one.part for one in stretches):
+            part = self.index.read(path)
+            if isinstance(part, Unusable):
+                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
+            tables[path] = part.select(names)
+        rows = [tables[one.part].slice(one.place, 1).to_pylist()[0] for one in stretches]
+        return {name: [row[name] for row in rows] for name in names}
+
 
 def settings_of(collector: Collector) -> dict[str, Any]:
     """What the parts of this collector depend on, their columns included."""
-    return {**collector.settings(), "writes": [column.name for column in collector.writes]}
+    return {**collector.settings(), "writes": [column.name for column in collector.stored]}
 
 
 def make_part(
@@ -285,18 +425,31 @@ def make_part(
     arm: str | None = None,
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
+    evidence = collector.only(first, attempts, arm)(batch)
+    limits = [collector.reply_tokens] * len(rows)
+    task = Task([], list(rows), first, attempts, arm)
+    return _as_part(collector, evidence, task, limits), collector.tokens(evidence)
+
+
+def _as_part(
+    collector: Collector, evidence: Mapping[str, Sequence[Any]], task: Task, limits: Sequence[int | None]
+) -> pa.Table:
+    """Evidence of the rows of a task as the table of a part."""
     import pyarrow as pa
 
-    evidence = collector.only(first, attempts, arm)(batch)
+    grading = collector.grading
     run = {
-        KEY: [row.key for row in rows],
-        ID: [row.id for row in rows],
+        KEY: [row.key for row in task.rows],
+        ID: [row.id for row in task.rows],
         FAILURE: collector.failures(evidence),
-        FIRST: [first] * len(rows),
-        ATTEMPTS: [attempts] * len(rows),
-        ARM: [arm] * len(rows),
+        FIRST: [task.first] * len(task.rows),
+        ATTEMPTS: [task.attempts] * len(task.rows),
+        ARM: [task.arm] * len(task.rows),
+        GRADER: [None if grading is None else grading.key] * len(task.rows),
+        LIMIT: limits,
     }
-    return pa.table({**run, **evidence}, schema=part_schema(collector.writes)), collector.tokens(evidence)
+    kept = {column.name: evidence[column.name] for column in collector.stored}
+    return pa.table({**run, **kept}, schema=part_schema(collector.stored))
 
 
 def rank_and_world() -> tuple[int, int]:

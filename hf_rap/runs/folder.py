@@ -6,7 +6,11 @@
     RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
 
 A part is never changed. Its name says which attempts of how many rows it holds, and ends with a hash
-of the file: a part that was torn, edited or copied from elsewhere does not fit its own name.
+of the file: a part that was torn, edited or copied from elsewhere does not fit its own name. Replies that were graded
+again, or that were cut off and went on, are a new part.
+
+A folder keeps the name that it got. Where a later hf_rap counts fewer settings, it finds those that count in the manifest:
+see `RunFolder.same`.
 """
 
 from __future__ import annotations
@@ -38,15 +42,20 @@ _PART = re.compile(r"(?P<first>\d{4,})-(?P<stop>\d{4,})-(?P<rows>\d{5,})-(?P<has
 # Settings that are written down but do not tell runs apart: a run goes on after an upgrade, and on
 # another machine. What changes numbers on purpose has a version of its own (rollouts, verifier).
 NOT_IN_THE_FINGERPRINT = ("device", "transformers", "torch", "hf_rap")
+# Likewise where the replies are kept: grades are made again from them, and a reply is the same under a larger limit as far
+# as it goes.
+NOT_OF_REPLIES = ("verifier", "verifier_version", "cut", "correct", "max_new_tokens")
 
 
 def fingerprint_of(settings: Mapping[str, Any]) -> str:
-    """64 bits, in hex, over everything in `settings` that could change a number.
+    """64 bits, in hex, over everything in `settings` that could change evidence; "writes" names its columns.
 
     >>> fingerprint_of({"model": "m", "torch": "2.4"}) == fingerprint_of({"model": "m", "torch": "2.5"})
     True
     """
-    counted = {name: value for name, value in settings.items() if name not in NOT_IN_THE_FINGERPRINT}
+    keeps_replies = any(str(name).endswith("_responses") for name in settings.get("writes", ()))
+    ignored = {*NOT_IN_THE_FINGERPRINT, *(NOT_OF_REPLIES if keeps_replies else ())}
+    counted = {name: value for name, value in settings.items() if name not in ignored}
     return blake2b(json.dumps(counted, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
@@ -85,6 +94,20 @@ class RunFolder:
     def fingerprints(self) -> list[str]:
         """The fingerprints that have a folder."""
         return sorted(name for name in self.names("") if _FINGERPRINT.fullmatch(name))
+
+    def same(self, fingerprint: str, kind: str | None = None) -> list[str]:
+        """The folders whose manifest stands for this fingerprint, that of its name first; of one kind of evidence."""
+        found = [fingerprint]
+        for name in self.fingerprints():
+            told = self.manifest(name) if name != fingerprint else {}
+            settings = told.get("settings")
+            if (
+                isinstance(settings, dict)
+                and kind in (None, told.get("kind"))
+                and fingerprint_of(settings) == fingerprint
+            ):
+                found.append(name)
+        return found
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder of the run; nothing where there is no such folder."""

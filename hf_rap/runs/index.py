@@ -1,4 +1,4 @@
-"""What a run holds for each row, and what is still missing."""
+"""What a run holds for each row, what is still missing, and what was graded or cut off by other settings than those of now."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import arrow_type
 from hf_rap.errors import RunError
+from hf_rap.evidence.attempts import of_grades
 from hf_rap.rows.layouts import own_id, raw_rows, stored_digest
+from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 
 from .folder import Unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import datasets
     import pyarrow as pa
@@ -30,15 +32,18 @@ if TYPE_CHECKING:
 # failure is what `Collector.failures` says.
 KEY, ID, FAILURE, FIRST, ATTEMPTS = "run_key", "run_id", "run_failure", "run_first", "run_attempts"
 ARM = "run_arm"  # whose attempts these are; null: of every arm
+GRADER = "run_grader"  # `hf_rap.stats.settings.graded_by`; null where nothing is graded
+LIMIT = "run_limit"  # tokens that the replies could have; null where none is kept
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
 
 def part_schema(evidence: Iterable[Column]) -> pa.Schema:
-    """The columns of a part: key, id, failure, arm, attempt range, evidence."""
+    """The columns of a part: key, id, failure, arm, attempt range, grader, token limit, evidence."""
     import pyarrow as pa
 
-    run = [*((name, pa.string()) for name in (KEY, ID, FAILURE, ARM)), (FIRST, pa.int32()), (ATTEMPTS, pa.int32())]
-    return pa.schema([*run, *((column.name, arrow_type(column.dtype)) for column in evidence)])
+    words = ((name, pa.string()) for name in (KEY, ID, FAILURE, ARM, GRADER))
+    numbers = ((name, pa.int32()) for name in (FIRST, ATTEMPTS, LIMIT))
+    return pa.schema([*words, *numbers, *((column.name, arrow_type(column.dtype)) for column in evidence)])
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class Row:
 
     The id names the row's random numbers and the content is what was asked, so both are in the key: a row
     whose content has changed under its old id is another row. So are stored replies that are read again. The id of a
-    row that has none of its own says what its content is, however it is stored.
+    row that has none of its own says what its content is, however it is stored. `older` is the key that runs from before
+    `Collector.depends_on` know the row by.
     """
 
     id: str
     key: str
+    older: str = ""
     old_id: str | None = None
     """What a row without an id of its own was called when its files made the id; None for the others."""
 
@@ -60,19 +67,21 @@ def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> lis
     """The rows of a dataset in order; reads every image file once, and decodes it where the row has no id of its own."""
     others = collector.reads(ds.features)
 
-    def known_by(row: Mapping[str, Any]) -> Row:
-        identity, stored = collector.row_id(row, layout), stored_digest(row, layout)
-        own = own_id(row, layout) is not None
-        parts = [stored, identity] if own else [identity]
-        parts += [json.dumps(row[name], sort_keys=True, default=str) for name in others]
-        key = blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
-        return Row(identity, key, None if own else stored)
-
     found: list[Row] = []
     for batch in batches(ds, columns_read(ds, collector, layout), range(len(ds)), ROWS_PER_BATCH):
         for place, raw in enumerate(raw_rows(batch, layout)):
-            found.append(known_by({**raw, **{name: batch[name][place] for name in others}}))
+            more = {name: batch[name][place] for name in others}
+            identity, stored = collector.row_id({**raw, **more}, layout), stored_digest(raw, layout)
+            own = own_id(raw, layout) is not None
+            content = [stored, identity] if own else [identity]
+            keys = _key(content, collector.depends_on(more)), _key(content, more)
+            found.append(Row(identity, *keys, None if own else stored))
     return found
+
+
+def _key(content: list[str], more: Mapping[str, Any]) -> str:
+    parts = [*content, *(json.dumps(value, sort_keys=True, default=str) for value in more.values())]
+    return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def batches(
@@ -99,47 +108,91 @@ class Stretch:
     place: int
     first: int
     stop: int
-    failed: bool
+    failure: str | None
     arm: str | None = None
+    grader: str | None = None
+    limit: int | None = None
+    cut: bool = False
+    ungraded: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Another try could change it."""
+        return self.failure is not None
 
 
 class Index:
-    """Which attempts of which rows lie in which part of one fingerprint.
+    """Which attempts of which rows lie in which part.
 
     Args:
         folder: the run.
-        fingerprint: whose parts.
+        fingerprints: of the folders whose parts these are; they stand for the same settings.
         schema: what every part must have; others are listed in `unusable`, and never trusted.
+        grader: whose grades count; None takes any.
+        limit: tokens that a reply may have now. A row that was too long for more is not taken for one that is too long.
     """
 
-    def __init__(self, folder: RunFolder, fingerprint: str, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        fingerprints: Sequence[str],
+        schema: pa.Schema,
+        *,
+        grader: str | None = None,
+        limit: int | None = None,
+    ) -> None:
         self.folder = folder
-        self.fingerprint = fingerprint
+        self.fingerprints = fingerprints
         self.schema = schema
+        self.grader = grader
+        self.limit = limit
         self.unusable: list[Unusable] = []
         self.ids: dict[str, str] = {}
         self._stretches: dict[str, list[Stretch]] = {}
         self._read: set[str] = set()
+        self._told: dict[str, dict[str, Any]] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the parts that are new."""
-        for name in self.folder.parts(self.fingerprint):
-            if name in self._read:
+        for path in (f"{one}/{name}" for one in self.fingerprints for name in self.folder.parts(one)):
+            if path in self._read:
                 continue
-            self._read.add(name)
-            part = self.folder.read_part(self.fingerprint, name, self.schema)
+            self._read.add(path)
+            part = self.read(path)
             if isinstance(part, Unusable):
                 self.unusable.append(part)
             else:
-                self.add(name, part)
+                self.add(path, part)
 
-    def add(self, name: str, part: pa.Table) -> None:
+    def read(self, path: str) -> pa.Table | Unusable:
+        """A part; the grader and the token limit of one from before they were noted are those of its manifest."""
+        import pyarrow as pa
+
+        fingerprint, name = path.split("/")
+        later = [field for field in (GRADER, LIMIT) if field in self.schema.names]
+        required = pa.schema([field for field in self.schema if field.name not in later])
+        part = self.folder.read_part(fingerprint, name, required)
+        if isinstance(part, Unusable) or all(field in part.column_names for field in later):
+            return part
+        if fingerprint not in self._told:
+            settings = self.folder.manifest(fingerprint).get("settings")
+            self._told[fingerprint] = settings if isinstance(settings, dict) else {}
+        told = self._told[fingerprint]
+        for field, value in ((GRADER, graded_by(told)), (LIMIT, told.get("max_new_tokens"))):
+            column = pa.array([value] * len(part), self.schema.field(field).type)
+            part = part.append_column(field, column)
+        return part
+
+    def add(self, path: str, part: pa.Table) -> None:
         """Take note of what a part holds."""
-        self._read.add(name)
-        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM))
-        for place, (key, identity, failure, first, attempts, arm) in enumerate(zip(*told, strict=True)):
-            stretch = Stretch(name, place, first, first + attempts, failure is not None, arm)
+        self._read.add(path)
+        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM, GRADER, LIMIT))
+        seen = zip(zip(*told, strict=True), _entries(part, "_truncated"), _entries(part, "_rewards"), strict=True)
+        for place, (row, cut, rewards) in enumerate(seen):
+            key, identity, failure, first, attempts, arm, grader, limit = row
+            ungraded = rewards.count(None)
+            stretch = Stretch(path, place, first, first + attempts, failure, arm, grader, limit, any(cut), ungraded)
             self._stretches.setdefault(key, []).append(stretch)
             self.ids[identity] = key
 
@@ -149,20 +202,62 @@ class Index:
         Raises:
             RunError: it has changed since it was indexed.
         """
-        part = self.folder.read_part(self.fingerprint, name, self.schema)
+        part = self.read(name)
         if isinstance(part, Unusable):
             raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
         return part
 
-    def chosen(self, key: str, attempts: int, *, arm: str | None = None, trust_failures: bool = True) -> list[Stretch]:
+    def rename(self, rows: Iterable[Row]) -> None:
+        """Know rows by their keys of now, which an earlier run knows by another."""
+        for row in rows:
+            if row.older != row.key and row.older in self._stretches:
+                held = self._stretches.setdefault(row.key, [])
+                held += [one for one in self._stretches[row.older] if one not in held]
+                self.ids[row.id] = row.key
+
+    def is_current(self, stretch: Stretch) -> bool:
+        """Its grades are those of the grader of now."""
+        return self.grader is None or stretch.grader == self.grader
+
+    def lacks_grades(self, stretch: Stretch) -> bool:
+        """Nothing but grades is missing: another try makes these again, and asks no model."""
+        alone = not stretch.failed or of_grades(stretch.failure)
+        return self.grader is not None and stretch.ungraded > 0 and alone
+
+    def chosen(
+        self,
+        key: str,
+        attempts: int,
+        *,
+        arm: str | None = None,
+        trust_failures: bool = True,
+        any_grader: bool = False,
+    ) -> list[Stretch]:
         """Stretches of an arm that follow each other from attempt 0 up to `attempts`, as far as there are any.
 
-        Where several hold the same attempts, one that did not fail goes first, then the longest, then
-        the name of its part decides: never a clock.
+        Where several hold the same attempts, one with grades of now goes first, then one that did not fail, the one with
+        the largest token limit, the most grades, the longest, and then the name of its part decides: never a clock.
         """
         held = self._stretches.get(key, ())
-        usable = [one for one in held if one.arm in (None, arm) and (trust_failures or not one.failed)]
-        usable.sort(key=lambda one: (one.failed, -one.stop, one.part, one.place))
+        usable = [
+            one
+            for one in held
+            if one.arm in (None, arm)
+            and (trust_failures or not one.failed or self.lacks_grades(one))
+            and (self.is_current(one) or (any_grader and not _unasked(one)))
+            and not (_too_long(one) and (one.limit or 0) > (self.limit or 0))
+        ]
+        usable.sort(
+            key=lambda one: (
+                not self.is_current(one),
+                one.failed and not self.lacks_grades(one),
+                -(one.limit or 0),
+                one.ungraded,
+                -one.stop,
+                one.part,
+                one.place,
+            )
+        )
         taken: list[Stretch] = []
         have = 0
         while have < attempts:
@@ -207,3 +302,23 @@ class Index:
     def _all(self, key: str, arm: str | None) -> list[Stretch]:
         """All stretches of an arm, as far as they follow each other."""
         return self.chosen(key, max(one.stop for one in self._stretches[key]), arm=arm)
+
+    def every(self) -> Iterator[Stretch]:
+        """All that there are."""
+        return (one for held in self._stretches.values() for one in held)
+
+
+def _unasked(stretch: Stretch) -> bool:
+    """A gold that one grader could not read says nothing about the next: the model was not asked."""
+    return (stretch.failure or "").startswith("gold_unreadable")
+
+
+def _too_long(stretch: Stretch) -> bool:
+    return (stretch.failure or "").startswith("too_long")
+
+
+def _entries(part: pa.Table, suffix: str) -> list[list[Any]]:
+    """Of each row all entries of its columns with such a name, of lists with one entry per attempt."""
+    columns = [part[name].to_pylist() for name in part.column_names if name.endswith(suffix)]
+    rows = zip(*columns, strict=True) if columns else ((),) * len(part)
+    return [[entry for attempts in row for entry in attempts or ()] for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .folder import RunFolder
+from .folder import RunFolder, fingerprint_of
 from .index import Index, part_schema
 
 
@@ -26,6 +26,10 @@ class Held:
     parts: int
     unusable: tuple[str, ...]
     """Files that are not trusted, each with the reason."""
+    graders: tuple[str, ...] = ()
+    """Verifier, version and what cut replies count as, as JSON, of the grades that are there."""
+    limits: tuple[int, ...] = ()
+    """Tokens that the replies could have."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -39,15 +43,22 @@ def list_runs(url: str) -> list[Held]:
         RunError: there is no run at the URL.
     """
     folder = RunFolder(url)
-    found = []
-    for fingerprint in folder.fingerprints():
-        index = Index(folder, fingerprint, part_schema(()))
-        told = folder.manifest(fingerprint)
+    found: list[Held] = []
+    groups: dict[str, list[str]] = {}
+    for name in folder.fingerprints():
+        settings = folder.manifest(name).get("settings")
+        groups.setdefault(fingerprint_of(settings) if isinstance(settings, dict) else name, []).append(name)
+    for fingerprint, names in groups.items():
+        index = Index(folder, names, part_schema(()))
+        shown = fingerprint if fingerprint in names else names[0]
+        told = folder.manifest(shown)
         settings = told["settings"] if isinstance(told.get("settings"), dict) else {}
         rows, failed = index.counts()
         fewest, most = index.attempts() if told.get("tops_up") else (None, None)
         unusable = tuple(f"{file.path}: {file.why}" for file in index.unusable)
-        parts = len(folder.parts(fingerprint)) - len(unusable)
+        parts = sum(len(folder.parts(name)) for name in names) - len(unusable)
         kind, model = told.get("kind"), settings.get("model")
-        found.append(Held(fingerprint, kind, model, settings, rows, failed, fewest, most, parts, unusable))
-    return found
+        graders = tuple(sorted({one.grader for one in index.every() if one.grader is not None}))
+        limits = tuple(sorted({one.limit for one in index.every() if one.limit is not None}))
+        found.append(Held(shown, kind, model, settings, rows, failed, fewest, most, parts, unusable, graders, limits))
+    return sorted(found, key=lambda held: held.fingerprint)

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, Column, features_of, require, typed
+from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, SETTINGS, Column, features_of, require, typed
 from hf_rap.errors import SettingError
 from hf_rap.evidence.psi import (
     FORM,
@@ -22,6 +22,7 @@ from hf_rap.evidence.psi import (
     log_psis,
 )
 from hf_rap.options import check_choice, check_number, check_whole
+from hf_rap.stats.settings import correct_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class ACEScore:
         form: "literal" or "windowed".
         sigma: factor of every weight.
         heads: "max" pools heads by the largest weight, as OPERA does; "mean" by the mean.
-        attempts: which attempts count: "all", "correct" (reward 1) or "first".
+        attempts: which attempts count: "all", "correct" (those that are solved) or "first".
         min_column: rows that a column needs to count; None: 4 for the windowed form and 1, the
             paper's, for the literal one, whose maximum is then mostly among the last few tokens.
         part: which tokens of a reply are rows and columns: "all", its "thinking", up to the last `</think>`, or the
@@ -57,7 +58,7 @@ class ACEScore:
 
     Reads:
         rap_attention: per attempt with the image; an entry with an `error` is left out.
-        rap_image_rewards: only for attempts="correct".
+        rap_image_rewards, and rap_settings where it is there: only for attempts="correct".
 
     Writes:
         rap_ace: float64, 0 or more, higher = more biased towards one token. Null where no attempt
@@ -121,20 +122,27 @@ class ACEScore:
         min_column = self.min_column if self.min_column is not None else MIN_COLUMN if self.form == "windowed" else 1
         require("ACEScore", batch, self.reads)
         rows = batch[ATTENTION.name]
-        rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else [None] * len(rows)
-        ace = [self._row(row, of_row, min_column) for row, of_row in zip(rows, rewards, strict=True)]
+        unknown = [None] * len(rows)
+        rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else unknown
+        told = (batch.get(SETTINGS.name) if self.attempts == "correct" else None) or unknown
+        ace = [self._row(*row, min_column) for row in zip(rows, rewards, map(correct_of, told), strict=True)]
         settings = json.dumps({**asdict(self), "min_column": min_column}, sort_keys=True)
         return typed({ACE_SETTINGS: [None if value is None else settings for value in ace], ACE: ace})
 
     def _row(
-        self, row: Sequence[Mapping[str, Any] | None] | None, rewards: Sequence[float | None] | None, min_column: int
+        self,
+        row: Sequence[Mapping[str, Any] | None] | None,
+        rewards: Sequence[float | None] | None,
+        correct: float,
+        min_column: int,
     ) -> float | None:
         counted = list(row or ())
         if self.attempts == "first":
             counted = counted[:1]
         elif self.attempts == "correct":
             judged = rewards or [None] * len(counted)
-            counted = [attempt for attempt, reward in zip(counted, judged, strict=True) if reward == 1]
+            pairs = zip(counted, judged, strict=True)
+            counted = [attempt for attempt, reward in pairs if reward is not None and reward >= correct]
         psis = []
         for attempt in counted:
             if attempt is None or attempt["error"] is not None:

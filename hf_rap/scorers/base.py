@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from hf_rap.columns import ID, Column, refuse_existing, require
+from hf_rap.columns import (
+    ID,
+    SETTINGS,
+    Column,
+    refuse_existing,
+    require,
+)
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.options import check
-from hf_rap.stats.exact import total
+from hf_rap.stats.exact import as_double
+from hf_rap.stats.settings import correct_of
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -101,14 +108,15 @@ def _add_to_stream(ds: Any, scorer: Scorer) -> Any:
     return ds.map(scorer, batched=True, features=features)
 
 
-def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[Tally]:
-    """For each row of a batch: the exact sum of its known rewards (`hf_rap.stats.exact`) and how many are known.
+def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple[int, int]]:
+    """For each row of a batch: how many of its attempts count as solved, and how many are judged.
 
+    Solved is a reward of at least 1, or of what `rap_settings` says where it is there (`hf_rap.stats.counts.correct_of`).
     A reward that is null was not judged and counts in neither. No rewards at all give (0, 0).
 
     >>> from hf_rap.columns import IMAGE_REWARDS
-    >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [None], None]}, IMAGE_REWARDS)
-    [(2, 3), (0, 0), (0, 0)]
+    >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1, 0.9], [None], None]}, IMAGE_REWARDS)
+    [(2, 3), (0, 2), (0, 0), (0, 0)]
 
     Raises:
         MissingColumnError: the column is absent.
@@ -117,13 +125,16 @@ def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[Tally
 
     """
     counted, bad = [], []
-    for index, rewards in enumerate(_rows(reader, batch, column)):
+    rows = _rows(reader, batch, column)
+    settings = batch.get(SETTINGS.name) or [None] * len(rows)
+    for index, (rewards, text) in enumerate(zip(rows, settings, strict=True)):
         values = [] if rewards is None else [reward for reward in rewards if reward is not None]
         wrong = [reward for reward in values if not 0 <= reward <= 1]  # NaN is not >= 0 either
         if wrong:
             bad.append((index, wrong[0]))
         else:
-            counted.append((total(values), len(values)))
+            correct = correct_of(text)
+            counted.append((sum(as_double(reward) >= correct for reward in values), len(values)))
     if bad:
         raise LayoutError(_bad_rewards(reader, batch, column, bad))
     return counted

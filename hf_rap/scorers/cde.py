@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 class CDEScore:
     """How much more often the model is right with the image than on the question alone.
 
-    cde = p1 - p0, where p1 is the mean of the rewards with the image and p0 the mean of those on
-    the question alone: the individual treatment effect of the image on being right.
+    cde = p1 - p0, where p1 is the share of the attempts with the image that are solved and p0 the share of those on
+    the question alone: the individual treatment effect of the image on being right. Solved is a reward of 1, or of what
+    the evidence says (`Rollouts(correct=...)`): a part of a reward is no part of a solved attempt.
 
     Args:
         control: what the image is compared with: "text", the question alone, as in the paper; or an arm that
-            `hf_rap.Controls` has collected, "blank" or "shuffled": then p0 is the mean over its rewards.
+            `hf_rap.Controls` has collected, "blank" or "shuffled": then p0 is the share over its attempts.
         rollouts: a batched callable that collects the evidence (`hf_rap.Rollouts`). With it one
             `ds.map(CDEScore(rollouts=...), batched=True)` collects and scores; evidence and score
             are both written.
@@ -54,6 +55,7 @@ class CDEScore:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
         rap_text_rewards: the same for attempts on the question alone; or with control="blank"
             rap_blank_rewards, and so on.
+        rap_settings: only where it is there, for the reward from which on an attempt is solved.
 
     Writes:
         rap_cde: float64 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
@@ -72,8 +74,9 @@ class CDEScore:
     Source:
         arXiv 2506.04755, causal discrepancy estimator (there with M = 5 attempts per arm). Differs:
         an attempt that was not judged is left out, where the authors' script counts a missing
-        reward as solved. The two means are subtracted as fractions and rounded once, so that 4/5 - 3/5, 3/5 - 2/5 and
-        0.9 - 0.7 are the same number, the double nearest to 1/5, and "> 0.2" says the same wherever it is asked.
+        reward as solved. The two shares are subtracted as integer counts over one common denominator and rounded once, so
+        that 4/5 - 3/5 and 3/5 - 2/5 are the same number, the double nearest to 1/5, and "> 0.2" says the same wherever it
+        is asked.
 
     >>> cde_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [1, 0, None]], "rap_text_rewards": [[1, 1, 1, 0, 0], None]})
     {'rap_cde': [0.2, None]}

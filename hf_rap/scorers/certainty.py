@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .base import Tally
-
 
 def check_certainty(reader: str, prior: Prior | None, confidence: float | None) -> None:
     """Raises `SettingError` for a prior that is none, and a confidence that is no share or has no prior."""
@@ -35,8 +33,8 @@ def level_of(confidence: float | None) -> float:
     return LEVEL if confidence is None else confidence
 
 
-def posterior_of(prior: Prior, image: Sequence[Tally], text: Sequence[Tally]) -> Posterior:
-    """The posterior of the rows of a batch from the sum and the number of their known rewards."""
+def posterior_of(prior: Prior, image: Sequence[tuple[int, int]], text: Sequence[tuple[int, int]]) -> Posterior:
+    """The posterior of the rows of a batch from the numbers of their solved and of their judged attempts."""
     return Posterior(prior, _counts(image), _counts(text))
 
 
@@ -45,7 +43,7 @@ def listed(values: NDArray[np.float64], has_value: Sequence[bool]) -> list[float
     return [value if there else None for value, there in zip(values.tolist(), has_value, strict=True)]
 
 
-def _counts(tallied: Sequence[Tally]) -> Counts:
+def _counts(tallied: Sequence[tuple[int, int]]) -> Counts:
     import numpy as np
 
     solved = np.fromiter((float(total) for total, _ in tallied), dtype=np.float64, count=len(tallied))

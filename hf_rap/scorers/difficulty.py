@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
     from hf_rap.stats.posterior import Prior
 
-    from .base import Tally
-
 
 @dataclass(frozen=True)
 class DifficultyScore:
     """Share of attempts on the row as given that fail.
 
-    difficulty = (n - s) / n, where s is the sum of the n rewards with the image: 1 - p1, rounded once. A row that has no
+    difficulty = 1 - p1, where p1 is the share of the attempts with the image that are solved: a reward of 1, or of
+    what the evidence says (`Rollouts(correct=...)`). A row that has no
     image (`rap_error` starts with "no_image") is given as the question alone: there it is 1 - p0.
 
     Args:
@@ -51,6 +50,7 @@ class DifficultyScore:
     Reads:
         rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
         rap_text_rewards, rap_error: only where both are there, for rows without an image; the rewards also with a prior.
+        rap_settings: only where it is there, for the reward from which on an attempt is solved.
 
     Writes:
         rap_difficulty: float64 in [0, 1], higher = harder. Null where no attempt was judged.
@@ -119,10 +119,10 @@ class DifficultyScore:
         return typed(columns)
 
 
-def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[Tally], list[Tally]]:
-    """Sum and number of the known rewards of each row as it is given, with its image if it has one; and without."""
+def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Solved and judged attempts of each row as it is given, with its image if it has one; and without."""
     as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-    beside: list[Tally] = [(0, 0)] * len(as_given)
+    beside = [(0, 0)] * len(as_given)
     if TEXT_REWARDS.name in batch:
         beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
         if ERROR.name in batch:

@@ -29,7 +29,7 @@ OPTION_MEANINGS = {
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "asked", "attempts", "control", "stage")
+NO_OPTIONS = ("method", "asked", "attempts", "control", "reward", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
 
 

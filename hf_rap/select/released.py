@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import ERROR, IMAGE_REWARDS, TEXT_REWARDS, require
+from hf_rap.columns import ARM_COLUMNS, ARMS, ERROR, FORMATTED, IMAGE_REWARDS, SETTINGS, TEXT_REWARDS, require
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.papers import CITE_RAP, RELEASED
 from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.settings import CORRECT, correct_of_rows
 
 from .arrays import why_unscored
 from .base import DecideAgain, Decision, Settings, Step
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 def select_released(ds: Any, settings: Settings) -> Decision:
     """`method="rap-released"` of `select_cognitive`: so that published numbers can be traced.
 
+    The reward of a reply is 0.9 for a right answer and 0.1 for the format that the prompt asked for. So a right answer
+    without it is not "correct" below, but "at least 0.9". Evidence without format columns (from before they were
+    collected, or to a prompt that asks for no format) goes in with its rewards as they are, and `rule["reward"]` says so.
+
     Per arm a = correct / 5, where a reward of exactly 1 is correct, and b its mean over the rows; with
     1 the arm with the image and 0 the text alone. sim = 1 - (a1 - b1)^2 / (1 - b1)^2. A row is easy when
     all five rewards with the image are at least 0.9, and has one right when exactly one is.
@@ -41,7 +46,8 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     Source:
         Mrshenshen/RAP, select/selection.py. Differs: a missing reward is unknown, where the script
         counts it as solved; rows without five judged attempts in both arms are dropped and named, and
-        count in no mean. The means are rounded once, where the script's depend on the order of a set.
+        count in no mean. The means are rounded once, where the script's depend on the order of a set. A reply that
+        was cut off is wrong unless it was collected with cut="graded"; there its text is graded.
 
     Raises:
         MissingColumnError: `rap_image_rewards` or `rap_text_rewards` is absent.
@@ -53,9 +59,9 @@ def select_released(ds: Any, settings: Settings) -> Decision:
 
     del settings  # it has no options
     require("rap-released", ds.column_names, (IMAGE_REWARDS, TEXT_REWARDS))
-    columns = arrow_columns(ds, [IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name])
-    image, text = (_five(name, columns[name]) for name in (IMAGE_REWARDS.name, TEXT_REWARDS.name))
-    judged = ~np.isnan(image).any(axis=1) & ~np.isnan(text).any(axis=1)
+    arms = [_read(ds, arm) for arm in ARMS]
+    image, text = (arm.rewards for arm in arms)
+    judged = _complete(image) & _complete(text)
     if not judged.any():
         raise SettingError(
             f"rap-released needs rows with {RELEASED.attempts} judged attempts in both arms, and none of the "
@@ -65,7 +71,8 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     core, pool = (rows[flags].tolist() for flags in decide_released(image[judged], text[judged]))
     drawn = _drawn(pool)
     unscored = np.where(judged, 0.0, np.nan)
-    reason = why_unscored(unscored, columns.get(ERROR.name), "not_five_judged")
+    errors = arrow_columns(ds, [ERROR.name]).get(ERROR.name)
+    reason = why_unscored(unscored, errors, "not_five_judged")
     reason[judged] = "not_core"
     reason[pool] = "not_sampled"
     reason[drawn] = "one_right_sampled"
@@ -73,16 +80,24 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     keep = np.zeros(len(ds), dtype=bool)
     keep[core] = keep[drawn] = True
     counts = {"rows": len(ds), "five_judged": len(rows), "core": len(core), "selected": int(keep.sum())}
-    return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), {})
+    told = {"reward": _told(arms[0].with_format & arms[1].with_format & judged, judged)}
+    return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), told)
 
 
-def decide_released_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - the rule knows no rows
-    """The same rule for other counts of the same rows, with rewards of 0 and 1."""
+def decide_released_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - it has no options
+    """The same rule for other counts of the same rows: as large a share of the right replies of a row lacks the format."""
     import numpy as np
+
+    lacking = [_read(ds, arm).share_lacking() for arm in ARMS]
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         rows = np.flatnonzero((image.judged == RELEASED.attempts) & (text.judged == RELEASED.attempts))
-        rewards = [(np.arange(RELEASED.attempts) < arm.solved[rows, None]).astype(np.float64) for arm in (image, text)]
+        rewards = []
+        for arm, share in zip((image, text), lacking, strict=True):
+            right = arm.solved[rows, None]
+            whole = right - np.round(right * share[rows, None])
+            place = np.arange(RELEASED.attempts)
+            rewards.append(np.where(place < whole, RELEASED.right, np.where(place < right, RELEASED.accuracy, 0.0)))
         core, pool = (rows[flags] for flags in decide_released(rewards[0], rewards[1]))
         keep = np.zeros(len(image.judged), dtype=bool)
         keep[core] = keep[_drawn(pool.tolist())] = True
@@ -123,8 +138,63 @@ def decide_released(
     return core, (solved == 1) & in_pool
 
 
+class _Arm(NamedTuple):
+    """One arm of all rows.
+
+    rewards: (n_rows, 5) as the script has them; NaN in rows without five.
+    with_format: which rows have format evidence in it, (n_rows,).
+    """
+
+    rewards: NDArray[np.float64]
+    with_format: NDArray[np.bool_]
+
+    def share_lacking(self) -> NDArray[np.float64]:
+        """Of the right replies of each row, the share without the format; of all rows, where it has no right one."""
+        import numpy as np
+
+        right = (self.rewards >= RELEASED.nearly_right).sum(axis=1) * self.with_format
+        lacking = right - (self.rewards == RELEASED.right).sum(axis=1) * self.with_format
+        usual = lacking.sum() / max(right.sum(), 1)
+        share: NDArray[np.float64] = np.where(right > 0, lacking / np.maximum(right, 1), usual * self.with_format)
+        return share
+
+
+def _read(ds: Any, arm: str) -> _Arm:
+    """The rewards of an arm, with the format of the replies counted in where there is evidence of it."""
+    import numpy as np
+    import pyarrow as pa
+
+    rewards_name, format_name = ARM_COLUMNS[arm].rewards.name, FORMATTED[arm].name
+    columns = arrow_columns(ds, [rewards_name, format_name, SETTINGS.name])
+    rewards = _five(rewards_name, columns[rewards_name])
+    if format_name not in columns or pa.types.is_null(columns[format_name].type):
+        return _Arm(rewards, np.zeros(len(ds), dtype=bool))
+    keeps = _five(format_name, columns[format_name])
+    correct = correct_of_rows(columns[SETTINGS.name]) if SETTINGS.name in columns else CORRECT
+    right = (rewards >= np.broadcast_to(correct, len(ds))[:, None]).astype(np.float64)
+    counted = RELEASED.accuracy * right + RELEASED.format * keeps
+    known = _complete(keeps) & _complete(rewards)
+    return _Arm(np.where(known[:, None], counted, rewards), known)
+
+
+def _complete(of_attempts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows have all five, (n_rows,)."""
+    import numpy as np
+
+    return np.asarray(~np.isnan(of_attempts).any(axis=1), dtype=np.bool_)
+
+
+def _told(with_format: NDArray[np.bool_], judged: NDArray[np.bool_]) -> str:
+    """What the rule counted as the reward of a reply."""
+    counted, rows = int(with_format.sum()), int(judged.sum())
+    if not counted:
+        return "as stored, no format evidence"
+    told = f"{RELEASED.accuracy} accuracy + {RELEASED.format} format"
+    return told if counted == rows else f"{told} in {counted:,} of {rows:,} rows, as stored in the others"
+
+
 def _five(name: str, column: Any) -> NDArray[np.float64]:
-    """The rewards as (n_rows, 5); a row of NaN where there are not five, or one is unknown."""
+    """The rewards or flags as (n_rows, 5); a row of NaN where there are not five, or one is unknown."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -175,6 +245,7 @@ RELEASED_RULE = Method(
             lambda row, _: _solved(row, RELEASED.nearly_right) == 1,
         ),
     ),
+    meanings={"reward": "what a reply is worth to the rule"},
     attempts=RELEASED.attempts,
     decide_again=decide_released_again,
     citations=(Citation("The method, as its authors released it", CITE_RAP),),

@@ -92,8 +92,7 @@ def stability(
     The curve says the same of other numbers of attempts.
 
     What is not counted: `rap_ace` stays as it is, though a fresh scoring would measure attention anew, so with
-    `max_ace` the estimate is high. Fresh rewards are 0 or 1; where rewards lie between, the estimate is low. Rewards
-    that were not judged stay not judged.
+    `max_ace` the estimate is high. Attempts that were not judged stay not judged.
 
     Args:
         ds: a `Dataset` with `rap_image_rewards` and `rap_text_rewards`; scores are computed from these. Also read,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import IMAGE_REWARDS, Column, control_rewards, require
+from hf_rap.columns import IMAGE_REWARDS, SETTINGS, Column, control_rewards, require
 from hf_rap.errors import LayoutError
 
 from .arrays import check_whole_dataset
-from .exact import total
+from .settings import CORRECT, correct_of_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ class Counts(NamedTuple):
     """Attempts of one arm, for each row.
 
     Attributes:
-        solved: sum of the known rewards, (n_rows,), between 0 and `judged`; the double nearest to it (`hf_rap.stats.exact`).
+        solved: attempts that count as solved, (n_rows,), between 0 and `judged`.
         judged: number of known rewards, (n_rows,); attempts whose reward is null are in neither.
 
     """
@@ -40,13 +40,18 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
     check_whole_dataset(reader, ds)
     require(reader, ds.column_names, (IMAGE_REWARDS,))
     columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
-    table = ds.select_columns([column.name for column in columns]).with_format("arrow")[:]
-    counts = [count_rewards(reader, column, table[column.name].combine_chunks()) for column in columns]
-    return counts[0], counts[1] if len(counts) > 1 else none_judged(len(ds))
+    settings = [SETTINGS.name] if SETTINGS.name in ds.column_names else []
+    table = ds.select_columns([*(column.name for column in columns), *settings]).with_format("arrow")[:]
+    correct = correct_of_rows(table[SETTINGS.name].combine_chunks()) if settings else CORRECT
+    found = [count_rewards(reader, column, table[column.name].combine_chunks(), correct) for column in columns]
+    return found[0], found[1] if len(found) > 1 else none_judged(len(ds))
 
 
-def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
-    """The counts of one column of rewards, an Arrow array of lists; raises `LayoutError` for what is no reward."""
+def count_rewards(reader: str, column: Column, rewards: Any, correct: float | NDArray[np.float64] = CORRECT) -> Counts:
+    """The counts of one column of rewards, an Arrow array of lists; raises `LayoutError` for what is no reward.
+
+    `correct` is the reward from which on an attempt counts as solved, for all rows or for each, (n_rows,).
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -64,12 +69,9 @@ def count_rewards(reader: str, column: Column, rewards: Any) -> Counts:
             f"have others; the first is row {int(rows[wrong][0])} with {float(values[wrong][0])!r}. Scale the rewards, "
             "and store null where an attempt was not judged."
         )
-    judged = np.bincount(rows, minlength=len(rewards))
-    solved: NDArray[np.float64] = np.bincount(rows, weights=values, minlength=len(rewards)).astype(np.float64)
-    ends = np.cumsum(judged)
-    for row in np.unique(rows[(values != 0) & (values != 1)]):
-        solved[row] = float(total(values[ends[row] - judged[row] : ends[row]].tolist()))
-    return Counts(solved, judged)
+    solved = values >= np.broadcast_to(correct, len(rewards))[rows]
+    of_row = np.bincount(rows[solved], minlength=len(rewards)).astype(np.float64)
+    return Counts(of_row, np.bincount(rows, minlength=len(rewards)))
 
 
 def none_judged(n_rows: int) -> Counts:

@@ -112,8 +112,8 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
     `python benchmarks/stability.py` prints these figures.
 
     How many attempts a row has may depend on how its attempts came out: likelihoods do not change by that.
-    Rewards between 0 and 1 count as so many parts of a solved attempt (rounded to 1/20). They vary less than rewards
-    of 0 and 1 with the same mean, so there intervals are wider than they had to be.
+    Counts need not be whole (they are rounded to 1/20), but rewards that are averaged vary less than attempts that are
+    solved or not, so there intervals are wider than they had to be. `read_counts` gives whole ones.
 
     Args:
         image: counts with the image; rows without any judged attempt are left out.

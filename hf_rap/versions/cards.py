@@ -20,6 +20,8 @@ from hf_rap.rows.parquet import shard_name
 from hf_rap.select.again import options_of
 from hf_rap.select.method import PROCESS_REWARDS
 from hf_rap.select.methods import describe_method
+from hf_rap.stats.cut import many_cut
+from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 
 from .configs import CONTROL, SCORED, SELECTED
 
@@ -36,6 +38,12 @@ MAX_SAMPLE_CHARS = 240
 MAX_SETTINGS = 5
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
+
+_CUT_MEANS = {
+    "wrong": "counts as wrong",
+    "unknown": "counts as unknown",
+    "graded": "is graded on what is there",
+}
 
 _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
 # What may have a meaning in Markdown or HTML. An underscore has none between letters, a dash none inside a line.
@@ -70,6 +78,11 @@ def render_card(facts: Mapping[str, Any]) -> str:
         added=[column for column in (*SCORES, *OTHER_SCORES) if facts["scores"].get(column.name)] + [*DECISIONS],
         # Facts of versions from before there was attention have neither.
         attention=facts.get("attention"),
+        grading=facts.get("grading"),
+        built_in=BUILT_IN,
+        unversioned=UNVERSIONED,
+        cut_means=_CUT_MEANS,
+        many_cut=many_cut(facts["arms"]),
         ace_settings=facts.get("ace_settings"),
         ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_call(facts["source"]),
@@ -243,12 +256,16 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     ):
         return None
     engine = {"revision": values.get("revision"), "dtype": values.get("dtype")}
+    (grading, *_) = facts.get("grading") or [{}]
+    usual = {"correct": CORRECT, "cut": CUT[0]}
     return {
+        "grader": grading if grading.get("verifier", BUILT_IN) != BUILT_IN else None,
         "model": values["model"],
         "engine": {name: value for name, value in engine.items() if value is not None},
         "options": {
             "attempts": attempts.pop(),
             **{name: values[name] for name in names},
+            **{name: grading[name] for name in usual if grading.get(name, usual[name]) != usual[name]},
             **({"attention": True} if facts.get("attention") else {}),
         },
     }

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import codes_of
+from hf_rap.stats.counts import count_rewards
+from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
@@ -98,6 +100,7 @@ def collect_facts(
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "adaptive": describe_adaptive(selection.scored),
+        "grading": _grading(table),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
         "attention": _attention(selection),
@@ -272,23 +275,48 @@ def _flat(table: pa.Table, column: Column) -> NDArray[np.float64]:
 
 def _arm(table: pa.Table, kept: pa.Table, arm: str) -> dict[str, Any] | None:
     """What was asked and what came back, with the image or without; None without evidence."""
-    import numpy as np
-
     if _REWARDS[arm].name not in table.column_names:
         return None
-    rewards, rewards_kept = _flat(table, _REWARDS[arm]), _flat(kept, _REWARDS[arm])
-    judged = int(np.count_nonzero(~np.isnan(rewards)))
+    (solved, judged), (solved_kept, judged_kept) = (_solved(rows, arm) for rows in (table, kept))
     per_row = _attempts(table, arm)
+    attempts = sum(count * rows for count, rows in per_row.items())
     return {
         "rows": sum(per_row.values()),
         "attempts_per_row": [{"attempts": count, "rows": rows} for count, rows in per_row.items()],
-        "attempts": rewards.size,
-        "not_judged": rewards.size - judged,
-        "pass_rate": _ratio(float(np.nansum(rewards)), judged),
-        "pass_rate_kept": _ratio(float(np.nansum(rewards_kept)), int(np.count_nonzero(~np.isnan(rewards_kept)))),
+        "attempts": attempts,
+        "not_judged": attempts - judged,
+        "pass_rate": _ratio(solved, judged),
+        "pass_rate_kept": _ratio(solved_kept, judged_kept),
         "truncated": _truncated(table, arm),
         "tokens": _tokens(table, arm),
     }
+
+
+def _grading(table: pa.Table) -> list[dict[str, Any]] | None:
+    """Who graded how many rows, what counts as solved and what a cut reply counts as; None without settings."""
+    if columns.SETTINGS.name not in table.column_names:
+        return None
+    found: Counter[tuple[Any, ...]] = Counter()
+    for text, rows in _counts(table[columns.SETTINGS.name].drop_null()).items():
+        settings = _parsed(text)
+        who = grader_of(settings)
+        if who is not None:
+            how = (*who, settings.get("cut", CUT[0]), correct_of(text))
+            found[how] += rows
+    names = ("verifier", "version", "cut", "correct")
+    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in found.most_common(MAX_SHOWN)]
+
+
+def _solved(table: pa.Table, arm: str) -> tuple[int, int]:
+    """Attempts of all rows that count as solved, and those that were judged."""
+    told = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
+    counts = count_rewards(
+        "The card",
+        _REWARDS[arm],
+        table[_REWARDS[arm].name].combine_chunks(),
+        CORRECT if told is None else correct_of_rows(told),
+    )
+    return int(counts.solved.sum()), int(counts.judged.sum())
 
 
 def _truncated(table: pa.Table, arm: str) -> dict[str, Any] | None:

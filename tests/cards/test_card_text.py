@@ -377,3 +377,47 @@ def test_the_template_names_no_method():
     names = [*METHODS, TOP.name, "2506.04755", "2602.04145", "2505.13261", "2502.11886"]
     assert [name for name in names if re.search(rf"""["'`\s]{re.escape(name)}["'`]""", template)] == []
     assert "rule.method" not in template
+
+
+def graded_facts(*graders: dict, cut: float = 0.0) -> dict:
+    """Facts of one row per grader; of the replies with the image this share was cut off."""
+    settings = [{**SETTINGS, **one} for one in graders]
+    rows = {
+        "rap_cde": [1.0] * len(settings),
+        "rap_image_rewards": [[1.0] * 100] * len(settings),
+        "rap_text_rewards": [[0.0] * 100] * len(settings),
+        "rap_image_truncated": [[number < 100 * cut for number in range(100)]] * len(settings),
+        "rap_settings": [json.dumps(one) for one in settings],
+    }
+    selection = select_cognitive(Dataset.from_dict(rows), replace_easy=False)
+    return collect_facts(selection, name="x", version="1.0.0", source=SourceInfo("x"), images_missing=0)
+
+
+def test_a_card_names_the_grader_and_what_counts():
+    """The built-in one of today and of earlier files, and one of the user's without a version, which the code asks for."""
+    body = render_card(graded_facts({"verifier": "1"}))
+    assert (
+        "Graded by `hf_rap`, version `1`: solved is a reward of 1, and a reply that was cut off counts as wrong."
+        in body
+    )
+    anls = {"verifier": "anls", "verifier_version": "unversioned", "correct": 0.5, "cut": "unknown"}
+    body = render_card(graded_facts(anls))
+    assert (
+        "Graded by `anls`, a function of the publisher's, version `unversioned` (so nobody can tell whether it has changed "
+        "since): solved is a reward of 0.5 or more, and a reply that was cut off counts as unknown." in body
+    )
+    (*_, block) = code_blocks(body)
+    assert 'verifier = ...  # the function that graded: "anls", version "unversioned"\n' in block
+    assert "    verifier=verifier,\n" in block
+    assert '    correct=0.5,\n    cut="unknown",\n' in block
+    mixed = render_card(graded_facts({"verifier": "1"}, anls))
+    assert "Graded by `hf_rap`, version `1` in 1 rows: " in mixed
+    assert "; `anls`" in mixed
+
+
+def test_many_cut_replies_are_said():
+    """Above 5 %, with the share; the table has it in any case."""
+    few, many = (render_card(graded_facts({}, cut=share)) for share in (0.05, 0.06))
+    assert "**Cut off:**" not in few
+    assert "| replies cut off at the token limit | 5 (5.0 %) |" in few
+    assert "**Cut off:** 6.0 % of the replies with the image hit the token limit." in many

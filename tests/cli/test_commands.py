@@ -159,6 +159,71 @@ def test_run_is_the_four_steps_in_one(folder, tmp_path):
     assert "Selection: " in done.stdout
 
 
+GRADER = """
+from hf_rap import grader
+
+@grader(version="2")
+def short(reply, gold, question):
+    return 1 / len(reply.split())
+
+class Any:
+    version = "3"
+    def __call__(self, reply, gold, question):
+        return True
+"""
+
+
+def test_a_grader_of_the_users_own(folder):
+    """A module of the working folder; a class is called without arguments; faults say where was looked."""
+    (folder / "my_graders.py").write_text(GRADER)
+    few = ["rollouts", "planted.parquet", *MODEL, "--attempts", "1", "--out", "own.parquet"]
+    done = hf_rap(*few, "--verifier", "my_graders:short", "--correct", "0.1", "--cut", "graded", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    own = Dataset.from_parquet(str(folder / "own.parquet"))
+    assert own["rap_image_rewards"][0][0] == 1 / len(own["rap_image_responses"][0][0].split())
+    settings = json.loads(own["rap_settings"][0])
+    assert [settings[name] for name in ("verifier", "verifier_version", "correct", "cut")] == [
+        "short",
+        "2",
+        0.1,
+        "graded",
+    ]
+    for words, message in {
+        "my_graders:Any": None,
+        "my_graders": "--verifier takes MODULE:NAME, such as my_graders:anls, got 'my_graders'",
+        "nowhere:short": "--verifier nowhere:short: No module named 'nowhere'. It is looked for in ",
+        "my_graders:long": "--verifier my_graders:long: module 'my_graders' has no attribute 'long'",
+    }.items():
+        done = hf_rap(*few[:-1], "x.parquet", "--verifier", words, "--dry-run", "1", cwd=folder)
+        assert done.returncode == (message is not None), done.stderr
+        assert (message or "") in done.stderr
+
+
+def test_scoring_grades_again(folder):
+    """Without a model: another grader, then the built-in one; a threshold alone grades nothing; what belongs together."""
+    (folder / "my_graders.py").write_text(GRADER)
+    score = ["score", "evidence.parquet", "--out", "again.parquet", "--json"]
+    told = json.loads(hf_rap(*score, "--regrade", "--verifier", "my_graders:Any", cwd=folder).stdout)
+    evidence, again = (Dataset.from_parquet(str(folder / f"{name}.parquet")) for name in ("evidence", "again"))
+    wrong = sum(
+        reward == 0 for arm in ("image", "text") for row in evidence[f"rap_{arm}_rewards"] for reward in row or ()
+    )
+    assert (told["graded by"], told["grades that changed"]) == ("Any 3", wrong)
+    assert {difficulty for difficulty in again["rap_difficulty"] if difficulty is not None} == {0.0}
+    told = json.loads(
+        hf_rap("score", "again.parquet", "--regrade", "--out", "back.parquet", "--json", cwd=folder).stdout
+    )
+    assert told["grades that changed"] == wrong
+    back = Dataset.from_parquet(str(folder / "back.parquet"))
+    assert back["rap_image_rewards"][:] == evidence["rap_image_rewards"][:]
+    assert back["rap_cde"][:] == Dataset.from_parquet(str(folder / "scored.parquet"))["rap_cde"][:]
+    assert hf_rap(*score, "--correct", "0.5", cwd=folder).returncode == 0
+    half = Dataset.from_parquet(str(folder / "again.parquet"))
+    assert {json.loads(text)["correct"] for text in half["rap_settings"] if text} == {0.5}
+    for words in (["--verifier", "my_graders:Any"], ["--cut", "unknown"], ["--bis", "--regrade"]):
+        assert hf_rap(*score, *words, cwd=folder).returncode == 2
+
+
 @pytest.mark.slow
 def test_adaptive_keeps_the_same_rows_with_fewer_attempts(folder, tmp_path):
     """`run --adaptive exact` selects what all attempts select, says what it spared, and the card says so too."""

@@ -148,7 +148,7 @@ def test_a_server_that_would_start_anew_is_refused(continues, said):
     rewards = {"problem": ["q"], "images": [[]], "answer": ["1"], "response": ["one\n\ntwo"]}
     with FaultyServer(continues=continues) as server:
         engine = EndpointEngine(server.url, model="m")
-        with pytest.raises(EngineError, match=rf"cannot continue a reply, which step scores need: .*{said}"):
+        with pytest.raises(EngineError, match=rf"cannot continue a reply that was started: .*{said}"):
             StepRewards(engine, continuations=2)(rewards)
     assert {body["max_tokens"] for body in server.bodies} == {1}
 
@@ -200,6 +200,19 @@ def test_thoughts_that_a_server_splits_off_go_on_where_they_were():
     assert _text(Message(message), "<think> red ,") == "so 3</think> \\boxed{3}"
     assert _text(Message(message), "") == "<think>so 3</think> \\boxed{3}"
     assert _text(Message(content=" \\boxed{3}"), "<think> 3 </think>") == " \\boxed{3}"
+
+
+def test_a_thought_that_was_cut_off_is_not_closed():
+    """It would look finished, and nothing could go on from it; one that was cut off behind the thought is."""
+
+    class Message(dict):
+        content = ""
+
+    assert _text(Message(reasoning_content="so 3"), "", cut=True) == "<think>so 3"
+    assert _text(Message(reasoning_content="so 3"), "<think> red ,", cut=True) == "so 3"
+    assert _text(Message(reasoning_content="so 3"), "") == "<think>so 3</think>"
+    Message.content = "It is"
+    assert _text(Message(reasoning_content="so 3"), "", cut=True) == "<think>so 3</think>It is"
 
 
 FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]
@@ -469,6 +482,7 @@ def test_transformers_serve_is_refused_for_step_scores(transformers_serve):
     """It answers 422 to continue_final_message, and always opens a new turn."""
     engine = EndpointEngine(transformers_serve, model=str(MODEL))
     with pytest.raises(
-        EngineError, match=r"cannot continue a reply, .*the server answered 422: .*continue_final_message"
+        EngineError,
+        match=r"cannot continue a reply that was started: .*the server answered 422: .*continue_final_message",
     ):
         engine.complete(started(1), Sampling(max_new_tokens=8))

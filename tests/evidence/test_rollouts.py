@@ -1,68 +1,17 @@
 """Rollouts over real rows, with an engine that answers from a table instead of a model."""
 
-import io
 import json
 import pickle
-from dataclasses import dataclass, field
 
 import pytest
-from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as PILImage
+from datasets import Dataset, Image
+from scripted import Scripted, png, rows, scored
 
-from hf_rap import CDEScore, Completion, Layout, Rollouts, cde_score, select_cognitive
+from hf_rap import CDEScore, Layout, Rollouts, cde_score, select_cognitive
 from hf_rap.columns import EVIDENCE
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import ColumnExistsError, LayoutError, RowError, SettingError
-
-
-def png(colour="red", size=(8, 8)):
-    """The bytes of a picture of one colour."""
-    file = io.BytesIO()
-    PILImage.new("RGB", size, colour).save(file, format="PNG")
-    return file.getvalue()
-
-
-@dataclass(frozen=True)
-class Scripted:
-    """An engine that says `with_image` when it sees an image and `without` when it does not."""
-
-    with_image: tuple[str, ...] = (r"\boxed{3}", r"\boxed{4}")
-    without: tuple[str, ...] = (r"\boxed{4}", r"\boxed{5}")
-    truncated: bool = False
-    fails_on: str = "nothing"
-    seen: list = field(default_factory=list, compare=False)
-
-    def complete(self, requests, sampling):
-        self.seen.extend(requests)
-        return [self._answer(request) for request in requests]
-
-    def _answer(self, request):
-        text = " ".join(part.get("text", "") for part in request.messages[0]["content"])
-        if self.fails_on in text:
-            return RowError("engine_failed", "ValueError: scripted")
-        replies = self.with_image if request.images else self.without
-        return [Completion(replies[number % len(replies)], 7, self.truncated) for number in range(request.attempts)]
-
-    def describe(self):
-        return {"engine": "scripted"}
-
-
-ROWS = Features({"images": List(Image()), "problem": Value("string"), "answer": Value("string")})
-
-
-def rows(*given):
-    """A dataset of (images, problem, answer)."""
-    made = [
-        {"images": [{"bytes": one, "path": None} for one in images], "problem": problem, "answer": answer}
-        for images, problem, answer in given
-    ]
-    return Dataset.from_list(made, features=ROWS)
-
-
-def scored(ds, **options):
-    """The evidence of the dataset as a list of rows."""
-    engine = options.pop("engine", Scripted())
-    return ds.map(Rollouts(engine, attempts=options.pop("attempts", 2), **options), batched=True).to_list()
+from hf_rap.errors import ColumnExistsError, LayoutError, SettingError
+from hf_rap.verify import VERIFIER_VERSION
 
 
 def test_a_stream_gets_the_replies_of_the_table():
@@ -89,6 +38,8 @@ def test_both_arms_are_graded():
         "rap_text_tokens": [7, 7],
         "rap_image_truncated": [False, False],
         "rap_text_truncated": [False, False],
+        "rap_image_formatted": [False, False],
+        "rap_text_formatted": [False, False],
         "rap_image_prompt_tokens": None,
         "rap_error": None,
     }
@@ -212,12 +163,14 @@ def test_settings_say_what_could_change_the_numbers():
     """Model, sampling, prompt and versions are in every row, as JSON."""
     (row,) = scored(rows(([png()], "<image>How many?", "3")), temperature=0.5, seed=3)
     settings = json.loads(row["rap_settings"])
-    assert {name: settings[name] for name in ("engine", "temperature", "seed", "max_new_tokens", "verifier")} == {
+    names = ("engine", "temperature", "seed", "max_new_tokens", "verifier", "verifier_version")
+    assert {name: settings[name] for name in names} == {
         "engine": "scripted",
         "temperature": 0.5,
         "seed": 3,
         "max_new_tokens": 1024,
-        "verifier": "1",
+        "verifier": "hf_rap",
+        "verifier_version": VERIFIER_VERSION,
     }
 
 

@@ -6,10 +6,15 @@ Written from the definition, with loops and floats and no numpy, sharing no code
 import random
 
 import pytest
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, Features, List, Value, concatenate_datasets
 
+from hf_rap import Completion, Rollouts, collect_evidence
+from hf_rap.demo import make_planted
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.select import select_cognitive
+from hf_rap.select.stability import describe_stability
+from hf_rap.versions.cards import render_card
+from hf_rap.versions.facts import collect_facts
 
 
 def released_by_definition(image, text):
@@ -99,3 +104,110 @@ def test_bad_input_is_refused():
         select_cognitive(evidence([[1] * 5, [2] * 5], [[0] * 5] * 2), method="rap-released")
     with pytest.raises(SettingError, match=r"min_cde=0\.2 means nothing to method 'rap-released': it takes no options"):
         select_cognitive(evidence([[1] * 5], [[0] * 5]), method="rap-released", min_cde=0.2)
+
+
+REPLIES = {
+    # (right, has the format that was asked for): a reply
+    (True, True): "<think>{gold} it is</think> so \\boxed{{{gold}}}.",
+    (True, False): "I think it is {gold}, so \\boxed{{{gold}}}.",
+    (False, True): "< think > hm < / think >\n\\boxed{{nothing}}",
+    (False, False): "\\boxed{{nothing}}",
+}
+
+
+class Replying:
+    """An engine whose replies are right as often as the row and the arm say, and lack the format in one of five."""
+
+    def __init__(self, golds):
+        self.golds = golds  # by id
+
+    def complete(self, requests, sampling):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        rate = random.Random(request.row_id).random()
+        rate *= 1 if request.images else random.Random(f"{request.row_id} text").random()
+        rng = random.Random(f"{request.row_id} {request.arm}")
+        drawn = [(rng.random() < rate, rng.random() >= 0.2) for _ in range(request.attempts)]
+        return [Completion(REPLIES[one].format(gold=self.golds[request.row_id]), 9, False) for one in drawn]
+
+    def describe(self):
+        return {"engine": "replying", "model": "planted"}
+
+
+def script_on_replies(rows):
+    """What the authors' reward and script say of replies, ids and golds: from {"onlyid", "image": [...], "text": [...], "gold"}.
+
+    Reward: 0.9 if the last box holds the gold, and 0.1 if there is a thought in tags, and a box behind it.
+    """
+
+    def reward(reply, gold):
+        for tag in ("<", ">", "/"):
+            reply = tag.join(part.strip() for part in reply.split(tag))
+        box = reply.rpartition("\\boxed{")[2].partition("}")[0]
+        thought, closed, rest = reply.partition("</think>")
+        formatted = thought.startswith("<think>") and closed and "\\boxed{" in rest and "}" in rest
+        return 0.9 * (box == gold) + 0.1 * bool(formatted)
+
+    rewards = [[[reward(reply, row["gold"]) for reply in row[arm]] for row in rows] for arm in ("image", "text")]
+    core, _, drawn = released_by_definition(*rewards)
+    return sorted(rows[place]["onlyid"] for place in {*core, *drawn}), rewards
+
+
+def test_the_selection_is_that_of_the_script_on_replies():
+    """400 planted rows, five replies per arm, one of five without the format: same rows, and other ones without that evidence."""
+    planted = make_planted(400, seed=3)
+    engine = Replying(dict(zip(planted["id"], planted["answer"], strict=True)))
+    evidence = collect_evidence(planted, Rollouts(engine))
+    formatted = [flag for row in evidence["rap_image_formatted"] for flag in row or ()]
+    assert 0.75 < sum(formatted) / len(formatted) < 0.85
+    asked = [row for row in evidence.remove_columns("images").to_list() if row["rap_image_responses"]]
+    assert len(asked) == 380  # the gold answers of the others cannot be read
+    told = [
+        {
+            "onlyid": row["id"],
+            "image": row["rap_image_responses"],
+            "text": row["rap_text_responses"],
+            "gold": row["answer"],
+        }
+        for row in asked
+    ]
+    chosen, rewards = script_on_replies(told)
+    assert {one for of_row in rewards[0] for one in of_row} == {0.0, 0.1, 0.9, 1.0}
+    selection = select_cognitive(evidence, method="rap-released")
+    assert sorted(selection.selected["id"]) == chosen
+    assert selection.reasons["core"] > 20
+    assert selection.reasons["one_right_sampled"] > 0
+    assert selection.rule == {"method": "rap-released", "reward": "0.9 accuracy + 0.1 format"}
+    before = evidence.remove_columns(["rap_image_formatted", "rap_text_formatted"])
+    without = select_cognitive(before, method="rap-released")
+    assert without.rule["reward"] == "as stored, no format evidence"
+    shared = set(without.selected["id"]) & set(chosen)
+    assert len(shared) / len({*without.selected["id"], *chosen}) < 0.8
+
+
+def test_a_format_nobody_asked_for_costs_nothing():
+    """To a prompt without an instruction rewards stay as they are, in some rows or in all; and stability knows the rule."""
+    planted = make_planted(60, seed=3)
+    engine = Replying(dict(zip(planted["id"], planted["answer"], strict=True)))
+    bare = collect_evidence(planted, Rollouts(engine, instruction=""))
+    assert bare["rap_image_formatted"][:] == [None] * 60
+    plain = bare.remove_columns(["rap_image_formatted", "rap_text_formatted"])
+    one, other = (select_cognitive(ds, method="rap-released") for ds in (bare, plain))
+    assert one.scored["rap_reason"][:] == other.scored["rap_reason"][:]
+    assert one.rule["reward"] == other.rule["reward"] == "as stored, no format evidence"
+    some = concatenate_datasets(
+        [collect_evidence(planted.select(range(30)), Rollouts(engine)), bare.select(range(30, 60))]
+    )
+    mixed = select_cognitive(some, method="rap-released")
+    assert mixed.rule["reward"] == "0.9 accuracy + 0.1 format in 29 of 57 rows, as stored in the others"
+    assert describe_stability(mixed)["kept"] == len(mixed.kept_rows)
+
+
+def test_the_card_of_a_released_selection_says_what_was_counted():
+    """In the rule, and not as an option of the call that repeats it."""
+    image, text = random_rewards(0, 40)
+    selection = select_cognitive(evidence(image, text), method="rap-released")
+    card = render_card(collect_facts(selection, name="x", version="1.0.0"))
+    assert "| `reward` | `as stored, no format evidence` | what a reply is worth to the rule |" in card
+    assert "    reward=" not in card

@@ -133,6 +133,16 @@ def test_a_run_under_ids_of_an_earlier_release_says_so_and_goes_on_with_these(ru
     assert [row[:2] for row in more["rap_image_responses"]] == old["rap_image_responses"][:]
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"), [("verifier", "1", "2"), ("cut", "wrong", "unknown"), ("max_new_tokens", 8, 64)]
+)
+def test_grades_and_limits_tell_runs_apart_only_where_replies_are_not_kept(name, one, other):
+    """Step scores keep no replies, so theirs cannot be graded again and cannot go on."""
+    replies, steps = {"writes": ["rap_image_responses"]}, {"writes": ["steps_with_score"]}
+    assert fingerprint_of({**replies, name: one}) == fingerprint_of({**replies, name: other})
+    assert fingerprint_of({**steps, name: one}) != fingerprint_of({**steps, name: other})
+
+
 def test_a_row_that_changed_under_its_id_is_done_again(run, log, caplog):
     """The id is the same, the question is not: old evidence is not used, and this is said."""
     collect_in_run(make_rows(5), stub_rollouts(), run)
@@ -452,6 +462,8 @@ def test_the_command_fills_lists_and_tops_up(tmp_path):
     assert json.loads(done.stdout) == {
         "rows": 12,
         "rows with rap_error": 1,
+        "cut replies with the image": 0.0,
+        "cut replies on the text alone": 0.0,
         "file": str(out),
         "run": str(run),
     }

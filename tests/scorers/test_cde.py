@@ -23,12 +23,12 @@ def cde_of(image, text):
         ([0], [1, 1], -1.0),
         ([1, 0, 0], [1, 1, 0, 0], -1 / 6),  # 1/3 - 1/2
         ([1, None, 0, None], [0, None], 0.5),  # 1/2 - 0/1: what was not judged does not count
-        ([0.9] * 5, [0.7] * 5, 0.2),  # partial rewards are averaged
+        ([1.0, 0.9, 0.9, 0.9, 0.9], [0.7] * 5, 0.2),  # 1/5 - 0/5: a part of a reward is no part of a solved attempt
         ([True, False], [False], 0.5),
     ],
 )
-def test_cde_is_the_difference_of_the_means(image, text, expected):
-    """The mean with the image minus the mean without, over judged attempts."""
+def test_cde_is_the_difference_of_the_shares(image, text, expected):
+    """The share solved with the image minus the share without, over judged attempts."""
     assert cde_of(image, text) == expected
 
 

@@ -165,27 +165,6 @@ def test_bounds_of_the_pass_rate_agree_with_filter(scored):
     assert kept == [Fraction(3, 10) <= Fraction(s1, n1) <= Fraction(7, 10) for s1, n1, _, _ in ROWS]
 
 
-@pytest.mark.parametrize(
-    ("image", "text", "cde", "difficulty"),
-    [
-        ([0.1, 0.1, 0.1], [0.0], 0.1, 0.9),  # three doubles of 0.1 add up to 0.30000000000000004
-        ([0.9] * 5, [0.7] * 5, 0.2, 0.1),  # 0.9 - 0.7 is 0.20000000000000007 as doubles
-        ([1 / 3, 2 / 3], [1 / 3, 1 / 3, 1 / 3], 1 / 6, 0.5),
-        ([0.7, 0.1], [0.2, None, 0.2], 0.2, 0.6),
-        ([0.15] * 7, [0.05] * 3, 0.1, 0.85),
-    ],
-)
-@pytest.mark.parametrize("style", [None, "numpy", "torch"])
-def test_parts_of_a_reward_add_up_as_they_are_written(image, text, cde, difficulty, style):
-    """In the scorers, in formats that hand out single precision, and in the counts of the selector."""
-    ds = Dataset.from_dict({"rap_image_rewards": [image], "rap_text_rewards": [text]}, features=REWARDS)
-    assert [values.tolist() for values in scores_of(*read_counts("test", ds))] == [[cde], [difficulty]]
-    if style is not None and None in text:
-        return  # these formats turn null into NaN, which is refused
-    scored = ds.with_format(style).map(cde_score, batched=True).map(difficulty_score, batched=True).with_format(None)
-    assert (scored["rap_cde"][:], scored["rap_difficulty"][:]) == ([cde], [difficulty])
-
-
 def test_single_precision_of_earlier_releases_decides_and_is_written_as_what_it_stands_for(scored, tmp_path):
     """The float32 nearest to 1/5 does not pass 0.2, that to 1/3 does not pass 1/3, and what is selected is in doubles."""
     single = Features({**scored.features, "rap_cde": Value("float32"), "rap_difficulty": Value("float32")})

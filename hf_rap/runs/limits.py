@@ -1,0 +1,46 @@
+"""Rows whose replies had another token limit than the one of now: they stay as they are, and that is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .index import Index, Row, Stretch
+
+
+def fewer_tokens(stretch: Stretch, limit: int | None) -> bool:
+    """Its replies could have fewer tokens than they may have now."""
+    return limit is not None and stretch.limit is not None and stretch.limit < limit
+
+
+def limit_remarks(
+    index: Index, rows: Sequence[Row], goals: Sequence[Mapping[str | None, int]], *, continued: bool
+) -> list[str]:
+    """A line for every smaller limit at which replies were cut off, and one for larger ones."""
+    limit = index.limit
+    if limit is None or all(one.limit == limit for one in index.every()):
+        return []
+    cut: Counter[int] = Counter()
+    more = 0
+    for row, goal in zip(rows, goals, strict=True):
+        taken = [one for arm, attempts in goal.items() for one in index.chosen(row.key, attempts, arm=arm)]
+        limits = [one.limit or 0 for one in taken if one.cut and fewer_tokens(one, limit)]
+        cut.update(limits and [min(limits)])
+        more += any((one.limit or 0) > limit for one in taken)
+    then = (
+        "could not go on, and stay as they are"
+        if continued
+        else ("stay as they are; --continue-cut (continue_cut=True) goes on with them")
+    )
+    found = [
+        f"{count:,} rows have replies that were cut off at {least:,} tokens, while max_new_tokens is {limit:,}: they {then}."
+        for least, count in sorted(cut.items())
+    ]
+    if more:
+        found.append(
+            f"{more:,} rows have replies from a larger limit than max_new_tokens={limit:,}: they stay as they are."
+        )
+    return found

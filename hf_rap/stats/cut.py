@@ -1,0 +1,50 @@
+"""Replies that hit the token limit: how many there are. What they would have said nobody knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_rap.columns import ARM_COLUMNS, ARMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# From this share on, scores say as much about the limit as about the rows.
+MANY = 0.05
+_WHERE = {"image": "with the image", "text": "on the text alone"}
+
+
+def shares_cut(ds: Any) -> dict[str, float | None]:
+    """The share of replies that were cut off, per arm that there is evidence of; None where nothing was asked."""
+    import pyarrow.compute as pc
+
+    found: dict[str, float | None] = {}
+    for arm in (arm for arm in ARMS if ARM_COLUMNS[arm].truncated.name in ds.column_names):
+        name = ARM_COLUMNS[arm].truncated.name
+        flags = pc.list_flatten(ds.select_columns([name]).with_format("arrow")[:][name])
+        mean = pc.mean(flags.cast("int8")).as_py()
+        found[arm] = None if mean is None else float(mean)
+    return found
+
+
+def many_cut(arms: Mapping[str, Any]) -> dict[str, float]:
+    """The arms of which more than `MANY` was cut off, by `shares_cut` or by the facts of a card."""
+    found = {}
+    for arm, told in arms.items():
+        share = (told.get("truncated") or {}).get("share") if isinstance(told, dict) else told
+        if share is not None and share > MANY:
+            found[arm] = share
+    return found
+
+
+def describe_cut(shares: Mapping[str, float | None]) -> str | None:
+    """What to say where many replies were cut off; None where few were."""
+    many = many_cut(shares)
+    if not many:
+        return None
+    arms = " and ".join(f"{share:.1%} of the replies {_WHERE[arm]}" for arm, share in many.items())
+    return (
+        f"{arms} hit the token limit and were cut off: what they would have said is not known, and scores of rows with "
+        "long replies are bent by it. With a run, --continue-cut and a larger --max-new-tokens go on with these alone "
+        "(continue_cut=True); cut= says what they count as."
+    )
