@@ -70,6 +70,7 @@ GIVEN = {
     "TransformersEngine": {"model": "m"},
     "add_epoch_rewards": {"ds": DS, "files": "nowhere", "steps_per_epoch": 1},
     "add_scores": {"ds": DS},
+    "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
     "check_export": {"source": DS},
     "collect_adaptive": {"ds": DS, "rollouts": ROLLOUTS, "rule": "exact"},
@@ -107,6 +108,11 @@ GIVEN = {
 }
 
 FLAG = ("no", "'no': it takes True or False")
+CORRECT = (0, "0: it takes a number above 0")
+GRADING = {
+    "verifier": ("anls", "'anls': it takes a callable (reply, gold, question)"),
+    "cut": ("short", "'short': it takes one of "),
+}
 AT_LEAST_1 = (0, "0: it takes a whole number of 1 or more")
 AT_LEAST_1_OR_NONE = (0, "0: it takes a whole number of 1 or more, or None")
 SEED = (0.5, "0.5: it takes a whole number")
@@ -154,6 +160,7 @@ RUN = {
     "url": URL,
     "rows_per_part": AT_LEAST_1_OR_NONE,
     "retry_errors": FLAG,
+    "continue_cut": FLAG,
     "max_errors": (5, "5: it takes a number between 0 and 1"),
     "rank": (1, "1: it takes a whole number between 0 and 0"),
     "world": AT_LEAST_1,
@@ -201,6 +208,7 @@ WRONG = {
         "control": ("white", "'white': it takes one of text, blank, shuffled"),
     },
     "Controls": {
+        **GRADING,
         "engine": ENGINES,
         "arms": ("blank", "'blank': it takes some of blank, shuffled, each once"),
         "seed": SEED,
@@ -267,6 +275,8 @@ WRONG = {
     "Quantile": {"q": (90, "90: it takes a number between 0 and 1")},
     "RemoveDifficultyHint": HINTS,
     "Rollouts": {
+        **GRADING,
+        "correct": CORRECT,
         "engine": ENGINES,
         "attempts": AT_LEAST_1,
         **SAMPLING,
@@ -396,6 +406,7 @@ WRONG = {
         "drop": FLAG,
         **WITHDRAWN,
     },
+    "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
     "reselect": {
         "repo_id": TEXT,
         "version": VERSION,
@@ -481,7 +492,7 @@ RESULTS = {
     *("Comparison", "Completion", "Exported", "Prescreened", "Prior", "Release", "Request", "Selection", "Stability"),
     "Stages",
     *("Collector", "Column", "Method"),  # what users write their own with
-    *("add_plugin", "describe_source", "scorer"),  # names and places of users' own
+    *("add_plugin", "describe_source", "grader", "scorer"),  # names and places of users' own
 }
 
 

@@ -55,6 +55,13 @@ def ace_options(command: Command) -> Command:
     return cast("Command", together(flags)(with_ace))
 
 
+def _known_names(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, each of a score that there is: said before anything is read."""
+    for name in names:
+        find_scorer(name)
+    return names
+
+
 @command()
 @source_argument
 @out_option("Parquet file to write.", required=True)
@@ -62,6 +69,7 @@ def ace_options(command: Command) -> Command:
     "--score",
     "names",
     multiple=True,
+    callback=_known_names,
     help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
 )
 @click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")

@@ -21,6 +21,7 @@ from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
 from hf_rap.errors import SettingError
+from hf_rap.options import check, check_choice, check_number
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED, graded_by
 from hf_rap.verify import NO_REPLY, VERIFIER_VERSION, judge_each, read_gold
 
@@ -94,8 +95,7 @@ class Grading:
     correct: float = CORRECT
 
     def __post_init__(self) -> None:
-        if self.cut not in CUT:
-            raise SettingError(f"cut is {self.cut!r}: a reply that hit the token limit is one of {', '.join(CUT)}.")
+        check_choice("cut", self.cut, CUT)
         check_correct(self.correct)
         if self.verifier is not None:
             _check_callable(self.verifier, self.name)
@@ -216,11 +216,8 @@ class Grading:
 
 
 def check_correct(correct: Any) -> None:
-    """Raise `SettingError` for anything but a share."""
-    if not isinstance(correct, Real) or not 0 < float(correct) <= 1:
-        raise SettingError(
-            f"correct is {correct!r}: the reward from which on a reply counts as solved, above 0 and up to 1."
-        )
+    """Raise `SettingError` for anything but a share above 0."""
+    check_number("correct", correct, above=0, most=1)
 
 
 def _shown(answer: Any) -> str:
@@ -234,8 +231,8 @@ def _judge(replies: Replies, texts: list[str | None]) -> Any:
 
 def _check_callable(verifier: Any, name: str) -> None:
     if isinstance(verifier, type) or not callable(verifier):
-        what = f"the class {name}: give an object of it" if isinstance(verifier, type) else f"{verifier!r}"
-        raise SettingError(f"verifier is {what}, where it takes a callable (reply, gold, question), or None.")
+        hint = ", of which this is the class" if isinstance(verifier, type) else ""
+        check(False, "verifier", verifier, f"a callable (reply, gold, question){hint}, or None")
     try:
         inspect.signature(verifier).bind("", "", "")
     except TypeError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap import columns
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import check_layout, question_and_answer, raw_rows, recognise_layout
+from hf_rap.rows.layouts import check_given, check_layout, question_and_answer, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 from hf_rap.stats.settings import CORRECT
 
@@ -74,6 +74,7 @@ def regrade(
         LayoutError: the layout is not recognised, or a column is missing.
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
+    check_given(layout)
     grading = Grading(verifier, cut, correct)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
     layout = layout or recognise_layout(ds.features)

@@ -143,7 +143,7 @@ class Run:
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
-        check_flags(retry_errors=retry_errors)
+        check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
         check_whole("world", world, least=1)
         check_whole("rank", rank, least=0, most=world - 1)

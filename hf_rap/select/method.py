@@ -143,10 +143,10 @@ class Method:
         """
         if self.decide is None:
             raise SettingError(f"Method {self.name!r} has options of its own: use `hf_rap.{self.function}`.")
-        settings.refuse_others(self.name, self.options)
-        require(self.name, ds.column_names, self.needs)
         if self.needs_all_attempts:
             refuse_spared(ds, self.name)
+        settings.refuse_others(self.name, self.options)
+        require(self.name, ds.column_names, self.needs)
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
         return _as_decision(self, ds, self.decide(ds, settings))

@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from datasets import Dataset, Features, List, Value
 
@@ -131,5 +132,5 @@ def test_commands_and_their_options_exist(page):
     assert lines
     for line in lines:
         name, *words = shlex.split(line)
-        known = {option for parameter in cli.commands[name].params for option in parameter.opts}
+        known = {option for parameter in cli.get_command(click.Context(cli), name).params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known

@@ -241,8 +241,8 @@ def trl_reward(completions, *, solution):
     [
         (verl_score, r"verl_score cannot be called with \(reply, gold, question\): missing .*'extra_info'"),
         (trl_reward, r"trl_reward cannot be called with \(reply, gold, question\)"),
-        (Threshold, r"verifier is the class Threshold: give an object of it"),
-        ("my_module:judge", r"verifier is 'my_module:judge', where it takes a callable"),
+        (Threshold, r"of which this is the class"),
+        ("my_module:judge", r"verifier is 'my_module:judge': it takes a callable"),
     ],
 )
 def test_a_verifier_that_cannot_be_called_is_refused_at_once(verifier, message):
