@@ -50,7 +50,7 @@ def hf_rap(folder, *words):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -155,7 +155,7 @@ def test_what_is_missing_is_said_in_one_line(folder, words, says):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
     )
     assert done.returncode == 1
     assert says in done.stderr
