@@ -335,7 +335,7 @@ def test_regrading_says_what_it_needs():
     with pytest.raises(MissingColumnError, match=r"regrade reads column 'rap_image_responses'.*Collect replies first"):
         regrade(make_rows(2))
     evidence = collect_evidence(make_rows(2), rollouts())
-    with pytest.raises(SettingError, match="verifier is the class Tens: give an object of it"):
+    with pytest.raises(SettingError, match="of which this is the class"):
         regrade(evidence, Tens)
     with pytest.raises(SettingError, match="correct is 7"):
         count_as_solved(evidence, 7)
