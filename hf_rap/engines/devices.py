@@ -15,7 +15,7 @@ def describe_devices() -> dict[str, Any]:
     return {
         "name": "TransformersEngine",
         "device": device_of_rank(None),
-        "gpus": [{"name": each.name, "memory_bytes": each.total_memory} for each in properties],
+        "gpus": [{"name": gpu.name, "memory_bytes": gpu.total_memory} for gpu in properties],
         # None in a build of torch without it.
         "cuda": torch.version.cuda,
         "rocm": torch.version.hip,

@@ -254,7 +254,7 @@ def _read(answer: Any, ask: Ask) -> list[Completion]:
 def _token_ids(choice: Any) -> tuple[int, ...] | None:
     """The tokens of the reply, from servers that tell them: vLLM, asked by `return_token_ids`."""
     ids = choice.get("token_ids")
-    return tuple(ids) if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+    return tuple(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
 
 
 def _text(message: Any, prefix: str, cut: bool = False) -> str:

@@ -56,7 +56,7 @@ def behind_shared_prompts(
         if not loaded.keeps_all_tokens(cache):
             return None
         offsets = compat.rope_offsets(loaded.model)
-        found: dict[int, tuple[Columns, bool]] = {}
+        readings: dict[int, tuple[Columns, bool]] = {}
         for chunk in _of_like_length(tokens, loaded.batch_size):
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
             per_token = {name: value[rows] for name, value in inputs.items() if value.shape == prompt.shape}
@@ -69,8 +69,8 @@ def behind_shared_prompts(
                 compat.go_on_from(
                     loaded.model, compat.rows_of_cache(cache, rows), **sequences, max_new_tokens=1, do_sample=False
                 )
-            found.update(zip(chunk, _with_sight(columns, images), strict=True))
-    return [found[place] for place in range(len(tokens))]
+            readings.update(zip(chunk, _with_sight(columns, images), strict=True))
+    return [readings[place] for place in range(len(tokens))]
 
 
 def whole(
@@ -83,7 +83,7 @@ def whole(
     window: int,
 ) -> Read:
     """What the probe reads in each reply; its request is run with it, once per reply."""
-    found: dict[int, tuple[Columns, bool]] = {}
+    readings: dict[int, tuple[Columns, bool]] = {}
     for chunk in _of_like_length(tokens, loaded.batch_size):
         inputs = loaded.encode([requests[place] for place in chunk])
         sequences, spans = with_replies(inputs, [tokens[place] for place in chunk])
@@ -91,8 +91,8 @@ def whole(
         images = _image_tokens(loaded, sequences["input_ids"], spans)
         with loaded.own_positions():
             columns = probe.run(sequences, spans, image_tokens=images, window=window)
-        found.update(zip(chunk, _with_sight(columns, images), strict=True))
-    return [found[place] for place in range(len(tokens))]
+        readings.update(zip(chunk, _with_sight(columns, images), strict=True))
+    return [readings[place] for place in range(len(tokens))]
 
 
 def _of_like_length(tokens: Sequence[list[int]], size: int) -> list[list[int]]:
@@ -147,4 +147,4 @@ def _image_tokens(loaded: LoadedModel, ids: torch.Tensor, spans: list[Span]) -> 
 
 
 def _with_sight(columns: list[Columns], images: torch.Tensor | None) -> Read:
-    return [(one, images is not None and bool(images[row].any())) for row, one in enumerate(columns)]
+    return [(reading, images is not None and bool(images[row].any())) for row, reading in enumerate(columns)]

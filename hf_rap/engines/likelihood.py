@@ -52,14 +52,17 @@ def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:
     before = reply_tokens(loaded, reply.request.prefix) if reply.request.prefix else []
     whole = reply_tokens(loaded, reply.request.prefix + reply.text)
     pairs = zip(before, whole, strict=False)
-    first = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(before), len(whole)))
+    first = next(
+        (place for place, (prefix_token, whole_token) in enumerate(pairs) if prefix_token != whole_token),
+        min(len(before), len(whole)),
+    )
     return whole, first
 
 
 def _read_batch(
     loaded: LoadedModel, replies: list[Reply], spelled: list[tuple[list[int], int]]
 ) -> list[LogLikelihood | RowError]:
-    errors = [_unusable(loaded, *one) for one in spelled]
+    errors = [_unusable(loaded, *spelling) for spelling in spelled]
     fitting = [place for place, error in enumerate(errors) if error is None]
     inputs: dict[str, torch.Tensor] = {}
     if fitting:
@@ -70,8 +73,8 @@ def _read_batch(
     if any(errors):
         fine = [place for place, error in enumerate(errors) if error is None]
         rest = _read_batch(loaded, [replies[place] for place in fine], [spelled[place] for place in fine])
-        found = iter(rest)
-        return [error or next(found) for error in errors]
+        answers = iter(rest)
+        return [error or next(answers) for error in errors]
     return _run(loaded, inputs, spelled) if replies else []
 
 

@@ -149,10 +149,10 @@ class LoadedModel:
             )
         return answers
 
-    def _stop_if_hopeless(self, answers: list[list[Completion] | RowError], asked: int) -> None:
+    def _stop_if_hopeless(self, answers: list[list[Completion] | RowError], count: int) -> None:
         """Nothing but failures from the start is the fault of the model, not of some row."""
         failures = [answer for answer in answers if isinstance(answer, RowError) and answer.code == "engine_failed"]
-        if not self.answered and len(failures) == len(answers) >= min(_HOPELESS, asked) > 1:
+        if not self.answered and len(failures) == len(answers) >= min(_HOPELESS, count) > 1:
             first = failures[0]
             raise EngineError(
                 f"The model failed on all of its first {len(failures)} rows; {first}"
@@ -399,16 +399,16 @@ def _owners(prompts: list[list[int]], requests: list[Request]) -> list[int]:
     owners = list(range(len(requests)))
     for place, request in enumerate(requests):
         same = [
-            other
-            for other, candidate in enumerate(requests)
+            index
+            for index, candidate in enumerate(requests)
             if candidate.row_id == request.row_id
             and request.prefix
             and len(candidate.images) == len(request.images)
-            and all(one is two for one, two in zip(candidate.images, request.images, strict=True))
-            and prompts[other][: len(prompts[place]) - 1] == prompts[place][:-1]
-            and len(prompts[other]) >= len(prompts[place])
+            and all(image is own for image, own in zip(candidate.images, request.images, strict=True))
+            and prompts[index][: len(prompts[place]) - 1] == prompts[place][:-1]
+            and len(prompts[index]) >= len(prompts[place])
         ]
-        owners[place] = max(same, key=lambda other: (len(prompts[other]), -other), default=place)
+        owners[place] = max(same, key=lambda index: (len(prompts[index]), -index), default=place)
     return owners
 
 

@@ -102,9 +102,9 @@ class AttentionProbe:
             window: rows of a column that its windowed mean takes, counted from the diagonal.
 
         """
-        with self.reading(spans, image_tokens=image_tokens, window=window) as found:
+        with self.reading(spans, image_tokens=image_tokens, window=window) as columns:
             self.model(**inputs, use_cache=False, **_last_logits_only(self.model))
-        return found
+        return columns
 
     @contextmanager
     def reading(
@@ -115,16 +115,16 @@ class AttentionProbe:
         That pass may go on from a cache. Spans and image tokens count from the first token of the
         sequence, in the cache or not; the tokens of spans are of the pass.
         """
-        found: list[Columns] = []
+        columns: list[Columns] = []
 
         def read(call: _Call) -> None:
-            found.extend(_columns(call, span, image_tokens, window) for span in spans)
+            columns.extend(_columns(call, span, image_tokens, window) for span in spans)
 
         with _rerouted([self.layer], read):
-            yield found
-        if len(found) != len(spans):
+            yield columns
+        if len(columns) != len(spans):
             raise EngineError(
-                f"{type(self.model).__name__} called the attention of its last layer {len(found) // len(spans)} times "
+                f"{type(self.model).__name__} called the attention of its last layer {len(columns) // len(spans)} times "
                 "in one forward pass, not once: it cannot be read."
             )
 
@@ -303,22 +303,22 @@ def _last_attention(model: Any, token: int) -> Any:
     if not ran:
         raise EngineError(f"{name} has no list of layers that run one after the other: its attention cannot be read.")
     inside = {id(part) for part in layers[ran[-1]].modules()}
-    found = [call for call in called if id(call.module) in inside]
-    if len(found) != 1:
+    calls = [call for call in called if id(call.module) in inside]
+    if len(calls) != 1:
         kinds = ", ".join(sorted({type(part).__name__ for part in layers[ran[-1]].children()}))
         raise EngineError(
-            f"The last text layer of {name}, {ran[-1]!r}, has {len(found)} attentions that go through transformers' "
+            f"The last text layer of {name}, {ran[-1]!r}, has {len(calls)} attentions that go through transformers' "
             f"attention interface, and ACE needs one (its parts: {kinds}). Leave ACE out for this model, or take one "
             "whose last layer is ordinary attention."
         )
-    compat.kernel_options(found[0].options)  # raises what every pass would raise, before the first row
-    return found[0].module
+    compat.kernel_options(calls[0].options)  # raises what every pass would raise, before the first row
+    return calls[0].module
 
 
 def _layers(model: Any) -> dict[str, Any]:
     """Name -> layer, of the outermost lists of layers."""
     lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
-    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    outermost = [name for name in lists if not any(name.startswith(f"{outer}.") for outer in lists)]
     modules = dict(model.named_modules())
     return {f"{name}.{child}": layer for name in outermost for child, layer in modules[name].named_children()}
 

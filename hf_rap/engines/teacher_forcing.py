@@ -48,10 +48,10 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
             loaded, probe, [replies[index] for index in part], [tokens[index] for index in part], window
         )
 
-    asked: dict[int, list[int]] = {}  # request -> its replies
+    of_request: dict[int, list[int]] = {}  # request -> its replies
     for index, reply in enumerate(replies):
-        asked.setdefault(id(reply.request), []).append(index)
-    order = sorted(asked.values(), key=lambda group: _kind(replies[group[0]]))
+        of_request.setdefault(id(reply.request), []).append(index)
+    order = sorted(of_request.values(), key=lambda group: _kind(replies[group[0]]))
     for _, groups in groupby(order, key=lambda group: _kind(replies[group[0]])[0]):
         waiting = list(groups)
         while waiting:
@@ -82,8 +82,8 @@ def _attend_batch(
     if any(errors):
         fine = [place for place, error in enumerate(errors) if error is None]
         rest = _attend_batch(loaded, probe, [replies[p] for p in fine], [tokens[p] for p in fine], window)
-        found = iter(rest)
-        return [error or next(found) for error in errors]
+        answers = iter(rest)
+        return [error or next(answers) for error in errors]
     if not replies:
         return []
     opened = [_opens_thinking(loaded, ids) for ids in inputs["input_ids"].tolist()]

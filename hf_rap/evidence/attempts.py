@@ -47,20 +47,20 @@ def join_attempts(
     for arm, columns in OF_ARM.items():
         for name in (column.name for column in columns if column.name in merged):
             joined: list[Any] = []
-            known = not pieces[arm] and not asked_in_vain and not (no_image and arm == "image")
+            has_cell = not pieces[arm] and not asked_in_vain and not (no_image and arm == "image")
             for numbers, row in pieces[arm]:
                 new = range(len(joined), min(numbers.stop, attempts[arm]))
                 value = row[name]
-                known = known or value is not None
+                has_cell = has_cell or value is not None
                 joined += [None if value is None else value[number - numbers.start] for number in new]
-            merged[name] = joined if known else None
+            merged[name] = joined if has_cell else None
     merged[ERROR.name] = _error(merged, [row[ERROR.name] for row in rows])
     return merged
 
 
 def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
     """Tokens of all attempts of all rows of these arms, as far as the engine has counted them."""
-    return sum(one or 0 for arm in arms for row in arm for one in row or ())
+    return sum(count or 0 for arm in arms for row in arm for count in row or ())
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def of_grades(error: str | None) -> bool:
 def _error(merged: Mapping[str, Any], cells: Sequence[str | None]) -> str | None:
     """The `rap_error` of the merged row: that of a piece, with replies that could not be graded counted anew."""
     errors = [RowError.parse(cell) for cell in cells if cell is not None]
-    other = next((error for error in errors if error.code not in NotJudged.CODES), None)
-    if other is not None:
-        return str(other)
+    failure = next((error for error in errors if error.code not in NotJudged.CODES), None)
+    if failure is not None:
+        return str(failure)
     partly = [partial for error in errors if (partial := NotJudged.of(error)) is not None]
     for arm in ARMS:
         rewards = merged[ARM_COLUMNS[arm].rewards.name] or []

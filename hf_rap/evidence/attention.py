@@ -97,8 +97,8 @@ class Attention(Collector):
 
     def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
         """The replies and their prompt, not how they were graded."""
-        others = {name: value for name, value in read.items() if name != columns.SETTINGS.name}
-        return {**others, "instruction": self._instruction(read.get(columns.SETTINGS.name))}
+        cells = {name: value for name, value in read.items() if name != columns.SETTINGS.name}
+        return {**cells, "instruction": self._instruction(read.get(columns.SETTINGS.name))}
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -108,18 +108,18 @@ class Attention(Collector):
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown
         instructions = [self._instruction(text) for text in batch.get(columns.SETTINGS.name) or unknown]
-        asked = [
+        requests = [
             None if texts is None else _request(raw, layout, instruction)
             for raw, texts, instruction in zip(raw_rows(batch, layout), responses, instructions, strict=True)
         ]
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
-        found = attend_rows(self.engine, asked, responses, prompts, ids, window=self.window)
-        described = self.engine.describe() if any(asked) else {}
+        cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
+        described = self.engine.describe() if any(requests) else {}
         settings = [
             None if row is None else attention_settings(described, instruction, self.window)
-            for row, instruction in zip(found, instructions, strict=True)
+            for row, instruction in zip(cells, instructions, strict=True)
         ]
-        return columns.typed({columns.ATTENTION: found, columns.ATTENTION_SETTINGS: settings})
+        return columns.typed({columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: settings})
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row the error of its first attempt that cannot be read; replies that are too short are what they are."""
@@ -128,13 +128,13 @@ class Attention(Collector):
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens of the replies that were read."""
         rows = evidence[columns.ATTENTION.name]
-        return sum(len(one["tokens"] or ()) for attempts in rows for one in attempts or () if one is not None)
+        return sum(len(entry["tokens"] or ()) for attempts in rows for entry in attempts or () if entry is not None)
 
     def _instruction(self, settings: str | None) -> str:
         if self.instruction is not None:
             return self.instruction
-        told: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
-        return told
+        instruction: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
+        return instruction
 
 
 def check_engine(engine: object, window: int) -> None:
@@ -153,8 +153,13 @@ def attention_settings(described: Mapping[str, Any], instruction: str, window: i
 
 
 def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
-    told = {"instruction": instruction, "window": window, "attention_version": VERSION_OF_EVIDENCE, "hf_rap": VERSION}
-    return {**described, **told}
+    settings = {
+        "instruction": instruction,
+        "window": window,
+        "attention_version": VERSION_OF_EVIDENCE,
+        "hf_rap": VERSION,
+    }
+    return {**described, **settings}
 
 
 def attend_rows(
@@ -168,7 +173,7 @@ def attend_rows(
 ) -> list[list[dict[str, Any] | None] | None]:
     """`rap_attention` of rows: what was asked, or why it cannot be; replies; tokens of the prompt back then, of the replies."""
     replies, places = [], []
-    found: list[list[dict[str, Any] | None] | None] = [
+    cells: list[list[dict[str, Any] | None] | None] = [
         None if texts is None else [None] * len(texts) for texts in responses
     ]
     for row, (request, texts, tokens, ids) in enumerate(zip(asked, responses, prompt_tokens, token_ids, strict=True)):
@@ -180,14 +185,14 @@ def attend_rows(
                 replies.append(Reply(request, text, tokens, None if written is None else tuple(written)))
                 places.append((row, attempt))
             else:
-                _at(found, row)[attempt] = _entry(request)
+                _at(cells, row)[attempt] = _entry(request)
     for (row, attempt), answer in zip(places, engine.attend(replies, window=window), strict=True):
-        _at(found, row)[attempt] = _entry(answer)
-    return found
+        _at(cells, row)[attempt] = _entry(answer)
+    return cells
 
 
-def _at(found: list[list[dict[str, Any] | None] | None], row: int) -> list[dict[str, Any] | None]:
-    attempts = found[row]
+def _at(cells: list[list[dict[str, Any] | None] | None], row: int) -> list[dict[str, Any] | None]:
+    attempts = cells[row]
     assert attempts is not None
     return attempts
 
@@ -230,7 +235,7 @@ def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:
 
 
 def _failure(attempts: Sequence[Mapping[str, Any] | None] | None) -> str | None:
-    return first_fault((one["error"] for one in attempts or () if one is not None), _NO_FAULT)
+    return first_fault((entry["error"] for entry in attempts or () if entry is not None), _NO_FAULT)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -37,7 +37,7 @@ def draw_attention(attempt: Mapping[str, Any], *, title: str) -> bytes:
     import matplotlib.style
 
     tokens = attempt["tokens"]
-    psis = [math.exp(each) for each in log_psis(attempt, form="windowed", heads=POOLING, sigma=SIGMA)]
+    psis = [math.exp(log_psi) for log_psi in log_psis(attempt, form="windowed", heads=POOLING, sigma=SIGMA)]
     best = highest(psis, MIN_COLUMN)
     counted = max(0, len(psis) - MIN_COLUMN + 1)
     placed = list(_placed(tokens[:MAX_TOKENS]))
@@ -70,12 +70,12 @@ def _figure(lines: int, title: str) -> tuple[Figure, list[Axes]]:
     height = top + sum(heights) + 2 * title_of_panel + 2 * axis_of_panel + 0.15
     figure = Figure(figsize=(width, height))
     figure.text(0.15 / width, 1 - 0.25 / height, title, fontsize=10, va="center", parse_math=False)
-    found, edge = [], height - top
-    for each, gap in zip(heights, (title_of_panel, axis_of_panel + title_of_panel, 0), strict=True):
-        box = (left / width, (edge - each) / height, LINE * INCHES_PER_CHARACTER / width, each / height)
-        found.append(figure.add_axes(box))
-        edge -= each + gap
-    return figure, found
+    axes, edge = [], height - top
+    for panel_height, gap in zip(heights, (title_of_panel, axis_of_panel + title_of_panel, 0), strict=True):
+        box = (left / width, (edge - panel_height) / height, LINE * INCHES_PER_CHARACTER / width, panel_height / height)
+        axes.append(figure.add_axes(box))
+        edge -= panel_height + gap
+    return figure, axes
 
 
 def _placed(tokens: list[str]) -> Iterator[tuple[int, int, int, str]]:
@@ -83,7 +83,8 @@ def _placed(tokens: list[str]) -> Iterator[tuple[int, int, int, str]]:
     line = column = 0
     for place, token in enumerate(tokens):
         shown = "".join(
-            each if each.isprintable() or each == "\n" else " " for each in token.replace("\r\n", "\n")
+            character if character.isprintable() or character == "\n" else " "
+            for character in token.replace("\r\n", "\n")
         ).replace("\n", f"{BREAK}\n")
         pieces = shown.split("\n")
         for number, piece in enumerate(pieces):
@@ -101,7 +102,7 @@ def _placed(tokens: list[str]) -> Iterator[tuple[int, int, int, str]]:
 
 def _cells(text: str) -> int:
     """How wide a text is in characters of the font: Chinese ones take two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _draw_text(

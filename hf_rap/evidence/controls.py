@@ -160,9 +160,9 @@ class Controls(Collector):
         layout = self.check(batch.keys())
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
-        told = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
+        cells = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
         grading = self.grading
-        rows = [_Row.of(read_row(raw, layout, grading), raw, *rest) for raw, *rest in told]
+        rows = [_Row.of(read_row(raw, layout, grading), raw, *rest) for raw, *rest in cells]
         here = self.settings() if any(row.asks for row in rows) else {}
         self._check_same(rows, here)
         evidence: dict[columns.Column, Iterable[Any]] = {}
@@ -174,10 +174,10 @@ class Controls(Collector):
         """How often the row was asked and how, not how its replies were graded."""
         rewards, settings = read[columns.IMAGE_REWARDS.name], read[columns.SETTINGS.name]
         why_not = None if rewards else read.get(columns.ERROR.name)
-        told = {
+        options = {
             name: value for name, value in json.loads(settings or "{}").items() if name in (*_SAMPLING, "instruction")
         }
-        return {"attempts": len(rewards or ()), "asked": told, "why_not": why_not}
+        return {"attempts": len(rewards or ()), "asked": options, "why_not": why_not}
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
@@ -195,29 +195,29 @@ class Controls(Collector):
         return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in self.arms)
 
     def _arm(self, arm: str, rows: Sequence[_Row], here: Mapping[str, Any]) -> dict[columns.Column, list[Any]]:
-        asked = [_Asked.of(row) for row in rows]
-        for one in asked:
-            if one.row.asks:
-                one.prepare(arm, self)
+        cells = [_Asked.of(row) for row in rows]
+        for cell in cells:
+            if cell.row.asks:
+                cell.prepare(arm, self)
         # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
-        for sampling in dict.fromkeys(one.row.sampling for one in asked if one.requests):
-            ready = [one for one in asked if one.requests and one.row.sampling == sampling]
-            answers = iter(self.engine.complete([request for one in ready for request in one.requests], sampling))
-            for one in ready:
-                one.take(arm, list(islice(answers, len(one.requests))))
-        grade_rows([one.replies for one in asked], self.grading)
+        for sampling in dict.fromkeys(cell.row.sampling for cell in cells if cell.requests):
+            ready = [cell for cell in cells if cell.requests and cell.row.sampling == sampling]
+            answers = iter(self.engine.complete([request for cell in ready for request in cell.requests], sampling))
+            for cell in ready:
+                cell.take(arm, list(islice(answers, len(cell.requests))))
+        grade_rows([cell.replies for cell in cells], self.grading)
         control = columns.CONTROLS[arm]
         return {
-            **graded([one.replies for one in asked], arm),
+            **graded([cell.replies for cell in cells], arm),
             **(
-                {control.donors: [one.donors if one.replies.attempts else None for one in asked]}
+                {control.donors: [cell.donors if cell.replies.attempts else None for cell in cells]}
                 if control.donated
                 else {}
             ),
-            control.error: [cell_of(one.error) for one in asked],
+            control.error: [cell_of(cell.error) for cell in cells],
             control.settings: [
-                json.dumps({**here, **one.row.settings_of_all}, sort_keys=True) if one.replies.attempts else None
-                for one in asked
+                json.dumps({**here, **cell.row.settings_of_all}, sort_keys=True) if cell.replies.attempts else None
+                for cell in cells
             ],
         }
 
@@ -277,8 +277,8 @@ class _Row:
     @property
     def instruction(self) -> str:
         """What stood behind the question."""
-        told: str = self.settings.get("instruction", DEFAULT_INSTRUCTION)
-        return told
+        instruction: str = self.settings.get("instruction", DEFAULT_INSTRUCTION)
+        return instruction
 
     @property
     def settings_of_all(self) -> dict[str, Any]:
@@ -333,7 +333,7 @@ class _Asked:
     def take(self, arm: str, answers: Sequence[list[Completion] | RowError]) -> None:
         """Note what the model said; one request that failed leaves nothing to compare with."""
         failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
-        said = [one for answer in answers if not isinstance(answer, RowError) for one in answer]
+        said = [completion for answer in answers if not isinstance(answer, RowError) for completion in answer]
         self.replies.take(arm, failure or said)
 
 

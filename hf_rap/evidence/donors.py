@@ -81,18 +81,18 @@ class Donors:
         Raises:
             RowError: "no_donor": nobody has as many pictures, other ones, that can be read.
         """
-        found: list[tuple[str, list[Image.Image]]] = []
+        pictures: list[tuple[str, list[Image.Image]]] = []
         for giver in islice(self.givers(raw), TRIES + count):
             (row,) = raw_rows(self._ds[[giver.place]].to_pydict(), self.layout)
             try:
-                found.append((giver.row_id, [open_image(image) for image in text_and_images(row, self.layout)[1]]))
+                pictures.append((giver.row_id, [open_image(image) for image in text_and_images(row, self.layout)[1]]))
             except RowError:
                 continue  # the next one, for every process alike
-            if len(found) == count:
+            if len(pictures) == count:
                 break
-        if not found:
+        if not pictures:
             raise RowError("no_donor", CONTROL_ERROR_CODES["no_donor"])
-        return found
+        return pictures
 
     def givers(self, raw: Mapping[str, Any]) -> Iterator[_Giver]:
         """Those whose pictures the row may be shown, the first choice first, no pictures twice.

@@ -89,40 +89,40 @@ def go_on(engine: Engine, cut: Sequence[CutReply], sampling: Sampling) -> list[C
     An engine that `repeats` is asked again with the larger limit. Where rounding made another reply of it (bfloat16, in
     another batch), and for engines that do not repeat, the text that is there is given as a `Request.prefix`.
     """
-    found: dict[int, Completion | RowError] = {}
+    replies: dict[int, Completion | RowError] = {}
     if getattr(engine, "repeats", False):
-        answers = engine.complete([one.request for one in cut], sampling)
-        for place, (one, answer) in enumerate(zip(cut, answers, strict=True)):
+        answers = engine.complete([cut_reply.request for cut_reply in cut], sampling)
+        for place, (cut_reply, answer) in enumerate(zip(cut, answers, strict=True)):
             if isinstance(answer, RowError):
-                found[place] = answer
-            elif answer[0].text.startswith(one.text.rstrip("\ufffd").rstrip()):  # half a character at its end
-                found[place] = answer[0]
-    left = [place for place in range(len(cut)) if place not in found]
+                replies[place] = answer
+            elif answer[0].text.startswith(cut_reply.text.rstrip("\ufffd").rstrip()):  # half a character at its end
+                replies[place] = answer[0]
+    left = [place for place in range(len(cut)) if place not in replies]
     if left and getattr(engine, "continues", False):
-        found.update(_by_prefix(engine, {place: cut[place] for place in left}, sampling))
+        replies.update(_by_prefix(engine, {place: cut[place] for place in left}, sampling))
     begun_anew = RowError("engine_failed", "the reply came out another one, and the engine does not take its beginning")
-    return [found.get(place, begun_anew) for place in range(len(cut))]
+    return [replies.get(place, begun_anew) for place in range(len(cut))]
 
 
 def _by_prefix(engine: Engine, cut: Mapping[int, CutReply], sampling: Sampling) -> dict[int, Completion | RowError]:
-    found: dict[int, Completion | RowError] = {
+    replies: dict[int, Completion | RowError] = {
         place: RowError("engine_failed", "the reply has no text to go on from")
-        for place, one in cut.items()
-        if not one.text
+        for place, cut_reply in cut.items()
+        if not cut_reply.text
     }
-    for limit in sorted({one.limit for one in cut.values()}):
-        of_limit = {place: one for place, one in cut.items() if one.limit == limit and one.text}
+    for limit in sorted({cut_reply.limit for cut_reply in cut.values()}):
+        of_limit = {place: cut_reply for place, cut_reply in cut.items() if cut_reply.limit == limit and cut_reply.text}
         requests = [
             # Random numbers of its own: those of its arm have drawn the beginning.
-            replace(one.request, prefix=one.text, arm=f"{one.request.arm} after {limit}")
-            for one in of_limit.values()
+            replace(cut_reply.request, prefix=cut_reply.text, arm=f"{cut_reply.request.arm} after {limit}")
+            for cut_reply in of_limit.values()
         ]
         answers = engine.complete(requests, replace(sampling, max_new_tokens=sampling.max_new_tokens - limit))
-        for (place, one), answer in zip(of_limit.items(), answers, strict=True):
-            found[place] = answer if isinstance(answer, RowError) else _joined(one, answer[0])
-    return found
+        for (place, cut_reply), answer in zip(of_limit.items(), answers, strict=True):
+            replies[place] = answer if isinstance(answer, RowError) else _joined(cut_reply, answer[0])
+    return replies
 
 
-def _joined(one: CutReply, rest: Completion) -> Completion:
-    tokens: Any = None if one.tokens is None or rest.tokens is None else one.tokens + rest.tokens
-    return Completion((one.text + rest.text).strip(), tokens, rest.truncated)
+def _joined(cut_reply: CutReply, rest: Completion) -> Completion:
+    tokens: Any = None if cut_reply.tokens is None or rest.tokens is None else cut_reply.tokens + rest.tokens
+    return Completion((cut_reply.text + rest.text).strip(), tokens, rest.truncated)

@@ -142,8 +142,8 @@ class Grading:
             for replies, grades in zip(asked, fixed, strict=True)
         ]
         if self.verifier is None:
-            found = [
-                [Grade(one.reward, one.reason) for one in _judge(replies, texts)]
+            new_grades = [
+                [Grade(verdict.reward, verdict.reason) for verdict in _judge(replies, texts)]
                 for replies, texts in zip(asked, open_texts, strict=True)
             ]
         else:
@@ -153,11 +153,11 @@ class Grading:
                 for text in texts
             ]
             answers = iter(self._ask(calls))
-            found = [[next(answers) for _ in texts] for texts in open_texts]
-        known = [dict(zip(texts, grades, strict=True)) for texts, grades in zip(open_texts, found, strict=True)]
+            new_grades = [[next(answers) for _ in texts] for texts in open_texts]
+        by_text = [dict(zip(texts, grades, strict=True)) for texts, grades in zip(open_texts, new_grades, strict=True)]
         return [
             [grade or of_row[text] for (text, _), grade in zip(replies.texts, grades, strict=True)]
-            for replies, grades, of_row in zip(asked, fixed, known, strict=True)
+            for replies, grades, of_row in zip(asked, fixed, by_text, strict=True)
         ]
 
     def _without_asking(self, text: str | None, cut_off: bool) -> Grade | None:
@@ -176,7 +176,7 @@ class Grading:
         (answer,) = self._call_each([tuple(map(list, zip(*calls, strict=True)))])
         answer = answer.tolist() if hasattr(answer, "tolist") else answer
         if isinstance(answer, list) and len(answer) == len(calls):
-            return [self._read(one) for one in answer]
+            return [self._read(value) for value in answer]
         if len(calls) > 1:  # which reply it was that it could not take, only one by one will tell
             return [grade for call in calls for grade in self._ask([call])]
         if isinstance(answer, Exception):

@@ -98,13 +98,13 @@ class Likelihood(Collector):
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
         rows = [_Row.of(read_row(raw, layout, Grading())) for raw in raw_rows(batch, layout)]
-        asked = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
+        spots = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
         answers = self.engine.log_likelihoods(
-            [self._reply(row, arm, row.spellings[place]) for row, arm, place in asked]
+            [self._reply(row, arm, row.spellings[place]) for row, arm, place in spots]
         )
-        for (row, arm, place), answer in zip(asked, answers, strict=True):
+        for (row, arm, place), answer in zip(spots, answers, strict=True):
             row.take(arm, place, answer)
-        settings = json.dumps(self.settings(), sort_keys=True) if asked else None
+        settings = json.dumps(self.settings(), sort_keys=True) if spots else None
         return columns.typed(
             {
                 columns.GOLD_SPELLINGS: [row.spellings or None for row in rows],
@@ -158,12 +158,12 @@ class _Row:
     error: RowError | None
 
     @classmethod
-    def of(cls, asked: AskedRow) -> _Row:
+    def of(cls, row: AskedRow) -> _Row:
         """Nothing is asked of a row that has an error: no image, no readable gold, ..."""
-        if asked.error is not None or asked.question is None:
-            return cls(asked, [], {}, [], asked.error)
-        ways = spellings(asked.question.answer)
-        return cls(asked, ways, {arm: [None] * len(ways) for arm in columns.ARMS}, [None] * len(ways), None)
+        if row.error is not None or row.question is None:
+            return cls(row, [], {}, [], row.error)
+        ways = spellings(row.question.answer)
+        return cls(row, ways, {arm: [None] * len(ways) for arm in columns.ARMS}, [None] * len(ways), None)
 
     def take(self, arm: str, place: int, answer: LogLikelihood | RowError) -> None:
         """Note what the engine said; of several errors the first is told."""

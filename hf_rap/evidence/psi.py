@@ -69,10 +69,10 @@ def _columns(attempt: Mapping[str, Any], name: str, part: str) -> Sequence[float
 
 
 def _known(attempt: Mapping[str, Any], name: str) -> Any:
-    found = attempt.get(name)
-    if found is None:
+    value = attempt.get(name)
+    if value is None:
         raise LookupError(name)
-    return found
+    return value
 
 
 def highest(log_psi: Sequence[float], min_column: int) -> tuple[float, int] | None:

@@ -130,10 +130,10 @@ def count_as_solved(ds: datasets.Dataset, correct: float) -> datasets.Dataset:
     check_correct(correct)
     columns.require("count_as_solved", ds.column_names, (columns.IMAGE_REWARDS,), _COLLECT_FIRST)
     name = columns.SETTINGS.name
-    told = ds[name][:] if name in ds.column_names else ["{}"] * len(ds)
-    known = {text: settings_with(text, {"correct": float(correct)}) for text in dict.fromkeys(told)}
+    texts = ds[name][:] if name in ds.column_names else ["{}"] * len(ds)
+    new_settings = {text: settings_with(text, {"correct": float(correct)}) for text in dict.fromkeys(texts)}
     features = columns.features_of([columns.SETTINGS])
-    return _replaced(ds, datasets.Dataset.from_dict({name: [known[text] for text in told]}, features))
+    return _replaced(ds, datasets.Dataset.from_dict({name: [new_settings[text] for text in texts]}, features))
 
 
 def regraded(
@@ -154,7 +154,7 @@ def regraded(
     """
     blocks = list(blocks)
     questions = [_question(raw, layout, grading) for raw in raws]
-    asked, places = [], []
+    replies, places = [], []
     for block in blocks:
         for arm in block.arms:
             of_arm = columns.ARM_COLUMNS[arm]
@@ -162,16 +162,16 @@ def regraded(
             for row, (question, gold) in enumerate(questions):
                 if texts[row] is not None and not isinstance(gold, RowError):
                     flags = cut[row] or [False] * len(texts[row])
-                    asked.append(Replies(question, gold, list(zip(texts[row], map(bool, flags), strict=True))))
+                    replies.append(Replies(question, gold, list(zip(texts[row], map(bool, flags), strict=True))))
                     places.append((row, arm))
-    found = dict(zip(places, grading.grade(asked), strict=True))
+    by_place = dict(zip(places, grading.grade(replies), strict=True))
     new: dict[str, list[Any]] = {}
     for block in blocks:
-        rows = [_of_row(row, block, evidence, questions[row][1], found) for row in range(len(raws))]
+        rows = [_of_row(row, block, evidence, questions[row][1], by_place) for row in range(len(raws))]
         for arm in block.arms:
             grades = [of_row[arm] for of_row, _ in rows]
             name = columns.ARM_COLUMNS[arm].rewards.name
-            new[name] = [None if of_row is None else [one.reward for one in of_row] for of_row in grades]
+            new[name] = [None if of_row is None else [grade.reward for grade in of_row] for of_row in grades]
         new[block.error.name] = [error for _, error in rows]
         new[block.settings.name] = [settings_with(text, grading.settings()) for text in evidence[block.settings.name]]
     return new
@@ -182,7 +182,7 @@ def _of_row(
     block: Block,
     evidence: Mapping[str, Sequence[Any]],
     gold: Any,
-    found: Mapping[tuple[int, str], list[Grade]],
+    by_place: Mapping[tuple[int, str], list[Grade]],
 ) -> tuple[dict[str, list[Grade] | None], str | None]:
     """The grades of each arm of a row, and its error."""
     grades: dict[str, list[Grade] | None] = {}
@@ -196,10 +196,10 @@ def _of_row(
             grades[arm] = [Grade(None, str(gold))] * len(replies)
             error = error or str(gold)
         else:
-            grades[arm] = of_arm = found[row, arm]
+            grades[arm] = of_arm = by_place[row, arm]
             # An arm whose replies are there was not left out for its gold, whatever the grader before said.
             error = None if (error or "").startswith("gold_unreadable") else error
-            unknown = ungraded(arm, [one.reason for one in of_arm if one.reward is None], len(of_arm))
+            unknown = ungraded(arm, [grade.reason for grade in of_arm if grade.reward is None], len(of_arm))
             error = error or (None if unknown is None else str(unknown))
     return grades, error
 
@@ -219,8 +219,8 @@ def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
 
 
 def _instruction(settings: str | None) -> str:
-    told: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
-    return told
+    instruction: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
+    return instruction
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

@@ -155,13 +155,13 @@ class Rollouts(Collector):
         layout = self.check(batch.keys())
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
-        asked = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        answers = self.engine.complete([self._request(row, arm) for row, arm in asked], self._sampling())
-        for (row, arm), answer in zip(asked, answers, strict=True):
+        pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
+        answers = self.engine.complete([self._request(row, arm) for row, arm in pairs], self._sampling())
+        for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
         ids = {column: self._token_ids(rows, arm) for arm, column in columns.TOKEN_IDS.items()} if self.keep_ids else {}
-        settings = json.dumps(self.settings(), sort_keys=True) if asked else None
+        settings = json.dumps(self.settings(), sort_keys=True) if pairs else None
         evidence: dict[columns.Column, list[Any]] = {
             columns.ID: [row.id for row in rows],
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
@@ -202,8 +202,8 @@ class Rollouts(Collector):
         `rap_settings` names the grader of now, and of several token limits the smallest.
         """
         row = join_attempts(pieces, attempts)
-        told = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
-        limits = [json.loads(text)["max_new_tokens"] for text in dict.fromkeys(told) if text is not None]
+        settings = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
+        limits = [json.loads(text)["max_new_tokens"] for text in dict.fromkeys(settings) if text is not None]
         if limits:
             here = {**self.grading.settings(), "max_new_tokens": min(limits)}
             row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)
@@ -232,8 +232,8 @@ class Rollouts(Collector):
             return replace(self._request(row, arm), attempts=1, first=number)
 
         new, spots, failures = continued(evidence, places, request_of, self.engine, self._sampling())
-        told = {"max_new_tokens": self.max_new_tokens}
-        new[columns.SETTINGS.name] = [settings_with(text, told) for text in new[columns.SETTINGS.name]]
+        limit = {"max_new_tokens": self.max_new_tokens}
+        new[columns.SETTINGS.name] = [settings_with(text, limit) for text in new[columns.SETTINGS.name]]
         for place, arm, number in spots if self.keep_ids else ():  # the stored ones are of the reply that was cut off
             new[columns.TOKEN_IDS[arm].name][place][number] = None
         new |= regraded(raws, layout, new, [ROLLOUTS], self.grading)
@@ -251,23 +251,23 @@ class Rollouts(Collector):
                 replies = evidence[columns.IMAGE_RESPONSES.name][place]
                 texts[place] = texts[place] or [None] * len(replies)
                 texts[place][number] = replies[number]  # type: ignore[index]
-        found = attend_rows(
+        cells = attend_rows(
             cast("AttentionEngine", self.engine),
-            [None if one is None else self._request(row, "image") for row, one in zip(rows, texts, strict=True)],
+            [None if of_row is None else self._request(row, "image") for row, of_row in zip(rows, texts, strict=True)],
             texts,
             evidence[columns.IMAGE_PROMPT_TOKENS.name],
             [None] * len(rows),
             window=WINDOW,
         )
-        for place, entries in enumerate(found):
+        for place, entries in enumerate(cells):
             for number, entry in enumerate(entries or ()):
                 if entry is not None:
                     evidence[columns.ATTENTION.name][place][number] = entry
 
     def remarks(self, ds: datasets.Dataset) -> list[str]:
         """Many replies were cut off."""
-        told = describe_cut(shares_cut(ds))
-        return [] if told is None else [told]
+        remark = describe_cut(shares_cut(ds))
+        return [] if remark is None else [remark]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
@@ -277,8 +277,8 @@ class Rollouts(Collector):
         """The tokens of the replies of one arm; an engine that tells none of them is found out before hours have passed."""
         attempts = [row.attempts.get(arm) for row in rows]
         ids = each_of(attempts, lambda attempt: attempt.token_ids and list(attempt.token_ids))
-        told = [one for row in ids for one in row or ()]
-        if told and not any(told):
+        token_lists = [tokens for row in ids for tokens in row or ()]
+        if token_lists and not any(token_lists):
             raise EngineError(
                 f"keep_ids=True asks for the tokens of the replies, and {type(self.engine).__name__} tells none. Leave it "
                 "out; or have the server tell them: vLLM does with "
@@ -289,7 +289,7 @@ class Rollouts(Collector):
     def _attention(self, rows: list[AskedRow], ids: list[Any] | None) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
         read = ["image" in row.attempts for row in rows]
-        found = attend_rows(
+        cells = attend_rows(
             cast("AttentionEngine", self.engine),  # check_engine has seen that it is one
             [self._request(row, "image") if reads else None for row, reads in zip(rows, read, strict=True)],
             each_of([row.attempts.get("image") for row in rows], lambda attempt: attempt.text),
@@ -298,7 +298,7 @@ class Rollouts(Collector):
             window=WINDOW,
         )
         settings = attention_settings(self.engine.describe(), self.instruction, WINDOW) if any(read) else None
-        return {columns.ATTENTION: found, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
+        return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -368,13 +368,13 @@ def read_row(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> AskedR
 
 def grade_rows(rows: Iterable[AskedRow], grading: Grading) -> None:
     """Grade what the model said, of all rows at once; what cannot be graded is null, and the row gets the reason."""
-    asked = [(row, arm) for row in rows for arm in row.attempts]
+    pairs = [(row, arm) for row in rows for arm in row.attempts]
     replies = []
-    for row, arm in asked:
+    for row, arm in pairs:
         assert row.question is not None
         texts = [(attempt.text, attempt.truncated) for attempt in row.attempts[arm]]
         replies.append(Replies(row.question.text, row.gold, texts))
-    for (row, arm), grades in zip(asked, grading.grade(replies), strict=True):
+    for (row, arm), grades in zip(pairs, grading.grade(replies), strict=True):
         row.grades[arm] = grades
         if row.error is None:
             row.error = ungraded(arm, [grade.reason for grade in grades if grade.reward is None], len(grades))
