@@ -48,12 +48,12 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    found = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
-    plot.write_bytes(draw_comparison(found.as_dict()))
+    comparison = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
+    plot.write_bytes(draw_comparison(comparison.as_dict()))
     if as_json:
-        print_json({**found.as_dict(), "plot": str(plot)})
+        print_json({**comparison.as_dict(), "plot": str(plot)})
     else:
-        _print_table(found)
+        _print_table(comparison)
     note(f"plot: {plot}")
 
 
@@ -71,21 +71,21 @@ def _with_scores(ds: Any) -> Any:
     return add_scores(ds, *missing)
 
 
-def _print_table(found: Comparison) -> None:
-    names = [one.method for one in found.selections]
+def _print_table(comparison: Comparison) -> None:
+    names = [selection.method for selection in comparison.selections]
     width = max(10, *map(len, names))
-    click.echo(f"{found.rows:,} rows\n")
-    controls = [f"cde:{control}" for control in found.selections[0].mean_controls]
+    click.echo(f"{comparison.rows:,} rows\n")
+    controls = [f"cde:{control}" for control in comparison.selections[0].mean_controls]
     heads = "".join(f" {head:>{max(9, len(head))}}" for head in ("mean cde", *controls))
     click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16}{heads}")
-    for one in found.selections:
-        means = (one.mean_difficulty, one.mean_cde, *one.mean_controls.values())
-        first, *others = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
+    for selection in comparison.selections:
+        means = (selection.mean_difficulty, selection.mean_cde, *selection.mean_controls.values())
+        first, *cde_cells = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
         cells = "".join(
-            f" {cell:>{max(9, len(head))}}" for cell, head in zip(others, ("mean cde", *controls), strict=True)
+            f" {cell:>{max(9, len(head))}}" for cell, head in zip(cde_cells, ("mean cde", *controls), strict=True)
         )
-        click.echo(f"{one.method:<{width}} {one.rows:>9,} {first:>16}{cells}")
+        click.echo(f"{selection.method:<{width}} {selection.rows:>9,} {first:>16}{cells}")
     click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
-    for name, row in zip(names, found.jaccard, strict=True):
+    for name, row in zip(names, comparison.jaccard, strict=True):
         cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
         click.echo(f"{name:<{width}} {cells}")

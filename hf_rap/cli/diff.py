@@ -30,15 +30,15 @@ def diff(versions: tuple[str, ...], *, group_by: str | None, show: int, as_json:
         old, new = versions
     else:
         raise click.UsageError("Give REPO OLD NEW, or two files or folders.")
-    found = difference(old, new, group_by=group_by)
+    result = difference(old, new, group_by=group_by)
     if as_json:
-        print_json({**found.facts, "changed": found.rows})
+        print_json({**result.facts, "changed": result.rows})
         return
-    _print_facts(found.facts)
-    for row in found.rows[:show]:
+    _print_facts(result.facts)
+    for row in result.rows[:show]:
         click.echo(f"{row['change']:<8} {row['id']}  {row['was'] or 'not there'} -> {row['now'] or 'not there'}")
-    if len(found.rows) > show:
-        click.echo(f"and {len(found.rows) - show:,} more rows: --show N, or --json")
+    if len(result.rows) > show:
+        click.echo(f"and {len(result.rows) - show:,} more rows: --show N, or --json")
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
             "added": kept["added"],
             "removed": kept["removed"],
             "Jaccard overlap": kept["jaccard"],
-            **{f"mean {name}": f"{one['old']} -> {one['new']}" for name, one in facts["scores"].items()},
+            **{f"mean {name}": f"{means['old']} -> {means['new']}" for name, means in facts["scores"].items()},
             "model": f"{_names(facts['models']['old'])} -> {_names(facts['models']['new'])}",
         }
     )
@@ -65,8 +65,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
             click.echo(f"\nkept rows by {title}")
             print_pairs(
                 {
-                    str(one["value"]): f"{one['old']:,} ({one['old_share']}) -> {one['new']:,} ({one['new_share']})"
-                    for one in lines
+                    str(row["value"]): f"{row['old']:,} ({row['old_share']}) -> {row['new']:,} ({row['new_share']})"
+                    for row in lines
                 }
             )
     click.echo()

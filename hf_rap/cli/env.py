@@ -26,19 +26,19 @@ def env(*, as_json: bool) -> None:
     """
     from hf_rap.environment import describe_environment
 
-    found = describe_environment()
+    facts = describe_environment()
     if as_json:
-        print_json(found)
+        print_json(facts)
         return
     print_pairs(
         {
-            "hf-rap": found["hf_rap"],
-            "Python": f"{found['python']['version']} ({found['python']['implementation']})",
-            "system": " ".join(found["system"][part] for part in ("name", "release", "machine")),
-            "cores": f"{found['system']['cores']} of {found['system']['cores_of_machine']}",
-            "memory": _gigabytes(found["system"]["memory_bytes"]),
-            **_engine(found["engine"]),
-            **{name: version or "not installed" for name, version in found["packages"].items()},
+            "hf-rap": facts["hf_rap"],
+            "Python": f"{facts['python']['version']} ({facts['python']['implementation']})",
+            "system": " ".join(facts["system"][part] for part in ("name", "release", "machine")),
+            "cores": f"{facts['system']['cores']} of {facts['system']['cores_of_machine']}",
+            "memory": _gigabytes(facts["system"]["memory_bytes"]),
+            **_engine(facts["engine"]),
+            **{name: version or "not installed" for name, version in facts["packages"].items()},
         }
     )
 

@@ -50,11 +50,11 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     limits = make_limits(options)
     rows = _kept(source)
     if folder is None:
-        found = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"])
+        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"])
         if as_json:
-            print_json(found.as_dict())
+            print_json(handoff.as_dict())
         else:
-            click.echo(found.table())
+            click.echo(handoff.table())
         return
     report_export(
         write(rows, to=to, path=folder, layout=layout, limits=limits, fix=options["fix"], drop=options["drop"]),

@@ -61,12 +61,12 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
         SourceError: see `check_file`.
     """
     check_file(path)
-    told: dict[str, Any] = {"source": source.as_dict() if source else None}
+    facts: dict[str, Any] = {"source": source.as_dict() if source else None}
     if isinstance(rows, Selection):
-        told |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
+        facts |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
         rows = rows.scored
     with whole_file(path) as partial:
-        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(told).encode()})
+        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(facts).encode()})
 
 
 def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
@@ -105,13 +105,13 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     """
     ds = load_source(str(path))
     require("publish", ds.column_names, DECISIONS)
-    told = _remembered(str(path))
-    if "rule" not in told:
+    remembered = _remembered(str(path))
+    if "rule" not in remembered:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
-    source = told["source"]
-    funnel = tuple(Step(name, rows) for name, rows in told["funnel"])
-    method = told.get("method") or describe_method(told["rule"], ds.column_names)
-    return Selection(scores_in_double(ds), told["rule"], funnel, method), SourceInfo(**source) if source else None
+    source = remembered["source"]
+    funnel = tuple(Step(name, rows) for name, rows in remembered["funnel"])
+    method = remembered.get("method") or describe_method(remembered["rule"], ds.column_names)
+    return Selection(scores_in_double(ds), remembered["rule"], funnel, method), SourceInfo(**source) if source else None
 
 
 def is_selection(source: str) -> bool:
@@ -125,6 +125,6 @@ def _remembered(source: str) -> dict[str, Any]:
 
     if not (source.endswith(".parquet") and Path(source).is_file()):
         return {}
-    found = (pq.read_schema(source).metadata or {}).get(KEY)
-    told: dict[str, Any] = json.loads(found) if found else {}
-    return told
+    content = (pq.read_schema(source).metadata or {}).get(KEY)
+    remembered: dict[str, Any] = json.loads(content) if content else {}
+    return remembered

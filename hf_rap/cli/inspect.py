@@ -52,27 +52,33 @@ def inspect(
     from hf_rap.rows.sources import load_source
 
     layout = make_layout(options)
-    found = inspect_dataset(load_source(source), layout)
+    inspection = inspect_dataset(load_source(source), layout)
     if as_json:
-        print_json(found.as_dict())
+        print_json(inspection.as_dict())
         return
-    named = {"question": found.layout.question, "images": found.layout.images, "answer": found.layout.answer}
+    named = {
+        "question": inspection.layout.question,
+        "images": inspection.layout.images,
+        "answer": inspection.layout.answer,
+    }
     print_pairs(
         {
-            "layout": f"{found.layout.name} ({', '.join(f'{what}: {column}' for what, column in named.items())})",
-            "rows": found.rows,
-            "usable": found.usable,
-            "duplicates": found.duplicates,
-            "images per row": ", ".join(f"{rows} rows with {count}" for count, rows in found.images_per_row.items()),
+            "layout": f"{inspection.layout.name} ({', '.join(f'{what}: {column}' for what, column in named.items())})",
+            "rows": inspection.rows,
+            "usable": inspection.usable,
+            "duplicates": inspection.duplicates,
+            "images per row": ", ".join(
+                f"{rows} rows with {count}" for count, rows in inspection.images_per_row.items()
+            ),
         }
     )
-    _print_problems(found, show)
+    _print_problems(inspection, show)
 
 
-def _print_problems(found: Inspection, show: int) -> None:
-    for code, count in found.codes.items():
+def _print_problems(inspection: Inspection, show: int) -> None:
+    for code, count in inspection.codes.items():
         click.echo(f"\n{code}: {count}")
-        shown = [problem for problem in found.problems if problem.code == code][:show]
+        shown = [problem for problem in inspection.problems if problem.code == code][:show]
         for problem in shown:
             click.echo(f"  row {problem.index} ({problem.row_id}): {problem.message}")
         if count > len(shown):
@@ -90,7 +96,7 @@ def _draw_reply(source: str, row_id: str, attempt: int | None, out: Path | None,
     ds = ds.select_columns(
         [column.name for column in (ID, ATTENTION, IMAGE_REWARDS, ACE) if column.name in ds.features]
     )
-    index = next((place for place, each in enumerate(ds[ID.name]) if each == row_id), None)
+    index = next((place for place, identity in enumerate(ds[ID.name]) if identity == row_id), None)
     if index is None:
         raise SourceError(f"No row of {source} has the {ID.name} {row_id!r}.")
     row = ds[index]
@@ -139,8 +145,8 @@ def _attempt_to_draw(row: dict[str, Any], row_id: str, attempt: int | None) -> i
         )
 
     def psi(number: int) -> float:
-        known = entries[number - 1]["log_psi_windowed"]
-        return float("-inf") if known is None else float(known)
+        value = entries[number - 1]["log_psi_windowed"]
+        return float("-inf") if value is None else float(value)
 
     return max(readable, key=psi)
 

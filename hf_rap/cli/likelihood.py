@@ -63,13 +63,13 @@ def likelihood(
     if evidence is None:
         return
     scored = add_scores(evidence, likelihood_cde_score)
-    known = sorted(score for score in scored[LIKELIHOOD_CDE.name] if score is not None)
+    scores = sorted(score for score in scored[LIKELIHOOD_CDE.name] if score is not None)
     result: dict[str, Any] = {
         "rows": len(scored),
         "rows with rap_likelihood_error": len(scored) - scored.data.column(LIKELIHOOD_ERROR.name).null_count,
-        "rap_likelihood_cde unknown": len(scored) - len(known),
+        "rap_likelihood_cde unknown": len(scored) - len(scores),
     }
-    for share in (0.1, 0.3, 0.5, 0.7, 0.9) if known else ():
-        result[f"q{share:g}"] = round(known[int(share * (len(known) - 1))], 4)
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():
+        result[f"q{share:g}"] = round(scores[int(share * (len(scores) - 1))], 4)
     then = "hf-rap rollouts {} --model MODEL --out evidence.parquet (--prescreen q0.3 leaves the lowest rows out)"
     report(scored, result, out, info, options, then=then, as_json=as_json)

@@ -238,8 +238,8 @@ def make_grading(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `Rollouts`, `Controls` and `regrade` that grading_options gathered; what was not given is left out."""
     given = {name: options[name] for name in ("correct", "cut") if options.get(name) is not None}
     if options["verifier"] is not None:
-        found = load_attribute("--verifier", options["verifier"])
-        given["verifier"] = found() if isinstance(found, type) else found
+        verifier = load_attribute("--verifier", options["verifier"])
+        given["verifier"] = verifier() if isinstance(verifier, type) else verifier
     return given
 
 
@@ -521,9 +521,9 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     """`select_top` with what top_options gathered."""
     from hf_rap.select import select_top
 
-    asked = budget_of(options["top"], "--top")
+    budget = budget_of(options["top"], "--top")
     names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
-    size = {"count": asked} if isinstance(asked, int) else {"ratio": asked}
+    size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}
     return select_top(ds, **size, **{name: options[name] for name in names})
 
 

@@ -30,41 +30,44 @@ def pairs_of_cut(ds: Any, *, as_json: bool) -> dict[str, Any]:
     return {names[arm]: "none asked" if share is None else f"{share:.1%}" for arm, share in shares.items()}
 
 
-def print_stability(found: Mapping[str, Any] | None) -> None:
+def print_stability(facts: Mapping[str, Any] | None) -> None:
     """How far a fresh scoring would agree with a selection, from the facts."""
-    if not found or "jaccard" not in found:
-        why = f" ({found['unknown']})" if found and found.get("unknown") else ""
+    if not facts or "jaccard" not in facts:
+        why = f" ({facts['unknown']})" if facts and facts.get("unknown") else ""
         click.echo(f"Expected agreement with a fresh scoring: unknown{why}")
         return
     click.echo(
-        f"Expected agreement with a fresh scoring: {found['jaccard']:.1%} of the rows of either (Jaccard), "
-        f"{found['lowest']:.1%} to {found['highest']:.1%} in {found['draws']} simulated pairs"
+        f"Expected agreement with a fresh scoring: {facts['jaccard']:.1%} of the rows of either (Jaccard), "
+        f"{facts['lowest']:.1%} to {facts['highest']:.1%} in {facts['draws']} simulated pairs"
     )
     cells = [
         (f"{point['attempts']}", "unknown" if point["jaccard"] is None else f"{point['jaccard']:.1%}")
-        for point in found["curve"]
+        for point in facts["curve"]
     ]
     for title, place in (("attempts", 0), ("agreement", 1)):
         click.echo(f"  {title:<9}  " + "  ".join(f"{cell[place]:>7}" for cell in cells))
-    if found["note"]:
-        click.echo(f"  {found['note']}")
+    if facts["note"]:
+        click.echo(f"  {facts['note']}")
 
 
-def print_adaptive(found: Mapping[str, Any] | None) -> None:
+def print_adaptive(facts: Mapping[str, Any] | None) -> None:
     """What an adaptive collection made and spared, from `describe_adaptive`."""
-    if found is None:
+    if facts is None:
         return
-    arms = (f"{arm} {one['min']} to {one['max']}, mean {one['mean']:.2f}" for arm, one in found["per_row"].items())
+    arms = (
+        f"{arm} {counts['min']} to {counts['max']}, mean {counts['mean']:.2f}"
+        for arm, counts in facts["per_row"].items()
+    )
     click.echo(f"Attempts per row: {'; '.join(arms)}")
-    if found["attempts_spared"] is not None:
-        planned = found["attempts"] + found["attempts_spared"]
-        click.echo(f"Attempts spared: {found['attempts_spared']:,} of {planned:,} ({_share(found, 'attempts')})")
-        if found["tokens_spared"] is not None:
-            click.echo(f"Tokens spared: about {found['tokens_spared']:,} ({_share(found, 'tokens')})")
+    if facts["attempts_spared"] is not None:
+        planned = facts["attempts"] + facts["attempts_spared"]
+        click.echo(f"Attempts spared: {facts['attempts_spared']:,} of {planned:,} ({_share(facts, 'attempts')})")
+        if facts["tokens_spared"] is not None:
+            click.echo(f"Tokens spared: about {facts['tokens_spared']:,} ({_share(facts, 'tokens')})")
 
 
-def _share(found: Mapping[str, Any], name: str) -> str:
-    spared, made = found[f"{name}_spared"], found[name]
+def _share(facts: Mapping[str, Any], name: str) -> str:
+    spared, made = facts[f"{name}_spared"], facts[name]
     return f"{spared / (spared + made):.1%}" if spared + made else "none"
 
 

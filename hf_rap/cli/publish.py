@@ -106,12 +106,12 @@ def publish_version(
 
 def report_version(done: Published, *, as_json: bool) -> None:
     """Says where the version lies, how to load it, and how far a fresh scoring would agree with it."""
-    rows, found = done.facts["rows"], done.facts["stability"]
+    rows, stability = done.facts["rows"], done.facts["stability"]
     if as_json:
-        told = {"folder": str(done.path), "version": done.version, "rows": rows["all"], "selected": rows["kept"]}
-        print_json({**told, "stability": found})
+        facts = {"folder": str(done.path), "version": done.version, "rows": rows["all"], "selected": rows["kept"]}
+        print_json({**facts, "stability": stability})
         return
-    print_stability(found)
+    print_stability(stability)
     click.echo(
         f"version {done.version} in {done.path}: {rows['kept']:,} of {rows['all']:,} rows selected, "
         f"card in {done.path / 'README.md'}"
@@ -123,10 +123,10 @@ def report_release(release: Release, *, as_json: bool) -> None:
     """Says what is on the Hub, or would be, and how to load it."""
     rows, since = release.facts["rows"], release.facts.get("since")
     if as_json:
-        told = {"repo": release.repo_id, "version": release.version, "commit": release.commit, "new": release.is_new}
+        facts = {"repo": release.repo_id, "version": release.version, "commit": release.commit, "new": release.is_new}
         print_json(
             {
-                **told,
+                **facts,
                 "rows": rows["all"],
                 "selected": rows["kept"],
                 "since": since,

@@ -100,14 +100,17 @@ def rollouts(
     if prescreen is None:
         evidence = collect(ds, collector, options, wanted=out is not None, rule=rule)
     else:
-        found = collect_prescreened(
+        screened = collect_prescreened(
             _looked_at(ds),
             collector,
             min_likelihood_cde=prescreen,
             either_way=either_way,
             collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None, rule=rule),
         )
-        evidence, left_out = found.evidence, {"rows left out by --prescreen": found.left_out, "below": found.cut}
+        evidence, left_out = (
+            screened.evidence,
+            {"rows left out by --prescreen": screened.left_out, "below": screened.cut},
+        )
     if evidence is None:
         return
     if not as_json:
@@ -142,15 +145,15 @@ def print_estimate(
     from hf_rap.evidence.collector import estimate
     from hf_rap.runs.progress import duration
 
-    found = estimate(ds, make_rollouts(options), rows=rows, gpu_hour_price=gpu_hour_price)
+    forecast = estimate(ds, make_rollouts(options), rows=rows, gpu_hour_price=gpu_hour_price)
     if as_json:
-        print_json(found.as_dict())
+        print_json(forecast.as_dict())
         return
     pairs = {
-        "measured": f"{found.rows_measured} rows in {found.seconds_measured:.1f} s, model already loaded",
-        "rate": f"{found.rows_per_second:.2f} rows/s, {found.tokens_per_second or 0:.0f} tokens/s",
-        "all rows": f"{found.rows:,} rows, about {duration(found.hours * 3600)}",
+        "measured": f"{forecast.rows_measured} rows in {forecast.seconds_measured:.1f} s, model already loaded",
+        "rate": f"{forecast.rows_per_second:.2f} rows/s, {forecast.tokens_per_second or 0:.0f} tokens/s",
+        "all rows": f"{forecast.rows:,} rows, about {duration(forecast.hours * 3600)}",
     }
-    if found.price is not None:
-        pairs["price"] = f"about {found.price:,.2f}, at {gpu_hour_price:,.2f} an hour on one GPU"
+    if forecast.price is not None:
+        pairs["price"] = f"about {forecast.price:,.2f}, at {gpu_hour_price:,.2f} an hour on one GPU"
     print_pairs(pairs)

@@ -25,11 +25,11 @@ def runs(url: str, *, as_json: bool) -> None:
     """
     from hf_rap.runs.listing import list_runs
 
-    found = list_runs(url)
+    entries = list_runs(url)
     if as_json:
-        print_json([held.as_dict() for held in found])
+        print_json([held.as_dict() for held in entries])
         return
-    for held in found:
+    for held in entries:
         counts = [f"{held.rows:,} rows", f"{held.failed:,} failed", f"{held.parts:,} parts"]
         if held.fewest_attempts is not None:
             most = f"-{held.most_attempts}" if held.most_attempts != held.fewest_attempts else ""
@@ -47,5 +47,5 @@ def runs(url: str, *, as_json: bool) -> None:
         )
         for line in held.unusable:
             note(f"not used: {line}")
-    if not found:
+    if not entries:
         note("The run is empty.")

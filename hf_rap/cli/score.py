@@ -154,7 +154,7 @@ def score(
         prior = fit_prior(ds, control=control) if intervals else None
         if prior is not None and prior.note:
             note(f"intervals: {prior.note}")
-        known: dict[str, Scorer] = {
+        by_name: dict[str, Scorer] = {
             **SCORERS,
             "cde": CDEScore(control=control, prior=prior, min_cde=min_cde, confidence=confidence),
             "difficulty": DifficultyScore(prior=prior, confidence=confidence),
@@ -163,7 +163,7 @@ def score(
         chosen = names or usual_scores(ds.column_names)
         if ace and "ace" not in chosen:
             raise click.UsageError("--ace-... is for the score ace, which needs rap_attention: `hf-rap attention`.")
-        scorers = [known.get(name) or find_scorer(name) for name in chosen]
+        scorers = [by_name.get(name) or find_scorer(name) for name in chosen]
     scored = add_scores(ds, *scorers)
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
@@ -185,17 +185,17 @@ def _regraded(ds: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from hf_rap.evidence.grading import Grading
     from hf_rap.evidence.regrade import regrade
 
-    asked = make_grading(options)
+    settings = make_grading(options)
     layout = make_layout({"images": None, "id_column": None, **options})
-    new = regrade(ds, **asked, layout=layout)
+    new = regrade(ds, **settings, layout=layout)
     names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS)]
     changed = sum(
-        one != other
+        old_grade != new_grade
         for name in names
         for before, after in zip(ds[name], new[name], strict=True)
-        for one, other in zip(before or (), after or (), strict=False)
+        for old_grade, new_grade in zip(before or (), after or (), strict=False)
     )
-    who = Grading(asked.get("verifier"))
+    who = Grading(settings.get("verifier"))
     return new, {"graded by": f"{who.name} {who.version}", "grades that changed": changed}
 
 

@@ -46,12 +46,12 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
     selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)
     if out is not None:
         write_file(selection, out, source=info)
-    found = describe_stability(selection)
+    stability = describe_stability(selection)
     if as_json:
-        told = {"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons}
-        print_json({**told, "stability": found})
+        facts = {"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons}
+        print_json({**facts, "stability": stability})
     else:
         click.echo(repr(selection))
-        print_stability(found)
+        print_stability(stability)
     if out is not None:
         note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")

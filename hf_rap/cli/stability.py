@@ -46,15 +46,15 @@ def stability(source: str, *, attempts: str, plot: Path | None, as_json: bool, *
     else:
         ds, _ = open_source(source)
         rule = options
-    found = agreement(ds, rule, attempts=_numbers(attempts), seed=options["seed"]).as_dict()
+    facts = agreement(ds, rule, attempts=_numbers(attempts), seed=options["seed"]).as_dict()
     if plot is not None:
-        points = [(point["attempts"], point["jaccard"]) for point in found["curve"] if point["jaccard"] is not None]
+        points = [(point["attempts"], point["jaccard"]) for point in facts["curve"] if point["jaccard"] is not None]
         plot.write_bytes(draw_curves({"expected": points}, x="attempts per row and arm", y="agreement (Jaccard)"))
         note(f"plot: {plot}")
     if as_json:
-        print_json(found)
+        print_json(facts)
     else:
-        print_stability(found)
+        print_stability(facts)
 
 
 def _numbers(text: str) -> list[int]:

@@ -50,7 +50,7 @@ class Writer:
         """One part; what comes back is a summary of it, which is empty when the run is to stop."""
         if _STOP in self.folder.names(FOLDER):
             return _summary([], None)
-        rows = [Row(*each) for each in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
+        rows = [Row(*pair) for pair in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
         arm = block[_ARM][0].as_py()
         batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]).to_pydict()
@@ -148,8 +148,8 @@ def _stream(
         num_cpus=None if gpus else 1,
     )
     for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for one in summary.to_pylist():
-            progress.count(one["failures"], one["tokens"])
+        for part in summary.to_pylist():
+            progress.count(part["failures"], part["tokens"])
         if stopped:
             run.folder.write(f"{FOLDER}/{_STOP}", b"")
         else:

@@ -181,8 +181,8 @@ class Run:
         try:
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
-            told = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
-            self.folder.write_manifest(self.fingerprint, told)
+            manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
+            self.folder.write_manifest(self.fingerprint, manifest)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
             grading = self.collector.grading
@@ -284,7 +284,7 @@ class Run:
                 if stretch is not None:
                     waiting.setdefault((*stretch, arm), {}).setdefault(key, index)
         tasks = []
-        for (first, attempts, arm), rows in sorted(waiting.items(), key=lambda one: (*one[0][:2], one[0][2] or "")):
+        for (first, attempts, arm), rows in sorted(waiting.items(), key=lambda item: (*item[0][:2], item[0][2] or "")):
             places = list(rows.values())
             for start in range(0, len(places), self.rows_per_part):
                 part = places[start : start + self.rows_per_part]
@@ -336,20 +336,21 @@ class Run:
 
     def _redo(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> list[Task]:
         """Stored stretches of these rows that are to be made anew, grouped like what is missing; equal rows count once."""
-        found: dict[Stretch, int] = {}
+        index_of: dict[Stretch, int] = {}
         for index in indices:
             for arm, attempts in self.goal(index).items():
-                for one in self.index.chosen(self.rows[index].key, attempts, arm=arm, any_grader=True):
-                    if wanted(one):
-                        found.setdefault(one, index)
+                for stretch in self.index.chosen(self.rows[index].key, attempts, arm=arm, any_grader=True):
+                    if wanted(stretch):
+                        index_of.setdefault(stretch, index)
         waiting: dict[tuple[int, int, str | None], list[Stretch]] = {}
-        for one in sorted(found, key=lambda one: (one.part, one.place)):  # a part is read once, or twice at its ends
-            waiting.setdefault((one.first, one.stop, one.arm), []).append(one)
+        # a part is read once, or twice at its ends
+        for stretch in sorted(index_of, key=lambda stretch: (stretch.part, stretch.place)):
+            waiting.setdefault((stretch.first, stretch.stop, stretch.arm), []).append(stretch)
         tasks = []
-        for (first, stop, arm), stretches in sorted(waiting.items(), key=lambda one: (*one[0][:2], one[0][2] or "")):
+        for (first, stop, arm), stretches in sorted(waiting.items(), key=lambda item: (*item[0][:2], item[0][2] or "")):
             for start in range(0, len(stretches), self.rows_per_part):
                 part = tuple(stretches[start : start + self.rows_per_part])
-                indices = [found[one] for one in part]
+                indices = [index_of[stretch] for stretch in part]
                 tasks.append(Task(indices, [self.rows[index] for index in indices], first, stop - first, arm, part))
         return tasks
 
@@ -382,7 +383,7 @@ class Run:
     def _regraded(self, task: Task, batch: dict[str, list[Any]]) -> Made:
         """The part for rows whose stored replies are graded again."""
         evidence = self.collector.regrade(batch, self._held(task.stored))
-        part = _as_part(self.collector, evidence, task, [one.limit for one in task.stored])
+        part = _as_part(self.collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
     def _continued(self, task: Task, batch: dict[str, list[Any]]) -> Made:
@@ -390,10 +391,10 @@ class Run:
         import pyarrow as pa
 
         held = self._held(task.stored)
-        places = [(one.first, one.limit or 0) for one in task.stored]
+        places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
         evidence, failures = self.collector.go_on(batch, held, places)
         part = _as_part(self.collector, evidence, task, [self.collector.reply_tokens] * len(task.stored))
-        self._stays |= {one for one, failure in zip(task.stored, failures, strict=True) if failure is not None}
+        self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
         went_on = part.filter(pa.array([failure is None for failure in failures]))
         return Made(went_on, failures, None)
 
@@ -401,12 +402,12 @@ class Run:
         """The stored evidence of these stretches, one row each."""
         names = [column.name for column in self.collector.stored]
         tables: dict[str, pa.Table] = {}
-        for path in dict.fromkeys(one.part for one in stretches):
+        for path in dict.fromkeys(stretch.part for stretch in stretches):
             part = self.index.read(path)
             if isinstance(part, Unusable):
                 raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
             tables[path] = part.select(names)
-        rows = [tables[one.part].slice(one.place, 1).to_pylist()[0] for one in stretches]
+        rows = [tables[stretch.part].slice(stretch.place, 1).to_pylist()[0] for stretch in stretches]
         return {name: [row[name] for row in rows] for name in names}
 
 

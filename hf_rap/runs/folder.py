@@ -97,27 +97,27 @@ class RunFolder:
 
     def same(self, fingerprint: str, kind: str | None = None) -> list[str]:
         """The folders whose manifest stands for this fingerprint, that of its name first; of one kind of evidence."""
-        found = [fingerprint]
+        fingerprints = [fingerprint]
         for name in self.fingerprints():
-            told = self.manifest(name) if name != fingerprint else {}
-            settings = told.get("settings")
+            manifest = self.manifest(name) if name != fingerprint else {}
+            settings = manifest.get("settings")
             if (
                 isinstance(settings, dict)
-                and kind in (None, told.get("kind"))
+                and kind in (None, manifest.get("kind"))
                 and fingerprint_of(settings) == fingerprint
             ):
-                found.append(name)
-        return found
+                fingerprints.append(name)
+        return fingerprints
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder of the run; nothing where there is no such folder."""
         self.fs.invalidate_cache()
         where = f"{self.path}/{folder}".rstrip("/")
         try:
-            found = self.fs.ls(where, detail=False)
+            paths = self.fs.ls(where, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted({str(path).rstrip("/").rpartition("/")[2] for path in found if str(path).rstrip("/") != where})
+        return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
         """The names of files that could be parts."""
@@ -127,9 +127,9 @@ class RunFolder:
         """Store a table as a part that appears only when it is whole; gives its name."""
         import pyarrow.parquet as pq
 
-        told = json.dumps({"format": FORMAT, "fingerprint": fingerprint}).encode()
+        metadata = json.dumps({"format": FORMAT, "fingerprint": fingerprint}).encode()
         file = io.BytesIO()
-        pq.write_table(table.replace_schema_metadata({METADATA: told}), file, compression="zstd")
+        pq.write_table(table.replace_schema_metadata({METADATA: metadata}), file, compression="zstd")
         content = file.getvalue()
         name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}.parquet"
         self.write(f"{fingerprint}/{name}", content)
@@ -156,11 +156,11 @@ class RunFolder:
             return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
         try:
             table = pq.read_table(io.BytesIO(content))
-            told = json.loads((table.schema.metadata or {})[METADATA])
+            metadata = json.loads((table.schema.metadata or {})[METADATA])
         except (pa.ArrowException, KeyError, ValueError) as error:
             return Unusable(path, f"not a part that hf_rap wrote ({type(error).__name__})")
-        if told != {"format": FORMAT, "fingerprint": fingerprint}:
-            return Unusable(path, f"says {told}, expected format {FORMAT} and fingerprint {fingerprint}")
+        if metadata != {"format": FORMAT, "fingerprint": fingerprint}:
+            return Unusable(path, f"says {metadata}, expected format {FORMAT} and fingerprint {fingerprint}")
         for field in schema or ():
             column = _as_type(table[field.name], field.type) if field.name in table.column_names else None
             if column is None:
@@ -168,18 +168,18 @@ class RunFolder:
             table = table.set_column(table.column_names.index(field.name), field, column)
         return table
 
-    def write_manifest(self, fingerprint: str, told: Mapping[str, Any]) -> None:
+    def write_manifest(self, fingerprint: str, manifest: Mapping[str, Any]) -> None:
         """Say once what a fingerprint stands for."""
         if MANIFEST not in self.names(fingerprint):
-            self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, **told}))
+            self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, **manifest}))
 
     def manifest(self, fingerprint: str) -> dict[str, Any]:
         """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
         try:
-            told = json.loads(self.read(f"{fingerprint}/{MANIFEST}"))
+            manifest = json.loads(self.read(f"{fingerprint}/{MANIFEST}"))
         except (FileNotFoundError, ValueError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return manifest if isinstance(manifest, dict) else {}
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
@@ -218,12 +218,12 @@ class RunFolder:
         names = self.names("")
         if _RUN in names:
             try:
-                told = json.loads(self.read(_RUN))["format"]
+                stored = json.loads(self.read(_RUN))["format"]
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
-            if told != FORMAT:
+            if stored != FORMAT:
                 raise RunError(
-                    f"The run {self.url!r} has format {told}, this hf_rap reads {FORMAT}: use the hf_rap that wrote it, "
+                    f"The run {self.url!r} has format {stored}, this hf_rap reads {FORMAT}: use the hf_rap that wrote it, "
                     "or another folder."
                 )
         elif not create:
@@ -243,7 +243,9 @@ def _as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | N
 
     if column.type == type_:
         return column
-    if not all(pa.types.is_list(one) and pa.types.is_struct(one.value_type) for one in (column.type, type_)):
+    if not all(
+        pa.types.is_list(list_type) and pa.types.is_struct(list_type.value_type) for list_type in (column.type, type_)
+    ):
         return None
     here = {field.name: field.type for field in column.type.value_type}
     wanted = {field.name: field.type for field in type_.value_type}

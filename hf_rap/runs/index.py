@@ -65,18 +65,18 @@ class Row:
 
 def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[Row]:
     """The rows of a dataset in order; reads every image file once, and decodes it where the row has no id of its own."""
-    others = collector.reads(ds.features)
+    names = collector.reads(ds.features)
 
-    found: list[Row] = []
+    rows: list[Row] = []
     for batch in batches(ds, columns_read(ds, collector, layout), range(len(ds)), ROWS_PER_BATCH):
         for place, raw in enumerate(raw_rows(batch, layout)):
-            more = {name: batch[name][place] for name in others}
+            more = {name: batch[name][place] for name in names}
             identity, stored = collector.row_id({**raw, **more}, layout), stored_digest(raw, layout)
             own = own_id(raw, layout) is not None
             content = [stored, identity] if own else [identity]
             keys = _key(content, collector.depends_on(more)), _key(content, more)
-            found.append(Row(identity, *keys, None if own else stored))
-    return found
+            rows.append(Row(identity, *keys, None if own else stored))
+    return rows
 
 
 def _key(content: list[str], more: Mapping[str, Any]) -> str:
@@ -155,7 +155,9 @@ class Index:
 
     def refresh(self) -> None:
         """Read the parts that are new."""
-        for path in (f"{one}/{name}" for one in self.fingerprints for name in self.folder.parts(one)):
+        for path in (
+            f"{fingerprint}/{name}" for fingerprint in self.fingerprints for name in self.folder.parts(fingerprint)
+        ):
             if path in self._read:
                 continue
             self._read.add(path)
@@ -178,8 +180,8 @@ class Index:
         if fingerprint not in self._told:
             settings = self.folder.manifest(fingerprint).get("settings")
             self._told[fingerprint] = settings if isinstance(settings, dict) else {}
-        told = self._told[fingerprint]
-        for field, value in ((GRADER, graded_by(told)), (LIMIT, told.get("max_new_tokens"))):
+        manifest_settings = self._told[fingerprint]
+        for field, value in ((GRADER, graded_by(manifest_settings)), (LIMIT, manifest_settings.get("max_new_tokens"))):
             column = pa.array([value] * len(part), self.schema.field(field).type)
             part = part.append_column(field, column)
         return part
@@ -187,8 +189,8 @@ class Index:
     def add(self, path: str, part: pa.Table) -> None:
         """Take note of what a part holds."""
         self._read.add(path)
-        told = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM, GRADER, LIMIT))
-        seen = zip(zip(*told, strict=True), _entries(part, "_truncated"), _entries(part, "_rewards"), strict=True)
+        columns = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM, GRADER, LIMIT))
+        seen = zip(zip(*columns, strict=True), _entries(part, "_truncated"), _entries(part, "_rewards"), strict=True)
         for place, (row, cut, rewards) in enumerate(seen):
             key, identity, failure, first, attempts, arm, grader, limit = row
             ungraded = rewards.count(None)
@@ -212,7 +214,7 @@ class Index:
         for row in rows:
             if row.older != row.key and row.older in self._stretches:
                 held = self._stretches.setdefault(row.key, [])
-                held += [one for one in self._stretches[row.older] if one not in held]
+                held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
                 self.ids[row.id] = row.key
 
     def is_current(self, stretch: Stretch) -> bool:
@@ -240,28 +242,28 @@ class Index:
         """
         held = self._stretches.get(key, ())
         usable = [
-            one
-            for one in held
-            if one.arm in (None, arm)
-            and (trust_failures or not one.failed or self.lacks_grades(one))
-            and (self.is_current(one) or (any_grader and not _unasked(one)))
-            and not (_too_long(one) and (one.limit or 0) > (self.limit or 0))
+            stretch
+            for stretch in held
+            if stretch.arm in (None, arm)
+            and (trust_failures or not stretch.failed or self.lacks_grades(stretch))
+            and (self.is_current(stretch) or (any_grader and not _unasked(stretch)))
+            and not (_too_long(stretch) and (stretch.limit or 0) > (self.limit or 0))
         ]
         usable.sort(
-            key=lambda one: (
-                not self.is_current(one),
-                one.failed and not self.lacks_grades(one),
-                -(one.limit or 0),
-                one.ungraded,
-                -one.stop,
-                one.part,
-                one.place,
+            key=lambda stretch: (
+                not self.is_current(stretch),
+                stretch.failed and not self.lacks_grades(stretch),
+                -(stretch.limit or 0),
+                stretch.ungraded,
+                -stretch.stop,
+                stretch.part,
+                stretch.place,
             )
         )
         taken: list[Stretch] = []
         have = 0
         while have < attempts:
-            following = next((one for one in usable if one.first <= have < one.stop), None)
+            following = next((stretch for stretch in usable if stretch.first <= have < stretch.stop), None)
             if following is None:
                 break
             taken.append(following)
@@ -288,24 +290,26 @@ class Index:
     def counts(self) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try."""
         failed = sum(
-            any(one.failed for arm in {one.arm for one in held} for one in self._all(key, arm))
+            any(stretch.failed for arm in {stretch.arm for stretch in held} for stretch in self._all(key, arm))
             for key, held in self._stretches.items()
         )
         return len(self._stretches), failed
 
     def attempts(self) -> tuple[int, int]:
         """The fewest and the most attempts that an arm of a row has."""
-        arms = {one.arm for held in self._stretches.values() for one in held} - {None} or {None}
-        stops = [max((one.stop for one in self._all(key, arm)), default=0) for key in self._stretches for arm in arms]
+        arms = {stretch.arm for held in self._stretches.values() for stretch in held} - {None} or {None}
+        stops = [
+            max((stretch.stop for stretch in self._all(key, arm)), default=0) for key in self._stretches for arm in arms
+        ]
         return (min(stops), max(stops)) if stops else (0, 0)
 
     def _all(self, key: str, arm: str | None) -> list[Stretch]:
         """All stretches of an arm, as far as they follow each other."""
-        return self.chosen(key, max(one.stop for one in self._stretches[key]), arm=arm)
+        return self.chosen(key, max(stretch.stop for stretch in self._stretches[key]), arm=arm)
 
     def every(self) -> Iterator[Stretch]:
         """All that there are."""
-        return (one for held in self._stretches.values() for one in held)
+        return (stretch for held in self._stretches.values() for stretch in held)
 
 
 def _unasked(stretch: Stretch) -> bool:

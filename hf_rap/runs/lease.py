@@ -80,8 +80,8 @@ class Lease:
         return [name for name in self.folder.names(FOLDER) if name.endswith(".json")]
 
     def _write(self, beat: int) -> None:
-        told = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token, "beat": beat}
-        self.folder.write(f"{FOLDER}/{self.name}", json.dumps(told).encode())
+        lease = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token, "beat": beat}
+        self.folder.write(f"{FOLDER}/{self.name}", json.dumps(lease).encode())
 
     def _beat(self) -> None:
         beat = 0
@@ -113,10 +113,10 @@ def living(folder: RunFolder, names: list[str]) -> dict[str, dict[str, Any]]:
 def _read(folder: RunFolder, name: str) -> dict[str, Any]:
     """The lease, or nothing where there is none or half of one."""
     try:
-        told = json.loads(folder.read(f"{FOLDER}/{name}"))
+        lease = json.loads(folder.read(f"{FOLDER}/{name}"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return lease if isinstance(lease, dict) else {}
 
 
 def _surely_dead(lease: dict[str, Any]) -> bool:

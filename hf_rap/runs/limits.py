@@ -21,26 +21,26 @@ def limit_remarks(
 ) -> list[str]:
     """A line for every smaller limit at which replies were cut off, and one for larger ones."""
     limit = index.limit
-    if limit is None or all(one.limit == limit for one in index.every()):
+    if limit is None or all(stretch.limit == limit for stretch in index.every()):
         return []
     cut: Counter[int] = Counter()
     more = 0
     for row, goal in zip(rows, goals, strict=True):
-        taken = [one for arm, attempts in goal.items() for one in index.chosen(row.key, attempts, arm=arm)]
-        limits = [one.limit or 0 for one in taken if one.cut and fewer_tokens(one, limit)]
+        taken = [stretch for arm, attempts in goal.items() for stretch in index.chosen(row.key, attempts, arm=arm)]
+        limits = [stretch.limit or 0 for stretch in taken if stretch.cut and fewer_tokens(stretch, limit)]
         cut.update(limits and [min(limits)])
-        more += any((one.limit or 0) > limit for one in taken)
+        more += any((stretch.limit or 0) > limit for stretch in taken)
     then = (
         "could not go on, and stay as they are"
         if continued
         else ("stay as they are; --continue-cut (continue_cut=True) goes on with them")
     )
-    found = [
+    remarks = [
         f"{count:,} rows have replies that were cut off at {least:,} tokens, while max_new_tokens is {limit:,}: they {then}."
         for least, count in sorted(cut.items())
     ]
     if more:
-        found.append(
+        remarks.append(
             f"{more:,} rows have replies from a larger limit than max_new_tokens={limit:,}: they stay as they are."
         )
-    return found
+    return remarks

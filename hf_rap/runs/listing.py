@@ -43,7 +43,7 @@ def list_runs(url: str) -> list[Held]:
         RunError: there is no run at the URL.
     """
     folder = RunFolder(url)
-    found: list[Held] = []
+    entries: list[Held] = []
     groups: dict[str, list[str]] = {}
     for name in folder.fingerprints():
         settings = folder.manifest(name).get("settings")
@@ -51,14 +51,14 @@ def list_runs(url: str) -> list[Held]:
     for fingerprint, names in groups.items():
         index = Index(folder, names, part_schema(()))
         shown = fingerprint if fingerprint in names else names[0]
-        told = folder.manifest(shown)
-        settings = told["settings"] if isinstance(told.get("settings"), dict) else {}
+        manifest = folder.manifest(shown)
+        settings = manifest["settings"] if isinstance(manifest.get("settings"), dict) else {}
         rows, failed = index.counts()
-        fewest, most = index.attempts() if told.get("tops_up") else (None, None)
+        fewest, most = index.attempts() if manifest.get("tops_up") else (None, None)
         unusable = tuple(f"{file.path}: {file.why}" for file in index.unusable)
         parts = sum(len(folder.parts(name)) for name in names) - len(unusable)
-        kind, model = told.get("kind"), settings.get("model")
-        graders = tuple(sorted({one.grader for one in index.every() if one.grader is not None}))
-        limits = tuple(sorted({one.limit for one in index.every() if one.limit is not None}))
-        found.append(Held(shown, kind, model, settings, rows, failed, fewest, most, parts, unusable, graders, limits))
-    return sorted(found, key=lambda held: held.fingerprint)
+        kind, model = manifest.get("kind"), settings.get("model")
+        graders = tuple(sorted({stretch.grader for stretch in index.every() if stretch.grader is not None}))
+        limits = tuple(sorted({stretch.limit for stretch in index.every() if stretch.limit is not None}))
+        entries.append(Held(shown, kind, model, settings, rows, failed, fewest, most, parts, unusable, graders, limits))
+    return sorted(entries, key=lambda held: held.fingerprint)

@@ -42,23 +42,23 @@ def merge(
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     starts = _spool(
         index,
-        {one.part for of_row in chosen for stretches in of_row.values() for one in stretches},
+        {stretch.part for of_row in chosen for stretches in of_row.values() for stretch in stretches},
         folder / "parts.arrow",
     )
     stored = datasets.Dataset.from_file(str(folder / "parts.arrow")).with_format("arrow")
 
     def assemble(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         stretches = {
-            one: starts[one.part] + one.place
+            stretch: starts[stretch.part] + stretch.place
             for number in batch["number"]
             for of_arm in chosen[number].values()
-            for one in of_arm
+            for stretch in of_arm
         }
         held = dict(zip(stretches, stored[list(stretches.values())].to_pylist(), strict=True))
         merged = []
         for number in batch["number"]:
             pieces = {
-                arm: [(range(one.first, one.stop), held[one]) for one in of_arm]
+                arm: [(range(stretch.first, stretch.stop), held[stretch]) for stretch in of_arm]
                 for arm, of_arm in chosen[number].items()
             }
             merged.append(collector.join(pieces, goals[number]))
