@@ -43,6 +43,11 @@ def _rebuild(kind: type[RapError], args: tuple[Any, ...], state: dict[str, Any])
     return error
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class SettingError(RapError, ValueError):
     """An option has a value that cannot work."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from hf_rap.settings import model_in
+
 from .options import as_json
 from .output import note, print_json
 
@@ -34,7 +36,7 @@ def runs(url: str, *, as_json: bool) -> None:
             counts.insert(2, f"{held.fewest_attempts}{most} attempts")
         settings = ", ".join(f"{name} {held.settings[name]}" for name in _SHOWN if name in held.settings)
         click.echo(
-            f"{held.fingerprint}  {held.kind or 'unknown'}  {held.model or 'unknown model'}  {', '.join(counts)} "
+            f"{held.fingerprint}  {held.kind or 'unknown'}  {model_in(held.settings)}  {', '.join(counts)} "
             f"({settings or 'manifest unreadable'})"
         )
         for line in held.unusable:

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.cache_utils import DynamicLayer
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, first_line
 
 from .base import Completion, Request, Sampling
 from .noise import GumbelNoise
@@ -73,14 +73,13 @@ class LoadedModel:
         )
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able: what could change a completion, besides the name of the model."""
+        """JSON-able: what could change a completion, besides which model it is."""
         return {
-            "revision": getattr(self.model.config, "_commit_hash", None),
             "architecture": type(self.model).__name__,
             "processor": type(self.processor).__name__,
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config._attn_implementation,  # noqa: SLF001 - there is no public way to ask
+            "attn_implementation": self.model.config._attn_implementation,  # noqa: SLF001 - there is no public way to ask
             "device": self.model.device.type,
             "transformers": transformers.__version__,
             "torch": torch.__version__,
@@ -399,8 +398,3 @@ def likeness(request: Request) -> tuple[int, str]:
     text = "".join(part.get("text", "") for message in request.messages for part in message["content"])
     length = len(text) + len(request.prefix) + sum(image.width * image.height // 256 for image in request.images)
     return round(math.log(length + 1, 1.25)), text
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

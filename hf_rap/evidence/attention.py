@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError
 from hf_rap.rows.layouts import Layout, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.settings import set_apart
 from hf_rap.version import VERSION
 
 from .collector import Collector
@@ -69,7 +71,7 @@ class Attention(Collector):
     engine: AttentionEngine
     window: int = WINDOW
     instruction: str | None = None
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = VERSION_OF_EVIDENCE
 
     def __post_init__(self) -> None:
@@ -82,7 +84,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self.instruction, self.window)
+        return _settings(self.engine.describe(), self.instruction, self.window, self.version)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -105,7 +107,7 @@ class Attention(Collector):
         found = attend_rows(self.engine, asked, responses, prompts, window=self.window)
         described = self.engine.describe() if any(asked) else {}
         settings = [
-            None if row is None else attention_settings(described, instruction, self.window)
+            None if row is None else attention_settings(described, instruction, self.window, self.version)
             for row, instruction in zip(found, instructions, strict=True)
         ]
         return columns.typed({columns.ATTENTION: found, columns.ATTENTION_SETTINGS: settings})
@@ -137,14 +139,16 @@ def check_engine(engine: object, window: int) -> None:
         raise SettingError(f"window is {window!r}: it takes 2 or more rows.")
 
 
-def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
+def attention_settings(
+    described: Mapping[str, Any], instruction: str, window: int, version: str = VERSION_OF_EVIDENCE
+) -> str:
     """JSON: everything that could change `rap_attention`."""
-    return json.dumps(_settings(described, instruction, window), sort_keys=True)
+    return json.dumps(_settings(described, instruction, window, version), sort_keys=True)
 
 
-def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
-    told = {"instruction": instruction, "window": window, "attention_version": VERSION_OF_EVIDENCE, "hf_rap": VERSION}
-    return {**described, **told}
+def _settings(described: Mapping[str, Any], instruction: str | None, window: int, version: str) -> dict[str, Any]:
+    told = {"instruction": instruction, "window": window, "attention_version": version, "hf_rap": VERSION}
+    return set_apart({**described, **told}, "hf_rap")
 
 
 def attend_rows(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.settings import identity_in, model_in
 from hf_rap.verify import VERIFIER_VERSION
-from hf_rap.version import VERSION
 
 from .attempts import count_tokens
 from .collector import Collector
@@ -94,8 +95,8 @@ class Controls(Collector):
     arms: tuple[str, ...] = tuple(columns.CONTROLS)
     seed: int = 0
     donors_per_row: int | None = None
-    layout: Layout | None = None
-    donors: Donors | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
+    donors: Donors | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
 
     def __post_init__(self) -> None:
@@ -126,15 +127,16 @@ class Controls(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: what could change the evidence of a row, beside the columns that are read."""
-        return {
-            **self.engine.describe(),
-            "grey": GREY,
-            "donor_seed": self.seed,
-            "donors_per_row": self.donors_per_row,
-            "verifier": VERIFIER_VERSION,
-            "controls": self.version,
-            "hf_rap": VERSION,
-        }
+        return self.told(
+            {
+                **self.engine.describe(),
+                "grey": GREY,
+                "donor_seed": self.seed,
+                "donors_per_row": self.donors_per_row,
+                "verifier": VERIFIER_VERSION,
+                "controls": self.version,
+            }
+        )
 
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns; `rank` as in `Rollouts`."""
@@ -194,12 +196,19 @@ class Controls(Collector):
 
     def _check_model(self, rows: Sequence[_Row], here: Mapping[str, Any]) -> None:
         for row in rows:
-            there = row.settings.get("model")
-            if row.asks and there and here.get("model") and PurePath(there).name != PurePath(here["model"]).name:
+            if row.asks and row.settings.get("model") and here.get("model") and not _same_model(row.settings, here):
                 raise SettingError(
-                    f"The replies with the image of row {row.read.id!r} came from {there!r}, and this is "
-                    f"{here['model']!r}: a control compares two pictures, not two models."
+                    f"The replies with the image of row {row.read.id!r} came from {model_in(row.settings)!r}, and this is "
+                    f"{model_in(here)!r}: a control compares two pictures, not two models."
                 )
+
+
+def _same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """By identity where both tell one, else by name: replies may come from a server that has the same model."""
+    identities = identity_in(there), identity_in(here)
+    if None not in identities:
+        return identities[0] == identities[1]
+    return PurePath(there["model"]).name == PurePath(here["model"]).name
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages, text_messages
 from hf_rap.verify import VERIFIER_VERSION, Gold, Judgement, judge_each, read_gold
-from hf_rap.version import VERSION
 
 from .attempts import count_tokens, join_attempts, not_judged
 from .attention import attend_rows, attention_settings, check_engine
@@ -72,17 +72,17 @@ class Rollouts(Collector):
     separate_arms: ClassVar[tuple[str, ...]] = columns.ARMS
 
     engine: Engine
-    attempts: int = 5
+    attempts: int = field(default=5, metadata=ONLY_IN_MAP)
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 1024
     seed: int = 0
     instruction: str = DEFAULT_INSTRUCTION
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     attention: bool = False
-    first_attempt: int = 0
-    arm: str | None = None
+    first_attempt: int = field(default=0, metadata=ONLY_IN_MAP)
+    arm: str | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
@@ -132,15 +132,16 @@ class Rollouts(Collector):
         return columns.typed({column: evidence[column] for column in self.writes})
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            "instruction": self.instruction,
-            "verifier": self.verifier_version,
-            "rollouts": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.told(
+            {
+                **self.engine.describe(),
+                **self._sampling().as_dict(),
+                "instruction": self.instruction,
+                "verifier": self.verifier_version,
+                "rollouts": self.version,
+            }
+        )
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of both."""

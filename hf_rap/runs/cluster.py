@@ -39,7 +39,7 @@ class Writer:
         self.folder = RunFolder(url)
         self.fingerprint = fingerprint
         here = settings_of(collector)  # loads the model
-        if fingerprint_of(here) != fingerprint:
+        if fingerprint_of(here) != fingerprint_of(settings):
             raise RunError(
                 f"A worker has other settings than the driver: {_difference(settings, here)}. Every node needs the same "
                 "model and library classes."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, SettingError, SourceError
 
+from .before import fingerprint_before
 from .folder import RunFolder, fingerprint_of
 from .index import ARM, ATTEMPTS, FAILURE, FIRST, ID, KEY, Index, Row, batches, columns_read, part_schema, read_rows
 from .lease import Lease
@@ -85,8 +86,9 @@ class Run:
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
-        RunError: the folder cannot be used or another process is writing into it; too many rows fail;
-            or the process was asked to stop (Ctrl-C, SIGTERM). What is written stays.
+        RunError: the folder cannot be used or another process is writing into it; it was written before models had
+            an identity, and nothing tells which this one's was; too many rows fail; or the process was asked to stop
+            (Ctrl-C, SIGTERM). What is written stays.
         SourceError, LayoutError, EngineError: as `collect_evidence`.
     """
 
@@ -134,8 +136,12 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
+            self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            if self.fingerprint not in self.folder.fingerprints():
+                before = fingerprint_before(self.folder, self.collector, settings)
+                self.fingerprint = before or self.fingerprint
             told = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             self.folder.write_manifest(self.fingerprint, told)
             if self.world == 1:

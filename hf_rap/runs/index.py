@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import arrow_type
+from hf_rap.columns import SETTINGS, arrow_type
 from hf_rap.rows.layouts import raw_rows, row_content_id
+from hf_rap.settings import NOT_COUNTED, counted
 from hf_rap.system import release_mapped_files
 
 from .folder import Unusable
@@ -61,9 +62,16 @@ def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> lis
             more = {name: batch[name][place] for name in others}
             identity = collector.row_id({**raw, **more}, layout)
             parts = [row_content_id(raw, layout), identity]
-            parts += [json.dumps(value, sort_keys=True, default=str) for value in more.values()]
+            parts += [json.dumps(_counted(name, value), sort_keys=True, default=str) for name, value in more.items()]
             found.append(Row(identity, blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()))
     return found
+
+
+def _counted(name: str, value: Any) -> Any:
+    """The value of a column, of settings without what does not tell evidence apart."""
+    if name != SETTINGS.name or not isinstance(value, str) or NOT_COUNTED not in value:
+        return value
+    return counted(json.loads(value))
 
 
 def batches(

@@ -237,7 +237,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
         or not all(name in values for name in ("model", *names))
     ):
         return None
-    engine = {"revision": values.get("revision"), "dtype": values.get("dtype")}
+    engine = {name: values.get(name) for name in ("revision", "dtype", "adapter")}
     return {
         "model": values["model"],
         "engine": {name: value for name, value in engine.items() if value is not None},
