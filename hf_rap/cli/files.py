@@ -109,7 +109,7 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     if "rule" not in remembered:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
     source = remembered["source"]
-    funnel = tuple(Step(name, rows) for name, rows in remembered["funnel"])
+    funnel = tuple(Step(*step) for step in remembered["funnel"])
     method = remembered.get("method") or describe_method(remembered["rule"], ds.column_names)
     return Selection(scores_in_double(ds), remembered["rule"], funnel, method), SourceInfo(**source) if source else None
 

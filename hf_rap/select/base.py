@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hf_rap.columns import KEEP, OTHER_SCORES, REASON, SCORES, features_of
+from hf_rap.columns import ERROR_CODES, KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
@@ -30,10 +30,14 @@ AUTO = "auto"  # of max_ace: the usual limit for the form of the score
 
 
 class Step(NamedTuple):
-    """How many rows are in after one step of the selection."""
+    """How many rows are in after one step of the selection.
+
+    came_in: so many of them had been dropped by an earlier step and came in later. Without them a funnel only falls.
+    """
 
     name: str
     rows: int
+    came_in: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,11 +164,21 @@ class Selection:
         return keep
 
     def __repr__(self) -> str:
-        blocks: dict[str, dict[str, int]] = {"step": dict(self.funnel)}
+        steps, meanings = self.method.get("steps", {}), {**ERROR_CODES, **self.method["reasons"]}
+        rows = []
+        before = 0
+        for step in self.funnel:
+            entered = step.came_in - before
+            title, count = ("came in", f"+{entered:,}") if entered > 0 else ("step", f"{step.rows:,}")
+            rows.append((title, step.name, count, steps.get(step.name, "")))
+            before = step.came_in
         for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
             reasons = Counter(self.scored.data.column(REASON.name).filter(flags).to_pylist())
-            blocks[title] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
-        rows = [(title, name, f"{count:,}") for title, counts in blocks.items() for name, count in counts.items()]
+            counts = sorted(reasons.items(), key=lambda count: (-count[1], count[0]))
+            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}" for title, name, count in rows]
+        lines = [
+            f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}  {words}".rstrip()
+            for title, name, count, words in rows
+        ]
         return "\n".join([f"Selection: {self.funnel[-1].rows:,} of {self.funnel[0].rows:,} rows", *lines])

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 # What options mean that several methods have; those of one method alone stand beside it.
 OPTION_MEANINGS = {
     "method": "rule that decides",
+    "method_version": "of the rule: rises when the same scores can get another decision or another reason",
     "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "asked", "attempts", "control", "reward", "stage")
+NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
+_STEPS = {"rows": "in all", "scored": "have a score", "selected": "are selected"}
 
 
 class Citation(NamedTuple):
@@ -48,15 +50,15 @@ class Reason:
         name: as `rap_reason` has it.
         kept: the row is kept.
         meaning: in words, for people who read the card.
-        holds: whether it is so, for a row of `selection.scored` and the rule of the selection: what the row's own
-            columns must say. A place among other rows (a rank, a draw) cannot be seen there.
+        when: what the columns of the row must say (`hf_rap.select.predicates`), as card and docs print it. Empty where
+            that cannot be seen there: a place among other rows, a draw.
 
     """
 
     name: str
     kept: bool
     meaning: str
-    holds: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda row, rule: True  # noqa: ARG005
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ class Method:
             is reached through `function` alone.
         sentence: what its rows are, behind "N of M rows of X, selected for training models to reason:". Names between
             backticks print as code, `{model}` becomes the model's name. A function of the rule where that changes it.
-        reasons: all that it gives beside the codes of `rap_error`.
+        reasons: all that it gives beside the codes of `rap_error`, and what is true of a row that has one.
+        steps: what is printed behind the number of rows of a step of the funnel ("are not always solved"); a function of
+            the rule where that changes it.
         options: those of `select_cognitive` that it looks at; others are refused when they are changed.
         meanings: what further options of its rule mean, for the card.
         needs: columns that have to be there.
@@ -93,6 +97,7 @@ class Method:
         citations: papers; a function of the rule and the columns that are there where these change them.
         function: the public function that gives it with all of its options, and what to write behind its call; a
             function of the rule where that changes it.
+        version: rises when the same scores can get another decision or another reason; every rule names it.
 
     """
 
@@ -100,6 +105,7 @@ class Method:
     decide: Callable[[Any, Settings], Any] | None
     sentence: str | Callable[[Mapping[str, Any]], str]
     reasons: tuple[Reason, ...] = ()
+    steps: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Column, ...] = ()
@@ -111,6 +117,7 @@ class Method:
     decide_again: Callable[[Any, Mapping[str, Any]], DecideAgain] | None = None
     citations: tuple[Citation, ...] | Callable[[Mapping[str, Any], Collection[str]], tuple[Citation, ...]] = ()
     function: str | Callable[[Mapping[str, Any]], str] = "select_cognitive"
+    version: str = "1"
 
     def describe(self, rule: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
         """All that a card says about it, ready for JSON: versions of methods from elsewhere stay readable without them."""
@@ -121,6 +128,8 @@ class Method:
             "sentence": self.sentence(rule) if callable(self.sentence) else self.sentence,
             "data": PROCESS_REWARDS if process else QUESTIONS,
             "reasons": {reason.name: reason.meaning for reason in self.reasons},
+            "when": {reason.name: reason.when for reason in self.reasons if reason.when},
+            "steps": {**_STEPS, **(self.steps(rule) if callable(self.steps) else self.steps)},
             "meanings": {**OPTION_MEANINGS, **self.meanings},
             "score": rule.get("by") or self.ranks_by or CDE.name,
             "function": self.function(rule) if callable(self.function) else self.function,
@@ -193,5 +202,5 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
     for name, feature in features_of(DECISIONS).items():
         scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    rule = {"method": method.name, **decision.rule}
+    rule = {"method": method.name, "method_version": method.version, **decision.rule}
     return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names))

@@ -16,7 +16,6 @@ from hf_rap.adaptive.rules import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
-    ADAPTIVE,
     CDE,
     CDE_CONTROL,
     CONTROLS,
@@ -54,6 +53,8 @@ logger = logging.getLogger(__name__)
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
+# Why a row is dropped whose cde is not above min_cde: what its two pass rates say.
+NOT_ABOVE = ("never_solved", "image_misleads", "solved_without_image", "image_helps_little", "image_changes_nothing")
 _WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
 
 
@@ -80,10 +81,12 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
     min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
     if isinstance(settings.max_ace, Real) and rule.max_ace is not None:
-        _remark_on_ace(ds, rule, dict(funnel))
-    if maybe_above.any():
+        _remark_on_ace(ds, rule, {step.name: step.rows for step in funnel})
+    if stopped is not None:
+        reason[stopped.rows & np.isin(reason, NOT_ABOVE)] = "stopped_below"
         reason[maybe_above & ~keep] = "stopped_early"
-        funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
+        if maybe_above.any():
+            funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
     rule_record = {
         "min_cde": min_cde,
         "min_probability": plain(settings.min_probability),
@@ -278,63 +281,108 @@ def decide(
     """
     import numpy as np
 
-    funnel = [Step("rows", len(cde))]
-
-    def step(name: str) -> None:
-        funnel.append(Step(name, int(np.count_nonzero(keep))))
-
-    reason = np.full(len(cde), "not_scored", dtype=object) if unscored is None else unscored.copy()
-    keep = ~np.isnan(cde)
-    could_enter = keep.copy()
-    reason[keep] = "image_not_needed"
-    step("scored")
-
+    rows = _Rows(cde, difficulty, order, unscored)
     if surely_above is None:
-        keep = cde > min_cde
-        needed = "image_needed"
+        rows.drop(~(cde > min_cde), step="image_needed", kept="image_needed")
     else:
-        keep = could_enter & surely_above(min_cde)
-        needed = "image_probably_needed"
-        reason[could_enter & (cde > min_cde)] = "not_sure_enough"
-    reason[keep] = needed
-    step(needed)
-
+        rows.reason[rows.keep & (cde > min_cde)] = "not_sure_enough"
+        rows.drop(~surely_above(min_cde), step="image_probably_needed", kept="image_probably_needed")
     if ace is not None and max_ace is not None:
-        unknown, biased = np.isnan(ace), ace > max_ace
-        for fault, of_rows, name in (
-            ("attention_unknown", unknown, "attention_known"),
-            ("attention_biased", biased, "attention_unbiased"),
-        ):
-            reason[keep & of_rows] = fault
-            keep, could_enter = keep & ~of_rows, could_enter & ~of_rows
-            step(name)
-
+        rows.bar(np.isnan(ace), "attention_unknown", step="attention_known")
+        rows.bar(ace > max_ace, "attention_biased", step="attention_unbiased")
     if replace_easy:
         assert difficulty is not None, "replace_easy needs the difficulty"
-        easy = difficulty == 0
-        leave = keep & easy
-        reason[leave] = "always_solved"
-        keep, could_enter = keep & ~easy, could_enter & ~easy
-        step("not_always_solved")
-        hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
+        leaving = rows.bar(difficulty == 0, "always_solved", step="not_always_solved")
+        hard = (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
             hard &= cde > limit if surely_above is None else surely_above(limit)
-        enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
-        keep[enter] = True
-        reason[enter] = "hard_replacement"
-        step("replaced")
-
+        enter = ranked(rows.could_enter & ~rows.keep & hard, -difficulty, -cde, order)[:leaving]
+        rows.let_in(enter, "hard_replacement", step="replaced")
     if budget is not None:
-        chosen = _within_budget(
-            could_enter, budget, strata, ~keep, -cde, None if difficulty is None else -difficulty, order
-        )
-        reason[keep & ~chosen] = "over_budget"
-        reason[chosen & ~keep] = "filled_to_budget"
-        keep = chosen
+        rows.fit(budget, strata)
+    rows.count("selected")
+    return rows.keep, rows.reason, tuple(rows.funnel)
 
-    step("selected")
-    return keep, reason, tuple(funnel)
+
+class _Rows:
+    """Which rows are in while the steps of the rule go by, and why; all arrays are (n_rows,).
+
+    Attributes:
+        keep: rows that are in.
+        could_enter: rows that no step has barred.
+        came_in: rows that were let in after they had been dropped.
+        reason: of each row, if it stays as it is.
+        funnel: the steps so far.
+
+    """
+
+    def __init__(
+        self,
+        cde: NDArray[np.float64],
+        difficulty: NDArray[np.float64] | None,
+        order: NDArray[np.uint64] | None,
+        unscored: NDArray[np.object_] | None,
+    ) -> None:
+        import numpy as np
+
+        self.keys = (-cde, None if difficulty is None else -difficulty, order)
+        self.funnel = [Step("rows", len(cde))]
+        self.keep = ~np.isnan(cde)
+        self.could_enter = self.keep.copy()
+        self.came_in = np.zeros(len(cde), dtype=bool)
+        self.reason = np.where(
+            self.keep, _why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
+        )
+        self.count("scored")
+
+    def count(self, step: str) -> None:
+        """Note how many rows are in."""
+        in_now, entered = (int(rows.sum()) for rows in (self.keep, self.keep & self.came_in))
+        self.funnel.append(Step(step, in_now, entered))
+
+    def drop(self, rows: NDArray[np.bool_], *, step: str, kept: str) -> None:
+        """These rows are out, for the reason that they have; the others are in for this one."""
+        self.keep = self.keep & ~rows
+        self.reason[self.keep] = kept
+        self.count(step)
+
+    def bar(self, rows: NDArray[np.bool_], reason: str, *, step: str) -> int:
+        """These rows are out and never come in, for this reason if they were in; how many were."""
+        leave = self.keep & rows
+        self.reason[leave] = reason
+        self.keep, self.could_enter = self.keep & ~rows, self.could_enter & ~rows
+        self.count(step)
+        return int(leave.sum())
+
+    def let_in(self, rows: NDArray[np.int64], reason: str, *, step: str) -> None:
+        """These rows are in after all; where there are none, there is no such step."""
+        if rows.size:
+            self.keep[rows] = self.came_in[rows] = True
+            self.reason[rows] = reason
+            self.count(step)
+
+    def fit(self, budget: int, strata: NDArray[np.int64] | None) -> None:
+        """The budget is kept: rows that are in before others, both by the score."""
+        chosen = _within_budget(self.could_enter, budget, strata, ~self.keep, *self.keys)
+        self.reason[self.keep & ~chosen] = "over_budget"
+        filled = chosen & ~self.keep
+        self.keep = self.keep & chosen
+        self.count("within_budget")
+        self.let_in(filled.nonzero()[0], "filled_to_budget", step="filled")
+
+
+def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
+    """One of NOT_ABOVE for each row, as if its cde were not above min_cde."""
+    import numpy as np
+
+    unknown = np.full(len(cde), np.nan)
+    failed = unknown if difficulty is None else difficulty
+    same = cde == 0
+    why: NDArray[np.object_] = np.select(
+        [same & (failed == 1), cde < 0, same & (failed < 1), cde > 0], NOT_ABOVE[:-1], NOT_ABOVE[-1]
+    ).astype(object)
+    return why
 
 
 def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
@@ -470,85 +518,115 @@ def _citations(_: Mapping[str, Any], columns: Collection[str]) -> tuple[Citation
     )
 
 
-def _needed(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    """The score passes; where probabilities decide, the row alone cannot tell."""
-    return rule.get("min_probability") is not None or row[CDE.name] > rule["min_cde"]
-
-
-def _replaces(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+def _steps(rule: Mapping[str, Any]) -> dict[str, str]:
+    """What is printed behind the numbers of the funnel."""
     floor = rule.get("min_replacement_cde")
-    sure = floor is None or rule.get("min_probability") is not None or row[CDE.name] > floor
-    return bool(rule["replace_easy"] and 0 < row[DIFFICULTY.name] < 1 and sure)
+    helped = "" if floor is None else f" that the image helps: rap_cde > {floor:g}"
+    return {
+        "scored": "have a score: rap_cde",
+        "image_needed": f"need the image: rap_cde > {rule['min_cde']:g}",
+        "image_probably_needed": f"need the image: rap_cde > {rule['min_cde']:g} is likely enough",
+        "attention_known": "their attention is known: rap_ace",
+        "attention_unbiased": f"no token draws too much attention: rap_ace <= {rule['max_ace'] or 0:g}",
+        "not_always_solved": "are not always solved",
+        "replaced": f"hard rows in the place of those that are{helped}",
+        "within_budget": "fit into the budget",
+        "filled": "the next by rap_cde fill the budget",
+    }
 
 
+# Where probabilities decide, the score of a row does not tell alone.
+_NEEDED = "(min_probability is not None or rap_cde > min_cde)"
 RAP = Method(
     "rap",
     select_rap,
     _sentence,
     reasons=(
-        Reason("image_needed", True, "the image raises the chance of being right by more than min_cde", _needed),
+        Reason("image_needed", True, "solved more often with the image, by more than min_cde", "rap_cde > min_cde"),
         Reason(
             "image_probably_needed",
             True,
             "the true cde is above min_cde with at least min_probability",
-            lambda _, rule: rule["min_probability"] is not None,
+            "min_probability is not None",
         ),
-        Reason("hard_replacement", True, "hard: took the place of a row that is always solved", _replaces),
+        Reason(
+            "hard_replacement",
+            True,
+            "hard: in the place of a row that is always solved",
+            "0 < rap_difficulty < 1 and (min_probability is not None or "
+            "(rap_cde <= min_cde and (min_replacement_cde is None or rap_cde > min_replacement_cde)))",
+        ),
         Reason(
             "filled_to_budget",
             True,
             "next in line by cde, to reach the budget",
-            lambda _, rule: rule["budget"] is not None,
+            "budget is not None and rap_cde <= min_cde",
         ),
-        Reason(
-            "not_scored",
-            False,
-            "cde is null and rap_error does not say why",
-            lambda row, _: row[CDE.name] is None,
-        ),
+        Reason("not_scored", False, "cde is null and rap_error does not say why", "rap_cde is None"),
         Reason(
             "stopped_early",
             False,
-            "out whatever the attempts that were spared would have said; they would tell whether the image is needed",
-            lambda row, _: row[ADAPTIVE.name] is not None,
+            "out whatever the attempts that were spared would have said; they would tell why",
+            "rap_adaptive is not None",
         ),
         Reason(
-            "image_not_needed",
+            "stopped_below",
             False,
-            "the image does not raise the chance of being right by more than min_cde",
-            lambda row, rule: not row[CDE.name] > rule["min_cde"],
+            "cde is not above min_cde, whatever the attempts that were spared would have said",
+            "rap_adaptive is not None and not rap_cde > min_cde",
+        ),
+        Reason(
+            "never_solved",
+            False,
+            "no attempt is right, with the image or without",
+            "rap_difficulty == 1 and rap_cde == 0 and rap_cde <= min_cde",
+        ),
+        Reason("image_misleads", False, "solved more often without the image", "rap_cde < 0 and rap_cde <= min_cde"),
+        Reason(
+            "solved_without_image",
+            False,
+            "solved as often without the image",
+            "rap_difficulty < 1 and rap_cde == 0 and rap_cde <= min_cde",
+        ),
+        Reason(
+            "image_helps_little",
+            False,
+            "solved more often with the image, but not by more than min_cde",
+            "0 < rap_cde <= min_cde",
+        ),
+        Reason(
+            "image_changes_nothing",
+            False,
+            "cde is 0, and nothing says whether the row is ever solved",
+            "rap_difficulty is None and rap_cde == 0 and rap_cde <= min_cde",
         ),
         Reason(
             "not_sure_enough",
             False,
             "the score passes, but so few attempts do not say so with min_probability",
-            lambda row, rule: rule["min_probability"] is not None and row[CDE.name] > rule["min_cde"],
+            "min_probability is not None and rap_cde > min_cde",
         ),
-        Reason(
-            "attention_unknown",
-            False,
-            "the image is needed, but ace is null",
-            lambda row, rule: row[ACE.name] is None and _needed(row, rule),
-        ),
+        Reason("attention_unknown", False, "needs the image, but ace is null", f"rap_ace is None and {_NEEDED}"),
         Reason(
             "attention_biased",
             False,
-            "the image is needed, but one token draws too much attention: ace above max_ace",
-            lambda row, rule: row[ACE.name] > rule["max_ace"] and _needed(row, rule),
+            "needs the image, but one token draws too much attention",
+            f"rap_ace > max_ace and {_NEEDED}",
         ),
         Reason(
             "always_solved",
             False,
-            "the image is needed, but every judged attempt with it is correct",
-            lambda row, rule: row[DIFFICULTY.name] == 0 and _needed(row, rule),
+            "needs the image, but every attempt with it is right",
+            f"rap_difficulty == 0 and {_NEEDED}",
         ),
         Reason(
             "over_budget",
             False,
             "would be kept, but the budget has no room",
-            lambda _, rule: rule["budget"] is not None,
+            "budget is not None and (rap_cde > min_cde or 0 < rap_difficulty < 1)",
         ),
     ),
+    steps=_steps,
     options=(
         "min_cde",
         "max_ace",
@@ -569,4 +647,5 @@ RAP = Method(
     adaptive=True,
     decide_again=lambda ds, rule: decide_rap_again(ds, Settings.of(rule)),
     citations=_citations,
+    version="2",
 )

@@ -355,12 +355,16 @@ TOP = Method(
             "not_scored",
             False,
             "the score is null and rap_error does not say why",
-            lambda row, rule: row[rule["by"]] is None,
+            "score is None",
         ),
         Reason("below_quota", False, "others of its source rank before it and fill the quota"),
         Reason("question_full", False, "as many rows of its question as are allowed rank before it"),
         Reason("duplicate", False, "the same rollout as an earlier row"),
     ),
+    steps={
+        "distinct": "are not the same rollout as an earlier row",
+        "within_question_cap": "are among the best of their question",
+    },
     meanings={
         "by": "score that ranks the rows",
         "ratio": "share of the scored rows to keep, of each value below",

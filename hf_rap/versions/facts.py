@@ -89,10 +89,10 @@ def collect_facts(
         "source": {key: provenance.get(key) for key in ("id", "config", "split", "revision")},
         "licence": licence or provenance.get("licence"),
         "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
-        "funnel": [{"step": step.name, "rows": step.rows} for step in selection.funnel],
+        "funnel": _funnel(selection),
         "rule": selection.rule,
-        "method": {name: about for name, about in selection.method.items() if name != "reasons"},
-        "reasons": _reasons(table, selection.method["reasons"]),
+        "method": {name: about for name, about in selection.method.items() if name not in ("reasons", "when", "steps")},
+        "reasons": _reasons(table, selection.method),
         "groups": _groups(table, group_by),
         "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, foreign_scores)},
         "histogram": _histogram(table, kept),
@@ -133,13 +133,24 @@ def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
     return {entry["values"]: entry["counts"] for entry in counted}
 
 
-def _reasons(table: pa.Table, meanings: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows per reason, reasons of kept rows first."""
+def _funnel(selection: Selection) -> list[dict[str, Any]]:
+    """The steps in their order, and what is said of the rows of each; `came_in` of them had been dropped before."""
+    words = selection.method.get("steps", {})
+    return [
+        {"step": step.name, "rows": step.rows, "came_in": step.came_in, "meaning": words.get(step.name)}
+        for step in selection.funnel
+    ]
+
+
+def _reasons(table: pa.Table, method: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows per reason, reasons of kept rows first, with what is so of each of these rows."""
     import pyarrow.compute as pc
+
+    meanings, when = {**columns.ERROR_CODES, **method["reasons"]}, method.get("when", {})
 
     keep, reason = table[columns.KEEP.name], table[columns.REASON.name]
     return [
-        {"reason": value, "kept": kept, "rows": rows, "meaning": {**columns.ERROR_CODES, **meanings}.get(value)}
+        {"reason": value, "kept": kept, "rows": rows, "meaning": meanings.get(value), "when": when.get(value)}
         for kept, flags in ((True, keep), (False, pc.invert(keep)))
         for value, rows in _counts(reason.filter(flags)).items()
     ]
