@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_rap.select.method import Method
 from hf_rap.select.methods import METHODS
 from hf_rap.select.rap import RAP
 from hf_rap.select.top import TOP
+
+if TYPE_CHECKING:
+    from hf_rap.select.method import Method
 
 ROOT = Path(__file__).parents[1]
 # Between these marks of a page stands a table.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import CDE, DECISIONS, ERROR, ERROR_CODES, KEEP, REASON, STEPS, features_of, require
@@ -30,7 +30,7 @@ OPTION_MEANINGS = {
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "stage")
+NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
 _STEPS = {"rows": "in all", "scored": "have a score", "selected": "are selected"}
 
@@ -52,6 +52,7 @@ class Reason:
         meaning: in words, for people who read the card.
         when: what the columns of the row must say (`hf_rap.select.predicates`), as card and docs print it. Empty where
             that cannot be seen there: a place among other rows, a draw.
+        came_in: an earlier step had dropped the row; plots tell these rows apart.
 
     """
 
@@ -59,6 +60,7 @@ class Reason:
     kept: bool
     meaning: str
     when: str = ""
+    came_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Method:
         steps: what is printed behind the number of rows of a step of the funnel ("are not always solved"); a function of
             the rule where that changes it.
         options: those of `select_cognitive` that it looks at; others are refused when they are changed.
+        fixed: options that have another value for it, always.
         meanings: what further options of its rule mean, for the card.
         needs: columns that have to be there.
         needs_budget: it ranks rows, so it has to be told how many.
@@ -107,6 +110,7 @@ class Method:
     reasons: tuple[Reason, ...] = ()
     steps: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Column, ...] = ()
     needs_budget: bool = False
@@ -129,6 +133,7 @@ class Method:
             "data": PROCESS_REWARDS if process else QUESTIONS,
             "reasons": {reason.name: reason.meaning for reason in self.reasons},
             "when": {reason.name: reason.when for reason in self.reasons if reason.when},
+            "came_in": [reason.name for reason in self.reasons if reason.came_in],
             "steps": {**_STEPS, **(self.steps(rule) if callable(self.steps) else self.steps)},
             "meanings": {**OPTION_MEANINGS, **self.meanings},
             "score": rule.get("by") or self.ranks_by or CDE.name,
@@ -154,11 +159,11 @@ class Method:
             raise SettingError(f"Method {self.name!r} has options of its own: use `hf_rap.{self.function}`.")
         if self.needs_all_attempts:
             refuse_spared(ds, self.name)
-        settings.refuse_others(self.name, self.options)
+        settings.refuse_others(self.name, self.options, self.fixed)
         require(self.name, ds.column_names, self.needs)
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
-        return _as_decision(self, ds, self.decide(ds, settings))
+        return _as_decision(self, ds, self.decide(ds, replace(settings, **self.fixed)))
 
 
 def _as_decision(method: Method, ds: Any, given: Any) -> Decision:
@@ -203,4 +208,4 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     for name, feature in features_of(DECISIONS).items():
         scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
     rule = {"method": method.name, "method_version": method.version, **decision.rule}
-    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names))
+    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

@@ -1,4 +1,4 @@
-"""The selection rule of arXiv 2506.04755, with a floor for replacements and a budget.
+"""The selection rule of arXiv 2506.04755: to the letter, and with a floor for replacements, which is the default.
 
 `decide` is the rule, pure and on arrays; the rest reads the arrays from a dataset.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,12 @@ from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
-from hf_rap.stats.thresholds import Quantile, threshold
+from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
 from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
+from .remarks import LEAST_ROWS, remark_on_band, remark_on_replaced, remark_on_threshold
 from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         "max_ace": rule.max_ace,
         "replace_easy": bool(settings.replace_easy),
         "min_replacement_cde": plain(settings.min_replacement_cde),
+        "replacements": plain(settings.replacements),
         "budget": rule.budget,
         "stratify_by": settings.stratify_by,
         "seed": plain(settings.seed),
@@ -101,7 +103,30 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     }
     if rule.control is not None:
         rule_record["control"] = rule.control
-    return Decision(keep, reason, funnel, rule_record)
+    remarks: tuple[str, ...] = ()
+    if np.count_nonzero(~np.isnan(cde)) >= LEAST_ROWS:
+        replaced = remark_on_replaced(keep, reason == "hard_replacement")
+        remarks = (replaced,) if replaced else ()
+        if stopped is None:
+            remarks += _remarks(rule, min_cde, keep, (cde, difficulty, attempts))
+    return Decision(keep, reason, funnel, rule_record, remarks)
+
+
+def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tuple[Any, Any, Any]) -> tuple[str, ...]:
+    """Where another rule, or another threshold, keeps the same rows; `scores` are cde, difficulty and attempts."""
+    import numpy as np
+
+    def kept_at(min_cde: float, max_ace: float | None = rule.max_ace) -> NDArray[np.bool_]:
+        other = replace(rule, min_cde=min_cde, max_ace=max_ace)
+        kept: NDArray[np.bool_] = other.decide(*scores, counts=None)[1][0]
+        return kept
+
+    found = [remark_on_band(keep, scores[1])]
+    if rule.settings.min_probability is None:
+        found.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
+            found.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
+    return tuple(remark for remark in found if remark is not None)
 
 
 def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
@@ -122,7 +147,13 @@ def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
         )
     settings = rule.settings
     assert isinstance(rule.min_cde, float)
-    exact = Exact(rule.min_cde, bool(settings.replace_easy), settings.min_replacement_cde, settings.seed)
+    exact = Exact(
+        min_cde=rule.min_cde,
+        replace_easy=bool(settings.replace_easy),
+        min_replacement_cde=settings.min_replacement_cde,
+        replacements=settings.replacements,
+        seed=settings.seed,
+    )
     order = np.zeros(len(stopped.rows), dtype=np.uint64) if rule.order is None else rule.order
     return settle_stopped(stopped, exact, order)
 
@@ -181,6 +212,7 @@ class RapRule:
             difficulty=difficulty,
             replace_easy=self.settings.replace_easy,
             min_replacement_cde=self.settings.min_replacement_cde,
+            replacements=self.settings.replacements,
             attempts=attempts,
             budget=self.budget,
             strata=self.strata,
@@ -246,6 +278,7 @@ def decide(
     difficulty: NDArray[np.float64] | None = None,
     replace_easy: bool = False,
     min_replacement_cde: float | None = None,
+    replacements: float | str = AS_MANY,
     attempts: NDArray[np.int64] | None = None,
     budget: int | None = None,
     strata: NDArray[np.int64] | None = None,
@@ -263,6 +296,7 @@ def decide(
         difficulty: share of failed attempts; replace_easy needs it, a budget ranks by it.
         replace_easy: replace rows of difficulty 0 by the hardest that are solvable.
         min_replacement_cde: a replacement has a cde above it.
+        replacements: at most how many there are, by `rows_replacing`.
         attempts: judged attempts with the image, M of the rule.
         budget: keep exactly so many rows.
         strata: numbers from 0, between which the budget is shared.
@@ -297,7 +331,8 @@ def decide(
         if min_replacement_cde is not None:
             limit = min_replacement_cde
             hard &= cde > limit if surely_above is None else surely_above(limit)
-        enter = ranked(rows.could_enter & ~rows.keep & hard, -difficulty, -cde, order)[:leaving]
+        most = rows_replacing(replacements, leaving)
+        enter = ranked(rows.could_enter & ~rows.keep & hard, -difficulty, -cde, order)[:most]
         rows.let_in(enter, "hard_replacement", step="replaced")
     if budget is not None:
         rows.fit(budget, strata)
@@ -461,8 +496,7 @@ def _form(ace_settings: str) -> Any:
 
 def _check_together(settings: Settings) -> None:
     """Raise `SettingError` for options that do not go with each other."""
-    if settings.min_replacement_cde is not None and not settings.replace_easy:
-        raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
+    check_replacing(settings.replace_easy, settings.min_replacement_cde, settings.replacements)
     if settings.stratify_by is not None and settings.budget is None:
         raise SettingError("stratify_by shares out a budget: give a budget too.")
     if settings.min_probability is not None and settings.budget is not None:
@@ -505,7 +539,10 @@ def _attempts(rewards: Any) -> Any:
 def _sentence(rule: Mapping[str, Any]) -> str:
     control = CONTROLS.get(rule.get("control", ""))
     without = f"with {control.shows}" if control else "from the text alone"
-    replaced = ", and hard rows in the place of those that it always solves" if rule.get("replace_easy") else ""
+    helped = "" if rule.get("min_replacement_cde") is None else " with which the image helps, too,"
+    replaced = (
+        f", and hard rows{helped} in the place of those that it always solves" if rule.get("replace_easy") else ""
+    )
     return f"rows that {{model}} solves more often with the image than {without}{replaced}"
 
 
@@ -521,7 +558,7 @@ def _citations(_: Mapping[str, Any], columns: Collection[str]) -> tuple[Citation
 def _steps(rule: Mapping[str, Any]) -> dict[str, str]:
     """What is printed behind the numbers of the funnel."""
     floor = rule.get("min_replacement_cde")
-    helped = "" if floor is None else f" that the image helps: rap_cde > {floor:g}"
+    helped = "" if floor is None else f": rap_cde > {floor:g}"
     return {
         "scored": "have a score: rap_cde",
         "image_needed": f"need the image: rap_cde > {rule['min_cde']:g}",
@@ -529,7 +566,7 @@ def _steps(rule: Mapping[str, Any]) -> dict[str, str]:
         "attention_known": "their attention is known: rap_ace",
         "attention_unbiased": f"no token draws too much attention: rap_ace <= {rule['max_ace'] or 0:g}",
         "not_always_solved": "are not always solved",
-        "replaced": f"hard rows in the place of those that are{helped}",
+        "replaced": f"hard rows in place of the always solved{helped}",
         "within_budget": "fit into the budget",
         "filled": "the next by rap_cde fill the budget",
     }
@@ -555,12 +592,14 @@ RAP = Method(
             "hard: in the place of a row that is always solved",
             "0 < rap_difficulty < 1 and (min_probability is not None or "
             "(rap_cde <= min_cde and (min_replacement_cde is None or rap_cde > min_replacement_cde)))",
+            came_in=True,
         ),
         Reason(
             "filled_to_budget",
             True,
             "next in line by cde, to reach the budget",
             "budget is not None and rap_cde <= min_cde",
+            came_in=True,
         ),
         Reason("not_scored", False, "cde is null and rap_error does not say why", "rap_cde is None"),
         Reason(
@@ -632,6 +671,7 @@ RAP = Method(
         "max_ace",
         "replace_easy",
         "min_replacement_cde",
+        "replacements",
         "budget",
         "stratify_by",
         "min_probability",
@@ -641,6 +681,7 @@ RAP = Method(
         "max_ace": "and an attention confidence of at most this",
         "replace_easy": "rows that are always solved make room for hard ones",
         "min_replacement_cde": "these need a causal discrepancy above this",
+        "replacements": "so many of them: rows, a share of those that leave, or as many",
         "control": "what the causal discrepancy compares the image with",
     },
     needs_all_attempts=False,
@@ -648,4 +689,13 @@ RAP = Method(
     decide_again=lambda ds, rule: decide_rap_again(ds, Settings.of(rule)),
     citations=_citations,
     version="2",
+)
+
+# To the letter: a row need not show that the image helps to come in.
+RAP_PAPER = replace(
+    RAP,
+    name="rap-paper",
+    options=tuple(option for option in RAP.options if option not in ("min_replacement_cde", "min_probability")),
+    fixed={"min_replacement_cde": None},
+    version="1",
 )

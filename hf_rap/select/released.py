@@ -83,7 +83,7 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     sampled = n_kept - len(core)
     funnel = [Step("rows", len(ds)), Step("five_judged", len(rows)), Step("core", len(core))]
     funnel += [Step("sampled", n_kept, sampled)] if sampled else []
-    told = {"reward": _told(arms[0].with_format & arms[1].with_format & judged, judged)}
+    told = {"min_gain": RELEASED.core_gain, "reward": _told(arms[0].with_format & arms[1].with_format & judged, judged)}
     return Decision(keep, reason, (*funnel, Step("selected", n_kept, sampled)), told)
 
 
@@ -233,6 +233,7 @@ RELEASED_RULE = Method(
             True,
             "released rule: one attempt is right, and drawn with the tenth of such rows",
             f"at_least(rap_image_rewards, {RELEASED.nearly_right}) <= 1",
+            came_in=True,
         ),
         Reason("not_five_judged", False, "released rule: an arm has other than five judged attempts"),
         Reason("not_core", False, "released rule: neither core nor in the pool of rows with one right attempt"),
@@ -248,7 +249,10 @@ RELEASED_RULE = Method(
         "core": "are similar enough, helped by the image and not easy",
         "sampled": "a tenth of the rows with one right attempt that come near",
     },
-    meanings={"reward": "what a reply is worth to the rule"},
+    meanings={
+        "min_gain": "a core row is right more often with the image by more than this",
+        "reward": "what a reply is worth to the rule",
+    },
     attempts=RELEASED.attempts,
     decide_again=decide_released_again,
     citations=(Citation("The method, as its authors released it", CITE_RAP),),

@@ -95,12 +95,12 @@ def select_top(
     >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
     >>> select_top(ds, ratio=0.5)
     Selection: 2 of 5 rows
-      step     rows         5
-      step     scored       4
-      step     selected     2
-      kept     top          2
-      dropped  below_quota  2
-      dropped  not_scored   1
+      step     rows         5  in all
+      step     scored       4  have a score
+      step     selected     2  are selected
+      kept     top          2  among the best of its source by the score that was ranked
+      dropped  below_quota  2  others of its source rank before it and fill the quota
+      dropped  not_scored   1  the score is null and rap_error does not say why
 
     """
     import numpy as np

@@ -104,7 +104,7 @@ def test_it_is_compared_with_the_others(ds):
 @pytest.mark.parametrize(
     ("method", "says"),
     [
-        ("midle", "method is 'midle': it takes one of rap, rap-released"),
+        ("midle", "method is 'midle': it takes one of rap, rap-paper, rap-released"),
         (3, "method is 3: it takes a name, a Method, or a function"),
         (
             lambda ds, settings: [1, 0],

@@ -183,7 +183,12 @@ def test_the_selection_is_that_of_the_script_on_replies():
     assert sorted(selection.selected["id"]) == chosen
     assert selection.reasons["core"] > 20
     assert selection.reasons["one_right_sampled"] > 0
-    assert selection.rule == {"method": "rap-released", "method_version": "1", "reward": "0.9 accuracy + 0.1 format"}
+    assert selection.rule == {
+        "method": "rap-released",
+        "method_version": "1",
+        "min_gain": 0.2,
+        "reward": "0.9 accuracy + 0.1 format",
+    }
     before = evidence.remove_columns(["rap_image_formatted", "rap_text_formatted"])
     without = select_cognitive(before, method="rap-released")
     assert without.rule["reward"] == "as stored, no format evidence"

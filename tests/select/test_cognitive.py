@@ -155,7 +155,7 @@ def test_attention_is_left_out_where_it_is_not_known_or_not_wanted():
 def test_replacements_are_hard_but_solvable():
     """Difficulty 1 and 0 never come in, nor a row without difficulty."""
     ds = scored([0.8, 0.8, 0.0, 0.0, 0.0, 0.0], difficulty=[0.0, 0.0, 1.0, 0.0, None, 0.2])
-    selection = select_cognitive(ds)
+    selection = select_cognitive(ds, method="rap-paper")
     assert reasons(selection) == [
         *["always_solved"] * 2,
         "never_solved",
@@ -169,26 +169,45 @@ def test_replacements_are_hard_but_solvable():
 def test_one_failed_attempt_is_the_least_a_replacement_needs():
     """1/M with M the row's judged attempts: 0.2 of 5 is enough, 0.1 in partial rewards is not."""
     rewards = [[1.0] * 5, [1.0, 1.0, 1.0, 1.0, 0.0], [0.9, 0.9, 0.9, 0.9, None]]
-    ds = scored([0.8, 0.0, 0.0], difficulty=[0.0, 0.2, 0.1], image_rewards=rewards)
+    ds = scored([0.8, 0.4, 0.4], difficulty=[0.0, 0.2, 0.1], image_rewards=rewards)
     selection = select_cognitive(ds.select([0, 2]))
-    assert reasons(selection) == ["always_solved", "solved_without_image"]
+    assert reasons(selection) == ["always_solved", "image_helps_little"]
     assert selection.rule["attempts"] == [4, 5]
     assert reasons(select_cognitive(ds.select([0, 1]))) == ["always_solved", "hard_replacement"]
     assert reasons(select_cognitive(ds.select([0, 2]).remove_columns("rap_image_rewards")))[1] == "hard_replacement"
 
 
 def test_a_floor_keeps_rows_out_that_the_image_does_not_help():
-    """min_replacement_cde is strict, as min_cde is."""
-    ds = scored([0.8, 0.0, 0.2], difficulty=[0.0, 0.8, 0.6])
-    assert reasons(select_cognitive(ds))[1:] == ["hard_replacement", "image_helps_little"]
-    assert reasons(select_cognitive(ds, min_replacement_cde=0.0))[1:] == ["solved_without_image", "hard_replacement"]
-    assert reasons(select_cognitive(ds, min_replacement_cde=0.2))[1:] == ["solved_without_image", "image_helps_little"]
+    """min_replacement_cde is strict, as min_cde is, and 0.2 unless told otherwise; the paper has none."""
+    ds = scored([0.8, 0.0, 0.2, 0.4], difficulty=[0.0, 0.8, 0.6, 0.4])
+    no, little, hard = "solved_without_image", "image_helps_little", "hard_replacement"
+    assert reasons(select_cognitive(ds))[1:] == [no, little, hard]
+    assert reasons(select_cognitive(ds, min_replacement_cde=0.0))[1:] == [no, hard, little]
+    assert reasons(select_cognitive(ds, min_replacement_cde=0.4))[1:] == [no, little, little]
+    assert reasons(select_cognitive(ds, min_replacement_cde=None))[1:] == [hard, little, little]
+    paper = select_cognitive(ds, method="rap-paper")
+    assert (reasons(paper)[1:], paper.rule["min_replacement_cde"]) == ([hard, little, little], None)
+    with pytest.raises(SettingError, match=r"min_replacement_cde=0\.1 means nothing to method 'rap-paper'"):
+        select_cognitive(ds, method="rap-paper", min_replacement_cde=0.1)
+
+
+@pytest.mark.parametrize(
+    ("replacements", "enter"), [("as many", 4), (1.0, 4), (0.5, 2), (0.3, 1), (0.2, 0), (0, 0), (1, 1), (6, 6), (9, 8)]
+)
+def test_how_many_come_in_is_an_option(replacements, enter):
+    """Four rows leave and eight could come in: a number, or a share of the four rounded down."""
+    ds = scored([0.8] * 4 + [0.4] * 8, difficulty=[0.0] * 4 + [0.4] * 8)
+    selection = select_cognitive(ds, replacements=replacements)
+    assert selection.reasons.get("hard_replacement", 0) == len(selection.selected) == enter
+    assert selection.rule["replacements"] == replacements
+    names = [step.name for step in selection.funnel]
+    assert ("replaced" in names, selection.funnel[-1].came_in) == (enter > 0, enter)
 
 
 def test_ties_go_by_seed_and_id():
     """Another seed takes another row; the order of the rows makes no difference."""
     ids = [f"row{number}" for number in range(20)]
-    ds = scored([0.8] + [0.0] * 19, difficulty=[0.0] + [0.4] * 19, id=ids)
+    ds = scored([0.8] + [0.4] * 19, difficulty=[0.0] + [0.4] * 19, id=ids)
     chosen = [select_cognitive(ds, seed=seed).selected["rap_id"][0] for seed in range(5)]
     assert len(set(chosen)) > 1
     backwards = ds.select(range(20)[::-1])
@@ -197,7 +216,7 @@ def test_ties_go_by_seed_and_id():
 
 def test_ties_without_ids_go_by_seed_and_position():
     """The same call gives the same rows."""
-    ds = scored([0.8] + [0.0] * 19, difficulty=[0.0] + [0.4] * 19)
+    ds = scored([0.8] + [0.4] * 19, difficulty=[0.0] + [0.4] * 19)
     chosen = [reasons(select_cognitive(ds, seed=seed)).index("hard_replacement") for seed in range(5)]
     assert len(set(chosen)) > 1
     assert [reasons(select_cognitive(ds, seed=seed)).index("hard_replacement") for seed in range(5)] == chosen
@@ -311,6 +330,7 @@ def test_the_rule_is_json_and_complete():
         "max_ace": None,  # no such column
         "replace_easy": True,
         "min_replacement_cde": 0.0,
+        "replacements": "as many",
         "budget": 1,
         "stratify_by": None,
         "seed": 3,
@@ -376,6 +396,12 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
+        ({"replacements": 3, "replace_easy": False}, "replacements says how many rows replace_easy=True brings in"),
+        (
+            {"replacements": 1.5},
+            r"replacements is 1\.5: it takes a number of rows \(0, 1, \.\.\.\), a share of those that leave",
+        ),
+        ({"replacements": "all"}, "replacements is 'all'"),
         ({"method": "best"}, "method is 'best': it takes one of rap"),
     ],
 )

@@ -53,7 +53,11 @@ DS = simulated()
 SELECTIONS = {
     "rap": lambda: select_cognitive(DS, min_cde=0.25),
     "rap without attention": lambda: select_cognitive(DS, min_cde=0.25, max_ace=None),
-    "rap with a floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
+    "rap with another floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
+    "rap without a floor": lambda: select_cognitive(DS, min_cde=0.25, min_replacement_cde=None, replacements=0.5),
+    "rap above a negative limit": lambda: select_cognitive(DS, min_cde=-0.2, max_ace=None),
+    "rap without difficulty": lambda: select_cognitive(DS.remove_columns("rap_difficulty"), replace_easy=False),
+    "rap-paper": lambda: select_cognitive(DS, method="rap-paper", replacements=20),
     "rap within a budget": lambda: select_cognitive(DS, min_cde=0.25, budget=300),
     "rap filled to a budget": lambda: select_cognitive(DS, min_cde=0.5, max_ace=0.125, budget=100),
     "rap by probability": lambda: select_cognitive(DS, min_cde=0.25, min_probability=0.9, max_ace=None),
@@ -117,7 +121,7 @@ def test_rows_that_are_not_above_the_threshold_have_one_reason_each():
 def test_a_selection_is_made_again_from_its_rule(name):
     """With the options that it had, those of its own function included."""
     selection = SELECTIONS[name]()
-    again = select_again(DS, selection.rule)
+    again = select_again(selection.scored, selection.rule)
     assert again.rule == selection.rule
     assert again.scored["rap_reason"][:] == selection.scored["rap_reason"][:]
 

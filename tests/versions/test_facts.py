@@ -123,6 +123,7 @@ def test_histogram_has_a_bar_per_possible_score(facts):
     assert facts["histogram"] == {
         "centres": [-1.0, -0.5, 0.0, 0.5, 1.0],
         "width": 0.5,
+        "came_in": [0, 0, 0, 0, 0],
         "all": [0, 1, 1, 1, 2],
         "kept": [0, 0, 0, 1, 2],
     }
