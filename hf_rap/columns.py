@@ -58,7 +58,7 @@ SETTINGS = Column(
 )
 # A row of an adaptive collection. In mode "exact" an arm with fewer than "attempts" attempts was stopped; one with an
 # empty list was never asked. Null in all other evidence.
-ADAPTIVE = Column("rap_adaptive", "string", "JSON: the rule by which attempts were spared, and how many were planned")
+ADAPTIVE = Column("rap_adaptive", "string", "JSON: by what attempts were spared, and how many were planned")
 
 # Beside the replies, on request (`Rollouts(keep_ids=True)`).
 IMAGE_TOKEN_IDS = Column(
@@ -310,7 +310,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     ),
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
-    ((ADAPTIVE,), "collect_adaptive(ds, rollouts, rule), or `hf-rap rollouts --adaptive`"),
+    ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
     ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),

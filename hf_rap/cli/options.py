@@ -20,7 +20,7 @@ from hf_rap.stats.settings import CUT
 if TYPE_CHECKING:
     import datasets
 
-    from hf_rap.adaptive.rules import Exact, Sequential
+    from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
@@ -259,9 +259,9 @@ adaptive_options = together(
 )
 
 
-def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
-    """The rule from what adaptive_options and the options of a selection gathered; None without --adaptive."""
-    from hf_rap.adaptive.rules import Exact, Sequential
+def make_stopping(options: dict[str, Any]) -> Exact | Sequential | None:
+    """When rows have enough attempts, from adaptive_options and the options of a selection; None without --adaptive."""
+    from hf_rap.adaptive.stopping import Exact, Sequential
 
     if options["adaptive"] is None:
         if options["agreement"] is not None:

@@ -92,7 +92,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _InTheWild:
     """A layout in the wild: it applies when all its columns are there."""
 
     name: str
@@ -103,25 +103,25 @@ class _Rule:
     needs_image_column: bool = False
 
 
-# The first rule that applies wins, so those that ask for more columns stand first.
-_RULES = (
-    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
-    _Rule("mm-eureka", "conversations", "answer"),
-    _Rule("mm-eureka-qwen", "message", "answer"),
-    _Rule("verl", "prompt", "reward_model.ground_truth"),
-    _Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
-    _Rule("geometry3k", "problem", "answer", (), True),
-    _Rule("trl", "prompt", "solution"),
-    _Rule("openrlhf", "prompt", "label"),
-    _Rule("ms-swift", "messages", "solution"),
-    _Rule("ms-swift", "messages", "answer"),
+# The first that applies wins, so those that ask for more columns stand first.
+_IN_THE_WILD = (
+    _InTheWild("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    _InTheWild("mm-eureka", "conversations", "answer"),
+    _InTheWild("mm-eureka-qwen", "message", "answer"),
+    _InTheWild("verl", "prompt", "reward_model.ground_truth"),
+    _InTheWild("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
+    _InTheWild("geometry3k", "problem", "answer", (), True),
+    _InTheWild("trl", "prompt", "solution"),
+    _InTheWild("openrlhf", "prompt", "label"),
+    _InTheWild("ms-swift", "messages", "solution"),
+    _InTheWild("ms-swift", "messages", "answer"),
     *(
-        _Rule("plain", question, answer, (), True)
+        _InTheWild("plain", question, answer, (), True)
         for question in ("question", "problem", "query", "prompt")
         for answer in ("answer", "solution", "ground_truth", "label")
     ),
-    _Rule("sharegpt", "messages", "messages", (), True),
-    _Rule("sharegpt", "conversations", "conversations", (), True),
+    _InTheWild("sharegpt", "messages", "messages", (), True),
+    _InTheWild("sharegpt", "conversations", "conversations", (), True),
 )
 
 
@@ -152,19 +152,19 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
             own: Layout = layout
             return own
     without_image = None
-    for rule in _RULES:
-        if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
+    for usual in _IN_THE_WILD:
+        if not all(is_there(columns, name) for name in (usual.question, usual.answer, *usual.also)):
             continue
-        if rule.needs_image_column and images is None:
-            without_image = without_image or rule
+        if usual.needs_image_column and images is None:
+            without_image = without_image or usual
             continue
         return Layout(
-            rule.question,
+            usual.question,
             images,
-            rule.answer,
+            usual.answer,
             id=next((name for name in ID_COLUMNS if name in columns), None),
             source=next((name for name in SOURCE_COLUMNS if name in columns), None),
-            name=rule.name,
+            name=usual.name,
         )
     names = ", ".join(columns) or "no columns"
     if without_image is not None:
