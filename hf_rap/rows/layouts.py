@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
-from hf_rap.plugins import plugins
+from hf_rap.plugins import UNNAMED, plugins
 
 from .chats import flatten_content, turns_of, user_content
 from .compat import is_single_row, stored_column
@@ -54,7 +54,7 @@ class Layout:
     answer: str
     id: str | None = None
     source: str | None = None
-    name: str = "columns given by the user"
+    name: str = UNNAMED
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
@@ -147,10 +147,10 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     images = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    for layout in plugins(_is_named_layout).values():
+    own: dict[str, Layout] = plugins("layout")
+    for layout in own.values():
         if all(is_there(columns, name) for name in layout.columns):
-            own: Layout = layout
-            return own
+            return layout
     without_image = None
     for usual in _IN_THE_WILD:
         if not all(is_there(columns, name) for name in (usual.question, usual.answer, *usual.also)):
@@ -167,12 +167,17 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
             name=usual.name,
         )
     names = ", ".join(columns) or "no columns"
+    lacking = "".join(
+        f" The layout {name!r} of a plugin reads {next(part for part in layout.columns if not is_there(columns, part))!r}, "
+        "which is not there."
+        for name, layout in own.items()
+    )
     if without_image is not None:
         raise LayoutError(
             f"The question seems to be in {without_image.question!r} and the answer in {without_image.answer!r}, but no "
-            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
+            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}).{lacking} {_HOW_TO_NAME_THEM}"
         )
-    raise LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
+    raise LayoutError(f"No known layout has these columns: {names}.{lacking} {_HOW_TO_NAME_THEM}")
 
 
 def check_given(layout: Layout | None) -> None:
@@ -192,10 +197,6 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     layout = layout or recognise_layout(columns)
     check_layout(layout, columns)
     return layout
-
-
-def _is_named_layout(plugin: Any) -> bool:
-    return isinstance(plugin, Layout)
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:

@@ -35,14 +35,11 @@ def find_method(choice: str | Method | Callable[..., Any]) -> Method:
     if isinstance(choice, Method):
         return choice
     if isinstance(choice, str):
-        if choice in _ALL:
-            return _ALL[choice]
-        plugin_methods = plugins(lambda plugin: isinstance(plugin, Method))
-        if choice not in plugin_methods:
-            own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
-            check(False, "method", choice, f"one of {', '.join([*METHODS, *plugin_methods])}, or {own}")
-        method: Method = plugin_methods[choice]
-        return method
+        methods: dict[str, Method] = {**plugins("method", _ALL), **_ALL}
+        own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
+        names = [name for name in (*METHODS, *methods) if name != TOP.name]
+        check(choice in methods, "method", choice, f"one of {', '.join(dict.fromkeys(names))}, or {own}")
+        return methods[choice]
     if not callable(choice):
         raise SettingError(
             f"method is {choice!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
