@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ColumnExistsError, MissingColumnError
+from .errors import ColumnExistsError, MissingColumnError, SettingError
 from .options import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import datasets
 
@@ -402,7 +402,17 @@ def arrow_type(dtype: str) -> Any:
     if dtype.startswith("struct<"):
         fields = (field.split(": ") for field in dtype[len("struct<") : -1].split(", "))
         return pa.struct([(name, arrow_type(inner)) for name, inner in fields])
-    return {"bool": pa.bool_()}.get(dtype) or getattr(pa, dtype)()
+    if dtype not in _PLAIN_TYPES:
+        kinds = f"{', '.join(_PLAIN_TYPES)}, list<...> or struct<name: type, ...>"
+        raise SettingError(f"{dtype!r} is no type of a column: it takes {kinds}.")
+    arrow: Any = pa.bool_() if dtype == "bool" else getattr(pa, dtype)()
+    return arrow
+
+
+_PLAIN_TYPES = (
+    *("bool", "string", "binary", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
 
 
 def struct_fields(column: Column) -> list[str]:
@@ -411,7 +421,7 @@ def struct_fields(column: Column) -> list[str]:
     return [field.split(": ")[0] for field in inner.split(", ")]
 
 
-def typed(values: dict[Column, Iterable[Any]]) -> dict[str, list[Any]]:
+def typed(values: Mapping[Column, Iterable[Any]]) -> dict[str, list[Any]]:
     """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
     return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
 

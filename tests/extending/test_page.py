@@ -93,6 +93,13 @@ def test_the_command_line_takes_them_from_rows_to_a_trainer(folder):
     assert "The middle is enough" in card
     assert "2506.04755" not in card
     assert "| `rap_token_range` |" in card
+    top = ("scored.parquet", "--top", 3, "--by", "rap_token_range", "--out", "top.parquet")
+    hf_rap(folder, plugin, "my_scores:token_range", "select", *top)
+    hf_rap(folder, "publish", "top.parquet", "--to-folder", "top")  # knows the scorer no more
+    card = (folder / "top" / "README.md").read_text()
+    assert "the highest `rap_token_range` (tokens of the longest reply minus those of the shortest)" in card
+    assert "Replies of one length" in card.split("## Citation")[1]
+    assert card.count("@misc") == 1
     done = hf_rap(folder, plugin, "my_export:LINES", "export", "selection.parquet", "--to", "lines", "out")
     assert "my-trainer --data" in done.stdout
     first = json.loads((folder / "out" / "train.jsonl").read_text().splitlines()[0])
