@@ -33,6 +33,9 @@ def find_method(choice: str | Method | Callable[..., Any]) -> Method:
 
     """
     if isinstance(choice, Method):
+        ours = _ALL.get(choice.name, choice)
+        if ours is not choice and ours != choice:
+            raise SettingError(f"A method of hf_rap is called {choice.name!r}: give this one another name.")
         return choice
     if isinstance(choice, str):
         methods: dict[str, Method] = {**plugins("method", _ALL), **_ALL}
@@ -44,7 +47,9 @@ def find_method(choice: str | Method | Callable[..., Any]) -> Method:
         raise SettingError(
             f"method is {choice!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
         )
-    name = getattr(choice, "__name__", type(choice).__name__)
+    name = getattr(choice, "__name__", type(choice).__name__).strip("<>")
+    if name in _ALL:
+        raise SettingError(f"A method of hf_rap is called {name!r}: give this function another name.")
     # A plain function does not say which options it looks at.
     return Method(name, choice, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
 
