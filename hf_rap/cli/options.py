@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, wraps
-from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from hf_rap.errors import SettingError
+from hf_rap.plugins import called, object_at
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_rap.adaptive.rules import Exact, Sequential
+    from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
@@ -40,7 +38,7 @@ class Grouped(click.Command):
         """One section per title that `together` has given, in the order in which the titles come."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
                 sections.setdefault(getattr(parameter, "title", "Options"), []).append(record)
         sections["Options"] = sections.pop("Options")  # last, with --help
         for title, records in sections.items():
@@ -213,33 +211,12 @@ grading_options = together(
 )
 
 
-def load_attribute(option: str, text: str) -> Any:
-    """What `module:name` names; modules of the working folder are found, too.
-
-    Raises:
-        SettingError: it is not of that form, or there is no such module or name.
-    """
-    module, colon, name = text.partition(":")
-    if not (module and colon and name):
-        raise SettingError(f"{option} takes MODULE:NAME, such as my_graders:anls, got {text!r}.")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return attrgetter(name)(import_module(module))
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"{option} {text}: {error}. It is looked for in {Path.cwd()} and among what is installed."
-        ) from error
-    except AttributeError as error:
-        raise SettingError(f"{option} {text}: {error}.") from error
-
-
 def make_grading(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `Rollouts`, `Controls` and `regrade` that grading_options gathered; what was not given is left out."""
     given = {name: options[name] for name in ("correct", "cut") if options.get(name) is not None}
     if options["verifier"] is not None:
-        verifier = load_attribute("--verifier", options["verifier"])
-        given["verifier"] = verifier() if isinstance(verifier, type) else verifier
+        place = options["verifier"]
+        given["verifier"] = called(object_at(place, "The grader", "my_graders:anls"), f"The grader {place}")
     return given
 
 
@@ -259,9 +236,9 @@ adaptive_options = together(
 )
 
 
-def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
-    """The rule from what adaptive_options and the options of a selection gathered; None without --adaptive."""
-    from hf_rap.adaptive.rules import Exact, Sequential
+def make_stopping(options: dict[str, Any]) -> Exact | Sequential | None:
+    """When rows have enough attempts, from adaptive_options and the options of a selection; None without --adaptive."""
+    from hf_rap.adaptive.stopping import Exact, Sequential
 
     if options["adaptive"] is None:
         if options["agreement"] is not None:
@@ -461,9 +438,7 @@ def _make_own_engine(name: str, model: str) -> Engine:
     """The engine of a plugin: its class, called with the model."""
     from hf_rap.plugins import plugins
 
-    classes = plugins(
-        lambda plugin: isinstance(plugin, type) and all(hasattr(plugin, p) for p in ("complete", "describe"))
-    )
+    classes = plugins("engine", (TRANSFORMERS, ENDPOINT))
     if name not in classes:
         raise SettingError(
             f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, ENDPOINT, *classes])}. The class of your own "

@@ -41,10 +41,9 @@ def runs(url: str, *, as_json: bool) -> None:
         if held.graders:
             shown["graded by"] = " and ".join(graders)
         settings = ", ".join(f"{name} {value}" for name, value in shown.items())
-        click.echo(
-            f"{held.fingerprint}  {held.kind or 'unknown'}  {held.model or 'unknown model'}  {', '.join(counts)} "
-            f"({settings or 'manifest unreadable'})"
-        )
+        model = held.model or ("no model" if held.settings else "unknown model")
+        about = f" ({settings})" if settings else "" if held.settings else " (manifest unreadable)"
+        click.echo(f"{held.fingerprint}  {held.kind or 'unknown'}  {model}  {', '.join(counts)}{about}")
         for line in held.unusable:
             note(f"not used: {line}")
     if not entries:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
-from hf_rap.plugins import plugins
+from hf_rap.plugins import UNNAMED, plugins
 
 from .chats import flatten_content, turns_of, user_content
 from .compat import is_single_row, stored_column
@@ -54,7 +54,7 @@ class Layout:
     answer: str
     id: str | None = None
     source: str | None = None
-    name: str = "columns given by the user"
+    name: str = UNNAMED
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
@@ -92,7 +92,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _InTheWild:
     """A layout in the wild: it applies when all its columns are there."""
 
     name: str
@@ -103,25 +103,25 @@ class _Rule:
     needs_image_column: bool = False
 
 
-# The first rule that applies wins, so those that ask for more columns stand first.
-_RULES = (
-    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
-    _Rule("mm-eureka", "conversations", "answer"),
-    _Rule("mm-eureka-qwen", "message", "answer"),
-    _Rule("verl", "prompt", "reward_model.ground_truth"),
-    _Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
-    _Rule("geometry3k", "problem", "answer", (), True),
-    _Rule("trl", "prompt", "solution"),
-    _Rule("openrlhf", "prompt", "label"),
-    _Rule("ms-swift", "messages", "solution"),
-    _Rule("ms-swift", "messages", "answer"),
+# The first that applies wins, so those that ask for more columns stand first.
+_IN_THE_WILD = (
+    _InTheWild("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    _InTheWild("mm-eureka", "conversations", "answer"),
+    _InTheWild("mm-eureka-qwen", "message", "answer"),
+    _InTheWild("verl", "prompt", "reward_model.ground_truth"),
+    _InTheWild("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
+    _InTheWild("geometry3k", "problem", "answer", (), True),
+    _InTheWild("trl", "prompt", "solution"),
+    _InTheWild("openrlhf", "prompt", "label"),
+    _InTheWild("ms-swift", "messages", "solution"),
+    _InTheWild("ms-swift", "messages", "answer"),
     *(
-        _Rule("plain", question, answer, (), True)
+        _InTheWild("plain", question, answer, (), True)
         for question in ("question", "problem", "query", "prompt")
         for answer in ("answer", "solution", "ground_truth", "label")
     ),
-    _Rule("sharegpt", "messages", "messages", (), True),
-    _Rule("sharegpt", "conversations", "conversations", (), True),
+    _InTheWild("sharegpt", "messages", "messages", (), True),
+    _InTheWild("sharegpt", "conversations", "conversations", (), True),
 )
 
 
@@ -147,32 +147,37 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     images = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    for layout in plugins(_is_named_layout).values():
+    own: dict[str, Layout] = plugins("layout")
+    for layout in own.values():
         if all(is_there(columns, name) for name in layout.columns):
-            own: Layout = layout
-            return own
+            return layout
     without_image = None
-    for rule in _RULES:
-        if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
+    for usual in _IN_THE_WILD:
+        if not all(is_there(columns, name) for name in (usual.question, usual.answer, *usual.also)):
             continue
-        if rule.needs_image_column and images is None:
-            without_image = without_image or rule
+        if usual.needs_image_column and images is None:
+            without_image = without_image or usual
             continue
         return Layout(
-            rule.question,
+            usual.question,
             images,
-            rule.answer,
+            usual.answer,
             id=next((name for name in ID_COLUMNS if name in columns), None),
             source=next((name for name in SOURCE_COLUMNS if name in columns), None),
-            name=rule.name,
+            name=usual.name,
         )
     names = ", ".join(columns) or "no columns"
+    lacking = "".join(
+        f" The layout {name!r} of a plugin reads {next(part for part in layout.columns if not is_there(columns, part))!r}, "
+        "which is not there."
+        for name, layout in own.items()
+    )
     if without_image is not None:
         raise LayoutError(
             f"The question seems to be in {without_image.question!r} and the answer in {without_image.answer!r}, but no "
-            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
+            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}).{lacking} {_HOW_TO_NAME_THEM}"
         )
-    raise LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
+    raise LayoutError(f"No known layout has these columns: {names}.{lacking} {_HOW_TO_NAME_THEM}")
 
 
 def check_given(layout: Layout | None) -> None:
@@ -192,10 +197,6 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     layout = layout or recognise_layout(columns)
     check_layout(layout, columns)
     return layout
-
-
-def _is_named_layout(plugin: Any) -> bool:
-    return isinstance(plugin, Layout)
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.adaptive.rules import Exact
+from hf_rap.adaptive.stopping import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
@@ -36,7 +36,7 @@ from hf_rap.stats.thresholds import Quantile, threshold
 from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
-from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
+from .stopped import COLLECT_ALL, read_stopped, settle_stopped, stopping_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -71,7 +71,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         compared = rule.control or "text"
         require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), _WHY_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
-    adaptive = adaptive_rule(ds)
+    adaptive = stopping_of(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
         _check_sequential(settings)
     stopped = read_stopped(ds)

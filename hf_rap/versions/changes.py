@@ -26,7 +26,7 @@ class Difference:
     """What changed between two decisions.
 
     Attributes:
-        facts: counts and shares, ready for JSON; see `compare`.
+        facts: counts and shares, ready for JSON; see `changes_between`.
         rows: every row that came in or went out: {"id", "change": "added" or "removed", "was", "now"},
             where "was" and "now" are its reasons, or None where the row is not there at all.
 
@@ -36,7 +36,7 @@ class Difference:
     rows: list[dict[str, Any]]
 
 
-def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Difference:
+def changes_between(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Difference:
     """The difference between two tables of decisions: `rap_id`, `rap_keep`, `rap_reason`, scores where known.
 
     Rows are matched by `rap_id`; of several with the same id the first is matched with the first, the second
@@ -60,7 +60,7 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
 
     """
     for table in (old, new):
-        require("compare", table.column_names, (ID, KEEP, REASON), "Both sides need rows that hf_rap has selected.")
+        require("diff", table.column_names, (ID, KEEP, REASON), "Both sides need rows that hf_rap has selected.")
     before, after = _decisions(old), _decisions(new)
     was, now = ({key for key, (keep, _) in rows.items() if keep} for rows in (before, after))
     changes = [
