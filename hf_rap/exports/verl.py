@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("mathruler", several_golds=True, reserved=OTHER_MEDIA, default_batch=1024)
+_ACCEPTS = Accepts("mathruler", several_golds=True, reserved=OTHER_MEDIA, template_arguments=None, default_batch=1024)
 
 
 @dataclass(frozen=True)
@@ -57,5 +59,9 @@ class Verl:
             f"data.max_prompt_length={given.max_prompt_tokens or 1024}",
             # By default a prompt that is too long stops the run in the middle of an epoch.
             "data.filter_overlong_prompts=True",
+            *(
+                shlex.quote(f"+data.apply_chat_template_kwargs.{name}={json.dumps(value)}")
+                for name, value in given.chat_template_kwargs.items()
+            ),
             setting("reward.custom_reward_function.path", given.folder / reward_file("verl")),
         )

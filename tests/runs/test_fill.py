@@ -22,6 +22,7 @@ from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
 from hf_rap.errors import RunError, SettingError
 from hf_rap.rows.layouts import recognise_layout, stored_digest
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.runs.fill import Run, stop_after_part
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
 from hf_rap.runs.lease import Lease
@@ -102,7 +103,7 @@ def test_other_settings_never_mix(run):
     collect_in_run(ds, stub_rollouts(), run)
     collect_in_run(ds, stub_rollouts(name="other"), run)
     collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, temperature=0.5), run)
-    collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, instruction="?"), run)
+    collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, prompt=PromptTemplate(suffix="?")), run)
     held = list_runs(run)
     assert sorted((one.model, one.settings["temperature"], one.rows) for one in held) == [
         ("other", 1.0, 10),
