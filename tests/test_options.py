@@ -271,6 +271,17 @@ WRONG = {
         "usual_verifier": FLAG,
     },
     "LIMRScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
+    "PromptTemplate": {
+        "system": (" ", "' ': it takes a text, or None"),
+        "prefix": ("See <image>: ", "'See <image>: ': it takes a text without <image>"),
+        "suffix": TEXT,
+        "chat_template_kwargs": (
+            {"tokenize": True},
+            "{'tokenize': True}: it takes variables of a chat template; ['tokenize'] is none",
+        ),
+        "keep_system": FLAG,
+        "format": TEXT_OR_NONE,
+    },
     "ProcessLayout": {
         "question": TEXT,
         "steps": TEXT,

@@ -265,7 +265,8 @@ def test_evidence_is_repeated_with_the_same_settings():
     assert 'load_source("d:c@v1#train")' in block
     assert 'TransformersEngine("user/model", revision="abc", dtype="float32")' in block
     assert "    attempts=2,\n    temperature=1.0,\n    top_p=1.0,\n    top_k=0,\n    max_new_tokens=9," in block
-    assert '    instruction="\\nThink.",' in block
+    assert '    prompt=PromptTemplate(suffix="\\nThink."),' in block
+    assert "from hf_rap import PromptTemplate, Rollouts," in block
     facts["source"]["revision"] = "sha256:1234"
     assert 'load_source("d:c#train")' in render_card(facts)
 
