@@ -280,7 +280,6 @@ WRONG = {
             "{'tokenize': True}: it takes variables of a chat template; ['tokenize'] is none",
         ),
         "keep_system": FLAG,
-        "format": TEXT_OR_NONE,
     },
     "ProcessLayout": {
         "question": TEXT,

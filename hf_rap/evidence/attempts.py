@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, TOKEN_IDS
 from hf_rap.errors import RowError, code_of
+from hf_rap.rows.presets import asks_for
+from hf_rap.rows.prompts import keeps_format
 
 from .grading import CUT_OFF
 
@@ -111,9 +113,10 @@ def ungraded(arm: str, reasons: Sequence[str], replies: int) -> RowError | None:
 
 def formatted(replies: Sequence[Sequence[str | None] | None], prompt: PromptTemplate) -> list[list[bool | None] | None]:
     """Which replies keep the format that the prompt asks for; null for rows without replies, or a format."""
-    if prompt.keeps_format("") is None:
+    instruction = asks_for(prompt)
+    if keeps_format("", instruction) is None:
         return [None] * len(replies)
-    return each_of(replies, lambda reply: None if reply is None else prompt.keeps_format(reply))
+    return each_of(replies, lambda reply: None if reply is None else keeps_format(reply, instruction))
 
 
 def each_of(arm: Sequence[Sequence[Item] | None], value: Callable[[Item], Any]) -> list[list[Any] | None]:

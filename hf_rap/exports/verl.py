@@ -36,7 +36,7 @@ class Verl:
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`. The reward function sees no column but `extra_info`: scores stand in there."""
         scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
-        own = {name: features[name] for name in ("id", "data_source", "images", "ability", "reward_model")}
+        own = {name: features[name] for name in ("id", "data_source", "images", "ability", "reward_model", "problem")}
         own |= {self.prompt_key: features["messages"], "extra_info": features["extra_info"] | scores}
         own["extra_info"]["question"] = features["problem"]  # where the options of a multiple choice stand
 

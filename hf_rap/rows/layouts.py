@@ -107,6 +107,11 @@ class _Rule:
 # The first rule that applies wins, so those that ask for more columns stand first.
 _RULES = (
     _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    # Exports of ours, which have the bare question beside the one with its prompt.
+    _Rule("trl", "problem", "solution", ("id", "prompt", "images", "accepted"), True),
+    _Rule("ms-swift", "problem", "solution", ("id", "messages", "images", "accepted"), True),
+    _Rule("verl", "problem", "reward_model.ground_truth", ("id", "prompt", "images", "extra_info"), True),
+    _Rule("openrlhf", "problem", "label", ("id", "prompt", "images", "datasource"), True),
     _Rule("mm-eureka", "conversations", "answer"),
     _Rule("mm-eureka-qwen", "message", "answer"),
     _Rule("verl", "prompt", "reward_model.ground_truth"),

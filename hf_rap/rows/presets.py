@@ -53,6 +53,8 @@ class Preset:
 
     template: PromptTemplate
     source: str
+    asks_for: str | None = None
+    """Names the parts of a reply, see `keeps_format`, where the reward of the source asks for others than the words."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -71,13 +73,20 @@ PRESETS: dict[str, Preset] = {
         "model cards of Qwen3, best practices for mathematics; on a line of its own",
     ),
     "rap": Preset(
-        PromptTemplate(suffix=_RAP, format=r"<think> \boxed"),
+        PromptTemplate(suffix=_RAP),
         r"Mrshenshen/RAP, verl/trainer/main.py, which overrules data.format_prompt (commit 84cc32a); its reward asks for "
-        r"a thought and a \boxed{}",
+        r"a thought and a \boxed{}, not for <answer>",
+        asks_for=r"<think> \boxed",
     ),
     "at-once": Preset(PromptTemplate(suffix=AT_ONCE), "hf-rap's own, for `hf_rap.Likelihood`"),
     "bare": Preset(BARE, "the question alone"),
 }
+
+
+_TAKES = (
+    'it takes the fields of PromptTemplate, such as `suffix: " Answer in one word."`. What stands around the content of a '
+    "jinja template is prefix and suffix."
+)
 
 
 def find_prompt(prompt: PromptTemplate | str | os.PathLike[str]) -> PromptTemplate:
@@ -113,12 +122,9 @@ def read_prompt(path: str | os.PathLike[str]) -> PromptTemplate:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"The prompt {path} is no YAML: {first_line(error)}.") from error
+        raise SettingError(f"The prompt {path} is no YAML ({first_line(error)}): {_TAKES}") from error
     if not isinstance(values, dict):
-        raise SettingError(
-            f"The prompt {path} holds {type(values).__name__}: it takes the fields of PromptTemplate, such as `suffix: "
-            '" Answer in one word."`. A template of jinja becomes prefix and suffix, what stands around its content.'
-        )
+        raise SettingError(f"The prompt {path} holds {type(values).__name__}: {_TAKES}")
     try:
         return PromptTemplate.from_dict(values)
     except SettingError as error:
@@ -128,6 +134,12 @@ def read_prompt(path: str | os.PathLike[str]) -> PromptTemplate:
 def name_of(template: PromptTemplate) -> str | None:
     """The first name that a template has; None for one of a user's own."""
     return next((name for name, preset in PRESETS.items() if preset.template == template), None)
+
+
+def asks_for(template: PromptTemplate) -> str:
+    """The instruction that `keeps_format` judges a reply to this prompt by: its words, or what its source rewards."""
+    rewarded = (preset.asks_for for preset in PRESETS.values() if preset.asks_for and preset.template == template)
+    return next(rewarded, template.words)
 
 
 def prompt_or_instruction(prompt: Any, instruction: str | None) -> PromptTemplate:

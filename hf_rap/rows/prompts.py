@@ -42,7 +42,6 @@ class PromptTemplate:
         suffix: text behind it: the instruction. Behind a question that ends with an image it begins without white space.
         chat_template_kwargs: arguments of the model's chat template, such as `{"enable_thinking": False}`.
         keep_system: a row whose question is a chat with a system turn is asked with that one, in the place of `system`.
-        format: names the parts that a reply must have, see `keeps_format`; None: those that the texts above name.
 
     Raises:
         SettingError: a text holds an image placeholder, or an argument is none of a chat template.
@@ -56,12 +55,11 @@ class PromptTemplate:
     suffix: str = ""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     keep_system: bool = False
-    format: str | None = None
 
     def __post_init__(self) -> None:
-        for name, none in (("system", True), ("prefix", False), ("suffix", False), ("format", True)):
+        for name in ("system", "prefix", "suffix"):
             text = getattr(self, name)
-            check_text(name, text, none=none, empty=name != "system")
+            check_text(name, text, none=name == "system", empty=name != "system")
             check(IMAGE not in (text or ""), name, text, f"a text without {IMAGE}: pictures are of the question")
         check_flags(keep_system=self.keep_system)
         arguments = self.chat_template_kwargs
@@ -139,14 +137,10 @@ class PromptTemplate:
         """The user's turn as text with placeholders, as trainers take it that make blocks of their own."""
         return "".join(block.get("text", IMAGE) for block in self._blocks(question))
 
-    def keeps_format(self, reply: str) -> bool | None:
-        """Whether a reply has the form that the prompt asks for, see `keeps_format`; None where it asks for none."""
-        return keeps_format(reply, self.asks_for)
-
     @property
-    def asks_for(self) -> str:
-        """The text that names the parts of a reply."""
-        return "\n".join((self.system or "", self.prefix, self.suffix)) if self.format is None else self.format
+    def words(self) -> str:
+        """All that it says, for `keeps_format`."""
+        return "\n".join((self.system or "", self.prefix, self.suffix))
 
     def _blocks(self, question: str) -> list[dict[str, str]]:
         blocks: list[dict[str, str]] = []

@@ -301,7 +301,9 @@ def _ace_options(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     values = settings["shown"][0]["values"]
     names = ("form", "sigma", "heads", "attempts", "min_column")
-    return {name: values[name] for name in names} if all(name in values for name in names) else None
+    if not all(name in values for name in names):
+        return None
+    return {name: values[name] for name in (*names, "normalise", "part") if name in values}
 
 
 # Printing
