@@ -68,7 +68,7 @@ class LoadedModel:
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.shares_prefixes = True
-        self._arguments: set[str] = set()  # of the chat template, that have been looked for in it
+        self._variables: dict[str, bool] = {}  # names that were looked for in the chat template
         ends = model.generation_config.eos_token_id
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
@@ -208,11 +208,8 @@ class LoadedModel:
 
     def _prompt(self, request: Request) -> str:
         """The prompt of a request; a chat template that leaves the system turn out is refused."""
-        messages, arguments = self._defuse(request.messages), request.chat_template_kwargs
-        for name in arguments.keys() - self._arguments:
-            self._arguments.add(name)
-            if not re.search(rf"\b{re.escape(name)}\b", str(self.processor.chat_template)):
-                logger.warning("The chat template of this model does not read %r, so it changes nothing.", name)
+        messages = self._defuse(request.messages)
+        arguments = {name: value for name, value in request.chat_template_kwargs.items() if self._reads(name)}
         text: str = self.processor.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **arguments
         )
@@ -223,6 +220,14 @@ class LoadedModel:
                     "(prefix and suffix stand in the user's turn)."
                 )
         return text
+
+    def _reads(self, name: str) -> bool:
+        """The chat template has a variable of this name; said once where it has none, since then it changes nothing."""
+        if name not in self._variables:
+            self._variables[name] = re.search(rf"\b{re.escape(name)}\b", str(self.processor.chat_template)) is not None
+            if not self._variables[name]:
+                logger.warning("The chat template of this model does not read %r, so it changes nothing.", name)
+        return self._variables[name]
 
     def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The messages with no control token in any text."""
