@@ -184,7 +184,7 @@ def test_the_prompt_is_sent_whole_and_its_arguments_by_name():
     prompt = PromptTemplate("Be brief.", "Q: ", " Box it.", {"enable_thinking": False})
     with FaultyServer() as server:
         engine = EndpointEngine(server.url, model="m", extra_body={"chat_template_kwargs": {"greeting": "hi"}})
-        collect_evidence(make_planted(1), Rollouts(engine, attempts=1, arm="text", prompt=prompt))
+        collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, arm="text", prompt=prompt))
         (body,) = server.bodies
     assert body["chat_template_kwargs"] == {"greeting": "hi", "enable_thinking": False}
     system, user = body["messages"]
@@ -201,20 +201,20 @@ def test_two_values_for_one_argument_of_the_chat_template_are_refused():
         body = {"chat_template_kwargs": {"enable_thinking": False}}
         engine = EndpointEngine(server.url, model="m", extra_body=body)
         with pytest.raises(EngineError, match="give different values of enable_thinking to the chat template"):
-            collect_evidence(make_planted(1), Rollouts(engine, attempts=1, prompt=prompt))
+            collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, prompt=prompt))
         assert server.bodies == []
 
 
 def test_a_thinking_budget_is_passed_and_tells_runs_apart(tmp_path):
     """Servers have it under names of their own; with another one the replies are asked anew."""
-    ds, seen = make_planted(1), []
+    ds, seen = make_planted(6).select([0]), []
     for name, budget in (("thinking_token_budget", 64), ("thinking_token_budget", 64), ("thinking_budget_tokens", 32)):
         with FaultyServer() as server:
             engine = EndpointEngine(server.url, model="m", extra_body={name: budget})
-            evidence = collect_in_run(ds, Rollouts(engine, attempts=1, arm="text"), str(tmp_path / "run"))
+            evidence = collect_in_run(ds, Rollouts(engine, attempts=1), str(tmp_path / "run"))
             seen.append([body[name] for body in server.bodies])
             assert json.loads(evidence["rap_settings"][0])["extra_body"] == {name: budget}
-    assert seen == [[64], [], [32]]
+    assert seen == [[64, 64], [], [32, 32]]  # both arms
 
 
 def test_token_ids_are_those_that_the_server_tells():
