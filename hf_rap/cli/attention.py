@@ -13,10 +13,10 @@ from .options import (
     layout_options,
     make_layout,
     make_local_engine,
-    make_prompt,
     model_options,
     old_instruction,
     out_option,
+    prompt_if_given,
     prompt_option,
     run_options,
     source_argument,
@@ -64,7 +64,7 @@ def attention(
     reader = Attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
-        prompt=make_prompt(options, None),
+        prompt=prompt_if_given(options),
         layout=make_layout(options),
     )
     evidence = collect(ds, reader, options, wanted=out is not None)

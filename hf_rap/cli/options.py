@@ -203,16 +203,20 @@ likelihood_prompt_options = together(
 )
 
 
-def make_prompt(options: Mapping[str, Any], default: str | None) -> PromptTemplate | None:
-    """The prompt from what prompt options gathered; the one of this name, or None, where nothing is given."""
+def make_prompt(options: Mapping[str, Any], default: str) -> PromptTemplate:
+    """The prompt from what prompt options gathered; the one of this name where nothing is given."""
     from hf_rap.rows.prompts import PromptTemplate
 
-    given, instruction = options["prompt"] or default, options["instruction"]
-    if options["prompt"] is not None and instruction is not None:
+    given, instruction = options["prompt"], options["instruction"]
+    if given is not None and instruction is not None:
         raise click.UsageError("Give --prompt alone: --instruction is its old name.")
-    prompt = None if given is None else find_prompt(given)
-    prompt = prompt if instruction is None else PromptTemplate(suffix=instruction)
-    return replace(prompt, keep_system=True) if prompt is not None and options.get("keep_system") else prompt
+    prompt = find_prompt(given or default) if instruction is None else PromptTemplate(suffix=instruction)
+    return replace(prompt, keep_system=True) if options.get("keep_system") else prompt
+
+
+def prompt_if_given(options: Mapping[str, Any]) -> PromptTemplate | None:
+    """The same, where something is given."""
+    return None if options["prompt"] is options["instruction"] is None else make_prompt(options, "default")
 
 
 _drawing = [

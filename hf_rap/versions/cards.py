@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,10 @@ def render_card(facts: Mapping[str, Any]) -> str:
         rollouts=_rollouts(facts, settings),
         prompts=[_prompt(asked) for asked in prompts],
         system_turn=any(asked["prompt"].get("system") or asked["prompt"].get("keep_system") for asked in prompts),
-        template_arguments=prompts[0]["prompt"].get("chat_template_kwargs", {}) if prompts else {},
-        as_json=partial(json.dumps, ensure_ascii=False),
+        verl_words=[
+            shlex.quote(f"+data.apply_chat_template_kwargs.{name}={json.dumps(value)}")
+            for name, value in (prompts[0]["prompt"] if prompts else {}).get("chat_template_kwargs", {}).items()
+        ],
         max_settings=MAX_SETTINGS,
         hub=facts.get("hub"),
         shards=_shards(facts),
