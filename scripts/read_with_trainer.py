@@ -6,6 +6,7 @@ FOLDER is what `trainer_fixture.py` wrote. Runs in the trainer's environment: it
 trainer, datasets and Pillow, and of hf_rap only the reward function.
 """
 
+import asyncio
 import base64
 import hashlib
 import importlib.metadata
@@ -14,7 +15,10 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -208,15 +212,20 @@ def easyr1_schema(folder: Path, universal: bool, model: str) -> tuple[list[Seen]
 
 
 def rewards(trainer: str, folder: Path, pairs: list[list]) -> list[float | None]:
-    """Of all pairs, through the file and the call that this trainer makes."""
+    """Of all pairs, through the file and the call that this trainer makes, in the thread in which it makes it."""
     replies, golds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if trainer == "trl":
         from hf_rap.training import accuracy_reward
 
-        return accuracy_reward([[{"role": "assistant", "content": reply}] for reply in replies], golds)
+        async def batch() -> list[float | None]:  # as its asynchronous rewards are awaited, in a loop of its own thread
+            return accuracy_reward([[{"role": "assistant", "content": reply}] for reply in replies], golds)
+
+        return in_thread(lambda: asyncio.run(batch()))
     module = load_module(folder / f"reward_{trainer.split('-schema', maxsplit=1)[0].replace('-', '_')}.py")
     if trainer == "verl":
-        return [module.compute_score("x", reply, gold)["score"] for reply, gold in zip(replies, golds, strict=True)]
+        with ThreadPoolExecutor(8) as threads:
+            scores = list(threads.map(lambda *pair: module.compute_score("x", *pair), replies, golds))
+        return [score["score"] for score in scores]
     if trainer.startswith("easyr1"):
         batch = [{"response": reply, "ground_truth": gold} for reply, gold in zip(replies, golds, strict=True)]
         return [score["overall"] for score in module.compute_score(batch)]
@@ -226,7 +235,13 @@ def rewards(trainer: str, folder: Path, pairs: list[list]) -> list[float | None]
         return orms["hf_rap"]()(replies, solution=golds)
     asked = "<|user|><image>What?<|assistant|>"
     queries = [f"<|user|>{'<image>' * 9}What?<|assistant|>{reply}<|end|>" for reply in replies]
-    return module.reward_func(queries, [asked] * len(queries), golds)["rewards"].tolist()
+    told = in_thread(lambda: module.reward_func(queries, [asked] * len(queries), golds))
+    return told["rewards"].tolist()
+
+
+def in_thread(call: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
 
 
 READERS = {

@@ -206,7 +206,7 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
     """The text, and the gold as the grader wants it or why it cannot read it."""
     text, answer = question_and_answer(raw, layout)
     try:
-        return text, grading.read_gold(answer)
+        return text, grading.read_gold(answer, text)
     except RowError as error:
         return text, error
 

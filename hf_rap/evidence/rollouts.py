@@ -164,7 +164,8 @@ class Rollouts(Collector):
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        answers = self.engine.complete([self._request(row, arm) for row, arm in pairs], self._sampling())
+        requests = [self._request(row, arm) for row, arm in pairs]
+        answers = self.engine.complete(requests, self._sampling()) if requests else []  # else no model is loaded
         for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
@@ -371,7 +372,7 @@ def read_row(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> AskedR
         return AskedRow(row_id(raw, layout), error=error)
     row = AskedRow(question.id, question)
     try:
-        row.gold = grading.read_gold(question.answer)
+        row.gold = grading.read_gold(question.answer, question.text)
         row.has_gold = True
         if not question.images:
             row.error = RowError("no_image", columns.ERROR_CODES["no_image"])

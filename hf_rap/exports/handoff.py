@@ -18,8 +18,8 @@ from hf_rap.options import check, check_flags, check_whole
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import BARE
 from hf_rap.verify import read_gold
-from hf_rap.verify.expressions import is_parsed_by_math_verify
-from hf_rap.verify.finding import find_answer
+from hf_rap.verify.finding import stated_last
+from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
 from .asked import prompt_in
 from .rows import ExportRows, Refused
@@ -243,7 +243,7 @@ def _prompt_problem(
 def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
     golds = row["extra_info"]["accepted"]
     try:
-        read_gold(golds or row["answer"])
+        read_gold(golds or row["answer"], question=row["problem"])
     except RowError as error:
         return error.code, error.message
     if len(golds) > 1 and not accepts.several_golds:
@@ -287,9 +287,8 @@ def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[s
         repairs.append("image resized to the pixel limits")
         row = {**row, "images": images}
     answer = row["answer"]
-    if answer and accepts.verifier == "mathruler" and (gold := find_answer(answer)).marked:
+    if answer and accepts.verifier == "mathruler" and (short := stated_last(answer)):
         repairs.append("answer taken out of its solution")
-        short = gold.text.strip()
         golds = [short, *row["extra_info"]["accepted"][1:]]
         row = {
             **row,
@@ -309,7 +308,7 @@ def _usual_verifier_reads(answer: str | None, accepts: Accepts) -> bool:
     """
     if accepts.verifier == "math-verify":
         return is_parsed_by_math_verify(answer or "")
-    return accepts.verifier == "none" or not find_answer(answer or "").marked
+    return accepts.verifier == "none" or not stated_last(answer or "")
 
 
 def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tuple[str, ...]:

@@ -172,7 +172,7 @@ class StepRewards(Collector):
         row = _Row(self.row_id(raw, layout))
         try:
             question = read_question(raw, layout)
-            row.gold = read_gold(question.answer)
+            row.gold = read_gold(question.answer, question=question.text)
             steps = self.split(text)
             row.prefixes = prefixes(text, steps)
             row.steps, row.question = steps, question
