@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .process import StepRewards, annotate_steps, load_process_rewards
     from .rows.inspection import inspect_dataset
     from .rows.layouts import Layout
+    from .rows.prompts import PromptTemplate
     from .rows.provenance import describe_source
     from .rows.sources import load_source
     from .runs.fill import collect_in_run
@@ -66,6 +67,7 @@ __all__ = [
     "Layout",
     "Likelihood",
     "Method",
+    "PromptTemplate",
     "Quantile",
     "RapError",
     "Rollouts",
@@ -135,6 +137,7 @@ _HOMES = {
     "process": "StepRewards annotate_steps load_process_rewards",
     "rows.inspection": "inspect_dataset",
     "rows.layouts": "Layout",
+    "rows.prompts": "PromptTemplate",
     "rows.provenance": "describe_source",
     "rows.sources": "load_source",
     "runs.fill": "collect_in_run",

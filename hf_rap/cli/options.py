@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -12,6 +13,7 @@ import click
 
 from hf_rap.errors import SettingError
 from hf_rap.plugins import called, object_at
+from hf_rap.rows.presets import PRESETS, find_prompt
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.handoff import Limits
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
 
 TRANSFORMERS, ENDPOINT = "transformers", "endpoint"  # of --engine
@@ -62,6 +65,16 @@ def together(options: Iterable[Callable[[Any], Any]], title: str | None = None) 
         return command
 
     return add
+
+
+def _old_instruction(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """`--instruction` was all that could be said of a prompt."""
+    if value is not None:
+        click.echo(
+            "hf-rap: --instruction is now a file with `suffix: ...` for --prompt; the old name goes away in version 0.2.",
+            err=True,
+        )
+    return value
 
 
 def source_argument(command: Command) -> Command:
@@ -172,13 +185,46 @@ run_options = together(
     title="Run folder",
 )
 
+
+def prompt_option(text: str) -> Callable[[Command], Command]:
+    """--prompt, with a text about it that ends its help."""
+    return click.option("--prompt", metavar="NAME|FILE", help=f"{', '.join(PRESETS)}, or a YAML file. {text}")
+
+
+old_instruction = click.option("--instruction", hidden=True, callback=_old_instruction)
+_asking = [
+    click.option("--keep-system", is_flag=True, help="Ask with the row's own system turn where it has one."),
+    old_instruction,
+]
+likelihood_prompt_options = together(
+    [prompt_option("What stands around the question (docs/prompts.md); default: at-once."), *_asking]
+)
+
+
+def make_prompt(options: Mapping[str, Any], default: str) -> PromptTemplate:
+    """The prompt from what prompt options gathered; the one of this name where nothing is given."""
+    from hf_rap.rows.prompts import PromptTemplate
+
+    given, instruction = options["prompt"], options["instruction"]
+    if given is not None and instruction is not None:
+        raise click.UsageError("Give --prompt alone: --instruction is its old name.")
+    prompt = find_prompt(given or default) if instruction is None else PromptTemplate(suffix=instruction)
+    return replace(prompt, keep_system=True) if options.get("keep_system") else prompt
+
+
+def prompt_if_given(options: Mapping[str, Any]) -> PromptTemplate | None:
+    """The same, where something is given."""
+    return None if options["prompt"] is options["instruction"] is None else make_prompt(options, "default")
+
+
 _drawing = [
     click.option("--temperature", default=1.0, show_default=True),
     click.option("--top-p", default=1.0, show_default=True),
     click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
     click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
     click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
-    click.option("--instruction", help="Text after every question; default: think, then box the answer."),
+    prompt_option("What stands around the question (docs/prompts.md); default: think, then box the answer."),
+    *_asking,
 ]
 sampling_options = together(
     [
@@ -358,6 +404,7 @@ handoff_options = together(
         click.option(
             "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
         ),
+        prompt_option("Another prompt than the rows were scored with (docs/prompts.md)."),
         click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
         click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
     ],
@@ -396,13 +443,11 @@ def make_layout(options: Mapping[str, Any]) -> Layout | None:
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options, grading_options and layout_options gathered."""
     from hf_rap.evidence.rollouts import Rollouts
-    from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
-    instruction = options["instruction"]
     return Rollouts(
         make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        prompt=make_prompt(options, "default"),
         layout=make_layout(options),
         attention=options["attention"],
         keep_ids=options["keep_ids"],

@@ -208,7 +208,7 @@ class EndpointEngine:
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
-        extra = {**top_k, **(self.extra_body or {}), **(_GO_ON if request.prefix else {})}
+        extra = {**top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
             "max_tokens": sampling.max_new_tokens,
@@ -220,6 +220,19 @@ class EndpointEngine:
         if replies > 1:
             options["n"] = replies
         return Ask(lambda: _messages(request), options, replies, request.prefix)
+
+    def _with_arguments(self, request: Request) -> dict[str, Any]:
+        """`extra_body` with the arguments of the chat template under the name that vLLM, SGLang and llama.cpp have for them."""
+        given, name = dict(self.extra_body or {}), "chat_template_kwargs"
+        if not request.chat_template_kwargs:
+            return given
+        there = given.get(name) or {}
+        both = [key for key, value in request.chat_template_kwargs.items() if there.get(key, value) != value]
+        if both:
+            raise EngineError(
+                f"extra_body and the prompt give different values of {', '.join(both)} to the chat template."
+            )
+        return {**given, name: {**there, **request.chat_template_kwargs}}
 
 
 _draws_together: dict[EndpointEngine, bool] = {}
@@ -251,13 +264,15 @@ def _messages(request: Request) -> list[dict[str, Any]]:
 
 
 def with_images(request: Request) -> list[dict[str, Any]]:
-    """The messages with every image block replaced by a data URL."""
+    """The messages with every image block replaced by a data URL, and a system turn as text."""
     files = request.files or (None,) * len(request.images)
     urls = iter([data_url(image, file) for image, file in zip(request.images, files, strict=True)])
     return [
         {
             **message,
-            "content": [
+            "content": "".join(part["text"] for part in message["content"])
+            if message["role"] == "system"  # as text: some chat templates take no blocks there
+            else [
                 {"type": "image_url", "image_url": {"url": next(urls)}} if part["type"] == "image" else part
                 for part in message["content"]
             ],

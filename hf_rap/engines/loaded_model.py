@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,6 +68,7 @@ class LoadedModel:
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.shares_prefixes = True
+        self._variables: dict[str, bool] = {}  # names that were looked for in the chat template
         ends = model.generation_config.eos_token_id
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
@@ -120,6 +122,8 @@ class LoadedModel:
         try:
             with warnings_stay_warnings():
                 return run(requests)
+        except EngineError:  # no row is at fault
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
             failure = error
         # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
@@ -189,13 +193,7 @@ class LoadedModel:
 
     def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts."""
-        texts = [
-            self.processor.apply_chat_template(
-                self._defuse(request.messages), tokenize=False, add_generation_prompt=True
-            )
-            + self._clean(request.prefix)
-            for request in requests
-        ]
+        texts = [self._prompt(request) + self._clean(request.prefix) for request in requests]
         begin = self.processor.tokenizer.bos_token
         images = [list(request.images) for request in requests]
         encoded = self.processor(
@@ -207,6 +205,29 @@ class LoadedModel:
             return_tensors="pt",
         )
         return dict(encoded.to(self.model.device, dtype=self.model.dtype))
+
+    def _prompt(self, request: Request) -> str:
+        """The prompt of a request; a chat template that leaves the system turn out is refused."""
+        messages = self._defuse(request.messages)
+        arguments = {name: value for name, value in request.chat_template_kwargs.items() if self._reads(name)}
+        text: str = self.processor.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **arguments
+        )
+        for part in (part for turn in messages if turn["role"] == "system" for part in turn["content"]):
+            if part["text"].strip() not in text:
+                raise EngineError(
+                    "The chat template of this model leaves the system turn out: give a prompt without one "
+                    "(prefix and suffix stand in the user's turn)."
+                )
+        return text
+
+    def _reads(self, name: str) -> bool:
+        """The chat template has a variable of this name; said once where it has none, since then it changes nothing."""
+        if name not in self._variables:
+            self._variables[name] = re.search(rf"\b{re.escape(name)}\b", str(self.processor.chat_template)) is not None
+            if not self._variables[name]:
+                logger.warning("The chat template of this model does not read %r, so it changes nothing.", name)
+        return self._variables[name]
 
     def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The messages with no control token in any text."""

@@ -120,6 +120,11 @@ class Collector:
         """What the evidence of a row depends on, of the values of `reads`: with other ones it is made again."""
         return read
 
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """Whether the evidence of a row with these values of `reads` depends on its own system turn as well."""
+        del read
+        return False
+
     def check(self, available: Iterable[str]) -> Layout:
         """The layout of a dataset with these columns.
 

@@ -14,7 +14,7 @@ from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.stats.settings import graded_by
 from hf_rap.version import VERSION
 
@@ -55,7 +55,7 @@ class Controls(Collector):
       would be right by luck in all of them or in none.
 
     Everything else is as when the replies with the row's own image were collected: number of attempts,
-    sampling, seed and instruction come from the row. Each arm has random numbers of its own.
+    sampling, seed and prompt come from the row. Each arm has random numbers of its own.
 
     Plain `map` works as well, once the rows are known whose pictures are shuffled:
     `ds.map(Controls(engine).over(ds), batched=True)`.
@@ -175,9 +175,15 @@ class Controls(Collector):
         rewards, settings = read[columns.IMAGE_REWARDS.name], read[columns.SETTINGS.name]
         why_not = None if rewards else read.get(columns.ERROR.name)
         options = {
-            name: value for name, value in json.loads(settings or "{}").items() if name in (*_SAMPLING, "instruction")
+            name: value
+            for name, value in json.loads(settings or "{}").items()
+            if name in (*_SAMPLING, "instruction", "prompt")
         }
         return {"attempts": len(rewards or ()), "asked": options, "why_not": why_not}
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The replies with the row's own image were given to its own system turn."""
+        return _prompt_of(json.loads(read[columns.SETTINGS.name] or "{}")).keep_system
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
@@ -275,16 +281,19 @@ class _Row:
         return Sampling(**{name: self.settings[name] for name in _SAMPLING if name in self.settings})
 
     @property
-    def instruction(self) -> str:
-        """What stood behind the question."""
-        instruction: str = self.settings.get("instruction", DEFAULT_INSTRUCTION)
-        return instruction
+    def prompt(self) -> PromptTemplate:
+        """What stood around the question."""
+        return _prompt_of(self.settings)
 
     @property
     def settings_of_all(self) -> dict[str, Any]:
         """What is the same for all arms of the row."""
         correct = {name: self.settings[name] for name in ("correct",) if name in self.settings}
-        return {**self.sampling.as_dict(), **correct, "instruction": self.instruction}
+        return {**self.sampling.as_dict(), **correct, **self.prompt.settings()}
+
+
+def _prompt_of(settings: Mapping[str, Any]) -> PromptTemplate:
+    return PromptTemplate.from_settings(settings) or DEFAULT_PROMPT
 
 
 @dataclass
@@ -323,10 +332,11 @@ class _Asked:
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
-                    messages=image_messages(question.text, self.row.instruction),
+                    messages=self.row.prompt.messages(question.text, system=question.system),
                     images=pictures,
                     attempts=stop - first,
                     first=first,
+                    chat_template_kwargs=self.row.prompt.chat_template_kwargs,
                 )
             )
 

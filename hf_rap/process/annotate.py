@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,8 @@ from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, wa
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
+from hf_rap.rows.presets import prompt_or_instruction
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from hf_rap.version import VERSION
 
@@ -46,8 +47,9 @@ class StepRewards(Collector):
             (their `num_mc_total` is 0). Asks step after step, so the steps of a response share no cache.
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`; the same row
             gets the same continuations whatever the batch.
-        instruction: after the question, as the response was asked for.
+        prompt: what stands around the question, as the response was asked for, see `hf_rap.Rollouts`.
         layout: which column is question, images and answer; None recognises it.
+        instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout, and `response`.
@@ -78,18 +80,19 @@ class StepRewards(Collector):
     top_k: int = 0
     max_new_tokens: int = 1024
     seed: int = 0
-    instruction: str = DEFAULT_INSTRUCTION
+    prompt: PromptTemplate | str = DEFAULT_PROMPT
     layout: Layout | None = None
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other scores
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
+    instruction: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
+        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")
         check_flags(early_stop=self.early_stop)
-        check_text("instruction", self.instruction)
         if not getattr(self.engine, "continues", False):
             raise EngineError(f"{type(self.engine).__name__} cannot continue a reply, which step scores need.")
         self._sampling()
@@ -98,6 +101,11 @@ class StepRewards(Collector):
     def writes(self) -> tuple[Column, ...]:
         """The columns that are added."""
         return (ID, STEPS, ERROR, SETTINGS)
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The row's own system turn is sent."""
+        del read
+        return self._prompt.keep_system
 
     @property
     def rows_at_once(self) -> int:
@@ -145,11 +153,16 @@ class StepRewards(Collector):
             "continuations": self.continuations,
             "split": getattr(self.split, "__qualname__", repr(self.split)),
             "early_stop": self.early_stop,
-            "instruction": self.instruction,
+            **self._prompt.settings(),
             "verifier": self.verifier_version,
             "step_rewards": self.version,
             "hf_rap": VERSION,
         }
+
+    @property
+    def _prompt(self) -> PromptTemplate:
+        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
+        return self.prompt
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -180,10 +193,13 @@ class StepRewards(Collector):
         return Request(
             row_id=row.id,
             arm=f"step {number}",
-            messages=messages_of(row.question.text, self.instruction, with_images=bool(row.question.images)),
+            messages=self._prompt.messages(
+                row.question.text, with_images=bool(row.question.images), system=row.question.system
+            ),
             images=row.question.images,
             attempts=self.continuations,
             prefix=row.prefixes[number],
+            chat_template_kwargs=self._prompt.chat_template_kwargs,
         )
 
 

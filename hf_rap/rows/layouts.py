@@ -20,7 +20,7 @@ from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
 from hf_rap.plugins import UNNAMED, plugins
 
-from .chats import flatten_content, turns_of, user_content
+from .chats import flatten_content, system_text, turns_of, user_content
 from .compat import is_single_row, stored_column
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .paths import is_there, taken_apart, value_at
@@ -89,6 +89,7 @@ class Question:
     source: str | None
     # The images as stored, for servers; None for one that has no file.
     files: tuple[bytes | None, ...] = ()
+    system: str | None = None  # the row's own system turn, for prompts with `keep_system`
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,14 @@ class _InTheWild:
     needs_image_column: bool = False
 
 
-# The first that applies wins, so those that ask for more columns stand first.
+# The first rule that applies wins, so those that ask for more columns stand first.
 _IN_THE_WILD = (
     _InTheWild("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    # Exports of ours, which have the bare question beside the one with its prompt.
+    _InTheWild("trl", "problem", "solution", ("id", "prompt", "images", "accepted"), True),
+    _InTheWild("ms-swift", "problem", "solution", ("id", "messages", "images", "accepted"), True),
+    _InTheWild("verl", "problem", "reward_model.ground_truth", ("id", "prompt", "images", "extra_info"), True),
+    _InTheWild("openrlhf", "problem", "label", ("id", "prompt", "images", "datasource"), True),
     _InTheWild("mm-eureka", "conversations", "answer"),
     _InTheWild("mm-eureka-qwen", "message", "answer"),
     _InTheWild("verl", "prompt", "reward_model.ground_truth"),
@@ -264,8 +270,8 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
     """The row as a model will see it.
 
     A chat (a list of turns, or the same as a JSON string) becomes the text of its user turns,
-    joined by newlines. System turns are left out: they tell a model how to reply, which here is the
-    job of the prompt template, the same for every row. Image blocks become `<image>` where they
+    joined by newlines. System turns tell a model how to reply, which is the job of the prompt template: they
+    stand apart, and are sent by one that has `keep_system`. Image blocks become `<image>` where they
     stand; images inside the blocks are used when the image column has none.
 
     A text without any `<image>` gets one per image in front of it, with nothing in between, as
@@ -296,7 +302,14 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
         answer=answer,
         source=None if source is None else str(source),
         files=tuple(map(encoded_bytes, images)),
+        system=system_turn(row, layout),
     )
+
+
+def system_turn(row: Mapping[str, Any], layout: Layout) -> str | None:
+    """The text of a row's system turns, whose pictures are not asked about; None without any."""
+    text = system_text(value_at(row, layout.question))
+    return None if text is None else text.replace(IMAGE, "").strip() or None
 
 
 def question_and_answer(row: Mapping[str, Any], layout: Layout) -> tuple[str, object]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
-from hf_rap.errors import codes_of
+from hf_rap.errors import SettingError, codes_of
+from hf_rap.rows.presets import name_of
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.counts import count_rewards
 from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
 from hf_rap.version import VERSION
@@ -103,6 +105,7 @@ def collect_facts(
         "grading": _grading(table),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
+        "prompts": _prompts(kept),
         "attention": _attention(selection),
         "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
@@ -396,6 +399,24 @@ def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
     counts = _counts(table[column.name].drop_null())
     shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
     return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
+
+
+def _prompts(kept: pa.Table) -> list[dict[str, Any]] | None:
+    """How the kept rows were asked, as their columns `prompt` and `messages` hold it; None without settings."""
+    if columns.SETTINGS.name not in kept.column_names:
+        return None
+    asked: Counter[PromptTemplate] = Counter()
+    for text, rows in _counts(kept[columns.SETTINGS.name].drop_null()).items():
+        try:
+            prompt = PromptTemplate.from_settings(_parsed(text))
+        except SettingError:  # settings of somebody else
+            continue
+        if prompt is not None:
+            asked[prompt] += rows
+    return [
+        {"name": name_of(prompt), "rows": rows, "prompt": prompt.as_dict()}
+        for prompt, rows in asked.most_common(MAX_SHOWN)
+    ]
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers.models.smolvlm import processing_smolvlm
 
 from hf_rap.engines.base import Request
-from hf_rap.rows.prompts import image_messages, text_messages
+from hf_rap.rows.prompts import PromptTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -363,5 +363,5 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 def ask(row_id: str, question: str, *images: Image.Image, attempts: int = 3, arm: str = "image") -> Request:
     """A request as the library builds them, with a short instruction."""
-    messages = image_messages(question, INSTRUCTION) if images else text_messages(question, INSTRUCTION)
+    messages = PromptTemplate(suffix=INSTRUCTION).messages(question, with_images=bool(images))
     return Request(row_id=row_id, arm=arm, messages=messages, images=images, attempts=attempts)

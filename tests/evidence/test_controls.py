@@ -13,6 +13,7 @@ from hf_rap.demo import demo_engine, make_planted
 from hf_rap.engines.base import Sampling
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SettingError
 from hf_rap.evidence.controls import GREY
+from hf_rap.rows.prompts import PromptTemplate
 
 from .test_donors import png
 
@@ -62,7 +63,7 @@ def evidence(*given, engine=None, **options):
 def test_controls_keep_the_prompt_and_change_what_the_picture_shows():
     """Same messages, attempts and sampling as the image arm; another stream of random numbers."""
     engine = Looking()
-    ds = evidence(RED, DARK, engine=engine, temperature=0.7, seed=3, instruction=" Box it.")
+    ds = evidence(RED, DARK, engine=engine, temperature=0.7, seed=3, prompt=PromptTemplate(suffix=" Box it."))
     image = next(one for one in engine.seen if one.arm == "image")
     engine.seen.clear()
     found = collect_evidence(ds, Controls(engine)).to_list()
