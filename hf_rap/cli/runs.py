@@ -6,6 +6,8 @@ import json
 
 import click
 
+from hf_rap.settings import model_in
+
 from .options import as_json, command
 from .output import note, print_json
 
@@ -42,7 +44,7 @@ def runs(url: str, *, as_json: bool) -> None:
             shown["graded by"] = " and ".join(graders)
         settings = ", ".join(f"{name} {value}" for name, value in shown.items())
         click.echo(
-            f"{held.fingerprint}  {held.kind or 'unknown'}  {held.model or 'unknown model'}  {', '.join(counts)} "
+            f"{held.fingerprint}  {held.kind or 'unknown'}  {model_in(held.settings)}  {', '.join(counts)} "
             f"({settings or 'manifest unreadable'})"
         )
         for line in held.unusable:

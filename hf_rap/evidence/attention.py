@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_text, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.settings import set_apart
 from hf_rap.version import VERSION
 
 from .collector import Collector, first_fault
@@ -71,7 +73,7 @@ class Attention(Collector):
     engine: AttentionEngine
     window: int = WINDOW
     instruction: str | None = None
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = VERSION_OF_EVIDENCE
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self.instruction, self.window)
+        return _settings(self.engine.describe(), self.instruction, self.window, self.version)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -116,7 +118,7 @@ class Attention(Collector):
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
         described = self.engine.describe() if any(requests) else {}
         settings = [
-            None if row is None else attention_settings(described, instruction, self.window)
+            None if row is None else attention_settings(described, instruction, self.window, self.version)
             for row, instruction in zip(cells, instructions, strict=True)
         ]
         return columns.typed({columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: settings})
@@ -147,19 +149,16 @@ def check_engine(engine: object, window: int) -> None:
     check_whole("window", window, least=2)
 
 
-def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
+def attention_settings(
+    described: Mapping[str, Any], instruction: str, window: int, version: str = VERSION_OF_EVIDENCE
+) -> str:
     """JSON: everything that could change `rap_attention`."""
-    return json.dumps(_settings(described, instruction, window), sort_keys=True)
+    return json.dumps(_settings(described, instruction, window, version), sort_keys=True)
 
 
-def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
-    settings = {
-        "instruction": instruction,
-        "window": window,
-        "attention_version": VERSION_OF_EVIDENCE,
-        "hf_rap": VERSION,
-    }
-    return {**described, **settings}
+def _settings(described: Mapping[str, Any], instruction: str | None, window: int, version: str) -> dict[str, Any]:
+    settings = {"instruction": instruction, "window": window, "attention_version": version, "hf_rap": VERSION}
+    return set_apart({**described, **settings})
 
 
 def attend_rows(

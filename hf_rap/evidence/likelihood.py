@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, messages_of
 from hf_rap.verify import VERIFIER_VERSION, spellings
-from hf_rap.version import VERSION
 
 from .collector import Collector
 from .grading import Grading
@@ -75,7 +75,7 @@ class Likelihood(Collector):
     lead: str = ANSWER_LEAD
     tail: str = ANSWER_TAIL
     instruction: str = AT_ONCE
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other numbers
 
     def __post_init__(self) -> None:
@@ -117,16 +117,17 @@ class Likelihood(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            "instruction": self.instruction,
-            "lead": self.lead,
-            "tail": self.tail,
-            "verifier": VERIFIER_VERSION,
-            "likelihood": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.noted(
+            {
+                **self.engine.describe(),
+                "instruction": self.instruction,
+                "lead": self.lead,
+                "tail": self.tail,
+                "verifier": VERIFIER_VERSION,
+                "likelihood": self.version,
+            }
+        )
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row its error; a row without an image is what it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
-from hf_rap.version import VERSION
 
 from .steps import prefixes, split_steps
 
@@ -70,7 +71,7 @@ class StepRewards(Collector):
 
     engine: Engine
     continuations: int = 16
-    response: str = "response"
+    response: str = field(default="response", metadata=ONLY_IN_MAP)
     split: Callable[[str], list[str]] = split_steps
     early_stop: bool = False
     temperature: float = 1.0
@@ -79,7 +80,7 @@ class StepRewards(Collector):
     max_new_tokens: int = 1024
     seed: int = 0
     instruction: str = DEFAULT_INSTRUCTION
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other scores
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
 
@@ -138,18 +139,19 @@ class StepRewards(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the scores of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            "continuations": self.continuations,
-            "split": getattr(self.split, "__qualname__", repr(self.split)),
-            "early_stop": self.early_stop,
-            "instruction": self.instruction,
-            "verifier": self.verifier_version,
-            "step_rewards": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the scores of a row, and what is only written down."""
+        return self.noted(
+            {
+                **self.engine.describe(),
+                **self._sampling().as_dict(),
+                "continuations": self.continuations,
+                "split": _name(self.split),
+                "early_stop": self.early_stop,
+                "instruction": self.instruction,
+                "verifier": self.verifier_version,
+                "step_rewards": self.version,
+            }
+        )
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -204,6 +206,19 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+def _name(split: Callable[[str], list[str]]) -> str:
+    """What tells one way to split from another; of a function without a name of its own, a digest of its source."""
+    module, name = getattr(split, "__module__", ""), getattr(split, "__qualname__", None)
+    if name is None:
+        return repr(split)
+    if "<" in name:  # a lambda, or a function inside another
+        try:
+            name = f"{name} {blake2b(inspect.getsource(split).encode(), digest_size=8).hexdigest()}"
+        except OSError:
+            name = f"{name} {blake2b(split.__code__.co_code, digest_size=8).hexdigest()}"
+    return name if module.startswith("hf_rap.") else f"{module}.{name}"
 
 
 def _text(response: Any) -> str:

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.settings import set_apart
 
+from .before import folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -120,8 +123,9 @@ class Run:
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
-        RunError: the folder cannot be used or another process is writing into it; too many rows fail;
-            or the process was asked to stop (Ctrl-C, SIGTERM). What is written stays.
+        RunError: the folder cannot be used or another process is writing into it; it was written before models had
+            an identity, and nothing tells which this one's was; too many rows fail; or the process was asked to stop
+            (Ctrl-C, SIGTERM). What is written stays.
         SourceError, LayoutError, EngineError: as `collect_evidence`.
     """
 
@@ -179,8 +183,11 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
+            self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            folders = self.folder.same(self.fingerprint, self.collector.kind)
+            folders += folders_before(self.folder, self.collector, settings)
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             self.folder.write_manifest(self.fingerprint, manifest)
             if self.world == 1:
@@ -188,7 +195,7 @@ class Run:
             grading = self.collector.grading
             self.index = Index(
                 self.folder,
-                self.folder.same(self.fingerprint, self.collector.kind),
+                folders,
                 part_schema(self.collector.stored),
                 grader=None if grading is None else grading.key,
                 limit=self.collector.reply_tokens,
@@ -412,8 +419,9 @@ class Run:
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """What the parts of this collector depend on, their columns included."""
-    return {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    """What the parts of this collector depend on, their columns included; what is kept row by row is set apart."""
+    settings = {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    return set_apart(settings, *marked(collector, ONLY_IN_MAP))
 
 
 def make_part(

@@ -255,7 +255,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
         or not all(name in values for name in ("model", *names))
     ):
         return None
-    engine = {"revision": values.get("revision"), "dtype": values.get("dtype")}
+    engine = {name: values.get(name) for name in ("revision", "dtype", "adapter")}
     (grading, *_) = facts.get("grading") or [{}]
     usual = {"correct": CORRECT, "cut": CUT[0]}
     return {
