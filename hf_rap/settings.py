@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .version import VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,6 +21,16 @@ def set_apart(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The settings, which say that those with these names are not counted either."""
     apart = {*settings.get(NOT_COUNTED, ()), *_WRITTEN_DOWN, *names} & settings.keys()
     return {**settings, NOT_COUNTED: sorted(apart)}
+
+
+def noted(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings with the version of hf_rap, and with a word in place of an identity where the engine tells none.
+
+    >>> noted({"model": "m"})["identity"]
+    'not told by the engine'
+    """
+    untold = () if "identity" in settings else ("identity",)
+    return set_apart({"identity": "not told by the engine", **settings, "hf_rap": VERSION}, *untold, *names)
 
 
 def counted(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_text, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
-from hf_rap.settings import set_apart
-from hf_rap.version import VERSION
+from hf_rap.settings import noted
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
@@ -157,8 +156,7 @@ def attention_settings(
 
 
 def _settings(described: Mapping[str, Any], instruction: str | None, window: int, version: str) -> dict[str, Any]:
-    settings = {"instruction": instruction, "window": window, "attention_version": version, "hf_rap": VERSION}
-    return set_apart({**described, **settings})
+    return noted({**described, "instruction": instruction, "window": window, "attention_version": version})
 
 
 def attend_rows(

@@ -11,9 +11,9 @@ from hf_rap.columns import ERROR, features_of, refuse_existing
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
+from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
-from hf_rap.settings import set_apart
-from hf_rap.version import VERSION
+from hf_rap.settings import noted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -110,8 +110,8 @@ class Collector:
         raise NotImplementedError
 
     def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """These settings with the version of hf_rap, and with the names of those that are not counted."""
-        return set_apart({**settings, "hf_rap": VERSION}, *marked(self, ROUNDING))
+        """These settings as they are written down, with the names of those that are not counted."""
+        return noted(settings, *marked(self, ROUNDING))
 
     def identify(self) -> None:
         """Find out which model it is, before anything is asked or looked up: a folder is read again.
@@ -244,17 +244,19 @@ def collect_evidence(
     collector.check(ds.features)
     collector.identify()
     collector = collector.over(ds)
-    evidence = ds.with_format(None).map(
+    plain = ds.with_format(None)
+    evidence = plain.map(
         collector,
         batched=True,
         batch_size=rows_per_step or collector.rows_at_once,
         remove_columns=ds.column_names,
         features=collector.features,
+        new_fingerprint=fingerprint_after(plain, collector),
         desc=collector.kind,
     )
     for remark in collector.remarks(evidence):
         logger.warning(remark)
-    return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
+    return datasets.concatenate_datasets([plain, evidence], axis=1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
+from hf_rap.rows.compat import hash_of
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
@@ -145,7 +145,7 @@ class StepRewards(Collector):
                 **self.engine.describe(),
                 **self._sampling().as_dict(),
                 "continuations": self.continuations,
-                "split": _name(self.split),
+                **_named(self.split),
                 "early_stop": self.early_stop,
                 "instruction": self.instruction,
                 "verifier": self.verifier_version,
@@ -208,17 +208,12 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
 
 
-def _name(split: Callable[[str], list[str]]) -> str:
-    """What tells one way to split from another; of a function without a name of its own, a digest of its source."""
+def _named(split: Callable[[str], list[str]]) -> dict[str, str]:
+    """What tells one way to split from another: where it is imported from, or a hash where it has no such place."""
     module, name = getattr(split, "__module__", ""), getattr(split, "__qualname__", None)
-    if name is None:
-        return repr(split)
-    if "<" in name:  # a lambda, or a function inside another
-        try:
-            name = f"{name} {blake2b(inspect.getsource(split).encode(), digest_size=8).hexdigest()}"
-        except OSError:
-            name = f"{name} {blake2b(split.__code__.co_code, digest_size=8).hexdigest()}"
-    return name if module.startswith("hf_rap.") else f"{module}.{name}"
+    if name is None or "<" in name or module == "__main__":
+        module = hash_of(split) or repr(split)
+    return {"split": name or type(split).__name__, "split_from": module}
 
 
 def _text(response: Any) -> str:

@@ -61,6 +61,28 @@ def show_to_hash(kind: type, seen: Callable[[Any], Any]) -> bool:
     return True
 
 
+def hash_of(value: Any) -> str | None:
+    """The hash by which `Dataset.map` knows a function: equal in all processes; None where the value cannot be pickled.
+
+    The class that makes it is described in a guide of datasets, in a module that is not public.
+    """
+    from datasets.fingerprint import Hasher
+
+    try:
+        return str(Hasher.hash(value))
+    except Exception:  # noqa: BLE001 - whatever keeps it from being pickled
+        return None
+
+
+def fingerprint_after(ds: datasets.Dataset, step: Any) -> str | None:
+    """What `Dataset.map` is to call the rows after this step, which it would make up with the size of batches in it.
+
+    None where the step cannot be hashed: `map` then says so and caches nothing. What the name is made from, the name of
+    the rows before, is kept in a private place.
+    """
+    return hash_of([ds._fingerprint, step])
+
+
 def add_dataset_info(card: Any, infos: Mapping[str, datasets.DatasetInfo]) -> None:
     """Writes types and row counts of the configs into the metadata of a card (`DatasetCardData`), under `dataset_info`.
 

@@ -1,11 +1,17 @@
-"""Runs from before models had an identity: their manifests name a model, and only of folders what was in it."""
+"""Runs from before models had an identity: their manifests name a model, and only of folders what was in it.
+
+    "model": "grid-vlm", "revision": null, "weights": "e391ec8b1ba3f2445c3463a6f36bd807", "attention": "sdpa", ...
+
+"weights" is a digest of a folder's files, "revision" the commit of a Hub model or null, "attention" the kernel.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
-from hf_rap.settings import NOT_COUNTED, counted
+from hf_rap.settings import NOT_COUNTED, counted, set_apart
 
 from .folder import fingerprint_of
 
@@ -16,9 +22,10 @@ if TYPE_CHECKING:
 
     from .folder import RunFolder
 
-# Of the settings of that time: the kernel, which counts no more, and what the identity has taken the place of.
+GOES_ON_FROM = "goes_on_from"
+"""In a manifest: folders of that time, whose evidence belongs to the fingerprint."""
 _KERNEL = "attention"
-_OF_THE_MODEL = {"model", "revision", "weights"}
+_OF_THE_MODEL = ("model", "revision", "weights", "adapter")  # what the identity has taken the place of
 
 
 def folders_before(folder: RunFolder, collector: Collector, settings: Mapping[str, Any]) -> list[str]:
@@ -62,3 +69,24 @@ def _same_model(there: Mapping[str, Any], here: Mapping[str, Any], engine: Any) 
     if there.get("revision") is not None:
         return bool(here.get("revision") == there["revision"])
     return None if here["model"] == there.get("model") else False
+
+
+def with_identity(row: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of evidence whose settings name the model as those of now do, which is the same one.
+
+    Args:
+        row: evidence; its columns of settings are JSON.
+        engine: what the engine tells of itself, as it is written down.
+    """
+    return {name: _retold(value, engine) if name.endswith("_settings") else value for name, value in row.items()}
+
+
+def _retold(text: str | None, engine: Mapping[str, Any]) -> str | None:
+    before = json.loads(text or "{}")
+    if text is None or NOT_COUNTED in before:
+        return text
+    kept = {name: value for name, value in before.items() if name not in _OF_THE_MODEL}
+    if "attn_implementation" in engine and _KERNEL in kept:
+        kept["attn_implementation"] = kept.pop(_KERNEL)
+    of_the_model = {name: engine[name] for name in (*_OF_THE_MODEL, "identity") if name in engine}
+    return json.dumps(set_apart({**counted(engine), **of_the_model, **kept}, *engine[NOT_COUNTED]), sort_keys=True)

@@ -16,9 +16,9 @@ from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
-from hf_rap.settings import set_apart
+from hf_rap.settings import noted, set_apart
 
-from .before import folders_before
+from .before import GOES_ON_FROM, folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -186,9 +186,12 @@ class Run:
             self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
-            folders = self.folder.same(self.fingerprint, self.collector.kind)
-            folders += folders_before(self.folder, self.collector, settings)
+            before = folders_before(self.folder, self.collector, settings)
+            folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            describe = getattr(self.collector.engine, "describe", dict)
+            self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
+            manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
@@ -257,7 +260,7 @@ class Run:
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals)
+        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
         kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)

@@ -288,6 +288,13 @@ def test_what_is_only_written_down_is_said(dtype, sentence):
     assert "TransformersEngine(" not in body or 'adapter="me/lora@def"' in body
 
 
+def test_settings_that_tell_no_identity_say_so():
+    """Evidence from before there was one: a reader must not take the name of a model for the model."""
+    sentence = "Which state of the model that was is not told"
+    assert sentence in render_card(make_facts(settings=[{**SETTINGS}]))
+    assert sentence not in render_card(make_facts(settings=[{**SETTINGS, "identity": "not told by the engine"}]))
+
+
 def publish(folder: Path) -> Path:
     file = io.BytesIO()
     Pictures.new("RGB", (8, 8), "red").save(file, "PNG")

@@ -166,6 +166,23 @@ def test_the_hash_of_map_sees_what_it_is_shown(datasets_part):
     assert pickle.loads(pickle.dumps(Sealed("abc"))).value == "abc"
 
 
+def test_rows_after_a_step_are_called_by_the_step(datasets_part, tmp_path):
+    """The same rows and step in another process, or in a copy, and no others."""
+    rows = Dataset.from_dict({"id": ["a", "b"]})
+    rows.to_parquet(tmp_path / "rows.parquet")
+    read, read_again = (Dataset.from_parquet(str(tmp_path / "rows.parquet")) for _ in range(2))
+    with datasets_part("Dataset._fingerprint and datasets.fingerprint.Hasher"):
+        assert compat.hash_of(len) == compat.hash_of(len) != compat.hash_of(max)
+        assert compat.fingerprint_after(read, len) == compat.fingerprint_after(read_again, len)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read, max)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read.select([0]), len)
+
+
+def test_a_step_that_cannot_be_hashed_has_no_name():
+    """`map` then warns and caches nothing."""
+    assert compat.fingerprint_after(Dataset.from_dict({"id": ["a"]}), (row for row in "ab")) is None
+
+
 def test_without_its_table_datasets_hashes_the_value(monkeypatch):
     """The caller is told, and puts what counts into the value."""
     monkeypatch.setitem(sys.modules, "datasets.utils._dill", None)

@@ -1,14 +1,17 @@
 """One run folder and one cache of `map`: models of one name never mix, and one model of two names is asked once."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from datasets import Dataset
+from stubs import stub_rollouts
 
 from hf_rap import Attention, Rollouts, TransformersEngine, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import MODEL, make_planted
 from hf_rap.engines.loaded_model import LoadedModel
+from hf_rap.settings import counted, model_in
 
 
 @pytest.fixture
@@ -143,6 +146,25 @@ def test_workers_load_the_model_that_was_hashed(ds, hub_cache, other_grid, tmp_p
     hub_cache.commit("me/grid", other_grid)
     evidence = ds.map(rollouts, batched=True, batch_size=4, num_proc=2)
     assert evidence["rap_image_responses"][:] == replies_of(ds, grid(MODEL))
+
+
+def test_engine_that_tells_no_identity_says_so():
+    """It stands in the settings and on the card, and counts for nothing: another release may tell one."""
+    settings = stub_rollouts().settings()
+    assert settings["identity"] == "not told by the engine"
+    assert "identity" not in counted(settings)
+    assert model_in(settings) == "stub"
+
+
+def test_size_of_batches_is_no_part_of_the_key(ds, asked):
+    """Nor is what it follows from, such as the concurrency of a server: `collect_evidence` asks once."""
+    rollouts = Rollouts(grid(MODEL), attempts=2, max_new_tokens=24)
+    before = collect_evidence(ds, rollouts, rows_per_step=3)
+    count = len(asked)
+    assert collect_evidence(ds, rollouts, rows_per_step=8)[:] == before[:]
+    assert len(asked) == count > 0
+    assert collect_evidence(ds, replace(rollouts, seed=1)).column_names == before.column_names
+    assert len(asked) > count
 
 
 def test_attention_of_rows_from_another_batch_size_is_read_once(ds, tmp_path, monkeypatch):
