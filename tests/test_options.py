@@ -331,6 +331,7 @@ WRONG = {
         "batch_size": AT_LEAST_1,
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
+        "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
     },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),

@@ -138,6 +138,7 @@ model_options = together(
     [
         click.option("--model", required=True, help="Hub id or folder of a vision-language model, or 'demo'."),
         click.option("--model-revision", help="Branch, tag or commit of the model."),
+        click.option("--adapter", help="LoRA adapter on the model: folder, or Hub id as name or name@revision."),
         click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
         click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
         click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
@@ -459,6 +460,10 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
     """The server that endpoint_options name."""
     from hf_rap.engines.endpoint import EndpointEngine
 
+    if options["adapter"] is not None:
+        raise click.UsageError(
+            "--adapter is for a local model; a server serves an adapter by a name of its own: --model."
+        )
     return EndpointEngine(
         options["endpoint"],
         model=options["model"],
@@ -507,6 +512,7 @@ def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
         processor_options=_json_object(options["processor_options"], "--processor-options") or None,
+        adapter=options["adapter"],
     )
 
 

@@ -52,10 +52,9 @@ class LoadedModel:
         model: an image-text-to-text model of transformers, on its device.
         processor: the processor that belongs to it; needs a chat template.
         batch_size: rows that are generated together.
-        commit: of the model on the Hub; None where it is not from there.
     """
 
-    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, commit: str | None = None) -> None:
+    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
@@ -64,7 +63,6 @@ class LoadedModel:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
-        self.commit = commit
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.shares_prefixes = True
@@ -79,14 +77,13 @@ class LoadedModel:
         )
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able: what could change a completion, besides the name of the model."""
+        """JSON-able: what could change a completion, besides which model it is."""
         return {
-            "revision": self.commit,
             "architecture": type(self.model).__name__,
             "processor": type(self.processor).__name__,
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": compat.attention_name(self.model.config),
+            "attn_implementation": compat.attention_name(self.model.config),
             "device": self.model.device.type,
             "transformers": transformers.__version__,
             "torch": torch.__version__,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
-from hf_rap.version import VERSION
+from hf_rap.settings import noted
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
@@ -73,7 +74,7 @@ class Attention(Collector):
     engine: AttentionEngine
     window: int = WINDOW
     prompt: PromptTemplate | str | None = None
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = VERSION_OF_EVIDENCE
     instruction: InitVar[str | None] = None
 
@@ -90,7 +91,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self._given, self.window)
+        return _settings(self.engine.describe(), self._given, self.window, self.version)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -124,7 +125,7 @@ class Attention(Collector):
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
         described = self.engine.describe() if any(requests) else {}
         settings = [
-            None if row is None else attention_settings(described, template, self.window)
+            None if row is None else attention_settings(described, template, self.window, self.version)
             for row, template in zip(cells, templates, strict=True)
         ]
         return columns.typed({columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: settings})
@@ -157,19 +158,16 @@ def check_engine(engine: object, window: int) -> None:
     check_whole("window", window, least=2)
 
 
-def attention_settings(described: Mapping[str, Any], prompt: PromptTemplate, window: int) -> str:
+def attention_settings(
+    described: Mapping[str, Any], prompt: PromptTemplate, window: int, version: str = VERSION_OF_EVIDENCE
+) -> str:
     """JSON: everything that could change `rap_attention`."""
-    return json.dumps(_settings(described, prompt, window), sort_keys=True)
+    return json.dumps(_settings(described, prompt, window, version), sort_keys=True)
 
 
-def _settings(described: Mapping[str, Any], prompt: PromptTemplate | None, window: int) -> dict[str, Any]:
-    settings = {
-        **({"instruction": None} if prompt is None else prompt.settings()),
-        "window": window,
-        "attention_version": VERSION_OF_EVIDENCE,
-        "hf_rap": VERSION,
-    }
-    return {**described, **settings}
+def _settings(described: Mapping[str, Any], prompt: PromptTemplate | None, window: int, version: str) -> dict[str, Any]:
+    asked = {"instruction": None} if prompt is None else prompt.settings()
+    return noted({**described, **asked, "window": window, "attention_version": version})
 
 
 def attend_rows(

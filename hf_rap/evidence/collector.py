@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
+from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
+from hf_rap.settings import noted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -100,8 +103,25 @@ class Collector:
         return getattr(self.engine, "rows_per_part", ROWS_AT_ONCE)
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row. Loads the model."""
+        """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
+
+        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        """
         raise NotImplementedError
+
+    def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings as they are written down, with the names of those that are not counted."""
+        return noted(settings, *marked(self, ROUNDING))
+
+    def identify(self) -> None:
+        """Find out which model it is, before anything is asked or looked up: a folder is read again.
+
+        Raises:
+            EngineError: it cannot be found.
+        """
+        identify = getattr(self.engine, "identify", None)
+        if identify is not None:
+            identify()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
@@ -227,18 +247,21 @@ def collect_evidence(
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
+    collector.identify()
     collector = collector.over(ds)
-    evidence = ds.with_format(None).map(
+    plain = ds.with_format(None)
+    evidence = plain.map(
         collector,
         batched=True,
         batch_size=rows_per_step or collector.rows_at_once,
         remove_columns=ds.column_names,
         features=collector.features,
+        new_fingerprint=fingerprint_after(plain, collector),
         desc=collector.kind,
     )
     for remark in collector.remarks(evidence):
         logger.warning(remark)
-    return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
+    return datasets.concatenate_datasets([plain, evidence], axis=1)
 
 
 @dataclass(frozen=True)

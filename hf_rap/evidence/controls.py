@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.settings import identity_in, model_in
 from hf_rap.stats.settings import graded_by
-from hf_rap.version import VERSION
 
 from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
@@ -98,12 +99,12 @@ class Controls(Collector):
     arms: tuple[str, ...] = tuple(columns.CONTROLS)
     seed: int = 0
     donors_per_row: int | None = None
-    layout: Layout | None = None
-    donors: Donors | None = None
-    verifier: Any = None
-    cut: str = "wrong"
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
+    donors: Donors | None = field(default=None, metadata=ONLY_IN_MAP)
+    verifier: Any = field(default=None, metadata=ONLY_IN_MAP)
+    cut: str = field(default="wrong", metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
-    verifier_version: str = field(init=False, repr=False)  # part of it as well
+    verifier_version: str = field(init=False, repr=False, metadata=ONLY_IN_MAP)  # part of it as well
 
     def __post_init__(self) -> None:
         self.check_given()
@@ -142,15 +143,16 @@ class Controls(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: what could change the evidence of a row, beside the columns that are read."""
-        return {
-            **self.engine.describe(),
-            "grey": GREY,
-            "donor_seed": self.seed,
-            "donors_per_row": self.donors_per_row,
-            **self.grading.settings(),
-            "controls": self.version,
-            "hf_rap": VERSION,
-        }
+        return self.noted(
+            {
+                **self.engine.describe(),
+                "grey": GREY,
+                "donor_seed": self.seed,
+                "donors_per_row": self.donors_per_row,
+                **self.grading.settings(),
+                "controls": self.version,
+            }
+        )
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
@@ -231,11 +233,10 @@ class Controls(Collector):
         for row in rows:
             if not row.asks:
                 continue
-            there = row.settings.get("model")
-            if there and here.get("model") and PurePath(there).name != PurePath(here["model"]).name:
+            if row.settings.get("model") and here.get("model") and not _same_model(row.settings, here):
                 raise SettingError(
-                    f"The replies with the image of row {row.read.id!r} came from {there!r}, and this is "
-                    f"{here['model']!r}: a control compares two pictures, not two models."
+                    f"The replies with the image of row {row.read.id!r} came from {model_in(row.settings)!r}, and this is "
+                    f"{model_in(here)!r}: a control compares two pictures, not two models."
                 )
             grader = graded_by(row.settings)
             if grader is not None and grader != self.grading.key:
@@ -244,6 +245,14 @@ class Controls(Collector):
                     f"replies), and this is {self.grading.key}: a control compares two pictures, not two graders. Give "
                     "verifier and cut of the rollouts, or grade those anew: hf_rap.regrade(ds), `hf-rap score --regrade`."
                 )
+
+
+def _same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """By identity where both tell one, else by name: replies may come from a server that has the same model."""
+    identities = identity_in(there), identity_in(here)
+    if None not in identities:
+        return identities[0] == identities[1]
+    return PurePath(there["model"]).name == PurePath(here["model"]).name
 
 
 @dataclass(frozen=True)

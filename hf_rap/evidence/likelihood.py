@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.presets import PRESETS, prompt_or_instruction
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, PromptTemplate
 from hf_rap.verify import VERIFIER_VERSION, spellings
-from hf_rap.version import VERSION
 
 from .collector import Collector
 from .grading import Grading
@@ -77,7 +77,7 @@ class Likelihood(Collector):
     lead: str = ANSWER_LEAD
     tail: str = ANSWER_TAIL
     prompt: PromptTemplate | str = PRESETS["at-once"].template
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other numbers
 
     instruction: InitVar[str | None] = None
@@ -122,16 +122,17 @@ class Likelihood(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            **self._prompt.settings(),
-            "lead": self.lead,
-            "tail": self.tail,
-            "verifier": VERIFIER_VERSION,
-            "likelihood": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.noted(
+            {
+                **self.engine.describe(),
+                **self._prompt.settings(),
+                "lead": self.lead,
+                "tail": self.tail,
+                "verifier": VERIFIER_VERSION,
+                "likelihood": self.version,
+            }
+        )
 
     def keeps_system(self, read: Mapping[str, Any]) -> bool:
         """The row's own system turn is sent."""

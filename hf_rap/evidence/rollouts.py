@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
@@ -15,7 +16,6 @@ from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.settings import CORRECT
-from hf_rap.version import VERSION
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
@@ -89,24 +89,24 @@ class Rollouts(Collector):
     separate_arms: ClassVar[tuple[str, ...]] = columns.ARMS
 
     engine: Engine
-    attempts: int = 5
+    attempts: int = field(default=5, metadata=ONLY_IN_MAP)
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
-    max_new_tokens: int = 1024
+    max_new_tokens: int = field(default=1024, metadata=ONLY_IN_MAP)
     seed: int = 0
     prompt: PromptTemplate | str = DEFAULT_PROMPT
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     attention: bool = False
-    first_attempt: int = 0
-    arm: str | None = None
+    first_attempt: int = field(default=0, metadata=ONLY_IN_MAP)
+    arm: str | None = field(default=None, metadata=ONLY_IN_MAP)
     keep_ids: bool = False
-    verifier: Any = None
-    correct: float = CORRECT
-    cut: str = "wrong"
+    verifier: Any = field(default=None, metadata=ONLY_IN_MAP)
+    correct: float = field(default=CORRECT, metadata=ONLY_IN_MAP)
+    cut: str = field(default="wrong", metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
-    # Part of that key, too: `map` has grades and replies in one. Runs know them apart, see `grading`.
-    verifier_version: str = field(init=False, repr=False)
+    # `map` has grades and replies in one. Runs know them apart, see `grading`.
+    verifier_version: str = field(init=False, repr=False, metadata=ONLY_IN_MAP)
     instruction: InitVar[str | None] = None
 
     def __post_init__(self, instruction: str | None) -> None:
@@ -189,15 +189,16 @@ class Rollouts(Collector):
         return columns.typed({column: evidence[column] for column in self.writes})
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            **self.grading.settings(),
-            **self._prompt.settings(),
-            "rollouts": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.noted(
+            {
+                **self.engine.describe(),
+                **self._sampling().as_dict(),
+                **self.grading.settings(),
+                **self._prompt.settings(),
+                "rollouts": self.version,
+            }
+        )
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of both."""

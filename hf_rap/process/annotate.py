@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
+from hf_rap.rows.compat import hash_of
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
-from hf_rap.version import VERSION
 
 from .steps import prefixes, split_steps
 
@@ -72,7 +73,7 @@ class StepRewards(Collector):
 
     engine: Engine
     continuations: int = 16
-    response: str = "response"
+    response: str = field(default="response", metadata=ONLY_IN_MAP)
     split: Callable[[str], list[str]] = split_steps
     early_stop: bool = False
     temperature: float = 1.0
@@ -81,7 +82,7 @@ class StepRewards(Collector):
     max_new_tokens: int = 1024
     seed: int = 0
     prompt: PromptTemplate | str = DEFAULT_PROMPT
-    layout: Layout | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other scores
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
     instruction: InitVar[str | None] = None
@@ -146,18 +147,19 @@ class StepRewards(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the scores of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            "continuations": self.continuations,
-            "split": getattr(self.split, "__qualname__", repr(self.split)),
-            "early_stop": self.early_stop,
-            **self._prompt.settings(),
-            "verifier": self.verifier_version,
-            "step_rewards": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the scores of a row, and what is only written down."""
+        return self.noted(
+            {
+                **self.engine.describe(),
+                **self._sampling().as_dict(),
+                "continuations": self.continuations,
+                **_named(self.split),
+                "early_stop": self.early_stop,
+                **self._prompt.settings(),
+                "verifier": self.verifier_version,
+                "step_rewards": self.version,
+            }
+        )
 
     @property
     def _prompt(self) -> PromptTemplate:
@@ -220,6 +222,14 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+def _named(split: Callable[[str], list[str]]) -> dict[str, str]:
+    """What tells one way to split from another: where it is imported from, or a hash where it has no such place."""
+    module, name = getattr(split, "__module__", ""), getattr(split, "__qualname__", None)
+    if name is None or "<" in name or module == "__main__":
+        module = hash_of(split) or repr(split)
+    return {"split": name or type(split).__name__, "split_from": module}
 
 
 def _text(response: Any) -> str:

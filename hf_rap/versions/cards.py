@@ -266,7 +266,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
         return None
     prompt = PromptTemplate.from_settings(values)
     assert prompt is not None
-    engine = {"revision": values.get("revision"), "dtype": values.get("dtype")}
+    engine = {name: values.get(name) for name in ("revision", "dtype", "adapter")}
     (grading, *_) = facts.get("grading") or [{}]
     usual = {"correct": CORRECT, "cut": CUT[0]}
     return {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, ID, KEEP, REASON, SCORES, SETTINGS, require
+from hf_rap.settings import identity_in, model_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +100,7 @@ def changes_between(old: pa.Table, new: pa.Table, *, group_by: str | None = None
             for column in SCORES
             if column.name in old.column_names or column.name in new.column_names
         },
-        "models": {"old": _models(old), "new": _models(new)},
+        "models": dict(zip(("old", "new"), _models(old, new), strict=True)),
     }
     return Difference(facts, changes)
 
@@ -175,12 +176,14 @@ def _mean(table: pa.Table, column: str) -> float | None:
     return round(sum(scores) / len(scores), 6) if scores else None
 
 
-def _models(table: pa.Table) -> list[str]:
-    """Model and revision of every set of settings in the rows."""
-    if SETTINGS.name not in table.column_names:
-        return []
-    models = set()
-    for text in table[SETTINGS.name].unique().drop_null().to_pylist():
-        settings = json.loads(text)
-        models.add("@".join(str(settings[name]) for name in ("model", "revision") if settings.get(name)))
-    return sorted(models)
+def _models(*tables: pa.Table) -> list[list[str]]:
+    """The models of every set of settings in the rows of each table, with their identities where all tell them."""
+    settings_of = [
+        [json.loads(text) for text in table[SETTINGS.name].unique().drop_null().to_pylist()]
+        if SETTINGS.name in table.column_names
+        else []
+        for table in tables
+    ]
+    pinned = all(identity_in(settings) for of_table in settings_of for settings in of_table)
+    left_out = {} if pinned else {"identity": None}
+    return [sorted({model_in({**settings, **left_out}) for settings in of_table}) for of_table in settings_of]

@@ -274,6 +274,31 @@ def test_evidence_is_repeated_with_the_same_settings():
     assert 'load_source("d:c#train")' in render_card(facts)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sentence"),
+    [
+        ("float32", "reproducible in distribution, and in float32 nearly always to the letter."),
+        ("bfloat16", "reproducible in distribution; to the letter they are not, since another batch size, device"),
+    ],
+)
+def test_what_is_only_written_down_is_said(dtype, sentence):
+    """A reader sees which settings tell evidence apart, and how far a rerun agrees."""
+    told = {**SETTINGS, "dtype": dtype, "identity": "user/model@abc", "batch_size": 16, "adapter": "me/lora@def"}
+    body = render_card(make_facts(settings=[{**told, "not_counted": ["batch_size", "model"]}]))
+    assert "Of these, `batch_size`, `model` are written down only" in body
+    assert sentence in body
+    assert "| `identity` | `user/model@abc` |" in body
+    assert "`not_counted`" not in body
+    assert "TransformersEngine(" not in body or 'adapter="me/lora@def"' in body
+
+
+def test_settings_that_tell_no_identity_say_so():
+    """Evidence from before there was one: a reader must not take the name of a model for the model."""
+    sentence = "Which state of the model that was is not told"
+    assert sentence in render_card(make_facts(settings=[{**SETTINGS}]))
+    assert sentence not in render_card(make_facts(settings=[{**SETTINGS, "identity": "not told by the engine"}]))
+
+
 def publish(folder: Path) -> Path:
     file = io.BytesIO()
     Pictures.new("RGB", (8, 8), "red").save(file, "PNG")

@@ -447,6 +447,77 @@ def test_settings_name_the_model_and_not_the_address():
     assert "/home" not in json.dumps(local)
 
 
+TOKEN = "hf_SECRETtoken"
+VLLM = {
+    "/v1/models": {
+        "object": "list",
+        "data": [
+            {"id": "other", "root": "somebody/else"},
+            {
+                "id": "m",
+                "object": "model",
+                "created": 1767225600,
+                "owned_by": "vllm",
+                "root": "/home/me/models/Qwen2.5-VL-3B",
+                "parent": None,
+                "max_model_len": 4096,
+                "permission": [{"id": "modelperm-1", "created": 1767225600}],
+            },
+        ],
+    },
+    "/version": {"version": "0.11.0"},
+}
+
+
+def told_by(server, **options):
+    """What stands in the settings after one request."""
+    engine = EndpointEngine(server.url, model="m", **options)
+    engine.complete(requests(1, 1), Sampling())
+    settings = engine.describe()
+    assert {"server", "identity"} <= set(settings["not_counted"])
+    assert json.loads(json.dumps(settings)) == settings
+    return settings["server"]
+
+
+def test_what_the_server_tells_is_written_down(monkeypatch):
+    """The entry of the model and the version, asked for once, with the token; no folder of the server."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer(told=VLLM) as server:
+        expected = {"owned_by": "vllm", "root": "Qwen2.5-VL-3B", "max_model_len": 4096, "version": "0.11.0"}
+        assert told_by(server, token_env="MY_TOKEN") == expected
+        assert told_by(server, token_env="MY_TOKEN") == expected
+    assert server.got == [(path, f"Bearer {TOKEN}") for path in ("/v1/models", "/version")]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, {"models": "the server answered 404"}),
+        ({"/v1/models": {"data": [{"id": "n"}]}}, {"models": "does not list this model"}),
+        ({"/v1/models": ["no", "list"]}, {"models": "does not list this model"}),
+        ({"/v1/models": {"data": [None, 3]}, "/version": {"version": 3}}, {"models": "does not list this model"}),
+    ],
+)
+def test_server_that_tells_nothing_is_no_error(told, expected):
+    """Why nothing is known is written down instead."""
+    with FaultyServer(told=told) as server:
+        assert told_by(server) == expected
+
+
+def test_token_does_not_follow_a_redirection(monkeypatch):
+    """Another address must not see it."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer() as thief:
+        with FaultyServer(told={"/v1/models": thief.url + "/models"}) as server:
+            assert told_by(server, token_env="MY_TOKEN") == {"models": "the server answered 307"}
+        assert thief.got == []
+
+
+def test_settings_before_the_server_was_asked():
+    """A run that has everything needs no server, and a server that is away does not keep it from being read."""
+    assert EndpointEngine("http://127.0.0.1:9/v1", model="m").describe()["server"] == "not asked yet"
+
+
 def test_a_running_event_loop_is_no_obstacle():
     """Notebooks have one."""
     import asyncio

@@ -1,5 +1,7 @@
 """What changed between two decisions."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -49,6 +51,20 @@ def test_models_are_named_with_their_revision():
     old = table(rows, rap_settings=['{"model": "m", "revision": "1"}'])
     new = table(rows, rap_settings=['{"model": "n"}'])
     assert changes_between(old, new).facts["models"] == {"old": ["m@1"], "new": ["n"]}
+
+
+def test_models_are_told_apart_by_identity():
+    """Two checkpoints in folders of one name; with rows of older settings, which tell none, by name alone."""
+    rows = {"a": (True, "image_needed")}
+    first, second = (
+        table(
+            rows, rap_settings=[json.dumps({"model": "grid", "identity": f"files:{digest}", "not_counted": ["model"]})]
+        )
+        for digest in "12"
+    )
+    older = table(rows, rap_settings=['{"model": "grid", "revision": null, "weights": "1"}'])
+    assert changes_between(first, second).facts["models"] == {"old": ["grid (files:1)"], "new": ["grid (files:2)"]}
+    assert changes_between(older, second).facts["models"] == {"old": ["grid"], "new": ["grid"]}
 
 
 def test_many_groups_are_counted_together():
