@@ -26,7 +26,9 @@ from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warni
 
 from . import compat
 from .base import Completion, Request, Sampling
+from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .noise import GumbelNoise
+from .roomy_cache import ROOM, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -255,15 +257,17 @@ class LoadedModel:
             rows = torch.arange(len(requests), device=prompt.device).repeat_interleave(attempts)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
             prefilled.reorder_cache(rows)
+            make_room(prefilled, min(ROOM, sampling.max_new_tokens))
             compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
-            return compat.go_on_from(
-                self.model,
-                prefilled,
-                **repeated,
-                max_new_tokens=sampling.max_new_tokens,
-                do_sample=False,
-                logits_processor=_logits_processors(requests, sampling, length),
-            )
+            with reads_grouped_keys_once(self._grouped_modules):
+                return compat.go_on_from(
+                    self.model,
+                    prefilled,
+                    **repeated,
+                    max_new_tokens=sampling.max_new_tokens,
+                    do_sample=False,
+                    logits_processor=_logits_processors(requests, sampling, length),
+                )
 
     def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:
         """The cache of all prompts but their last tokens, one row per request.
@@ -300,6 +304,11 @@ class LoadedModel:
             **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
         )
         return compat.cache_of(made)
+
+    @cached_property
+    def _grouped_modules(self) -> list[Any]:
+        """Those whose keys transformers would repeat at every step."""
+        return grouped_modules(self.model) if compat.sdpa_repeats_keys() else []
 
     def keeps_all_tokens(self, cache: Any) -> bool:
         """Whether a part of the cache is the cache of a part; sliding windows and recurrent layers forget tokens."""
