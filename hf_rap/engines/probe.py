@@ -294,8 +294,13 @@ def _last_attention(model: Any, token: int) -> Any:
 
 
 def _layers(model: Any) -> dict[str, Any]:
-    """Name -> layer, of the outermost lists of layers."""
-    lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
+    """Name -> layer, of the outermost lists of layers with attention; Gemma 3n runs lists of projections behind them."""
+    lists = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList)
+        and any(compat.attention_name(getattr(part, "config", None)) for part in module.modules())
+    ]
     outermost = [name for name in lists if not any(name.startswith(f"{outer}.") for outer in lists)]
     modules = dict(model.named_modules())
     return {f"{name}.{child}": layer for name in outermost for child, layer in modules[name].named_children()}
