@@ -27,7 +27,10 @@ from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warni
 
 from . import compat
 from .base import Completion, Request, Sampling
+from .grouped_heads import grouped_modules, reads_grouped_keys_once
+from .inputs import per_token
 from .noise import GumbelNoise
+from .roomy_cache import ROOM, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +68,9 @@ class LoadedModel:
         self.batch_size = batch_size
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
-        self.shares_prefixes = True
+        # Layers that look at pictures by themselves keep them in the place of tokens.
+        self.looks_across = bool(getattr(model.config.get_text_config(), "cross_attention_layers", None))
+        self.shares_prefixes = not self.looks_across
         self._variables: dict[str, bool] = {}  # names that were looked for in the chat template
         ends = model.generation_config.eos_token_id
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
@@ -92,15 +97,12 @@ class LoadedModel:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone.
 
-        Rows that share a batch have images or have none, want equally many attempts, and are of
-        similar length.
+        Rows that share a batch are of one kind, want equally many attempts, and are of similar length.
         """
-        order = sorted(
-            range(len(requests)),
-            key=lambda index: (bool(requests[index].images), requests[index].attempts, *likeness(requests[index])),
-        )
+        kinds = [(self.kind_of(request), request.attempts) for request in requests]
+        order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
         answers: dict[int, list[Completion] | RowError] = {}
-        for _, group in groupby(order, key=lambda index: (bool(requests[index].images), requests[index].attempts)):
+        for _, group in groupby(order, key=lambda index: kinds[index]):
             waiting = list(group)
             while waiting:
                 batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
@@ -108,6 +110,13 @@ class LoadedModel:
                 answers.update(zip(batch, answered, strict=True))
                 self._stop_if_hopeless(list(answers.values()), len(requests))
         return [answers[index] for index in range(len(requests))]
+
+    def kind_of(self, request: Request) -> int:
+        """What requests that share a batch have in common: images or none; in Mllama how many.
+
+        There, text in front of a picture sees all pictures alike, and also those that fill up the rows with fewer.
+        """
+        return len(request.images) if self.looks_across else min(1, len(request.images))
 
     def _complete_or_halve(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         return self.in_halves(requests, lambda part: self._complete_batch(part, sampling))
@@ -263,25 +272,23 @@ class LoadedModel:
         attempts = requests[0].attempts
         prompt = inputs["input_ids"]
         length = prompt.shape[1]
-        repeated = {
-            name: value.repeat_interleave(attempts, dim=0)
-            for name, value in inputs.items()
-            if value.ndim == 2 and value.shape == prompt.shape
-        }
+        repeated = {name: value.repeat_interleave(attempts, dim=0) for name, value in per_token(inputs).items()}
         with self.own_positions():
             prefilled = self._prefill(inputs, requests)
             rows = torch.arange(len(requests), device=prompt.device).repeat_interleave(attempts)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
             prefilled.reorder_cache(rows)
+            make_room(prefilled, min(ROOM, sampling.max_new_tokens))
             compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
-            return compat.go_on_from(
-                self.model,
-                prefilled,
-                **repeated,
-                max_new_tokens=sampling.max_new_tokens,
-                do_sample=False,
-                logits_processor=_logits_processors(requests, sampling, length),
-            )
+            with reads_grouped_keys_once(self._grouped_modules):
+                return compat.go_on_from(
+                    self.model,
+                    prefilled,
+                    **repeated,
+                    max_new_tokens=sampling.max_new_tokens,
+                    do_sample=False,
+                    logits_processor=_logits_processors(requests, sampling, length),
+                )
 
     def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:
         """The cache of all prompts but their last tokens, one row per request.
@@ -310,14 +317,16 @@ class LoadedModel:
 
     def run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
         """The cache of all prompts but their last tokens."""
-        shape = inputs["input_ids"].shape
-        shorter = {
-            name: value[:, :-1] if value.ndim == 2 and value.shape == shape else value for name, value in inputs.items()
-        }
+        shorter = {**inputs, **{name: value[:, :-1] for name, value in per_token(inputs).items()}}
         made = self.model.generate(
             **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
         )
         return compat.cache_of(made)
+
+    @cached_property
+    def _grouped_modules(self) -> list[Any]:
+        """Those whose keys transformers would repeat at every step."""
+        return grouped_modules(self.model) if compat.sdpa_repeats_keys() else []
 
     def keeps_all_tokens(self, cache: Any) -> bool:
         """Whether a part of the cache is the cache of a part; sliding windows and recurrent layers forget tokens."""
