@@ -93,7 +93,7 @@ def choose_rows(pool: datasets.Dataset, start: str, folder: Path, *, seed: int, 
     evidence = collect_evidence(pool, rollouts)
     rolled = clock.lap()
     scored = add_scores(evidence, cde_score, difficulty_score)
-    rap = select_cognitive(scored, seed=seed).kept_rows
+    rap = select_cognitive(scored, method="rap-paper", seed=seed).kept_rows  # what `rap` did when the figures were made
     arms = {
         WHOLE: range(len(pool)),
         RANDOM: select_cognitive(scored, method="random", budget=len(rap), seed=seed).kept_rows,

@@ -246,6 +246,7 @@ WRONG = {
         ),
         "replace_easy": FLAG,
         "min_replacement_cde": DIFFERENCE,
+        "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "seed": SEED,
     },
     "Layout": {
@@ -356,7 +357,7 @@ WRONG = {
         "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
     },
     "compare_methods": {
-        "methods": ("rap", "'rap': it takes some of rap, rap-released"),
+        "methods": ("rap", "'rap': it takes some of rap, rap-paper, rap-released"),
         "budget": AT_LEAST_1_OR_NONE,
         "seed": SEED,
     },
@@ -435,8 +436,9 @@ WRONG = {
         "min_cde": (7, "7: it takes a number between -1 and 1, or a quantile such as 'q0.9'"),
         "max_ace": (-0.1, "-0.1: it takes a number of 0 or more, or a quantile such as 'q0.9'"),
         "replace_easy": FLAG,
-        "method": ("best", "'best': it takes one of rap, rap-released, difficulty"),
+        "method": ("best", "'best': it takes one of rap, rap-paper, rap-released, difficulty"),
         "min_replacement_cde": DIFFERENCE,
+        "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "min_probability": SHARE_OR_NONE,
     },
     "select_difficulty": {
@@ -623,4 +625,4 @@ def test_options_that_belong_together_are_told_when_they_are_given():
             score(confidence=0.9)
         assert score(prior=prior, confidence=0.8).confidence == 0.8
     with pytest.raises(SettingError, match="replace_easy=True"):
-        hf_rap.Exact(replace_easy=False, min_replacement_cde=0.2)
+        hf_rap.Exact(replace_easy=False, min_replacement_cde=0.3)

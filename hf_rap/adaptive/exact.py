@@ -4,9 +4,9 @@ Pure: attempts so far in, wanted attempts out. `settle` says what is certain wha
 say, `plan` which attempts to make next. The bounds are those of the rule of `hf_rap.select.rap`:
 
 - a row is *above* when cde > min_cde, and stays unless it is *easy* (difficulty 0);
-- rows that are above and easy leave, k of them;
-- *candidates* are not above and have 0 < difficulty < 1; the first k by (difficulty, cde, seeded
-  order) come in.
+- rows that are above and easy leave; k says how many may come in for them;
+- *candidates* are not above, have 0 < difficulty < 1 and a cde above the floor; the first k by (difficulty,
+  cde, seeded order) come in.
 
 An attempt that is not judged lies between a right and a wrong one for every bound, except that a row
 without any judged attempt in an arm has no score.
@@ -15,6 +15,8 @@ without any judged attempt in an arm has no score.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_rap.stats.thresholds import rows_replacing
 
 from .state import IMAGE, TEXT, State, cde_of, difficulty_of
 
@@ -97,7 +99,7 @@ def settle(state: State, stopping: Exact, order: NDArray[np.uint64]) -> Standing
         enters &= low > stopping.min_replacement_cde
     best, worst = _places(state, order)
 
-    k_low, k_high = int(np.count_nonzero(leaves)), int(np.count_nonzero(may_leave))
+    k_low, k_high = (rows_replacing(stopping.replacements, int(rows.sum())) for rows in (leaves, may_leave))
     surely_ahead = np.searchsorted(np.sort(worst[enters]), best)  # a row's own worst place is never before its best
     maybe_ahead = np.searchsorted(np.sort(best[may_enter]), worst) - (may_enter & (best < worst))
     inside = (above & (failed > 0)) | (enters & (maybe_ahead < k_low))
@@ -155,7 +157,8 @@ def plan(state: State, stopping: Exact, order: NDArray[np.uint64]) -> NDArray[np
             chosen = np.where(image[:, :1] > 0, image, chosen)
         wanted[undecided] = chosen
     elif standing.open.any():
-        k_low, k_high = int(np.count_nonzero(standing.leaves)), int(np.count_nonzero(standing.may_leave))
+        leaving = (standing.leaves, standing.may_leave)
+        k_low, k_high = (rows_replacing(stopping.replacements, int(rows.sum())) for rows in leaving)
         candidates = int(np.count_nonzero(standing.may_enter))
         if k_low < min(k_high, candidates):
             _ask_leavers(wanted, state, standing, stopping, min(k_high, candidates) - k_low)

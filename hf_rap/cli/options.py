@@ -16,6 +16,7 @@ from hf_rap.plugins import called, object_at
 from hf_rap.rows.presets import PRESETS, find_prompt
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
+from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
 if TYPE_CHECKING:
     import datasets
@@ -299,27 +300,33 @@ def make_stopping(options: dict[str, Any]) -> Exact | Sequential | None:
         return Sequential(min_cde=options["min_cde"], agreement=options["agreement"])
     if options["agreement"] is not None:
         raise click.UsageError("--agreement is for --adaptive sequential.")
-    names = ("min_cde", "replace_easy", "min_replacement_cde", "seed")
-    return Exact(**{name: options[name] for name in names})
+    names = ("min_cde", "replace_easy", "min_replacement_cde", "replacements", "seed")
+    fixed = find_method(options.get("method", "rap")).fixed
+    return Exact(**{name: fixed.get(name, options[name]) for name in names})
 
 
-class NumberOrQuantile(click.ParamType[Any]):
-    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
+class NumberOrWord(click.ParamType[Any]):
+    """0.5 as a number, none as None, q0.9, auto and as-many as the words that `select_cognitive` reads."""
 
-    name = "number or quantile"
+    name = "number or word"
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.whole = whole
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """The value as a float where it is one."""
+        """The value as a number where it is one, and as a whole number where it may be one."""
+        if value == "none":
+            return None
         try:
-            return float(value)
+            return int(value) if self.whole and str(value).isdigit() else float(value)
         except ValueError:
-            return value
+            return value.replace("-", " ")
 
 
 _rule = [
     click.option(
         "--min-cde",
-        type=NumberOrQuantile(),
+        type=NumberOrWord(),
         default=0.5,
         show_default=True,
         help="Keep rows with cde above this; q0.9 is a quantile.",
@@ -327,7 +334,20 @@ _rule = [
     click.option(
         "--replace-easy/--keep-easy", default=True, show_default=True, help="Swap always solved rows for hard ones."
     ),
-    click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+    click.option(
+        "--min-replacement-cde",
+        type=NumberOrWord(),
+        default=MIN_REPLACEMENT_CDE,
+        show_default=True,
+        help="Replacements have a cde above this; none: no floor, as in the paper.",
+    ),
+    click.option(
+        "--replacements",
+        type=NumberOrWord(whole=True),
+        default=AS_MANY.replace(" ", "-"),
+        show_default=True,
+        help="How many at most: rows (20), a share of those that leave (0.5), or as-many.",
+    ),
 ]
 rule_options = together(_rule, title="Selection")
 selection_options = together(
@@ -335,10 +355,10 @@ selection_options = together(
         *_rule,
         click.option(
             "--max-ace",
-            type=NumberOrQuantile(),
+            type=NumberOrWord(),
             default="auto",
             show_default=True,
-            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
+            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed; none: off.",
         ),
         click.option(
             "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
@@ -535,6 +555,7 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "max_ace",
         "replace_easy",
         "min_replacement_cde",
+        "replacements",
         "min_probability",
         "stratify_by",
         "method",

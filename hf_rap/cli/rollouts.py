@@ -8,7 +8,7 @@ import click
 
 from .collecting import check_usage, collect, report
 from .options import (
-    NumberOrQuantile,
+    NumberOrWord,
     adaptive_options,
     as_json,
     command,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option(
     "--prescreen",
-    type=NumberOrQuantile(),
+    type=NumberOrWord(),
     help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
 )
 @click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")

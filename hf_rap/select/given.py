@@ -67,7 +67,9 @@ def read_decision(name: str, reasons: Mapping[str, bool], given: Any, ds: Any) -
     keep = _keep(told, given.keep, len(ds))
     reason = _reason(told, given.reason, len(ds))
     _check_reasons(told, reasons, keep, reason, ds)
-    return Decision(keep, reason, _funnel(told, given.funnel, keep), _rule(told, given.rule))
+    return given._replace(
+        keep=keep, reason=reason, funnel=_funnel(told, given.funnel, keep), rule=_rule(told, given.rule)
+    )
 
 
 def _keep(told: str, given: Any, rows: int) -> NDArray[np.bool_]:
@@ -133,7 +135,7 @@ def _funnel(told: str, given: Any, keep: NDArray[np.bool_]) -> tuple[Step, ...]:
     if given is None or (isinstance(given, (list, tuple)) and not given):
         return usual
     try:
-        steps = tuple(Step(str(name), int(rows)) for name, rows in given)
+        steps = tuple(Step(str(name), *map(int, counts)) for name, *counts in given)
     except (TypeError, ValueError) as error:
         raise SettingError(
             f"{told} the funnel {_shown(given)}: it takes Step(name, rows), one after the other."

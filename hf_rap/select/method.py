@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import CDE, DECISIONS, KEEP, REASON, STEPS, Column, features_of, require
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 # What options mean that several methods have; those of one method alone stand beside it.
 OPTION_MEANINGS = {
     "method": "rule that decides",
+    "method_version": "of the rule: rises when the same scores can get another decision or another reason",
     "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "asked", "attempts", "control", "reward", "stage")
+NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
+_STEPS = {"rows": "in all", "scored": "have a score", "selected": "are selected"}
 
 
 class Citation(NamedTuple):
@@ -46,15 +48,17 @@ class Reason:
         name: as `rap_reason` has it.
         kept: the row is kept.
         meaning: in words, for people who read the card.
-        holds: whether it is so, for a row of `selection.scored` and the rule of the selection: what the row's own
-            columns must say. A place among other rows (a rank, a draw) cannot be seen there.
+        when: what the columns of the row must say (`hf_rap.select.predicates`), as card and docs print it. Empty where
+            that cannot be seen there: a place among other rows, a draw.
+        came_in: an earlier step had dropped the row; plots tell these rows apart.
 
     """
 
     name: str
     kept: bool
     meaning: str
-    holds: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda row, rule: True  # noqa: ARG005
+    when: str = ""
+    came_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,11 @@ class Method:
             is reached through `function` alone.
         sentence: what its rows are, behind "N of M rows of X, selected for training models to reason:". Names between
             backticks print as code, `{model}` becomes the model's name. A function of the rule where that changes it.
-        reasons: all that it gives beside the codes of `rap_error`.
+        reasons: all that it gives beside the codes of `rap_error`, and what is true of a row that has one.
+        steps: what is printed behind the number of rows of a step of the funnel ("are not always solved"); a function of
+            the rule where that changes it.
         options: those of `select_cognitive` that it looks at; others are refused when they are changed.
+        fixed: options that have another value for it, always.
         meanings: what further options of its rule mean, for the card.
         needs: columns that have to be there.
         needs_budget: it ranks rows, so it has to be told how many.
@@ -91,6 +98,7 @@ class Method:
         citations: papers; a function of the rule and the columns that are there where these change them.
         function: the public function that gives it with all of its options, and what to write behind its call; a
             function of the rule where that changes it.
+        version: rises when the same scores can get another decision or another reason; every rule names it.
 
     """
 
@@ -98,7 +106,9 @@ class Method:
     decide: Callable[[Any, Settings], Any] | None
     sentence: str | Callable[[Mapping[str, Any]], str]
     reasons: tuple[Reason, ...] = ()
+    steps: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Column, ...] = ()
     needs_budget: bool = False
@@ -109,6 +119,7 @@ class Method:
     decide_again: Callable[[Any, Mapping[str, Any]], DecideAgain] | None = None
     citations: tuple[Citation, ...] | Callable[[Mapping[str, Any], Collection[str]], tuple[Citation, ...]] = ()
     function: str | Callable[[Mapping[str, Any]], str] = "select_cognitive"
+    version: str = "1"
 
     def __post_init__(self) -> None:
         check_text("name", self.name, empty=False)
@@ -144,6 +155,9 @@ class Method:
             "sentence": self.sentence(rule) if callable(self.sentence) else self.sentence,
             "data": PROCESS_REWARDS if process else QUESTIONS,
             "reasons": {reason.name: reason.meaning for reason in self.reasons},
+            "when": {reason.name: reason.when for reason in self.reasons if reason.when},
+            "came_in": [reason.name for reason in self.reasons if reason.came_in],
+            "steps": {**_STEPS, **(self.steps(rule) if callable(self.steps) else self.steps)},
             "meanings": {**OPTION_MEANINGS, **self.meanings},
             "score": rule.get("by") or self.ranks_by or CDE.name,
             "function": self.function(rule) if callable(self.function) else self.function,
@@ -168,13 +182,14 @@ class Method:
             raise SettingError(f"Method {self.name!r} has options of its own: use `hf_rap.{self.function}`.")
         if self.needs_all_attempts:
             refuse_spared(ds, self.name)
-        settings.refuse_others(self.name, self.options)
+        settings.refuse_others(self.name, self.options, self.fixed)
         ranks_by = () if self.ranks_by is None else (self.ranks_by,)
         require(self.name, ds.column_names, (*self.needs, *ranks_by))
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
         reasons = {reason.name: reason.kept for reason in self.reasons}
-        return read_decision(self.name, reasons, ask_method(self.name, self.decide, ds, settings), ds)
+        given = ask_method(self.name, self.decide, ds, replace(settings, **self.fixed))
+        return read_decision(self.name, reasons, given, ds)
 
 
 def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
@@ -187,5 +202,5 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
     for name, feature in features_of(DECISIONS).items():
         scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    rule = {"method": method.name, **decision.rule}
-    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names))
+    rule = {"method": method.name, "method_version": method.version, **decision.rule}
+    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

@@ -13,14 +13,16 @@ from .base import Settings
 from .baselines import HARDEST, LIMR, LONGEST, RANDOM
 from .difficulty import DIFFICULTY_BAND
 from .method import Method
-from .rap import RAP
+from .rap import RAP, RAP_PAPER
 from .released import RELEASED_RULE
 from .top import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-METHODS = {method.name: method for method in (RAP, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)}
+METHODS = {
+    method.name: method for method in (RAP, RAP_PAPER, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)
+}
 # Reached through a function of its own, since it has quotas.
 _ALL = {**METHODS, TOP.name: TOP}
 

@@ -101,12 +101,12 @@ def select_top(
     >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
     >>> select_top(ds, ratio=0.5)
     Selection: 2 of 5 rows
-      step     rows         5
-      step     scored       4
-      step     selected     2
-      kept     top          2
-      dropped  below_quota  2
-      dropped  not_scored   1
+      step     rows         5  in all
+      step     scored       4  have a score
+      step     selected     2  are selected
+      kept     top          2  among the best of its source by the score that was ranked
+      dropped  below_quota  2  others of its source rank before it and fill the quota
+      dropped  not_scored   1  the score is null and rap_error does not say why
 
     """
     import numpy as np
@@ -384,12 +384,16 @@ TOP = Method(
             "not_scored",
             False,
             "the score is null and rap_error does not say why",
-            lambda row, rule: row[rule["by"]] is None,
+            "score is None",
         ),
         Reason("below_quota", False, "others of its source rank before it and fill the quota"),
         Reason("question_full", False, "as many rows of its question as are allowed rank before it"),
         Reason("duplicate", False, "the same rollout as an earlier row"),
     ),
+    steps={
+        "distinct": "are not the same rollout as an earlier row",
+        "within_question_cap": "are among the best of their question",
+    },
     meanings={
         "by": "score that ranks the rows",
         "ratio": "share of the scored rows to keep, of each value below",

@@ -306,7 +306,7 @@ def publish(folder: Path) -> Path:
         "images": [[{"bytes": file.getvalue(), "path": None}]] * 4,
         "problem": ["<image>Colour?"] * 4,
         "answer": ["red"] * 4,
-        "rap_cde": [0.9, 0.2, 0.4, None],
+        "rap_cde": [0.9, 0.25, 0.4, None],
         "rap_difficulty": [0.0, 0.4, 0.2, None],
     }
     from datasets import Features, Image, List, Value

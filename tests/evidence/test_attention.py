@@ -93,7 +93,7 @@ def test_scores_and_selection_use_it():
     assert sum(ace is not None for ace in scored["rap_ace"]) == sum(row is not None for row in scored["rap_attention"])
     selection = select_cognitive(scored, replace_easy=False)
     assert selection.rule["asked"]["max_ace"] == "auto"
-    assert "attention_unbiased" in dict(selection.funnel)
+    assert "attention_unbiased" in [step.name for step in selection.funnel]
     highest = max(ace for ace in scored["rap_ace"] if ace is not None)
     assert selection.rule["max_ace"] < highest
 
@@ -173,7 +173,7 @@ def test_the_papers_limit_on_another_form_is_remarked(caplog):
     scored = add_scores(evidence(), cde_score, ace_score, difficulty_score)
     options = {"min_cde": -1, "replace_easy": False}
     selection = select_cognitive(scored, max_ace=0.1, **options)
-    steps = dict(selection.funnel)
+    steps = {step.name: step.rows for step in selection.funnel}
     dropped = steps["attention_known"] - steps["attention_unbiased"]
     assert dropped > 0.5 * steps["attention_known"]
     (record,) = remarks()

@@ -232,4 +232,4 @@ def test_evidence_leads_to_a_selection():
     ds = rows(([png()], "<image>How many?", "3"), ([png()], "<image>How many dots?", "5"))
     evidence = ds.map(CDEScore(rollouts=Rollouts(Scripted(with_image=(r"\boxed{3}",)), attempts=2)), batched=True)
     selection = select_cognitive(evidence, replace_easy=False)
-    assert selection.scored["rap_reason"][:] == ["image_needed", "image_not_needed"]
+    assert selection.scored["rap_reason"][:] == ["image_needed", "image_misleads"]

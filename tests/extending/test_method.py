@@ -106,7 +106,7 @@ def test_it_is_compared_with_the_others(ds):
 @pytest.mark.parametrize(
     ("method", "says"),
     [
-        ("midle", "method is 'midle': it takes one of rap, rap-released"),
+        ("midle", "method is 'midle': it takes one of rap, rap-paper, rap-released"),
         (3, "method is 3: it takes a name, a Method, or a function"),
         (
             lambda ds, settings: [1, 0],
@@ -168,7 +168,7 @@ def test_booleans_of_any_library_are_read(ds, given):
     """A list, a generator, an array, a series."""
     selection = select_cognitive(ds, method=lambda rows, settings: given)
     assert selection.kept_rows.tolist() == list(range(0, 24, 3))
-    assert selection.rule == {"method": "lambda"}
+    assert selection.rule == {"method": "lambda", "method_version": "1"}
     assert selection.reasons == {"dropped_by_lambda": 16, "kept_by_lambda": 8}
 
 
@@ -187,7 +187,14 @@ def test_the_parts_of_a_decision_are_read(ds, tmp_path):
     rule = {"width": np.float32(0.5), "rows": np.int64(3), "edges": np.array([0, 1]), "name": None}
     given = decision(rule=rule, funnel=[("rows", 24), ("near", np.int64(9)), ("selected", 8.0)])
     selection = select_cognitive(ds, method=lambda rows, settings: given)
-    assert selection.rule == {"method": "lambda", "width": 0.5, "rows": 3, "edges": [0, 1], "name": None}
+    assert selection.rule == {
+        "method": "lambda",
+        "method_version": "1",
+        "width": 0.5,
+        "rows": 3,
+        "edges": [0, 1],
+        "name": None,
+    }
     assert selection.funnel == (Step("rows", 24), Step("near", 9), Step("selected", 8))
     assert selection.reasons == {"out": 16, "in": 8}
     card_of(selection, tmp_path)

@@ -25,6 +25,8 @@ from hf_rap.runs.listing import list_runs
 from hf_rap.scorers import ACEScore, ace_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
+from hf_rap.select.again import select_again
+from hf_rap.select.rap import NOT_ABOVE
 from hf_rap.settings import counted
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/told.json"))
@@ -120,9 +122,11 @@ def test_version_holds_the_same_decisions(saved, told):
     scored = load_dataset(str(saved / "version"), "scored", split="train")
     assert scored[KEEP.name][:] == told["keep"]
     assert scored[REASON.name][:] == told["reason"]
-    again = select_cognitive(scored, min_cde=0.2, max_ace=None)
+    rule = json.loads((saved / "version" / "rap.json").read_text())["facts"]["rule"]
+    again = select_again(scored, rule)
     assert again.scored[KEEP.name][:] == told["keep"]
-    assert again.scored[REASON.name][:] == told["reason"]
+    for was, now in zip(told["reason"], again.scored[REASON.name], strict=True):
+        assert now in NOT_ABOVE if was == "image_not_needed" else now == was
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.2, 1 / 3, 0.5, 2 / 3])
@@ -136,10 +140,20 @@ def test_scores_decide_as_in_their_day(saved, told, limit):
 
 def test_a_selection_made_again_differs_in_no_row(saved, tmp_path):
     """`hf-rap diff` between the version and a file of today."""
-    again = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=0.2, max_ace=None)
+    again = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=0.2, max_ace=None, method="rap-paper")
     again.scored.to_parquet(tmp_path / "again.parquet")
     found = diff(str(saved / "version"), str(tmp_path / "again.parquet"))
     assert (found.rows, found.facts["kept"]["jaccard"]) == ([], 1.0)
+
+
+def test_the_rule_of_today_differs_in_rows_without_a_floor(saved, tmp_path):
+    """`hf-rap diff` between the version and today's default: a replacement that the image does not help is out."""
+    today = select_cognitive(rows_of(saved / "scored.parquet"), min_cde=0.2, max_ace=None)
+    today.scored.to_parquet(tmp_path / "today.parquet")
+    found = diff(str(saved / "version"), str(tmp_path / "today.parquet"))
+    assert found.facts["changes"] == [
+        {"change": "removed", "was": "hard_replacement", "now": "solved_without_image", "rows": 1}
+    ]
 
 
 @pytest.mark.parametrize("trainer", ["trl", "universal"])

@@ -137,7 +137,7 @@ def test_datasets_alone_reads_a_version(version, tmp_path):
 
 def test_nothing_selected_is_refused(tmp_path):
     """load_dataset fails on a split without rows, whatever is in the file; the reasons say what to loosen."""
-    with pytest.raises(PublishError, match=r"Nothing is selected .image_not_needed: 2, not_scored: 1."):
+    with pytest.raises(PublishError, match=r"Nothing is selected .image_helps_little: 2, not_scored: 1."):
         publish_to_folder(select(dataset(), min_cde=1), tmp_path / "v")
     assert list(tmp_path.iterdir()) == []
 
