@@ -4,7 +4,7 @@ import pytest
 
 from hf_rap.verify import judge, read_gold
 from hf_rap.verify.golds import Accepted
-from hf_rap.verify.options import Choice, choice_in_lines, option_named, read_choice, read_options
+from hf_rap.verify.options import Choice, behind_list, choice_in_lines, option_named, read_choice, read_options
 
 COLOURS = {"A": "red", "B": "blue", "C": "green"}
 LONG = [
@@ -117,12 +117,23 @@ def test_choices_with_the_options_known(text, choice):
         ("A. red\nB. blue\nC. green", "ABC"),
         ("A. red is small\nB. blue is large\n\nIt's B.", "B"),
         ("A bird in the hand", ""),
+        ("The size is 60, so option C is the answer; option A would need more.", "C"),
+        ("I'd say B.", "B"),
+        ("So A, C and D are out.", ""),
     ],
 )
 def test_lines_that_name_an_option(reply, letters):
     """Of the last such line; lines that go through all options name them all, which is no answer."""
     choice = choice_in_lines(reply.splitlines(), COLOURS)
     assert (choice.letters if choice else "") == letters
+
+
+def test_the_conclusion_behind_a_list_of_options():
+    """It counts instead of the list, which names all; an explanation behind one option takes nothing away."""
+    listed = ["A. red: no", "B. blue: yes", "So it is the blue bar."]
+    assert behind_list(listed, COLOURS) == listed[2:]
+    assert behind_list(listed[:2], COLOURS) == listed[:2]
+    assert behind_list(["B", "It is the longest."], COLOURS) == ["B", "It is the longest."]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +145,9 @@ def test_lines_that_name_an_option(reply, letters):
         ("It is blue or red.", ""),
         ("It is bluer.", ""),
         ("It is big.", ""),
+        ("Red is smaller than blue. So it is blue.", "B"),
+        ("Blue is the largest, followed by red.", "B"),
+        ("Blue is the largest. Red is the smallest.", ""),
     ],
 )
 def test_the_text_of_one_option_in_a_sentence(line, letter):
