@@ -37,7 +37,7 @@ __all__ = [
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Part of a run's fingerprint. Raise it whenever the same reply and gold answer can get another verdict.
+# It stands beside the grades. Raise it whenever the same reply and gold answer can get another verdict.
 VERIFIER_VERSION = "2"
 
 TRUNCATED = "truncated"
