@@ -37,11 +37,14 @@ _TAG = re.compile(
 )
 _TAG_END = re.compile(r"</\s{0,9}(?:answer|conclusion|final_answer)\s{0,9}>|<\|end_of_box\|>", re.IGNORECASE)
 # Between marks that belong together: "\boxed{3} and \boxed{5}", and a list of all options in boxes.
-_BETWEEN = re.compile(r"(?:[\s,;$.&、]|\\q?quad|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|</?\w+>)*", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"(?:[\s,;$.&、]|\\q?quad|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or|maybe|perhaps|possibly)\b|</?\w+>)*",
+    re.IGNORECASE,
+)
 
 _CUE = re.compile(
     r"(?:"
-    r"(?:\b(?:(?:answers?|solution|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
+    r"(?:\b(?:(?:answers?|solution|correction|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
     r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)s?\b)|^\W{0,9}choice\b)"
     r"(?:\s+(?:correct[ae]?|corretta|correta|juste|finale?)\b)?(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
     r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
@@ -50,7 +53,7 @@ _CUE = re.compile(
     r"|(?:故|应|应该|应当|因此|所以)选(?:择)?\s*[:：]?\s*(?=[(（]?[A-Z])",
     re.IGNORECASE | re.MULTILINE,
 )
-_CUE_WORDS = ("answer", "ans", "solution", "result", "letter", "choice", "option", "antwort", "respuesta", "réponse", "resposta", "risposta", "ответ", "答", "结果", "选", "正解", "답")  # fmt: skip
+_CUE_WORDS = ("answer", "ans", "correction", "solution", "result", "letter", "choice", "option", "antwort", "respuesta", "réponse", "resposta", "risposta", "ответ", "答", "结果", "选", "正解", "답")  # fmt: skip
 # Lines and sentences that say nothing about the question.
 _COURTESY = (
     r"(?:i (?:really )?hope|hope (?:this|that|it)|let me know|feel free|please\b|thanks?\b|thank you|is there anything|if you (?:have|need|want|would)"
@@ -131,7 +134,9 @@ def lines_of(reply: str) -> list[str]:
     """The lines of the end of a reply that may say something, without its thinking and its courtesies."""
     lines = after_thinking(reply)[-MAX_TAIL_CHARS:].split("\n")
     kept = [
-        _without_courtesies(line.strip()) for line in lines if _HAS_CONTENT.search(line) and not _POLITE.match(line)
+        _without_courtesies(line.strip().removeprefix("# "))
+        for line in lines
+        if _HAS_CONTENT.search(line) and not _POLITE.match(line)
     ]
     if len(kept) > 1 and len(kept[0]) <= _BARE_CHARS and _EXPLAINS.match(kept[1]):
         return kept[:1]

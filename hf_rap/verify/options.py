@@ -38,6 +38,12 @@ _STATED = re.compile(
     r"|\((?P<d>[A-Z])\)"
     r"|选(?:项|择)?\s*[:：]?\s*[(（]?(?P<e>[A-Z])|(?P<f>[A-Z])(?:选项)?(?:是|为)?(?:正确|对的)"
 )
+_ALL = re.compile(
+    r"(?:\b[Bb]oth\s+)?\b([A-Z](?:\s*,\s*[A-Z])*\s*,?\s+and\s+[A-Z])\s+are\s+(?:both\s+|all\s+)?(?:the\s+)?(?:correct|right|true)\b"
+)
+_MAYBE = re.compile(
+    r"\b(?:or|maybe|perhaps|possibly|(?:might|could)\s+(?:also\s+)?be)\s+(?:(?:option|maybe|perhaps|possibly|even)\s+)*[(\[]?([A-Z])[)\].!?]*$"
+)
 _CONFIRMED = re.compile(r"[)\]*]*\s+is\s+(?:the\s+)?(?:only\s+)?(?:correct|right|best|answer)\b")
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|neither|nor|than|of|unlike|except|exclud\w+|eliminat\w+|rul\w+\s+out|like|from|with|between)|n't|不选?|排除)\s+(?:the\s+)?(?:option\s+|choice\s+)?$",
@@ -153,13 +159,16 @@ def _choice_alone(line: str, options: Mapping[str, str]) -> Choice | None:
 
 
 def _stated(line: str) -> str:
+    if several := _ALL.search(line):
+        return "".join(sorted(re.findall("[A-Z]", several[1])))
     stated = {"named": set[str](), "confirmed": set[str]()}
     for match in _STATED.finditer(line):
         denied = _DENIED_BEFORE.search(line[: match.start()][-40:]) or _DENIED_BEHIND.match(line, match.end())
         if not denied:
             confirmed = match["c"] or _CONFIRMED.match(line, match.end())
             stated["confirmed" if confirmed else "named"].update(filter(None, match.groups()))
-    return "".join(sorted(stated["confirmed"] or stated["named"]))
+    letters = stated["confirmed"] or stated["named"]
+    return "".join(sorted(letters | set(_MAYBE.findall(line)))) if letters else ""
 
 
 def option_named(line: str, options: Mapping[str, str]) -> str:

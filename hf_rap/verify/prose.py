@@ -16,7 +16,7 @@ _BOUND = (
 )
 _NO_ANSWER = re.compile(
     rf"(?:(?:it|that|this|there)(?:'s|\s+(?:is|are))\s+)?(?:(?:probably|certainly|definitely|clearly|definitively)\s+)?(?:{_BOUND}\b"
-    r"|unknown|unclear|not?\s+(?:known|clear|sure)|undetermined|impossible to (?:say|tell)|(?:\(?[A-Z]\)?|[\d.,/]+)\s+(?:is|are)\s+(?:not|incorrect|wrong|false)\b)",
+    r"|perhaps|maybe|possibly|unknown|unclear|not?\s+(?:known|clear|sure)|undetermined|impossible to (?:say|tell)|(?:\(?[A-Z]\)?|[\d.,/]+)\s+(?:is|are)\s+(?:not|incorrect|wrong|false)\b)",
     re.IGNORECASE,
 )
 _BOUND_BEFORE = re.compile(
@@ -24,6 +24,13 @@ _BOUND_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DOUBT = re.compile(r"\b(?:or|maybe|perhaps|possibly|might|not sure|versus|vs)\b|\?", re.IGNORECASE)
+_BUT = re.compile(r"\bnot\s+(?:\S+\s+){1,3}?but\s+(?:rather\s+)?", re.IGNORECASE)
+# "Of the 40 tiles, 19 are black".
+_INTRODUCTION = re.compile(
+    r"\W*(?:so,?\s+)?(?:of|out of|among|from|in|on|at|with|for|after|before|since|because|when|if|as|by|based on|using)\b[^,$]*,\s+",
+    re.IGNORECASE,
+)
+_LIST = re.compile(rf"\b(?:are|is)\s+(?P<list>-?{PLAIN}(?:\s*,\s*-?{PLAIN})*,?\s+and\s+-?{PLAIN})\W*$")
 _DENIED = re.compile(r"\W*(?:is|are)\s+(?:not|incorrect|wrong|false)\b", re.IGNORECASE)
 # A number that only names something: "Figure 2 shows", "in 2010, there were".
 _LABEL = re.compile(
@@ -98,15 +105,36 @@ def value_in(sentence: str, *, only: bool = False) -> Value | None:
         return None if _DOUBT.search(sentence) else Value(clean(clock[0]), is_math=False)
     if "ratio" in sentence:
         sentence = _TO.sub(r"\1:\2", sentence)
+    if several := _LIST.search(sentence):
+        return Value(clean(several["list"]), is_math=True)
+    sentence = _main_clause(sentence)
     tokens = _tokens(sentence)
-    if tokens and (reason := _REASON.search(sentence, tokens[0].end())):
-        sentence = sentence[: reason.start()]
-        tokens = _tokens(sentence)
-    while len(tokens) > 1 and _CIRCUMSTANCE.search(sentence[tokens[-2].end() : tokens[-1].start()]):
+    while len(tokens) > 1:
+        *_, before, last = tokens
+        between = sentence[before.end() : last.start()]
+        if _OR.fullmatch(between) and _same(before[0], last[0]):
+            sentence = sentence[: before.end()]
+        elif not _CIRCUMSTANCE.search(between):
+            break
         tokens.pop()
     if not tokens or not _is_result(sentence, tokens, only=only):
         return None
     return _value_of(tokens[-1], sentence[: tokens[-1].start()], sentence[tokens[-1].end() :])
+
+
+def _main_clause(sentence: str) -> str:
+    """Without the clauses before and behind that only say under which circumstances, and why; values stand there too."""
+    introduction = _INTRODUCTION.match(sentence)
+    if introduction and _tokens(sentence[introduction.end() :]):
+        sentence = sentence[introduction.end() :]
+    tokens = _tokens(sentence)
+    reason = _REASON.search(sentence, tokens[0].end()) if tokens else None
+    return sentence[: reason.start()] if reason else sentence
+
+
+def affirmed(text: str) -> str:
+    """Without what is denied for something else: "It is not red but blue" is "It is blue"."""
+    return _BUT.sub("", text)
 
 
 def _is_result(sentence: str, tokens: list[re.Match[str]], *, only: bool) -> bool:
@@ -118,7 +146,7 @@ def _is_result(sentence: str, tokens: list[re.Match[str]], *, only: bool) -> boo
         return True
     between = sentence[tokens[-2].end() : last.start()]
     result = "=" in between if only else _RESULT.search(between) or not _TWO.search(between)
-    return bool(result and not _DOUBT.search(between)) or bool(_OR.fullmatch(between) and _same(tokens[-2][0], last[0]))
+    return bool(result and not _DOUBT.search(between))
 
 
 def _value_of(token: re.Match[str], before: str, behind: str) -> Value | None:

@@ -11,7 +11,7 @@ from .finding import MAX_ANSWER_CHARS, Statement, lines_of, stated_last, stateme
 from .golds import MAX_GOLD_WORDS, Accepted, Gold, read_option
 from .mathematics import NotComparedError, same_math, split_parts, without_approximately
 from .options import Choice, behind_list, choice_in_lines, option_named, read_choice
-from .prose import states_nothing, value_in
+from .prose import affirmed, states_nothing, value_in
 from .quantities import in_digits, read_quantity, read_ratio
 from .words import is_sentence, is_words, read_yes_no, same_time, same_words
 from .writing import clean, compact
@@ -126,7 +126,7 @@ class _Task:
         if len(statement.text) > MAX_ANSWER_CHARS:
             self.reason = NO_ANSWER
             return False
-        answer = clean(statement.text)
+        answer = affirmed(clean(statement.text))
         verdict = self._agrees_as_it_stands(answer)
         if verdict is not None or not answer:
             return verdict
@@ -149,7 +149,7 @@ class _Task:
         if len(reply) > MAX_ANSWER_CHARS or not self.values:
             return False
         text = compact(clean(reply))
-        return any(compact(accepted.text) == text for accepted in self.values)
+        return text not in self.options and any(compact(accepted.text) == text for accepted in self.values)
 
     def agrees_in_lines(self, lines: Sequence[str]) -> bool | None:
         """The same for a reply that marks nothing: a line that names an option, else one of the last lines."""
@@ -198,7 +198,9 @@ class _Task:
         return bool(text) and any(self.is_same(text, accepted) for accepted in self.values)
 
     def _agrees_in_line(self, line: str) -> bool | None:  # noqa: PLR0911 - one for each way to say it
-        answer = _LEAD_IN.sub("", clean(line.rstrip("!") if " " in line else line))  # "It is 5!" is no factorial
+        answer = _LEAD_IN.sub(
+            "", affirmed(clean(line.rstrip("!") if " " in line else line))
+        )  # "It is 5!" is no factorial
         verdict = self._agrees_as_it_stands(answer)
         if verdict or (verdict is False and not is_sentence(answer, 1)):
             return verdict
@@ -210,7 +212,7 @@ class _Task:
         named = option_named(line, self.options)
         if named and self.letters:
             return named in self.letters
-        if any(self._is_in_words(answer, accepted) for accepted in self.values):
+        if not self.letters and any(self._is_in_words(answer, accepted) for accepted in self.values):
             return True
         if self._has("yes_no") and (yes_no := read_yes_no(answer, at_end=True)):
             return self._is_yes_no(yes_no)

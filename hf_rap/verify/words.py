@@ -6,14 +6,14 @@ import re
 
 from .writing import compact
 
-_LINKED = r"(?:$|[,.;:!。，]|\s+(?:it|they|he|she|this|that|there|we|the|because|since)\b)"
+_LINKED = r"(?:$|[,.;:!。，]|\s+-\s|\s+(?:it|they|he|she|this|that|there|we|the|because|since)\b)"
 _YES_NO = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|actually|(?:based on|according to|looking at|from|in)\b[^,.]{1,60},)[,:]?\s*)*"
-    rf"(?:(?P<yes>yes|true|right|correct)|(?P<no>no|false|wrong|incorrect)){_LINKED}(?!\W*(?:yes|no|true|false)\W*$)"
+    rf"(?:(?P<yes>yes|yeah|true|right|correct)|(?P<no>no|nope|false|wrong|incorrect)){_LINKED}(?!\W*(?:yes|no|true|false)\W*$)"
     r"|(?P<ja>是的?|对|正确)(?:$|[,.。，!])|(?P<nein>不是|否|不对?|错误?)(?:$|[,.。，!的])",
     re.IGNORECASE,
 )
-_YES_NO_AT_END = re.compile(r"\b(?:is|are|be|answer)\s+(?:(yes|true)|(no|false))\W*$", re.IGNORECASE)
+_YES_NO_AT_END = re.compile(r"\b(?:is|are|be|answer|so,?)\s+(?:(yes|true)|(no|false))\W*$", re.IGNORECASE)
 _WORD_CHARS = re.compile(r"[\w\s.,;:'\u2019\"!?&()%°#@~$/∥⊥≅△-]*")
 _WORD = re.compile(r"(?<![^\W_])[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7a3]+")
 _FUNCTIONS = frozenset(

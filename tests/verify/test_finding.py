@@ -4,7 +4,7 @@ import pytest
 
 from hf_rap.verify import judge
 from hf_rap.verify.finding import Statement, find_answer, lines_of, stated_last, statements
-from hf_rap.verify.prose import states_nothing, value_in
+from hf_rap.verify.prose import affirmed, states_nothing, value_in
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,12 @@ def test_courtesies_say_nothing():
     assert lines_of(reply) == ["It is 17."]
 
 
+def test_what_is_denied_for_something_else_says_nothing():
+    """ "Not 18 but 19" is 19; a plain denial stays one."""
+    assert affirmed("The answer is not 18 but 19.") == "The answer is 19."
+    assert affirmed("It is not 18.") == "It is not 18."
+
+
 def test_an_explanation_behind_the_answer_is_left_out():
     """Where the answer stands alone before it; behind a sentence it is a part of the reply."""
     assert lines_of("12\n\nExplanation: 3 floors with 4 windows.") == ["12"]
@@ -126,7 +132,7 @@ def test_an_explanation_behind_the_answer_is_left_out():
         ("The limit as x goes to 0 from the left is 4.", "4"),
         ("The slope at x = 2 is equal to zero.", "zero"),
         ("The median is 5 because it lies between 3 and 9.", "5"),
-        ("The share is 4/5, or 0.8.", "0.8"),
+        ("The share is 4/5, or 0.8.", "4/5"),
         ("The share is 4/5, or 0.7.", None),
         ("The area is 78 square meters.", "78 square meters"),
         ("There are 12 in total.", "12"),
@@ -138,6 +144,8 @@ def test_an_explanation_behind_the_answer_is_left_out():
         ("一共有12扇窗户。", "12"),
         ("The chance is 3 in 10.", None),
         ("5 is wrong.", None),
+        ("Of the 40 tiles, 19 are black.", "19"),
+        ("The roots are 2, 3 and 5.", "2, 3 and 5"),
         ("There are five.", "five"),
         ("There's only one.", "one"),
         ("There are 5 dogs and 6 cats.", None),

@@ -120,6 +120,8 @@ def test_choices_with_the_options_known(text, choice):
         ("The size is 60, so option C is the answer; option A would need more.", "C"),
         ("I'd say B.", "B"),
         ("So A, C and D are out.", ""),
+        ("Both B and C are correct.", "BC"),
+        ("I'd go with B, or maybe C.", "BC"),
     ],
 )
 def test_lines_that_name_an_option(reply, letters):
@@ -167,6 +169,12 @@ def test_gold_is_read_with_its_options():
     assert read_gold("9", options=["7 (apples)", "9 (apples)"]).accepted == (Accepted("number", "9"),)
     assert read_gold("K").accepted == (Accepted("choice", "K"),)
     assert read_gold("B", options=["B", "A"]).accepted[0] == Accepted("choice", "B")
+
+
+def test_a_letter_is_the_letter_of_its_option_before_it_is_a_text():
+    """Where the options are letters themselves."""
+    for reply in ("A", "\\boxed{A}", "Answer: A"):
+        assert [judge(reply, gold, options=["D", "C", "A", "B"]).reward for gold in "ABCD"] == [1.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("options", [LONG, None])
