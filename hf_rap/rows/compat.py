@@ -27,9 +27,12 @@ def stored_column(batch: Mapping[str, Any], name: str) -> pa.ChunkedArray | None
     return stored
 
 
-def is_single_row(batch: Any) -> bool:
-    """Whether `Dataset.map` was called without `batched=True`: it then hands out a `LazyRow`, a mapping as well."""
-    return type(batch).__name__ == "LazyRow"
+def is_batch_of_map(rows: Any) -> bool | None:
+    """Whether `Dataset.map` hands out a batch or, without `batched=True`, a single row; None for what it does not hand out.
+
+    Both are mappings whose columns are decoded when they are read, a `LazyBatch` and a `LazyRow`.
+    """
+    return {"LazyBatch": True, "LazyRow": False}.get(type(rows).__name__)
 
 
 def embed_files(array: pa.Array, feature: Any) -> pa.Array:

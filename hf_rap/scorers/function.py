@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import Column, features_of, require, typed
 from hf_rap.errors import SettingError
+from hf_rap.rows.batches import Batch, batched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,10 +46,12 @@ class FunctionScorer:
             return _scorer_at, (module, name, self.code)
         return FunctionScorer, (self.function, self.reads, self.writes, self.code)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch; a column that is missing or was not declared is an error that names it."""
         require(self.name, batch.keys(), self.reads)
-        scores = self.function({column.name: batch[column.name] for column in self.reads})
+        rows = Batch(self.name, batch)
+        scores = self.function({column.name: rows.cells(column.name) for column in self.reads})
         declared = {column.name for column in self.writes}
         if not hasattr(scores, "keys") or set(scores) != declared:
             given = sorted(scores) if hasattr(scores, "keys") else type(scores).__name__

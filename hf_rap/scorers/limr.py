@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import EPOCH_REWARDS, LIMR, Column, features_of, require, typed
 from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_number
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.lists import number_lists
 
 from .base import add_scores
 
@@ -79,10 +81,12 @@ class LIMRScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
         require("LIMRScore", batch, self.reads)
-        rows = batch[EPOCH_REWARDS.name]
+        stored = Batch("LIMRScore", batch).arrow(EPOCH_REWARDS.name, exact=True)
+        rows = number_lists("LIMRScore", EPOCH_REWARDS.name, stored).to_pylist()
         _check(rows, len(self.epoch_means))
         return typed({LIMR: [self._score(rewards) for rewards in rows]})
 

@@ -52,12 +52,13 @@ def test_a_plain_batch_is_not_stored():
     assert compat.stored_column({"id": ["a"]}, "id") is None
 
 
-def test_a_single_row_of_map_is_known(datasets_part):
-    """Without `batched=True`; a batch is none."""
+def test_a_batch_and_a_single_row_of_map_are_known(datasets_part):
+    """With and without `batched=True`; a dictionary is neither."""
     rows = rows_with_a_broken_image()
-    with datasets_part("LazyRow, what map hands out without batched=True"):
-        assert seen_by_map(rows, compat.is_single_row) is True
-        assert seen_by_map(rows, compat.is_single_row, batched=True) is False
+    with datasets_part("LazyBatch and LazyRow, what map hands out with and without batched=True"):
+        assert seen_by_map(rows, compat.is_batch_of_map) is False
+        assert seen_by_map(rows, compat.is_batch_of_map, batched=True) is True
+    assert compat.is_batch_of_map({"id": ["a"]}) is None
 
 
 class Read:
