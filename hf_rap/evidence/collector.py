@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
 from hf_rap.errors import SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
+from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ class Collector:
 
     engine: Engine
     layout: Layout | None
+
+    def __init_subclass__(cls) -> None:
+        # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
+        if "__call__" in cls.__dict__:
+            cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
@@ -106,6 +113,11 @@ class Collector:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         raise NotImplementedError
+
+    def on_rank(self, rank: int) -> Self:
+        """The same for worker `rank` of `map(num_proc=..., with_rank=True)`: engines that can then take a GPU each."""
+        on_rank = getattr(self.engine, "on_rank", None)
+        return self if on_rank is None else replace(self, engine=on_rank(rank))  # type: ignore[type-var]
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The columns that are read beside those of the layout.
@@ -188,6 +200,17 @@ class Collector:
         """Tokens that the model wrote or read for these rows; None where that is not counted."""
         del evidence
         return None
+
+
+def _of_stored_rows(call: Any) -> Any:
+    """The call for batches whose images and texts are as they are stored."""
+
+    @wraps(call)
+    def checked(self: Collector, batch: Batch) -> Any:
+        batch.check_undecoded()
+        return call(self, batch)
+
+    return checked
 
 
 def check_collector(collector: Collector) -> None:

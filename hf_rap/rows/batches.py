@@ -75,6 +75,16 @@ class Batch(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self.given[name] if isinstance(self.given, Mapping) else self.arrow(name).to_pylist()
 
+    def check_undecoded(self) -> None:
+        """Raise `SettingError` for a format that decodes images and turns nulls into NaN: all but none and arrow."""
+        tensors = self.library not in TABLES and is_batch_of_map(self.given) is None
+        named = next((_library(value) for value in self.given.values() if is_tensor(value)), "") if tensors else ""
+        library = named or (self.library if self.library in ("pandas", "polars") else "")
+        if library:
+            raise SettingError(
+                f"{self.reader} takes images and texts as they are stored, which the format {library} has changed: use {PLAIN}."
+            )
+
     def cells(self, name: str) -> list[Any]:
         """The values of a column as Python has them.
 

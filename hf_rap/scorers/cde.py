@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
@@ -142,6 +142,11 @@ class CDEScore:
                 column: scores(values, has_score) for column, values in zip(CDE_CERTAINTY, numbers, strict=True)
             }
         return {**evidence, **typed(columns)}
+
+    def on_rank(self, rank: int) -> CDEScore:
+        """The same for worker `rank` of `map(num_proc=..., with_rank=True)`, where rollouts are collected."""
+        on_rank = getattr(self.rollouts, "on_rank", None)
+        return self if on_rank is None else replace(self, rollouts=on_rank(rank))
 
     @property
     def _compared(self) -> Column:
