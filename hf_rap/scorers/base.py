@@ -13,6 +13,8 @@ from hf_rap.columns import (
 )
 from hf_rap.errors import SettingError
 from hf_rap.options import check
+from hf_rap.rows.compat import with_columns
+from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import Counts, Where, count_rewards
 from hf_rap.stats.settings import CORRECT, correct_of_rows
 
@@ -57,8 +59,8 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
     The same numbers as `ds.map(scorer, batched=True)` one after the other, but columns are checked
     before any work starts, nothing is overwritten, and the columns that are there (images above
-    all) are not written a second time: only the scores are. A dataset with an indices mapping
-    (after `filter`, `shuffle` or `select`) is flattened first, as by `Dataset.add_column`.
+    all) are not written a second time: only the scores are, also after `filter`, `shuffle` or `select`. Columns of images are
+    not even read, unless a scorer names them, or names nothing, among its `reads`.
 
     Args:
         ds: a `Dataset` or an `IterableDataset`. Where the columns of a streamed dataset are not
@@ -91,16 +93,27 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:
-    features = scorer.features
-    plain = ds.with_format(None)
-    scores = plain.map(
-        scorer, batched=True, batch_size=ROWS_PER_BATCH, remove_columns=ds.column_names, features=features
+    names = [name for name in ds.column_names if not (scorer.reads and _is_binary(ds, name))]
+    names += [column.name for column in scorer.reads if column.name not in names]
+    scored = (
+        ds.with_format(None)
+        .select_columns(names)
+        .map(scorer, batched=True, batch_size=ROWS_PER_BATCH, remove_columns=names, features=scorer.features)
     )
-    for name, feature in features.items():
-        # Dataset.map adds no columns to a dataset without rows.
-        column = scores.data.column(name) if len(ds) else []
-        ds = ds.add_column(name, column, feature=feature)
-    return ds
+    return with_columns(ds, arrow_columns(scored, scorer.features), scorer.features)
+
+
+def _is_binary(ds: Any, name: str) -> bool:
+    """The column holds files, such as those of images."""
+    import pyarrow as pa
+
+    inside = [ds.data.schema.field(name).type]
+    while inside:
+        kind = inside.pop()
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return True
+        inside += [kind.field(place).type for place in range(kind.num_fields)]
+    return False
 
 
 def _add_to_stream(ds: Any, scorer: Scorer) -> Any:

@@ -12,6 +12,7 @@ from hf_rap.columns import KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
+from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns, check_whole_dataset, numbers_of
 from hf_rap.stats.thresholds import check_share, threshold
 
@@ -110,7 +111,7 @@ def scores_in_double(ds: Any) -> Any:
     for name, feature in old:
         numbers = pa.array(numbers_of(arrow_columns(ds, [name])[name]), from_pandas=True)
         # Added before the old column goes: a dataset without columns has no rows.
-        added = ds.add_column(f"{name}_in_double", numbers, feature=feature)
+        added = with_columns(ds, {f"{name}_in_double": numbers}, type(ds.features)({f"{name}_in_double": feature}))
         ds = added.remove_columns(name).rename_column(f"{name}_in_double", name)
     return ds.select_columns(order) if old else ds
 
@@ -151,18 +152,22 @@ class Selection:
     @cached_property
     def reasons(self) -> dict[str, int]:
         """How many rows have which reason, the most frequent first."""
-        counts = self.scored.data.column(REASON.name).value_counts().to_pylist()
+        counts = self._reason.value_counts().to_pylist()
         return {count["values"]: count["counts"] for count in sorted(counts, key=lambda c: (-c["counts"], c["values"]))}
 
     @cached_property
     def _keep(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.scored.data.column(KEEP.name).to_numpy()
+        keep: NDArray[np.bool_] = arrow_columns(self.scored, [KEEP.name])[KEEP.name].to_numpy(zero_copy_only=False)
         return keep
+
+    @cached_property
+    def _reason(self) -> Any:
+        return arrow_columns(self.scored, [REASON.name])[REASON.name]
 
     def __repr__(self) -> str:
         blocks: dict[str, dict[str, int]] = {"step": dict(self.funnel)}
         for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
-            reasons = Counter(self.scored.data.column(REASON.name).filter(flags).to_pylist())
+            reasons = Counter(self._reason.filter(flags).to_pylist())
             blocks[title] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
         rows = [(title, name, f"{count:,}") for title, counts in blocks.items() for name, count in counts.items()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]

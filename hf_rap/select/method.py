@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import CDE, DECISIONS, ERROR, ERROR_CODES, KEEP, REASON, STEPS, features_of, require
 from hf_rap.errors import SettingError
+from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
@@ -190,8 +191,7 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
+    scored = with_columns(scored, columns, features_of(DECISIONS))
     rule = {"method": method.name, **decision.rule}
     return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names))

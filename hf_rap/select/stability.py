@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import KEEP
 from hf_rap.errors import RapError, SettingError
 from hf_rap.options import check, check_whole, is_whole
 from hf_rap.stats.counts import Counts, read_counts
@@ -181,7 +180,7 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
         return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
     try:
         again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
-        if not np.array_equal(again, scored.data.column(KEEP.name).to_numpy()):
+        if not np.array_equal(np.flatnonzero(again), selection.kept_rows):
             return {"unknown": "the rule and the rewards of these rows give another selection"}
         return stability(scored, rule).as_dict()
     except RapError as error:

@@ -24,6 +24,7 @@ from hf_rap.columns import (
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
+from hf_rap.rows.compat import with_columns
 
 from .arrays import why_unscored
 from .base import Decision, Selection, Step, check_dataset
@@ -150,7 +151,7 @@ def select_top(
     if is_bis:
         bis = pa.array(scores, mask=np.isnan(scores))
         without = ds.remove_columns([BIS.name])
-        ds = without.add_column(BIS.name, bis, feature=features_of((BIS,))[BIS.name])
+        ds = with_columns(without, {BIS.name: bis}, features_of((BIS,)))
     rule = {
         "by": by,
         "ratio": ratio,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
@@ -130,7 +130,10 @@ class Content:
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.selection.scored.data.column(KEEP.name).to_numpy()
+        import numpy as np
+
+        keep = np.zeros(len(self.selection.scored), dtype=bool)
+        keep[self.selection.kept_rows] = True
         return keep
 
     @cached_property
