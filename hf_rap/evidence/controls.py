@@ -16,6 +16,7 @@ from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
 from hf_rap.stats.settings import graded_by
+from hf_rap.tables import whole_dataset
 from hf_rap.version import VERSION
 
 from .attempts import count_tokens
@@ -131,6 +132,7 @@ class Controls(Collector):
         """The same, knowing the whole dataset whose pictures are shuffled; reads every image file once."""
         if self.donors is not None or not any(columns.CONTROLS[arm].donated for arm in self.arms):
             return self
+        ds = whole_dataset("Controls", ds)
         return replace(self, donors=Donors(ds, self.check(ds.features), seed=self.seed))
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:

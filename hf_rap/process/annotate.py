@@ -14,6 +14,7 @@ from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
+from hf_rap.tables import whole_dataset
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from hf_rap.version import VERSION
 
@@ -189,6 +190,7 @@ class StepRewards(Collector):
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
     """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    ds = whole_dataset("annotate_steps", ds)
     check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)
 
@@ -198,6 +200,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
 
     Evidence columns are left out, so that step scores find their own; rows without replies vanish.
     """
+    evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from hf_rap.columns import (
     ID,
@@ -11,12 +11,12 @@ from hf_rap.columns import (
     refuse_existing,
     require,
 )
-from hf_rap.errors import SettingError
 from hf_rap.options import check
 from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import Counts, Where, count_rewards
 from hf_rap.stats.settings import CORRECT, correct_of_rows
+from hf_rap.tables import whole_or_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,10 @@ class Scorer(Protocol):
         """The new columns of a batch, which itself stays as it is."""
 
 
+@overload
+def add_scores(ds: datasets.IterableDataset, *scorers: Scorer) -> datasets.IterableDataset: ...
+@overload  # datasets has no types for mypy, to which this is the same as the one above
+def add_scores(ds: Any, *scorers: Scorer) -> datasets.Dataset: ...  # type: ignore[overload-cannot-match]
 def add_scores(ds: Any, *scorers: Scorer) -> Any:
     """The dataset with the scores of these scorers as further columns.
 
@@ -63,19 +67,19 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
     not even read, unless a scorer names them, or names nothing, among its `reads`.
 
     Args:
-        ds: a `Dataset` or an `IterableDataset`. Where the columns of a streamed dataset are not
+        ds: a `Dataset`, the only split of a `DatasetDict`, or an `IterableDataset`. Where the columns of a streamed dataset are not
             known, a missing one shows only when the first batch is read.
         scorers: a later one may read what an earlier one writes.
 
     Raises:
+        SettingError: `ds` is none of these.
         MissingColumnError: a column to be read is absent.
         ColumnExistsError: a column to be written is there already.
 
     """
     import datasets
 
-    if not isinstance(ds, (datasets.Dataset, datasets.IterableDataset)):
-        raise SettingError(f"add_scores takes one Dataset or IterableDataset, not a {type(ds).__name__}.")
+    ds = whole_or_stream("add_scores", ds)
     for scorer in scorers:
         fine = callable(scorer) and hasattr(scorer, "writes")
         check(fine, "scorers", scorer, "scores such as cde_score, one after the other")

@@ -11,6 +11,7 @@ from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_number
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.stats.lists import number_lists
+from hf_rap.tables import whole_dataset
 
 from .base import add_scores
 
@@ -111,6 +112,7 @@ def add_limr_score(ds: Any) -> Any:
         LayoutError: rows have different numbers of epochs, or a reward is outside [0, 1].
 
     """
+    ds = whole_dataset("add_limr_score", ds)
     require("add_limr_score", ds.column_names, (EPOCH_REWARDS,))
     return add_scores(ds, LIMRScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
 

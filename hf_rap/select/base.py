@@ -13,14 +13,16 @@ from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
 from hf_rap.rows.compat import with_columns
-from hf_rap.stats.arrays import arrow_columns, check_whole_dataset, numbers_of
+from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import check_share, threshold
+from hf_rap.tables import whole_dataset
 
 from .arrays import check_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import datasets
     import numpy as np
     from numpy.typing import NDArray
 
@@ -91,11 +93,17 @@ class Decision(NamedTuple):
     rule: dict[str, Any]
 
 
-def check_dataset(reader: str, ds: Any) -> None:
-    """Raise `SettingError` for anything but a `Dataset` with rows."""
-    check_whole_dataset(reader, ds)
-    if len(ds) == 0:
+def rows_to_select(reader: str, ds: Any) -> datasets.Dataset:
+    """The `Dataset` to select from, see `whole_dataset`: of an earlier selection all of its rows.
+
+    Raises:
+        SettingError: it is no dataset, or has no rows.
+
+    """
+    rows = whole_dataset(reader, ds, selection=True)
+    if len(rows) == 0:
         raise SettingError(f"{reader} got a dataset without rows.")
+    return rows
 
 
 def scores_in_double(ds: Any) -> Any:

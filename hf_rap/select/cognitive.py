@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.papers import PAPER
 
-from .base import AUTO, Selection, Settings, check_dataset
+from .base import AUTO, Selection, Settings, rows_to_select
 from .methods import find_method
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def select_cognitive(
 
     """
     rule = find_method(method)
-    check_dataset("select_cognitive", ds)
+    ds = rows_to_select("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,

@@ -11,7 +11,7 @@ from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
-from .base import Decision, Selection, Settings, Step, check_dataset, scores_in_double
+from .base import Decision, Selection, Settings, Step, rows_to_select, scores_in_double
 from .stopped import refuse_spared
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Method:
 
     def select(self, ds: Any, settings: Settings) -> Selection:
         """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
-        check_dataset(self.name, ds)
+        ds = rows_to_select(self.name, ds)
         return make_selection(ds, self, self.decision(ds, settings))
 
     def decision(self, ds: Any, settings: Settings) -> Decision:

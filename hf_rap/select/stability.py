@@ -12,6 +12,7 @@ from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 
 from .again import decide_again
+from .base import rows_to_select
 from .methods import find_method
 from .stopped import adaptive_rule
 
@@ -122,6 +123,7 @@ def stability(
     check(fine, "attempts", attempts, "whole numbers of 1 or more, such as (5, 8, 16, 32)")
     check_whole("draws", draws, least=1, none=True)
     check_whole("seed", seed, least=0)
+    ds = rows_to_select("stability", ds)
     image, text = read_counts("stability", ds, rule.get("control", "text"))
     again = decide_again(ds, rule)
     now = again(image, text)

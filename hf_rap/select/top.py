@@ -27,7 +27,7 @@ from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
 from hf_rap.rows.compat import with_columns
 
 from .arrays import why_unscored
-from .base import Decision, Selection, Step, check_dataset
+from .base import Decision, Selection, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def select_top(
     import numpy as np
     import pyarrow as pa
 
+    ds = rows_to_select("select_top", ds)
     if (ratio is None) == (count is None):
         raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
     check_text("by", by, empty=False)
@@ -116,7 +117,6 @@ def select_top(
     check_number("alpha", alpha, least=0, none=True)
     check_whole("max_per_question", max_per_question, least=1, none=True)
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
-    check_dataset("select_top", ds)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}

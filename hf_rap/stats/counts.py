@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ID, IMAGE_REWARDS, SETTINGS, Column, control_rewards, require
 from hf_rap.errors import LayoutError
+from hf_rap.tables import whole_dataset
 
-from .arrays import check_whole_dataset
 from .lists import lengths_of, number_lists, sums_of
 from .settings import CORRECT, correct_of_rows
 
@@ -44,7 +44,7 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
-    check_whole_dataset(reader, ds)
+    ds = whole_dataset(reader, ds, selection=True)
     require(reader, ds.column_names, (IMAGE_REWARDS,))
     columns = [column for column in (IMAGE_REWARDS, control_rewards(control)) if column.name in ds.column_names]
     beside = [column.name for column in (SETTINGS, ID) if column.name in ds.column_names]

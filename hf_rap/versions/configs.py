@@ -42,7 +42,8 @@ def check_selection(
     selection: Selection, layout: Layout | None, source: SourceInfo | None, licence: str | None, **flags: bool
 ) -> None:
     """Raise `SettingError` for what cannot be published at all, such as a bare dataset, and for options that are none."""
-    check(isinstance(selection, Selection), "selection", selection, "what select_cognitive(ds) returns")
+    takes = "what select_cognitive(ds) returns; for rows as they are, export(ds, path), or ds.push_to_hub(repo)"
+    check(isinstance(selection, Selection), "selection", selection, takes)
     check_given(layout)
     fine = source is None or isinstance(source, SourceInfo)
     check(fine, "source", source, "what describe_source(...) returns, or None")

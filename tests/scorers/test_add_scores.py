@@ -1,10 +1,10 @@
 """Applying scorers to datasets."""
 
 import pytest
-from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, List, Value
+from datasets import Dataset, Features, Image, IterableDataset, List, Value
 
 from hf_rap.columns import ACE, CDE, Column, features_of
-from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
+from hf_rap.errors import ColumnExistsError, MissingColumnError
 from hf_rap.scorers import SCORERS, add_scores, cde_score, difficulty_score
 from hf_rap.select import select_cognitive
 
@@ -112,12 +112,6 @@ def test_a_missing_column_is_told_before_any_work():
     for some in (ds, ds.to_iterable_dataset()):
         with pytest.raises(MissingColumnError, match=r"CDEScore reads column 'rap_text_rewards'.*hf-rap rollouts"):
             add_scores(some, difficulty_score, cde_score)
-
-
-def test_a_dataset_dict_is_refused():
-    """Each of its splits is a dataset of its own."""
-    with pytest.raises(SettingError, match="add_scores takes one Dataset or IterableDataset, not a DatasetDict"):
-        add_scores(DatasetDict(train=evidence()), cde_score)
 
 
 class Doubled:

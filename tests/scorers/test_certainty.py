@@ -104,7 +104,7 @@ def test_what_is_no_reward_is_told():
         fit_prior(ds)
     with pytest.raises(MissingColumnError, match="rap_image_rewards"):
         fit_prior(ds.remove_columns("rap_image_rewards"))
-    with pytest.raises(SettingError, match="takes a Dataset, not list"):
+    with pytest.raises(SettingError, match="takes a Dataset, not a list"):
         fit_prior([])
 
 
