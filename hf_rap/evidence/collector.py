@@ -15,7 +15,7 @@ from hf_rap.options import check, check_number, check_whole
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
-from hf_rap.settings import noted
+from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Collector:
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
 
-        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        `hf_rap.stats.settings.counted` tells the two apart. Loads the model.
         """
         raise NotImplementedError
 

@@ -16,8 +16,7 @@ from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warning
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
-from hf_rap.settings import identity_in, model_in
-from hf_rap.stats.settings import graded_by
+from hf_rap.stats.settings import graded_by, identity_in, model_in
 from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens

@@ -111,7 +111,10 @@ def load_process_rewards(
     check_flags(strict=strict, open_images=open_images)
     if open_images and images is None:
         raise SettingError("open_images needs images=, the folder that holds the image files.")
-    if not isinstance(source, (str, os.PathLike)):
+    named = isinstance(source, (str, os.PathLike))
+    rows = named or hasattr(source, "__getitem__") or hasattr(source, "__iter__")
+    check(rows, "source", source, "a folder, files, a Hub id or a Dataset")
+    if not named:
         ds = _from_dataset(whole_dataset("load_process_rewards", source), layout, "dataset")
     else:
         files = _jsonl_files(os.fspath(source)) if layout is None else []

@@ -16,7 +16,7 @@ from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
-from hf_rap.settings import noted, set_apart
+from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
