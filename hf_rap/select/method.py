@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import CDE, DECISIONS, ERROR, ERROR_CODES, KEEP, REASON, STEPS, features_of, require
+from hf_rap.columns import CDE, DECISIONS, KEEP, REASON, STEPS, Column, features_of, require
 from hf_rap.errors import SettingError
-from hf_rap.stats.arrays import arrow_columns
+from hf_rap.options import check, check_text
+from hf_rap.rows.compat import with_columns
 
-from .arrays import why_unscored
-from .base import Decision, Selection, Settings, Step, check_dataset, scores_in_double
+from .base import Selection, Settings, rows_to_select, scores_in_double
+from .given import ask_method, read_decision
 from .stopped import refuse_spared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from hf_rap.columns import Column
-
-    from .base import DecideAgain
+    from .base import DecideAgain, Decision
 
 # What options mean that several methods have; those of one method alone stand beside it.
 OPTION_MEANINGS = {
@@ -125,6 +124,31 @@ class Method:
     before: Mapping[str, Any] = field(default_factory=dict)
     version: str = "1"
 
+    def __post_init__(self) -> None:
+        check_text("name", self.name, empty=False)
+        fine = self.decide is None or (callable(self.decide) and not isinstance(self.decide, type))
+        check(fine, "decide", self.decide, "a function (dataset, settings) -> which rows are kept")
+        fine = callable(self.sentence) or (isinstance(self.sentence, str) and bool(self.sentence.strip()))
+        check(fine, "sentence", self.sentence, "a text, or a function of the rule that gives one")
+        self._several("reasons", Reason, "Reason(name, kept, meaning)")
+        self._several("options", str, "names of options of select_cognitive")
+        self._several("needs", (Column, str), "columns")
+        if not callable(self.citations):
+            self._several("citations", Citation, "Citation(lead, bibtex)")
+        unknown = sorted(set(self.options) - {option.name for option in fields(Settings)})
+        check(not unknown, "options", unknown, "names of options of select_cognitive")
+        names = [reason.name for reason in self.reasons]
+        check(len(set(names)) == len(names), "reasons", names, "each name once")
+        check_text("ranks_by", self.ranks_by, none=True, empty=False)
+
+    def _several(self, name: str, kind: Any, takes: str) -> None:
+        """One of a kind stands for a tuple with it: the comma in `(Citation(...),)` is easily forgotten."""
+        value = getattr(self, name)
+        values = (value,) if isinstance(value, kind) else value
+        fine = isinstance(values, (list, tuple)) and all(isinstance(each, kind) for each in values)
+        check(fine, name, value, f"a tuple of {takes}")
+        object.__setattr__(self, name, tuple(values))
+
     def describe(self, rule: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
         """All that a card says about it, ready for JSON: versions of methods from elsewhere stay readable without them."""
         process = STEPS.name in columns
@@ -145,7 +169,7 @@ class Method:
 
     def select(self, ds: Any, settings: Settings) -> Selection:
         """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
-        check_dataset(self.name, ds)
+        ds = rows_to_select(self.name, ds)
         return make_selection(ds, self, self.decision(ds, settings))
 
     def decision(self, ds: Any, settings: Settings) -> Decision:
@@ -162,41 +186,13 @@ class Method:
         if self.needs_all_attempts:
             refuse_spared(ds, self.name)
         settings.refuse_others(self.name, self.options, self.fixed)
-        require(self.name, ds.column_names, self.needs)
+        ranks_by = () if self.ranks_by is None else (self.ranks_by,)
+        require(self.name, ds.column_names, (*self.needs, *ranks_by))
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
-        return _as_decision(self, ds, self.decide(ds, replace(settings, **self.fixed)))
-
-
-def _as_decision(method: Method, ds: Any, given: Any) -> Decision:
-    """A decision as it is; from booleans one with a reason for each side."""
-    import numpy as np
-
-    keep = np.asarray(given.keep if isinstance(given, Decision) else given)
-    if keep.dtype != bool or keep.shape != (len(ds),):
-        raise SettingError(
-            f"Method {method.name!r} gave {type(given).__name__} of type {keep.dtype} and shape {keep.shape}: it takes a "
-            f"boolean per row, shape ({len(ds)},), or a Decision with them."
-        )
-    if not isinstance(given, Decision):
-        names = [
-            next((reason.name for reason in method.reasons if reason.kept == kept), f"{word}_by_{method.name}")
-            for kept, word in ((True, "kept"), (False, "dropped"))
-        ]
-        funnel = (Step("rows", len(ds)), Step("selected", int(keep.sum())))
-        return Decision(keep, np.where(keep, *names).astype(object), funnel, {})
-    reasons = {reason.name for reason in method.reasons} | set(ERROR_CODES)
-    unknown = sorted(set(given.reason.tolist()) - reasons) if method.reasons else []
-    if unknown and unknown[0] not in set(why_unscored(np.full(len(ds), np.nan), _errors(ds)).tolist()):
-        raise SettingError(
-            f"Method {method.name!r} gives the reason {unknown[0]!r}, which is not among its reasons: add "
-            f"Reason({unknown[0]!r}, ...) to Method(reasons=...)."
-        )
-    return given
-
-
-def _errors(ds: Any) -> Any:
-    return arrow_columns(ds, [ERROR.name]).get(ERROR.name)
+        reasons = {reason.name: reason.kept for reason in self.reasons}
+        given = ask_method(self.name, self.decide, ds, replace(settings, **self.fixed))
+        return read_decision(self.name, reasons, given, ds)
 
 
 def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
@@ -206,8 +202,7 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
+    scored = with_columns(scored, columns, features_of(DECISIONS))
     rule = {"method": method.name, "method_version": method.version, **decision.rule}
     return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.adaptive.rules import Exact
+from hf_rap.adaptive.stopping import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
@@ -29,6 +29,7 @@ from hf_rap.errors import SettingError
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
+from hf_rap.stats.lists import known_of, number_lists
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
@@ -36,7 +37,7 @@ from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, stra
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
 from .remarks import LEAST_ROWS, remark_on_band, remark_on_replaced, remark_on_threshold
-from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
+from .stopped import COLLECT_ALL, read_stopped, settle_stopped, stopping_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -73,7 +74,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         compared = rule.control or "text"
         require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), _WHY_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
-    adaptive = adaptive_rule(ds)
+    adaptive = stopping_of(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
         _check_sequential(settings)
     stopped = read_stopped(ds)
@@ -527,13 +528,7 @@ def _control(column: Any) -> str:
 
 def _attempts(rewards: Any) -> Any:
     """How many rewards of each row are known."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if rewards is None:
-        return None
-    has_reward = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
-    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[has_reward], minlength=len(rewards))
+    return None if rewards is None else known_of(number_lists("select_cognitive", IMAGE_REWARDS.name, rewards))
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,21 @@ from hf_rap.columns import (
     DIFFICULTY,
     ERROR,
     LIMR,
+    OWN_NAMES,
     QUESTIONS,
     features_of,
     how_to_make,
     require,
 )
 from hf_rap.errors import SettingError
-from hf_rap.options import check_choice, check_flags, check_number, check_text, check_whole
+from hf_rap.options import check, check_choice, check_flags, check_number, check_text, check_whole
 from hf_rap.papers import BALANCED, CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
+from hf_rap.plugins import plugins
+from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import ids_of, seeded_order
 
 from .arrays import plain, quotas_of, why_unscored
-from .base import Decision, Selection, Step, check_dataset
+from .base import Decision, Selection, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from hf_rap.scorers.base import Scorer
 
 FIRST, RANDOM = TIES = ("first", "random")
 QUESTION = ("image", "images", *QUESTIONS)
@@ -43,7 +49,7 @@ ROLLOUT = (*QUESTION, "response", "steps_with_score")
 def select_top(
     ds: Any,
     *,
-    by: str = BIS.name,
+    by: str | Scorer = BIS.name,
     ratio: float | None = None,
     count: int | None = None,
     per: str | None = "source",
@@ -73,7 +79,8 @@ def select_top(
 
     Args:
         ds: a `Dataset` with the score.
-        by: the column to rank by; any numbers, null and NaN are unknown.
+        by: the column to rank by, or the scorer that has written it; any numbers, null and NaN are unknown. The card
+            cites the paper of a scorer of your own (`scorer(bibtex=...)`) that is given here or is a plugin.
         ratio: share to keep, in (0, 1].
         count: number of rows to keep in all; either this or a ratio.
         per: column whose values get a quota each; null is a value too. None: one quota for all.
@@ -112,9 +119,10 @@ def select_top(
     import numpy as np
     import pyarrow as pa
 
+    ds = rows_to_select("select_top", ds)
     if (ratio is None) == (count is None):
         raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
-    check_text("by", by, empty=False)
+    by, own = _score_of(by)
     check_number("ratio", ratio, above=0, most=1, none=True)
     check_whole("count", count, least=1, none=True)
     check_text("per", per, none=True, empty=False)
@@ -123,7 +131,6 @@ def select_top(
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
     check_choice("ties", ties, TIES, none=True)
     check_whole("seed", seed)
-    check_dataset("select_top", ds)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -160,7 +167,7 @@ def select_top(
     if is_bis:
         bis = pa.array(scores, mask=np.isnan(scores))
         without = ds.remove_columns([BIS.name])
-        ds = without.add_column(BIS.name, bis, feature=features_of((BIS,))[BIS.name])
+        ds = with_columns(without, {BIS.name: bis}, features_of((BIS,)))
     rule = {
         "by": by,
         "ratio": ratio,
@@ -173,7 +180,30 @@ def select_top(
         "ties": ties,
         "seed": plain(seed),
     }
-    return make_selection(ds, TOP, Decision(keep, reason, funnel, rule))
+    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule))
+
+
+def _score_of(by: Any) -> tuple[str, Scorer | None]:
+    """The column to rank by, and the scorer from outside that writes it, where one is known."""
+    writes = getattr(by, "writes", None)
+    if writes is not None and not isinstance(by, str):
+        names = [column.name for column in writes]
+        check(len(names) == 1, "by", by, f"one column: name one of {', '.join(names)}")
+        return names[0], by
+    check_text("by", by, empty=False)
+    scorers: dict[str, Scorer] = plugins("scorer")
+    return by, next((own for own in scorers.values() if by in [column.name for column in own.writes]), None)
+
+
+def _top_by(own: Scorer, by: str) -> Method:
+    """`TOP` as the card of a selection by this scorer's column is to have it."""
+    meaning = next(column.meaning for column in own.writes if column.name == by)
+    bibtex = getattr(own, "bibtex", None)
+    return replace(
+        TOP,
+        sentence=lambda rule: f"{_sentence(rule)}{f' ({meaning})' if meaning and by not in OWN_NAMES else ''}",
+        citations=(Citation(f"The score `{by}`", bibtex),) if bibtex else _citations,
+    )
 
 
 def decide_top(

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
-from hf_rap.errors import codes_of
+from hf_rap.errors import SettingError, codes_of
+from hf_rap.rows.presets import name_of
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.counts import count_rewards
-from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
+from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct_of_rows, counted, grader_of
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -108,6 +110,7 @@ def collect_facts(
         "grading": _grading(table),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
+        "prompts": _prompts(kept),
         "attention": _attention(selection),
         "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
@@ -412,12 +415,50 @@ def _attention(selection: Selection) -> dict[str, Any] | None:
 
 
 def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
-    """The settings in a column of JSON. Rows with different settings do not compare."""
+    """The settings in a column of JSON. Rows with different settings do not compare.
+
+    What is only written down makes no difference: where it differs, the value is the list of those that there are.
+    """
     if column.name not in table.column_names:
         return None
     counts = _counts(table[column.name].drop_null())
-    shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
-    return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
+    groups: dict[str, list[tuple[dict[str, Any], int]]] = {}
+    for text, rows in counts.items():
+        settings = _parsed(text)
+        groups.setdefault(json.dumps(counted(settings), sort_keys=True), []).append((settings, rows))
+    shown = sorted(map(_together, groups.values()), key=lambda group: -group["rows"])
+    return {"different": len(groups), "rows": sum(counts.values()), "shown": shown[:MAX_SHOWN]}
+
+
+def _together(group: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
+    """Settings that differ in nothing that counts, and their rows."""
+    values: dict[str, Any] = {}
+    apart = sorted({name for settings, _ in group for name in settings.get(NOT_COUNTED, ())})
+    for name in sorted({name for settings, _ in group for name in settings} - {NOT_COUNTED}):
+        different: list[Any] = []
+        for settings, _ in group:
+            if name in settings and settings[name] not in different:
+                different.append(settings[name])
+        values[name] = different[0] if len(different) == 1 else sorted(different, key=str)
+    return {"rows": sum(rows for _, rows in group), "values": values, **({NOT_COUNTED: apart} if apart else {})}
+
+
+def _prompts(kept: pa.Table) -> list[dict[str, Any]] | None:
+    """How the kept rows were asked, as their columns `prompt` and `messages` hold it; None without settings."""
+    if columns.SETTINGS.name not in kept.column_names:
+        return None
+    asked: Counter[PromptTemplate] = Counter()
+    for text, rows in _counts(kept[columns.SETTINGS.name].drop_null()).items():
+        try:
+            prompt = PromptTemplate.from_settings(_parsed(text))
+        except SettingError:  # settings of somebody else
+            continue
+        if prompt is not None:
+            asked[prompt] += rows
+    return [
+        {"name": name_of(prompt), "rows": rows, "prompt": prompt.as_dict()}
+        for prompt, rows in asked.most_common(MAX_SHOWN)
+    ]
 
 
 def _parsed(text: str) -> dict[str, Any]:

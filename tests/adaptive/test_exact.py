@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hf_rap.adaptive.exact import plan, settle
-from hf_rap.adaptive.rules import Exact
 from hf_rap.adaptive.state import State, cde_of, difficulty_of
+from hf_rap.adaptive.stopping import Exact
 from hf_rap.errors import SettingError
 from hf_rap.scorers import cde_score, difficulty_score
 from hf_rap.select import decide

@@ -200,7 +200,7 @@ def test_a_format_nobody_asked_for_costs_nothing():
     """To a prompt without an instruction rewards stay as they are, in some rows or in all; and stability knows the rule."""
     planted = make_planted(60, seed=3)
     engine = Replying(dict(zip(planted["id"], planted["answer"], strict=True)))
-    bare = collect_evidence(planted, Rollouts(engine, instruction=""))
+    bare = collect_evidence(planted, Rollouts(engine, prompt="bare"))
     assert bare["rap_image_formatted"][:] == [None] * 60
     plain = bare.remove_columns(["rap_image_formatted", "rap_text_formatted"])
     one, other = (select_cognitive(ds, method="rap-released") for ds in (bare, plain))

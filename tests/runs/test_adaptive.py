@@ -18,7 +18,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.adaptive.collect import collect_adaptive
-from hf_rap.adaptive.rules import Exact, Sequential
+from hf_rap.adaptive.stopping import Exact, Sequential
 from hf_rap.errors import RowError, RunError, SettingError
 from hf_rap.select import METHODS
 from hf_rap.select.predicates import untrue_reasons

@@ -178,6 +178,20 @@ def test_mixed_settings_are_counted(facts):
     }
 
 
+def test_settings_that_differ_in_nothing_that_counts_are_one():
+    """Rows of two batch sizes compare; what the rows disagree about is told as it is."""
+    told = [
+        json.dumps({"model": "m", "batch_size": size, "torch": "2.13", "not_counted": ["batch_size", "torch"]})
+        for size in (16, 4)
+    ]
+    rows = {**ROWS, "rap_settings": [told[0], told[1], told[0], told[1], told[0], None]}
+    selection = select_cognitive(Dataset.from_dict(rows, FEATURES), replace_easy=False)
+    found = collect_facts(selection, name="n", version="1.0.0")["settings"]
+    values = {"model": "m", "batch_size": [16, 4], "torch": "2.13"}
+    shown = [{"rows": 5, "values": values, "not_counted": ["batch_size", "torch"]}]
+    assert found == {"different": 1, "rows": 5, "shown": shown}
+
+
 def test_source_and_licence(facts):
     """They come from the source; a licence that is given goes first."""
     assert facts["source"] == {"id": "user/data", "config": "main", "split": "train", "revision": "abc"}

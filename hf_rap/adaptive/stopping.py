@@ -1,4 +1,4 @@
-"""What the attempts of an adaptive collection are for: the decision that they are to settle."""
+"""When an adaptive collection stops asking about a row, and the decision that its attempts are to settle."""
 
 from __future__ import annotations
 
