@@ -497,6 +497,8 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
 def make_engine(options: dict[str, Any]) -> Engine:
     """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
+    if name != TRANSFORMERS and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,11 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
         raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
     try:
         loaded = model.load_adapter(adapter_folder(parts_of(adapter)[0], pinned))
-    except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except ImportError as error:
+        raise EngineError(
+            f"The adapter {adapter!r} needs a newer peft than {version('peft')}: pip install -U peft. ({first_line(error)})"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The adapter {adapter!r} cannot be put on {where!r}: {first_line(error)}") from error
     wrong = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *(str(key) for key in loaded.mismatched_keys)})
     if wrong:
