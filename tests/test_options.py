@@ -315,6 +315,7 @@ WRONG = {
         "batch_size": AT_LEAST_1,
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
+        "allow_missing": ("visual.*", """'visual.*': it takes names or patterns such as ("visual.*",)"""),
     },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),

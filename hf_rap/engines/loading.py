@@ -20,9 +20,10 @@ from hf_rap.errors import EngineError, first_line
 
 from .compat import is_forked_from_cuda
 from .loaded_model import LoadedModel
+from .weights import refuse_wrong_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 def load_model(
@@ -35,6 +36,7 @@ def load_model(
     batch_size: int,
     trust_remote_code: bool,
     processor_options: Mapping[str, Any] | None,
+    allow_missing: Collection[str] = (),
 ) -> LoadedModel:
     """The model and its processor in memory; the options are those of `TransformersEngine`."""
     where = f"{name}@{revision}" if revision else name
@@ -71,8 +73,9 @@ def load_model(
             'multiprocess.set_start_method("spawn"), or leave out num_proc.'
         )
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
+        model, told = AutoModelForImageTextToText.from_pretrained(
             name,
+            output_loading_info=True,
             **hub,
             dtype=dtype,
             attn_implementation=attn_implementation,
@@ -82,7 +85,8 @@ def load_model(
             model = model.to(device)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size, commit=commit)
+    random = refuse_wrong_weights(where, model, told, allow_missing)
+    return LoadedModel(model, processor, batch_size=batch_size, commit=commit, random_weights=random)
 
 
 def _commit_of(name: str, revision: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -12,8 +12,6 @@ from hf_rap.errors import RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
@@ -43,10 +41,17 @@ class TransformersEngine:
         trust_remote_code: run code that comes with a Hub model.
         processor_options: passed to `AutoProcessor.from_pretrained`, for example
             `{"min_pixels": 3136, "max_pixels": 1003520}` for Qwen2.5-VL.
+        allow_missing: names or patterns (`("visual.*",)`) of weights that the checkpoint may lack or have left over. Any
+            other such weight is refused: it would be random, or belongs to another model.
+
+    On first use of a model with these versions of the libraries its replies, and before attention is read its attention,
+    are held against those of plain transformers (`self_check`); that it has passed is remembered in the cache folder of
+    Hugging Face.
 
     Raises:
         EngineError: on first use, when the model cannot be loaded, has no vision part or no chat
-            template, or its processor needs a library that is missing.
+            template, its processor needs a library that is missing, weights are missing, or replies or attention are not
+            those of plain transformers.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
@@ -60,6 +65,7 @@ class TransformersEngine:
     batch_size: int = 16
     trust_remote_code: bool = False
     processor_options: Mapping[str, Any] | None = None
+    allow_missing: Sequence[str] = ()
     version: str = "2"  # part of the cache key of `map`: raise it when the same input can give other replies
     # A folder's content, so that `map` does not serve an older checkpoint's evidence from its cache.
     folder_digest: str | None = field(init=False, repr=False)
@@ -72,6 +78,10 @@ class TransformersEngine:
         check_choice("dtype", self.dtype, _DTYPES)
         check_whole("batch_size", self.batch_size, least=1)
         check_flags(trust_remote_code=self.trust_remote_code)
+        patterns = self.allow_missing
+        fine = isinstance(patterns, list | tuple) and all(isinstance(pattern, str) for pattern in patterns)
+        check(fine, "allow_missing", patterns, 'names or patterns such as ("visual.*",)')
+        object.__setattr__(self, "allow_missing", tuple(patterns))
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
         folder = Path(self.model)
@@ -89,7 +99,10 @@ class TransformersEngine:
         """The last layer's attention inside each reply, or the error of that reply alone."""
         from .teacher_forcing import attend
 
-        return attend(self.load(), replies, window=window)
+        loaded = self.load()
+        if replies:
+            self._check(loaded, "attention")
+        return attend(loaded, replies, window=window)
 
     def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
         """How likely the text of each reply is behind its prompt and prefix, or the error of that reply alone."""
@@ -121,7 +134,7 @@ class TransformersEngine:
 
         if self not in _loaded:
             _loaded.clear()  # before loading: two models would not fit where one barely does
-            _loaded[self] = load_model(
+            loaded = load_model(
                 self.model,
                 revision=self.revision,
                 device=self.device,
@@ -130,8 +143,19 @@ class TransformersEngine:
                 batch_size=self.batch_size,
                 trust_remote_code=self.trust_remote_code,
                 processor_options=self.processor_options,
+                allow_missing=self.allow_missing,
             )
+            self._check(loaded, "replies")
+            _loaded[self] = loaded
         return _loaded[self]
+
+    @warnings_stay_warnings()
+    def _check(self, loaded: LoadedModel, what: str) -> None:
+        from .self_check import check_once
+
+        identity = loaded.commit or self.folder_digest
+        told = {"identity": identity, "processor_options": repr(self.processor_options)}
+        check_once(loaded, what, told, pinned=identity is not None)
 
 
 _loaded: dict[TransformersEngine, LoadedModel] = {}

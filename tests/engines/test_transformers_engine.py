@@ -107,6 +107,7 @@ class TestIdentity:
             "batch_size": 4,
             "trust_remote_code": True,
             "processor_options": {"max_pixels": 9},
+            "allow_missing": ("visual.*",),
             "version": "another",
         }
         assert set(others) == {field.name for field in fields(engine) if field.init}
