@@ -21,9 +21,10 @@ from hf_rap.errors import EngineError, first_line
 from .compat import is_forked_from_cuda
 from .identity import adapter_folder, parts_of, refuse_adapter
 from .loaded_model import LoadedModel
+from .weights import refuse_wrong_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .identity import Identity, Pinned
 
@@ -39,6 +40,7 @@ def load_model(
     batch_size: int,
     trust_remote_code: bool,
     processor_options: Mapping[str, Any] | None,
+    allow_missing: Collection[str] = (),
 ) -> LoadedModel:
     """The model and its processor in memory, of exactly this identity; the options are those of `TransformersEngine`."""
     commit = identity.model.commit
@@ -65,8 +67,9 @@ def load_model(
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
     device = _usable(device)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
+        model, told = AutoModelForImageTextToText.from_pretrained(
             name,
+            output_loading_info=True,
             **hub,
             dtype=dtype,
             attn_implementation=attn_implementation,
@@ -80,7 +83,8 @@ def load_model(
             _leave_files(model)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size)
+    random = refuse_wrong_weights(where, model, told, allow_missing)
+    return LoadedModel(model, processor, batch_size=batch_size, random_weights=random)
 
 
 def _usable(device: str | None) -> str:
