@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
-from hf_rap.options import check, check_flags
+from hf_rap.options import check, check_flags, whole_dataset
 from hf_rap.rows.layouts import row_id
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
-from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

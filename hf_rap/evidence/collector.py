@@ -9,11 +9,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SourceError, code_of
-from hf_rap.options import check, check_number, check_whole
+from hf_rap.options import check, check_number, check_whole, whole_dataset, whole_or_stream
 from hf_rap.rows.batches import Batch, batched
+from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
-from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.settings import noted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -108,8 +110,25 @@ class Collector:
         return getattr(self.engine, "rows_per_part", ROWS_AT_ONCE)
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row. Loads the model."""
+        """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
+
+        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        """
         raise NotImplementedError
+
+    def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings as they are written down, with the names of those that are not counted."""
+        return noted(settings, *marked(self, ROUNDING))
+
+    def identify(self) -> None:
+        """Find out which model it is, before anything is asked or looked up: a folder is read again.
+
+        Raises:
+            EngineError: it cannot be found.
+        """
+        identify = getattr(self.engine, "identify", None)
+        if identify is not None:
+            identify()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
@@ -132,6 +151,11 @@ class Collector:
     def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the evidence of a row depends on, of the values of `reads`: with other ones it is made again."""
         return read
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """Whether the evidence of a row with these values of `reads` depends on its own system turn as well."""
+        del read
+        return False
 
     def check(self, available: Iterable[str]) -> Layout:
         """The layout of a dataset with these columns.
@@ -263,18 +287,21 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     if len(rows) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
+    collector.identify()
     collector = collector.over(rows)
-    evidence = rows.with_format(None).map(
+    plain = rows.with_format(None)
+    evidence = plain.map(
         collector,
         batched=True,
         batch_size=size,
         remove_columns=rows.column_names,
         features=collector.features,
+        new_fingerprint=fingerprint_after(plain, collector),
         desc=collector.kind,
     )
     for remark in collector.remarks(evidence):
         logger.warning(remark)
-    return datasets.concatenate_datasets([rows.with_format(None), evidence], axis=1)
+    return datasets.concatenate_datasets([plain, evidence], axis=1)
 
 
 def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector, size: int) -> datasets.IterableDataset:
@@ -282,6 +309,7 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
 
     Decoded, one broken file would end the stream in its middle.
     """
+    collector.identify()
     collector = collector.over(stream)
     if stream.features is None:
         return stream.map(collector, batched=True, batch_size=size)

@@ -13,11 +13,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, SettingError
-from hf_rap.options import check_choice, check_flags, check_number, check_text
+from hf_rap.options import check_choice, check_flags, check_number, check_text, whole_dataset
 from hf_rap.rows.images import encoded_bytes
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import sync_below, whole_file
-from hf_rap.tables import whole_dataset
 
 from .prm_rows import checked_path, prm_rows
 

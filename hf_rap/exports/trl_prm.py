@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.options import check_number
+from hf_rap.options import check_number, whole_dataset
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import whole_file
-from hf_rap.tables import whole_dataset
 
 from .prm_rows import checked_path, prm_rows
 from .writing import write_rows

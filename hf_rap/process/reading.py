@@ -25,9 +25,8 @@ from hf_rap.errors import (
     SourceError,
     first_line,
 )
-from hf_rap.options import check, check_flags, check_path, check_text
+from hf_rap.options import check, check_flags, check_path, check_text, whole_dataset
 from hf_rap.rows.sources import as_source_error, load_source, parse_source
-from hf_rap.tables import whole_dataset
 
 from . import jsonl
 from .checks import find_faults
@@ -111,7 +110,9 @@ def load_process_rewards(
     check_flags(strict=strict, open_images=open_images)
     if open_images and images is None:
         raise SettingError("open_images needs images=, the folder that holds the image files.")
-    if not isinstance(source, (str, os.PathLike)):
+    fine = isinstance(source, (str, os.PathLike)) or hasattr(source, "map")
+    check(fine, "source", source, "a folder, files, a Hub id or a Dataset")
+    if hasattr(source, "map"):  # a dataset, or splits or a stream of one
         ds = _from_dataset(whole_dataset("load_process_rewards", source), layout, "dataset")
     else:
         files = _jsonl_files(os.fspath(source)) if layout is None else []

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SourceError
-from hf_rap.tables import whole_or_stream
+from hf_rap.options import whole_or_stream
 from hf_rap.verify import read_gold
 
 from .compat import progress_bar
@@ -101,7 +101,7 @@ def inspect_dataset(
             images[len(question.images)] += 1
             if not question.images:
                 errors.append(RowError("no_image", "the row has no image: its cde will be null"))
-            read_gold(question.answer)
+            read_gold(question.answer, question=question.text)
         except RowError as error:
             errors.append(error)
         name = name or row_id(row, layout)

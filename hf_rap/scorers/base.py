@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from hf_rap.columns import (
@@ -10,13 +11,16 @@ from hf_rap.columns import (
     Column,
     refuse_existing,
     require,
+    typed,
 )
-from hf_rap.options import check
+from hf_rap.errors import SettingError
+from hf_rap.options import check, whole_or_stream
 from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import Counts, Where, count_rewards
 from hf_rap.stats.settings import CORRECT, correct_of_rows
-from hf_rap.tables import whole_or_stream
+
+from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from hf_rap.rows.batches import Batch
 
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
+
+
+_OURS = "hf_rap."
 
 
 class Scorer(Protocol):
@@ -81,19 +88,57 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
 
     ds = whole_or_stream("add_scores", ds)
     for scorer in scorers:
-        fine = callable(scorer) and hasattr(scorer, "writes")
-        check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
+        check_scorer(scorer)
     if ds.column_names is not None:
         available = list(ds.column_names)
         for scorer in scorers:
-            name = type(scorer).__name__
+            name = getattr(scorer, "name", type(scorer).__name__)
             require(name, available, scorer.reads)
             refuse_existing(name, available, scorer.writes)
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
-        ds = add(ds, scorer)
+        ds = add(ds, scorer if type(scorer).__module__.startswith(_OURS) else Checked(scorer))
     return ds
+
+
+def check_scorer(scorer: Any) -> None:
+    """Raise `SettingError` for what is no scorer, with what it lacks."""
+    fine = callable(scorer) and not isinstance(scorer, type) and hasattr(scorer, "writes")
+    check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
+    lacking = [part for part in ("reads", "features") if not hasattr(scorer, part)]
+    if lacking:
+        raise SettingError(
+            f"The scorer {type(scorer).__name__} has no {lacking[0]!r}: see hf_rap.Scorer for what one has."
+        )
+    check_columns(f"{type(scorer).__name__}.writes", scorer.writes)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A scorer from outside, whose results are read as those of a function are."""
+
+    scorer: Scorer
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """As the scorer has it."""
+        return self.scorer.reads
+
+    @property
+    def writes(self) -> tuple[Column, ...]:
+        """As the scorer has it."""
+        return self.scorer.writes
+
+    @property
+    def features(self) -> datasets.Features:
+        """As the scorer has it."""
+        return self.scorer.features
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Its new columns; raises as `FunctionScorer` does."""
+        names = [column.name for column in self.scorer.reads] or list(batch)
+        return typed(Results(type(self.scorer).__name__, self.scorer, batch, names).read(self.writes))
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, LIMR, Column, features_of, require, typed
 from hf_rap.errors import LayoutError
-from hf_rap.options import check, check_number
+from hf_rap.options import check, check_number, whole_dataset
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.stats.lists import number_lists
-from hf_rap.tables import whole_dataset
 
 from .base import add_scores
 

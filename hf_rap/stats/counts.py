@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ID, IMAGE_REWARDS, SETTINGS, Column, control_rewards, require
 from hf_rap.errors import LayoutError
-from hf_rap.tables import whole_dataset
+from hf_rap.options import whole_dataset
 
 from .lists import lengths_of, number_lists, sums_of
 from .settings import CORRECT, correct_of_rows

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import require
 from hf_rap.errors import LayoutError
-from hf_rap.options import check, check_flags, check_text, check_whole, is_number, is_whole
+from hf_rap.options import check, check_flags, check_text, check_whole, is_number, is_whole, whole_dataset
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
-from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """The reward function for verl: `reward.custom_reward_function.path=FILE`.
 
-verl calls it in a thread, where math-verify has no time limit: what could take long is not judged
-there. It has no way to say that nobody knows: that gets 0.0, and `unreadable` counts it.
+verl calls it in threads, where it gives the verdicts of scoring. It has no way to say that nobody knows (the gold
+answer cannot be read): that gets 0.0, and `unreadable` counts it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 import hf_rap
 from hf_rap.errors import SettingError
-from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.options import whole_dataset, whole_or_stream
 
 ds = Dataset.from_dict({"rap_cde": [0.9, 0.1]})
 stream = ds.to_iterable_dataset()
@@ -103,7 +103,6 @@ def test_splits_are_taken_everywhere():
         hf_rap.fit_prior,
         hf_rap.regrade,
         hf_rap.inspect_dataset,
-        hf_rap.load_process_rewards,
         lambda rows: hf_rap.compare_methods(rows, ["rap"]),
         lambda rows: hf_rap.stability(rows, {}),
         lambda rows: hf_rap.collect_evidence(rows, None),
