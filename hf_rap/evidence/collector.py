@@ -310,6 +310,7 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
 
     Decoded, one broken file would end the stream in its middle.
     """
+    collector.identify()
     collector = collector.over(stream)
     if stream.features is None:
         return stream.map(collector, batched=True, batch_size=size)
