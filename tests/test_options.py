@@ -460,6 +460,8 @@ WRONG = {
         "lowest": FLAG,
         "max_per_question": AT_LEAST_1_OR_NONE,
         "drop_duplicates": FLAG,
+        "ties": ("last", "'last': it takes one of first, random, or None"),
+        "seed": SEED,
     },
     "split_stages": {
         "low": (-0.1, "-0.1: it takes a number between 0 and 1"),

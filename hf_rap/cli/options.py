@@ -381,10 +381,15 @@ top_options = together(
         click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
         click.option("--by", default="rap_bis", show_default=True, help="With --top: the score to rank by."),
         click.option("--per", help="With --top: column whose values get a quota each; default: one quota for all."),
-        click.option("--alpha", type=float, help="With --top: of rap_bis; default: as published for the share."),
+        click.option("--alpha", type=float, help="With --top: of rap_bis; default: 0.05, the paper's."),
         click.option("--lowest", is_flag=True, help="With --top: rank the lowest first."),
         click.option("--max-per-question", type=int, help="With --top: rows per question of a source."),
         click.option("--drop-duplicates", is_flag=True, help="With --top: of identical rollouts keep the first."),
+        click.option(
+            "--ties",
+            type=click.Choice(["first", "random"]),
+            help="With --top: of equal scores the earlier row, or any by --seed; default: first for rap_bis, else random.",
+        ),
     ],
     title="Ranking",
 )
@@ -578,7 +583,7 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_top
 
     budget = budget_of(options["top"], "--top")
-    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
+    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}
     return select_top(ds, **size, **{name: options[name] for name in names})
 

@@ -24,7 +24,7 @@ from .options import (
     sampling_options,
     source_argument,
 )
-from .output import pairs_of_cut, print_adaptive, print_json, print_pairs
+from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +80,7 @@ def rollouts(
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
     from hf_rap.adaptive.prescreen import collect_prescreened
+    from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
     from .files import open_source
@@ -123,7 +124,12 @@ def rollouts(
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
         **pairs_of_cut(evidence, as_json=as_json),
     }
+    health = check_health(evidence).as_dict()
+    if as_json:
+        result["health"] = health
     report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    if not as_json:
+        print_health(health)
 
 
 def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:

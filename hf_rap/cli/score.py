@@ -91,7 +91,7 @@ def _known_names(_: click.Context, __: click.Parameter, names: tuple[str, ...]) 
 @click.option("--answer", help="With --regrade: column of the gold answer.")
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
-    "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
+    "--alpha", default=0.05, show_default=True, help="With --bis: the paper's; select --top --alpha computes it again."
 )
 @click.option("--threshold", default=0.0, show_default=True, help="With --bis: a step is positive above this score.")
 @click.option("--images", type=click.Path(path_type=Path), help="With --bis: folder of the image files; checks each.")

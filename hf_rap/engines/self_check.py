@@ -17,7 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from hf_rap.errors import EngineError, RowError, first_line
 from hf_rap.rows.prompts import PromptTemplate
-from hf_rap.version import VERSION as RELEASE
+from hf_rap.stats.settings import noted
 
 from . import compat
 from .base import Reply, Request, Sampling
@@ -64,11 +64,9 @@ def check_once(loaded: LoadedModel, what: str, told: Mapping[str, Any]) -> None:
         return
     device = loaded.model.device
     fact = {
+        **noted({**loaded.describe(), **told}),
         "check": f"{what} {VERSION}",
-        "hf_rap": RELEASE,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        **loaded.describe(),
-        **told,
     }
     if not is_remembered(fact):
         {"replies": check_replies, "attention": check_attention}[what](loaded)

@@ -20,6 +20,7 @@ from hf_rap.columns import (
 )
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.options import check_number
+from hf_rap.papers import BALANCED
 from hf_rap.rows.batches import Batch, batched
 
 from .base import scores
@@ -42,13 +43,14 @@ class BISScore:
 
         mixture = p (1 - p)        reliability = R        bis = (mixture + alpha) R
 
-    The rows of the paper's ablation are each one call of `select_top`: `by="rap_bis"` (of
-    `BISScore(threshold=1 / 16)` and `2 / 16` for the stricter labels), `by="rap_bis_mixture"`,
-    `by="rap_bis_reliability"`, and `by="rap_bis_mean", lowest=True` for the lowest average score.
+    The subsets that the paper compares are each one call of `select_top`: `by="rap_bis"`, `by="rap_bis_mixture"`,
+    whose ties are drawn at random as there, `by="rap_bis_reliability"`, and `by="rap_bis_mean", lowest=True` for the
+    lowest average score. A threshold above 0 is ours: in the paper stricter labels, above 1/N and 2/N, are another
+    labelling of the full data, which the exports' `threshold` writes.
 
     Args:
-        alpha: what reliability counts where the labels are not mixed, 0 or more. Published: 0.2 for
-            a selection of 10 %, 0.05 for 25 %. `select_top` takes the published one by itself.
+        alpha: what reliability counts where the labels are not mixed, 0 or more; 0.05 is the paper's. The README of the
+            release gives 0.2 for 10 %.
         threshold: a step is positive above this, in [0, 1).
         version: part of the cache key of `Dataset.map`.
 
@@ -79,7 +81,7 @@ class BISScore:
 
     """
 
-    alpha: float = 0.05
+    alpha: float = BALANCED.alpha
     threshold: float = 0.0
     version: str = "1"  # raise it whenever the same input can give another number
 

@@ -11,7 +11,7 @@ from hf_rap.errors import SettingError
 
 from .base import DecideAgain, Selection, Settings, rows_to_select
 from .method import NO_OPTIONS
-from .methods import METHODS, find_method
+from .methods import METHODS, find_method, options_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,8 @@ def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:
     """The arguments of this public function that give a rule, as they were asked for."""
     unsaid = set(NO_OPTIONS) - ({"method"} if function == "select_cognitive" else set())
     options = {name: value for name, value in rule.items() if name not in unsaid}
-    return {**options, **rule.get("asked", {})}
+    before = {name: value for name, value in options_before(rule).items() if name not in rule}
+    return {**options, **before, **rule.get("asked", {})}
 
 
 def select_again(ds: Any, rule: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Selection:

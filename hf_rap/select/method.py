@@ -99,6 +99,7 @@ class Method:
         citations: papers; a function of the rule and the columns that are there where these change them.
         function: the public function that gives it with all of its options, and what to write behind its call; a
             function of the rule where that changes it.
+        before: options that a rule stands for which was written before it named them.
         version: rises when the same scores can get another decision or another reason; every rule names it.
 
     """
@@ -120,6 +121,7 @@ class Method:
     decide_again: Callable[[Any, Mapping[str, Any]], DecideAgain] | None = None
     citations: tuple[Citation, ...] | Callable[[Mapping[str, Any], Collection[str]], tuple[Citation, ...]] = ()
     function: str | Callable[[Mapping[str, Any]], str] = "select_cognitive"
+    before: Mapping[str, Any] = field(default_factory=dict)
     version: str = "1"
 
     def __post_init__(self) -> None:

@@ -32,6 +32,8 @@ TEMPLATES: tuple[tuple[float, str], ...] = (
         ),
     ),
 )
+# One failure of three is on the border also where it was rounded: as 1 - 2/3, or by a column of single precision.
+EDGE = 1e-6
 # Between question and hint; no template holds it, so that exactly the hint can be taken away again.
 SEPARATOR = "\n\n"
 # <image>, <|im_start|>, </think>, [INST], {{ ... }}: what a processor or chat template might take for its own.
@@ -93,7 +95,7 @@ class AddDifficultyHint:
 
     def _hint(self, difficulty: float) -> str:
         """The sentence of the first band that reaches so far, with the separator."""
-        return SEPARATOR + next(text for largest, text in self.templates if difficulty <= largest)
+        return SEPARATOR + next(text for largest, text in self.templates if difficulty <= largest + EDGE)
 
 
 @dataclass(frozen=True)

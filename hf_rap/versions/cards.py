@@ -23,6 +23,7 @@ from hf_rap.select.again import options_of
 from hf_rap.select.method import PROCESS_REWARDS
 from hf_rap.select.methods import describe_method
 from hf_rap.stats.cut import many_cut
+from hf_rap.stats.health import WORDS as HEALTH_WORDS
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 
 from .configs import CONTROL, SCORED, SELECTED
@@ -106,6 +107,8 @@ def render_card(facts: Mapping[str, Any]) -> str:
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
         stability=facts.get("stability"),
+        health=facts.get("health"),
+        health_words=HEALTH_WORDS,
         reselect=_reselect_command(facts, method["function"], options),
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body.strip()}\n"

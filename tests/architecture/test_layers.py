@@ -152,7 +152,7 @@ def rooms_entered(run) -> set[str]:
     return entered - {"columns", "errors", "options", "plugins", "tables", "version"}
 
 
-def test_a_selection_passes_seven_rooms_into_a_folder(tmp_path):
+def test_a_selection_passes_eight_rooms_into_a_folder(tmp_path):
     """As CONTRIBUTING draws it."""
     from datasets import load_dataset
 
@@ -163,7 +163,7 @@ def test_a_selection_passes_seven_rooms_into_a_folder(tmp_path):
     scored = load_dataset("parquet", data_files=str(saved), split="train")
     selection = select_cognitive(scored, min_cde=0.2, max_ace=None)
     entered = rooms_entered(lambda: publish_to_folder(selection, tmp_path / "version"))
-    assert entered == {"versions", "select", "stats", "rows", "exports", "figures", "system"}
+    assert entered == {"versions", "select", "stats", "verify", "rows", "exports", "figures", "system"}
 
 
 # OpenRLHF takes its rewards as tensors; this runs only inside it.

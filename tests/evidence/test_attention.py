@@ -267,7 +267,7 @@ def test_rows_that_cannot_be_asked_say_so_in_every_attempt():
 def test_an_image_with_other_pixels_limits_is_an_error():
     """36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
     rows = collect_evidence(planted().select(range(3)), ROLLOUTS)
-    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
+    size = {"size": {"height": 96, "width": 96}, "crop_size": {"height": 96, "width": 96}}
     engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
     found = rows.map(Attention(engine), batched=True)["rap_attention"]
     errors = [one["error"].split(":")[0] for row in found for one in row or []]

@@ -8,6 +8,7 @@ from datasets import Dataset, Features, Image, List, Value
 
 from hf_rap import Attention, Controls, EndpointEngine, Likelihood, Rollouts, StepRewards, collect_evidence, regrade
 from hf_rap.engines.base import LogLikelihood, ReplyAttention
+from hf_rap.engines.server_sampling import NEUTRAL
 from hf_rap.errors import RapDeprecationWarning
 from hf_rap.rows.presets import PRESETS
 from hf_rap.rows.prompts import PromptTemplate
@@ -167,6 +168,7 @@ def test_a_server_is_sent_the_system_turn_as_text_and_the_arguments_by_their_nam
     collect_evidence(one_row(), Rollouts(scripted, attempts=1, prompt=ASKED))
     ask = engine._ask(scripted.seen[0], Rollouts(scripted)._sampling(), 0, 1)
     assert ask.options["extra_body"] == {
+        **NEUTRAL,
         "chat_template_kwargs": {"tools": None, "enable_thinking": False},
         "min_p": 0,
     }
