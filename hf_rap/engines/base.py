@@ -148,7 +148,11 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """JSON-able: everything about the engine that could change a completion."""
+        """JSON-able: everything about the engine that could change a completion.
+
+        "identity" pins the model. What changes at most the rounding may stand beside it, if "not_counted" lists its name:
+        see `hf_rap.settings`.
+        """
         ...
 
 
