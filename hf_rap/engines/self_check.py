@@ -100,7 +100,7 @@ def _say_what_failed(loaded: LoadedModel, what: str, check: Callable[[], None]) 
     except Exception as error:  # a model can fail in any way; here it is still the model and not a row
         raise EngineError(
             f"{type(loaded.model).__name__} could not {what}, before the first row: {type(error).__name__}: "
-            f"{first_line(error)}. {_REPORT}"
+            f"{first_line(error).rstrip('.')}. {_REPORT}"
         ) from error
 
 
