@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from numbers import Integral, Real
 from os import PathLike
@@ -23,9 +24,36 @@ def check(fine: object, name: str, value: object, takes: str) -> None:
     >>> check(callable(len), "split", len, "a function of a response")
     """
     if not fine:
-        shown = " ".join(repr(value).split())
-        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-        raise SettingError(f"{name} is {shown}: it takes {takes}.")
+        raise SettingError(f"{name} is {shown(value)}: it takes {takes}.")
+
+
+def shown(value: object) -> str:
+    """A value in one line that is not too long, for a sentence about it.
+
+    >>> shown(["a"] * 3)
+    "['a', 'a', 'a']"
+    """
+    line = " ".join(repr(value).split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def as_json(value: Any) -> Any:
+    """A value as it comes back from JSON, numbers and arrays of numpy as those of Python.
+
+    >>> as_json({"width": (1, 2)})
+    {'width': [1, 2]}
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it; neither does it hold NaN.
+
+    """
+    return json.loads(json.dumps(value, allow_nan=False, default=_of_python))
+
+
+def _of_python(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
 
 
 def is_whole(value: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_text, check_whole
@@ -86,7 +87,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self.instruction, self.window)
+        return _settings(describe(self.engine), self.instruction, self.window)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -114,7 +115,7 @@ class Attention(Collector):
         ]
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
-        described = self.engine.describe() if any(requests) else {}
+        described = describe(self.engine) if any(requests) else {}
         settings = [
             None if row is None else attention_settings(described, instruction, self.window)
             for row, instruction in zip(cells, instructions, strict=True)

@@ -21,13 +21,12 @@ from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
 from hf_rap.errors import SettingError
-from hf_rap.options import check, check_choice, check_number
+from hf_rap.options import check, check_choice, check_number, shown
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED, graded_by
 from hf_rap.verify import NO_REPLY, VERIFIER_VERSION, judge_each, read_gold
 
 CUT_OFF = "the reply was cut off at the token limit"
 AT_ONCE = 32  # calls of an asynchronous grader in flight
-_SHOWN = 80  # characters of what a grader gave that was no grade
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -184,7 +183,7 @@ class Grading:
         return [
             Grade(
                 None,
-                f"{self.name} gave {_shown(answer)} for a list of one reply: one grade per reply, in a list, is right",
+                f"{self.name} gave {shown(answer)} for a list of one reply: one grade per reply, in a list, is right",
             )
         ]
 
@@ -212,17 +211,12 @@ class Grading:
             reward = reward.item()
         if isinstance(reward, Real) and 0 <= float(reward) <= 1:  # NaN is not >= 0
             return Grade(float(reward), str(reason or ""))
-        return Grade(None, f"{self.name} gave {_shown(answer)}: a number in [0, 1], None or (None, reason) is a grade")
+        return Grade(None, f"{self.name} gave {shown(answer)}: a number in [0, 1], None or (None, reason) is a grade")
 
 
 def check_correct(correct: Any) -> None:
     """Raise `SettingError` for anything but a share above 0."""
     check_number("correct", correct, above=0, most=1)
-
-
-def _shown(answer: Any) -> str:
-    shown = " ".join(repr(answer).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def _judge(replies: Replies, texts: list[str | None]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
@@ -119,7 +120,7 @@ class Likelihood(Collector):
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row."""
         return {
-            **self.engine.describe(),
+            **describe(self.engine),
             "instruction": self.instruction,
             "lead": self.lead,
             "tail": self.tail,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_text, check_whole
@@ -156,7 +157,7 @@ class Rollouts(Collector):
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        answers = self.engine.complete([self._request(row, arm) for row, arm in pairs], self._sampling())
+        answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
         for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
@@ -182,7 +183,7 @@ class Rollouts(Collector):
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row."""
         return {
-            **self.engine.describe(),
+            **describe(self.engine),
             **self._sampling().as_dict(),
             **self.grading.settings(),
             "instruction": self.instruction,
@@ -297,7 +298,7 @@ class Rollouts(Collector):
             ids or [None] * len(rows),
             window=WINDOW,
         )
-        settings = attention_settings(self.engine.describe(), self.instruction, WINDOW) if any(read) else None
+        settings = attention_settings(describe(self.engine), self.instruction, WINDOW) if any(read) else None
         return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
 
     def _sampling(self) -> Sampling:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, Column, arrow_type
 from hf_rap.errors import RapError, SettingError, first_line
-from hf_rap.options import check
+from hf_rap.options import check, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_SHOWN = 80  # characters of a value
 
 
 def check_columns(name: str, columns: Any) -> None:
@@ -45,7 +43,7 @@ class Results:
         scores = self._given()
         declared = {column.name for column in writes}
         if not isinstance(scores, Mapping) or set(scores) != declared:
-            given = sorted(map(str, scores)) if isinstance(scores, Mapping) else _shown(scores)
+            given = sorted(map(str, scores)) if isinstance(scores, Mapping) else shown(scores)
             raise SettingError(f"The scorer {self.name!r} gives {given}, but writes={sorted(declared)} was declared.")
         return {column: self._values(column, scores[column.name]) for column in writes}
 
@@ -68,7 +66,7 @@ class Results:
 
     def _values(self, column: Column, values: Any) -> list[Any]:
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-            raise self._error(_shown(values), column, ": it takes one value per row, in a list.")
+            raise self._error(shown(values), column, ": it takes one value per row, in a list.")
         cells = [_plain(value, column.dtype) for value in values]
         if len(cells) != self._rows:
             takes = f" for a batch of {self._rows} rows: it takes one value per row, null where it is unknown."
@@ -76,7 +74,7 @@ class Results:
         if not _fits(cells, column.dtype):
             row = next((row for row, cell in enumerate(cells) if not _fits([cell], column.dtype)), 0)
             takes = f" on {self._place(row)}: that column is {column.dtype}, and null where it is unknown."
-            raise self._error(_shown(cells[row]), column, takes)
+            raise self._error(shown(cells[row]), column, takes)
         return cells
 
     def _error(self, what: str, column: Column, takes: str) -> SettingError:
@@ -116,8 +114,3 @@ def _fits(cells: list[Any], dtype: str) -> bool:
     if "int" in dtype and stored != cells:  # Arrow cuts 0.5 to 0
         return False
     return not any(isinstance(cell, float) and math.isinf(cell) for cell in cells)
-
-
-def _shown(value: Any) -> str:
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ERROR_CODES
 from hf_rap.errors import SettingError
+from hf_rap.options import as_json, shown
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-
-_SHOWN = 80  # characters of a value
 
 
 def ask_method(name: str, decide: Callable[[Any, Any], Any], ds: Any, settings: Any) -> Any:
@@ -88,12 +86,12 @@ def _reason(told: str, given: Any, rows: int) -> NDArray[np.object_]:
     import numpy as np
 
     if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != rows:
-        count = f"{len(given)} reasons" if hasattr(given, "__len__") and not isinstance(given, str) else _shown(given)
+        count = f"{len(given)} reasons" if hasattr(given, "__len__") and not isinstance(given, str) else shown(given)
         raise SettingError(f"{told} {count} for {rows} rows: Decision.reason takes one name per row.")
     reason = np.empty(rows, dtype=object)
     for row, name in enumerate(given):
         if not isinstance(name, str) or not name.strip():
-            raise SettingError(f"{told} the reason {_shown(name)} for row {row}: every row has one, by its name.")
+            raise SettingError(f"{told} the reason {shown(name)} for row {row}: every row has one, by its name.")
         reason[row] = str(name)
     return reason
 
@@ -136,7 +134,7 @@ def _funnel(told: str, given: Any, keep: NDArray[np.bool_]) -> tuple[Step, ...]:
         steps = tuple(Step(str(name), int(rows)) for name, rows in given)
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"{told} the funnel {_shown(given)}: it takes Step(name, rows), one after the other."
+            f"{told} the funnel {shown(given)}: it takes Step(name, rows), one after the other."
         ) from error
     if (steps[0].rows, steps[-1].rows) != (usual[0].rows, usual[-1].rows):
         raise SettingError(
@@ -151,26 +149,15 @@ def _rule(told: str, given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise SettingError(f"{told} the rule {_shown(given)}: it takes options by name.")
+        raise SettingError(f"{told} the rule {shown(given)}: it takes options by name.")
     if "method" in given:
         raise SettingError(f"{told} a rule with 'method', which is its name: call that option otherwise.")
     rule: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            rule[name] = json.loads(json.dumps(value, allow_nan=False, default=_as_python))
+            rule[name] = as_json(value)
         except (TypeError, ValueError) as error:
             raise SettingError(
-                f"{told} {name}={_shown(value)} in its rule: it takes what JSON can hold, and None where it is unknown."
+                f"{told} {name}={shown(value)} in its rule: it takes what JSON can hold, and None where it is unknown."
             ) from error
     return rule
-
-
-def _as_python(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError
-
-
-def _shown(value: Any) -> str:
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
