@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, RapError, RowError, SettingError, first_line
-from hf_rap.options import as_json, shown
+from hf_rap.errors import EngineError, RapError, RowError, first_line
+from hf_rap.options import as_settings, shown
 
 from .base import Completion
 
@@ -57,20 +57,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         SettingError: it says something that JSON cannot hold.
 
     """
-    said = engine.describe()
-    if not isinstance(said, Mapping):
-        raise SettingError(
-            f"{_name(engine)}.describe gives {shown(said)}: it takes a dictionary, such as {{'model': 'name'}}."
-        )
-    described: dict[str, Any] = {}
-    for name, value in said.items():
-        try:
-            described[name] = as_json(value)
-        except (TypeError, ValueError) as error:
-            raise SettingError(
-                f"{_name(engine)}.describe gives {name}={shown(value)}, which JSON cannot hold."
-            ) from error
-    return described
+    return as_settings(f"{_name(engine)}.describe", engine.describe())
 
 
 def _together(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from hf_rap.options import check_choice
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -31,6 +33,9 @@ class Accepts:
     """Characters that must not be in the path, since its loader gives them a meaning."""
     default_batch: int = 1
     """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
+
+    def __post_init__(self) -> None:
+        check_choice("verifier", self.verifier, ("math-verify", "mathruler", "none"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ERROR_CODES
 from hf_rap.errors import SettingError
-from hf_rap.options import as_json, shown
+from hf_rap.options import as_settings, shown
 from hf_rap.stats.arrays import arrow_columns
 
 from .arrays import why_unscored
@@ -65,7 +65,7 @@ def read_decision(name: str, reasons: Mapping[str, bool], given: Any, ds: Any) -
     keep = _keep(told, given.keep, len(ds))
     reason = _reason(told, given.reason, len(ds))
     _check_reasons(told, reasons, keep, reason, ds)
-    return Decision(keep, reason, _funnel(told, given.funnel, keep), _rule(told, given.rule))
+    return Decision(keep, reason, _funnel(told, given.funnel, keep), _rule(name, given.rule))
 
 
 def _keep(told: str, given: Any, rows: int) -> NDArray[np.bool_]:
@@ -144,20 +144,11 @@ def _funnel(told: str, given: Any, keep: NDArray[np.bool_]) -> tuple[Step, ...]:
     return steps
 
 
-def _rule(told: str, given: Any) -> dict[str, Any]:
+def _rule(name: str, given: Any) -> dict[str, Any]:
     """What decided as JSON has it, numbers of numpy as those of Python."""
     if given is None:
         return {}
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise SettingError(f"{told} the rule {shown(given)}: it takes options by name.")
-    if "method" in given:
-        raise SettingError(f"{told} a rule with 'method', which is its name: call that option otherwise.")
-    rule: dict[str, Any] = {}
-    for name, value in given.items():
-        try:
-            rule[name] = as_json(value)
-        except (TypeError, ValueError) as error:
-            raise SettingError(
-                f"{told} {name}={shown(value)} in its rule: it takes what JSON can hold, and None where it is unknown."
-            ) from error
+    rule = as_settings(f"The rule of method {name!r}", given)
+    if "method" in rule:
+        raise SettingError(f"The rule of method {name!r} has 'method', which is its name: call that option otherwise.")
     return rule

@@ -172,7 +172,7 @@ def test_what_it_says_about_itself_is_kept():
 @pytest.mark.parametrize(
     ("says", "told"),
     [
-        ("own", "Own.describe gives 'own': it takes a dictionary, such as {'model': 'name'}."),
+        ("own", "Own.describe gives 'own': it takes a dictionary of names and what JSON can hold."),
         ({"model": "own", "stops": {"a"}}, "Own.describe gives stops={'a'}, which JSON cannot hold."),
         ({"model": "own", "scale": float("nan")}, "Own.describe gives scale=nan, which JSON cannot hold."),
     ],
