@@ -187,15 +187,12 @@ def _shown_scores(table: pa.Table, foreign_scores: list[Column]) -> list[Column]
 
 
 def _foreign_scores(selection: Selection) -> list[Column]:
-    """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
-    names = [
-        name
-        for name, feature in selection.scored.features.items()
-        if str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
-        and name not in columns.OWN_NAMES
-        and (name.startswith(columns.PREFIX) or name == selection.rule.get("by"))
-    ]
-    return [Column(name, "float64", "") for name in names]
+    """Scores that are not ours, and the one that ranked, whatever its name."""
+    features = selection.scored.features
+    by = selection.rule.get("by")
+    ranked = [by] if by in features and by not in columns.OWN_NAMES and columns.is_numeric(features[by]) else []
+    names = dict.fromkeys([*columns.foreign_scores(features), *ranked])
+    return [Column(name, "float64", "") for name in features if name in names]
 
 
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
