@@ -51,16 +51,16 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, allow_nan=False, default=_of_python))
 
 
-def as_settings(what: str, given: Any) -> dict[str, Any]:
-    """What an object from outside says about itself, ready for JSON; `what` begins the sentence where it is not."""
+def as_settings(subject: str, given: Any) -> dict[str, Any]:
+    """What an object from outside says about itself, ready for JSON; `subject` begins the sentence where it is not."""
     if not isinstance(given, Mapping):
-        raise SettingError(f"{what} gives {shown(given)}: it takes a dictionary of names and what JSON can hold.")
+        raise SettingError(f"{subject} gives {shown(given)}: it takes a dictionary of names and what JSON can hold.")
     settings: dict[str, Any] = {}
     for name, value in given.items():
         try:
             settings[str(name)] = as_json(value)
         except (TypeError, ValueError) as error:
-            raise SettingError(f"{what} gives {name}={shown(value)}, which JSON cannot hold.") from error
+            raise SettingError(f"{subject} gives {name}={shown(value)}, which JSON cannot hold.") from error
     return settings
 
 

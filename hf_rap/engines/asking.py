@@ -1,4 +1,4 @@
-"""Asking an engine that others may have written: what it gives is read, or it is told what is wrong with it.
+"""Asking an engine that others may have written: what it gives is read, or a sentence says what is wrong with it.
 
 Whatever one request does to an engine, the others get their answers; an engine that answers nothing at all is stopped at.
 """
@@ -119,29 +119,31 @@ def _read(engine: Engine, given: Any, requests: Sequence[Request]) -> list[list[
 def _answer(engine: Engine, given: Any, request: Request) -> list[Completion] | RowError:
     if isinstance(given, Exception):
         return _row_error(given)
-    told = f"{_name(engine)}.complete gives {{}} to a request: it takes {request.attempts} Completion(text, tokens, truncated)"
+    sentence = f"{_name(engine)}.complete gives {{}} to a request: it takes {request.attempts} Completion(text, tokens, truncated)"
     if isinstance(given, Completion) and request.attempts == 1:
         given = [given]
     if isinstance(given, (str, bytes, Mapping, Completion)) or not isinstance(given, Iterable):
-        raise EngineError(f"{told.format(shown(given))} in a list, or a RowError.")
+        raise EngineError(f"{sentence.format(shown(given))} in a list, or a RowError.")
     completions = list(given)
     if len(completions) != request.attempts:
-        raise EngineError(f"{told.format(f'{len(completions)} completions')}, as many as request.attempts says.")
+        raise EngineError(f"{sentence.format(f'{len(completions)} completions')}, as many as request.attempts says.")
     return [_completion(engine, completion) for completion in completions]
 
 
 def _completion(engine: Engine, given: Any) -> Completion:
     """A completion with its numbers as Python has them."""
-    told = f"{_name(engine)}.complete gives {shown(given)}: it takes a Completion"
+    sentence = f"{_name(engine)}.complete gives {shown(given)}: it takes a Completion"
     if not isinstance(given, Completion):
-        raise EngineError(f"{told}(text, tokens, truncated).")
+        raise EngineError(f"{sentence}(text, tokens, truncated).")
     if not (given.text is None or isinstance(given.text, str)):  # None: there is no such reply, and it is not graded
-        raise EngineError(f"{told} whose text is a text; a request that cannot be answered gets a RowError.")
+        raise EngineError(f"{sentence} whose text is a text; a request that cannot be answered gets a RowError.")
     counts = (given.tokens, given.prompt_tokens)
     if not all(count is None or (isinstance(count, Integral) and not isinstance(count, bool)) for count in counts):
-        raise EngineError(f"{told} whose tokens and prompt_tokens are whole numbers, or None where nobody has counted.")
+        raise EngineError(
+            f"{sentence} whose tokens and prompt_tokens are whole numbers, or None where nobody has counted."
+        )
     if given.truncated not in (True, False):
-        raise EngineError(f"{told} whose truncated is True or False.")
+        raise EngineError(f"{sentence} whose truncated is True or False.")
     tokens, prompt_tokens = (None if count is None else int(count) for count in counts)
     ids = None if given.token_ids is None else tuple(map(int, given.token_ids))
     return Completion(given.text, tokens, bool(given.truncated), prompt_tokens, ids)

@@ -165,7 +165,7 @@ def _settings(described: Mapping[str, Any], instruction: str | None, window: int
 
 def attend_rows(
     engine: AttentionEngine,
-    asked: Sequence[Request | RowError | None],
+    requests: Sequence[Request | RowError | None],
     responses: Sequence[Sequence[str | None] | None],
     prompt_tokens: Sequence[int | None],
     token_ids: Sequence[Sequence[Sequence[int] | None] | None],
@@ -177,7 +177,9 @@ def attend_rows(
     cells: list[list[dict[str, Any] | None] | None] = [
         None if texts is None else [None] * len(texts) for texts in responses
     ]
-    for row, (request, texts, tokens, ids) in enumerate(zip(asked, responses, prompt_tokens, token_ids, strict=True)):
+    for row, (request, texts, tokens, ids) in enumerate(
+        zip(requests, responses, prompt_tokens, token_ids, strict=True)
+    ):
         for attempt, text in enumerate(texts or ()):
             if text is None:
                 continue

@@ -207,10 +207,10 @@ def check_collector(collector: Collector) -> None:
     fine = isinstance(collector, Collector)
     check(fine, "collector", collector, "Rollouts(engine), Attention(engine) or another collector")
     kind, name = type(collector), type(collector).__name__
-    lacking = [part for part in ("writes", "settings", "__call__") if getattr(kind, part) is getattr(Collector, part)]
+    lacking = [part for part in ("writes", "__call__") if getattr(kind, part) is getattr(Collector, part)]
     lacking += [] if isinstance(getattr(collector, "kind", None), str) else ["kind"]
     if lacking:
-        raise SettingError(f"The collector {name!r} has no `{lacking[0]}`: see hf_rap.Collector for what one has.")
+        raise _lacks(name, lacking[0])
     if not _is_ours(collector):
         check_columns(f"{name}.writes", collector.writes)
 
@@ -241,8 +241,19 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """Those of a collector, ready for JSON."""
+    """Those of a collector, ready for JSON: a run knows its evidence by them.
+
+    Raises:
+        SettingError: it has none, or one that JSON cannot hold.
+
+    """
+    if type(collector).settings is Collector.settings:
+        raise _lacks(type(collector).__name__, "settings")
     return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+
+
+def _lacks(name: str, part: str) -> SettingError:
+    return SettingError(f"The collector {name!r} has no `{part}`: see hf_rap.Collector for what one has.")
 
 
 def _is_ours(collector: Collector) -> bool:

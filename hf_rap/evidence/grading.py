@@ -14,7 +14,7 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
@@ -133,22 +133,22 @@ class Grading:
         """The gold as this verifier wants it; raises `RowError` where the built-in one can compare nothing with it."""
         return read_gold(answer) if self.verifier is None else answer
 
-    def grade(self, asked: Sequence[Replies]) -> list[list[Grade]]:
+    def grade(self, rows: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""
-        fixed = [[self._without_asking(*text) for text in replies.texts] for replies in asked]
+        fixed = [[self._without_asking(*text) for text in replies.texts] for replies in rows]
         open_texts = [
             list(dict.fromkeys(text for (text, _), grade in zip(replies.texts, grades, strict=True) if grade is None))
-            for replies, grades in zip(asked, fixed, strict=True)
+            for replies, grades in zip(rows, fixed, strict=True)
         ]
         if self.verifier is None:
             new_grades = [
                 [Grade(verdict.reward, verdict.reason) for verdict in _judge(replies, texts)]
-                for replies, texts in zip(asked, open_texts, strict=True)
+                for replies, texts in zip(rows, open_texts, strict=True)
             ]
         else:
             calls = [
                 _Call(str(text), replies.gold, replies.question)
-                for replies, texts in zip(asked, open_texts, strict=True)
+                for replies, texts in zip(rows, open_texts, strict=True)
                 for text in texts
             ]
             answers = iter(self._ask(calls))
@@ -156,7 +156,7 @@ class Grading:
         by_text = [dict(zip(texts, grades, strict=True)) for texts, grades in zip(open_texts, new_grades, strict=True)]
         return [
             [grade or of_row[text] for (text, _), grade in zip(replies.texts, grades, strict=True)]
-            for replies, grades, of_row in zip(asked, fixed, by_text, strict=True)
+            for replies, grades, of_row in zip(rows, fixed, by_text, strict=True)
         ]
 
     def _without_asking(self, text: str | None, cut_off: bool) -> Grade | None:
@@ -191,10 +191,13 @@ class Grading:
         """What each call gives, or the exception that it raised."""
         if _is_async(self.verifier):
             return asyncio.run_coroutine_threadsafe(_together(self.verifier, calls), _loop(os.getpid())).result()
-        answers = []
+        answers: list[Any] = []
         for call in calls:
             try:
-                answers.append(self.verifier(*call))
+                answer = self.verifier(*call)
+                if inspect.isawaitable(answer):  # of a plain function around an asynchronous one
+                    answer = asyncio.run_coroutine_threadsafe(_awaited(answer), _loop(os.getpid())).result()
+                answers.append(list(answer) if isinstance(answer, Iterator) else answer)
             except Exception as error:  # noqa: BLE001 - whatever one reply does to it, the run goes on
                 answers.append(error)
         return answers
@@ -237,6 +240,10 @@ def _check_callable(verifier: Any, name: str) -> None:
 
 def _is_async(verifier: Any) -> bool:
     return inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(type(verifier).__call__)
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
 
 
 async def _together(verifier: Any, calls: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -134,11 +134,11 @@ class Likelihood(Collector):
         return super().failures({columns.ERROR.name: evidence[columns.LIKELIHOOD_ERROR.name]})
 
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
-        question = row.asked.question
+        question = row.asked_row.question
         assert question is not None
         with_images = arm == "image"
         request = Request(
-            row_id=row.asked.id,
+            row_id=row.asked_row.id,
             arm=arm,
             messages=messages_of(question.text, self.instruction, with_images=with_images),
             images=question.images if with_images else (),
@@ -152,7 +152,7 @@ class Likelihood(Collector):
 class _Row:
     """One row on its way to its likelihoods; the lists have one entry per spelling."""
 
-    asked: AskedRow
+    asked_row: AskedRow
     spellings: list[str]
     logprobs: dict[str, list[float | None]]
     tokens: list[int | None]

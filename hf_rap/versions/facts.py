@@ -293,25 +293,25 @@ def _grading(table: pa.Table) -> list[dict[str, Any]] | None:
     """Who graded how many rows, what counts as solved and what a cut reply counts as; None without settings."""
     if columns.SETTINGS.name not in table.column_names:
         return None
-    found: Counter[tuple[Any, ...]] = Counter()
+    rows_of: Counter[tuple[Any, ...]] = Counter()
     for text, rows in _counts(table[columns.SETTINGS.name].drop_null()).items():
         settings = _parsed(text)
         who = grader_of(settings)
         if who is not None:
             how = (*who, settings.get("cut", CUT[0]), correct_of(text))
-            found[how] += rows
+            rows_of[how] += rows
     names = ("verifier", "version", "cut", "correct")
-    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in found.most_common(MAX_SHOWN)]
+    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in rows_of.most_common(MAX_SHOWN)]
 
 
 def _solved(table: pa.Table, arm: str) -> tuple[int, int]:
     """Attempts of all rows that count as solved, and those that were judged."""
-    told = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
+    settings = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
     counts = count_rewards(
         "The card",
         _REWARDS[arm],
         table[_REWARDS[arm].name].combine_chunks(),
-        CORRECT if told is None else correct_of_rows(told),
+        CORRECT if settings is None else correct_of_rows(settings),
     )
     return int(counts.solved.sum()), int(counts.judged.sum())
 

@@ -100,7 +100,6 @@ def third(gives):
         (third(lambda question: 0.5), "gives 0.5 as 'rap_own' on row 2 of a batch (id 'planted-0-00002')"),
         (third(lambda question: 1 / 0), "raised ZeroDivisionError (division by zero) on row 2 of a batch (id 'planted-0-00002')."),
         ({"kind": None}, "The collector 'Other' has no `kind`: see hf_rap.Collector for what one has."),
-        ({"settings": Collector.settings}, "The collector 'Other' has no `settings`"),
         ({"writes": Collector.writes}, "The collector 'Other' has no `writes`"),
         ({"__call__": Collector.__call__}, "The collector 'Other' has no `__call__`"),
         ({"writes": ("rap_own",)}, "Other.writes is ('rap_own',): it takes a list of hf_rap.Column"),
@@ -117,6 +116,7 @@ def test_what_is_wrong_is_told(collected, parts, says, tmp_path):
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
+        ({"settings": Collector.settings}, "The collector 'Other' has no `settings`: see hf_rap.Collector for what one has."),
         ({"settings": lambda self: None}, "Other.settings gives None: it takes a dictionary of names"),
         ({"settings": lambda self: {"stops": {1}}}, "Other.settings gives stops={1}, which JSON cannot hold."),
         ({"failures": lambda self, evidence: [None]}, "Other.failures gives [None] for 6 rows: it takes a list with a text, or None, per row."),
