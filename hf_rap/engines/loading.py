@@ -67,7 +67,7 @@ def load_model(
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
     device = _usable(device)
     try:
-        model, told = AutoModelForImageTextToText.from_pretrained(
+        model, loading_info = AutoModelForImageTextToText.from_pretrained(
             name,
             output_loading_info=True,
             **hub,
@@ -83,7 +83,7 @@ def load_model(
             _leave_files(model)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    random = refuse_wrong_weights(where, model, told, allow_missing)
+    random = refuse_wrong_weights(where, model, loading_info, allow_missing)
     return LoadedModel(model, processor, batch_size=batch_size, random_weights=random)
 
 

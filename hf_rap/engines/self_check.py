@@ -49,13 +49,13 @@ _LARGEST = (5e-3, 1e-2)
 _LARGEST_IN_HALF = (0.2, 0.25)
 
 
-def check_once(loaded: LoadedModel, what: str, told: Mapping[str, Any]) -> None:
+def check_once(loaded: LoadedModel, what: str, loading: Mapping[str, Any]) -> None:
     """Makes one of the checks, "replies" or "attention", unless it was passed before: here, or on this machine.
 
     Args:
         loaded: the model.
         what: which check.
-        told: JSON-able: which model it is, and how it was loaded, as far as the model does not know.
+        loading: JSON-able: which model it is, and how it was loaded, as far as the model does not know.
 
     Raises:
         EngineError: it is not passed.
@@ -64,7 +64,7 @@ def check_once(loaded: LoadedModel, what: str, told: Mapping[str, Any]) -> None:
         return
     device = loaded.model.device
     fact = {
-        **noted({**loaded.describe(), **told}),
+        **noted({**loaded.describe(), **loading}),
         "check": f"{what} {VERSION}",
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
@@ -126,15 +126,15 @@ def _check_replies(loaded: LoadedModel) -> None:
         others = (_picture(*request.images[0].size, seed=3),)
         blind &= torch.equal(seen, _last_logits(loaded, loaded.encode([replace(request, images=others)])))
         with loaded.own_positions():
-            told = loaded.model.generate(
+            expected = loaded.model.generate(
                 **alone,
                 max_new_tokens=_GREEDY.max_new_tokens,
                 do_sample=False,
                 logits_processor=LogitsProcessorList([plain]),
             )[0, alone["input_ids"].shape[1] :].tolist()
-        _compare(loaded, plain.of_row(0), [seen], [told[0]], [told[0]], way="`generate`")
+        _compare(loaded, plain.of_row(0), [seen], [expected[0]], [expected[0]], way="`generate`")
         for row in range(place * _ATTEMPTS, (place + 1) * _ATTEMPTS):
-            _compare(loaded, engine.of_row(row), plain.of_row(0), made[row], told)
+            _compare(loaded, engine.of_row(row), plain.of_row(0), made[row], expected)
     if blind:
         raise EngineError(
             f"{type(loaded.model).__name__} does not see pictures here: with another picture of the same size it computes "

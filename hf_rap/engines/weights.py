@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def refuse_wrong_weights(where: str, model: Any, told: Mapping[str, Any], allowed: Collection[str]) -> list[str]:
+def refuse_wrong_weights(
+    where: str, model: Any, loading_info: Mapping[str, Any], allowed: Collection[str]
+) -> list[str]:
     """Raise where weights are missing, which would then be random, or are left over: they belong to another model.
 
     Args:
         where: the checkpoint, for people.
         model: what it was loaded into.
-        told: `output_loading_info` of `from_pretrained`.
+        loading_info: `output_loading_info` of `from_pretrained`.
         allowed: names or patterns (`visual.*`) of weights that may be missing or left over.
 
     Returns:
@@ -30,7 +32,8 @@ def refuse_wrong_weights(where: str, model: Any, told: Mapping[str, Any], allowe
 
     """
     kinds = {
-        kind: sorted(map(_name, told.get(f"{kind}_keys") or ())) for kind in ("missing", "mismatched", "unexpected")
+        kind: sorted(map(_name, loading_info.get(f"{kind}_keys") or ()))
+        for kind in ("missing", "mismatched", "unexpected")
     }
     wrong = {
         kind: [name for name in names if not any(fnmatchcase(name, pattern) for pattern in allowed)]
