@@ -130,6 +130,7 @@ def score(
     from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
+    from hf_rap.stats.arrays import arrow_columns
     from hf_rap.stats.posterior import fit_prior
 
     from .files import open_process_rewards, open_source, write_file
@@ -168,8 +169,8 @@ def score(
     write_file(scored, out, source=info)
     written = [column.name for scorer in scorers for column in scorer.writes]
     nulls = {
-        f"{name} unknown": scored.data.column(name).null_count
-        for name in written
+        f"{name} unknown": column.null_count
+        for name, column in arrow_columns(scored, written).items()
         if not name.endswith(("_settings", "_control"))
     }
     result = {"rows": len(scored), **graded, **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}

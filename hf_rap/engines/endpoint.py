@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
-from hf_rap.settings import set_apart
+from hf_rap.stats.settings import set_apart
 
 from .endpoint_client import Ask, ask_all
 from .endpoint_facts import server_facts

@@ -6,7 +6,7 @@ where it is declared, once, for both:
     dtype: str = "auto"                                     counted
     batch_size: int = field(default=16, metadata=ROUNDING)  not counted
 
-Both are written down in the settings, which name those that are not counted (`hf_rap.settings`).
+Both are written down in the settings, which name those that are not counted (`hf_rap.stats.settings`).
 """
 
 from __future__ import annotations

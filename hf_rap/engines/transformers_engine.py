@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
-from hf_rap.settings import set_apart
+from hf_rap.stats.settings import set_apart
 
 from .identity import Identity, digest_before, find_identity
 from .options import BY_IDENTITY, ROUNDING, Hashed, marked

@@ -14,7 +14,7 @@ from hf_rap.options import check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
-from hf_rap.settings import noted
+from hf_rap.stats.settings import noted
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis

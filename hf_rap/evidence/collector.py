@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
+from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
-from hf_rap.settings import noted
+from hf_rap.stats.settings import noted
+from hf_rap.tables import whole_dataset, whole_or_stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,6 +64,11 @@ class Collector:
 
     engine: Engine
     layout: Layout | None
+
+    def __init_subclass__(cls) -> None:
+        # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
+        if "__call__" in cls.__dict__:
+            cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
@@ -116,7 +124,7 @@ class Collector:
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
 
-        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        `hf_rap.stats.settings.counted` tells the two apart. Loads the model.
         """
         raise NotImplementedError
 
@@ -137,6 +145,11 @@ class Collector:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         raise NotImplementedError
+
+    def on_rank(self, rank: int) -> Self:
+        """The same for worker `rank` of `map(num_proc=..., with_rank=True)`: engines that can then take a GPU each."""
+        on_rank = getattr(self.engine, "on_rank", None)
+        return self if on_rank is None else replace(self, engine=on_rank(rank))  # type: ignore[type-var]
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The columns that are read beside those of the layout.
@@ -226,6 +239,17 @@ class Collector:
         return None
 
 
+def _of_stored_rows(call: Any) -> Any:
+    """The call for batches whose images and texts are as they are stored."""
+
+    @wraps(call)
+    def checked(self: Collector, batch: Batch) -> Any:
+        batch.check_undecoded()
+        return call(self, batch)
+
+    return checked
+
+
 def check_collector(collector: Collector) -> None:
     """Raise `SettingError` for what collects nothing, such as a bare engine."""
     fine = isinstance(collector, Collector)
@@ -237,35 +261,52 @@ def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str 
     return next((error for error in errors if error is not None and code_of(error) not in no_fault), None)
 
 
+@overload
 def collect_evidence(
-    ds: datasets.Dataset, collector: Collector, *, rows_per_step: int | None = None
-) -> datasets.Dataset:
+    ds: datasets.IterableDataset, collector: Collector, *, rows_per_step: int | None = None
+) -> datasets.IterableDataset: ...
+@overload  # datasets has no types for mypy, to which this is the same as the one above
+def collect_evidence(  # type: ignore[overload-cannot-match]
+    ds: Any, collector: Collector, *, rows_per_step: int | None = None
+) -> datasets.Dataset: ...
+def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None = None) -> Any:
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
     loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`
     rows (None: `collector.rows_at_once`).
 
+    Args:
+        ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, whose rows get their evidence when they are read
+            and whose images stay files: `.decode(True)` behind it opens them.
+        collector: what collects.
+        rows_per_step: rows that are handed over together.
+
     Raises:
+        SettingError: `ds` is none of these.
         SourceError: the dataset has no rows.
         LayoutError, MissingColumnError, ColumnExistsError: the columns do not fit.
         EngineError: the model cannot be loaded, or fails on all of its first rows.
     """
     import datasets
 
+    rows = whole_or_stream("collect_evidence", ds)
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
-    if len(ds) == 0:
+    size = rows_per_step or collector.rows_at_once
+    if isinstance(rows, datasets.IterableDataset):
+        return _collect_from_stream(rows, collector, size)
+    if len(rows) == 0:
         raise SourceError("The dataset has no rows.")
-    collector.check(ds.features)
+    collector.check(rows.features)
     collector.identify()
-    collector = collector.over(ds)
-    plain = ds.with_format(None)
+    collector = collector.over(rows)
+    plain = rows.with_format(None)
     evidence = plain.map(
         collector,
         batched=True,
-        batch_size=rows_per_step or collector.rows_at_once,
-        remove_columns=ds.column_names,
+        batch_size=size,
+        remove_columns=rows.column_names,
         features=collector.features,
         new_fingerprint=fingerprint_after(plain, collector),
         desc=collector.kind,
@@ -273,6 +314,20 @@ def collect_evidence(
     for remark in collector.remarks(evidence):
         logger.warning(remark)
     return datasets.concatenate_datasets([plain, evidence], axis=1)
+
+
+def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector, size: int) -> datasets.IterableDataset:
+    """The stream with evidence. Where its columns are known they are checked now, and images stay as they are stored.
+
+    Decoded, one broken file would end the stream in its middle.
+    """
+    collector = collector.over(stream)
+    if stream.features is None:
+        return stream.map(collector, batched=True, batch_size=size)
+    collector.check(stream.features)
+    features = type(stream.features)({**stream.features, **collector.features})
+    stored = stream.with_format(None).decode(False)
+    return stored.map(collector, batched=True, batch_size=size, features=features)
 
 
 @dataclass(frozen=True)
@@ -299,6 +354,7 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     Raises:
         SettingError: rows below 1.
     """
+    ds = whole_dataset("estimate", ds)
     check_collector(collector)
     check_whole("rows", rows, least=1)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)

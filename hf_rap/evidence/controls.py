@@ -16,8 +16,8 @@ from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warning
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
-from hf_rap.settings import identity_in, model_in
-from hf_rap.stats.settings import graded_by
+from hf_rap.stats.settings import graded_by, identity_in, model_in
+from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
@@ -132,6 +132,7 @@ class Controls(Collector):
         """The same, knowing the whole dataset whose pictures are shuffled; reads every image file once."""
         if self.donors is not None or not any(columns.CONTROLS[arm].donated for arm in self.arms):
             return self
+        ds = whole_dataset("Controls", ds)
         return replace(self, donors=Donors(ds, self.check(ds.features), seed=self.seed))
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
@@ -155,10 +156,8 @@ class Controls(Collector):
         )
 
     @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns; `rank` as in `Rollouts`."""
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)

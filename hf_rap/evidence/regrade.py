@@ -10,6 +10,7 @@ from hf_rap.errors import RowError
 from hf_rap.rows.layouts import check_given, check_layout, question_and_answer, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.stats.settings import CORRECT
+from hf_rap.tables import whole_dataset
 
 from .attempts import formatted, of_grades, ungraded
 from .grading import Grade, Grading, Replies, check_correct
@@ -74,6 +75,7 @@ def regrade(
         LayoutError: the layout is not recognised, or a column is missing.
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
+    ds = whole_dataset("regrade", ds)
     check_given(layout)
     grading = Grading(verifier, cut, correct)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
@@ -125,6 +127,7 @@ def count_as_solved(ds: datasets.Dataset, correct: float) -> datasets.Dataset:
     """
     import datasets
 
+    ds = whole_dataset("count_as_solved", ds)
     check_correct(correct)
     columns.require("count_as_solved", ds.column_names, (columns.IMAGE_REWARDS,), _COLLECT_FIRST)
     name = columns.SETTINGS.name

@@ -153,13 +153,8 @@ class Rollouts(Collector):
         return self._prompt.keep_system
 
     @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns.
-
-        `rank` is what `map(num_proc=..., with_rank=True)` passes: engines that can then take a GPU each.
-        """
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]

@@ -50,9 +50,9 @@ class Exported:
 
 def export(
     source: Selection | datasets.Dataset | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     to: str = "universal",
-    path: str | os.PathLike[str],
     layout: Layout | None = None,
     limits: Limits | None = None,
     fix: bool = False,
@@ -67,8 +67,8 @@ def export(
     Args:
         source: a selection (its kept rows), a dataset, or what `load_source` takes: a published
             folder, a Hub id, files.
-        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         path: a folder that does not exist yet, or is empty.
+        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         layout: which column is what; None recognises it.
         limits: what the training run takes, see `Limits`.
         fix: change what can be changed without changing what a row asks: images beyond the pixel

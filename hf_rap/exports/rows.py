@@ -9,6 +9,7 @@ from hf_rap.columns import EVIDENCE_NAMES, PREFIX, SETTINGS
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import Layout, layout_of
 from hf_rap.rows.paths import value_at
+from hf_rap.tables import whole_dataset
 
 from .asked import Asked
 from .universal import UNIVERSAL, universal_columns, universal_features
@@ -115,6 +116,7 @@ def export_rows(
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
+    ds = whole_dataset("export", ds)
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         layout = PUBLISHED
     return ExportRows(ds, layout_of(layout, ds.features), data_source, Asked.of(ds, prompt))

@@ -17,6 +17,7 @@ from hf_rap.rows.compat import hash_of
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.tables import whole_dataset
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 
 from .steps import prefixes, split_steps
@@ -207,6 +208,7 @@ class StepRewards(Collector):
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
     """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    ds = whole_dataset("annotate_steps", ds)
     check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)
 
@@ -216,6 +218,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
 
     Evidence columns are left out, so that step scores find their own; rows without replies vanish.
     """
+    evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]

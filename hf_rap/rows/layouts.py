@@ -20,8 +20,9 @@ from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
 from hf_rap.plugins import UNNAMED, plugins
 
+from .batches import Batch
 from .chats import flatten_content, system_text, turns_of, user_content
-from .compat import is_single_row, stored_column
+from .compat import is_batch_of_map, stored_column
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .paths import is_there, taken_apart, value_at
 from .prompts import IMAGE
@@ -229,7 +230,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
         LayoutError: this is not a batch of plain Python rows.
 
     """
-    if not isinstance(batch, Mapping) or is_single_row(batch):
+    if not isinstance(batch, Mapping) or is_batch_of_map(batch) is False:
         raise LayoutError(
             f"A batch of rows is needed, not a {type(batch).__name__}: use ds.map(..., batched=True) without "
             "input_columns, on a dataset without a format (ds.with_format(None))."
@@ -241,7 +242,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
 
 def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    stored = stored_column(batch, name)
+    stored = batch.stored(name) if isinstance(batch, Batch) else stored_column(batch, name)
     if stored is not None and _holds_files(stored.type):
         values: list[Any] = stored.to_pylist()
         return values

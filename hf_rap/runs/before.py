@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
-from hf_rap.settings import NOT_COUNTED, counted, set_apart
+from hf_rap.stats.settings import NOT_COUNTED, counted, set_apart
 
 from .folder import fingerprint_of
 

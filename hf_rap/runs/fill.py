@@ -16,7 +16,8 @@ from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
-from hf_rap.settings import noted, set_apart
+from hf_rap.stats.settings import noted, set_apart
+from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
@@ -87,7 +88,7 @@ def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **optio
     The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
     are those of `Run`.
     """
-    with Run(ds, collector, url, **options) as run:
+    with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
         run.fill()
         return run.read()
 
@@ -144,6 +145,7 @@ class Run:
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
+        ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path
-from hf_rap.settings import counted
+from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import OWN_NAMES, PREFIX, Column, arrow_type, features_of, require, typed
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text
+from hf_rap.rows.batches import Batch, batched
 
 from .results import Results, check_columns
 
@@ -53,6 +54,7 @@ class FunctionScorer:
             return _scorer_at, (module, name, self.code)
         return FunctionScorer, (self.function, self.reads, self.writes, self.code, self.bibtex)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch; NaN becomes null.
 
@@ -67,7 +69,10 @@ class FunctionScorer:
         return typed(Results(self.name, self._ask, batch, names).read(self.writes))
 
     def _ask(self, batch: Mapping[str, Any]) -> Any:
-        return self.function({column.name: batch[column.name] for column in self.reads} if self.reads else batch)
+        if not self.reads:
+            return self.function(batch)
+        rows = Batch(self.name, batch)
+        return self.function({column.name: rows.cells(column.name) for column in self.reads})
 
 
 def _scorer_at(module: str, name: str, code: str) -> Any:  # noqa: ARG001 - the code is for the cache key alone

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
 
-from .base import DecideAgain, Selection, Settings, check_dataset
+from .base import DecideAgain, Selection, Settings, rows_to_select
 from .method import NO_OPTIONS
 from .methods import METHODS, find_method
 
@@ -34,7 +34,7 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
         MissingColumnError: an option needs a column that is not there.
 
     """
-    check_dataset("decide_again", ds)
+    ds = rows_to_select("decide_again", ds)
     method = find_method(rule.get("method", "rap"))
     if method.decide_again is None or rule.get("stage"):
         name = "split_stages" if rule.get("stage") else method.name

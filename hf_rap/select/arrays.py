@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, is_number, is_whole
+from hf_rap.stats.counts import cde_of, difficulty_of
 from hf_rap.stats.exact import exact
 from hf_rap.stats.thresholds import Quantile
 
@@ -70,9 +71,7 @@ def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float64], NDArray
     """Cde and difficulty of these counts as `cde_score` and `difficulty_score` have them; NaN is unknown."""
     import numpy as np
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cde = (image.solved * text.judged - text.solved * image.judged) / (image.judged * text.judged)
-        difficulty = (image.judged - image.solved) / image.judged
+    cde, difficulty = cde_of(image, text), difficulty_of(image)
     # Parts of an attempt are no integers that a double holds: there the quotients are formed of fractions, and rounded once.
     parts = (image.solved % 1 != 0) | (text.solved % 1 != 0)
     for row in np.flatnonzero(parts & ~np.isnan(difficulty)).tolist():

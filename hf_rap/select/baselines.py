@@ -12,6 +12,7 @@ from hf_rap.options import check_number
 from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.stats.lists import number_lists
 
 from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step
@@ -138,8 +139,8 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         import numpy as np
         import pyarrow.compute as pc
 
-        tokens = columns[IMAGE_TOKENS.name]
-        flat = pc.list_flatten(tokens).cast("float64").to_numpy(zero_copy_only=False)
+        tokens = number_lists("select_longest", IMAGE_TOKENS.name, columns[IMAGE_TOKENS.name])
+        flat = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
         rows = pc.list_parent_indices(tokens).to_numpy()
         has_tokens = ~np.isnan(flat)
         counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)

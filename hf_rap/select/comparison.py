@@ -12,6 +12,7 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
 from . import Selection, select_cognitive
+from .base import rows_to_select
 from .methods import METHODS, find_method
 from .sweep import overlap
 
@@ -76,6 +77,7 @@ def compare_methods(
         MissingColumnError: a method reads a column that is not there.
 
     """
+    ds = rows_to_select("compare_methods", ds)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(

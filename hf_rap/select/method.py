@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.columns import CDE, DECISIONS, KEEP, REASON, STEPS, Column, features_of, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text
+from hf_rap.rows.compat import with_columns
 
-from .base import Selection, Settings, check_dataset, scores_in_double
+from .base import Selection, Settings, rows_to_select, scores_in_double
 from .given import ask_method, read_decision
 from .stopped import refuse_spared
 
@@ -166,7 +167,7 @@ class Method:
 
     def select(self, ds: Any, settings: Settings) -> Selection:
         """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
-        check_dataset(self.name, ds)
+        ds = rows_to_select(self.name, ds)
         return make_selection(ds, self, self.decision(ds, settings))
 
     def decision(self, ds: Any, settings: Settings) -> Decision:
@@ -199,8 +200,7 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
+    scored = with_columns(scored, columns, features_of(DECISIONS))
     rule = {"method": method.name, "method_version": method.version, **decision.rule}
     return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

@@ -29,6 +29,7 @@ from hf_rap.errors import SettingError
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
+from hf_rap.stats.lists import known_of, number_lists
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
@@ -527,13 +528,7 @@ def _control(column: Any) -> str:
 
 def _attempts(rewards: Any) -> Any:
     """How many rewards of each row are known."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if rewards is None:
-        return None
-    has_reward = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
-    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[has_reward], minlength=len(rewards))
+    return None if rewards is None else known_of(number_lists("select_cognitive", IMAGE_REWARDS.name, rewards))
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:

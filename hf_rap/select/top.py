@@ -27,9 +27,10 @@ from hf_rap.errors import SettingError
 from hf_rap.options import check, check_flags, check_number, check_text, check_whole
 from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
 from hf_rap.plugins import plugins
+from hf_rap.rows.compat import with_columns
 
 from .arrays import why_unscored
-from .base import Decision, Selection, Step, check_dataset
+from .base import Decision, Selection, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def select_top(
     import numpy as np
     import pyarrow as pa
 
+    ds = rows_to_select("select_top", ds)
     if (ratio is None) == (count is None):
         raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
     by, own = _score_of(by)
@@ -121,7 +123,6 @@ def select_top(
     check_number("alpha", alpha, least=0, none=True)
     check_whole("max_per_question", max_per_question, least=1, none=True)
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
-    check_dataset("select_top", ds)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -156,7 +157,7 @@ def select_top(
     if is_bis:
         bis = pa.array(scores, mask=np.isnan(scores))
         without = ds.remove_columns([BIS.name])
-        ds = without.add_column(BIS.name, bis, feature=features_of((BIS,))[BIS.name])
+        ds = with_columns(without, {BIS.name: bis}, features_of((BIS,)))
     rule = {
         "by": by,
         "ratio": ratio,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX, SETTINGS
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -43,7 +43,8 @@ def check_selection(
     selection: Selection, layout: Layout | None, source: SourceInfo | None, licence: str | None, **flags: bool
 ) -> None:
     """Raise `SettingError` for what cannot be published at all, such as a bare dataset, and for options that are none."""
-    check(isinstance(selection, Selection), "selection", selection, "what select_cognitive(ds) returns")
+    takes = "what select_cognitive(ds) returns; for rows as they are, export(ds, path), or ds.push_to_hub(repo)"
+    check(isinstance(selection, Selection), "selection", selection, takes)
     check_given(layout)
     fine = source is None or isinstance(source, SourceInfo)
     check(fine, "source", source, "what describe_source(...) returns, or None")
@@ -131,7 +132,10 @@ class Content:
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.selection.scored.data.column(KEEP.name).to_numpy()
+        import numpy as np
+
+        keep = np.zeros(len(self.selection.scored), dtype=bool)
+        keep[self.selection.kept_rows] = True
         return keep
 
     @cached_property

@@ -15,9 +15,8 @@ from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import PromptTemplate
-from hf_rap.settings import NOT_COUNTED, counted
 from hf_rap.stats.counts import count_rewards
-from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
+from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct_of_rows, counted, grader_of
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
