@@ -85,6 +85,7 @@ class EndpointEngine(Hashed):
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
 
     url: str = field(metadata=ONLY_IN_MAP)
     model: str = field(kw_only=True)

@@ -70,6 +70,7 @@ class TransformersEngine(Hashed):
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
     repeats: ClassVar[bool] = True  # the random numbers of a reply are those of its row, arm and number
 
     model: str = field(metadata=BY_IDENTITY)

@@ -146,7 +146,8 @@ class Attention(Collector):
         return self.prompt
 
     def _prompt(self, settings: str | None) -> PromptTemplate:
-        return self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        prompt = self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        return self.check_prompt(prompt)
 
 
 def check_engine(engine: object, window: int) -> None:

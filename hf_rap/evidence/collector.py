@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine
+    from hf_rap.rows.prompts import PromptTemplate
 
     from .grading import Grading
 
@@ -83,6 +84,16 @@ class Collector:
         some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
+
+    def check_prompt(self, prompt: PromptTemplate) -> PromptTemplate:
+        """The prompt; raises `SettingError` where the engine would leave a part of it out."""
+        if prompt.chat_template_kwargs and not getattr(self.engine, "template_arguments", False):
+            raise SettingError(
+                f"{type(self.engine).__name__} takes no arguments of the chat template (template_arguments = True), and the "
+                f"prompt has {', '.join(prompt.chat_template_kwargs)}: leave them out, or have the engine pass on "
+                "Request.chat_template_kwargs."
+            )
+        return prompt
 
     @property
     def writes(self) -> tuple[Column, ...]:

@@ -326,7 +326,7 @@ class _Asked:
 
     def prepare(self, arm: str, controls: Controls) -> None:
         """The requests of this arm, or why there are none."""
-        question = self.row.read.question
+        question, prompt = self.row.read.question, controls.check_prompt(self.row.prompt)
         assert question is not None
         try:
             shown = _MAKERS[arm](self.row, controls)
@@ -341,11 +341,11 @@ class _Asked:
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
-                    messages=self.row.prompt.messages(question.text, system=question.system),
+                    messages=prompt.messages(question.text, system=question.system),
                     images=pictures,
                     attempts=stop - first,
                     first=first,
-                    chat_template_kwargs=self.row.prompt.chat_template_kwargs,
+                    chat_template_kwargs=prompt.chat_template_kwargs,
                 )
             )
 

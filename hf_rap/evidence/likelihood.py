@@ -85,7 +85,7 @@ class Likelihood(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         for name in ("lead", "tail"):
             check_text(name, getattr(self, name))
         if not hasattr(self.engine, "log_likelihoods"):

@@ -112,7 +112,7 @@ class Rollouts(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)

@@ -91,7 +91,7 @@ class StepRewards(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")

@@ -9,7 +9,7 @@ from datasets import Dataset, Features, Image, List, Value
 from hf_rap import Attention, Controls, EndpointEngine, Likelihood, Rollouts, StepRewards, collect_evidence, regrade
 from hf_rap.engines.base import LogLikelihood, ReplyAttention
 from hf_rap.engines.server_sampling import NEUTRAL
-from hf_rap.errors import RapDeprecationWarning
+from hf_rap.errors import RapDeprecationWarning, SettingError
 from hf_rap.rows.presets import PRESETS
 from hf_rap.rows.prompts import PromptTemplate
 
@@ -23,6 +23,7 @@ class All(Scripted):
     """Answers, reads and weighs; keeps every request."""
 
     continues = True
+    template_arguments = True
 
     def attend(self, replies, *, window):
         self.seen.extend(reply.request for reply in replies)
@@ -100,6 +101,19 @@ def test_the_format_is_that_of_the_prompt():
     assert regrade(evidence)["rap_image_formatted"][0] == [True, False]
     bare = collect_evidence(one_row(), Rollouts(engine, attempts=2, prompt="bare"))
     assert bare["rap_image_formatted"][0] is None
+
+
+def test_an_engine_that_would_leave_arguments_out_is_refused():
+    """One that was written before there were any: its replies would be those to another prompt."""
+    engine = type("Mine", (All,), {"template_arguments": False})()
+    said = r"^Mine takes no arguments of the chat template .*has enable_thinking: "
+    for collector in (Rollouts, Likelihood, StepRewards):
+        with pytest.raises(SettingError, match=said):
+            collector(engine, prompt=ASKED)
+    evidence = collect_evidence(one_row(), Rollouts(All(), attempts=1, prompt=ASKED))
+    for collector in (Attention(engine), Attention(engine, prompt=ASKED), Controls(engine)):
+        with pytest.raises(SettingError, match=said):
+            collect_evidence(evidence, collector)
 
 
 def test_a_name_becomes_its_template():
