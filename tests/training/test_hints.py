@@ -39,7 +39,7 @@ def test_the_hint_follows_the_difficulty():
 def test_a_third_is_still_easy_however_it_was_rounded():
     """One failure of three as a quotient, as a difference and in single precision; two of three likewise. A little more is not."""
     thirds = [1 / 3, 1 - 2 / 3, float(np.float32(1 / 3)), 0.334, 2 / 3, 1 - 1 / 3, float(np.float32(2 / 3)), 0.667]
-    hinted = add_difficulty_hint({"problem": ["x"] * 8, "answer": ["1"] * 8, "rap_difficulty": thirds})
+    hinted = AddDifficultyHint(column="problem")({"problem": ["x"] * 8, "rap_difficulty": thirds})
     assert hinted["rap_hinted_problem"] == ["x" + band for band in [EASY] * 3 + [MEDIUM] * 4 + [HARD]]
 
 
