@@ -375,6 +375,20 @@ OWN_NAMES = frozenset(
 )
 
 
+def foreign_scores(features: Mapping[str, Any]) -> list[str]:
+    """The scores in a dataset that are not ours: numbers whose names begin as those of scores do."""
+    return [
+        name
+        for name, feature in features.items()
+        if name.startswith(PREFIX) and name not in OWN_NAMES and is_numeric(feature)
+    ]
+
+
+def is_numeric(feature: Any) -> bool:
+    """A feature of a dataset holds one number per row."""
+    return str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
+
+
 class TypedList(list[Any]):
     """A list that remembers its Arrow type.
 

@@ -333,6 +333,7 @@ WRONG = {
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
         "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
+        "allow_missing": ("visual.*", """'visual.*': it takes names or patterns such as ("visual.*",)"""),
     },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),

@@ -147,6 +147,12 @@ model_options = together(
         click.option(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
+        click.option(
+            "--allow-missing",
+            multiple=True,
+            metavar="PATTERN",
+            help="Weights that the checkpoint may lack or have left over, e.g. 'visual.*'; others are refused.",
+        ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
     ],
     title="Model",
@@ -502,6 +508,8 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
 def make_engine(options: dict[str, Any]) -> Engine:
     """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
+    if name != TRANSFORMERS and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:
@@ -538,6 +546,7 @@ def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
         trust_remote_code=options["trust_remote_code"],
         processor_options=_json_object(options["processor_options"], "--processor-options") or None,
         adapter=options["adapter"],
+        allow_missing=options["allow_missing"],
     )
 
 

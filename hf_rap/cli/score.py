@@ -70,7 +70,7 @@ def _known_names(_: click.Context, __: click.Parameter, names: tuple[str, ...]) 
     "names",
     multiple=True,
     callback=_known_names,
-    help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
+    help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, ace where rap_attention exists, and those of plugins.",
 )
 @click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")
 @click.option("--confidence", type=float, help="With --intervals: of the interval; default: 0.9.")
@@ -201,7 +201,17 @@ def _regraded(ds: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:
-    """The scores that a dataset with these columns gets when none are named."""
+    """The scores that a dataset with these columns gets when none are named: those of plugins where they can be made."""
     from hf_rap.columns import ATTENTION
+    from hf_rap.plugins import plugins
 
-    return ("cde", "ace", "difficulty") if ATTENTION.name in columns else ("cde", "difficulty")
+    there = set(columns)
+    own: dict[str, Scorer] = plugins("scorer", SCORERS)
+    made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
+    return ("cde", *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+
+
+def can_be_made(scorer: Scorer, columns: set[str]) -> bool:
+    """Its evidence is there, and its scores are not."""
+    reads, writes = ({column.name for column in part} for part in (scorer.reads, scorer.writes))
+    return reads <= columns and not writes & columns

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.columns import ERROR, features_of, refuse_existing, typed
 from hf_rap.engines.options import ROUNDING, marked
-from hf_rap.errors import SourceError, code_of
-from hf_rap.options import check, check_number, check_whole
+from hf_rap.errors import SettingError, SourceError, code_of
+from hf_rap.options import as_settings, check, check_number, check_whole
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.compat import fingerprint_after
-from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
+from hf_rap.rows.layouts import Layout, check_given, layout_of, raw_rows, row_id
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
+
+from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine
+    from hf_rap.rows.prompts import PromptTemplate
 
     from .grading import Grading
 
@@ -66,14 +70,30 @@ class Collector:
 
     def __init_subclass__(cls) -> None:
         # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
-        if "__call__" in cls.__dict__:
+        if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
             cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
+
+    def with_layout(self, layout: Layout) -> Self:
+        """The same with the layout that was found."""
+        made = copy.copy(self)
+        object.__setattr__(made, "layout", layout)  # most are frozen
+        return made
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
         some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
+
+    def check_prompt(self, prompt: PromptTemplate) -> PromptTemplate:
+        """The prompt; raises `SettingError` where the engine would leave a part of it out."""
+        if prompt.chat_template_kwargs and not getattr(self.engine, "template_arguments", False):
+            raise SettingError(
+                f"{type(self.engine).__name__} takes no arguments of the chat template (template_arguments = True), and the "
+                f"prompt has {', '.join(prompt.chat_template_kwargs)}: leave them out, or have the engine pass on "
+                "Request.chat_template_kwargs."
+            )
+        return prompt
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -108,7 +128,7 @@ class Collector:
     @property
     def rows_at_once(self) -> int:
         """Rows to hand over together: enough to keep the engine busy, few enough to lose."""
-        return getattr(self.engine, "rows_per_part", ROWS_AT_ONCE)
+        return getattr(getattr(self, "engine", None), "rows_per_part", ROWS_AT_ONCE)
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
@@ -127,7 +147,7 @@ class Collector:
         Raises:
             EngineError: it cannot be found.
         """
-        identify = getattr(self.engine, "identify", None)
+        identify = getattr(getattr(self, "engine", None), "identify", None)
         if identify is not None:
             identify()
 
@@ -137,7 +157,7 @@ class Collector:
 
     def on_rank(self, rank: int) -> Self:
         """The same for worker `rank` of `map(num_proc=..., with_rank=True)`: engines that can then take a GPU each."""
-        on_rank = getattr(self.engine, "on_rank", None)
+        on_rank = getattr(getattr(self, "engine", None), "on_rank", None)
         return self if on_rank is None else replace(self, engine=on_rank(rank))  # type: ignore[type-var]
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
@@ -170,7 +190,7 @@ class Collector:
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        return layout_of(self.layout, available)
+        return layout_of(getattr(self, "layout", None), available)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
@@ -219,7 +239,9 @@ class Collector:
         return []
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
-        """Per row an error that another try could change, or that a person should look at."""
+        """Per row an error that another try could change, or that a person should look at; none without `rap_error`."""
+        if ERROR.name not in evidence:
+            return [None] * len(next(iter(evidence.values())))
         return [first_fault([error], NO_FAULT) for error in evidence[ERROR.name]]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int | None:
@@ -243,6 +265,58 @@ def check_collector(collector: Collector) -> None:
     """Raise `SettingError` for what collects nothing, such as a bare engine."""
     fine = isinstance(collector, Collector)
     check(fine, "collector", collector, "Rollouts(engine), Attention(engine) or another collector")
+    kind, name = type(collector), type(collector).__name__
+    lacking = [part for part in ("writes", "__call__") if getattr(kind, part) is getattr(Collector, part)]
+    lacking += [] if isinstance(getattr(collector, "kind", None), str) else ["kind"]
+    if lacking:
+        raise _lacks(name, lacking[0])
+    if not _is_ours(collector):
+        check_columns(f"{name}.writes", collector.writes)
+
+
+def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The columns of a collector for a batch; those of one from outside are read value by value.
+
+    Raises:
+        SettingError: one from outside raised, or gave something else than a value of its type per row and column. The row
+            is named.
+
+    """
+    if _is_ours(collector):
+        return collector(batch)
+    layout = layout_of(getattr(collector, "layout", None), batch)
+    raws = raw_rows(batch, layout)
+    beside = [name for name in collector.reads(batch) if name not in raws[0]]
+
+    def alone(row: int) -> dict[str, list[Any]]:
+        return {
+            **{name: [value] for name, value in raws[row].items()},
+            **{name: batch[name][row : row + 1] for name in beside},
+        }
+
+    name = f"The collector {type(collector).__name__!r}"
+    results = Results(name, collector, batch, len(raws), alone, lambda row: collector.row_id(raws[row], layout))
+    return typed(results.read(collector.writes))
+
+
+def settings_of(collector: Collector) -> dict[str, Any]:
+    """Those of a collector, ready for JSON: a run knows its evidence by them.
+
+    Raises:
+        SettingError: it has none, or one that JSON cannot hold.
+
+    """
+    if type(collector).settings is Collector.settings:
+        raise _lacks(type(collector).__name__, "settings")
+    return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+
+
+def _lacks(name: str, part: str) -> SettingError:
+    return SettingError(f"The collector {name!r} has no `{part}`: see hf_rap.Collector for what one has.")
+
+
+def _is_ours(collector: Collector) -> bool:
+    return type(collector).__module__.startswith("hf_rap.")
 
 
 def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str | None:
@@ -292,7 +366,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     collector = collector.over(rows)
     plain = rows.with_format(None)
     evidence = plain.map(
-        collector,
+        collector if _is_ours(collector) else partial(evidence_of, collector),
         batched=True,
         batch_size=size,
         remove_columns=rows.column_names,
@@ -310,6 +384,7 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
 
     Decoded, one broken file would end the stream in its middle.
     """
+    collector.identify()
     collector = collector.over(stream)
     if stream.features is None:
         return stream.map(collector, batched=True, batch_size=size)

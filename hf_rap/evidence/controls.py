@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
@@ -146,7 +147,7 @@ class Controls(Collector):
         """JSON-able: what could change the evidence of a row, beside the columns that are read."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 "grey": GREY,
                 "donor_seed": self.seed,
                 "donors_per_row": self.donors_per_row,
@@ -209,7 +210,7 @@ class Controls(Collector):
         # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
         for sampling in dict.fromkeys(cell.row.sampling for cell in cells if cell.requests):
             ready = [cell for cell in cells if cell.requests and cell.row.sampling == sampling]
-            answers = iter(self.engine.complete([request for cell in ready for request in cell.requests], sampling))
+            answers = iter(ask(self.engine, [request for cell in ready for request in cell.requests], sampling))
             for cell in ready:
                 cell.take(arm, list(islice(answers, len(cell.requests))))
         grade_rows([cell.replies for cell in cells], self.grading)
@@ -325,7 +326,7 @@ class _Asked:
 
     def prepare(self, arm: str, controls: Controls) -> None:
         """The requests of this arm, or why there are none."""
-        question = self.row.read.question
+        question, prompt = self.row.read.question, controls.check_prompt(self.row.prompt)
         assert question is not None
         try:
             shown = _MAKERS[arm](self.row, controls)
@@ -340,11 +341,11 @@ class _Asked:
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
-                    messages=self.row.prompt.messages(question.text, system=question.system),
+                    messages=prompt.messages(question.text, system=question.system),
                     images=pictures,
                     attempts=stop - first,
                     first=first,
-                    chat_template_kwargs=self.row.prompt.chat_template_kwargs,
+                    chat_template_kwargs=prompt.chat_template_kwargs,
                 )
             )
 

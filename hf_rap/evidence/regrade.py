@@ -214,9 +214,9 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
         return text, error
 
 
-def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
+def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
-    return None if settings is None else json.dumps({**json.loads(settings), **told}, sort_keys=True)
+    return None if settings is None else json.dumps({**json.loads(settings), **changes}, sort_keys=True)
 
 
 def _prompt(settings: str | None) -> PromptTemplate:

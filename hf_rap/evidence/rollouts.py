@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
@@ -111,7 +112,7 @@ class Rollouts(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
@@ -159,8 +160,7 @@ class Rollouts(Collector):
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        requests = [self._request(row, arm) for row, arm in pairs]
-        answers = self.engine.complete(requests, self._sampling()) if requests else []  # else no model is loaded
+        answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
         for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
@@ -187,7 +187,7 @@ class Rollouts(Collector):
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 **self._sampling().as_dict(),
                 **self.grading.settings(),
                 **self._prompt.settings(),
@@ -302,7 +302,7 @@ class Rollouts(Collector):
             ids or [None] * len(rows),
             window=WINDOW,
         )
-        settings = attention_settings(self.engine.describe(), self._prompt, WINDOW) if any(read) else None
+        settings = attention_settings(describe(self.engine), self._prompt, WINDOW) if any(read) else None
         return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
 
     @property

@@ -45,14 +45,14 @@ class ExportRows:
         ds: what `load_dataset` or `Selection.selected` gives.
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
-        asked: the prompt of each row.
+        prompts: the prompt of each row.
 
     """
 
     ds: datasets.Dataset
     layout: Layout
     data_source: str = "unknown"
-    asked: Asked = field(default_factory=Asked)
+    prompts: Asked = field(default_factory=Asked)
 
     @property
     def scores(self) -> list[str]:
@@ -83,7 +83,7 @@ class ExportRows:
         # A published row remembers its number among all rows that were scored.
         info = (raw.get("extra_info") or {}) if self.layout == PUBLISHED else {}
         number = info.get("index", index)
-        prompt = self.asked.of_row(raw.get(SETTINGS.name), info.get("prompt"))
+        prompt = self.prompts.of_row(raw.get(SETTINGS.name), info.get("prompt"))
         try:
             made = universal_columns(
                 {name: [value] for name, value in raw.items()},

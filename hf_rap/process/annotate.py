@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
@@ -90,7 +91,7 @@ class StepRewards(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")
@@ -151,7 +152,7 @@ class StepRewards(Collector):
         """JSON-able: everything that could change the scores of a row, and what is only written down."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 **self._sampling().as_dict(),
                 "continuations": self.continuations,
                 **_named(self.split),
@@ -187,7 +188,7 @@ class StepRewards(Collector):
         """Continue these rows from the end of these steps, and count what is right."""
         if not steps:
             return
-        answers = self.engine.complete([self._request(row, number) for row, number in steps], self._sampling())
+        answers = ask(self.engine, [self._request(row, number) for row, number in steps], self._sampling())
         for (row, number), answer in zip(steps, answers, strict=True):
             row.take(number, answer)
 

@@ -81,13 +81,13 @@ def inspect_dataset(
     rows = whole_or_stream("inspect_dataset", ds)
     check_given(layout)
     streamed = isinstance(rows, datasets.IterableDataset)
-    known = rows.features
+    features = rows.features
     if streamed:
-        rows = rows.with_format(None) if known is None else rows.with_format(None).decode(False)
+        rows = rows.with_format(None) if features is None else rows.with_format(None).decode(False)
     first: Any = next(iter(rows), None) if streamed else len(rows) or None
     if first is None:
         raise SourceError("The dataset has no rows.")
-    layout = layout_of(layout, first if known is None else known)
+    layout = layout_of(layout, first if features is None else features)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()

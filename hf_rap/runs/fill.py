@@ -8,14 +8,15 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector
+from hf_rap.evidence.collector import check_collector, evidence_of
+from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
-from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.options import check, check_flags, check_number, check_whole, shown
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -167,7 +168,7 @@ class Run:
         self.layout: Layout = collector.check(ds.features)
         self.columns = columns_read(ds, collector, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
+        self.collector = collector.over(ds).with_layout(self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
@@ -190,7 +191,7 @@ class Run:
             self.fingerprint = fingerprint_of(settings)
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
-            describe = getattr(self.collector.engine, "describe", dict)
+            describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
             self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
@@ -425,7 +426,7 @@ class Run:
 
 def settings_of(collector: Collector) -> dict[str, Any]:
     """What the parts of this collector depend on, their columns included; what is kept row by row is set apart."""
-    settings = {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    settings = {**own_settings(collector), "writes": [column.name for column in collector.stored]}
     return set_apart(settings, *marked(collector, ONLY_IN_MAP))
 
 
@@ -439,7 +440,7 @@ def make_part(
     arm: str | None = None,
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
-    evidence = collector.only(first, attempts, arm)(batch)
+    evidence = evidence_of(collector.only(first, attempts, arm), batch)
     limits = [collector.reply_tokens] * len(rows)
     task = Task([], list(rows), first, attempts, arm)
     return _as_part(collector, evidence, task, limits), collector.tokens(evidence)
@@ -455,7 +456,7 @@ def _as_part(
     run = {
         KEY: [row.key for row in task.rows],
         ID: [row.id for row in task.rows],
-        FAILURE: collector.failures(evidence),
+        FAILURE: _failures(collector, evidence, len(task.rows)),
         FIRST: [task.first] * len(task.rows),
         ATTEMPTS: [task.attempts] * len(task.rows),
         ARM: [task.arm] * len(task.rows),
@@ -464,6 +465,19 @@ def _as_part(
     }
     kept = {column.name: evidence[column.name] for column in collector.stored}
     return pa.table({**run, **kept}, schema=part_schema(collector.stored))
+
+
+def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str | None]:
+    failures = collector.failures(evidence)
+    fine = isinstance(failures, (list, tuple)) and all(
+        failure is None or isinstance(failure, str) for failure in failures
+    )
+    if not fine or len(failures) != rows:
+        raise SettingError(
+            f"{type(collector).__name__}.failures gives {shown(failures)} for {rows} rows: it takes a list with a text, or "
+            "None, per row."
+        )
+    return failures
 
 
 def rank_and_world() -> tuple[int, int]:

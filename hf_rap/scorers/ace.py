@@ -128,12 +128,12 @@ class ACEScore:
         require("ACEScore", batch, self.reads)
         given = Batch("ACEScore", batch)
         rows = _entries(given, fields_read(self.form, self.heads, self.normalise))
-        rewards = told = [None] * len(rows)
+        rewards = of_rows = [None] * len(rows)
         if self.attempts == "correct":
             stored = given.arrow(IMAGE_REWARDS.name, exact=True)
             rewards = number_lists("ACEScore", IMAGE_REWARDS.name, stored).to_pylist()
-            told = given.cells(SETTINGS.name) if SETTINGS.name in batch else told
-        ace = [self._row(*row, min_column) for row in zip(rows, rewards, map(correct_of, told), strict=True)]
+            of_rows = given.cells(SETTINGS.name) if SETTINGS.name in batch else of_rows
+        ace = [self._row(*row, min_column) for row in zip(rows, rewards, map(correct_of, of_rows), strict=True)]
         settings = json.dumps({**asdict(self), "min_column": min_column}, sort_keys=True)
         return typed({ACE_SETTINGS: [None if value is None else settings for value in ace], ACE: ace})
 

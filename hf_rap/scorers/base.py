@@ -15,14 +15,13 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import SettingError
+from hf_rap.evidence.results import Results, check_columns
 from hf_rap.options import check
 from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import Counts, Where, count_rewards
 from hf_rap.stats.settings import CORRECT, correct_of_rows
 from hf_rap.tables import whole_or_stream
-
-from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +139,11 @@ class Checked:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Its new columns; raises as `FunctionScorer` does."""
         names = [column.name for column in self.scorer.reads] or list(batch)
-        return typed(Results(type(self.scorer).__name__, self.scorer, batch, names).read(self.writes))
+        return typed(
+            Results.of_columns(f"The scorer {type(self.scorer).__name__!r}", self.scorer, batch, names).read(
+                self.writes
+            )
+        )
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import OWN_NAMES, PREFIX, Column, arrow_type, features_of, require, typed
 from hf_rap.errors import SettingError
+from hf_rap.evidence.results import Results, check_columns
 from hf_rap.options import check, check_text
 from hf_rap.rows.batches import Batch, batched
-
-from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +65,7 @@ class FunctionScorer:
         """
         require(self.name, batch.keys(), self.reads)
         names = [column.name for column in self.reads] or list(batch)
-        return typed(Results(self.name, self._ask, batch, names).read(self.writes))
+        return typed(Results.of_columns(f"The scorer {self.name!r}", self._ask, batch, names).read(self.writes))
 
     def _ask(self, batch: Mapping[str, Any]) -> Any:
         if not self.reads:

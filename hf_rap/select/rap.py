@@ -122,12 +122,12 @@ def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tup
         kept: NDArray[np.bool_] = other.decide(*scores, counts=None)[1][0]
         return kept
 
-    found = [remark_on_band(keep, scores[1])]
+    remarks = [remark_on_band(keep, scores[1])]
     if rule.settings.min_probability is None:
-        found.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
         if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
-            found.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
-    return tuple(remark for remark in found if remark is not None)
+            remarks.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
+    return tuple(remark for remark in remarks if remark is not None)
 
 
 def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:

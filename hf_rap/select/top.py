@@ -202,7 +202,7 @@ def _top_by(own: Scorer, by: str) -> Method:
     return replace(
         TOP,
         sentence=lambda rule: f"{_sentence(rule)}{f' ({meaning})' if meaning and by not in OWN_NAMES else ''}",
-        citations=(Citation(f"The score `{by}`", bibtex),) if bibtex else _citations,
+        citations=(Citation(f"The score, {by}", bibtex),) if bibtex else _citations,
     )
 
 

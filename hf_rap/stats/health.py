@@ -156,13 +156,13 @@ def _spared(ds: Any) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     columns = arrow_columns(ds, [ADAPTIVE.name, IMAGE_REWARDS.name])
-    told = columns.get(ADAPTIVE.name)
-    texts = [] if told is None else told.drop_null().unique().to_pylist()
+    plans = columns.get(ADAPTIVE.name)
+    texts = [] if plans is None else plans.drop_null().unique().to_pylist()
     planned = max((json.loads(text)["attempts"] for text in texts if json.loads(text)["mode"] == "exact"), default=None)
-    if told is None or planned is None:
+    if plans is None or planned is None:
         return np.zeros(len(ds), dtype=bool)
     made = pc.list_value_length(columns[IMAGE_REWARDS.name]).fill_null(planned).to_numpy(zero_copy_only=False)
-    adaptive = told.is_valid().to_numpy(zero_copy_only=False)
+    adaptive = plans.is_valid().to_numpy(zero_copy_only=False)
     spared: NDArray[np.bool_] = adaptive & (made < planned)
     return spared
 

@@ -40,10 +40,10 @@ def correct_of(settings: str | None) -> float:
     (0.5, 1.0)
     """
     try:
-        told = json.loads(settings or "{}")
+        parsed = json.loads(settings or "{}")
     except ValueError:
         return CORRECT
-    correct = told.get("correct") if isinstance(told, dict) else None
+    correct = parsed.get("correct") if isinstance(parsed, dict) else None
     return float(correct) if isinstance(correct, (int, float)) and 0 < correct <= 1 else CORRECT
 
 
@@ -52,11 +52,11 @@ def correct_of_rows(settings: Any) -> float | NDArray[np.float64]:
     import numpy as np
 
     coded = settings.cast("string").dictionary_encode()
-    known = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
-    if (known == CORRECT).all():
+    thresholds = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
+    if (thresholds == CORRECT).all():
         return CORRECT
-    place = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    rows: NDArray[np.float64] = np.append(known, CORRECT)[place]
+    place = coded.indices.fill_null(len(thresholds)).to_numpy(zero_copy_only=False)
+    rows: NDArray[np.float64] = np.append(thresholds, CORRECT)[place]
     return rows
 
 

@@ -61,7 +61,7 @@ class Content:
         layout: which column is what; None recognises it.
         data_source: `data_source` of rows that do not say their own.
         embedder: reads the images of `scored`, and counts those that it cannot read.
-        control: add the config `control`.
+        random_control: add the config `control`.
 
     Raises:
         NothingSelectedError: no row is kept.
@@ -73,10 +73,12 @@ class Content:
     layout: Layout
     data_source: str
     embedder: Embedder
-    control: bool = False
+    random_control: bool = False
 
     @classmethod
-    def of(cls, selection: Selection, layout: Layout | None, data_source: str, *, control: bool = False) -> Content:
+    def of(
+        cls, selection: Selection, layout: Layout | None, data_source: str, *, random_control: bool = False
+    ) -> Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
@@ -84,7 +86,7 @@ class Content:
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
         layout = layout_of(layout, selection.scored.features)
-        return cls(selection, layout, data_source, Embedder(selection.scored.features), control)
+        return cls(selection, layout, data_source, Embedder(selection.scored.features), random_control)
 
     @property
     def group_by(self) -> str | None:
@@ -97,7 +99,7 @@ class Content:
     @property
     def configs(self) -> tuple[str, ...]:
         """The names of the configs, in the order in which they are written."""
-        return CONFIGS if self.control else CONFIGS[:2]
+        return CONFIGS if self.random_control else CONFIGS[:2]
 
     @property
     def images_missing(self) -> int:
@@ -179,7 +181,7 @@ class Content:
         further = [name for name in features if name not in UNIVERSAL]
         embedder = Embedder(type(features)({name: features[name] for name in further}))
         read = layout.columns_in(scored.column_names)
-        asked = Asked.of(scored)
+        prompts = Asked.of(scored)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
             indices = (start + flags.nonzero()[0]).tolist()
@@ -192,7 +194,7 @@ class Content:
                     layout,
                     indices,
                     data_source=self.data_source,
-                    prompts=[asked.of_row(text) for text in _texts(kept, SETTINGS.name)],
+                    prompts=[prompts.of_row(text) for text in _texts(kept, SETTINGS.name)],
                 )
             except RowError as error:
                 raise PublishError(

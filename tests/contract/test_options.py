@@ -64,6 +64,7 @@ MADE = {
 }
 # Values that cannot be made up from the default.
 OTHERS = {
+    "allow_missing": lambda _: ("visual.*",),
     "ACEScore.attempts": lambda _: "first",
     "ACEScore.form": lambda _: "literal",
     "ACEScore.heads": lambda _: "mean",
