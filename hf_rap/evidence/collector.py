@@ -311,6 +311,11 @@ def settings_of(collector: Collector) -> dict[str, Any]:
     return as_settings(f"{type(collector).__name__}.settings", collector.settings())
 
 
+def _in_map(collector: Collector) -> Any:
+    """What `map` calls: one from outside by way of what reads its values."""
+    return collector if _is_ours(collector) else partial(evidence_of, collector)
+
+
 def _lacks(name: str, part: str) -> SettingError:
     return SettingError(f"The collector {name!r} has no `{part}`: see hf_rap.Collector for what one has.")
 
@@ -366,7 +371,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     collector = collector.over(rows)
     plain = rows.with_format(None)
     evidence = plain.map(
-        collector if _is_ours(collector) else partial(evidence_of, collector),
+        _in_map(collector),
         batched=True,
         batch_size=size,
         remove_columns=rows.column_names,
@@ -387,11 +392,11 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
     collector.identify()
     collector = collector.over(stream)
     if stream.features is None:
-        return stream.map(collector, batched=True, batch_size=size)
+        return stream.map(_in_map(collector), batched=True, batch_size=size)
     collector.check(stream.features)
     features = type(stream.features)({**stream.features, **collector.features})
     stored = stream.with_format(None).decode(False)
-    return stored.map(collector, batched=True, batch_size=size, features=features)
+    return stored.map(_in_map(collector), batched=True, batch_size=size, features=features)
 
 
 @dataclass(frozen=True)
