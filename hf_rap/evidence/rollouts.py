@@ -13,6 +13,7 @@ from hf_rap.options import check_choice, check_flags, check_text, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
 from hf_rap.stats.cut import describe_cut, shares_cut
+from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT
 from hf_rap.version import VERSION
 
@@ -265,9 +266,9 @@ class Rollouts(Collector):
                     evidence[columns.ATTENTION.name][place][number] = entry
 
     def remarks(self, ds: datasets.Dataset) -> list[str]:
-        """Many replies were cut off."""
-        remark = describe_cut(shares_cut(ds))
-        return [] if remark is None else [remark]
+        """Many replies were cut off, or the replies of many rows are all the same."""
+        remarks = (describe_cut(shares_cut(ds)), describe_equal(count_equal(ds)))
+        return [remark for remark in remarks if remark is not None]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""

@@ -14,6 +14,7 @@ from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import codes_of
 from hf_rap.stats.counts import count_rewards
+from hf_rap.stats.equal import count_equal
 from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
 from hf_rap.version import VERSION
 
@@ -99,6 +100,7 @@ def collect_facts(
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
+        "equal_replies": count_equal(selection.scored),
         "adaptive": describe_adaptive(selection.scored),
         "grading": _grading(table),
         "errors": _errors(table),

@@ -20,12 +20,13 @@ from hf_rap import (
     cde_score,
     collect_evidence,
     collect_in_run,
+    columns,
     difficulty_score,
     select_cognitive,
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
 from hf_rap.demo import MODEL, demo_engine, make_planted
-from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
+from hf_rap.errors import ColumnExistsError, EngineError, MissingColumnError, SettingError
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
@@ -262,14 +263,24 @@ def test_rows_that_cannot_be_asked_say_so_in_every_attempt():
 
 
 def test_an_image_with_other_pixels_limits_is_an_error():
-    """36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
+    """Replies that were made to 36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
     rows = collect_evidence(planted().select(range(3)), ROLLOUTS)
-    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
-    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
-    found = rows.map(Attention(engine), batched=True)["rap_attention"]
+    name = columns.IMAGE_PROMPT_TOKENS.name
+    rows = rows.map(lambda row: {name: row[name] and row[name] + 27})
+    found = rows.map(Attention(demo_engine()), batched=True)["rap_attention"]
     errors = [one["error"].split(":")[0] for row in found for one in row or []]
     assert errors
     assert set(errors) == {"image_tokens_changed"}
+
+
+def test_a_size_that_the_model_cannot_take_is_refused_at_once():
+    """Before, each row had that error."""
+    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
+    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
+    with pytest.raises(
+        EngineError, match=r"before the first row: ValueError: Input image size \(96\*96\) doesn't match"
+    ):
+        collect_evidence(planted().select(range(3)), Rollouts(engine))
 
 
 def test_faults_are_found_before_the_model_is_loaded():
