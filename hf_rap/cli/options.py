@@ -118,6 +118,16 @@ class ParquetFile(click.ParamType[Path]):
         return check_file(Path(value))
 
 
+class BatchSize(click.ParamType["int | str"]):
+    """A whole number, or auto."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or "auto"; `TransformersEngine` says what it takes."""
+        return value if value == "auto" else click.INT.convert(value, param, ctx)
+
+
 def out_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
     """--out FILE.parquet."""
     return click.option("--out", type=ParquetFile(), required=required, help=text)
@@ -143,7 +153,13 @@ model_options = together(
         click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
         click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
         click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
-        click.option("--batch-size", default=16, show_default=True, help="Rows generated together."),
+        click.option(
+            "--batch-size",
+            type=BatchSize(),
+            default="auto",
+            show_default=True,
+            help="Rows generated together; auto: as many as fit the GPU, 16 on a CPU.",
+        ),
         click.option(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
@@ -182,7 +198,8 @@ run_options = together(
         click.option(
             "--rows-per-part",
             type=int,
-            help="What a kill can cost each process; default: 64, 8 x --concurrency, or 16 for steps.",
+            help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
+            "8 x --concurrency with a server, 16 for steps.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
