@@ -99,7 +99,7 @@ def source_argument(command: Command) -> Command:
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
     ]
-    return cast("Command", together(parts)(with_source))
+    return cast("Command", together(parts, title="Source")(with_source))
 
 
 class ParquetFile(click.ParamType[Path]):
@@ -265,7 +265,9 @@ drawing_options = together(_drawing, title="Sampling")
 
 _grader = [
     click.option(
-        "--verifier", metavar="MODULE:NAME", help="Your own grader (docs/graders.md); default: the built-in verifier."
+        "--verifier",
+        metavar="MODULE:ATTRIBUTE",
+        help="Your own grader (docs/graders.md); default: the built-in verifier.",
     ),
     click.option(
         "--cut",
@@ -273,12 +275,13 @@ _grader = [
         help="What a reply that hit the token limit counts as; default: wrong. graded: on what is there.",
     ),
 ]
-grader_options = together(_grader)
+grader_options = together(_grader, title="Grading")
 grading_options = together(
     [
         *_grader,
         click.option("--correct", type=float, help="Reward from which on a reply counts as solved; default: 1."),
-    ]
+    ],
+    title="Grading",
 )
 
 
