@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
 from hf_rap.options import check, check_flags
-from hf_rap.rows.layouts import row_id
+from hf_rap.rows.questions import row_id
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
 

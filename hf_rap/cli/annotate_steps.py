@@ -14,10 +14,10 @@ from .options import (
     endpoint_options,
     layout_options,
     make_engine,
-    make_layout,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -60,6 +60,7 @@ def annotate_steps(
     if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
         ds = one_row_per_response(ds, column=response)
     instruction = options["instruction"]
+    layout = settle_layout(options, ds, source)
     rewards = StepRewards(
         make_engine(options),
         continuations=continuations,
@@ -67,10 +68,19 @@ def annotate_steps(
         early_stop=early_stop,
         **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
-        layout=make_layout(options),
+        layout=layout,
     )
     annotated = collect(ds, rewards, options, wanted=out is not None)
     if annotated is None:
         return
     result = {"rows": len(annotated), **count_faults(annotated)}
-    report(annotated, result, out, info, options, then="hf-rap score {} --bis --out scored.parquet", as_json=as_json)
+    report(
+        annotated,
+        result,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --bis --out scored.parquet",
+        layout=layout,
+        as_json=as_json,
+    )

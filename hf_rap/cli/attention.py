@@ -11,11 +11,11 @@ from .options import (
     as_json,
     command,
     layout_options,
-    make_layout,
     make_local_engine,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -58,11 +58,12 @@ def attention(
 
     check_usage(options, out)
     ds, info = open_source(source)
+    layout = settle_layout(options, ds, source)
     reader = Attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
         instruction=instruction,
-        layout=make_layout(options),
+        layout=layout,
     )
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
@@ -73,4 +74,13 @@ def attention(
         "attempts": len(attempts),
         "attempts that cannot be read": sum(attempt["error"] is not None for attempt in attempts),
     }
-    report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    report(
+        evidence,
+        result,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --out scored.parquet",
+        layout=layout,
+        as_json=as_json,
+    )

@@ -51,8 +51,8 @@ def inspect(
     from hf_rap.rows.inspection import inspect_dataset
     from hf_rap.rows.sources import load_source
 
-    layout = make_layout(options)
-    inspection = inspect_dataset(load_source(source), layout)
+    ds = load_source(source)
+    inspection = inspect_dataset(ds, make_layout(options, ds))
     if as_json:
         print_json(inspection.as_dict())
         return

@@ -11,11 +11,11 @@ from .options import (
     as_json,
     command,
     layout_options,
-    make_layout,
     make_local_engine,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -58,7 +58,8 @@ def likelihood(
     check_usage(options, out)
     ds, info = open_source(source)
     given = {name: options[name] for name in ("instruction", "lead", "tail") if options[name] is not None}
-    reader = Likelihood(make_local_engine(options), layout=make_layout(options), **given)
+    layout = settle_layout(options, ds, source)
+    reader = Likelihood(make_local_engine(options), layout=layout, **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return
@@ -72,4 +73,4 @@ def likelihood(
     for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():
         result[f"q{share:g}"] = round(scores[int(share * (len(scores) - 1))], 4)
     then = "hf-rap rollouts {} --model MODEL --out evidence.parquet (--prescreen q0.3 leaves the lowest rows out)"
-    report(scored, result, out, info, options, then=then, as_json=as_json)
+    report(scored, result, out, info, options, then=then, layout=layout, as_json=as_json)

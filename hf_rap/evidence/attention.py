@@ -10,8 +10,8 @@ from hf_rap import columns
 from hf_rap.engines.base import Reply, Request
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_text, check_whole
-from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.questions import raw_rows, read_question
 from hf_rap.version import VERSION
 
 from .collector import Collector, first_fault
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hf_rap.engines.base import AttentionEngine, ReplyAttention
+    from hf_rap.rows.layouts import Layout
 
 VERSION_OF_EVIDENCE = "2"  # part of the settings: raise it when the same reply can give other numbers
 _NO_FAULT = ("reply_empty", "reply_too_short")
@@ -103,7 +104,7 @@ class Attention(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         responses = batch[columns.IMAGE_RESPONSES.name]
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
 from hf_rap.errors import SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
-from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
+from hf_rap.rows.layouts import Layout, check_given, check_unread, layout_of
+from hf_rap.rows.questions import row_id
+from hf_rap.rows.settling import settle, settle_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
     import datasets
@@ -127,21 +131,34 @@ class Collector:
             available: `ds.features`, or just the names.
 
         Raises:
-            LayoutError: the layout is not recognised, or a column is missing.
+            LayoutError: the layout is not recognised, a column is missing, or one that looks like options or pictures
+                would not be read.
             ColumnExistsError: a column that would be written is there already.
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        return layout_of(self.layout, available)
+        layout = layout_of(self.layout, available)
+        if isinstance(available, Mapping):
+            check_unread(layout, available)
+        return layout
+
+    def check_batch(self, batch: Mapping[str, Any]) -> Layout:
+        """The layout of a batch: the one that `over` has settled for all rows, or what the batch alone can tell."""
+        self.check(batch)
+        return settle_batch(self.layout, batch)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
         return row_id(row, layout)
 
     def over(self, ds: datasets.Dataset) -> Self:
-        """The same, once it knows all the rows that it will get; most need not know."""
-        del ds
-        return self
+        """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
+        layout, remarks = settle(self.layout, ds)
+        for remark in remarks:
+            logger.warning(remark)
+        settled = copy(self)
+        object.__setattr__(settled, "layout", layout)  # collectors are frozen
+        return settled
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of all."""

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import CONTROL_ERROR_CODES
 from hf_rap.errors import RowError
 from hf_rap.rows.images import fingerprint, open_image
-from hf_rap.rows.layouts import Layout, raw_rows, row_id, text_and_images
+from hf_rap.rows.questions import raw_rows, row_id, text_and_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import datasets
     from PIL import Image
+
+    from hf_rap.rows.layouts import Layout
 
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 TRIES = 64  # broken givers that a row passes over before it goes without

@@ -65,6 +65,7 @@ class Replies(NamedTuple):
     question: str
     gold: Any
     texts: Sequence[tuple[str | None, bool]]
+    options: Sequence[str] = ()
 
 
 class _Call(NamedTuple):
@@ -226,7 +227,10 @@ def _shown(answer: Any) -> str:
 
 
 def _judge(replies: Replies, texts: list[str | None]) -> Any:
-    return judge_each(((str(text), False) for text in texts), replies.gold, question=replies.question) if texts else []
+    if not texts:
+        return []
+    replies_of_row = ((str(text), False) for text in texts)
+    return judge_each(replies_of_row, replies.gold, question=replies.question, options=replies.options or None)
 
 
 def _check_callable(verifier: Any, name: str) -> None:

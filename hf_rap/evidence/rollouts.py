@@ -10,8 +10,9 @@ from hf_rap import columns
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_text, check_whole
-from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
 from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
+from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
+from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.settings import CORRECT
 from hf_rap.version import VERSION
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.engines.base import AttentionEngine
+    from hf_rap.rows.layouts import Layout
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Rollouts(Collector):
         """
         if rank is not None and hasattr(self.engine, "on_rank"):
             return replace(self, engine=self.engine.on_rank(rank))(batch)
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
@@ -186,6 +188,7 @@ class Rollouts(Collector):
             **self._sampling().as_dict(),
             **self.grading.settings(),
             "instruction": self.instruction,
+            **(self.layout.settings if self.layout else {}),
             "rollouts": self.version,
             "hf_rap": VERSION,
         }
@@ -213,14 +216,14 @@ class Rollouts(Collector):
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
-        layout = self.layout or recognise_layout(batch)
+        layout = settle_batch(self.layout, batch)
         return {**evidence, **regraded(raw_rows(batch, layout), layout, evidence, [ROLLOUTS], self.grading)}
 
     def go_on(
         self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, Any], list[str | None]]:
         """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
-        layout = self.layout or recognise_layout(batch)
+        layout = settle_batch(self.layout, batch)
         raws = raw_rows(batch, layout)
         rows = [read_row(raw, layout, self.grading) for raw in raws]
 
@@ -373,7 +376,7 @@ def grade_rows(rows: Iterable[AskedRow], grading: Grading) -> None:
     for row, arm in pairs:
         assert row.question is not None
         texts = [(attempt.text, attempt.truncated) for attempt in row.attempts[arm]]
-        replies.append(Replies(row.question.text, row.gold, texts))
+        replies.append(Replies(row.question.text, row.gold, texts, row.question.options))
     for (row, arm), grades in zip(pairs, grading.grade(replies), strict=True):
         row.grades[arm] = grades
         if row.error is None:

@@ -126,7 +126,7 @@ def _checked(
     source: Any, trainer: Trainer, layout: Layout | None, limits: Limits, *, fix: bool
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout)
+        rows = export_rows(source.selected, layout=layout, among=source.scored)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import Layout, layout_of
-from hf_rap.rows.paths import value_at
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.paths import is_there, value_at
+from hf_rap.rows.settling import settle
 
 from .universal import UNIVERSAL, universal_columns, universal_features
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # As `hf_rap.versions.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
 PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
+OPTIONS = "extra_info.options"
 ROWS_PER_STEP = 128  # in memory at once, with the files of their images
 
 
@@ -74,7 +76,7 @@ class ExportRows:
 
     def _row(self, raw: dict[str, Any], index: int, scores: list[str]) -> dict[str, Any] | Refused:
         # A published row remembers its number among all rows that were scored.
-        number = (raw.get("extra_info") or {}).get("index", index) if self.layout == PUBLISHED else index
+        number = (raw.get("extra_info") or {}).get("index", index) if self.layout.name == PUBLISHED.name else index
         try:
             made = universal_columns(
                 {name: [value] for name, value in raw.items()}, self.layout, [number], data_source=self.data_source
@@ -84,13 +86,26 @@ class ExportRows:
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 
-def export_rows(ds: datasets.Dataset, *, layout: Layout | None = None, data_source: str = "unknown") -> ExportRows:
+def export_rows(
+    ds: datasets.Dataset,
+    *,
+    layout: Layout | None = None,
+    data_source: str = "unknown",
+    among: datasets.Dataset | None = None,
+) -> ExportRows:
     """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
+
+    Args:
+        ds: the rows.
+        layout: which column is what; None recognises it.
+        data_source: for rows that name none.
+        among: the rows that they were chosen from, which say more about the layout (how golds name their options).
 
     Raises:
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
     if layout is None and set(UNIVERSAL) <= set(ds.column_names):
-        layout = PUBLISHED
-    return ExportRows(ds, layout_of(layout, ds.features), data_source)
+        has_options = is_there(ds.features, OPTIONS)  # versions of earlier releases have none
+        layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED
+    return ExportRows(ds, settle(layout, ds if among is None else among).layout, data_source)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError
 from hf_rap.rows.images import encoded_bytes
-from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
 from hf_rap.rows.prompts import image_messages
+from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
 
 if TYPE_CHECKING:
     import datasets
@@ -31,7 +31,7 @@ UNIVERSAL = {
     "data_source": "where the row comes from",
     "ability": "always `visual_reasoning`",
     "reward_model": "`style` (always `rule`) and `ground_truth` (the same as `answer`)",
-    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, and `accepted` (all gold answers)",
+    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, `accepted` (all gold answers), and `options` (of a multiple choice)",
 }
 ABILITY = "visual_reasoning"
 
@@ -53,7 +53,13 @@ def universal_features() -> datasets.Features:
             "data_source": text,
             "ability": text,
             "reward_model": {"style": text, "ground_truth": text},
-            "extra_info": {"split": text, "index": Value("int64"), "id": text, "accepted": List(text)},
+            "extra_info": {
+                "split": text,
+                "index": Value("int64"),
+                "id": text,
+                "accepted": List(text),
+                "options": List(text),
+            },
         }
     )
 
@@ -104,7 +110,13 @@ def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: 
         "data_source": question.source or data_source,
         "ability": ABILITY,
         "reward_model": {"style": "rule", "ground_truth": answer},
-        "extra_info": {"split": "train", "index": index, "id": identity, "accepted": accepted},
+        "extra_info": {
+            "split": "train",
+            "index": index,
+            "id": identity,
+            "accepted": accepted,
+            "options": list(question.options),
+        },
     }
 
 

@@ -27,6 +27,15 @@ def stored_column(batch: Mapping[str, Any], name: str) -> pa.ChunkedArray | None
     return stored
 
 
+def features_of_batch(batch: Mapping[str, Any]) -> datasets.Features | None:
+    """The types of a batch of `Dataset.map`; None for a plain dictionary, which has none.
+
+    Publicly only the dataset itself knows them, which a batched function is not given.
+    """
+    features: datasets.Features | None = getattr(getattr(batch, "formatter", None), "features", None)
+    return features
+
+
 def is_single_row(batch: Any) -> bool:
     """Whether `Dataset.map` was called without `batched=True`: it then hands out a `LazyRow`, a mapping as well."""
     return type(batch).__name__ == "LazyRow"

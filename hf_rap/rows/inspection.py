@@ -10,7 +10,9 @@ from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
 from .compat import progress_bar
-from .layouts import Layout, check_given, layout_of, raw_rows, read_question, row_id
+from .layouts import Layout, check_given
+from .questions import raw_rows, read_question, row_id
+from .settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +73,7 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
     check_given(layout)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
-    layout = layout_of(layout, ds.features)
+    layout, _ = settle(layout, ds)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()

@@ -1,38 +1,58 @@
-"""The columns of a user's dataset -> question, images, answer, id and source.
+"""The columns of a user's dataset -> which of them is question, images, options, answer, id and source.
 
 A row of hiyouga/geometry3k, as one example of what is read here:
 
     {"images": [<image>], "problem": "<image>Find x.", "answer": "3"}
 
-`recognise_layout` finds the columns, `raw_rows` takes a batch of `Dataset.map` apart without
-decoding its images, and `read_question` turns one row into a `Question` or says why it cannot.
+`recognise_layout` finds the columns, `hf_rap.rows.settling` decides what only the rows can tell, and
+`hf_rap.rows.questions` reads them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any
 
-from hf_rap.errors import LayoutError, MissingColumnError, RowError
-from hf_rap.options import check, check_text
+from hf_rap.errors import LayoutError, MissingColumnError
+from hf_rap.options import check, check_choice, check_text
 from hf_rap.plugins import plugins
 
-from .chats import flatten_content, turns_of, user_content
-from .compat import is_single_row, stored_column
-from .images import encoded_bytes, fingerprint, open_image, picture_digest
-from .paths import is_there, taken_apart, value_at
-from .prompts import IMAGE
+from .chats import TURNS
+from .choice_golds import ANSWERS_AS, INDEX0
+from .choice_text import CHOICE_FORM, check_form
+from .choices import choice_columns
+from .golds import ANY, SEVERAL
+from .paths import is_there, taken_apart
+from .picture_columns import IMAGE_COLUMNS, choose_images, unread_images
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-# In order of preference. MathVista has the picture in `decoded_image` and only its name in `image`.
-IMAGE_COLUMNS = ("images", "decoded_image", "image", "image_urls", "image_url", "image_paths", "image_path")
 ID_COLUMNS = ("rap_id", "id", "onlyid", "uid", "uuid", "question_id", "problem_id", "sample_id")
 SOURCE_COLUMNS = ("source", "data_source", "datasource", "dataset")
+QUESTION_COLUMNS = ("question", "problem", "query", "prompt", "instruction", "question_text")
+# In order of preference; which of several the grader can read is decided by the rows.
+ANSWER_COLUMNS = (
+    *("answer", "solution", "ground_truth", "label", "answers", "gt", "ground_truths", "gt_answer", "final_answer"),
+    *(
+        "multiple_choice_answer",
+        "correct_answer",
+        "correct_option",
+        "correct_choice",
+        "correct_choice_idx",
+        "answer_idx",
+    ),
+    *(
+        "answer_index",
+        "correct_idx",
+        "answer_key",
+        "answerKey",
+        "answer_label",
+        "answer label",
+        "target",
+        "direct_answers",
+    ),
+)
+
+PUBLISHED = "hf_rap"  # our own columns, which hold what the user's held
 
 _HOW_TO_NAME_THEM = (
     "Name them: Layout(question=..., images=..., answer=...) in Python, --question, --images and --answer on the "
@@ -40,32 +60,91 @@ _HOW_TO_NAME_THEM = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layout:
     """Which columns hold what. A field of a struct is written `struct.field`; a column of that name goes before it.
 
-    A question column may hold text or a chat (see `read_question`); an answer column that holds
-    a chat stands for its last assistant turn. `images=None` is for datasets whose images are
-    inside the chat, or that have none.
+    Args:
+        question: text or a chat (see `hf_rap.rows.questions.read_question`).
+        images: a column with an image or a list of them, or several such columns in the order of their numbers; None where
+            the images are inside the chat, or there are none.
+        answer: the gold answer. A chat stands for a reply of the assistant, a list for several answers of which any is
+            right.
+        id: a column that names the rows.
+        source: a column that says where a row is from.
+        name: of the layout, for people.
+        choices: the options of a multiple-choice question: a column, or one column per option (see
+            `hf_rap.rows.choices`). They go into the question's text, and the gold becomes the letter of its option.
+        answers_as: how golds name an option: by a "letter", by its "text", "named" by either, or by its number from 0 or
+            1 ("index0", "index1"). None finds out; where it cannot be found out, it is asked for.
+        choice_form: how an option stands in the question, with {letter} and {text}.
+        turns: which question of a chat with several is asked: "first", "last", or "each" (a row for each that has a
+            reply, see `one_row_per_turn`).
+        several: of the answers of several people "any" is right, or the "majority" alone.
+        labels: names of the classes, where the answers are their numbers.
+        ignore: columns that look like options or images and are not read on purpose.
+
     """
 
     question: str
-    images: str | None
+    images: str | tuple[str, ...] | None
     answer: str
     id: str | None = None
     source: str | None = None
     name: str = "columns given by the user"
+    choices: str | tuple[str, ...] | None = None
+    answers_as: str | None = None
+    choice_form: str = CHOICE_FORM
+    turns: str | None = None
+    several: str = ANY
+    labels: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
             check_text(name, getattr(self, name), empty=False)
-        for name in ("images", "id", "source"):
+        for name in ("id", "source"):
             check_text(name, getattr(self, name), none=True, empty=False)
+        for name in ("images", "choices"):
+            object.__setattr__(self, name, _columns_given(name, getattr(self, name)))
+        for name in ("labels", "ignore"):
+            object.__setattr__(self, name, _texts_given(name, getattr(self, name)))
+        check_choice("answers_as", self.answers_as, ANSWERS_AS, none=True)
+        check_choice("turns", self.turns, TURNS, none=True)
+        check_choice("several", self.several, SEVERAL)
+        check_form("choice_form", self.choice_form)
+
+    def __repr__(self) -> str:
+        shown = [field for field in fields(self) if field.default is not getattr(self, field.name)]
+        return f"Layout({', '.join(f'{field.name}={getattr(self, field.name)!r}' for field in shown)})"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What changes the prompt of a row and is neither in its cells nor in its id."""
+        return {"choice_form": self.choice_form} if self.choices and self.choice_form != CHOICE_FORM else {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON: the columns and the name, and of the other fields those that are not the default."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        always = ("question", "images", "answer", "id", "source", "name")
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in shown.items() if name in always or values[name] != defaults[name]}
+
+    @property
+    def image_columns(self) -> tuple[str, ...]:
+        """The columns of `images`."""
+        return _as_tuple(self.images)
+
+    @property
+    def choice_columns(self) -> tuple[str, ...]:
+        """The columns of `choices`."""
+        return _as_tuple(self.choices)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What is read, each once: names of columns, or of fields inside them (see `columns_in`)."""
-        named = (self.question, self.images, self.answer, self.id, self.source)
+        named = (self.question, *self.image_columns, self.answer, self.id, self.source, *self.choice_columns)
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     def columns_in(self, available: Container[str]) -> list[str]:
@@ -78,101 +157,156 @@ class Layout:
         return list(dict.fromkeys(taken_apart(available, name)[0] for name in self.columns))
 
 
+def _as_tuple(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if columns is None else (columns,) if isinstance(columns, str) else columns
+
+
+def _columns_given(name: str, value: Any) -> str | tuple[str, ...] | None:
+    """The name of a column, or several; one in a list is that one."""
+    if isinstance(value, str) or value is None:
+        check_text(name, value, none=True, empty=False)
+        return value
+    texts = isinstance(value, (list, tuple)) and all(isinstance(part, str) and part.strip() for part in value)
+    check(texts and len(value) > 0, name, value, "the name of a column, a list of names, or None")
+    return tuple(value) if len(value) > 1 else str(value[0])
+
+
+def _texts_given(name: str, value: Any) -> tuple[str, ...]:
+    value = (value,) if isinstance(value, str) else value
+    fine = isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value)
+    check(fine, name, value, "a list of texts")
+    return tuple(value)
+
+
 @dataclass(frozen=True)
-class Question:
-    """One row, ready for a model: as many `<image>` in `text` as there are `images` (RGB)."""
-
-    id: str
-    text: str
-    images: tuple[Image.Image, ...]
-    answer: object
-    source: str | None
-    # The images as stored, for servers; None for one that has no file.
-    files: tuple[bytes | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Rule:
+class Rule:
     """A layout in the wild: it applies when all its columns are there."""
 
     name: str
     question: str
     answer: str
     also: tuple[str, ...] = ()
-    # False where the images may be inside the chat.
     needs_image_column: bool = False
+    """False where the images may be inside the chat."""
+    answers_as: str | None = None
+    """Where its authors say how they count options."""
 
 
 # The first rule that applies wins, so those that ask for more columns stand first.
-_RULES = (
-    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
-    _Rule("mm-eureka", "conversations", "answer"),
-    _Rule("mm-eureka-qwen", "message", "answer"),
-    _Rule("verl", "prompt", "reward_model.ground_truth"),
-    _Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
-    _Rule("geometry3k", "problem", "answer", (), True),
-    _Rule("trl", "prompt", "solution"),
-    _Rule("openrlhf", "prompt", "label"),
-    _Rule("ms-swift", "messages", "solution"),
-    _Rule("ms-swift", "messages", "answer"),
-    *(
-        _Rule("plain", question, answer, (), True)
-        for question in ("question", "problem", "query", "prompt")
-        for answer in ("answer", "solution", "ground_truth", "label")
-    ),
-    _Rule("sharegpt", "messages", "messages", (), True),
-    _Rule("sharegpt", "conversations", "conversations", (), True),
+RULES = (
+    Rule(PUBLISHED, "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    Rule("mm-eureka", "conversations", "answer"),
+    Rule("mm-eureka-qwen", "message", "answer"),
+    Rule("verl", "prompt", "reward_model.ground_truth"),
+    Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
+    Rule("scienceqa", "question", "answer", ("choices", "hint", "lecture"), True, INDEX0),
+    Rule("a-okvqa", "question", "correct_choice_idx", ("choices", "direct_answers"), True, INDEX0),
+    Rule("geometry3k", "problem", "answer", (), True),
+    Rule("trl", "prompt", "solution"),
+    Rule("openrlhf", "prompt", "label"),
+    Rule("ms-swift", "messages", "solution"),
+    Rule("ms-swift", "messages", "answer"),
+    *(Rule("plain", question, answer, (), True) for question in QUESTION_COLUMNS[:4] for answer in ANSWER_COLUMNS[:4]),
+    Rule("sharegpt", "messages", "messages", (), True),
+    Rule("sharegpt", "conversations", "conversations", (), True),
+    Rule("the_cauldron", "texts", "texts", (), True),
+    *(Rule("plain", question, answer, (), True) for question in QUESTION_COLUMNS for answer in ANSWER_COLUMNS),
 )
 
 
-def recognise_layout(columns: Iterable[str]) -> Layout:
+def recognise_layout(
+    columns: Iterable[str],
+    *,
+    question: str | None = None,
+    images: str | tuple[str, ...] | None = None,
+    answer: str | None = None,
+    choices: str | tuple[str, ...] | None = None,
+    ignore: Iterable[str] = (),
+) -> Layout:
     """The layout of a dataset with these columns; `layout.name` says which one it is.
 
     When several fit, the first of these is taken: layouts of plugins, hf_rap's own published columns, MM-Eureka
     (`conversations` or `message`, `answer`), verl (`prompt`, `reward_model.ground_truth`),
-    multimodal-open-r1, geometry3k and EasyR1 (`problem`, `answer`), TRL (`prompt`, `solution`), OpenRLHF
+    multimodal-open-r1, ScienceQA, A-OKVQA, geometry3k and EasyR1 (`problem`, `answer`), TRL (`prompt`, `solution`), OpenRLHF
     (`prompt`, `label`), ms-swift (`messages` with `solution` or `answer`), plain (`question`, `problem`,
-    `query` or `prompt` with `answer`, `solution`, `ground_truth` or `label`), ShareGPT (the last
-    assistant turn is the answer). An image column is one of IMAGE_COLUMNS; only chats may do without.
+    `query` or `prompt` with `answer`, `solution`, `ground_truth` or `label`), ShareGPT and the_cauldron (a reply of the
+    assistant is the answer), and then plain with the rarer names in QUESTION_COLUMNS and ANSWER_COLUMNS. An image
+    column is one of IMAGE_COLUMNS, several with numbers (`image_1`, `image_2`), or the only one that holds pictures;
+    only chats may do without. Options are in one of CHOICE_COLUMNS, or in one column each (`A`, `B`, ...; `choice_a`, ...).
 
     Args:
-        columns: `ds.features`, a row, or just the names.
+        columns: `ds.features`, a batch, a row, or just the names.
+        question: the column, where it is known; the others are recognised beside it.
+        images: the same.
+        answer: the same.
+        choices: the same.
+        ignore: names that are not looked at.
 
     Raises:
         LayoutError: none fits.
 
     >>> recognise_layout(["images", "problem", "answer"])
-    Layout(question='problem', images='images', answer='answer', id=None, source=None, name='geometry3k')
+    Layout(question='problem', images='images', answer='answer', name='geometry3k')
+    >>> recognise_layout(["image_1", "image_2", "question", "options", "answer"])
+    Layout(question='question', images=('image_1', 'image_2'), answer='answer', name='plain', choices='options')
 
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
-    images = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    for layout in plugins(_is_named_layout).values():
-        if all(is_there(columns, name) for name in layout.columns):
-            own: Layout = layout
-            return own
-    without_image = None
-    for rule in _RULES:
-        if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
-            continue
-        if rule.needs_image_column and images is None:
-            without_image = without_image or rule
-            continue
-        return Layout(
-            rule.question,
-            images,
-            rule.answer,
-            id=next((name for name in ID_COLUMNS if name in columns), None),
-            source=next((name for name in SOURCE_COLUMNS if name in columns), None),
-            name=rule.name,
-        )
+    for name, column in (("question", question), ("answer", answer)):
+        check_text(name, column, none=True, empty=False)
+    own = (layout for layout in plugins(_is_named_layout).values() if all(is_there(columns, c) for c in layout.columns))
+    if (layout := next(own, None)) is not None and not (question or images or answer or choices):
+        plugin: Layout = layout
+        return plugin
+    images, choices, ignore = (
+        _columns_given("images", images),
+        _columns_given("choices", choices),
+        _texts_given("ignore", ignore),
+    )
+    seen = {name: columns[name] for name in columns if name not in ignore} if ignore else columns
+    for column in (question, answer, *_as_tuple(images), *_as_tuple(choices)):
+        if column is not None and not is_there(seen, column):
+            raise MissingColumnError("The layout", column, seen, _HOW_TO_NAME_THEM)
+    choices = choices or next(iter(choice_columns(seen)), None)
+    images = images or choose_images(seen, besides=choices or ())
+    rules = RULES
+    if question or answer:
+        pairs = ((q, a) for q in _either(question, QUESTION_COLUMNS) for a in _either(answer, ANSWER_COLUMNS))
+        rules = tuple(Rule("columns given by the user", *pair) for pair in pairs)
+    fitting = [r for r in rules if all(is_there(seen, name) for name in (r.question, r.answer, *r.also))]
+    rule = next((rule for rule in fitting if images is not None or not rule.needs_image_column), None)
+    if rule is None:
+        raise _not_recognised(columns, has_options=images is not None and choices is not None, without_image=fitting)
+    return Layout(
+        rule.question,
+        images,
+        rule.answer,
+        id=next((name for name in ID_COLUMNS if name in seen), None),
+        source=next((name for name in SOURCE_COLUMNS if name in seen), None),
+        name=rule.name,
+        choices=None if rule.name == PUBLISHED else choices,  # there they stand in `problem`
+        answers_as=rule.answers_as,
+        ignore=ignore,
+    )
+
+
+def _not_recognised(columns: Iterable[str], *, has_options: bool, without_image: list[Rule]) -> LayoutError:
     names = ", ".join(columns) or "no columns"
-    if without_image is not None:
-        raise LayoutError(
-            f"The question seems to be in {without_image.question!r} and the answer in {without_image.answer!r}, but no "
-            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
+    if without_image:
+        return LayoutError(
+            f"The question seems to be in {without_image[0].question!r} and the answer in {without_image[0].answer!r}, but "
+            f"no column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
         )
-    raise LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
+    if has_options and not set(QUESTION_COLUMNS) & set(columns):
+        return LayoutError(
+            f"There are images and options, and no question (found: {names}). Where it stands in the picture alone, say so "
+            "in a column: ds.add_column('question', ['Answer the question in the picture.'] * len(ds))."
+        )
+    return LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
+
+
+def _either(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return usual if named is None else (named,)
 
 
 def check_given(layout: Layout | None) -> None:
@@ -194,6 +328,30 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     return layout
 
 
+def check_unread(layout: Layout, columns: Mapping[str, Any]) -> None:
+    """Raise `LayoutError` for columns of options or pictures that are neither read nor ignored on purpose.
+
+    Args:
+        layout: which column is what.
+        columns: `ds.features`, or a batch.
+
+    """
+    if layout.name == PUBLISHED:
+        return
+    read = {*layout.columns_in(columns), *layout.ignore}
+    choices = [group for group in choice_columns(columns) if not read & set(group)]
+    for what, option, unread in (
+        ("options", "choices", [name for group in choices for name in group]),
+        ("pictures", "images", unread_images(columns, read)),
+    ):
+        if unread:
+            names = ", ".join(unread)
+            raise LayoutError(
+                f"The columns {names} look like {what}, and nothing reads them. Name them, Layout({option}=...) or "
+                f"--{option} {','.join(unread)}; or go on without: Layout(ignore={unread!r}) or --ignore-columns {','.join(unread)}."
+            )
+
+
 def _is_named_layout(plugin: Any) -> bool:
     return isinstance(plugin, Layout)
 
@@ -207,193 +365,3 @@ def check_layout(layout: Layout, columns: Iterable[str]) -> None:
     for name in layout.columns:
         if not is_there(columns, name):
             raise MissingColumnError(f"The layout ({layout.name})", name, columns, _HOW_TO_NAME_THEM)
-
-
-def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
-    """The rows of a batch of `ds.map(..., batched=True)`, only the columns of `layout`, images not decoded.
-
-    Decoding a column decodes every image of the batch, so one broken file would take all rows
-    with it, and the bytes as stored would be lost. `Dataset.map` hands out a batch that can be read
-    undecoded. `IterableDataset.map` hands out decoded images, whose rows have the same ids; `ds.decode(False)`
-    on it first keeps the files, and a broken one to its row. A column that was already read or replaced in the batch is taken as it is.
-
-    Raises:
-        MissingColumnError: a column of the layout is not in the batch.
-        LayoutError: this is not a batch of plain Python rows.
-
-    """
-    if not isinstance(batch, Mapping) or is_single_row(batch):
-        raise LayoutError(
-            f"A batch of rows is needed, not a {type(batch).__name__}: use ds.map(..., batched=True) without "
-            "input_columns, on a dataset without a format (ds.with_format(None))."
-        )
-    check_layout(layout, list(batch))
-    names = layout.columns_in(batch)
-    columns = [_column(batch, name) for name in names]
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    stored = stored_column(batch, name)
-    if stored is not None and _holds_files(stored.type):
-        values: list[Any] = stored.to_pylist()
-        return values
-    cells = batch[name]
-    if not isinstance(cells, (list, tuple)) or any(_is_tensor(value) for value in cells):
-        raise LayoutError(
-            f"Column {name!r} arrives as {type(cells).__name__} instead of a list of Python values, one per row: call "
-            "ds.map(..., batched=True) on a dataset without a format (ds.with_format(None))."
-        )
-    return list(cells)
-
-
-def _holds_files(arrow_type: Any) -> bool:
-    """Somewhere inside is the {bytes, path} struct of an Image feature."""
-    inside = [arrow_type.field(i) for i in range(arrow_type.num_fields)]
-    return {"bytes", "path"} <= {field.name for field in inside} or any(_holds_files(field.type) for field in inside)
-
-
-def _is_tensor(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return type(value).__module__.partition(".")[0] in {"torch", "tensorflow", "jax", "jaxlib", "mlx"}
-
-
-def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
-    """The row as a model will see it.
-
-    A chat (a list of turns, or the same as a JSON string) becomes the text of its user turns,
-    joined by newlines. System turns are left out: they tell a model how to reply, which here is the
-    job of the prompt template, the same for every row. Image blocks become `<image>` where they
-    stand; images inside the blocks are used when the image column has none.
-
-    A text without any `<image>` gets one per image in front of it, with nothing in between, as
-    TRL and ms-swift do.
-
-    Raises:
-        RowError: `question_missing`, `image_unreadable` or `placeholder_mismatch`. The row still
-            has an id, see `row_id`.
-
-    """
-    text, images = text_and_images(row, layout)
-    if not isinstance(text, str) or not text.strip():
-        what = "null" if text is None else "empty" if isinstance(text, str) else f"a {type(text).__name__}, not text"
-        raise RowError("question_missing", f"column {layout.question!r} is {what}")
-    placeholders = text.count(IMAGE)
-    if placeholders != len(images):
-        raise RowError(
-            "placeholder_mismatch",
-            f"the question has {placeholders} {IMAGE} and the row has {len(images)} image(s)",
-        )
-    opened = tuple(open_image(image, f"image {i} of {len(images)}") for i, image in enumerate(images, 1))
-    answer = _answer(row, layout)
-    source = value_at(row, layout.source)
-    return Question(
-        id=own_id(row, layout) or content_id(text, opened, answer),  # of what is opened: decoding is what an id costs
-        text=text,
-        images=opened,
-        answer=answer,
-        source=None if source is None else str(source),
-        files=tuple(map(encoded_bytes, images)),
-    )
-
-
-def question_and_answer(row: Mapping[str, Any], layout: Layout) -> tuple[str, object]:
-    """The text and the answer of a row as `read_question` gives them, without opening an image; "" where there is no text."""
-    text, _ = text_and_images(row, layout)
-    return text if isinstance(text, str) else "", _answer(row, layout)
-
-
-def row_id(row: Mapping[str, Any], layout: Layout) -> str:
-    """What goes into `rap_id`: the row's own id, or `content_id` where it has none.
-
-    Works for rows that `read_question` refuses, too. Equal rows get equal content ids.
-    """
-    own = own_id(row, layout)
-    if own is not None:
-        return own
-    text, images = text_and_images(row, layout)
-    return content_id(text if isinstance(text, str) else "", images, _answer(row, layout))
-
-
-def own_id(row: Mapping[str, Any], layout: Layout) -> str | None:
-    """The id column as text; None where that is missing, null or empty."""
-    value = value_at(row, layout.id)
-    return None if value is None else str(value) or None
-
-
-def content_id(text: str, images: Iterable[Any], answer: object, options: Iterable[str] = ()) -> str:
-    """128 bits of BLAKE2b, in hex, over the question, its options, its pictures and the answer.
-
-    A picture counts by its pixels (`picture_digest`), so the id is the same in a table and in a stream, whose pictures are
-    decoded, and for a file, a path, a struct, base64 or an array. Numbers in the answer count by their text, since one
-    source has 3 where another has "3". Every part is preceded by its kind and its length, so no two rows run together.
-    Does not depend on process or platform, as far as Pillow decodes a lossy format to the same pixels there.
-
-    Args:
-        text: the question.
-        images: as stored or opened, in order.
-        answer: anything JSON can hold; other values count by their text.
-        options: of a multiple-choice question, in order.
-
-    """
-    parts = [(b"question", text.encode("utf-8", "surrogatepass"))]
-    parts += [(b"option", option.encode("utf-8", "surrogatepass")) for option in options]
-    parts += [(b"picture", picture_digest(image)) for image in images]
-    parts.append((b"answer", json.dumps(_in_texts(answer), sort_keys=True).encode()))
-    return _digest(part for named in parts for part in named)
-
-
-def stored_digest(row: Mapping[str, Any], layout: Layout) -> str:
-    """128 bits of BLAKE2b, in hex, over question, images and answer as they are stored: files byte by byte, nothing decoded."""
-    text, images = text_and_images(row, layout)
-    parts = [(text if isinstance(text, str) else "").encode("utf-8", "surrogatepass")]
-    parts += [fingerprint(image) for image in images]
-    return _digest([*parts, json.dumps(_answer(row, layout), sort_keys=True, default=str).encode()])
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _in_texts(answer: Any) -> Any:
-    """The answer with every value in it as text; null stays null."""
-    answer = answer.tolist() if hasattr(answer, "tolist") else answer
-    if isinstance(answer, Mapping):
-        return {str(name): _in_texts(value) for name, value in answer.items()}
-    if isinstance(answer, (list, tuple)):
-        return [_in_texts(value) for value in answer]
-    return None if answer is None else str(answer)
-
-
-def text_and_images(row: Mapping[str, Any], layout: Layout) -> tuple[Any, list[Any]]:
-    """The question with its placeholders in place, and the images as stored."""
-    check_layout(layout, list(row))  # names only: a struct may be null in one row
-    text = value_at(row, layout.question)
-    images = _as_list(value_at(row, layout.images))
-    if (content := user_content(text)) is not None:
-        text, inside = content
-        images = images or inside
-    if isinstance(text, str) and text.strip() and IMAGE not in text:
-        text = IMAGE * len(images) + text
-    return text, images
-
-
-def _as_list(images: Any) -> list[Any]:
-    if images is None or (isinstance(images, str) and not images):
-        return []
-    if isinstance(images, Mapping) and not any(value is not None for value in images.values()):
-        return []
-    return list(images) if isinstance(images, (list, tuple)) else [images]
-
-
-def _answer(row: Mapping[str, Any], layout: Layout) -> object:
-    answer = value_at(row, layout.answer)
-    if (turns := turns_of(answer)) is None:
-        return answer
-    replies = [content for role, content in turns if role in ("assistant", "gpt")]
-    return flatten_content(replies[-1])[0] if replies else None

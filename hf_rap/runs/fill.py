@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RunError, SettingError, SourceError
@@ -158,10 +158,10 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         self.ds = ds
-        self.layout: Layout = collector.check(ds.features)
-        self.columns = columns_read(ds, collector, self.layout)
-        # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
+        collector.check(ds.features)
+        self.collector = collector.over(ds)
+        self.layout: Layout = self.collector.check(ds.features)
+        self.columns = columns_read(ds, self.collector, self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import arrow_type
 from hf_rap.errors import RunError
 from hf_rap.evidence.attempts import of_grades
-from hf_rap.rows.layouts import own_id, raw_rows, stored_digest
+from hf_rap.rows.questions import own_id, raw_rows, stored_digest
 from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # Part of a run's fingerprint. Raise it whenever the same reply and gold answer can get another verdict.
 VERIFIER_VERSION = "1"
@@ -60,6 +60,7 @@ _CHOICE_IN_PROSE = (
     re.compile(r"\(([A-J])\)"),
     re.compile(r"\b([A-J])\)?\s+is\s+(?:the\s+)?(?:correct|right|answer|best)"),
 )
+_LETTERS = "ABCDEFGHIJ"
 _LEAD_IN = re.compile(
     r"^(?:(?:so|thus|hence|therefore|then)\b[,:]?\s*)*(?:(?:it is|it's|this is|they are|these are)\s+)?", re.IGNORECASE
 )
@@ -91,6 +92,7 @@ def judge(
     gold: Gold | object,
     *,
     question: str = "",
+    options: Sequence[str] | None = None,
     truncated: bool = False,
     timeout_seconds: int = 5,
 ) -> Judgement:
@@ -111,6 +113,7 @@ def judge(
         gold: what `read_gold` gave (faster), or what it takes.
         question: where the options of a multiple-choice question stand, so that B and its text count
             as the same answer.
+        options: their texts, where the dataset has them as data; goes before `question`.
         truncated: the reply hit the token limit. It is WRONG whatever it says.
         timeout_seconds: limit for one comparison by math-verify. It works by signals, so only in the
             main thread; other threads get no limit, and what could take long is UNREADABLE there.
@@ -135,10 +138,17 @@ def judge(
     answer = clean(found.text) if len(found.text) <= MAX_ANSWER_CHARS else ""
     if not answer:
         return Judgement(Verdict.WRONG, NO_ANSWER)
-    return _compare(answer, found, gold, options_in(question) if question else {}, timeout_seconds)
+    by_letter = options_in(question) if options is None else dict(zip(_LETTERS, map(clean, options), strict=False))
+    return _compare(answer, found, gold, by_letter, timeout_seconds)
 
 
-def judge_each(replies: Iterable[tuple[str, bool]], gold: Gold | object, *, question: str = "") -> list[Judgement]:
+def judge_each(
+    replies: Iterable[tuple[str, bool]],
+    gold: Gold | object,
+    *,
+    question: str = "",
+    options: Sequence[str] | None = None,
+) -> list[Judgement]:
     r"""What `judge` says of several replies to one question, each with whether it was truncated.
 
     Replies that are the same are compared once: attempts of a row often agree, and comparing expressions is slow.
@@ -149,7 +159,8 @@ def judge_each(replies: Iterable[tuple[str, bool]], gold: Gold | object, *, ques
     """
     replies = list(replies)
     known = {
-        (text, truncated): judge(text, gold, question=question, truncated=truncated) for text, truncated in set(replies)
+        (text, truncated): judge(text, gold, question=question, options=options, truncated=truncated)
+        for text, truncated in set(replies)
     }
     return [known[reply] for reply in replies]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import KEEP, REASON, STEPS
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
+from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
 from hf_rap.stats.arrays import ids_of, seeded_order
 
 if TYPE_CHECKING:

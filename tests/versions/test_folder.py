@@ -112,7 +112,7 @@ def test_selected_is_the_default_and_has_the_universal_columns(version, read):
         "data_source": "unknown",
         "ability": "visual_reasoning",
         "reward_model": {"style": "rule", "ground_truth": "no"},
-        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"]},
+        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"], "options": []},
     }
     assert [block["type"] for block in second["prompt"][0]["content"]] == ["text", "image", "text", "image", "text"]
 
@@ -147,7 +147,7 @@ def test_text_only_row_with_null_answer_can_be_selected(tmp_path, read):
     (row,) = stored(read(tmp_path / "v"))
     assert row["images"] == []
     assert row["answer"] is row["reward_model"]["ground_truth"] is None
-    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": []}
+    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": [], "options": []}
     assert row["prompt"][0]["content"] == [{"type": "text", "text": "What is 1 + 1?"}]
 
 
