@@ -163,7 +163,7 @@ _MOVED = {
     "exports.trl_prm": "export_trl_prm",
     "hub": "Release",
     "process": "ProcessLayout one_row_per_response split_steps",
-    "rows.layouts": "recognise_layout",
+    "rows.recognition": "recognise_layout",
     "runs.fill": "Run",
     "scorers": "LIMRScore LikelihoodCDEScore Scorer add_limr_score likelihood_cde_score",
     "select": "Stages select_hardest select_limr select_longest select_random",

@@ -10,11 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
-from hf_rap.errors import SourceError, code_of
+from hf_rap.errors import LayoutError, SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
-from hf_rap.rows.layouts import Layout, check_given, check_unread, layout_of
-from hf_rap.rows.questions import row_id
+from hf_rap.rows.cells import columns_of
+from hf_rap.rows.chats import EACH
+from hf_rap.rows.layouts import Layout, check_given, check_unread
+from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
+from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch
+from hf_rap.rows.turns import each_turn
+from hf_rap.system import release_mapped_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ROWS_COMPARED = 256  # in memory at once, to find equal ones
+_ROWS_SHOWN = 200  # of a stream, to see what its layout is
 ROWS_AT_ONCE = 64  # the engine batches on its own
 # No failures: the row is what it is.
 NO_FAULT = ("no_image", "cut_off")
@@ -156,8 +163,7 @@ class Collector:
         layout, remarks = settle(self.layout, ds)
         for remark in remarks:
             logger.warning(remark)
-        settled = copy(self)
-        object.__setattr__(settled, "layout", layout)  # collectors are frozen
+        settled: Self = with_layout(self, layout)
         return settled
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
@@ -224,8 +230,12 @@ def collect_evidence(
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
-    loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`
-    rows (None: `collector.rows_at_once`).
+    loaded, equal rows are asked once, the images are not written a second time, and the progress bar moves every
+    `rows_per_step` rows (None: `collector.rows_at_once`).
+
+    A stream (`IterableDataset`) comes back as a stream whose rows are asked when they are read. Its images are not decoded,
+    so that a broken one costs its own row: `stream.map(collector, batched=True)` decodes first, and ends there. What only
+    the rows can tell about the layout is told by its first 200.
 
     Raises:
         SourceError: the dataset has no rows.
@@ -236,21 +246,83 @@ def collect_evidence(
 
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
+    if isinstance(ds, datasets.IterableDataset):
+        return _collect_from_stream(ds, collector, rows_per_step)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
-    collector = collector.over(ds)
-    evidence = ds.with_format(None).map(
-        collector,
-        batched=True,
-        batch_size=rows_per_step or collector.rows_at_once,
-        remove_columns=ds.column_names,
-        features=collector.features,
-        desc=collector.kind,
+    ds, layout = each_turn(ds, collector.layout)
+    collector = with_layout(collector, layout).over(ds)
+    distinct, place = _distinct_rows(ds, collector)
+    evidence = (
+        (ds if distinct is None else ds.select(distinct))
+        .with_format(None)
+        .map(
+            collector,
+            batched=True,
+            batch_size=rows_per_step or collector.rows_at_once,
+            remove_columns=ds.column_names,
+            features=collector.features,
+            desc=collector.kind,
+        )
     )
+    if distinct is not None:
+        evidence = evidence.select(place)
     for remark in collector.remarks(evidence):
         logger.warning(remark)
     return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
+
+
+def with_layout(collector: Any, layout: Layout | None) -> Any:
+    """The same collector with this layout."""
+    changed = copy(collector)
+    object.__setattr__(changed, "layout", layout)  # collectors are frozen
+    return changed
+
+
+def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int] | None, list[int]]:
+    """The first of equal rows, and for each row its place among them; None where all differ, or more than rows is read."""
+    if collector.reads(ds.features) or collector.layout is None:
+        return None, []
+    layout = collector.layout
+    first: dict[tuple[str | None, str], int] = {}
+    place: list[int] = []
+    read = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
+    for table in read.iter(batch_size=_ROWS_COMPARED):
+        keys = ((own_id(raw, layout), stored_digest(raw, layout)) for raw in raw_rows(columns_of(table), layout))
+        place += [first.setdefault(key, len(first)) for key in keys]
+        release_mapped_files()
+    if len(first) == len(ds):
+        return None, []
+    distinct: list[int] = []
+    for row, of_row in enumerate(place):
+        if of_row == len(distinct):
+            distinct.append(row)
+    return distinct, place
+
+
+def _collect_from_stream(stream: Any, collector: Collector, rows_per_step: int | None) -> Any:
+    """The stream with the evidence of its rows, which are asked as they come; its images are not decoded."""
+    import datasets
+
+    stored = stream.decode(False)
+    first = list(stored.take(_ROWS_SHOWN))
+    if not first:
+        raise SourceError("The dataset has no rows.")
+    features = stored.features
+    sample = datasets.Dataset.from_list(first, features=features)
+    collector.check(sample.features)
+    if collector.layout is not None and collector.layout.turns == EACH:
+        raise LayoutError(
+            "turns='each' makes several rows of one, which takes a table: use load_dataset without streaming."
+        )
+    collector = collector.over(sample)
+    return stored.map(
+        collector,
+        batched=True,
+        batch_size=rows_per_step or collector.rows_at_once,
+        features=datasets.Features({**sample.features, **collector.features}),
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX
 from hf_rap.errors import RowError
+from hf_rap.rows.cells import rows_of
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.paths import is_there, value_at
 from hf_rap.rows.settling import settle
@@ -70,7 +71,7 @@ class ExportRows:
         stored = self.ds.select_columns(kept).with_format("arrow")
         index = 0
         for table in stored.iter(batch_size=ROWS_PER_STEP):
-            for raw in table.to_pylist():
+            for raw in rows_of(table):
                 yield self._row(raw, index, scores)
                 index += 1
 

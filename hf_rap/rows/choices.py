@@ -31,8 +31,8 @@ CHOICE_COLUMNS = ("choices", "options", "option", "choice", "answer_choices", "m
 _FAMILY = re.compile(r"(?P<stem>(?:choice|option|opt|op|answer_choice|candidate)[ _-]?)(?P<mark>[a-zA-Z]|\d{1,2})")
 _TEXT_KEYS = ("text", "texts", "value", "content", "option", "choice", "description", "answer")
 _LABEL_KEYS = ("label", "labels", "key", "letter", "id")
-_MARK = re.compile(r"\s*[(\[]?([A-Z])\s*[.:)\]．：、]+\s*")
-_MARKS_WITHIN = re.compile(r"(?:^|(?<=[\s,;|/]))[(\[]?([A-Z])[.:)\]．：、]+\s*")
+_MARK = re.compile(r"\s*[(\[]?([A-Za-z])\s*[.:)\]．：、]+\s*")
+_MARKS_WITHIN = re.compile(r"(?:^|(?<=[\s,;|/]))[(\[]?([A-Za-z])[.:)\]．：、]+\s*")
 
 
 class Choices(NamedTuple):
@@ -149,10 +149,10 @@ def _parsed(text: str) -> Any:
 
 def _marked_parts(text: str) -> list[str]:
     """What stands behind A, B, C, ... in a text that begins with the first of them."""
-    marks = list(_MARKS_WITHIN.finditer(text))
     places: list[re.Match[str]] = []
-    for match in marks:
-        if len(places) < len(LETTERS) and match[1] == LETTERS[len(places)]:
+    letters = LETTERS if re.match(r"\W*[A-Z]", text) else LETTERS.lower()
+    for match in _MARKS_WITHIN.finditer(text):
+        if match[1] == letters[len(places) : len(places) + 1]:
             places.append(match)
     if len(places) < 2 or text[: places[0].start()].strip():
         return []
@@ -172,7 +172,9 @@ def _as_texts(values: Iterable[Any]) -> tuple[str, ...]:
     while texts and (not texts[-1] or texts[-1].casefold() == "nan"):  # MMBench has the word where an option is missing
         texts.pop()
     marks = [_MARK.match(text) for text in texts]
-    if len(marks) > 1 and all(match and match[1] == letter for match, letter in zip(marks, LETTERS, strict=False)):
+    if len(marks) > 1 and all(
+        match and match[1].upper() == letter for match, letter in zip(marks, LETTERS, strict=False)
+    ):
         texts = [text[match.end() :].strip() for text, match in zip(texts, marks, strict=True) if match]
     empty = [LETTERS[place] for place, text in enumerate(texts[: len(LETTERS)]) if not text]
     if empty:

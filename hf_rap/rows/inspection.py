@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
+from .cells import columns_of
 from .compat import progress_bar
 from .layouts import Layout, check_given
 from .questions import raw_rows, read_question, row_id
 from .settling import settle
+from .turns import each_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +75,7 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
     check_given(layout)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
+    ds, layout = each_turn(ds, layout)
     layout, _ = settle(layout, ds)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
@@ -103,6 +106,5 @@ def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
     progress = progress_bar("inspect", unit=" rows", total=len(ds))
     with progress:
         for table in plain.iter(batch_size=ROWS_PER_STEP):
-            batch = table.to_pydict()
-            yield from raw_rows(batch, layout)
+            yield from raw_rows(columns_of(table), layout)
             progress.update(len(table))

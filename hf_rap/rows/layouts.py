@@ -4,7 +4,7 @@ A row of hiyouga/geometry3k, as one example of what is read here:
 
     {"images": [<image>], "problem": "<image>Find x.", "answer": "3"}
 
-`recognise_layout` finds the columns, `hf_rap.rows.settling` decides what only the rows can tell, and
+`hf_rap.rows.recognition` finds the columns, `hf_rap.rows.settling` decides what only the rows can tell, and
 `hf_rap.rows.questions` reads them.
 """
 
@@ -16,45 +16,18 @@ from typing import Any
 
 from hf_rap.errors import LayoutError, MissingColumnError
 from hf_rap.options import check, check_choice, check_text
-from hf_rap.plugins import plugins
 
 from .chats import TURNS
-from .choice_golds import ANSWERS_AS, INDEX0
+from .choice_golds import ANSWERS_AS
 from .choice_text import CHOICE_FORM, check_form
 from .choices import choice_columns
 from .golds import ANY, SEVERAL
 from .paths import is_there, taken_apart
-from .picture_columns import IMAGE_COLUMNS, choose_images, unread_images
-
-ID_COLUMNS = ("rap_id", "id", "onlyid", "uid", "uuid", "question_id", "problem_id", "sample_id")
-SOURCE_COLUMNS = ("source", "data_source", "datasource", "dataset")
-QUESTION_COLUMNS = ("question", "problem", "query", "prompt", "instruction", "question_text")
-# In order of preference; which of several the grader can read is decided by the rows.
-ANSWER_COLUMNS = (
-    *("answer", "solution", "ground_truth", "label", "answers", "gt", "ground_truths", "gt_answer", "final_answer"),
-    *(
-        "multiple_choice_answer",
-        "correct_answer",
-        "correct_option",
-        "correct_choice",
-        "correct_choice_idx",
-        "answer_idx",
-    ),
-    *(
-        "answer_index",
-        "correct_idx",
-        "answer_key",
-        "answerKey",
-        "answer_label",
-        "answer label",
-        "target",
-        "direct_answers",
-    ),
-)
+from .picture_columns import unread_images
 
 PUBLISHED = "hf_rap"  # our own columns, which hold what the user's held
 
-_HOW_TO_NAME_THEM = (
+HOW_TO_NAME_THEM = (
     "Name them: Layout(question=..., images=..., answer=...) in Python, --question, --images and --answer on the "
     "command line (a field inside a struct is written struct.field)."
 )
@@ -106,9 +79,9 @@ class Layout:
         for name in ("id", "source"):
             check_text(name, getattr(self, name), none=True, empty=False)
         for name in ("images", "choices"):
-            object.__setattr__(self, name, _columns_given(name, getattr(self, name)))
+            object.__setattr__(self, name, columns_given(name, getattr(self, name)))
         for name in ("labels", "ignore"):
-            object.__setattr__(self, name, _texts_given(name, getattr(self, name)))
+            object.__setattr__(self, name, texts_given(name, getattr(self, name)))
         check_choice("answers_as", self.answers_as, ANSWERS_AS, none=True)
         check_choice("turns", self.turns, TURNS, none=True)
         check_choice("several", self.several, SEVERAL)
@@ -134,12 +107,12 @@ class Layout:
     @property
     def image_columns(self) -> tuple[str, ...]:
         """The columns of `images`."""
-        return _as_tuple(self.images)
+        return as_tuple(self.images)
 
     @property
     def choice_columns(self) -> tuple[str, ...]:
         """The columns of `choices`."""
-        return _as_tuple(self.choices)
+        return as_tuple(self.choices)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -157,11 +130,12 @@ class Layout:
         return list(dict.fromkeys(taken_apart(available, name)[0] for name in self.columns))
 
 
-def _as_tuple(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def as_tuple(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The names of columns that a field of a layout holds."""
     return () if columns is None else (columns,) if isinstance(columns, str) else columns
 
 
-def _columns_given(name: str, value: Any) -> str | tuple[str, ...] | None:
+def columns_given(name: str, value: Any) -> str | tuple[str, ...] | None:
     """The name of a column, or several; one in a list is that one."""
     if isinstance(value, str) or value is None:
         check_text(name, value, none=True, empty=False)
@@ -171,161 +145,18 @@ def _columns_given(name: str, value: Any) -> str | tuple[str, ...] | None:
     return tuple(value) if len(value) > 1 else str(value[0])
 
 
-def _texts_given(name: str, value: Any) -> tuple[str, ...]:
+def texts_given(name: str, value: Any) -> tuple[str, ...]:
+    """Texts, or one; raises `SettingError` for anything else."""
     value = (value,) if isinstance(value, str) else value
     fine = isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value)
     check(fine, name, value, "a list of texts")
     return tuple(value)
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A layout in the wild: it applies when all its columns are there."""
-
-    name: str
-    question: str
-    answer: str
-    also: tuple[str, ...] = ()
-    needs_image_column: bool = False
-    """False where the images may be inside the chat."""
-    answers_as: str | None = None
-    """Where its authors say how they count options."""
-
-
-# The first rule that applies wins, so those that ask for more columns stand first.
-RULES = (
-    Rule(PUBLISHED, "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
-    Rule("mm-eureka", "conversations", "answer"),
-    Rule("mm-eureka-qwen", "message", "answer"),
-    Rule("verl", "prompt", "reward_model.ground_truth"),
-    Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
-    Rule("scienceqa", "question", "answer", ("choices", "hint", "lecture"), True, INDEX0),
-    Rule("a-okvqa", "question", "correct_choice_idx", ("choices", "direct_answers"), True, INDEX0),
-    Rule("geometry3k", "problem", "answer", (), True),
-    Rule("trl", "prompt", "solution"),
-    Rule("openrlhf", "prompt", "label"),
-    Rule("ms-swift", "messages", "solution"),
-    Rule("ms-swift", "messages", "answer"),
-    *(Rule("plain", question, answer, (), True) for question in QUESTION_COLUMNS[:4] for answer in ANSWER_COLUMNS[:4]),
-    Rule("sharegpt", "messages", "messages", (), True),
-    Rule("sharegpt", "conversations", "conversations", (), True),
-    Rule("the_cauldron", "texts", "texts", (), True),
-    *(Rule("plain", question, answer, (), True) for question in QUESTION_COLUMNS for answer in ANSWER_COLUMNS),
-)
-
-
-def recognise_layout(
-    columns: Iterable[str],
-    *,
-    question: str | None = None,
-    images: str | tuple[str, ...] | None = None,
-    answer: str | None = None,
-    choices: str | tuple[str, ...] | None = None,
-    ignore: Iterable[str] = (),
-) -> Layout:
-    """The layout of a dataset with these columns; `layout.name` says which one it is.
-
-    When several fit, the first of these is taken: layouts of plugins, hf_rap's own published columns, MM-Eureka
-    (`conversations` or `message`, `answer`), verl (`prompt`, `reward_model.ground_truth`),
-    multimodal-open-r1, ScienceQA, A-OKVQA, geometry3k and EasyR1 (`problem`, `answer`), TRL (`prompt`, `solution`), OpenRLHF
-    (`prompt`, `label`), ms-swift (`messages` with `solution` or `answer`), plain (`question`, `problem`,
-    `query` or `prompt` with `answer`, `solution`, `ground_truth` or `label`), ShareGPT and the_cauldron (a reply of the
-    assistant is the answer), and then plain with the rarer names in QUESTION_COLUMNS and ANSWER_COLUMNS. An image
-    column is one of IMAGE_COLUMNS, several with numbers (`image_1`, `image_2`), or the only one that holds pictures;
-    only chats may do without. Options are in one of CHOICE_COLUMNS, or in one column each (`A`, `B`, ...; `choice_a`, ...).
-
-    Args:
-        columns: `ds.features`, a batch, a row, or just the names.
-        question: the column, where it is known; the others are recognised beside it.
-        images: the same.
-        answer: the same.
-        choices: the same.
-        ignore: names that are not looked at.
-
-    Raises:
-        LayoutError: none fits.
-
-    >>> recognise_layout(["images", "problem", "answer"])
-    Layout(question='problem', images='images', answer='answer', name='geometry3k')
-    >>> recognise_layout(["image_1", "image_2", "question", "options", "answer"])
-    Layout(question='question', images=('image_1', 'image_2'), answer='answer', name='plain', choices='options')
-
-    """
-    columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
-    for name, column in (("question", question), ("answer", answer)):
-        check_text(name, column, none=True, empty=False)
-    own = (layout for layout in plugins(_is_named_layout).values() if all(is_there(columns, c) for c in layout.columns))
-    if (layout := next(own, None)) is not None and not (question or images or answer or choices):
-        plugin: Layout = layout
-        return plugin
-    images, choices, ignore = (
-        _columns_given("images", images),
-        _columns_given("choices", choices),
-        _texts_given("ignore", ignore),
-    )
-    seen = {name: columns[name] for name in columns if name not in ignore} if ignore else columns
-    for column in (question, answer, *_as_tuple(images), *_as_tuple(choices)):
-        if column is not None and not is_there(seen, column):
-            raise MissingColumnError("The layout", column, seen, _HOW_TO_NAME_THEM)
-    choices = choices or next(iter(choice_columns(seen)), None)
-    images = images or choose_images(seen, besides=choices or ())
-    rules = RULES
-    if question or answer:
-        pairs = ((q, a) for q in _either(question, QUESTION_COLUMNS) for a in _either(answer, ANSWER_COLUMNS))
-        rules = tuple(Rule("columns given by the user", *pair) for pair in pairs)
-    fitting = [r for r in rules if all(is_there(seen, name) for name in (r.question, r.answer, *r.also))]
-    rule = next((rule for rule in fitting if images is not None or not rule.needs_image_column), None)
-    if rule is None:
-        raise _not_recognised(columns, has_options=images is not None and choices is not None, without_image=fitting)
-    return Layout(
-        rule.question,
-        images,
-        rule.answer,
-        id=next((name for name in ID_COLUMNS if name in seen), None),
-        source=next((name for name in SOURCE_COLUMNS if name in seen), None),
-        name=rule.name,
-        choices=None if rule.name == PUBLISHED else choices,  # there they stand in `problem`
-        answers_as=rule.answers_as,
-        ignore=ignore,
-    )
-
-
-def _not_recognised(columns: Iterable[str], *, has_options: bool, without_image: list[Rule]) -> LayoutError:
-    names = ", ".join(columns) or "no columns"
-    if without_image:
-        return LayoutError(
-            f"The question seems to be in {without_image[0].question!r} and the answer in {without_image[0].answer!r}, but "
-            f"no column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
-        )
-    if has_options and not set(QUESTION_COLUMNS) & set(columns):
-        return LayoutError(
-            f"There are images and options, and no question (found: {names}). Where it stands in the picture alone, say so "
-            "in a column: ds.add_column('question', ['Answer the question in the picture.'] * len(ds))."
-        )
-    return LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
-
-
-def _either(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
-    return usual if named is None else (named,)
-
-
 def check_given(layout: Layout | None) -> None:
     """Raise `SettingError` for an option `layout` that is none."""
     fine = layout is None or isinstance(layout, Layout)
     check(fine, "layout", layout, "a Layout(question=..., images=..., answer=...), or None to recognise it")
-
-
-def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str]) -> Layout:
-    """The layout that was given, or the one that is recognised; all its columns are there.
-
-    Raises:
-        LayoutError: the layout is not recognised, or a column is missing.
-
-    """
-    check_given(layout)
-    layout = layout or recognise_layout(columns)
-    check_layout(layout, columns)
-    return layout
 
 
 def check_unread(layout: Layout, columns: Mapping[str, Any]) -> None:
@@ -345,15 +176,12 @@ def check_unread(layout: Layout, columns: Mapping[str, Any]) -> None:
         ("pictures", "images", unread_images(columns, read)),
     ):
         if unread:
-            names = ", ".join(unread)
+            named = [*(layout.image_columns if option == "images" else ()), *unread]
             raise LayoutError(
-                f"The columns {names} look like {what}, and nothing reads them. Name them, Layout({option}=...) or "
-                f"--{option} {','.join(unread)}; or go on without: Layout(ignore={unread!r}) or --ignore-columns {','.join(unread)}."
+                f"The columns {', '.join(unread)} look like {what}, and nothing reads them. Name them, "
+                f"Layout({option}={named!r}) or --{option} {','.join(named)}; or go on without: Layout(ignore={unread!r}) or "
+                f"--ignore-columns {','.join(unread)}."
             )
-
-
-def _is_named_layout(plugin: Any) -> bool:
-    return isinstance(plugin, Layout)
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:
@@ -364,4 +192,4 @@ def check_layout(layout: Layout, columns: Iterable[str]) -> None:
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     for name in layout.columns:
         if not is_there(columns, name):
-            raise MissingColumnError(f"The layout ({layout.name})", name, columns, _HOW_TO_NAME_THEM)
+            raise MissingColumnError(f"The layout ({layout.name})", name, columns, HOW_TO_NAME_THEM)

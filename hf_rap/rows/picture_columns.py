@@ -79,6 +79,17 @@ def holds_pictures(columns: Mapping[str, Any], name: str) -> bool | None:
     return _in_arrow(stored.type) if stored is not None else _in(columns[name])
 
 
+def holds_blocks(columns: Mapping[str, Any], name: str) -> bool:
+    """Whether turns of a chat consist of blocks, of which some may be images; False where that cannot be seen."""
+    stored = stored_column(columns, name)
+    value = columns[name] if stored is None else None
+    if stored is not None:
+        return "type: string" in str(stored.type)
+    if isinstance(value, (list, tuple)) and not hasattr(value, "feature"):
+        return any("'type': '" in str(cell) or '"type": "' in str(cell) for cell in value[:_LOOKED_AT])
+    return value is not None and ("'type'" in str(value) or "Json" in str(value))
+
+
 def _numbered(names: Iterable[str]) -> tuple[str, ...]:
     """image_1, image_2, ... in their order; `image` is the first of a family that begins with 2."""
     names = list(names)

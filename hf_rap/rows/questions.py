@@ -70,8 +70,8 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
         )
     if layout.turns == EACH:
         raise LayoutError(
-            "turns='each' makes several rows of one, which a batched function cannot: ds = one_row_per_turn(ds, layout) "
-            "first (collect_evidence, runs and the command line do so themselves)."
+            "turns='each' makes several rows of one, which a batched function cannot: ds = "
+            "hf_rap.rows.turns.one_row_per_turn(ds, layout) first (collect_evidence, runs and the command line do so themselves)."
         )
     check_layout(layout, list(batch))
     names = layout.columns_in(batch)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
+from .cells import rows_of
 from .choice_golds import ASK, INDEX0, NAMED, Numbers, Undecided, letter_of, whole
 from .choices import Choices, choice_columns, read_choices
 from .compat import features_of_batch
 from .golds import is_readable, plain_gold
-from .layouts import ANSWER_COLUMNS, Layout, check_given, check_unread, layout_of, recognise_layout
+from .layouts import Layout, check_given, check_unread
 from .paths import is_there, taken_apart, value_at
+from .recognition import ANSWER_COLUMNS, layout_of, recognise_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,7 +107,7 @@ def _rows(ds: datasets.Dataset, names: Sequence[str]) -> Iterator[dict[str, Any]
     """These columns of all rows, as they are stored."""
     tops = list(dict.fromkeys(taken_apart(ds.column_names, name)[0] for name in names))
     for table in ds.select_columns(tops).with_format("arrow").iter(batch_size=_ROWS_PER_STEP):
-        yield from table.to_pylist()
+        yield from rows_of(table)
 
 
 def _gold_columns(layout: Layout) -> list[str]:

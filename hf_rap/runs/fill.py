@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector
+from hf_rap.evidence.collector import check_collector, with_layout
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.rows.turns import each_turn
 
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
@@ -157,11 +158,11 @@ class Run:
             raise SettingError(f"continue_cut goes on with the replies of rollouts, not with {collector.kind}.")
         if continue_cut:
             check_goes_on(collector.engine)
-        self.ds = ds
         collector.check(ds.features)
-        self.collector = collector.over(ds)
-        self.layout: Layout = self.collector.check(ds.features)
-        self.columns = columns_read(ds, self.collector, self.layout)
+        self.ds, layout = each_turn(ds, collector.layout)
+        self.collector: Collector = with_layout(collector, layout).over(self.ds)
+        self.layout: Layout = self.collector.check(self.ds.features)
+        self.columns = columns_read(self.ds, self.collector, self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut

@@ -19,6 +19,7 @@ from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
+from hf_rap.rows.cells import columns_of
 from hf_rap.rows.layouts import Layout, check_given
 from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
@@ -182,7 +183,7 @@ class Content:
                 continue
             kept = table.filter(pa.array(flags))
             try:
-                made = universal_columns(kept.select(read).to_pydict(), layout, indices, data_source=self.data_source)
+                made = universal_columns(columns_of(kept.select(read)), layout, indices, data_source=self.data_source)
             except RowError as error:
                 raise PublishError(
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
-from hf_rap.rows.layouts import Layout, check_layout, recognise_layout
+from hf_rap.rows.layouts import Layout, check_layout
 from hf_rap.rows.questions import content_id, raw_rows, read_question, row_id
+from hf_rap.rows.recognition import recognise_layout
 
 PLAIN = Layout("question", "image", "answer")
 

@@ -3,7 +3,9 @@
 A stand-in model that knows the answer is asked; where a layout cannot be read, the row or the dataset says what to pass.
 """
 
+import base64
 import io
+import json
 import re
 from dataclasses import dataclass, field
 
@@ -11,7 +13,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import Completion, Layout, Rollouts
+from hf_rap import Completion, Layout, Rollouts, collect_in_run, load_source
 from hf_rap.errors import LayoutError
 from hf_rap.evidence.collector import collect_evidence
 
@@ -214,6 +216,24 @@ READ = {
         f"<image>{Q}",
         "7",
     ),
+    "MMVP: names in other cases, small letters": (
+        [{"Question": Q, "Options": "(a) Nevada (b) Maine", "Correct Answer": "(b)", "image": pic()}],
+        {"Question": S, "Options": S, "Correct Answer": S, "image": IMG},
+        f"<image>{Q}\nA. Nevada\nB. Maine",
+        "B",
+    ),
+    "SAT: the options are called answers": (
+        [{**BASE, "answers": STATES, "correct_answer": "Maine"}],
+        {**OF_BASE, "answers": List(S), "correct_answer": S},
+        f"<image>{Q}\n{LISTED}",
+        "B",
+    ),
+    "questions and answers in pairs": (
+        [{"images": [pic()], "qa": [{"question": Q, "answer": "7"}]}],
+        {"images": List(IMG), "qa": List({"question": S, "answer": S})},
+        f"<image>{Q}",
+        "7",
+    ),
     "a list of pictures under a rare name": (
         [{"question": "<image> or <image>?", "image_list": [pic(), pic()], "answer": "7"}],
         {"question": S, "image_list": List(IMG), "answer": S},
@@ -279,6 +299,12 @@ CHOICES = {**OF_BASE, "choices": List(S), "answer": N}
             {**OF_BASE, "choices": List(S), "answer": S},
             Layout("question", "image", "answer"),
             "The columns choices look like options",
+        ),
+        (
+            [{"question": Q, "left": pic(), "right": pic(), "answer": "B"}],
+            {"question": S, "left": IMG, "right": IMG, "answer": S},
+            None,
+            r"there are pictures in left, right, whose order the names do not say. .*--images left,right",
         ),
         (
             [{"image": pic(), "options": "['a','b']", "answer": "B"}],
@@ -372,3 +398,83 @@ def test_options_and_their_order_are_part_of_the_id():
     }
 
     assert len(ids) == 3
+
+
+def test_the_options_of_sat_are_no_list_of_right_answers():
+    """Each of them would count as right."""
+    rows, features, _, _ = READ["SAT: the options are called answers"]
+
+    assert asked(rows, features, "Nevada")[0]["rap_image_rewards"] == [0.0]
+
+
+def test_images_inside_a_chat_may_be_data_urls():
+    """As OpenAI's format has them; no image column is needed."""
+    url = "data:image/png;base64," + base64.b64encode(pic()["bytes"]).decode()
+    blocks = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": Q}]
+    ds = Dataset.from_list(
+        [{"messages": [{"role": "user", "content": blocks}, {"role": "assistant", "content": "7"}]}],
+        on_mixed_types="use_json",
+    )
+    engine = Knows("7")
+
+    row = collect_evidence(ds, Rollouts(engine, attempts=1))[0]
+
+    assert (row["rap_error"], row["rap_image_rewards"]) == (None, [1.0])
+    assert engine.seen[0].images[0].size == (8, 8)
+
+
+def test_cells_of_mixed_types_are_the_same_in_a_map_and_in_a_run(tmp_path):
+    """Datasets stores them as JSON: a picture's name in one row, a list of them in another, numbers among texts."""
+    (tmp_path / "a.png").write_bytes(pic()["bytes"])
+    path = str(tmp_path / "a.png")
+    rows = [
+        {"question": Q, "image": path, "answer": "B"},
+        {"question": Q, "image": [path, path], "answer": 3},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ds = load_source(str(tmp_path / "rows.jsonl"))
+    collector = Rollouts(Knows("B"), attempts=1)
+
+    mapped = ds.map(collector, batched=True)
+    run = collect_in_run(ds, collector, str(tmp_path / "run"))
+
+    assert mapped["rap_image_rewards"][:] == run["rap_image_rewards"][:] == [[1.0], [0.0]]
+    assert mapped["rap_id"][:] == run["rap_id"][:]
+
+
+def test_equal_rows_are_asked_once():
+    """Also over the edges of batches; each gets the evidence."""
+    ds = Dataset.from_list(
+        [{**BASE, "answer": a} for a in ("7", "8", "7", "7")], features=Features({**OF_BASE, "answer": S})
+    )
+    engine = Knows("7")
+
+    evidence = collect_evidence(ds, Rollouts(engine, attempts=1), rows_per_step=1)
+
+    assert len(engine.seen) == 4  # two rows, with and without the picture
+    assert evidence["rap_image_rewards"][:] == [[1.0], [0.0], [1.0], [1.0]]
+    assert evidence["answer"][:] == ["7", "8", "7", "7"]
+
+
+def test_a_broken_image_does_not_end_a_stream():
+    """It costs its own row: the stream is read undecoded, and rows are asked as they come."""
+    broken = {"bytes": b"no picture", "path": None}
+    rows = [{**BASE, "image": image, "answer": "7"} for image in (pic(), broken, pic("blue"))]
+    stream = Dataset.from_list(rows, features=Features({**OF_BASE, "answer": S})).to_iterable_dataset()
+
+    evidence = list(collect_evidence(stream, Rollouts(Knows("7"), attempts=1), rows_per_step=2))
+
+    assert [row["rap_image_rewards"] for row in evidence] == [[1.0], None, [1.0]]
+    assert evidence[1]["rap_error"].startswith("image_unreadable")
+    assert evidence[1]["image"] == broken
+
+
+def test_a_stream_is_settled_by_its_first_rows():
+    """So golds that are numbers are read the same way all along."""
+    ds = Dataset.from_list([{**BASE, "choices": STATES, "answer": n} for n in (1, 0)], features=Features(CHOICES))
+
+    evidence = list(
+        collect_evidence(ds.to_iterable_dataset(), Rollouts(Knows(r"\boxed{B}"), attempts=1), rows_per_step=1)
+    )
+
+    assert [row["rap_image_rewards"] for row in evidence] == [[1.0], [0.0]]
