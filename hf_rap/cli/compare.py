@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", type=click.Path(path_type=Path), default=Path("comparison.png"), show_default=True, help="PNG to write."
 )
+@click.option(
+    "--sweep",
+    "swept",
+    metavar="OPTION=A:B:STEP",
+    help="One method at several values of a threshold: min_cde=0:0.8:0.2.",
+)
 @as_json
-def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: Path, as_json: bool) -> None:
+def compare(
+    source: str, *, methods: str, budget: int | None, seed: int, plot: Path, swept: str | None, as_json: bool
+) -> None:
     """Select from SOURCE by several methods and show how the selections differ.
 
     SOURCE holds evidence; scores that are not there are computed.
@@ -39,7 +47,9 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     Example: hf-rap compare controlled.parquet --methods rap,rap:blank,rap:shuffled
 
-    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"])
+    Example: hf-rap compare scored.parquet --sweep min_cde=0:0.8:0.2
+
+    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2))
     """
     from hf_rap.select.comparison import compare_methods
     from hf_rap.versions.plots import draw_comparison
@@ -48,12 +58,43 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]
+    if swept is not None:
+        _compare_values(_with_scores(ds), swept, names, seed=seed, plot=plot, as_json=as_json)
+        return
     comparison = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
     plot.write_bytes(draw_comparison(comparison.as_dict()))
     if as_json:
         print_json({**comparison.as_dict(), "plot": str(plot)})
     else:
         _print_table(comparison)
+    note(f"plot: {plot}")
+
+
+def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: Path, as_json: bool) -> None:
+    """One method at several values of a threshold, as a table and a plot."""
+    from hf_rap.select.sweep import parse_sweep, sweep
+    from hf_rap.versions.plots import draw_sweep
+
+    chosen = click.get_current_context().get_parameter_source("methods") is not click.core.ParameterSource.DEFAULT
+    if chosen and len(names) != 1:
+        raise click.UsageError("--sweep is about one method: name one with --methods, or none for rap.")
+    option, values = parse_sweep(swept)
+    found = sweep(ds, option, values, method=names[0] if chosen else "rap", seed=seed)
+    plot.write_bytes(draw_sweep(found.as_dict()))
+    if as_json:
+        print_json({**found.as_dict(), "plot": str(plot)})
+    else:
+        click.echo(f"{found.rows:,} rows, method {found.method}\n")
+        heads = (found.option, "rows", "came in later", "overlap with a band", "with random rows")
+        click.echo("  ".join(f"{head:>{len(head)}}" for head in heads))
+        for point in found.points:
+            shares = (point.came_in, point.band, point.random)
+            cells = (
+                f"{point.value:g}",
+                f"{point.rows:,}",
+                *("-" if share is None else f"{share:.0%}" for share in shares),
+            )
+            click.echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
     note(f"plot: {plot}")
 
 

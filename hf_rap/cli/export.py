@@ -53,14 +53,23 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     rows = _kept(source)
     layout = make_layout(options, load_source(rows) if isinstance(rows, str) else rows.scored, layout_in(source))
     if folder is None:
-        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"])
+        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"], prompt=options["prompt"])
         if as_json:
             print_json(handoff.as_dict())
         else:
             click.echo(handoff.table())
         return
     report_export(
-        write(rows, to=to, path=folder, layout=layout, limits=limits, fix=options["fix"], drop=options["drop"]),
+        write(
+            rows,
+            to=to,
+            path=folder,
+            layout=layout,
+            limits=limits,
+            fix=options["fix"],
+            drop=options["drop"],
+            prompt=options["prompt"],
+        ),
         as_json=as_json,
     )
 

@@ -11,7 +11,9 @@ from .options import (
     as_json,
     command,
     layout_options,
+    likelihood_prompt_options,
     make_local_engine,
+    make_prompt,
     model_options,
     out_option,
     run_options,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @source_argument
 @layout_options
 @model_options
-@click.option("--instruction", help="Text after every question; default: asks for the answer at once.")
+@likelihood_prompt_options
 @click.option("--lead", help="Start of the reply, before the gold answer; default: \\boxed{.")
 @click.option("--tail", help="Text that ends the answer; default: }.")
 @run_options
@@ -57,9 +59,10 @@ def likelihood(
 
     check_usage(options, out)
     ds, info = open_source(source)
-    given = {name: options[name] for name in ("instruction", "lead", "tail") if options[name] is not None}
+    given = {name: options[name] for name in ("lead", "tail") if options[name] is not None}
+    prompt = make_prompt(options, "at-once")
     layout = settle_layout(options, ds, source)
-    reader = Likelihood(make_local_engine(options), layout=layout, **given)
+    reader = Likelihood(make_local_engine(options), prompt=prompt, layout=layout, **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return

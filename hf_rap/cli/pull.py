@@ -43,5 +43,6 @@ def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as
         fix=options["fix"],
         drop=options["drop"],
         allow_withdrawn=options["allow_withdrawn"],
+        prompt=options["prompt"],
     )
     report_export(done, as_json=as_json)

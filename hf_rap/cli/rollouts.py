@@ -8,7 +8,7 @@ import click
 
 from .collecting import check_usage, collect, report
 from .options import (
-    NumberOrQuantile,
+    NumberOrWord,
     adaptive_options,
     as_json,
     command,
@@ -16,7 +16,7 @@ from .options import (
     grading_options,
     layout_options,
     make_rollouts,
-    make_rule,
+    make_stopping,
     model_options,
     out_option,
     rule_options,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option(
     "--prescreen",
-    type=NumberOrQuantile(),
+    type=NumberOrWord(),
     help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
 )
 @click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")
@@ -87,7 +87,7 @@ def rollouts(
 
     from .files import open_source
 
-    rule = make_rule(options)
+    stopping = make_stopping(options)
     if prescreen is not None and dry_run is not None:
         raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
     if either_way and prescreen is None:
@@ -102,14 +102,16 @@ def rollouts(
     collector = make_rollouts(options, layout)
     left_out: dict[str, Any] = {}
     if prescreen is None:
-        evidence = collect(ds, collector, options, wanted=out is not None, rule=rule)
+        evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping)
     else:
         screened = collect_prescreened(
             _looked_at(ds),
             collector,
             min_likelihood_cde=prescreen,
             either_way=either_way,
-            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None, rule=rule),
+            collect=lambda rows, collector: collect(
+                rows, collector, options, wanted=out is not None, stopping=stopping
+            ),
         )
         evidence, left_out = (
             screened.evidence,

@@ -18,8 +18,8 @@ from .options import (
     hub_options,
     layout_options,
     make_rollouts,
-    make_rule,
     make_selection,
+    make_stopping,
     model_options,
     run_options,
     sampling_options,
@@ -67,7 +67,7 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
 
     if dry_run is None:
         check_target_options(repo, options)
-    rule = make_rule(options)
+    stopping = make_stopping(options)
     if options["adaptive"] == "sequential" and (options["min_probability"] is None or options["replace_easy"]):
         raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
     if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
@@ -79,7 +79,7 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
         return
     kept = options["run"] = options["run"] or _run_beside(repo, options)
     note(f"1/4 evidence goes into {kept}; the same command goes on from there")
-    evidence = collect(ds, rollouts, options, wanted=True, rule=rule)
+    evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping)
     if evidence is None:  # another process gives it
         return
     names = usual_scores(evidence.column_names)

@@ -48,7 +48,9 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
         write_file(selection, out, source=info, layout=layout_in(source))
     stability = describe_stability(selection)
     if as_json:
-        facts = {"rule": selection.rule, "funnel": dict(selection.funnel), "reasons": selection.reasons}
+        facts: dict[str, Any] = {"rule": selection.rule, "funnel": {step.name: step.rows for step in selection.funnel}}
+        facts["came_in"] = {step.name: step.came_in for step in selection.funnel if step.came_in}
+        facts |= {"reasons": selection.reasons, "remarks": selection.remarks}
         print_json({**facts, "stability": stability})
     else:
         click.echo(repr(selection))

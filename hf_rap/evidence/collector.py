@@ -10,15 +10,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import LayoutError, SourceError, code_of
 from hf_rap.options import check, check_number, check_whole
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.chats import EACH
+from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch
 from hf_rap.rows.turns import each_turn
+from hf_rap.settings import noted
 from hf_rap.system import release_mapped_files
 
 if TYPE_CHECKING:
@@ -111,8 +114,25 @@ class Collector:
         return getattr(self.engine, "rows_per_part", ROWS_AT_ONCE)
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row. Loads the model."""
+        """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
+
+        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        """
         raise NotImplementedError
+
+    def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings as they are written down, with the names of those that are not counted."""
+        return noted(settings, *marked(self, ROUNDING))
+
+    def identify(self) -> None:
+        """Find out which model it is, before anything is asked or looked up: a folder is read again.
+
+        Raises:
+            EngineError: it cannot be found.
+        """
+        identify = getattr(self.engine, "identify", None)
+        if identify is not None:
+            identify()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
@@ -130,6 +150,11 @@ class Collector:
     def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the evidence of a row depends on, of the values of `reads`: with other ones it is made again."""
         return read
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """Whether the evidence of a row with these values of `reads` depends on its own system turn as well."""
+        del read
+        return False
 
     def check(self, available: Iterable[str]) -> Layout:
         """The layout of a dataset with these columns.
@@ -251,26 +276,26 @@ def collect_evidence(
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(ds.features)
+    collector.identify()
     ds, layout = each_turn(ds, collector.layout)
     collector = with_layout(collector, layout).over(ds)
     distinct, place = _distinct_rows(ds, collector)
-    evidence = (
-        (ds if distinct is None else ds.select(distinct))
-        .with_format(None)
-        .map(
-            collector,
-            batched=True,
-            batch_size=rows_per_step or collector.rows_at_once,
-            remove_columns=ds.column_names,
-            features=collector.features,
-            desc=collector.kind,
-        )
+    plain = ds.with_format(None)
+    asked = plain if distinct is None else plain.select(distinct)
+    evidence = asked.map(
+        collector,
+        batched=True,
+        batch_size=rows_per_step or collector.rows_at_once,
+        remove_columns=ds.column_names,
+        features=collector.features,
+        new_fingerprint=fingerprint_after(asked, collector),
+        desc=collector.kind,
     )
     if distinct is not None:
         evidence = evidence.select(place)
     for remark in collector.remarks(evidence):
         logger.warning(remark)
-    return datasets.concatenate_datasets([ds.with_format(None), evidence], axis=1)
+    return datasets.concatenate_datasets([plain, evidence], axis=1)
 
 
 def with_layout(collector: Any, layout: Layout | None) -> Any:

@@ -131,9 +131,9 @@ class Grading:
             "correct": float(self.correct),
         }
 
-    def read_gold(self, answer: object) -> Any:
+    def read_gold(self, answer: object, question: str, options: Sequence[str] = ()) -> Any:
         """The gold as this verifier wants it; raises `RowError` where the built-in one can compare nothing with it."""
-        return read_gold(answer) if self.verifier is None else answer
+        return read_gold(answer, question=question, options=options or None) if self.verifier is None else answer
 
     def grade(self, asked: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""

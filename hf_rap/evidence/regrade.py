@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap import columns
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import check_given
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import question_and_answer, raw_rows
 from hf_rap.rows.settling import settle
 from hf_rap.stats.settings import CORRECT
@@ -87,12 +87,10 @@ def regrade(
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
-        instructions = [_instruction(text) for text in new[columns.SETTINGS.name]]
+        prompts = [_prompt(text) for text in new[columns.SETTINGS.name]]
         for arm, column in columns.FORMATTED.items():
             replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
-            new[column.name] = [
-                formatted([of_row], instruction)[0] for of_row, instruction in zip(replies, instructions, strict=True)
-            ]
+            new[column.name] = [formatted([of_row], prompt)[0] for of_row, prompt in zip(replies, prompts, strict=True)]
         return columns.typed({column: new[column.name] for column in written})
 
     tops = {name.partition(".")[0] for name in layout.columns} | set(layout.columns)
@@ -210,7 +208,7 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
     """The text, the gold as the grader wants it or why it cannot read it, and the options."""
     try:
         text, answer, options = question_and_answer(raw, layout)
-        return text, grading.read_gold(answer), options
+        return text, grading.read_gold(answer, text, options), options
     except RowError as error:
         return "", error, ()
 
@@ -220,9 +218,8 @@ def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
     return None if settings is None else json.dumps({**json.loads(settings), **told}, sort_keys=True)
 
 
-def _instruction(settings: str | None) -> str:
-    instruction: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
-    return instruction
+def _prompt(settings: str | None) -> PromptTemplate:
+    return PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import ExportError
 from hf_rap.options import check, check_flags, check_path
 from hf_rap.rows.layouts import check_given
+from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
 
     from .base import Trainer
     from .rows import ExportRows
@@ -55,10 +57,11 @@ def export(
     limits: Limits | None = None,
     fix: bool = False,
     drop: bool = False,
+    prompt: PromptTemplate | str | None = None,
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
 
-    Images keep the bytes of their files. Ids, `<image>` places and, where the trainer hands further
+    The prompt is the one that the rows were scored with. Images keep the bytes of their files. Ids, `<image>` places and, where the trainer hands further
     columns to its reward function, the score columns go along.
 
     Args:
@@ -71,6 +74,8 @@ def export(
         fix: change what can be changed without changing what a row asks: images beyond the pixel
             limits are resized, an answer is taken out of its solution where only an answer can be compared.
         drop: leave out the rows that would be refused, instead of refusing all.
+        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
+            one that each row was scored with; the question stays bare where nothing says it.
 
     Raises:
         SettingError: there is no such trainer.
@@ -80,11 +85,11 @@ def export(
     """
     trainer = find_trainer(to)
     check_path("path", path, "a folder that does not exist yet, or is empty")
-    check_options(layout, limits, fix=fix, drop=drop)
+    template = check_options(layout, limits, prompt, fix=fix, drop=drop)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
-    rows, handoff = _checked(source, trainer, layout, limits, fix=fix)
+    rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(
@@ -93,6 +98,9 @@ def export(
         max_images=handoff.max_images,
         rollout_batch=limits.rollout_batch,
         max_prompt_tokens=limits.max_prompt_tokens,
+        asked=not handoff.bare,
+        system_turn=handoff.system_turn,
+        chat_template_kwargs=handoff.chat_template_kwargs,
     )
     snippet = trainer.snippet(given)
     with whole_folder(target) as folder:
@@ -108,31 +116,41 @@ def check_export(
     layout: Layout | None = None,
     limits: Limits | None = None,
     fix: bool = False,
+    prompt: PromptTemplate | str | None = None,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
     trainer = find_trainer(to)
-    check_options(layout, limits, fix=fix)
-    return _checked(source, trainer, layout, limits or Limits(), fix=fix)[1]
+    template = check_options(layout, limits, prompt, fix=fix)
+    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix)[1]
 
 
-def check_options(layout: Layout | None, limits: Limits | None, **flags: bool) -> None:
-    """Raise `SettingError` for an option that cannot work, before any row is read."""
+def check_options(
+    layout: Layout | None, limits: Limits | None, prompt: PromptTemplate | str | None, **flags: bool
+) -> PromptTemplate | None:
+    """The prompt that was given; raises `SettingError` for an option that cannot work, before any row is read."""
     check_given(layout)
     check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
     check_flags(**flags)
+    return None if prompt is None else find_prompt(prompt)
 
 
 def _checked(
-    source: Any, trainer: Trainer, layout: Layout | None, limits: Limits, *, fix: bool
+    source: Any,
+    trainer: Trainer,
+    layout: Layout | None,
+    limits: Limits,
+    prompt: PromptTemplate | None,
+    *,
+    fix: bool,
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout, among=source.scored)
+        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path
-        rows = export_rows(load_source(origin), layout=layout, data_source=name)
+        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt)
     else:
-        rows = export_rows(source, layout=layout)
+        rows = export_rows(source, layout=layout, prompt=prompt)
     return rows, check_rows(rows, trainer, limits, fix=fix)
 
 

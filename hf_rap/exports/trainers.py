@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_rap.options import check
 from hf_rap.plugins import plugins
@@ -41,19 +41,10 @@ def find_trainer(name: str) -> Trainer:
         SettingError: there is none of that name.
 
     """
-    if name in TRAINERS:
-        return TRAINERS[name]
-    plugin_trainers = plugins(_is_trainer)
+    trainers: dict[str, Trainer] = {**TRAINERS, **plugins("export", TRAINERS)}
     own = "one of your own (`hf_rap.exports.base.Trainer`) with `hf-rap --plugin module:attribute`"
-    check(name in plugin_trainers, "to", name, f"one of {', '.join([*TRAINERS, *plugin_trainers])}, or {own}")
-    trainer: Trainer = plugin_trainers[name]
-    return trainer
-
-
-def _is_trainer(plugin: Any) -> bool:
-    """It has all that `Trainer` asks for, and is no class."""
-    needed = ("name", "title", "reads", "accepts", "write", "snippet")
-    return not isinstance(plugin, type) and all(hasattr(plugin, part) for part in needed)
+    check(name in trainers, "to", name, f"one of {', '.join(trainers)}, or {own}")
+    return trainers[name]
 
 
 def trainers_table() -> str:

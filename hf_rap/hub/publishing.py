@@ -18,7 +18,7 @@ from hf_rap.options import check_choice, renamed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
-from hf_rap.versions.changes import compare
+from hf_rap.versions.changes import changes_between
 from hf_rap.versions.configs import CONFIGS, Content, check_selection
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
@@ -336,7 +336,7 @@ class _Work:
         group_by = self.content.group_by
         names = [name for name in scored.column_names if name in decision_columns(group_by)]
         new = scored.select_columns(names).with_format("arrow")[:]
-        return {"version": before[-1], **compare(old, new, group_by=group_by).facts}
+        return {"version": before[-1], **changes_between(old, new, group_by=group_by).facts}
 
     def _deletions(self, files: dict[str, dict[str, Any]]) -> list[CommitOperationDelete]:
         """Files of the version before that this one has not.

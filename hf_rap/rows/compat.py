@@ -6,10 +6,11 @@ moved. Versions that were seen: datasets 4.0 and 5.2, huggingface_hub 1.3 and 2.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import datasets
     import pyarrow as pa
@@ -49,6 +50,46 @@ def embed_files(array: pa.Array, feature: Any) -> pa.Array:
     from datasets.table import embed_array_storage
 
     return embed_array_storage(array, feature)
+
+
+def show_to_hash(kind: type, seen: Callable[[Any], Any]) -> bool:
+    """Have the hash of `Dataset.map` see `seen(value)` in place of a value of this class; other picklers see the value.
+
+    Datasets hashes what a pickler of its own writes, which nothing else uses: what goes to workers is written by others. It
+    has a table of classes, and no public way to add one.
+
+    Returns:
+        False where datasets is loaded and has no such table: it will then hash the value itself.
+    """
+    if "datasets" not in sys.modules:
+        return True  # nobody hashes yet
+    table = getattr(getattr(sys.modules.get("datasets.utils._dill"), "Pickler", None), "dispatch", None)
+    if table is None:
+        return False
+    table[kind] = lambda pickler, value: pickler.save(seen(value))
+    return True
+
+
+def hash_of(value: Any) -> str | None:
+    """The hash by which `Dataset.map` knows a function: equal in all processes; None where the value cannot be pickled.
+
+    The class that makes it is described in a guide of datasets, in a module that is not public.
+    """
+    from datasets.fingerprint import Hasher
+
+    try:
+        return str(Hasher.hash(value))
+    except Exception:  # noqa: BLE001 - whatever keeps it from being pickled
+        return None
+
+
+def fingerprint_after(ds: datasets.Dataset, step: Any) -> str | None:
+    """What `Dataset.map` is to call the rows after this step, which it would make up with the size of batches in it.
+
+    None where the step cannot be hashed: `map` then says so and caches nothing. What the name is made from, the name of
+    the rows before, is kept in a private place.
+    """
+    return hash_of([ds._fingerprint, step])
 
 
 def add_dataset_info(card: Any, infos: Mapping[str, datasets.DatasetInfo]) -> None:

@@ -90,7 +90,7 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
             images[len(question.images)] += 1
             if not question.images:
                 errors.append(RowError("no_image", "the row has no image: its cde will be null"))
-            read_gold(question.answer)
+            read_gold(question.answer, question=question.text, options=question.options or None)
         except RowError as error:
             errors.append(error)
         name = name or row_id(row, layout)

@@ -16,6 +16,7 @@ from typing import Any
 
 from hf_rap.errors import LayoutError, MissingColumnError
 from hf_rap.options import check, check_choice, check_text
+from hf_rap.plugins import UNNAMED
 
 from .chats import TURNS
 from .choice_golds import ANSWERS_AS
@@ -64,7 +65,7 @@ class Layout:
     answer: str
     id: str | None = None
     source: str | None = None
-    name: str = "columns given by the user"
+    name: str = UNNAMED
     choices: str | tuple[str, ...] | None = None
     answers_as: str | None = None
     choice_form: str = CHOICE_FORM

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
-from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, turns_of
+from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, system_text, turns_of
 from .choice_golds import letter_of
 from .choice_text import with_options
 from .choices import Choices, read_choices
@@ -48,6 +48,7 @@ class Question:
     # The images as stored, for servers; None for one that has no file.
     files: tuple[bytes | None, ...] = ()
     options: tuple[str, ...] = ()
+    system: str | None = None  # the row's own system turn, for prompts with `keep_system`
 
 
 def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
@@ -110,8 +111,8 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
 
     A chat (a list of turns, or the same as a JSON string) becomes the text of its user turns,
     joined by newlines; of several questions `layout.turns` says which is asked, and what was said before stands in front
-    of it (see `hf_rap.rows.chats`). System turns are left out: they tell a model how to reply, which here is the
-    job of the prompt template, the same for every row. Image blocks become `<image>` where they
+    of it (see `hf_rap.rows.chats`). System turns tell a model how to reply, which is the job of the prompt template: they
+    stand apart, and are sent by one that has `keep_system`. Image blocks become `<image>` where they
     stand; images inside the blocks are used when the image column has none.
 
     A text without any `<image>` gets one per image in front of it, with nothing in between, as
@@ -148,7 +149,14 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
         source=None if source is None else str(source),
         files=tuple(map(encoded_bytes, images)),
         options=content.choices.texts,
+        system=system_turn(row, layout),
     )
+
+
+def system_turn(row: Mapping[str, Any], layout: Layout) -> str | None:
+    """The text of a row's system turns, whose pictures are not asked about; None without any."""
+    text = system_text(value_at(row, layout.question))
+    return None if text is None else text.replace(IMAGE, "").strip() or None
 
 
 def question_and_answer(row: Mapping[str, Any], layout: Layout) -> tuple[str, object, tuple[str, ...]]:

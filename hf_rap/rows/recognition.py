@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_rap.errors import LayoutError, MissingColumnError
 from hf_rap.options import check_text
-from hf_rap.plugins import plugins
+from hf_rap.plugins import UNNAMED, plugins
 
 from .choice_golds import INDEX0
 from .choices import choice_columns
@@ -67,6 +67,8 @@ class Rule:
     """Where its authors say how they count options."""
     choices: str | None = None
     """Where the options stand under a name that means something else elsewhere."""
+    exported: bool = False
+    """An export of ours, whose question holds its options."""
     in_blocks: bool = False
     """Its images may be inside the chat, which then has to show it."""
 
@@ -74,6 +76,11 @@ class Rule:
 # The first rule that applies wins, so those that ask for more columns stand first.
 RULES = (
     Rule(PUBLISHED, "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    # Exports of ours, which have the bare question beside the one with its prompt.
+    Rule("trl", "problem", "solution", ("id", "prompt", "images", "accepted"), True, exported=True),
+    Rule("ms-swift", "problem", "solution", ("id", "messages", "images", "accepted"), True, exported=True),
+    Rule("verl", "problem", "reward_model.ground_truth", ("id", "prompt", "images", "extra_info"), True, exported=True),
+    Rule("openrlhf", "problem", "label", ("id", "prompt", "images", "datasource"), True, exported=True),
     Rule("mm-eureka", "conversations", "answer"),
     Rule("mm-eureka-qwen", "message", "answer"),
     Rule("verl", "prompt", "reward_model.ground_truth"),
@@ -133,10 +140,10 @@ def recognise_layout(
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     for name, column in (("question", question), ("answer", answer)):
         check_text(name, column, none=True, empty=False)
-    own = (layout for layout in plugins(_is_named_layout).values() if all(is_there(columns, c) for c in layout.columns))
-    if (layout := next(own, None)) is not None and not (question or images or answer or choices):
-        plugin: Layout = layout
-        return plugin
+    own: dict[str, Layout] = plugins("layout")
+    fits = (layout for layout in own.values() if all(is_there(columns, name) for name in layout.columns))
+    if (layout := next(fits, None)) is not None and not (question or images or answer or choices):
+        return layout
     images, choices, ignore = (
         columns_given("images", images),
         columns_given("choices", choices),
@@ -151,7 +158,7 @@ def recognise_layout(
     rules = RULES
     if question or answer:
         pairs = ((q, a) for q in _either(question, QUESTION_COLUMNS) for a in _either(answer, ANSWER_COLUMNS))
-        rules = tuple(Rule("columns given by the user", *pair) for pair in pairs)
+        rules = tuple(Rule(UNNAMED, *pair) for pair in pairs)
     fitting = [r for r in rules if all(is_there(seen, name) for name in (r.question, r.answer, *r.also))]
     rule = next(
         (
@@ -166,7 +173,8 @@ def recognise_layout(
     if rule is None and (folded := _recognise_folded(seen)) is not None:
         return replace(folded, ignore=ignore)
     if rule is None:
-        raise _not_recognised(seen, has_options=images is not None and choices is not None, without_image=fitting)
+        has_options = images is not None and choices is not None
+        raise _not_recognised(seen, own, has_options=has_options, without_image=fitting)
     return Layout(
         rule.question,
         images,
@@ -174,7 +182,9 @@ def recognise_layout(
         id=next((name for name in ID_COLUMNS if name in seen), None),
         source=next((name for name in SOURCE_COLUMNS if name in seen), None),
         name=rule.name,
-        choices=None if rule.name == PUBLISHED else rule.choices or choices,  # there they stand in `problem`
+        choices=None
+        if rule.name == PUBLISHED or rule.exported
+        else rule.choices or choices,  # there they stand in `problem`
         answers_as=rule.answers_as,
         ignore=ignore,
     )
@@ -200,8 +210,16 @@ def _recognise_folded(columns: Mapping[str, Any]) -> Layout | None:
     return replace(layout, **renamed)
 
 
-def _not_recognised(columns: Mapping[str, Any], *, has_options: bool, without_image: list[Rule]) -> LayoutError:
+def _not_recognised(
+    columns: Mapping[str, Any], own: Mapping[str, Layout], *, has_options: bool, without_image: list[Rule]
+) -> LayoutError:
     names = ", ".join(columns) or "no columns"
+    lacking = "".join(
+        f" The layout {name!r} of a plugin reads {next(part for part in layout.columns if not is_there(columns, part))!r}, "
+        "which is not there."
+        for name, layout in own.items()
+        if not all(is_there(columns, part) for part in layout.columns)
+    )
     if without_image:
         seems = (
             f"The question seems to be in {without_image[0].question!r} and the answer in {without_image[0].answer!r}"
@@ -214,7 +232,7 @@ def _not_recognised(columns: Mapping[str, Any], *, has_options: bool, without_im
                 f"Layout(images={pictures!r}) in Python, --images {shown} on the command line."
             )
         return LayoutError(
-            f"{seems}, but no column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). "
+            f"{seems}, but no column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}).{lacking} "
             f"{HOW_TO_NAME_THEM}"
         )
     if has_options and not set(QUESTION_COLUMNS) & set(columns):
@@ -222,7 +240,7 @@ def _not_recognised(columns: Mapping[str, Any], *, has_options: bool, without_im
             f"There are images and options, and no question (found: {names}). Where it stands in the picture alone, say so "
             "in a column: ds.add_column('question', ['Answer the question in the picture.'] * len(ds))."
         )
-    return LayoutError(f"No known layout has these columns: {names}. {HOW_TO_NAME_THEM}")
+    return LayoutError(f"No known layout has these columns: {names}.{lacking} {HOW_TO_NAME_THEM}")
 
 
 def _either(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
@@ -240,7 +258,3 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     layout = layout or recognise_layout(columns)
     check_layout(layout, columns)
     return layout
-
-
-def _is_named_layout(plugin: Any) -> bool:
-    return isinstance(plugin, Layout)

@@ -12,6 +12,7 @@ from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
+from hf_rap.settings import counted
 
 from .fill import make_part, settings_of, stop_after_part
 from .folder import RunFolder, fingerprint_of
@@ -174,5 +175,6 @@ def _block(run: Run, task: Task) -> pa.Table:
 
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    ours, theirs = counted(ours), counted(theirs)
     names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here" for name in names)

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.collector import check_collector, with_layout
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.turns import each_turn
+from hf_rap.settings import noted, set_apart
 
+from .before import GOES_ON_FROM, folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -121,8 +124,9 @@ class Run:
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
-        RunError: the folder cannot be used or another process is writing into it; too many rows fail;
-            or the process was asked to stop (Ctrl-C, SIGTERM). What is written stays.
+        RunError: the folder cannot be used or another process is writing into it; it was written before models had
+            an identity, and nothing tells which this one's was; too many rows fail; or the process was asked to stop
+            (Ctrl-C, SIGTERM). What is written stays.
         SourceError, LayoutError, EngineError: as `collect_evidence`.
     """
 
@@ -180,16 +184,22 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
+            self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            before = folders_before(self.folder, self.collector, settings)
+            folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            describe = getattr(self.collector.engine, "describe", dict)
+            self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
+            manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
             grading = self.collector.grading
             self.index = Index(
                 self.folder,
-                self.folder.same(self.fingerprint, self.collector.kind),
+                folders,
                 part_schema(self.collector.stored),
                 grader=None if grading is None else grading.key,
                 limit=self.collector.reply_tokens,
@@ -251,7 +261,7 @@ class Run:
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals)
+        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
         kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
@@ -413,8 +423,9 @@ class Run:
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """What the parts of this collector depend on, their columns included."""
-    return {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    """What the parts of this collector depend on, their columns included; what is kept row by row is set apart."""
+    settings = {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    return set_apart(settings, *marked(collector, ONLY_IN_MAP))
 
 
 def make_part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hf_rap.columns import (
@@ -11,11 +12,14 @@ from hf_rap.columns import (
     Column,
     refuse_existing,
     require,
+    typed,
 )
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.options import check
 from hf_rap.stats.exact import as_double
 from hf_rap.stats.settings import correct_of
+
+from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -27,6 +31,9 @@ Tally: TypeAlias = "tuple[int | Fraction, int]"
 
 MAX_BAD_ROWS_SHOWN = 5
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
+
+
+_OURS = "hf_rap."
 
 
 class Scorer(Protocol):
@@ -75,19 +82,57 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
     if not isinstance(ds, (datasets.Dataset, datasets.IterableDataset)):
         raise SettingError(f"add_scores takes one Dataset or IterableDataset, not a {type(ds).__name__}.")
     for scorer in scorers:
-        fine = callable(scorer) and hasattr(scorer, "writes")
-        check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
+        check_scorer(scorer)
     if ds.column_names is not None:
         available = list(ds.column_names)
         for scorer in scorers:
-            name = type(scorer).__name__
+            name = getattr(scorer, "name", type(scorer).__name__)
             require(name, available, scorer.reads)
             refuse_existing(name, available, scorer.writes)
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
-        ds = add(ds, scorer)
+        ds = add(ds, scorer if type(scorer).__module__.startswith(_OURS) else Checked(scorer))
     return ds
+
+
+def check_scorer(scorer: Any) -> None:
+    """Raise `SettingError` for what is no scorer, with what it lacks."""
+    fine = callable(scorer) and not isinstance(scorer, type) and hasattr(scorer, "writes")
+    check(fine, "scorers", scorer, "scores such as cde_score, one after the other")
+    lacking = [part for part in ("reads", "features") if not hasattr(scorer, part)]
+    if lacking:
+        raise SettingError(
+            f"The scorer {type(scorer).__name__} has no {lacking[0]!r}: see hf_rap.Scorer for what one has."
+        )
+    check_columns(f"{type(scorer).__name__}.writes", scorer.writes)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A scorer from outside, whose results are read as those of a function are."""
+
+    scorer: Scorer
+
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """As the scorer has it."""
+        return self.scorer.reads
+
+    @property
+    def writes(self) -> tuple[Column, ...]:
+        """As the scorer has it."""
+        return self.scorer.writes
+
+    @property
+    def features(self) -> datasets.Features:
+        """As the scorer has it."""
+        return self.scorer.features
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Its new columns; raises as `FunctionScorer` does."""
+        names = [column.name for column in self.scorer.reads] or list(batch)
+        return typed(Results(type(self.scorer).__name__, self.scorer, batch, names).read(self.writes))
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:

@@ -45,8 +45,8 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     if unknown:
         raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(names))}.")
     options = {**rule, **rule.get("asked", {})}
-    Settings.of(options).refuse_others(method.name, method.options)
-    return method.decide_again(ds, options)
+    Settings.of(options).refuse_others(method.name, method.options, method.fixed)
+    return method.decide_again(ds, {**options, **method.fixed})
 
 
 def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:

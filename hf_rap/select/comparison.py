@@ -13,6 +13,7 @@ from hf_rap.scorers.cde import CDEScore
 
 from . import Selection, select_cognitive
 from .methods import METHODS, find_method
+from .sweep import overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +97,7 @@ def compare_methods(
     return Comparison(
         rows=len(ds),
         selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
-        jaccard=tuple(tuple(_jaccard(kept[name], kept[second]) for second in names) for name in names),
+        jaccard=tuple(tuple(overlap(kept[name], kept[second]) for second in names) for name in names),
     )
 
 
@@ -162,8 +163,3 @@ def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
     values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
     scores = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
     return round(float(scores.mean()), 6) if scores.size else None
-
-
-def _jaccard(first: set[int], second: set[int]) -> float | None:
-    either = len(first | second)
-    return round(len(first & second) / either, 6) if either else None

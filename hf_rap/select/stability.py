@@ -14,7 +14,7 @@ from hf_rap.stats.posterior import Posterior, fit_prior
 
 from .again import decide_again
 from .methods import find_method
-from .stopped import adaptive_rule
+from .stopped import stopping_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +174,7 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
     import numpy as np
 
     scored, rule = selection.scored, selection.rule
-    adaptive = adaptive_rule(scored)
+    adaptive = stopping_of(scored)
     if adaptive is not None:
         agreement = adaptive.get("agreement_expected")
         expected = "" if agreement is None else f"; the collection itself expected {agreement:.1%}"

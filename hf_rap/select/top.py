@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,16 @@ from hf_rap.columns import (
     DIFFICULTY,
     ERROR,
     LIMR,
+    OWN_NAMES,
     QUESTIONS,
     features_of,
     how_to_make,
     require,
 )
 from hf_rap.errors import SettingError
-from hf_rap.options import check_flags, check_number, check_text, check_whole
+from hf_rap.options import check, check_flags, check_number, check_text, check_whole
 from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
+from hf_rap.plugins import plugins
 
 from .arrays import why_unscored
 from .base import Decision, Selection, Step, check_dataset
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hf_rap.scorers.base import Scorer
+
 # Published for 10 % and for 25 % (arXiv 2602.04145); up to 10 % the first, above it the second.
 _ALPHA_SMALL, _ALPHA_LARGE, _SMALL_RATIO = 0.2, 0.05, 0.1
 QUESTION = ("image", "images", *QUESTIONS)
@@ -44,7 +49,7 @@ ROLLOUT = (*QUESTION, "response", "steps_with_score")
 def select_top(
     ds: Any,
     *,
-    by: str = BIS.name,
+    by: str | Scorer = BIS.name,
     ratio: float | None = None,
     count: int | None = None,
     per: str | None = "source",
@@ -71,7 +76,8 @@ def select_top(
 
     Args:
         ds: a `Dataset` with the score.
-        by: the column to rank by; any numbers, null and NaN are unknown.
+        by: the column to rank by, or the scorer that has written it; any numbers, null and NaN are unknown. The card
+            cites the paper of a scorer of your own (`scorer(bibtex=...)`) that is given here or is a plugin.
         ratio: share to keep, in (0, 1].
         count: number of rows to keep in all; either this or a ratio.
         per: column whose values get a quota each; null is a value too. None: one quota for all.
@@ -95,12 +101,12 @@ def select_top(
     >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
     >>> select_top(ds, ratio=0.5)
     Selection: 2 of 5 rows
-      step     rows         5
-      step     scored       4
-      step     selected     2
-      kept     top          2
-      dropped  below_quota  2
-      dropped  not_scored   1
+      step     rows         5  in all
+      step     scored       4  have a score
+      step     selected     2  are selected
+      kept     top          2  among the best of its source by the score that was ranked
+      dropped  below_quota  2  others of its source rank before it and fill the quota
+      dropped  not_scored   1  the score is null and rap_error does not say why
 
     """
     import numpy as np
@@ -108,7 +114,7 @@ def select_top(
 
     if (ratio is None) == (count is None):
         raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
-    check_text("by", by, empty=False)
+    by, own = _score_of(by)
     check_number("ratio", ratio, above=0, most=1, none=True)
     check_whole("count", count, least=1, none=True)
     check_text("per", per, none=True, empty=False)
@@ -161,7 +167,30 @@ def select_top(
         "max_per_question": max_per_question,
         "drop_duplicates": drop_duplicates,
     }
-    return make_selection(ds, TOP, Decision(keep, reason, funnel, rule))
+    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule))
+
+
+def _score_of(by: Any) -> tuple[str, Scorer | None]:
+    """The column to rank by, and the scorer from outside that writes it, where one is known."""
+    writes = getattr(by, "writes", None)
+    if writes is not None and not isinstance(by, str):
+        names = [column.name for column in writes]
+        check(len(names) == 1, "by", by, f"one column: name one of {', '.join(names)}")
+        return names[0], by
+    check_text("by", by, empty=False)
+    scorers: dict[str, Scorer] = plugins("scorer")
+    return by, next((own for own in scorers.values() if by in [column.name for column in own.writes]), None)
+
+
+def _top_by(own: Scorer, by: str) -> Method:
+    """`TOP` as the card of a selection by this scorer's column is to have it."""
+    meaning = next(column.meaning for column in own.writes if column.name == by)
+    bibtex = getattr(own, "bibtex", None)
+    return replace(
+        TOP,
+        sentence=lambda rule: f"{_sentence(rule)}{f' ({meaning})' if meaning and by not in OWN_NAMES else ''}",
+        citations=(Citation(f"The score `{by}`", bibtex),) if bibtex else _citations,
+    )
 
 
 def decide_top(
@@ -355,12 +384,16 @@ TOP = Method(
             "not_scored",
             False,
             "the score is null and rap_error does not say why",
-            lambda row, rule: row[rule["by"]] is None,
+            "score is None",
         ),
         Reason("below_quota", False, "others of its source rank before it and fill the quota"),
         Reason("question_full", False, "as many rows of its question as are allowed rank before it"),
         Reason("duplicate", False, "the same rollout as an earlier row"),
     ),
+    steps={
+        "distinct": "are not the same rollout as an earlier row",
+        "within_question_cap": "are among the best of their question",
+    },
     meanings={
         "by": "score that ranks the rows",
         "ratio": "share of the scored rows to keep, of each value below",

@@ -2,7 +2,7 @@
 
     {"verifier": "anls", "verifier_version": "2", "correct": 0.5, "cut": "wrong", "model": ...}
 
-The one rule of what is solved: an attempt whose reward is at least `correct_of` the settings of its row. Scores, priors,
+Solved, everywhere, is: an attempt whose reward is at least `correct_of` the settings of its row. Scores, priors,
 selections, cards and adaptive collections all count by it.
 """
 

@@ -1,7 +1,11 @@
 """The reward function for OpenRLHF: `--reward.remote_url=FILE`.
 
-It gets the prompt and the reply as one decoded text, calls this in a thread (see
-`hf_rap.training.verl`) and has no way to say that nobody knows: that gets 0.0, and `unreadable` counts it.
+It gets the prompt and the reply as one decoded text, calls this in a thread and has no way to say that nobody
+knows (the gold answer cannot be read): that gets 0.0, and `unreadable` counts it.
+
+OpenRLHF decodes special tokens too, and they are taken out here as the verifier takes them out everywhere: what
+opens and ends a turn says nothing. `<|begin_of_box|>` is kept, since it marks an answer. Where OpenRLHF was
+told to skip special tokens, that mark is gone, and such a reply is read as one that marks nothing: by its last line.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ from .rewards import judge_reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# OpenRLHF decodes special tokens too: what opens and ends the turns of the usual chat templates.
-_SPECIAL = re.compile(r"<\|[^<>|]*\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]")
+# What opens and ends the turns of the usual chat templates.
+_SPECIAL = re.compile(
+    r"<\|(?!(?:begin|end)_of_box\|)[^<>|]*\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]"
+)
 
 
 def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any) -> dict[str, Any]:

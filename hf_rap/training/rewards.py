@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-def judge_reply(reply: Any, gold: object, question: Any = "") -> Judgement:
+def judge_reply(reply: Any, gold: object, question: Any = "", options: Sequence[str] | None = None) -> Judgement:
     """The verdict on a reply as trainers hold it: text, or a chat whose last turn is the reply.
+
+    It is the same in the main thread, in other threads, in event loops and in Ray actors, and it is None for no reply
+    that a gold answer can be compared with: a reply that cannot be read is wrong.
 
     Args:
         reply: text, or a list of turns.
         gold: an answer, or a list of accepted ones.
         question: text, or a chat; where the options of a multiple choice stand.
+        options: their texts, where they have a column of their own.
 
     """
-    return judge(_text_of(reply, last=True), gold, question=_text_of(question) or "")
+    return judge(_text_of(reply, last=True), gold, question=_text_of(question) or "", options=options)
 
 
 def accuracy_reward(
@@ -43,7 +47,7 @@ def accuracy_reward(
     """1.0 correct, 0.0 wrong, None where nobody knows; a reward function for TRL.
 
     TRL leaves a None out of its group, so a gold answer that cannot be read teaches nothing; the
-    share of them is logged as `unreadable`. Every column of the dataset arrives as a
+    share of them is logged as `unreadable`. A reply that cannot be compared is 0.0 and escapes nothing. Every column of the dataset arrives as a
     list; those of a published version and of an export to TRL are known.
 
     Args:
@@ -53,7 +57,7 @@ def accuracy_reward(
         answer: see `solution`.
         accepted: lists of accepted answers, which go before `solution`.
         problem: the questions as text.
-        extra_info: as in a published version; its `accepted` counts like `accepted`.
+        extra_info: as in a published version; its `accepted` counts like `accepted`, and its `options` are those of the question.
         log_metric: how TRL takes a number to log.
 
     Raises:
@@ -62,9 +66,8 @@ def accuracy_reward(
     """
     golds = _golds(len(completions), solution if solution is not None else answer, accepted, extra_info)
     questions = problem or prompts or [""] * len(completions)
-    judgements = [
-        judge_reply(reply, gold, question) for reply, gold, question in zip(completions, golds, questions, strict=True)
-    ]
+    options = [(info or {}).get("options") or None for info in extra_info or [None] * len(completions)]
+    judgements = [judge_reply(*row) for row in zip(completions, golds, questions, options, strict=True)]
     rewards = [judgement.reward for judgement in judgements]
     if log_metric is not None and rewards:
         log_metric("unreadable", sum(reward is None for reward in rewards) / len(rewards))

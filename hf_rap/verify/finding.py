@@ -1,200 +1,216 @@
-r"""Takes the final answer out of a text, and writes it in one plain way.
+r"""Finds what a reply states as its answer, in the order of the reply.
 
-The text is a model's reply or a gold answer. A gold answer may be a whole solution: GSM8K ends in
-"#### 42", multimodal-open-r1 has "<think>...</think><answer>42</answer>", MATH has "\boxed{42}".
+A gold answer is read by the same rules, since it may be a whole solution: GSM8K ends in "#### 42",
+multimodal-open-r1 has "<think>...</think><answer>42</answer>", MATH has "\boxed{42}".
 """
 
 from __future__ import annotations
 
+import json
 import re
-import unicodedata
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-# Only the end of a reply is searched for an answer that nothing marks.
-MAX_TAIL_CHARS = 2000
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
-_VULGAR_FRACTIONS = re.compile("[¼-¾⅐-⅞]")
-# What looks like a minus, a degree sign or a common operator, and what is not printed at all.
-_LOOKALIKES = str.maketrans({
-    **dict.fromkeys("−–—‒‐‑﹣－", "-"),
-    **dict.fromkeys("º˚", "°"),
-    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
-    "×": r"\times ",
-    "·": r"\cdot ",
-    "÷": "/",
-    "⁄": "/",
-    "π": r"\pi ",
-    "√": r"\sqrt ",
-    "∞": r"\infty ",
-    "±": r"\pm ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "∠": r"\angle ",
-    "≈": r"\approx ",
-    **{letter: rf"\{unicodedata.name(letter).split()[-1].lower()} " for letter in "αβγδεηθλρστφω"},
-})  # fmt: skip
-
-# (what, by what), in this order. A tie (~) remembers that upright text was glued to what stands
-# before it: `5\text{ m}` is five metres, `5m` may be five times m.
-_LATEX = tuple((re.compile(pattern), by) for pattern, by in (
-    (r"(?<!\\)\\[()\[\]]", ""),
-    (r"\\(?:left|right)(?![a-zA-Z])(?:\.(?!\d))?|\\(?:[bB]igg?|displaystyle|limits)(?![a-zA-Z])", ""),
-    (r"\{,\}|,\\!", ","),
-    (r"\\!", ""),
-    (r"(?<!\\)\\[,;: ]|\\q?quad(?![a-zA-Z])|~", " "),
-    (r"\\[dtc]frac", r"\\frac"),
-    (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-    (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![a-zA-Z])", "°"),
-    (r"\\([%$#&])", r"\1"),
-    (r"\\(?:leq|geq)(?![a-zA-Z])", lambda match: match[0][:-1]),
-    (r"(?<=[\w)])\*\*(?=\d)", "^"),
-    (r"\*\*|__|`", ""),
-))  # fmt: skip
-_MARKUP = re.compile(r"[\\*_~`{]")
-_UPRIGHT = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)\s*\{([^{}]*)\}"
-)
-_SPACES = re.compile(r"\s+")
-_TRIMMED = ' \t\n\r.,;:。，；："“”'
+# Cues and lines are searched for in the end of a reply only.
+MAX_TAIL_CHARS = 20_000
+# Longer answers are WRONG unread.
+MAX_ANSWER_CHARS = 2000
+# A clause this long after "the answer is" is cut off.
+_MAX_CLAUSE_CHARS = 500
+# Of the boxes, the tags and the cues of a reply, the last so many are looked at.
+_MAX_MARKS = 20
 
 _HAS_CONTENT = re.compile(r"[^\W_]|[<>=]")
-
-_CUE = re.compile(
-    r"(?:\banswers?\b|\bcorrect\s+(?:option|choice)\b|答案|故选)"  # the word
-    r"(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"  # "to the question"
-    r"(?:\b(?:is|are|would\s+be|should\s+be)\b|[:：=是为])[\s*_:：]*(?:\$\$\s*|\\\[\s*)?"
-    r"|故选\s*(?=[A-J])",
+_THINKING_ENDS = re.compile(r"</think(?:ing)?>|◁/think▷")
+_THINKING = re.compile(r"<think(?:ing)?>|◁think▷")
+# Tokens that open and end the turns of the usual chat templates, should they not have been stripped.
+_SPECIAL = re.compile(
+    r"<\|(?!(?:begin|end)_of_box\|)[^<>|\n]{1,40}\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]"
+)
+_BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)(?![a-zA-Z])|\x08oxed|(?<![\\\w])boxed(?=\s{0,9}\{))\s{0,9}")
+_TAG = re.compile(
+    r"<\s{0,9}(answer|conclusion|final_answer)\s{0,9}>|<\|begin_of_box\|>"
+    r"|[\"'](?:final[_ ])?answer[\"']\s{0,9}:\s{0,9}(?P<json>\"(?:[^\"\\]|\\.){0,2000}\"|\[[^\[\]]{0,2000}\]|[^\s,}\"\[]{1,99})|\#\#\#\#",
     re.IGNORECASE,
 )
+_TAG_END = re.compile(r"</\s{0,9}(?:answer|conclusion|final_answer)\s{0,9}>|<\|end_of_box\|>", re.IGNORECASE)
+# Between marks that belong together: "\boxed{3} and \boxed{5}", and a list of all options in boxes.
+_BETWEEN = re.compile(r"(?:[\s,;$.&、]|\\q?quad|\b(?:and|or)\b|</?\w+>)*", re.IGNORECASE)
+
+_CUE = re.compile(
+    r"(?:"
+    r"(?:\b(?:(?:answers?|solution|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
+    r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)\b)|^\W{0,9}choice\b)"
+    r"(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
+    r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
+    r"|(?:答案|结果)(?:\s*应该|应)?\s*[是为:：]|选项\s*[是:：]|(?:答え|正解)\s*[は:：]|(?:정답|답)\s*[은는:：]"
+    r")[\s*_:：]*(?:\$\$\s*|\\\[\s*)?"
+    r"|(?:故|应|应该|应当|因此|所以)选(?:择)?\s*[:：]?\s*(?=[(（]?[A-Z])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CUE_WORDS = ("answer", "ans", "solution", "result", "letter", "choice", "option", "antwort", "respuesta", "réponse", "resposta", "risposta", "ответ", "答", "结果", "选", "正解", "답")  # fmt: skip
+# Lines and sentences that say nothing about the question.
+_COURTESY = (
+    r"(?:i (?:really )?hope|hope (?:this|that|it)|let me know|feel free|please\b|thanks?\b|thank you|is there anything|if you (?:have|need|want|would)"
+    r"|i'?m happy to|happy to|do you (?:have|need|want)|would you like|good luck|have a (?:nice|great)|希望)"
+)
+_POLITE = re.compile(rf"\W*{_COURTESY}", re.IGNORECASE)
 # Ends the answer that follows a cue. "B. 30" and "Dr. Who" go on after the full stop.
 _CLAUSE_END = re.compile(
-    r"\n|。|(?<!^[A-Ja-j])(?<!\b[DMS][rst])(?<!\bMrs)\.\s|[,;]?\s+(?:because|since|which|where|as\s(?:it|the|there))\b"
+    r"\n|。|(?<!^[A-Za-z])(?<!^\([A-Z]\))(?<!\b[DMS][rst])(?<!\bMrs)[.!]\s|[.!]\s+(?i:(?="
+    + _COURTESY
+    + r"))|\.\s+(?=[A-Z]\s(?:is|are|was|and)\b)|[,;]?\s+(?:because|since|which|where|as\s(?:it|the|there))\b"
 )
+_END = re.compile(r"(?:입니다|です|だ)[.。]?$|(?<!\.)\.$")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was taken for the answer; `marked` when the text itself says that this is it.
-
-    Without a mark `text` is the last line and `opening` the first.
-    """
+class Statement(NamedTuple):
+    """What a text states as its answer; `explicit` when the text itself marks it by a box, a tag or "####"."""
 
     text: str
-    marked: bool
-    opening: str = ""
+    explicit: bool = True
 
 
-def find_answer(text: str) -> Found:
-    r"""The final answer of a text, by the first of these that is there.
+def statements(reply: str) -> list[Statement]:
+    r"""All that a reply marks as its answer, in its order: boxes, tags, and what follows "the answer is".
 
-    1. Only the text after the last `</think>` counts; a `<think>` that is never closed leaves nothing.
-    2. The last `\boxed{...}` with balanced braces. One that is empty or never closed is no answer.
-    3. The last `<answer>...</answer>`, also when a stop string cut off the closing tag.
-    4. `#### ...` when it is the last line.
-    5. The last "the answer is ..." or "Answer: ...", up to the end of the sentence or the line.
-    6. Otherwise the last line, as a guess (`marked` is False).
+    Only what stands after the reply's thinking counts; thinking that never ends leaves nothing. Marks side by side
+    are one statement with several answers. A box that is never closed is an empty statement.
 
-    >>> find_answer(r"Half of it, so \boxed{\frac{1}{2}}.")
-    Found(text='\\frac{1}{2}', marked=True, opening='')
-    >>> find_answer("I count them. There are\n12 dots.")
-    Found(text='12 dots.', marked=False, opening='I count them. There are')
+    >>> [statement.text for statement in statements(r"It is \boxed{40}? The answer is (C). I hope this helps!")]
+    ['40', '(C)']
+
     """
-    text = _after_thinking(text)
-    for find in (_in_box, _in_tag, _after_hashes, _after_cue):
-        answer = find(text)
-        if answer is not None:
-            inner = _after_cue(answer)
-            return Found((inner or answer).strip(), marked=True)
-    lines = [line for line in text.splitlines() if _HAS_CONTENT.search(line)] or [""]
-    return Found(lines[-1].strip()[-MAX_TAIL_CHARS:], marked=False, opening=lines[0].strip()[:MAX_TAIL_CHARS])
+    text = after_thinking(reply)
+    marks = [*_boxes(text), *_tags(text)]
+    marked = [(start, Statement(inner)) for start, inner in _joined(text, sorted(marks))]
+    tail = max(0, len(text) - MAX_TAIL_CHARS)
+    if not _has_cue_word(text.lower()):  # ten times as fast as to find no cue
+        return [statement for _, statement in marked]
+    marked += [
+        (cue.start(), Statement(_behind(text, cue.end()), explicit=False))
+        for cue in list(_CUE.finditer(text, tail))[-_MAX_MARKS:]
+    ]
+    return [statement for _, statement in sorted(marked, key=lambda pair: pair[0])]
 
 
-def _after_thinking(text: str) -> str:
-    text = text[text.rfind("</think>") + len("</think>") :] if "</think>" in text else text
-    return text.partition("<think>")[0] if "<think>" in text else text
+def _has_cue_word(text: str) -> bool:
+    for word in _CUE_WORDS:  # noqa: SIM110 - a generator takes three times as long
+        if word in text:
+            return True
+    return False
 
 
-def _in_box(text: str) -> str | None:
-    start = max(text.rfind(r"\boxed"), text.rfind(r"\fbox"))
-    if start < 0:
-        return None
-    rest = text[start:].partition("box" if text.startswith(r"\fbox", start) else "boxed")[2].lstrip()
-    if not rest.startswith("{"):
-        return re.split(r"[\s$]", rest, maxsplit=1)[0]
+def stated_last(text: str) -> str:
+    r"""The last statement of a text, "" when it marks none.
+
+    >>> stated_last(r"Adding up, we get \boxed{42}."), stated_last("42")
+    ('42', '')
+    """
+    return next((statement.text for statement in reversed(statements(text)) if statement.text), "")
+
+
+def find_answer(reply: str) -> Statement:
+    r"""What a reply states last, or its last line where it marks nothing; for graders of your own.
+
+    >>> find_answer("I count them. There are\n12 dots. I hope this helps!").text
+    '12 dots.'
+    """
+    last = next((statement for statement in reversed(statements(reply)) if statement.text), None)
+    return last or Statement((lines_of(reply) or [""])[-1], explicit=False)
+
+
+def lines_of(reply: str) -> list[str]:
+    """The lines of the end of a reply that may say something, without its thinking and its courtesies."""
+    lines = after_thinking(reply)[-MAX_TAIL_CHARS:].split("\n")
+    return [
+        _without_courtesies(line.strip()) for line in lines if _HAS_CONTENT.search(line) and not _POLITE.match(line)
+    ]
+
+
+def _without_courtesies(line: str) -> str:
+    sentences = _SENTENCE_END.split(line[-MAX_ANSWER_CHARS:])
+    return sentences[0] if len(sentences) == 1 else " ".join(part for part in sentences if not _POLITE.match(part))
+
+
+def after_thinking(text: str) -> str:
+    """What follows the last thinking, without the special tokens of chat templates."""
+    if "think" in text:
+        text = _THINKING.split(_THINKING_ENDS.split(text)[-1], maxsplit=1)[0]
+    return _SPECIAL.sub("\n", text) if "<" in text or "[" in text else text
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, content) of the last boxes."""
+    if "box" not in text and "oxed" not in text:
+        return
+    for box in list(_BOX.finditer(text))[-_MAX_MARKS:]:
+        rest = text[box.end() : box.end() + MAX_ANSWER_CHARS + 1]
+        if rest.startswith("{"):
+            length = _closing(rest)
+            yield box.start(), box.end() + length + 1, rest[1:length]
+        elif box[0].startswith("\\"):
+            word = re.split(r"[\s$]", rest, maxsplit=1)[0]
+            yield box.start(), box.end() + len(word), word
+
+
+def _closing(text: str) -> int:
+    """Where the first brace is closed, 0 when nowhere."""
+    first = text.find("}")
+    if not ("{" in text[1:first] or "\\" in text[1:first]):  # as in most boxes
+        return max(first, 0)
     depth = 0
-    for match in re.finditer(r"\\.|[{}]", rest, re.DOTALL):
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
         if depth == 0:
-            return rest[1 : match.start()]
-    return ""
+            return match.start()
+    return 0
 
 
-def _in_tag(text: str) -> str | None:
-    start = text.rfind("<answer>")
-    return None if start < 0 else text[start + len("<answer>") :].partition("</answer>")[0]
+def _tags(text: str) -> Iterator[tuple[int, int, str]]:
+    if not ("<" in text or "{" in text or "####" in text):
+        return
+    for tag in list(_TAG.finditer(text))[-_MAX_MARKS:]:
+        if tag["json"]:
+            yield tag.start(), tag.end(), _from_json(tag["json"])
+        elif tag[0] == "####":
+            line = text[tag.end() : tag.end() + MAX_ANSWER_CHARS + 1].partition("\n")[0]
+            if line.strip() and not text[tag.end() + len(line) :].strip():  # else it is a heading
+                yield tag.start(), tag.end() + len(line), line
+        else:
+            end = _TAG_END.search(text, tag.end())
+            yield tag.start(), end.end() if end else len(text), text[tag.end() : end.start() if end else len(text)]
 
 
-def _after_hashes(text: str) -> str | None:
-    last_line = text.rstrip().rpartition("\n")[2]
-    _, hashes, answer = last_line.rpartition("####")
-    return answer if hashes else None
+def _from_json(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip("\"'")
+    return ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else text
 
 
-def _after_cue(text: str) -> str | None:
-    cues = list(_CUE.finditer(text))
-    return _CLAUSE_END.split(text[cues[-1].end() :], maxsplit=1)[0].strip(" *_") if cues else None
+def _joined(text: str, marks: list[tuple[int, int, str]]) -> list[tuple[int, str]]:
+    if len(marks) < 2:
+        return [(start, inner.strip()) for start, _, inner in marks]
+    groups: list[tuple[int, int, list[str]]] = []
+    for start, end, inner in marks:
+        content = inner.strip()
+        if (
+            groups
+            and start >= groups[-1][1]
+            and _BETWEEN.fullmatch(text, groups[-1][1], min(start, groups[-1][1] + 50))
+            and start - groups[-1][1] < 50
+        ):
+            groups[-1] = (groups[-1][0], end, [*groups[-1][2], content])
+        else:
+            groups.append((start, end, [content]))
+    return [(start, ", ".join(dict.fromkeys(texts))) for start, _, texts in groups]
 
 
-def clean(text: str) -> str:
-    r"""The same text in one plain way: NFKC, a plain minus, no LaTeX for layout, no end punctuation.
-
-    >>> clean(r"$\left(-\dfrac12\right)$.")
-    '(-\\frac{1}{2})'
-    >>> clean(r"30^{\circ}")
-    '30°'
-    """
-    text = _SUPERSCRIPTS.sub(lambda match: "^{" + unicodedata.normalize("NFKC", match[0]) + "}", text)
-    text = _VULGAR_FRACTIONS.sub(lambda match: " " + unicodedata.normalize("NFKC", match[0]), text)
-    # Twice: NFKC makes a full-width sign an ordinary one, and would make "º" an "o".
-    text = unicodedata.normalize("NFKC", text.translate(_LOOKALIKES)).translate(_LOOKALIKES)
-    if _MARKUP.search(text):
-        for pattern, by in _LATEX:
-            text = pattern.sub(by, text)
-        previous = None
-        while previous != text:
-            previous, text = text, _UPRIGHT.sub(r"~\1", text)
-    if text.count("$") >= 2:  # one alone is dollars
-        text = text.replace("$", "")
-    return _SPACES.sub(" ", text.strip().lstrip("~")).lstrip(_TRIMMED.replace(".", "")).rstrip(_TRIMMED)
-
-
-def options_in(question: str) -> dict[str, str]:
-    """The options of a multiple-choice question by letter; empty when they cannot be told apart.
-
-    Known forms: "(A) 30 (B) 40", "A. 30" and "A) 30" or "A: 30", on one line or on several. The
-    letters must run A, B, C, ... and each must have a text of its own.
-
-    >>> options_in("How many? Choices: (A) 30 (B) 40")
-    {'A': '30', 'B': '40'}
-    """
-    for marker in _OPTION_MARKERS:
-        markers = list(marker.finditer(question))
-        letters = "".join(match[1] for match in markers)
-        if len(letters) < 2 or letters != "ABCDEFGHIJ"[: len(letters)]:
-            continue
-        ends = [match.start() for match in markers[1:]] + [len(question)]
-        texts = [
-            clean(question[match.end() : end].strip().partition("\n")[0])
-            for match, end in zip(markers, ends, strict=True)
-        ]
-        if not {"", "?", "!"} & set(texts) and len({text.casefold() for text in texts}) == len(texts):
-            return dict(zip(letters, texts, strict=True))
-    return {}
-
-
-_OPTION_MARKERS = (
-    re.compile(r"\(([A-J])\)"),
-    re.compile(r"(?:^|(?<=[\s,;:]))([A-J])[.．、](?=\s|\S)"),
-    re.compile(r"(?:^|(?<=[\s,;:]))([A-J])[):：]"),
-)
+def _behind(text: str, start: int) -> str:
+    clause = _CLAUSE_END.split(text[start : start + _MAX_CLAUSE_CHARS], maxsplit=1)[0]
+    return _END.sub("", clause.strip(" *_").rstrip("!"))  # "It is 14!" is no factorial

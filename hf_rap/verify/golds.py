@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hf_rap.errors import RowError
 
-from .expressions import is_readable_math
-from .finding import clean, find_answer
+from .finding import statements
+from .mathematics import is_readable_math, split_parts
+from .options import LETTERS, read_choice, read_options
 from .quantities import read_quantity
-from .readings import is_words, read_choice, read_yes_no, split_name
+from .words import is_words, read_time, read_yes_no, same_words
+from .writing import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # A gold answer of more words is an explanation: no reply will repeat it to the word.
 MAX_GOLD_WORDS = 8
@@ -25,19 +30,24 @@ MAX_SOLUTION_CHARS = 100_000
 # What is neither words nor mathematics must be this short to be compared as it stands.
 MAX_SYMBOL_CHARS = 30
 
-_PLACEHOLDERS = frozenset({"n/a", "n.a", "nan", "none", "null", "nil", "tbd", "略", "proof", "omitted", "no answer"})
+# "None" is what a missing answer becomes when it is turned into text; "none" somebody wrote.
+_PLACEHOLDERS = frozenset({"n/a", "n.a", "nan", "null", "nil", "tbd", "略", "proof", "omitted", "no answer"})
 _POINTS_ELSEWHERE = re.compile(
-    r"\(?(?:(?:please )?(?:see|refer to)\s+(?:the\s+)?"
-    r"(?:solution|explanation|figure|image|picture|diagram|graph|above|below|attached|answer|text)"
-    r"|answers? (?:may|will) vary|proof (?:omitted|in)|见|略|证明|解析)",
+    r"\(?(?:(?:please )?(?:see|refer to|voir|siehe|ver|véase|vedi|см\.?)\s+(?:(?:the|la|el|l'|die|das|in)\s+)?"
+    r"(?:solution|explanation|figure|image|picture|diagram|graph|above|below|attached|answer|text|attachment"
+    r"|l[öo]sung|abbildung|soluci[óo]n|explicaci[óo]n|solu[çc][ãa]o|soluzione|figura|решение|рисунок)"
+    r"|answers? (?:may|will) vary|proof (?:omitted|in)|(?:答案)?(?:详见|见|参见|略)|证明|解析|解説(?:参照|を参照)|풀이\s*참조)",
     re.IGNORECASE,
 )
-_PICTURE = re.compile(r"<image|!\[|https?://|\.(?:png|jpe?g|gif|webp)\b", re.IGNORECASE)
+_PICTURE = re.compile(
+    r"<image[^<>]*>|!\[[^\]]*\]\([^)]*\)|\\includegraphics\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}", re.IGNORECASE
+)
+_LINK = re.compile(r"https?://|\.(?:png|jpe?g|gif|webp)\b", re.IGNORECASE)
 _TRUTH = ("yes", "no", "true", "false")
 _HAS_CONTENT = re.compile(r"[^\W_]|[<>=+∅]")
 
 
-Kind = Literal["choice", "yes_no", "number", "math", "words"]
+Kind = Literal["choice", "yes_no", "time", "number", "math", "words"]
 
 
 @dataclass(frozen=True)
@@ -59,37 +69,47 @@ class Gold:
     accepted: tuple[Accepted, ...]
 
 
-def read_gold(answer: object) -> Gold:
+def read_gold(answer: object, *, question: str = "", options: Sequence[str] | None = None) -> Gold:
     r"""Read a gold answer: a text, a number, a bool, or a list of accepted ones.
 
-    A text may be a whole solution; its final answer is taken out as for replies (see
-    `hf_rap.verify.finding.find_answer`). The first of these that fits is its kind:
+    A text may be a whole solution; what it states last is the answer (see `hf_rap.verify.finding.statements`).
+    The first of these that fits is its kind:
 
-    - choice: one letter A to J, alone, in parentheses or before an option's text ("B. 30" accepts
-      B and 30), or several ("A, C" and "AC").
+    - choice: one letter, alone, in parentheses or before an option's text ("B. 30" accepts B and 30), or
+      several ("A, C" and "AC"); also the text of one of the options, however long it is.
     - yes_no: yes, no, true, false. True is yes.
-    - number: an exact number with or without a unit.
+    - time: "8:00 AM", "14:45".
+    - number: an exact number with or without a unit, or a ratio.
     - words: up to `MAX_GOLD_WORDS` words.
     - math: anything else that math-verify can parse.
+
+    Nulls and empty texts in a list are left out where it holds an answer as well.
+
+    Args:
+        answer: as a dataset has it.
+        question: where the options of a multiple-choice question may stand.
+        options: their texts, where the dataset has them in a column of their own.
 
     Raises:
         RowError: "gold_unreadable", when no reply could be compared with it: null, NaN, empty, a
             placeholder such as "n/a" or "see solution", broken LaTeX, a long explanation. The word
-            "none" is refused too: it is what a missing answer becomes when it is turned into text.
+            "None" is refused too: it is what a missing answer becomes when it is turned into text.
 
     >>> read_gold("The legs are 3 and 4, so the answer is $5$ cm.")
     Gold(accepted=(Accepted(kind='number', text='5 cm', name=''),))
-    >>> [one.text for one in read_gold(["car", "automobile"]).accepted]
+    >>> [accepted.text for accepted in read_gold(["car", "automobile"]).accepted]
     ['car', 'automobile']
 
     """
+    choices = read_options(question, options)
     if hasattr(answer, "tolist"):  # numpy
         answer = answer.tolist()
-    if isinstance(answer, (list, tuple)):
-        if not answer:
-            raise _unreadable(answer, "an empty list")
-        return Gold(tuple(accepted for one in answer for accepted in _read_text(_as_text(one))))
-    return Gold(_read_text(_as_text(answer)))
+    if not isinstance(answer, (list, tuple)):
+        return Gold(_read_one(answer, choices))
+    if not answer:
+        raise _unreadable(answer, "an empty list")
+    answers = [text for text in answer if text is not None and text != ""] or answer
+    return Gold(tuple(accepted for text in answers for accepted in _read_one(text, choices)))
 
 
 def spellings(answer: object) -> list[str]:
@@ -107,15 +127,15 @@ def spellings(answer: object) -> list[str]:
     """
     if hasattr(answer, "tolist"):  # numpy
         answer = answer.tolist()
-    found: dict[str, None] = {}
-    for one in answer if isinstance(answer, (list, tuple)) else [answer]:
-        written = "" if isinstance(one, bool) else clean(str(one))
-        for accepted in read_gold(one).accepted:
+    texts: dict[str, None] = {}
+    for single in answer if isinstance(answer, (list, tuple)) else [answer]:
+        written = "" if isinstance(single, bool) else clean(str(single))
+        for accepted in read_gold(single).accepted:
             same = written.casefold() in {accepted.text.casefold(), *(_TRUTH if accepted.kind == "yes_no" else ())}
-            found |= dict.fromkeys(text for text in (written if same else "", accepted.text) if text)
-    if not found:
+            texts |= dict.fromkeys(text for text in (written if same else "", accepted.text) if text)
+    if not texts:
         read_gold(answer)  # an empty list: says so
-    return list(found)
+    return list(texts)
 
 
 def _as_text(answer: object) -> str:
@@ -131,17 +151,41 @@ def _as_text(answer: object) -> str:
     raise _unreadable(answer, "null" if answer is None else f"of type {type(answer).__name__}")
 
 
+def _read_one(answer: object, options: Mapping[str, str]) -> tuple[Accepted, ...]:
+    text = _as_text(answer)
+    if options:
+        plain = clean(text)
+        letter = next(
+            (letter for letter, option in options.items() if plain == option or same_words(plain, option)), ""
+        )
+        if letter and plain not in options:
+            return (Accepted("choice", letter), *read_option(options[letter]))
+    return _read_text(text, "".join(options))
+
+
 @lru_cache(maxsize=4096)
-def _read_text(answer: str) -> tuple[Accepted, ...]:
+def _read_text(answer: str, letters: str = "") -> tuple[Accepted, ...]:
     if len(answer) > MAX_SOLUTION_CHARS:
         raise _unreadable(answer, f"longer than {MAX_SOLUTION_CHARS} characters")
-    if _PICTURE.search(answer):
+    kept = _PICTURE.sub("", answer)
+    stated = statements(kept)
+    last = next((statement.text for statement in reversed(stated) if statement.text), "")
+    text = clean(last or ("" if any(statement.explicit for statement in stated) else kept))
+    if _LINK.search(text) or (kept != answer and not text):
         raise _unreadable(answer, "a picture or a link")
-    found = find_answer(answer)
-    text = clean(found.text if found.marked else answer)
-    if text.casefold() in _PLACEHOLDERS or _POINTS_ELSEWHERE.match(text) or not _HAS_CONTENT.search(text):
+    if (
+        text.casefold() in _PLACEHOLDERS
+        or text == "None"
+        or _POINTS_ELSEWHERE.match(text)
+        or not _HAS_CONTENT.search(text)
+    ):
         raise _unreadable(answer, "empty or a placeholder")
-    choice = read_choice(text)
+    # e and i are numbers.
+    choice = (
+        None
+        if text in ("e", "i") and text.upper() not in letters
+        else read_choice(text, dict.fromkeys(letters or LETTERS[:10], ""))
+    )
     if choice is None:
         return (_read_value(text, answer),)
     return (Accepted("choice", choice.letters), *read_option(choice.text))
@@ -160,10 +204,12 @@ def _read_value(text: str, answer: str) -> Accepted:
     """What a cleaned text is, if it is not an option letter. `answer` is quoted in errors."""
     if yes_no := read_yes_no(text):
         return Accepted("yes_no", yes_no)
-    name, value = split_name(text)
-    if read_quantity(value, letters_are_units=False):
-        return Accepted("number", value, name)
-    if is_words(text):
+    if read_time(text):
+        return Accepted("time", text)
+    parts = split_parts(text)
+    if len(parts) == 1 and read_quantity(parts[0].value, letters_are_units=False):
+        return Accepted("number", parts[0].value, parts[0].name)
+    if is_words(text) and text not in ("e", "i"):
         if len(text.split()) > MAX_GOLD_WORDS or len(text) > MAX_GOLD_CHARS:
             raise _unreadable(answer, f"too long to be compared word by word (limit {MAX_GOLD_WORDS} words)")
         return Accepted("words", text)

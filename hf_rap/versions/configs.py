@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
+from hf_rap.exports.asked import Asked
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
 from hf_rap.rows.cells import columns_of
@@ -176,6 +177,7 @@ class Content:
         further = [name for name in features if name not in UNIVERSAL]
         embedder = Embedder(type(features)({name: features[name] for name in further}))
         read = layout.columns_in(scored.column_names)
+        asked = Asked.of(scored)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
             indices = (start + flags.nonzero()[0]).tolist()
@@ -183,7 +185,13 @@ class Content:
                 continue
             kept = table.filter(pa.array(flags))
             try:
-                made = universal_columns(columns_of(kept.select(read)), layout, indices, data_source=self.data_source)
+                made = universal_columns(
+                    columns_of(kept.select(read)),
+                    layout,
+                    indices,
+                    data_source=self.data_source,
+                    prompts=[asked.of_row(text) for text in _texts(kept, SETTINGS.name)],
+                )
             except RowError as error:
                 raise PublishError(
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
@@ -191,6 +199,10 @@ class Content:
             arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
             rest = embedder.embed(kept.select(further))
             yield pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None]:
+    return table[name].to_pylist() if name in table.column_names else [None] * len(table)
 
 
 def batches_of(ds: datasets.Dataset) -> Iterator[tuple[int, pa.Table]]:

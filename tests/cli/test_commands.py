@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -190,9 +191,9 @@ def test_a_grader_of_the_users_own(folder):
     ]
     for words, message in {
         "my_graders:Any": None,
-        "my_graders": "--verifier takes MODULE:NAME, such as my_graders:anls, got 'my_graders'",
-        "nowhere:short": "--verifier nowhere:short: No module named 'nowhere'. It is looked for in ",
-        "my_graders:long": "--verifier my_graders:long: module 'my_graders' has no attribute 'long'",
+        "my_graders": "The grader 'my_graders' is named wrongly: it takes module:attribute, such as my_graders:anls.",
+        "nowhere:short": "The grader nowhere:short cannot be imported: there is no module 'nowhere' in ",
+        "my_graders:long": "The grader my_graders:long is not there: my_graders (",
     }.items():
         done = hf_rap(*few[:-1], "x.parquet", "--verifier", words, "--dry-run", "1", cwd=folder)
         assert done.returncode == (message is not None), done.stderr
@@ -363,8 +364,17 @@ def test_a_mistyped_command_is_answered_as_click_does():
 def test_help_has_an_example_and_the_python_call(name):
     """Each command shows one line to copy and what it is in Python."""
     shown = CliRunner().invoke(cli, [name, "--help"]).output
-    assert f"Example: hf-rap {name}" in shown
+    assert re.search(rf"Example: hf-rap (--plugin \S+ )?{name}", shown)
     assert "In Python: " in shown
+
+
+def test_arguments_are_no_options():
+    """SOURCE stands in the line of usage alone."""
+    shown = CliRunner().invoke(cli, ["select", "--help"]).output
+    assert [line.strip() for line in shown.splitlines() if "SOURCE" in line and not line.startswith("  --")] == [
+        "Usage: cli select [OPTIONS] SOURCE",
+        "Decide for every row of SOURCE whether to keep it, and why.",
+    ]
 
 
 @pytest.mark.slow

@@ -15,12 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FaultyServer:
     """`with FaultyServer(faults=["500", "hang"]) as server: ... server.url, server.bodies`."""
 
-    def __init__(self, faults=(), *, draws_n="refuses", continues="yes", delay=0.0, always=None):
+    def __init__(self, faults=(), *, draws_n="refuses", continues="yes", delay=0.0, always=None, told=None):
         self.faults = list(faults)
         self.always = always
         self.draws_n = draws_n
         self.continues = continues
         self.delay = delay
+        self.told = told or {}  # path -> what a GET gives: JSON, a status, or the URL of somebody else
+        self.got = []
         self.bodies = []
         self.headers = []
         self.in_flight = self.most_in_flight = 0
@@ -32,6 +34,9 @@ class FaultyServer:
 
             def do_POST(self):
                 server.handle(self)
+
+            def do_GET(self):
+                server.tell(self)
 
             def log_message(self, *_args):
                 pass
@@ -68,6 +73,17 @@ class FaultyServer:
         finally:
             with self.lock:
                 self.in_flight -= 1
+
+    def tell(self, request):
+        """What the server says of itself."""
+        self.got.append((request.path, request.headers.get("authorization")))
+        told = self.told.get(request.path, 404)
+        if isinstance(told, int):
+            send(request, told, {"error": "no"})
+        elif isinstance(told, str) and told.startswith("http"):
+            send(request, 307, {}, {"location": told})
+        else:
+            send(request, 200, told)
 
     def answer(self, request, body, fault):
         n = body.get("n", 1)

@@ -26,6 +26,7 @@ from hf_rap.engines.endpoint import data_url
 from hf_rap.engines.endpoint_client import _retry_after, _text
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.process import one_row_per_response
+from hf_rap.rows.prompts import PromptTemplate
 
 SECRET = "hf_this_is_the_secret_token"
 
@@ -131,7 +132,8 @@ def test_a_reply_that_was_started_is_sent_as_the_last_message():
     for body in bodies[2:4]:
         assert body["messages"][-1] == {"role": "assistant", "content": "First, "}
         assert (body["continue_final_message"], body["add_generation_prompt"], body["min_p"]) == (True, False, 0.1)
-    assert "continue_final_message" not in bodies[1]
+    # The two probes go out together, in either order.
+    assert sorted("continue_final_message" in body for body in bodies[:2]) == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +178,44 @@ def test_step_scores_of_a_server_are_those_of_the_model_it_runs(tmp_path):
     assert served["rap_error"][:] == local["rap_error"][:]
     assert served["steps_with_score"][:] == local["steps_with_score"][:]
     assert {0.0, 1.0} == {step["score"] for steps in served["steps_with_score"] for step in steps}
+
+
+def test_the_prompt_is_sent_whole_and_its_arguments_by_name():
+    """The system turn as text, and `chat_template_kwargs` beside those of `extra_body`."""
+    prompt = PromptTemplate("Be brief.", "Q: ", " Box it.", {"enable_thinking": False})
+    with FaultyServer() as server:
+        engine = EndpointEngine(server.url, model="m", extra_body={"chat_template_kwargs": {"greeting": "hi"}})
+        collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, arm="text", prompt=prompt))
+        (body,) = server.bodies
+    assert body["chat_template_kwargs"] == {"greeting": "hi", "enable_thinking": False}
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "Be brief."}
+    (part,) = user["content"]
+    assert part["text"].startswith("Q: ")
+    assert part["text"].endswith(" Box it.")
+
+
+def test_two_values_for_one_argument_of_the_chat_template_are_refused():
+    """Neither is taken in silence."""
+    prompt = PromptTemplate(chat_template_kwargs={"enable_thinking": True})
+    with FaultyServer() as server:
+        body = {"chat_template_kwargs": {"enable_thinking": False}}
+        engine = EndpointEngine(server.url, model="m", extra_body=body)
+        with pytest.raises(EngineError, match="give different values of enable_thinking to the chat template"):
+            collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, prompt=prompt))
+        assert server.bodies == []
+
+
+def test_a_thinking_budget_is_passed_and_tells_runs_apart(tmp_path):
+    """Servers have it under names of their own; with another one the replies are asked anew."""
+    ds, seen = make_planted(6).select([0]), []
+    for name, budget in (("thinking_token_budget", 64), ("thinking_token_budget", 64), ("thinking_budget_tokens", 32)):
+        with FaultyServer() as server:
+            engine = EndpointEngine(server.url, model="m", extra_body={name: budget})
+            evidence = collect_in_run(ds, Rollouts(engine, attempts=1), str(tmp_path / "run"))
+            seen.append([body[name] for body in server.bodies])
+            assert json.loads(evidence["rap_settings"][0])["extra_body"] == {name: budget}
+    assert seen == [[64, 64], [], [32, 32]]  # both arms
 
 
 def test_token_ids_are_those_that_the_server_tells():
@@ -405,6 +445,77 @@ def test_settings_name_the_model_and_not_the_address():
     local = EndpointEngine("http://host/v1", model="/home/me/models/mine").describe()
     assert local["model"] == "mine"
     assert "/home" not in json.dumps(local)
+
+
+TOKEN = "hf_SECRETtoken"
+VLLM = {
+    "/v1/models": {
+        "object": "list",
+        "data": [
+            {"id": "other", "root": "somebody/else"},
+            {
+                "id": "m",
+                "object": "model",
+                "created": 1767225600,
+                "owned_by": "vllm",
+                "root": "/home/me/models/Qwen2.5-VL-3B",
+                "parent": None,
+                "max_model_len": 4096,
+                "permission": [{"id": "modelperm-1", "created": 1767225600}],
+            },
+        ],
+    },
+    "/version": {"version": "0.11.0"},
+}
+
+
+def told_by(server, **options):
+    """What stands in the settings after one request."""
+    engine = EndpointEngine(server.url, model="m", **options)
+    engine.complete(requests(1, 1), Sampling())
+    settings = engine.describe()
+    assert {"server", "identity"} <= set(settings["not_counted"])
+    assert json.loads(json.dumps(settings)) == settings
+    return settings["server"]
+
+
+def test_what_the_server_tells_is_written_down(monkeypatch):
+    """The entry of the model and the version, asked for once, with the token; no folder of the server."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer(told=VLLM) as server:
+        expected = {"owned_by": "vllm", "root": "Qwen2.5-VL-3B", "max_model_len": 4096, "version": "0.11.0"}
+        assert told_by(server, token_env="MY_TOKEN") == expected
+        assert told_by(server, token_env="MY_TOKEN") == expected
+    assert server.got == [(path, f"Bearer {TOKEN}") for path in ("/v1/models", "/version")]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, {"models": "the server answered 404"}),
+        ({"/v1/models": {"data": [{"id": "n"}]}}, {"models": "does not list this model"}),
+        ({"/v1/models": ["no", "list"]}, {"models": "does not list this model"}),
+        ({"/v1/models": {"data": [None, 3]}, "/version": {"version": 3}}, {"models": "does not list this model"}),
+    ],
+)
+def test_server_that_tells_nothing_is_no_error(told, expected):
+    """Why nothing is known is written down instead."""
+    with FaultyServer(told=told) as server:
+        assert told_by(server) == expected
+
+
+def test_token_does_not_follow_a_redirection(monkeypatch):
+    """Another address must not see it."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer() as thief:
+        with FaultyServer(told={"/v1/models": thief.url + "/models"}) as server:
+            assert told_by(server, token_env="MY_TOKEN") == {"models": "the server answered 307"}
+        assert thief.got == []
+
+
+def test_settings_before_the_server_was_asked():
+    """A run that has everything needs no server, and a server that is away does not keep it from being read."""
+    assert EndpointEngine("http://127.0.0.1:9/v1", model="m").describe()["server"] == "not asked yet"
 
 
 def test_a_running_event_loop_is_no_obstacle():

@@ -67,7 +67,7 @@ def scored():
         features=ROWS,
     )
     engine = Sees()
-    evidence = collect_evidence(ds, Rollouts(engine, attempts=2, layout=LAYOUT, instruction=""))
+    evidence = collect_evidence(ds, Rollouts(engine, attempts=2, layout=LAYOUT, prompt="bare"))
     return add_scores(evidence, cde_score, difficulty_score), engine.texts
 
 
@@ -93,7 +93,7 @@ def test_a_published_version_is_asked_the_same_again(scored, tmp_path):
 
     engine = Sees()
     again = collect_evidence(
-        selected.select_columns(list(selected.features)[:11]), Rollouts(engine, attempts=1, instruction="")
+        selected.select_columns(list(selected.features)[:11]), Rollouts(engine, attempts=1, prompt="bare")
     )
     (exported,) = list(export_rows(selected))
 

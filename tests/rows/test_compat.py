@@ -1,8 +1,12 @@
 """What a new release of datasets has moved, of the parts that are not public."""
 
+import pickle
+import sys
+
 import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetInfo, Features, Image, List, SplitDict, SplitInfo, Value
+from datasets.fingerprint import Hasher
 from huggingface_hub import DatasetCardData
 
 from hf_rap.rows import compat
@@ -153,3 +157,41 @@ def refused(api):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         api.whoami(token="hf_none")
+
+
+class Sealed:
+    """What another pickler takes in full."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_the_hash_of_map_sees_what_it_is_shown(datasets_part):
+    """A stand-in counts, what it stands for does not; a worker gets the value itself."""
+    with datasets_part("the table of datasets.utils._dill.Pickler"):
+        assert compat.show_to_hash(Sealed, lambda sealed: len(sealed.value)), "the table is not there"
+        assert Hasher.hash(Sealed("abc")) == Hasher.hash(Sealed("xyz")) != Hasher.hash(Sealed("ab"))
+    assert pickle.loads(pickle.dumps(Sealed("abc"))).value == "abc"
+
+
+def test_rows_after_a_step_are_called_by_the_step(datasets_part, tmp_path):
+    """The same rows and step in another process, or in a copy, and no others."""
+    rows = Dataset.from_dict({"id": ["a", "b"]})
+    rows.to_parquet(tmp_path / "rows.parquet")
+    read, read_again = (Dataset.from_parquet(str(tmp_path / "rows.parquet")) for _ in range(2))
+    with datasets_part("Dataset._fingerprint and datasets.fingerprint.Hasher"):
+        assert compat.hash_of(len) == compat.hash_of(len) != compat.hash_of(max)
+        assert compat.fingerprint_after(read, len) == compat.fingerprint_after(read_again, len)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read, max)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read.select([0]), len)
+
+
+def test_a_step_that_cannot_be_hashed_has_no_name():
+    """`map` then warns and caches nothing."""
+    assert compat.fingerprint_after(Dataset.from_dict({"id": ["a"]}), (row for row in "ab")) is None
+
+
+def test_without_its_table_datasets_hashes_the_value(monkeypatch):
+    """The caller is told, and puts what counts into the value."""
+    monkeypatch.setitem(sys.modules, "datasets.utils._dill", None)
+    assert compat.show_to_hash(Sealed, lambda sealed: len(sealed.value)) is False

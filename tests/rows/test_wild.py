@@ -48,7 +48,7 @@ def asked(rows, features, reply, layout=None, **options):
     """Evidence of the first row, and the text and pictures of its prompt."""
     ds = Dataset.from_list(rows, features=Features(features))
     engine = Knows(reply)
-    collector = Rollouts(engine, attempts=1, instruction="", layout=layout, **options)
+    collector = Rollouts(engine, attempts=1, prompt="bare", layout=layout, **options)
     row = collect_evidence(ds, collector)[0]
     prompts = [request for request in engine.seen if request.arm == "image"]
     text = prompts and "".join(block.get("text", "<image>") for block in prompts[0].messages[0]["content"])

@@ -18,7 +18,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.adaptive.collect import collect_adaptive
-from hf_rap.adaptive.rules import Exact, Sequential
+from hf_rap.adaptive.stopping import Exact, Sequential
 from hf_rap.errors import RowError, RunError, SettingError
 
 LISTS = ("rap_image_rewards", "rap_text_rewards", "rap_image_responses", "rap_text_responses", "rap_image_tokens")

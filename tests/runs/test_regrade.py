@@ -27,7 +27,7 @@ from hf_rap.errors import MissingColumnError, RunError, SettingError
 from hf_rap.evidence.regrade import count_as_solved
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import RunFolder
-from hf_rap.verify import judge_each
+from hf_rap.verify import VERIFIER_VERSION, judge_each
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test_a_new_version_of_the_verifier_asks_no_reply(run, log, monkeypatch):
     assert (seen, lines(log)) == ([], asked)
     (held,) = list_runs(run)
     assert (held.rows, held.fewest_attempts) == (60, 3)
-    assert held.graders == ('["hf_rap", "1", "wrong"]', '["hf_rap", "next", "wrong"]')
+    assert held.graders == (f'["hf_rap", "{VERIFIER_VERSION}", "wrong"]', '["hf_rap", "next", "wrong"]')
 
 
 def test_another_grader_gives_what_it_would_have_given_in_one_go(run, log):
@@ -298,7 +298,8 @@ def test_controls_by_another_grader_are_refused():
     """A control compares two pictures."""
     ds = collect_evidence(make_rows(3), rollouts(verifier=Tens()))
     with pytest.raises(
-        SettingError, match=r'graded by \["Tens", "1", "wrong"\].*and this is \["hf_rap", "1", "wrong"\]'
+        SettingError,
+        match=rf'graded by \["Tens", "1", "wrong"\].*and this is \["hf_rap", "{VERIFIER_VERSION}", "wrong"\]',
     ):
         collect_evidence(ds, Controls(Stub()))
 

@@ -1,8 +1,10 @@
 """Inside every trainer a reply gets the verdict that it got when the rows were scored."""
 
+import asyncio
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ PAIRS = [
 ]
 # What trainers that hand on one text can be asked.
 TEXTS = [pair for pair in PAIRS if isinstance(pair["gold"], str)]
+
+
+# What needs no question, as several trainers hand none over.
+PLAIN = [pair for pair in TEXTS if "question" not in pair][::2]
 
 
 def scored(pairs: list[dict]) -> list[float | None]:
@@ -99,6 +105,55 @@ def test_openrlhf(end):
     told = openrlhf.reward_func(queries, prompts, [pair["gold"] for pair in TEXTS])
     assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
     assert told["extra_logs"]["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+
+
+def in_threads(call, pairs: list[dict]) -> list:
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(call, pairs))
+
+
+def test_verl_and_easyr1_in_threads():
+    """As verl's reward loop and EasyR1's workers call them, with verdicts of scoring in the main thread."""
+    expected = [reward or 0.0 for reward in scored(PLAIN)]
+    found = in_threads(lambda pair: verl.compute_score("x", pair["reply"], pair["gold"])["score"], PLAIN)
+    assert found == expected
+    batch = [{"response": pair["reply"], "ground_truth": pair["gold"]} for pair in PLAIN]
+    assert [score["overall"] for score in in_threads(easyr1.compute_score, [batch])[0]] == expected
+
+
+def test_openrlhf_in_a_thread():
+    """One batch after the other."""
+    prompt, golds = "<|user|>What?<|assistant|>", [pair["gold"] for pair in PLAIN]
+    queries = [f"{prompt}{pair['reply']}<|end|>" for pair in PLAIN]
+    told = in_threads(lambda _: openrlhf.reward_func(queries, [prompt] * len(queries), golds), PLAIN[:1])[0]
+    assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(PLAIN)]
+
+
+def test_trl_in_event_loops():
+    """TRL awaits asynchronous rewards together, in a loop that runs in a thread of its own."""
+
+    async def batch(pairs):
+        return accuracy_reward([pair["reply"] for pair in pairs], [pair["gold"] for pair in pairs])
+
+    async def together():
+        return await asyncio.gather(batch(PLAIN[:50]), batch(PLAIN[50:]))
+
+    first, second = in_threads(lambda _: asyncio.run(together()), PLAIN[:1])[0]
+    assert first + second == scored(PLAIN)
+
+
+@pytest.mark.parametrize("reply", ["\\boxed{9^{9^{9^9}}}", "\\boxed{\\frac{}}", "\\boxed{1/0}", ""])
+def test_no_reply_escapes_its_penalty(reply):
+    """A None is left out of its group, so only a gold answer can make one."""
+    assert accuracy_reward([reply] * 3, ["\\sqrt{2}", "42", None]) == [0.0, 0.0, None]
+    assert verl.compute_score("x", reply, "\\sqrt{2}") == {"score": 0.0, "acc": 0.0, "unreadable": 0.0}
+
+
+def test_openrlhf_keeps_the_marks_of_an_answer():
+    """Special tokens that open and end turns go, those around an answer stay."""
+    prompt = "<|user|>What?<|assistant|>"
+    told = openrlhf.reward_func([f"{prompt}Some 7.<|begin_of_box|>12<|end_of_box|> So 3.<|end|>"], [prompt], ["12"])
+    assert told["rewards"].tolist() == [1.0]
 
 
 def test_reply_that_repeats_its_prompt():
