@@ -398,7 +398,7 @@ WRONG = {
         "threshold": THRESHOLD,
     },
     "fit_prior": {"control": ("white", "'white': it takes one of text, blank, shuffled")},
-    "inspect_dataset": {"layout": LAYOUT},
+    "inspect_dataset": {"layout": LAYOUT, "prompt": PROMPTS["prompt"]},
     "list_runs": {"url": URL},
     "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, **WITHDRAWN},
     "load_process_rewards": {

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.columns import ID
 from hf_rap.errors import RowError, SourceError
 from hf_rap.verify import read_gold
 
 from .cells import columns_of
 from .compat import progress_bar
-from .layouts import Layout, check_given
+from .layouts import Layout, check_given, unread_columns
+from .presets import find_prompt
+from .prompts import DEFAULT_PROMPT
 from .questions import raw_rows, read_question, row_id
+from .recognition import unused_columns
 from .settling import settle
+from .shown import Shown, show_row
 from .turns import each_turn
 
 if TYPE_CHECKING:
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from .prompts import PromptTemplate
+
+SHOWN = 3  # rows that are spelled out
 ROWS_PER_STEP = 256
 
 
@@ -34,7 +42,7 @@ class Problem:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What was found in a dataset.
 
@@ -45,6 +53,10 @@ class Inspection:
         problems: the others, in their order. A row has one entry per problem.
         duplicates: rows whose `rap_id` stood in an earlier row already.
         images_per_row: number of images -> rows.
+        shown: some rows as a model will be asked.
+        unused: columns with usual names that are not read -> the option that would read them.
+        unread: sentences about columns of options or pictures that nothing reads; with them no model is asked.
+        remarks: what was decided by the rows.
 
     """
 
@@ -54,30 +66,74 @@ class Inspection:
     problems: tuple[Problem, ...]
     duplicates: int
     images_per_row: dict[int, int]
+    shown: tuple[Shown, ...] = ()
+    unused: dict[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def codes(self) -> dict[str, int]:
         """How many problems of which kind, the most frequent first."""
         return dict(Counter(problem.code for problem in self.problems).most_common())
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The counts in words, by their names."""
+        layout = self.layout
+        named = {
+            "question": layout.question,
+            "images": ", ".join(layout.image_columns) or "none",
+            "answer": layout.answer,
+            **({"choices": ", ".join(layout.choice_columns)} if layout.choices else {}),
+            **({"golds are": layout.answers_as} if layout.choices else {}),
+        }
+        return {
+            "layout": f"{layout.name} ({'; '.join(f'{what}: {columns}' for what, columns in named.items())})",
+            "rows": self.rows,
+            "usable": self.usable,
+            "duplicates": self.duplicates,
+            "images per row": ", ".join(f"{rows} rows with {count}" for count, rows in self.images_per_row.items()),
+            **({"not read": ", ".join(f"{name} ({how})" for name, how in self.unused.items())} if self.unused else {}),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return {**asdict(self), "codes": self.codes}
+        return {**asdict(self), "layout": self.layout.as_dict(), "codes": self.codes}
+
+    def __repr__(self) -> str:
+        facts = [f"  {name}: {str(value)[:_WIDTH]}" for name, value in self.facts.items()]
+        codes = [f"{code}: {count}" for code, count in self.codes.items()]
+        more = [f"  problems: {', '.join(codes)[:_WIDTH]}"] if codes else []
+        more += [f"  {sentence[:_WIDTH]}" for sentence in (*self.unread, *self.remarks)][:3]
+        return "\n".join(["Inspection", *facts, *more])
 
 
-def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspection:
+_WIDTH = 200  # of a line of a repr
+
+
+def inspect_dataset(
+    ds: datasets.Dataset, layout: Layout | None = None, *, prompt: PromptTemplate | str = DEFAULT_PROMPT
+) -> Inspection:
     """Reads every question, image and gold answer, and no model.
+
+    Args:
+        ds: the rows.
+        layout: which column is what; None recognises it.
+        prompt: what stands around the question in the rows that are shown: a `PromptTemplate`, a preset or a file.
 
     Raises:
         SourceError: the dataset has no rows.
-        LayoutError: the layout is not recognised, or one of its columns is missing.
+        LayoutError: the layout is not recognised, one of its columns is missing, or golds are numbers of options and nothing
+            says from where they count.
     """
     check_given(layout)
+    template = find_prompt(prompt)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")
     ds, layout = each_turn(ds, layout)
-    layout, _ = settle(layout, ds)
+    layout, remarks = settle(layout, ds, despite_unread=True)
     problems: list[Problem] = []
+    shown: list[Shown] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()
     usable = 0
@@ -96,8 +152,40 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         name = name or row_id(row, layout)
         ids.add(name)
         usable += not errors
+        if not errors and len(shown) < SHOWN and index >= len(shown) * len(ds) // SHOWN:
+            shown.append(show_row(index, row, layout, template))
         problems += [Problem(index, name, error.code, error.message) for error in errors]
-    return Inspection(layout, len(ds), usable, tuple(problems), len(ds) - len(ids), dict(sorted(images.items())))
+    return Inspection(
+        layout,
+        len(ds),
+        usable,
+        tuple(problems),
+        len(ds) - len(ids),
+        dict(sorted(images.items())),
+        shown=tuple(shown),
+        unused=unused_columns(layout, ds.column_names),
+        unread=tuple(unread_columns(layout, ds.features)),
+        remarks=remarks,
+    )
+
+
+def inspect_row(
+    ds: datasets.Dataset, name: str, layout: Layout | None = None, *, prompt: PromptTemplate | str = DEFAULT_PROMPT
+) -> Shown:
+    """One row as a model will be asked, by its `rap_id`.
+
+    Raises:
+        SourceError: no row is called so.
+        LayoutError: as `inspect_dataset`.
+    """
+    check_given(layout)
+    template = find_prompt(prompt)
+    ds, layout = each_turn(ds, layout)
+    layout, _ = settle(layout, ds, despite_unread=True)
+    for index, row in enumerate(_rows(ds, layout)):
+        if row_id(row, layout) == name:
+            return show_row(index, row, layout, template)
+    raise SourceError(f"No row has the {ID.name} {name!r}.")
 
 
 def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:

@@ -168,21 +168,29 @@ def check_unread(layout: Layout, columns: Mapping[str, Any]) -> None:
         columns: `ds.features`, or a batch.
 
     """
+    for sentence in unread_columns(layout, columns):
+        raise LayoutError(sentence)
+
+
+def unread_columns(layout: Layout, columns: Mapping[str, Any]) -> list[str]:
+    """A sentence for columns of options, and one for those of pictures, that are neither read nor ignored on purpose."""
     if layout.name == PUBLISHED:
-        return
+        return []
     read = {*layout.columns_in(columns), *layout.ignore}
     choices = [group for group in choice_columns(columns) if not read & set(group)]
+    sentences = []
     for what, option, unread in (
         ("options", "choices", [name for group in choices for name in group]),
         ("pictures", "images", unread_images(columns, read)),
     ):
         if unread:
             named = [*(layout.image_columns if option == "images" else ()), *unread]
-            raise LayoutError(
+            sentences.append(
                 f"The columns {', '.join(unread)} look like {what}, and nothing reads them. Name them, "
                 f"Layout({option}={named!r}) or --{option} {','.join(named)}; or go on without: Layout(ignore={unread!r}) or "
                 f"--ignore-columns {','.join(unread)}."
             )
+    return sentences
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:

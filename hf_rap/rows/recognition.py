@@ -247,6 +247,25 @@ def _either(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
     return usual if named is None else (named,)
 
 
+def unused_columns(layout: Layout, columns: Iterable[str]) -> dict[str, str]:
+    """Columns that have one of the usual names and are not read -> the option of the command line that would read them."""
+    if layout.name == PUBLISHED:
+        return {}
+    columns = list(columns)
+    choices = [name for group in choice_columns(columns) for name in group]
+    usual = (
+        ("--question", QUESTION_COLUMNS),
+        ("--images", IMAGE_COLUMNS),
+        ("--answer", ANSWER_COLUMNS),
+        ("--choices", choices),
+        ("--id", ID_COLUMNS),
+    )
+    read = {*layout.columns_in(columns), *layout.ignore}
+    return {
+        name: f"{option} {name}" for option, names in usual for name in names if name in columns and name not in read
+    }
+
+
 def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str]) -> Layout:
     """The layout that was given, or the one that is recognised; all its columns are there.
 

@@ -39,8 +39,13 @@ class Settled(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def settle(layout: Layout | None, ds: datasets.Dataset) -> Settled:
+def settle(layout: Layout | None, ds: datasets.Dataset, *, despite_unread: bool = False) -> Settled:
     """The layout of a dataset, recognised where it is None.
+
+    Args:
+        layout: what is known of it.
+        ds: the rows.
+        despite_unread: columns that look like options or pictures may stay unread.
 
     Raises:
         LayoutError: the layout is not recognised, a column is missing, one that looks like options or pictures is not
@@ -48,7 +53,8 @@ def settle(layout: Layout | None, ds: datasets.Dataset) -> Settled:
     """
     check_given(layout)
     recognised = layout_of(layout, ds.features)
-    check_unread(recognised, ds.features)
+    if not despite_unread:
+        check_unread(recognised, ds.features)
     remark = ""
     if layout is None:
         recognised, remark = _readable_gold(recognised, ds.features, lambda names: _rows(_sample(ds), names))
