@@ -14,7 +14,7 @@ from datasets import Dataset, Features, Image, Value, load_dataset
 from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, select_cognitive
 from hf_rap.demo import make_planted
 from hf_rap.plugins import _named, add_plugin
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
