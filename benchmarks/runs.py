@@ -292,7 +292,8 @@ def ids(rounds: int) -> None:
 
     from PIL import Image, ImageFilter
 
-    from hf_rap.rows.layouts import Layout, row_id, stored_digest
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.questions import row_id, stored_digest
 
     layout = Layout("question", "image", "answer")
     for size in ((336, 336), (1024, 768), (4000, 3000)):

@@ -215,7 +215,7 @@ _MOVED = {
     "exports.internvl_prm": "export_internvl_prm",
     "exports.trl_prm": "export_trl_prm",
     "process": "one_row_per_response split_steps",
-    "rows.layouts": "recognise_layout",
+    "rows.recognition": "recognise_layout",
     "runs.fill": "Run",
     "scorers": "LIMRScore LikelihoodCDEScore add_limr_score likelihood_cde_score",
     "select": "select_hardest select_limr select_longest select_random",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ERROR, ID, LIKELIHOOD_CDE, require
 from hf_rap.errors import RowError, SettingError
 from hf_rap.options import check, check_flags
-from hf_rap.rows.layouts import row_id
+from hf_rap.rows.cells import rows_of
+from hf_rap.rows.questions import row_id
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
 from hf_rap.tables import whole_dataset
@@ -100,7 +101,7 @@ def collect_prescreened(
 
     def unasked(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         """The evidence of rows that were left out: an id and an error."""
-        rows = stored.select_columns(read)[batch["number"]].to_pylist()
+        rows = rows_of(stored.select_columns(read)[batch["number"]])
         ids = [row_id(row, layout) for row in rows]
         errors = [str(_error(float(scores[number]), cut, size=either_way)) for number in batch["number"]]
         columns = {ID.name: ids, ERROR.name: errors}

@@ -14,11 +14,11 @@ from .options import (
     endpoint_options,
     layout_options,
     make_engine,
-    make_layout,
     make_prompt,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -59,6 +59,7 @@ def annotate_steps(
     ds, info = open_source(source)
     if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
         ds = one_row_per_response(ds, column=response)
+    layout = settle_layout(options, ds, source)
     rewards = StepRewards(
         make_engine(options),
         continuations=continuations,
@@ -66,10 +67,19 @@ def annotate_steps(
         early_stop=early_stop,
         **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         prompt=make_prompt(options, "default"),
-        layout=make_layout(options),
+        layout=layout,
     )
     annotated = collect(ds, rewards, options, wanted=out is not None)
     if annotated is None:
         return
     result = {"rows": len(annotated), **count_faults(annotated)}
-    report(annotated, result, out, info, options, then="hf-rap score {} --bis --out scored.parquet", as_json=as_json)
+    report(
+        annotated,
+        result,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --bis --out scored.parquet",
+        layout=layout,
+        as_json=as_json,
+    )

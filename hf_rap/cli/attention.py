@@ -11,7 +11,6 @@ from .options import (
     as_json,
     command,
     layout_options,
-    make_layout,
     make_local_engine,
     model_options,
     old_instruction,
@@ -19,6 +18,7 @@ from .options import (
     prompt_if_given,
     prompt_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -61,11 +61,12 @@ def attention(
 
     check_usage(options, out)
     ds, info = open_source(source)
+    layout = settle_layout(options, ds, source)
     reader = Attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
         prompt=prompt_if_given(options),
-        layout=make_layout(options),
+        layout=layout,
     )
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
@@ -76,4 +77,13 @@ def attention(
         "attempts": len(attempts),
         "attempts that cannot be read": sum(attempt["error"] is not None for attempt in attempts),
     }
-    report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    report(
+        evidence,
+        result,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --out scored.parquet",
+        layout=layout,
+        as_json=as_json,
+    )

@@ -42,7 +42,16 @@ def collect(source: str, collector: str, *, out: Path | None, as_json: bool, **o
         return
     failures = own.failures({column.name: evidence[column.name] for column in own.writes})
     counts = {"rows": len(evidence), "rows that failed": sum(failure is not None for failure in failures)}
-    report(evidence, counts, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    report(
+        evidence,
+        counts,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --out scored.parquet",
+        layout=own.given_layout,
+        as_json=as_json,
+    )
 
 
 def find_collector(name: str) -> Collector:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.evidence.collector import Collector
     from hf_rap.evidence.rollouts import Rollouts
+    from hf_rap.rows.layouts import Layout
     from hf_rap.rows.provenance import SourceInfo
 
 
@@ -99,6 +100,7 @@ def report(
     options: Mapping[str, Any],
     *,
     then: str,
+    layout: Layout | None,
     as_json: bool,
 ) -> None:
     """Write the file that was asked for, and say what there is now."""
@@ -106,7 +108,7 @@ def report(
 
     result = dict(counts)
     if out is not None:
-        write_file(evidence, out, source=source)
+        write_file(evidence, out, source=source, layout=layout)
         result["file"] = str(out)
     if options["run"] is not None:
         result["run"] = options["run"]

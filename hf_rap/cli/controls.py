@@ -17,10 +17,10 @@ from .options import (
     layout_options,
     make_engine,
     make_grading,
-    make_layout,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -65,12 +65,13 @@ def controls(
 
     check_usage(options, out)
     ds, info = open_source(source)
+    layout = settle_layout(options, ds, source)
     collector = Controls(
         make_engine(options),
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         seed=seed,
         donors_per_row=donors_per_row,
-        layout=make_layout(options),
+        layout=layout,
         **make_grading(options),
     )
     evidence = collect(ds, collector, options, wanted=out is not None)
@@ -81,4 +82,4 @@ def controls(
         name = CONTROLS[arm].error.name
         result[f"rows with {name}"] = len(evidence) - evidence.data.column(name).null_count
     then = f"hf-rap compare {{}} --methods {','.join(['rap', *(f'rap:{arm}' for arm in collector.arms)])}"
-    report(evidence, result, out, info, options, then=then, as_json=as_json)
+    report(evidence, result, out, info, options, then=then, layout=layout, as_json=as_json)

@@ -45,10 +45,13 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
         return
     from hf_rap.exports.exporting import check_export
     from hf_rap.exports.exporting import export as write
+    from hf_rap.rows.sources import load_source
 
-    layout = make_layout(options)
+    from .files import layout_in
+
     limits = make_limits(options)
     rows = _kept(source)
+    layout = make_layout(options, load_source(rows) if isinstance(rows, str) else rows.scored, layout_in(source))
     if folder is None:
         handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"], prompt=options["prompt"])
         if as_json:

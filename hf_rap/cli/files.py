@@ -1,10 +1,10 @@
 """Datasets between two commands: one Parquet file each, which remembers where its rows come from.
 
-Provenance, and the rule of a selection, travel in the file's metadata under `hf_rap`, where other
-readers ignore them:
+Provenance, the layout that rows were read with, and the rule of a selection travel in the file's metadata under
+`hf_rap`, where other readers ignore them:
 
-    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "rule": {"method": "rap", ...}, "funnel": [...],
-     "method": {"name": "rap", "sentence": ..., "citations": [...], ...}}
+    {"source": {"id": "hiyouga/geometry3k", "split": "train", ...}, "layout": {"question": "problem", ...},
+     "rule": {"method": "rap", ...}, "funnel": [...], "method": {"name": "rap", "sentence": ..., "citations": [...], ...}}
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
 from hf_rap.process import load_process_rewards
+from hf_rap.rows.layouts import Layout
 from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
@@ -54,7 +55,19 @@ def open_process_rewards(
     return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
 
 
-def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: SourceInfo | None = None) -> None:
+def layout_in(source: str) -> Layout | None:
+    """The layout that the rows of a file of ours were read with, so that later steps read them the same way."""
+    remembered = _remembered(source).get("layout")
+    return Layout(**remembered) if remembered else None
+
+
+def write_file(
+    rows: datasets.Dataset | Selection,
+    path: Path,
+    *,
+    source: SourceInfo | None = None,
+    layout: Layout | None = None,
+) -> None:
     """Write all rows, images inside, to one Parquet file that appears only when it is whole.
 
     Raises:
@@ -62,6 +75,8 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     """
     check_file(path)
     facts: dict[str, Any] = {"source": source.as_dict() if source else None}
+    if layout is not None:
+        facts["layout"] = layout.as_dict()
     if isinstance(rows, Selection):
         facts |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
         facts["remarks"] = rows.remarks

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, command, layout_options, make_layout, source_argument
+from hf_rap.rows.presets import find_prompt
+
+from .options import as_json, command, layout_options, make_layout, prompt_option, source_argument
 from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
 @command()
 @source_argument
 @layout_options
+@prompt_option("What stands around the question in the rows that are shown; default: as in `hf-rap rollouts`.")
 @click.option("--show", default=5, show_default=True, help="Rows to spell out per kind of problem.")
-@click.option("--row", metavar="ID", help="With --attention: the row, by its rap_id.")
+@click.option("--row", metavar="ID", help="Show this row alone, by its rap_id, as the model will be asked.")
 @click.option("--attention", is_flag=True, help="Draw where the model looked in a reply to --row.")
 @click.option("--attempt", type=click.IntRange(1), help="Which reply, from 1; default: the one with the highest psi.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of --attention; default: attention-ID.png.")
@@ -35,43 +39,42 @@ def inspect(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """List the rows of SOURCE that cannot be scored, and why.
+    """Show three rows of SOURCE as a model will be asked, and list those that cannot be scored, and why.
 
-    With --row ID --attention it draws a reply instead, each token shaded by how much it is stared at.
+    With --row ID it shows that row alone, with --row ID --attention it draws a reply to it, each token shaded by how much
+    it is stared at.
 
     Example: hf-rap inspect hiyouga/geometry3k#train
 
     In Python: hf_rap.inspect_dataset(ds)
     """
-    if attention != (row is not None) or (not attention and (attempt or out)):
-        raise click.UsageError("--row and --attention belong together; --attempt and --out are for them.")
-    if row is not None:
+    if (attention and row is None) or (not attention and (attempt or out)):
+        raise click.UsageError("--attention needs --row ID; --attempt and --out are for them.")
+    if attention:
+        assert row is not None
         _draw_reply(source, row, attempt, out, as_json=as_json)
         return
-    from hf_rap.rows.inspection import inspect_dataset
+    from hf_rap.rows.inspection import inspect_dataset, inspect_row
     from hf_rap.rows.sources import load_source
 
-    layout = make_layout(options)
-    inspection = inspect_dataset(load_source(source), layout)
+    from .files import layout_in
+
+    ds = load_source(source)
+    layout = make_layout(options, ds, layout_in(source))
+    prompt = find_prompt(options["prompt"] or "default")
+    if row is not None:
+        shown = inspect_row(ds, row, layout, prompt=prompt)
+        print_json(asdict(shown)) if as_json else click.echo(str(shown))
+        return
+    inspection = inspect_dataset(ds, layout, prompt=prompt)
     if as_json:
         print_json(inspection.as_dict())
         return
-    named = {
-        "question": inspection.layout.question,
-        "images": inspection.layout.images,
-        "answer": inspection.layout.answer,
-    }
-    print_pairs(
-        {
-            "layout": f"{inspection.layout.name} ({', '.join(f'{what}: {column}' for what, column in named.items())})",
-            "rows": inspection.rows,
-            "usable": inspection.usable,
-            "duplicates": inspection.duplicates,
-            "images per row": ", ".join(
-                f"{rows} rows with {count}" for count, rows in inspection.images_per_row.items()
-            ),
-        }
-    )
+    print_pairs(inspection.facts)
+    for sentence in (*inspection.unread, *inspection.remarks):
+        click.echo(f"\n{sentence}")
+    for asked in inspection.shown:
+        click.echo(f"\n{asked}")
     _print_problems(inspection, show)
 
 

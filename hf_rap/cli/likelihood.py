@@ -12,12 +12,12 @@ from .options import (
     command,
     layout_options,
     likelihood_prompt_options,
-    make_layout,
     make_local_engine,
     make_prompt,
     model_options,
     out_option,
     run_options,
+    settle_layout,
     source_argument,
 )
 
@@ -61,7 +61,8 @@ def likelihood(
     ds, info = open_source(source)
     given = {name: options[name] for name in ("lead", "tail") if options[name] is not None}
     prompt = make_prompt(options, "at-once")
-    reader = Likelihood(make_local_engine(options), prompt=prompt, layout=make_layout(options), **given)
+    layout = settle_layout(options, ds, source)
+    reader = Likelihood(make_local_engine(options), prompt=prompt, layout=layout, **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return
@@ -75,4 +76,4 @@ def likelihood(
     for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():
         result[f"q{share:g}"] = round(scores[int(share * (len(scores) - 1))], 4)
     then = "hf-rap rollouts {} --model MODEL --out evidence.parquet (--prescreen q0.3 leaves the lowest rows out)"
-    report(scored, result, out, info, options, then=then, as_json=as_json)
+    report(scored, result, out, info, options, then=then, layout=layout, as_json=as_json)

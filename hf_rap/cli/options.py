@@ -13,6 +13,9 @@ import click
 
 from hf_rap.errors import SettingError
 from hf_rap.plugins import called, object_at
+from hf_rap.rows.chats import TURNS
+from hf_rap.rows.choice_golds import ANSWERS_AS
+from hf_rap.rows.golds import SEVERAL
 from hf_rap.rows.presets import PRESETS, find_prompt
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
@@ -137,9 +140,27 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 layout_options = together(
     [
-        click.option("--question", help="Column of the question; default: recognised."),
-        click.option("--images", help="Column of the image or images."),
+        click.option("--question", help="Column of the question; default: recognised, as all of these."),
+        click.option("--images", help="Column of the image or images, or several: image_1,image_2."),
         click.option("--answer", help="Column of the gold answer; a field of a struct is struct.field."),
+        click.option("--choices", help="Column of the options of a multiple choice, or one for each: A,B,C,D."),
+        click.option(
+            "--answers-as",
+            type=click.Choice(ANSWERS_AS),
+            help="How golds name an option: letter, text, either (named), or number from 0 or 1 (index0, index1).",
+        ),
+        click.option("--choice-form", help="How an option stands below the question; default: '{letter}. {text}'."),
+        click.option(
+            "--turns",
+            type=click.Choice(TURNS),
+            help="Which question of a chat with several; each: a row for every one.",
+        ),
+        click.option(
+            "--several",
+            type=click.Choice(SEVERAL),
+            help="Of the answers of several people, any (default) or the majority.",
+        ),
+        click.option("--ignore-columns", help="Columns that look like options or images and are not to be read: a,b."),
         click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
     ],
     title="Columns",
@@ -478,21 +499,48 @@ def make_limits(options: dict[str, Any]) -> Limits:
     return Limits(**{name: options[name] for name in names}, prompt_tokens=counted)
 
 
-def make_layout(options: Mapping[str, Any]) -> Layout | None:
-    """The layout from what layout_options gathered; None when it is to be recognised."""
-    from hf_rap.rows.layouts import Layout
+def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: Layout | None = None) -> Layout | None:
+    """The layout from what layout_options gathered for this dataset; None when all of it is to be recognised.
 
-    question, images, answer, id_column = (options[name] for name in ("question", "images", "answer", "id_column"))
-    if question is None and answer is None:
-        if images or id_column:
-            raise click.UsageError("--images and --id need --question and --answer beside them.")
-        return None
-    if question is None or answer is None:
-        raise click.UsageError("--question and --answer belong together.")
-    return Layout(question=question, images=images, answer=answer, id=id_column)
+    Args:
+        options: those of the command.
+        ds: the rows.
+        remembered: what the file says that they were read with; options go before.
+    """
+    from hf_rap.rows.settling import layout_with
+
+    columns = {name: _names_in(options.get(name)) for name in ("images", "choices")}
+    named = {
+        **{name: options.get(name) for name in ("question", "answer", "answers_as", "choice_form", "turns", "several")},
+        **{name: names[0] if len(names) == 1 else names for name, names in columns.items() if names},
+        "id": options.get("id_column"),
+        "ignore": _names_in(options.get("ignore_columns")) or None,
+    }
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if remembered is not None:
+        return replace(remembered, **given)
+    return layout_with(ds, given) if given else None
 
 
-def make_rollouts(options: dict[str, Any]) -> Rollouts:
+def settle_layout(options: Mapping[str, Any], ds: datasets.Dataset, source: str) -> Layout:
+    """The layout that the rows of a source are read with, with nothing open; says what was decided by its rows."""
+    from hf_rap.rows.settling import settle
+
+    from .files import layout_in
+    from .output import note
+
+    layout, remarks = settle(make_layout(options, ds, layout_in(source)), ds)
+    for remark in remarks:
+        note(remark)
+    return layout
+
+
+def _names_in(text: str | None) -> tuple[str, ...]:
+    """The names of columns in a list with commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def make_rollouts(options: dict[str, Any], layout: Layout) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options, grading_options and layout_options gathered."""
     from hf_rap.evidence.rollouts import Rollouts
 
@@ -500,7 +548,7 @@ def make_rollouts(options: dict[str, Any]) -> Rollouts:
         make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         prompt=make_prompt(options, "default"),
-        layout=make_layout(options),
+        layout=layout,
         attention=options["attention"],
         keep_ids=options["keep_ids"],
         **make_grading(options),

@@ -43,13 +43,13 @@ def publish(
 
     In Python: hf_rap.publish(selection, "user/geometry3k-rap", "1.0.0")
     """
-    from .files import read_selection
+    from .files import layout_in, read_selection
 
     check_target_options(repo, options)
     if repo is None and options["dry_run"]:
         raise click.UsageError("--dry-run is for the Hub.")
     chosen, info = read_selection(selection)
-    layout = make_layout(options)
+    layout = make_layout(options, chosen.scored, layout_in(str(selection)))
     publish_version(chosen, repo, options, info, layout, as_json=as_json)
 
 

@@ -22,6 +22,7 @@ from .options import (
     rule_options,
     run_options,
     sampling_options,
+    settle_layout,
     source_argument,
     together,
 )
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import datasets
+
+    from hf_rap.evidence.rollouts import Rollouts
 
 
 _continue_cut = click.option(
@@ -102,10 +105,11 @@ def rollouts(
     if dry_run is None:
         check_usage(options, out)
     ds, info = open_source(source)
+    layout = settle_layout(options, ds, source)
     if dry_run is not None:
-        print_estimate(ds, options, rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
+        print_estimate(ds, make_rollouts(options, layout), rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return
-    collector = make_rollouts(options)
+    collector = make_rollouts(options, layout)
     left_out: dict[str, Any] = {}
     if prescreen is None:
         evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping)
@@ -136,7 +140,16 @@ def rollouts(
     health = check_health(evidence).as_dict()
     if as_json:
         result["health"] = health
-    report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    report(
+        evidence,
+        result,
+        out,
+        info,
+        options,
+        then="hf-rap score {} --out scored.parquet",
+        layout=layout,
+        as_json=as_json,
+    )
     if not as_json:
         print_health(health)
 
@@ -152,7 +165,7 @@ def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:
 
 def print_estimate(
     ds: datasets.Dataset,
-    options: dict[str, Any],
+    collector: Rollouts,
     *,
     rows: int,
     gpu_hour_price: float | None = None,
@@ -162,7 +175,7 @@ def print_estimate(
     from hf_rap.evidence.collector import estimate
     from hf_rap.runs.progress import duration
 
-    forecast = estimate(ds, make_rollouts(options), rows=rows, gpu_hour_price=gpu_hour_price)
+    forecast = estimate(ds, collector, rows=rows, gpu_hour_price=gpu_hour_price)
     if as_json:
         print_json(forecast.as_dict())
         return

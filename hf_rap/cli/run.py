@@ -24,6 +24,7 @@ from .options import (
     run_options,
     sampling_options,
     selection_options,
+    settle_layout,
     source_argument,
     version_options,
 )
@@ -72,11 +73,11 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
     if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
         raise click.UsageError("--adaptive exact takes neither --budget nor --min-probability: they need all attempts.")
     ds, info = open_source(source)
+    rollouts = make_rollouts(options, settle_layout(options, ds, source))
     if dry_run is not None:
-        print_estimate(ds, options, rows=dry_run, as_json=as_json)
+        print_estimate(ds, rollouts, rows=dry_run, as_json=as_json)
         return
     kept = options["run"] = options["run"] or _run_beside(repo, options)
-    rollouts = make_rollouts(options)
     note(f"1/4 evidence goes into {kept}; the same command goes on from there")
     evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping)
     if evidence is None:  # another process gives it

@@ -19,8 +19,8 @@ from .options import (
     command,
     grading_options,
     make_grading,
-    make_layout,
     out_option,
+    settle_layout,
     source_argument,
     together,
 )
@@ -133,7 +133,7 @@ def score(
     from hf_rap.stats.arrays import arrow_columns
     from hf_rap.stats.posterior import fit_prior
 
-    from .files import open_process_rewards, open_source, write_file
+    from .files import layout_in, open_process_rewards, open_source, write_file
 
     if confidence is not None and not intervals:
         raise click.UsageError("--confidence is for --intervals.")
@@ -149,7 +149,7 @@ def score(
     else:
         ds, info = open_source(source)
         if regrade:
-            ds, graded = _regraded(ds, options)
+            ds, graded = _regraded(ds, options, source)
         elif options["correct"] is not None:
             ds = count_as_solved(ds, options["correct"])
         prior = fit_prior(ds, control=control) if intervals else None
@@ -166,7 +166,7 @@ def score(
             raise click.UsageError("--ace-... is for the score ace, which needs rap_attention: `hf-rap attention`.")
         scorers = [by_name.get(name) or find_scorer(name) for name in chosen]
     scored = add_scores(ds, *scorers)
-    write_file(scored, out, source=info)
+    write_file(scored, out, source=info, layout=layout_in(source))
     written = [column.name for scorer in scorers for column in scorer.writes]
     nulls = {
         f"{name} unknown": column.null_count
@@ -181,13 +181,13 @@ def score(
     note(f"next: hf-rap select {out}{' --top 0.1 --per source' if bis else ''} --out selection.parquet")
 
 
-def _regraded(ds: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[str, Any]]:
     """The evidence with new grades, and what to say about them."""
     from hf_rap.evidence.grading import Grading
     from hf_rap.evidence.regrade import regrade
 
     settings = make_grading(options)
-    layout = make_layout({"images": None, "id_column": None, **options})
+    layout = settle_layout(options, ds, source)
     new = regrade(ds, **settings, layout=layout)
     names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS)]
     changed = sum(

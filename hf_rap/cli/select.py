@@ -41,12 +41,12 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
     from hf_rap.select.stability import describe_stability
     from hf_rap.stats.health import check_health
 
-    from .files import open_source, write_file
+    from .files import layout_in, open_source, write_file
 
     ds, info = open_source(source)
     selection = make_selection(ds, options) if options["top"] is None else make_top(ds, options)
     if out is not None:
-        write_file(selection, out, source=info)
+        write_file(selection, out, source=info, layout=layout_in(source))
     stability = describe_stability(selection)
     health = check_health(selection.scored, agreement=stability.get("jaccard")).as_dict()
     if as_json:

@@ -12,9 +12,9 @@ from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_whole
-from hf_rap.rows.layouts import Layout, raw_rows, read_question
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.questions import raw_rows, read_question
 from hf_rap.stats.settings import noted
 
 from .collector import Collector, first_fault
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hf_rap.engines.base import AttentionEngine, ReplyAttention
+    from hf_rap.rows.layouts import Layout
 
 VERSION_OF_EVIDENCE = "2"  # part of the settings: raise it when the same reply can give other numbers
 _NO_FAULT = ("reply_empty", "reply_too_short")
@@ -113,7 +114,7 @@ class Attention(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         responses = batch[columns.IMAGE_RESPONSES.name]
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown

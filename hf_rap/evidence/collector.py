@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -14,15 +15,20 @@ from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.options import as_settings, check, check_number, check_whole
 from hf_rap.rows.batches import Batch, batched
+from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import fingerprint_after
-from hf_rap.rows.layouts import Layout, check_given, layout_of, raw_rows, row_id
+from hf_rap.rows.layouts import Layout, check_given, check_unread
+from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
+from hf_rap.rows.recognition import layout_of
+from hf_rap.rows.settling import settle, settle_batch, undecoded
+from hf_rap.rows.turns import each_turn
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
 
 from .results import Results, check_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
     import datasets
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ROWS_COMPARED = 256  # in memory at once, to find equal ones
 ROWS_AT_ONCE = 64  # the engine batches on its own
 # No failures: the row is what it is.
 NO_FAULT = ("no_image", "cut_off")
@@ -73,8 +80,13 @@ class Collector:
         if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
             cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
 
-    def with_layout(self, layout: Layout) -> Self:
-        """The same with the layout that was found."""
+    @property
+    def given_layout(self) -> Layout | None:
+        """`layout`; None for a collector of your own that has none."""
+        return getattr(self, "layout", None)
+
+    def with_layout(self, layout: Layout | None) -> Self:
+        """The same with this layout."""
         made = copy.copy(self)
         object.__setattr__(made, "layout", layout)  # most are frozen
         return made
@@ -185,21 +197,32 @@ class Collector:
             available: `ds.features`, or just the names.
 
         Raises:
-            LayoutError: the layout is not recognised, or a column is missing.
+            LayoutError: the layout is not recognised, a column is missing, or one that looks like options or pictures
+                would not be read.
             ColumnExistsError: a column that would be written is there already.
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        return layout_of(getattr(self, "layout", None), available)
+        layout = layout_of(self.given_layout, available)
+        if isinstance(available, Mapping):
+            check_unread(layout, available)
+        return layout
+
+    def check_batch(self, batch: Mapping[str, Any]) -> Layout:
+        """The layout of a batch: the one that `over` has settled for all rows, or what the batch alone can tell."""
+        self.check(batch)
+        return settle_batch(self.given_layout, batch)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
         return row_id(row, layout)
 
     def over(self, ds: datasets.Dataset) -> Self:
-        """The same, once it knows all the rows that it will get; most need not know."""
-        del ds
-        return self
+        """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
+        layout, remarks = settle(self.given_layout, whole_or_stream(type(self).__name__, ds))
+        for remark in remarks:
+            logger.warning(remark)
+        return self.with_layout(layout)
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of all."""
@@ -284,7 +307,7 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
     """
     if _is_ours(collector):
         return collector(batch)
-    layout = layout_of(getattr(collector, "layout", None), batch)
+    layout = layout_of(collector.given_layout, batch)
     raws = raw_rows(batch, layout)
     beside = [name for name in collector.reads(batch) if name not in raws[0]]
 
@@ -341,8 +364,11 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
-    loaded, the images are not written a second time, and the progress bar moves every `rows_per_step`
-    rows (None: `collector.rows_at_once`).
+    loaded, equal rows are asked once, the images are not written a second time, and the progress bar moves every
+    `rows_per_step` rows (None: `collector.rows_at_once`).
+
+    What only the rows can tell about the layout is told by the first 200 of a stream. `stream.map(collector, batched=True)`
+    would decode images first, and end at a broken one; here it costs its own row.
 
     Args:
         ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, whose rows get their evidence when they are read
@@ -368,20 +394,45 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
     collector.identify()
-    collector = collector.over(rows)
+    rows, layout = each_turn(rows, collector.given_layout)
+    collector = collector.with_layout(layout).over(rows)
+    distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
-    evidence = plain.map(
+    differing = plain if distinct is None else plain.select(distinct)
+    evidence = differing.map(
         _in_map(collector),
         batched=True,
         batch_size=size,
-        remove_columns=rows.column_names,
+        remove_columns=plain.column_names,
         features=collector.features,
-        new_fingerprint=fingerprint_after(plain, collector),
+        new_fingerprint=fingerprint_after(differing, collector),
         desc=collector.kind,
     )
+    if distinct is not None:
+        evidence = evidence.select(place)
     for remark in collector.remarks(evidence):
         logger.warning(remark)
     return datasets.concatenate_datasets([plain, evidence], axis=1)
+
+
+def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int] | None, list[int]]:
+    """The first of equal rows, and for each row its place among them; None where all differ, or more than rows is read."""
+    layout = collector.given_layout
+    if collector.reads(ds.features) or layout is None:
+        return None, []
+    first: dict[tuple[str | None, str], int] = {}
+    place: list[int] = []
+    read = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
+    for table in read.iter(batch_size=_ROWS_COMPARED):
+        keys = ((own_id(raw, layout), stored_digest(raw, layout)) for raw in raw_rows(columns_of(table), layout))
+        place += [first.setdefault(key, len(first)) for key in keys]
+    if len(first) == len(ds):
+        return None, []
+    distinct: list[int] = []
+    for row, of_row in enumerate(place):
+        if of_row == len(distinct):
+            distinct.append(row)
+    return distinct, place
 
 
 def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector, size: int) -> datasets.IterableDataset:
@@ -389,14 +440,15 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
 
     Decoded, one broken file would end the stream in its middle.
     """
+    if stream.features is not None:
+        collector.check(stream.features)
     collector.identify()
-    collector = collector.over(stream)
+    stream, layout = each_turn(stream, collector.given_layout)
+    collector = collector.with_layout(layout).over(stream)
     if stream.features is None:
         return stream.map(_in_map(collector), batched=True, batch_size=size)
-    collector.check(stream.features)
     features = type(stream.features)({**stream.features, **collector.features})
-    stored = stream.with_format(None).decode(False)
-    return stored.map(_in_map(collector), batched=True, batch_size=size, features=features)
+    return undecoded(stream).map(_in_map(collector), batched=True, batch_size=size, features=features)
 
 
 @dataclass(frozen=True)
@@ -427,8 +479,9 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     check_collector(collector)
     check_whole("rows", rows, least=1)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)
+    ds, layout = each_turn(ds, collector.given_layout)
     rows = min(rows, len(ds))
-    collector = collector.over(ds)
+    collector = collector.with_layout(layout).over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:

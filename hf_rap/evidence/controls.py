@@ -15,8 +15,9 @@ from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
-from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.questions import raw_rows
+from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.settings import graded_by, identity_in, model_in
 from hf_rap.tables import whole_dataset
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hf_rap.engines.base import Completion
+    from hf_rap.rows.layouts import Layout
 
 # Mid-grey: next to nothing once a processor has normalised it, while white is the empty page of many figures and
 # black the background of many photographs of instruments.
@@ -131,10 +133,11 @@ class Controls(Collector):
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, knowing the whole dataset whose pictures are shuffled; reads every image file once."""
+        settled = super().over(ds)
         if self.donors is not None or not any(columns.CONTROLS[arm].donated for arm in self.arms):
-            return self
+            return settled
         ds = whole_dataset("Controls", ds)
-        return replace(self, donors=Donors(ds, self.check(ds.features), seed=self.seed))
+        return replace(settled, donors=Donors(ds, settled.check(ds.features), seed=self.seed))
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The rewards and settings of the replies with the image, and why there are none."""
@@ -159,7 +162,7 @@ class Controls(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
         cells = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
@@ -190,7 +193,7 @@ class Controls(Collector):
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
-        layout = self.layout or recognise_layout(batch)
+        layout = settle_batch(self.layout, batch)
         blocks = [CONTROLS[arm] for arm in self.arms]
         return {**evidence, **regraded(raw_rows(batch, layout), layout, evidence, blocks, self.grading)}
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CONTROL_ERROR_CODES
 from hf_rap.errors import RowError
+from hf_rap.rows.cells import columns_of
 from hf_rap.rows.images import fingerprint, open_image
-from hf_rap.rows.layouts import Layout, raw_rows, row_id, text_and_images
+from hf_rap.rows.questions import raw_rows, row_id, text_and_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import datasets
     from PIL import Image
+
+    from hf_rap.rows.layouts import Layout
 
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 TRIES = 64  # broken givers that a row passes over before it goes without
@@ -60,7 +63,7 @@ class Donors:
         self._ends: dict[tuple[bytes, ...], int] = {}
         self._shifts: dict[int, int] = {}
         for start in range(0, len(ds), ROWS_PER_BATCH):
-            batch = self._ds[start : start + ROWS_PER_BATCH].to_pydict()
+            batch = columns_of(self._ds[start : start + ROWS_PER_BATCH])
             for place, raw in enumerate(raw_rows(batch, layout), start):
                 self._enter(place, raw)
         for ring in self._rings.values():
@@ -83,7 +86,7 @@ class Donors:
         """
         pictures: list[tuple[str, list[Image.Image]]] = []
         for giver in islice(self.givers(raw), TRIES + count):
-            (row,) = raw_rows(self._ds[[giver.place]].to_pydict(), self.layout)
+            (row,) = raw_rows(columns_of(self._ds[[giver.place]]), self.layout)
             try:
                 pictures.append((giver.row_id, [open_image(image) for image in text_and_images(row, self.layout)[1]]))
             except RowError:

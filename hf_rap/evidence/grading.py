@@ -64,6 +64,7 @@ class Replies(NamedTuple):
     question: str
     gold: Any
     texts: Sequence[tuple[str | None, bool]]
+    options: Sequence[str] = ()
 
 
 class _Call(NamedTuple):
@@ -129,9 +130,9 @@ class Grading:
             "correct": float(self.correct),
         }
 
-    def read_gold(self, answer: object, question: str) -> Any:
+    def read_gold(self, answer: object, question: str, options: Sequence[str] = ()) -> Any:
         """The gold as this verifier wants it; raises `RowError` where the built-in one can compare nothing with it."""
-        return read_gold(answer, question=question) if self.verifier is None else answer
+        return read_gold(answer, question=question, options=options or None) if self.verifier is None else answer
 
     def grade(self, rows: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""
@@ -223,7 +224,10 @@ def check_correct(correct: Any) -> None:
 
 
 def _judge(replies: Replies, texts: list[str | None]) -> Any:
-    return judge_each(((str(text), False) for text in texts), replies.gold, question=replies.question) if texts else []
+    if not texts:
+        return []
+    replies_of_row = ((str(text), False) for text in texts)
+    return judge_each(replies_of_row, replies.gold, question=replies.question, options=replies.options or None)
 
 
 def _check_callable(verifier: Any, name: str) -> None:

@@ -12,9 +12,9 @@ from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
-from hf_rap.rows.layouts import Layout, raw_rows
 from hf_rap.rows.presets import PRESETS, prompt_or_instruction
 from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, PromptTemplate
+from hf_rap.rows.questions import raw_rows
 from hf_rap.verify import VERIFIER_VERSION, spellings
 
 from .collector import Collector
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hf_rap.engines.base import LikelihoodEngine, LogLikelihood
+    from hf_rap.rows.layouts import Layout
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Likelihood(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         rows = [_Row.of(row) for row in read_rows(raw_rows(batch, layout), layout, Grading())]
         spots = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
         answers = self.engine.log_likelihoods(
@@ -128,6 +129,7 @@ class Likelihood(Collector):
             {
                 **describe(self.engine),
                 **self._prompt.settings(),
+                **(self.layout.settings if self.layout else {}),
                 "lead": self.lead,
                 "tail": self.tail,
                 "verifier": VERIFIER_VERSION,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap import columns
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import check_given, check_layout, question_and_answer, raw_rows, recognise_layout
+from hf_rap.rows.layouts import check_given
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.questions import question_and_answer, raw_rows
+from hf_rap.rows.settling import settle
 from hf_rap.stats.settings import CORRECT
 from hf_rap.tables import whole_dataset
 
@@ -76,11 +78,10 @@ def regrade(
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
     ds = whole_dataset("regrade", ds)
-    check_given(layout)
     grading = Grading(verifier, cut, correct)
+    check_given(layout)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
-    layout = layout or recognise_layout(ds.features)
-    check_layout(layout, ds.features)
+    layout, _ = settle(layout, ds)
     blocks = [block for block in (ROLLOUTS, *CONTROLS.values()) if block.settings.name in ds.column_names]
     written = [*(column for block in blocks for column in block.writes), *columns.FORMATTED.values()]
     needed = {column.name for block in blocks for column in block.reads}
@@ -160,10 +161,11 @@ def regraded(
         for arm in block.arms:
             of_arm = columns.ARM_COLUMNS[arm]
             texts, cut = evidence[of_arm.responses.name], evidence[of_arm.truncated.name]
-            for row, (question, gold) in enumerate(questions):
+            for row, (question, gold, options) in enumerate(questions):
                 if texts[row] is not None and not isinstance(gold, RowError):
                     flags = cut[row] or [False] * len(texts[row])
-                    replies.append(Replies(question, gold, list(zip(texts[row], map(bool, flags), strict=True))))
+                    pairs = list(zip(texts[row], map(bool, flags), strict=True))
+                    replies.append(Replies(question, gold, pairs, options))
                     places.append((row, arm))
     by_place = dict(zip(places, grading.grade(replies), strict=True))
     new: dict[str, list[Any]] = {}
@@ -205,13 +207,13 @@ def _of_row(
     return grades, error
 
 
-def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple[str, Any]:
-    """The text, and the gold as the grader wants it or why it cannot read it."""
-    text, answer = question_and_answer(raw, layout)
+def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple[str, Any, tuple[str, ...]]:
+    """The text, the gold as the grader wants it or why it cannot read it, and the options."""
     try:
-        return text, grading.read_gold(answer, text)
+        text, answer, options = question_and_answer(raw, layout)
+        return text, grading.read_gold(answer, text, options), options
     except RowError as error:
-        return text, error
+        return "", error, ()
 
 
 def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:

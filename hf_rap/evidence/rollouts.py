@@ -13,9 +13,10 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_whole
-from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
+from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_rap.engines.base import AttentionEngine
+    from hf_rap.rows.layouts import Layout
 
 
 _OPENERS = 8  # threads that open pictures
@@ -161,7 +163,7 @@ class Rollouts(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         grading = self.grading
         rows = read_rows(raw_rows(batch, layout), layout, grading)
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
@@ -196,6 +198,7 @@ class Rollouts(Collector):
                 **self._sampling().as_dict(),
                 **self.grading.settings(),
                 **self._prompt.settings(),
+                **(self.layout.settings if self.layout else {}),
                 "rollouts": self.version,
             }
         )
@@ -223,14 +226,14 @@ class Rollouts(Collector):
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
-        layout = self.layout or recognise_layout(batch)
+        layout = settle_batch(self.layout, batch)
         return {**evidence, **regraded(raw_rows(batch, layout), layout, evidence, [ROLLOUTS], self.grading)}
 
     def go_on(
         self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, Any], list[str | None]]:
         """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
-        layout = self.layout or recognise_layout(batch)
+        layout = settle_batch(self.layout, batch)
         raws = raw_rows(batch, layout)
         rows = read_rows(raws, layout, self.grading)
 
@@ -390,7 +393,7 @@ def read_rows(raws: Sequence[Mapping[str, Any]], layout: Layout, grading: Gradin
 def _with_gold(row: AskedRow, grading: Grading) -> AskedRow:
     assert row.question is not None
     try:
-        row.gold = grading.read_gold(row.question.answer, row.question.text)
+        row.gold = grading.read_gold(row.question.answer, row.question.text, row.question.options)
         row.has_gold = True
         if not row.question.images:
             row.error = RowError("no_image", columns.ERROR_CODES["no_image"])
@@ -406,7 +409,7 @@ def grade_rows(rows: Iterable[AskedRow], grading: Grading) -> None:
     for row, arm in pairs:
         assert row.question is not None
         texts = [(attempt.text, attempt.truncated) for attempt in row.attempts[arm]]
-        replies.append(Replies(row.question.text, row.gold, texts))
+        replies.append(Replies(row.question.text, row.gold, texts, row.question.options))
     for (row, arm), grades in zip(pairs, grading.grade(replies), strict=True):
         row.grades[arm] = grades
         if row.error is None:

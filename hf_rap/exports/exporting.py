@@ -181,7 +181,7 @@ def _checked(
     fix: bool,
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout, prompt=prompt)
+        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path

@@ -243,7 +243,7 @@ def _prompt_problem(
 def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
     golds = row["extra_info"]["accepted"]
     try:
-        read_gold(golds or row["answer"], question=row["problem"])
+        read_gold(golds or row["answer"], question=row["problem"], options=row["extra_info"].get("options") or None)
     except RowError as error:
         return error.code, error.message
     if len(golds) > 1 and not accepts.several_golds:

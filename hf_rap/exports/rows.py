@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EVIDENCE_NAMES, PREFIX, SETTINGS
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import Layout, layout_of
-from hf_rap.rows.paths import value_at
+from hf_rap.rows.cells import rows_of
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.paths import is_there, value_at
+from hf_rap.rows.settling import settle
 from hf_rap.tables import whole_dataset
 
 from .asked import Asked
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # As `hf_rap.versions.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
 PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
+OPTIONS = "extra_info.options"
 _LATER = {"prompt_text"}  # versions of before have not
 ROWS_PER_STEP = 128  # in memory at once, with the files of their images
 
@@ -75,13 +78,13 @@ class ExportRows:
         stored = self.ds.select_columns(kept).with_format("arrow")
         index = 0
         for table in stored.iter(batch_size=ROWS_PER_STEP):
-            for raw in table.to_pylist():
+            for raw in rows_of(table):
                 yield self._row(raw, index, scores)
                 index += 1
 
     def _row(self, raw: dict[str, Any], index: int, scores: list[str]) -> dict[str, Any] | Refused:
         # A published row remembers its number among all rows that were scored.
-        info = (raw.get("extra_info") or {}) if self.layout == PUBLISHED else {}
+        info = (raw.get("extra_info") or {}) if self.layout.name == PUBLISHED.name else {}
         number = info.get("index", index)
         prompt = self.prompts.of_row(raw.get(SETTINGS.name), info.get("prompt"))
         try:
@@ -103,6 +106,7 @@ def export_rows(
     layout: Layout | None = None,
     data_source: str = "unknown",
     prompt: PromptTemplate | None = None,
+    among: datasets.Dataset | None = None,
 ) -> ExportRows:
     """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
 
@@ -111,6 +115,7 @@ def export_rows(
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
         prompt: what stands around the question, in the place of what it was when the rows were scored.
+        among: the rows that they were chosen from, which say more about the layout (how golds name their options).
 
     Raises:
         LayoutError: the layout is not recognised, or one of its columns is missing.
@@ -118,5 +123,6 @@ def export_rows(
     """
     ds = whole_dataset("export", ds)
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
-        layout = PUBLISHED
-    return ExportRows(ds, layout_of(layout, ds.features), data_source, Asked.of(ds, prompt))
+        has_options = is_there(ds.features, OPTIONS)
+        layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED
+    return ExportRows(ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError
 from hf_rap.rows.images import encoded_bytes
-from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
 from hf_rap.rows.prompts import BARE
+from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
 
 from .asked import as_text
 
@@ -35,8 +35,8 @@ UNIVERSAL = {
     "data_source": "where the row comes from",
     "ability": "always `visual_reasoning`",
     "reward_model": "`style` (always `rule`) and `ground_truth` (the same as `answer`)",
-    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, `accepted` (all gold answers), and `prompt` (JSON: what "
-    "stands around the question in `prompt`; null: nothing says how the row was asked)",
+    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, `accepted` (all gold answers), `options` (of a multiple "
+    "choice), and `prompt` (JSON: what stands around the question in `prompt`; null: nothing says how the row was asked)",
 }
 ABILITY = "visual_reasoning"
 
@@ -59,7 +59,14 @@ def universal_features() -> datasets.Features:
             "data_source": text,
             "ability": text,
             "reward_model": {"style": text, "ground_truth": text},
-            "extra_info": {"split": text, "index": Value("int64"), "id": text, "accepted": List(text), "prompt": text},
+            "extra_info": {
+                "split": text,
+                "index": Value("int64"),
+                "id": text,
+                "accepted": List(text),
+                "options": List(text),
+                "prompt": text,
+            },
         }
     )
 
@@ -130,6 +137,7 @@ def _universal(
             "index": index,
             "id": identity,
             "accepted": accepted,
+            "options": list(question.options),
             "prompt": None if prompt is None else as_text(template),
         },
     }

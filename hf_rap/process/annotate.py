@@ -15,9 +15,9 @@ from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, wa
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.compat import hash_of
-from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
 from hf_rap.tables import whole_dataset
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import datasets
+
+    from hf_rap.rows.layouts import Layout
 
 ROWS_AT_ONCE = 16  # each is some steps times 16 continuations
 
@@ -130,7 +132,7 @@ class StepRewards(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Step scores for the rows of `batch`, as new columns."""
-        layout = self.check(batch.keys())
+        layout = self.check_batch(batch)
         raw = zip(raw_rows(batch, layout), batch[self.response], strict=True)
         rows = [self._read({**row, self.response: response}, layout) for row, response in raw]
         if self.early_stop:
@@ -158,6 +160,7 @@ class StepRewards(Collector):
                 **_named(self.split),
                 "early_stop": self.early_stop,
                 **self._prompt.settings(),
+                **(self.layout.settings if self.layout else {}),
                 "verifier": self.verifier_version,
                 "step_rewards": self.version,
             }
@@ -176,7 +179,7 @@ class StepRewards(Collector):
         row = _Row(self.row_id(raw, layout))
         try:
             question = read_question(raw, layout)
-            row.gold = read_gold(question.answer, question=question.text)
+            row.gold = read_gold(question.answer, question=question.text, options=question.options or None)
             steps = self.split(text)
             row.prefixes = prefixes(text, steps)
             row.steps, row.question = steps, question
@@ -264,7 +267,7 @@ class _Row:
             self.error = self.error or answer
             return
         replies = ((self.prefixes[number] + reply.text, reply.truncated) for reply in answer)
-        judged = judge_each(replies, self.gold, question=self.question.text)
+        judged = judge_each(replies, self.gold, question=self.question.text, options=self.question.options or None)
         rewards = [judgement.reward for judgement in judged if judgement.reward is not None]
         if not rewards:
             message = f"none of {len(answer)} continuations of step {number + 1} could be graded: {judged[0].reason}"

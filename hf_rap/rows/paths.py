@@ -34,7 +34,7 @@ def is_there(columns: Mapping[str, Any], name: str) -> bool:
     column, fields = taken_apart(columns, name)
     if column not in columns:
         return False
-    feature = columns[column]
+    feature = columns[column] if fields else None  # in a batch of `Dataset.map` a look decodes the column
     for field in fields:
         if not isinstance(feature, Mapping):
             return True

@@ -24,7 +24,7 @@ from hf_rap.errors import SourceError, first_line
 from hf_rap.options import check, check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     import datasets
 
@@ -35,6 +35,8 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _READERS = {"parquet": "parquet", "json": "json", "jsonl": "json", "ndjson": "json"}
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+_SPLIT = re.compile(r"(?:^|[^a-z])(train|test|validation|val|dev)(?:[^a-z]|$)")
 # How many values of a text column are looked at to see whether it holds paths of files.
 _SAMPLED = 100
 
@@ -81,7 +83,7 @@ def load_source(
 ) -> datasets.Dataset:
     """The dataset at `source`; the options go before what the text of the source says.
 
-    Without a split: `train`, or the only one there is. Paths of images in the rows of local files
+    Without a split: `train`, or the only one there is. Columns of class labels hold their names. Paths of images in the rows of local files
     are relative to the folder of the file (or to the folder that was given) and come out absolute.
 
     Args:
@@ -102,7 +104,7 @@ def load_source(
         dataset = _load_local(origin) if origin.is_local else _load_by_name(origin.path, origin)
     if len(dataset) == 0:
         raise SourceError(f"{origin} has no rows.")
-    return dataset
+    return _with_class_names(dataset)
 
 
 def asked_source(source: str | Source, config: str | None, revision: str | None, split: str | None) -> Source:
@@ -212,11 +214,48 @@ def _load_local(source: Source) -> datasets.Dataset:
     if path.is_dir():
         if is_saved(path):
             return _load_saved(path, source)
+        if tables := _tables_beside_pictures(path):
+            return _load_tables(tables, path, source)
         dataset = _load_by_name(str(path), source)
         return _with_absolute_paths(dataset, _folders_of_paths(path))
     if source.config is not None:
         raise SourceError(f"{source}: files have no configs; leave out :{source.config}.")
     return _load_files(matching_files(source), source)
+
+
+def _tables_beside_pictures(folder: Path) -> dict[str, list[Path]]:
+    """The data files, by split, of a folder that datasets would take for one of pictures alone; nothing for any other.
+
+    MM-Eureka has its pictures beside `dataset.jsonl`; what datasets knows as a folder of images has a `metadata` file.
+    """
+    files = files_in(folder)
+    tables = [file for file in files if _reader(file.name)]
+    lines = [file for file in tables if ".json" not in {suffix.lower() for suffix in file.suffixes}]
+    has_pictures = any(file.name.lower().endswith(_IMAGE_ENDINGS) for file in files)
+    if not has_pictures or not tables or any(file.stem == "metadata" for file in files) or _has_configs(folder):
+        return {}
+    by_split: dict[str, list[Path]] = {}
+    for file in lines or tables:
+        match = _SPLIT.search(file.stem.lower())
+        by_split.setdefault(match[1] if match else "train", []).append(file)
+    return by_split
+
+
+def _has_configs(folder: Path) -> bool:
+    """The card says which files are data."""
+    try:
+        return "\nconfigs:" in (folder / "README.md").read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def _load_tables(by_split: dict[str, list[Path]], folder: Path, source: Source) -> datasets.Dataset:
+    if source.config is not None:
+        raise SourceError(f"{source}: files beside pictures have no configs; leave out :{source.config}.")
+    split = _choose_split(source, by_split)
+    if split not in by_split:
+        raise SourceError(f"{source}: slices of splits do not work on files beside pictures; give the split's name.")
+    return _load_files(by_split[split], Source(source.path), folder)
 
 
 def is_saved(folder: Path) -> bool:
@@ -256,8 +295,8 @@ def matching_files(source: Source) -> list[Path]:
     return files
 
 
-def _load_files(files: list[Path], source: Source) -> datasets.Dataset:
-    """All rows of the files; folder by folder, since paths in them start at their own folder."""
+def _load_files(files: list[Path], source: Source, top: Path | None = None) -> datasets.Dataset:
+    """All rows of the files; folder by folder, since paths in them start at their own folder, or at the top."""
     import datasets
 
     if source.split not in (None, "train"):
@@ -269,7 +308,7 @@ def _load_files(files: list[Path], source: Source) -> datasets.Dataset:
         # datasets takes file names for patterns
         names = [glob.escape(str(file)) for file in files if file.parent == folder]
         builder = datasets.load_dataset_builder(_reader(files[0].name), data_files=names)
-        parts.append(_with_absolute_paths(_built(builder, "train", source), [folder]))
+        parts.append(_with_absolute_paths(_built(builder, "train", source), [*([top] if top else []), folder]))
     return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
 
 
@@ -300,9 +339,43 @@ def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> data
         for name, values in sample.items()
         if any(_is_image_in(folder, text) for text in _texts(values))
     }
+    _refuse_packed(sample, folder_of, folders)
     if not folder_of:
         return dataset
     return dataset.map(partial(_absolute, folders=folder_of), batched=True, features=dataset.features)
+
+
+def _refuse_packed(sample: Mapping[str, Any], there: Container[str], folders: list[Path]) -> None:
+    """Raise `SourceError` where pictures are named that are not there, and an archive is."""
+    archives = sorted(
+        {file for folder in folders for file in folder.glob("*") if file.name.lower().endswith(_ARCHIVES)}
+    )
+    for name, values in sample.items():
+        missing = next((text for text in _texts(values) if text.lower().endswith(_IMAGE_ENDINGS)), None)
+        is_named = missing is not None and "://" not in missing and not os.path.isabs(missing)  # noqa: PTH117 - Path raises on texts that are no path
+        if archives and name not in there and is_named:
+            packed = ", ".join(file.name for file in archives)
+            raise SourceError(
+                f"Column {name!r} names pictures such as {missing!r}, which are not in {folders[0].name or folders[0]}, but "
+                f"{packed} is: unpack it there (unzip, tar -xf)."
+            )
+
+
+def _with_class_names(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Columns of class labels as the names of the classes: their numbers are no answers to anything."""
+    import datasets
+    import pyarrow as pa
+
+    order = dataset.column_names
+    labels = [(name, feature) for name, feature in dataset.features.items() if type(feature).__name__ == "ClassLabel"]
+    if len(labels) == len(order):
+        return dataset  # a dataset without columns has no rows
+    for name, feature in labels:
+        (numbers,) = dataset.select_columns([name]).with_format("arrow")[:].columns
+        names = [None if number is None or number < 0 else feature.names[number] for number in numbers.to_pylist()]
+        column = pa.array(names, pa.string())
+        dataset = dataset.remove_columns(name).add_column(name, column, feature=datasets.Value("string"))
+    return dataset.select_columns(order) if labels else dataset
 
 
 def _may_hold_paths(name: str, feature: Any) -> bool:

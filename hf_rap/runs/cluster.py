@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
+from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.stats.settings import counted
 
@@ -54,7 +55,7 @@ class Writer:
         rows = [Row(*pair) for pair in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
         arm = block[_ARM][0].as_py()
-        batch = block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]).to_pydict()
+        batch = columns_of(block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]))
         part, tokens = make_part(self.collector, batch, rows, first, attempts, arm=arm)
         self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
         return _summary(part[FAILURE].to_pylist(), tokens)

@@ -17,6 +17,7 @@ from hf_rap.evidence.collector import check_collector, evidence_of
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
+from hf_rap.rows.turns import each_turn
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -164,11 +165,13 @@ class Run:
             raise SettingError(f"continue_cut goes on with the replies of rollouts, not with {collector.kind}.")
         if continue_cut:
             check_goes_on(collector.engine)
-        self.ds = ds
-        self.layout: Layout = collector.check(ds.features)
-        self.columns = columns_read(ds, collector, self.layout)
+        collector.check(ds.features)
+        self.ds, layout = each_turn(ds, collector.given_layout)
+        settled = collector.with_layout(layout).over(self.ds)
+        self.layout: Layout = settled.check(self.ds.features)
+        self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = collector.over(ds).with_layout(self.layout)
+        self.collector: Collector = settled.with_layout(self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import arrow_type
 from hf_rap.errors import RunError
 from hf_rap.evidence.attempts import of_grades
-from hf_rap.rows.layouts import own_id, raw_rows, stored_digest, system_turn
+from hf_rap.rows.cells import columns_of
+from hf_rap.rows.questions import own_id, raw_rows, stored_digest, system_turn
 from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 
@@ -92,7 +93,7 @@ def batches(
     """These columns, `size` rows at a time, images not decoded; memory does not grow with the rows read."""
     stored = ds.select_columns(columns).with_format("arrow")
     for start in range(0, len(indices), size):
-        yield stored[list(indices[start : start + size])].to_pydict()
+        yield columns_of(stored[list(indices[start : start + size])])
         release_mapped_files()
 
 

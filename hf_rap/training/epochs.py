@@ -28,8 +28,8 @@ from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
 from hf_rap.options import check, check_text, check_whole
 from hf_rap.rows.chats import user_text
-from hf_rap.rows.layouts import ID_COLUMNS, recognise_layout
 from hf_rap.rows.prompts import IMAGE
+from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
 from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, Se
 from hf_rap.options import check, check_text, is_number
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.chats import turns_of
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

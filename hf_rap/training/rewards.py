@@ -57,7 +57,7 @@ def accuracy_reward(
         answer: see `solution`.
         accepted: lists of accepted answers, which go before `solution`.
         problem: the questions as text.
-        extra_info: as in a published version; its `accepted` counts like `accepted`.
+        extra_info: as in a published version; its `accepted` counts like `accepted`, and its `options` are those of the question.
         log_metric: how TRL takes a number to log.
 
     Raises:
@@ -66,9 +66,8 @@ def accuracy_reward(
     """
     golds = _golds(len(completions), solution if solution is not None else answer, accepted, extra_info)
     questions = problem or prompts or [""] * len(completions)
-    judgements = [
-        judge_reply(reply, gold, question) for reply, gold, question in zip(completions, golds, questions, strict=True)
-    ]
+    options = [(info or {}).get("options") or None for info in extra_info or [None] * len(completions)]
+    judgements = [judge_reply(*row) for row in zip(completions, golds, questions, options, strict=True)]
     rewards = [judgement.reward for judgement in judgements]
     if log_metric is not None and rewards:
         log_metric("unreadable", sum(reward is None for reward in rewards) / len(rewards))

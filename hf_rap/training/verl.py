@@ -21,8 +21,10 @@ def compute_score(
     extra_info: Mapping[str, Any] | None = None,
     **_: Any,
 ) -> dict[str, float]:
-    """The score of one reply; all `accepted` answers of `extra_info` count."""
-    accepted = (extra_info or {}).get("accepted")
+    """The score of one reply; all `accepted` answers of `extra_info` count, and its `options` are read with them."""
+    info = extra_info or {}
+    accepted, options = info.get("accepted"), info.get("options")
     gold = list(accepted) if accepted is not None and len(accepted) else ground_truth
-    reward = judge_reply(solution_str, gold, (extra_info or {}).get("question") or "").reward
+    options = list(options) if options is not None and len(options) else None
+    reward = judge_reply(solution_str, gold, info.get("question") or "", options).reward
     return {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None)}

@@ -20,9 +20,11 @@ from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
-from hf_rap.rows.layouts import Layout, check_given, layout_of
+from hf_rap.rows.cells import columns_of
+from hf_rap.rows.layouts import Layout, check_given
 from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
+from hf_rap.rows.settling import settle
 from hf_rap.select import Selection
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
@@ -85,7 +87,7 @@ class Content:
             raise NothingSelectedError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
-        layout = layout_of(layout, selection.scored.features)
+        layout, _ = settle(layout, selection.scored)
         return cls(selection, layout, data_source, Embedder(selection.scored.features), random_control)
 
     @property
@@ -116,7 +118,7 @@ class Content:
         theirs = {
             name: feature
             for name, feature in features.items()
-            if not name.startswith(PREFIX) and name not in UNIVERSAL and name != self.layout.images
+            if not name.startswith(PREFIX) and name not in UNIVERSAL and name not in self.layout.image_columns
         }
         return type(features)({**universal_features(), **ours, **theirs})
 
@@ -190,7 +192,7 @@ class Content:
             kept = table.filter(pa.array(flags))
             try:
                 made = universal_columns(
-                    kept.select(read).to_pydict(),
+                    columns_of(kept.select(read)),
                     layout,
                     indices,
                     data_source=self.data_source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.rows.provenance import hash_file
@@ -95,7 +95,7 @@ def describe(
         for config, record in written.items()
     }
     facts["digests"] = {config: record.digest for config, record in written.items()}
-    facts["layout"] = asdict(content.layout)
+    facts["layout"] = content.layout.as_dict()
     facts["samples"] = samples
     facts["stability"] = stability = describe_stability(content.selection)
     facts["health"] = check_health(content.selection.scored, agreement=stability.get("jaccard")).as_dict()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import KEEP, REASON, STEPS
 from hf_rap.errors import RowError
-from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
+from hf_rap.rows.cells import columns_of
+from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
 from hf_rap.stats.arrays import ids_of, seeded_order
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def sample_rows(
         table = scored.with_format("arrow").select(chosen)[:] if chosen else None
         if table is None:
             continue
-        rows = table.to_pydict()
+        rows = columns_of(table)
         for place, raw in enumerate(raw_rows(rows, layout)):
             thumbnail, shown = _shown(raw, layout)
             name = f"samples/{'kept' if kept else 'dropped'}-{place:02d}.png"

@@ -354,7 +354,6 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_pat
         ["run", "planted.parquet", *MODEL],
         ["select"],
         ["nonsense"],
-        ["inspect", "x", "--images", "i"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(words):

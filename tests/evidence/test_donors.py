@@ -10,7 +10,8 @@ from PIL import Image as PILImage
 
 from hf_rap.errors import RowError
 from hf_rap.evidence.donors import Donors
-from hf_rap.rows.layouts import Layout, raw_rows
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.questions import raw_rows
 
 LAYOUT = Layout("problem", "images", "answer", id="id")
 ROWS = Features({"id": Value("string"), "images": List(Image()), "problem": Value("string"), "answer": Value("string")})

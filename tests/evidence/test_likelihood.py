@@ -88,7 +88,7 @@ def test_rows_that_cannot_be_asked_say_why_and_cost_themselves_only():
     assert codes == ["", "no_image", "image_unreadable", "gold_unreadable", "gold_unreadable", ""]
     written = [column.name for column in LIKELIHOOD_EVIDENCE if column.name != "rap_likelihood_error"]
     assert [[row[name] for name in written] for row in found[1:5]] == [[None] * 5] * 4
-    assert len(engine.seen) == 4
+    assert len(engine.seen) == 2  # the last row is the first one again
 
 
 def test_a_spelling_that_fails_in_one_arm_leaves_the_others():

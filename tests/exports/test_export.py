@@ -74,7 +74,7 @@ def test_verl_export_holds_scores_where_its_reward_sees_them(tmp_path):
     """`extra_info` is the only column that reaches compute_score."""
     done = export(awkward(), to="verl", path=tmp_path / "out")
     assert stored(done.path)[0]["extra_info"] == {
-        "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "prompt": None, "rap_cde": 0.5,
+        "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "options": [], "prompt": None, "rap_cde": 0.5,
         "question": "<image>What is x?",
     }  # fmt: skip
 

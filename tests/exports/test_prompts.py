@@ -24,8 +24,8 @@ from hf_rap import (
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ExportError
 from hf_rap.exports.trainers import TRAINERS
-from hf_rap.rows.layouts import recognise_layout
 from hf_rap.rows.presets import PRESETS
+from hf_rap.rows.recognition import recognise_layout
 
 from .awkward import FEATURES, dataset, row
 

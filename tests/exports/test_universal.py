@@ -9,7 +9,8 @@ from PIL import Image as Pictures
 
 from hf_rap.errors import RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
-from hf_rap.rows.layouts import Layout, recognise_layout
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.recognition import recognise_layout
 
 
 def encoded(shade: int = 0) -> bytes:

@@ -19,7 +19,7 @@ from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, plugin
 from hf_rap.cli import main
 from hf_rap.demo import make_planted
 from hf_rap.plugins import add_plugin
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()

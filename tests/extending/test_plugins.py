@@ -14,7 +14,7 @@ from hf_rap.cli.collect import find_collector
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.exports.trainers import find_trainer
 from hf_rap.plugins import add_plugin
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import find_scorer
 from hf_rap.select.methods import find_method
 
@@ -229,7 +229,7 @@ def test_an_installed_package_offers_its_own(tmp_path):
     installed(tmp_path, "own_rules", METHOD + SCORER + EXPORT + LAYOUT.replace("MINE", "SURVEY"), points)
     code = """
 from hf_rap.exports.trainers import find_trainer
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import find_scorer
 from hf_rap.select.methods import find_method
 print(find_method("mine").name, find_scorer("own").name, find_trainer("lines").title)

@@ -56,6 +56,14 @@ def test_a_plain_batch_is_not_stored():
     assert compat.stored_column({"id": ["a"]}, "id") is None
 
 
+def test_a_batch_of_map_knows_its_types(datasets_part):
+    """A batch hands out the numbers of classes, and only the types know their names; a dictionary has none."""
+    rows = rows_with_a_broken_image()
+    with datasets_part("LazyBatch.formatter.features"):
+        assert seen_by_map(rows, compat.features_of_batch, batched=True) == FILES
+    assert compat.features_of_batch({"id": ["a"]}) is None
+
+
 def test_a_batch_and_a_single_row_of_map_are_known(datasets_part):
     """With and without `batched=True`; a dictionary is neither."""
     rows = rows_with_a_broken_image()

@@ -9,6 +9,8 @@ from PIL import Image as PILImage
 from hf_rap import inspect_dataset
 from hf_rap.demo import make_planted
 from hf_rap.errors import LayoutError, SourceError
+from hf_rap.rows.inspection import inspect_row
+from hf_rap.rows.prompts import PromptTemplate
 
 FEATURES = Features(
     {"id": Value("string"), "images": List(Image()), "problem": Value("string"), "answer": Value("string")}
@@ -81,3 +83,84 @@ def test_no_rows_and_unknown_columns_are_refused():
         inspect_dataset(make_planted(60).select([]))
     with pytest.raises(LayoutError, match="No known layout has these columns: x"):
         inspect_dataset(Dataset.from_dict({"x": [1]}))
+
+
+CHOICES = Features(
+    {
+        "question": Value("string"),
+        "image": Image(),
+        "choices": List(Value("string")),
+        "answer": Value("int64"),
+        "solution": Value("string"),
+        "photo": Image(),
+    }
+)
+
+
+def choice_of(answer):
+    """A multiple choice with a picture that nobody reads, and a solution."""
+    return {
+        "question": "Which is north?",
+        "image": png(),
+        "choices": ["Nevada", "Maine"],
+        "answer": answer,
+        "solution": "It is far up.",
+        "photo": png(),
+    }
+
+
+def test_rows_are_shown_as_a_model_will_be_asked():
+    """The chat with its options and the size of the picture, and the gold as the grader reads it."""
+    inspection = inspect_dataset(
+        Dataset.from_list([choice_of(1), choice_of(0)], features=CHOICES),
+        prompt=PromptTemplate(suffix=" Say a letter."),
+    )
+
+    assert len(inspection.shown) == 2
+    assert str(inspection.shown[0]) == (
+        f"row 0 ({inspection.shown[0].row_id})\n"
+        "  user: [8 x 8]Which is north?\n  A. Nevada\n  B. Maine Say a letter.\n"
+        "  gold: B (Maine), read as B (choice)"
+    )
+
+
+def test_what_stays_unread_is_named_with_the_option_that_reads_it():
+    """Of pictures and options in a sentence, of other usual names in a line; nothing is raised."""
+    inspection = inspect_dataset(Dataset.from_list([choice_of(1), choice_of(0)], features=CHOICES))
+
+    assert inspection.unused == {"solution": "--answer solution"}
+    (sentence,) = inspection.unread
+    assert sentence.startswith("The columns photo look like pictures, and nothing reads them.")
+    assert inspection.facts["not read"] == "solution (--answer solution)"
+    assert "choices: choices; golds are: index0" in inspection.facts["layout"]
+
+
+def test_the_repr_fits_a_screen():
+    """At most 15 lines of at most 220 characters, however many problems there are."""
+    ds = Dataset.from_list([choice_of(9)] * 200 + [choice_of(0)], features=CHOICES)
+
+    lines = repr(inspect_dataset(ds)).splitlines()
+
+    assert lines[0] == "Inspection"
+    assert len(lines) <= 15
+    assert max(map(len, lines)) <= 220
+
+
+def test_one_row_is_shown_by_its_id():
+    """Also one that cannot be asked: it says why."""
+    rows = [
+        {"id": "fine", "images": [png()], "problem": "<image>a", "answer": "3"},
+        {"id": "places", "images": [png()], "problem": "<image><image>a", "answer": "3"},
+        {"id": "gold", "images": [png()], "problem": "<image>a", "answer": ""},
+    ]
+    ds = Dataset.from_list(rows, features=FEATURES)
+
+    assert inspect_row(ds, "fine", prompt="bare").prompt == "user: [8 x 8]a"
+    assert str(inspect_row(ds, "places")) == (
+        "row 1 (places)\n  placeholder_mismatch: the question has 2 <image> and the row has 1 image(s)"
+    )
+    gold = inspect_row(ds, "gold", prompt="bare")
+    assert gold.prompt == "user: [8 x 8]a"
+    assert gold.problem.startswith("gold_unreadable")
+    with pytest.raises(SourceError, match="No row has the rap_id 'x'"):
+        inspect_row(ds, "x")

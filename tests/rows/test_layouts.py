@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
-from hf_rap.rows.layouts import Layout, check_layout, content_id, raw_rows, read_question, recognise_layout, row_id
+from hf_rap.rows.layouts import Layout, check_layout
+from hf_rap.rows.questions import content_id, raw_rows, read_question, row_id
+from hf_rap.rows.recognition import recognise_layout
 
 PLAIN = Layout("question", "image", "answer")
 
@@ -275,7 +277,7 @@ def test_null_in_a_list_of_images_is_unreadable():
 @pytest.mark.parametrize(
     ("chat", "text"),
     [
-        ([SYSTEM, user("One."), {"role": "assistant", "content": "Yes?"}, user("Two.")], "One.\nTwo."),
+        ([SYSTEM, user("One."), user("Two.")], "One.\nTwo."),
         ([user([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}])], "a b"),
         ({"role": ["system", "user"], "content": ["Box it.", "Q"]}, "Q"),
         ('[{"role": "user", "content": "Q"}]', "Q"),
@@ -456,9 +458,7 @@ PINNED = "1aa8d862cf01083f5a3c8a4e1ea88500"
 
 def test_content_id_is_the_same_in_another_process():
     """No hash seed and no memory address gets in."""
-    code = (
-        "from hf_rap.rows.layouts import content_id; print(content_id('<image>How many?', [b'not really a PNG'], '3'))"
-    )
+    code = "from hf_rap.rows.questions import content_id; print(content_id('<image>How many?', [b'not really a PNG'], '3'))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert out.stdout.strip() == PINNED

@@ -11,7 +11,8 @@ from PIL import Image
 from hf_rap.columns import ID, typed
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.rows.images import picture_digest
-from hf_rap.rows.layouts import Layout, content_id, raw_rows, read_question, row_id, stored_digest
+from hf_rap.rows.layouts import Layout
+from hf_rap.rows.questions import content_id, raw_rows, read_question, row_id, stored_digest
 from hf_rap.runs.index import read_rows
 
 PLAIN = Layout("question", "image", "answer")

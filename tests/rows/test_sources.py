@@ -332,3 +332,71 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
     assert load_source(str(tmp_path / "b" / "version"))["of"] == ["second train"]
     datasets.Dataset.from_dict({"of": ["written anew"]}).to_parquet(tmp_path / "b/version/rows/train.parquet")
     assert load_source(str(tmp_path / "b" / "version"))["of"] == ["written anew"]
+
+
+def test_classes_come_by_their_names(tmp_path):
+    """Their numbers are no answers; nulls stay, and so does the order of the columns."""
+    features = datasets.Features({"kind": datasets.ClassLabel(names=["bar", "pie"]), "n": datasets.Value("int64")})
+    datasets.Dataset.from_list([{"kind": 1, "n": 1}, {"kind": None, "n": 2}], features=features).to_parquet(
+        tmp_path / "a.parquet"
+    )
+
+    ds = load_source(str(tmp_path / "a.parquet"))
+
+    assert ds.to_list() == [{"kind": "pie", "n": 1}, {"kind": None, "n": 2}]
+    assert ds.column_names == ["kind", "n"]
+
+
+def mm_eureka(folder, *names):
+    """A folder in the layout of MM-Eureka: pictures, and one file with a row for them under each of these names."""
+    (folder / "images").mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(folder / "images" / f"{number}.png")
+    row = {
+        "id": "1",
+        "conversations": [{"role": "user", "content": "Q"}],
+        "answer": "3",
+        "image_urls": ["images/1.png"],
+    }
+    for name in names:
+        (folder / name).write_text(json.dumps(row) + "\n")
+    return folder
+
+
+def test_rows_beside_pictures_are_read_and_not_the_pictures_alone(tmp_path):
+    """Datasets takes a folder with more pictures than files for one of pictures."""
+    folder = mm_eureka(tmp_path / "data", "dataset.jsonl")
+
+    ds = load_source(str(folder))
+
+    assert ds.column_names == ["id", "conversations", "answer", "image_urls"]
+    assert ds["image_urls"][:] == [[str(folder / "images" / "1.png")]]
+
+
+def test_files_beside_pictures_are_splits_by_their_names(tmp_path):
+    """Train is the usual one; others are asked for."""
+    folder = mm_eureka(tmp_path / "data", "train.jsonl", "val.jsonl")
+
+    assert len(load_source(str(folder))) == len(load_source(f"{folder}#val")) == 1
+    with pytest.raises(SourceError, match=r"has no split 'test': choose one of train, val"):
+        load_source(f"{folder}#test")
+
+
+def test_a_folder_of_pictures_with_metadata_stays_one(tmp_path):
+    """That is what datasets knows it by."""
+    folder = mm_eureka(tmp_path / "data")
+    (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "images/1.png", "question": "Q"}) + "\n")
+
+    assert load_source(str(folder)).column_names == ["image", "question"]
+
+
+@pytest.mark.parametrize("archive", ["images.zip", "images.tar.gz"])
+def test_pictures_in_an_archive_have_to_be_unpacked(tmp_path, archive):
+    """Their names are in a column, and nothing else is there."""
+    datasets.Dataset.from_list([{"question": "Q", "image": "images/0.png"}]).to_parquet(tmp_path / "train.parquet")
+    (tmp_path / archive).write_bytes(b"packed")
+
+    with pytest.raises(
+        SourceError, match=rf"names pictures such as 'images/0.png', .*but {archive} is: unpack it there"
+    ):
+        load_source(str(tmp_path / "train.parquet"))

@@ -113,7 +113,7 @@ def test_selected_is_the_default_and_has_the_universal_columns(version, read):
         "data_source": "unknown",
         "ability": "visual_reasoning",
         "reward_model": {"style": "rule", "ground_truth": "no"},
-        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"], "prompt": None},
+        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"], "options": [], "prompt": None},
     }
     assert [block["type"] for block in second["prompt"][0]["content"]] == ["text", "image", "text", "image", "text"]
 
@@ -148,7 +148,7 @@ def test_text_only_row_with_null_answer_can_be_selected(tmp_path, read):
     (row,) = stored(read(tmp_path / "v"))
     assert row["images"] == []
     assert row["answer"] is row["reward_model"]["ground_truth"] is None
-    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": [], "prompt": None}
+    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": [], "options": [], "prompt": None}
     assert row["prompt"][0]["content"] == [{"type": "text", "text": "What is 1 + 1?"}]
 
 

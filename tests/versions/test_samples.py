@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
-from hf_rap.rows.layouts import recognise_layout
+from hf_rap.rows.recognition import recognise_layout
 from hf_rap.select import select_cognitive, select_difficulty, select_limr, select_top
 from hf_rap.versions.samples import THUMBNAIL_SIDE, sample_rows
 
