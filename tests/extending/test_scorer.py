@@ -25,7 +25,7 @@ from hf_rap.columns import Column
 from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from my_scores import longest
+from scores_of_a_user import longest
 
 ROWS = {
     "problem": ["a?", "b?", "c?"],
