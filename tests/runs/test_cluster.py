@@ -157,7 +157,18 @@ def test_the_command_line_on_two_workers(tmp_path):
     planted.to_parquet(tmp_path / "rows.parquet")
     run, out = tmp_path / "run", tmp_path / "evidence.parquet"
     command = [sys.executable, "-m", "hf_rap", "rollouts", str(tmp_path / "rows.parquet"), "--model", "demo"]
-    command += ["--attempts", "2", "--max-new-tokens", "32", "--rows-per-part", "4", "--run", str(run)]
+    command += [
+        "--attempts",
+        "2",
+        "--batch-size",
+        "16",
+        "--max-new-tokens",
+        "32",
+        "--rows-per-part",
+        "4",
+        "--run",
+        str(run),
+    ]
     command += ["--ray", "local", "--ray-workers", "2", "--out", str(out), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
