@@ -36,7 +36,7 @@ from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.teacher_forcing import attend
 from hf_rap.evidence.psi import FORMS as FORMS_OF_PSI
 from hf_rap.evidence.psi import MIN_COLUMN, NORMALISATIONS, PARTS, POOLINGS, SIGMA, highest, log_psis
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.prompts import BARE, DEFAULT_INSTRUCTION
 
 BATCH = 24
 SAYS = "the question says"
@@ -112,7 +112,7 @@ def train(loaded: LoadedModel, *, steps: int, heads: int, seed: int) -> LoadedMo
         with_image = [one for one in batch if one[0] is not None]
         texts, images = [], []
         for image, question, _, _ in with_image:
-            messages = image_messages(f"<image>{question}", "")
+            messages = BARE.messages(f"<image>{question}")
             texts.append(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
             images.append([image])
         end = processor.tokenizer.eos_token

@@ -93,7 +93,7 @@ def spare(full: datasets.Dataset, rule: Exact, planned: int) -> datasets.Dataset
             break
         made += wanted
     for arm, names in enumerate((IMAGE_LISTS, TEXT_LISTS)):
-        for name in names:
+        for name in (name for name in names if name in table):
             table[name] = [
                 None if row is None else row[:number] for row, number in zip(table[name], made[:, arm], strict=True)
             ]
@@ -107,7 +107,11 @@ def spare(full: datasets.Dataset, rule: Exact, planned: int) -> datasets.Dataset
 
 
 def exact(seeds: int, rows: int) -> None:
-    rules = {"replacement off": Exact(replace_easy=False), "replacement on": Exact()}
+    rules = {
+        "replacement off": Exact(replace_easy=False),
+        "replacement on": Exact(),
+        "replacement as in the paper": Exact(min_replacement_cde=None),
+    }
     saved: dict[str, list[tuple[float, float, int]]] = {title: [] for title in rules}
     for seed in range(seeds):
         ds = half_given_away(rows, seed)
@@ -115,7 +119,11 @@ def exact(seeds: int, rows: int) -> None:
         for title, rule in rules.items():
             evidence = spare(full, rule, 5)
             kept = [
-                select_cognitive(add_scores(one, cde_score, difficulty_score), replace_easy=rule.replace_easy)
+                select_cognitive(
+                    add_scores(one, cde_score, difficulty_score),
+                    replace_easy=rule.replace_easy,
+                    min_replacement_cde=rule.min_replacement_cde,
+                )
                 for one in (full, evidence)
             ]
             if kept[0].kept_rows.tolist() != kept[1].kept_rows.tolist():

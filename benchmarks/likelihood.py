@@ -26,16 +26,16 @@ from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.lesson import make_lesson
 from hf_rap.engines.likelihood import log_likelihoods
 from hf_rap.engines.loaded_model import LoadedModel
-from hf_rap.rows.prompts import AT_ONCE, DEFAULT_INSTRUCTION, image_messages, text_messages
+from hf_rap.rows.prompts import AT_ONCE, BARE, DEFAULT_INSTRUCTION, DEFAULT_PROMPT, PromptTemplate
 from hf_rap.scorers import LikelihoodCDEScore
 
 FEW = 5  # attempts of an ordinary scoring
 MIN_CDE = 0.5
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of the rows, left out by the pre-screen
 PLACES = {
-    "at once, `\\boxed{`": {"instruction": AT_ONCE, "lead": "\\boxed{"},
-    "think, `\\boxed{`": {"instruction": DEFAULT_INSTRUCTION, "lead": "\\boxed{"},
-    "think, `<think></think> \\boxed{`": {"instruction": DEFAULT_INSTRUCTION, "lead": "<think></think> \\boxed{"},
+    "at once, `\\boxed{`": {"prompt": PromptTemplate(suffix=AT_ONCE), "lead": "\\boxed{"},
+    "think, `\\boxed{`": {"prompt": DEFAULT_PROMPT, "lead": "\\boxed{"},
+    "think, `<think></think> \\boxed{`": {"prompt": DEFAULT_PROMPT, "lead": "<think></think> \\boxed{"},
 }
 SCORES = [LikelihoodCDEScore(scale, pool) for scale in ("log", "probability") for pool in ("sum", "mean")]
 
@@ -75,7 +75,7 @@ def train(loaded: LoadedModel, *, steps: int, seed: int) -> LoadedModel:
                 continue
             texts = []
             for image, question, _ in part:
-                messages = text_messages(question, "") if image is None else image_messages(f"<image>{question}", "")
+                messages = BARE.messages(question if image is None else f"<image>{question}")
                 texts.append(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
             replies = [one[2] + processor.tokenizer.eos_token for one in part]
             inputs = processor(

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import datasets
 
 RULES = {
+    "default": {},
     "cde alone": {"replace_easy": False},
-    "with replacement": {},
-    "replacement, floor 0.2": {"min_replacement_cde": 0.2},
+    "paper to the letter": {"method": "rap-paper"},
 }
 
 

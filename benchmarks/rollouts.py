@@ -17,7 +17,7 @@ import torch
 
 from hf_rap import Rollouts, TransformersEngine
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.rows.prompts import image_messages, text_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT
 
 
 def plain(loaded, ds, attempts: int, max_new_tokens: int) -> int:
@@ -25,8 +25,8 @@ def plain(loaded, ds, attempts: int, max_new_tokens: int) -> int:
     count = 0
     for row in ds:
         for messages, images in (
-            (image_messages(row["problem"]), row["images"]),
-            (text_messages(row["problem"]), None),
+            (DEFAULT_PROMPT.messages(row["problem"]), row["images"]),
+            (DEFAULT_PROMPT.messages(row["problem"], with_images=False), None),
         ):
             prompt = loaded.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             inputs = loaded.processor(text=[prompt], images=images, return_tensors="pt").to(loaded.model.device)

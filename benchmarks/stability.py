@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
     Rates = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-RULES: dict[str, dict[str, Any]] = {"cde > 0.5": {"replace_easy": False}, "cde > 0.5, replacement": {}}
+RULES: dict[str, dict[str, Any]] = {
+    "cde > 0.5": {"replace_easy": False},
+    "cde > 0.5, replacement as in the paper": {"method": "rap-paper"},
+}
 ATTEMPTS = (3, 5, 8, 16)
 REWARDS = ("rap_image_rewards", "rap_text_rewards")
 WITHIN = 0.05

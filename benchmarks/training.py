@@ -146,7 +146,7 @@ def accuracy_of(plan: Plan, model: str) -> dict[str, Any]:
 def settings_of(plan: Plan) -> dict[str, Any]:
     """What decides the runs, ready for JSON, without paths."""
     settings = {name: value for name, value in asdict(plan).items() if name not in ("work", "start")}
-    return {**settings, "arms": list(plan.arms), "weights": TransformersEngine(plan.start).folder_digest}
+    return {**settings, "arms": list(plan.arms), "weights": str(TransformersEngine(plan.start).identity)}
 
 
 def run(plan: Plan, workers: int) -> None:

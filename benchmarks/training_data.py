@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap import Rollouts, TransformersEngine, add_scores, cde_score, collect_evidence, difficulty_score
 from hf_rap.demo import IMAGE_IS_NEEDED, make_planted
 from hf_rap.engines.base import Request, Sampling
-from hf_rap.rows.prompts import image_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT
 from hf_rap.select import select_cognitive
 from hf_rap.verify import judge
 
@@ -93,7 +93,7 @@ def choose_rows(pool: datasets.Dataset, start: str, folder: Path, *, seed: int, 
     evidence = collect_evidence(pool, rollouts)
     rolled = clock.lap()
     scored = add_scores(evidence, cde_score, difficulty_score)
-    rap = select_cognitive(scored, seed=seed).kept_rows
+    rap = select_cognitive(scored, method="rap-paper", seed=seed).kept_rows  # what `rap` did when the figures were made
     arms = {
         WHOLE: range(len(pool)),
         RANDOM: select_cognitive(scored, method="random", budget=len(rap), seed=seed).kept_rows,
@@ -138,7 +138,7 @@ def measure(model: str, held_out: datasets.Dataset, mix: str, *, device: str | N
     """
     engine = TransformersEngine(model, device=device, dtype="float32", batch_size=64)
     requests = [
-        Request(row["id"], "image", image_messages(row["problem"]), tuple(row["images"]), MEASURED_ATTEMPTS)
+        Request(row["id"], "image", DEFAULT_PROMPT.messages(row["problem"]), tuple(row["images"]), MEASURED_ATTEMPTS)
         for row in held_out
     ]
     sampled = rates(engine.complete(requests, Sampling(1.0, max_new_tokens=MAX_NEW_TOKENS)), held_out)

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from hf_rap.rows.prompts import image_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT
 from hf_rap.training import accuracy_reward
 
 if TYPE_CHECKING:
@@ -137,4 +137,4 @@ def train(
 def with_prompts(rows: datasets.Dataset) -> datasets.Dataset:
     """The columns that TRL and the reward read: the question as it was asked when the rows were scored."""
     rows = rows.select_columns(["id", "images", "problem", "answer"])
-    return rows.map(lambda problem: {"prompt": image_messages(problem)}, input_columns="problem")
+    return rows.map(lambda problem: {"prompt": DEFAULT_PROMPT.messages(problem)}, input_columns="problem")

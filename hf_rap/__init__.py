@@ -13,7 +13,7 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .adaptive.collect import collect_adaptive
-    from .adaptive.rules import Exact, Sequential
+    from .adaptive.stopping import Exact, Sequential
     from .columns import Column
     from .engines.base import Completion, Engine
     from .engines.endpoint import EndpointEngine
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .process import StepRewards, annotate_steps, load_process_rewards
     from .rows.inspection import inspect_dataset
     from .rows.layouts import Layout
+    from .rows.prompts import PromptTemplate
     from .rows.provenance import describe_source
     from .rows.sources import load_source
     from .runs.fill import collect_in_run
@@ -66,6 +67,7 @@ __all__ = [
     "Layout",
     "Likelihood",
     "Method",
+    "PromptTemplate",
     "Quantile",
     "RapError",
     "Rollouts",
@@ -115,7 +117,7 @@ __all__ = [
 # are quick. Type checkers read the imports above instead; a test holds both and `__all__` together.
 _HOMES = {
     "adaptive.collect": "collect_adaptive",
-    "adaptive.rules": "Exact Sequential",
+    "adaptive.stopping": "Exact Sequential",
     "columns": "Column",
     "engines.base": "Completion Engine",
     "engines.endpoint": "EndpointEngine",
@@ -135,6 +137,7 @@ _HOMES = {
     "process": "StepRewards annotate_steps load_process_rewards",
     "rows.inspection": "inspect_dataset",
     "rows.layouts": "Layout",
+    "rows.prompts": "PromptTemplate",
     "rows.provenance": "describe_source",
     "rows.sources": "load_source",
     "runs.fill": "collect_in_run",
@@ -152,27 +155,73 @@ _HOMES = {
     "stats.thresholds": "Quantile",
     "versions.folder": "publish_to_folder",
 }
-# Names that were here, and are now taken from their rooms.
-_MOVED = {
-    "adaptive.prescreen": "Prescreened collect_prescreened",
+# What these names take and give, and what one of your own is made of: for annotations, `from hf_rap import Held`. Not
+# among `__all__`, so that this stays short. Errors are in `hf_rap.errors`.
+if TYPE_CHECKING:
+    from .engines.base import Request as Request
+    from .engines.base import Sampling as Sampling
+    from .evidence.collector import Estimate as Estimate
+    from .evidence.grading import Grading as Grading
+    from .exports.exporting import Exported as Exported
+    from .exports.handoff import Handoff as Handoff
+    from .exports.handoff import Limits as Limits
+    from .hub import Release as Release
+    from .process import ProcessLayout as ProcessLayout
+    from .rows.inspection import Inspection as Inspection
+    from .rows.provenance import SourceInfo as SourceInfo
+    from .rows.sources import Source as Source
+    from .runs.listing import Held as Held
+    from .scorers.base import Scorer as Scorer
+    from .scorers.function import FunctionScorer as FunctionScorer
+    from .select import Citation as Citation
+    from .select import Decision as Decision
+    from .select import Reason as Reason
+    from .select import Settings as Settings
+    from .select import Stages as Stages
+    from .select import Step as Step
+    from .select.comparison import Comparison as Comparison
+    from .select.stability import Stability as Stability
+    from .stats.posterior import Prior as Prior
+    from .training import EpochReport as EpochReport
+    from .versions.changes import Difference as Difference
+    from .versions.folder import Published as Published
+
+_TYPES = {
     "engines.base": "Request Sampling",
-    "errors": "BranchMovedError ColumnExistsError EngineError ExportError HubError LayoutError MissingColumnError PublishError RowError RunError SettingError SourceError VersionExistsError WithdrawnError",
+    "evidence.collector": "Estimate",
+    "evidence.grading": "Grading",
     "exports.exporting": "Exported",
-    "exports.handoff": "Limits",
-    "exports.internvl_prm": "export_internvl_prm",
-    "exports.trl_prm": "export_trl_prm",
+    "exports.handoff": "Handoff Limits",
     "hub": "Release",
-    "process": "ProcessLayout one_row_per_response split_steps",
-    "rows.layouts": "recognise_layout",
-    "runs.fill": "Run",
-    "scorers": "LIMRScore LikelihoodCDEScore Scorer add_limr_score likelihood_cde_score",
-    "select": "Stages select_hardest select_limr select_longest select_random",
+    "process": "ProcessLayout",
+    "rows.inspection": "Inspection",
+    "rows.provenance": "SourceInfo",
+    "rows.sources": "Source",
+    "runs.listing": "Held",
+    "scorers.base": "Scorer",
+    "scorers.function": "FunctionScorer",
+    "select": "Citation Decision Reason Settings Stages Step",
     "select.comparison": "Comparison",
     "select.stability": "Stability",
     "stats.posterior": "Prior",
+    "training": "EpochReport",
+    "versions.changes": "Difference",
+    "versions.folder": "Published",
+}
+# Names that were here, and are now taken from their rooms.
+_MOVED = {
+    "adaptive.prescreen": "Prescreened collect_prescreened",
+    "errors": "BranchMovedError ColumnExistsError EngineError ExportError HubError LayoutError MissingColumnError PublishError RowError RunError SettingError SourceError VersionExistsError WithdrawnError",
+    "exports.internvl_prm": "export_internvl_prm",
+    "exports.trl_prm": "export_trl_prm",
+    "process": "one_row_per_response split_steps",
+    "rows.layouts": "recognise_layout",
+    "runs.fill": "Run",
+    "scorers": "LIMRScore LikelihoodCDEScore add_limr_score likelihood_cde_score",
+    "select": "select_hardest select_limr select_longest select_random",
     "training": "AddDifficultyHint DifficultyWeighted RemoveDifficultyHint add_difficulty_hint add_epoch_rewards difficulty_weighted order_curriculum remove_difficulty_hint",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_HOME_OF = {name: home for table in (_HOMES, _TYPES) for home, names in table.items() for name in names.split()}
 _MOVED_TO = {name: home for home, names in _MOVED.items() for name in names.split()}
 _RENAMED = {"LimrScore": "LIMRScore", "limr_score": "add_limr_score"}
 

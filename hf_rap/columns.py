@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ColumnExistsError, MissingColumnError
+from .errors import ColumnExistsError, MissingColumnError, SettingError
 from .options import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import datasets
 
@@ -58,7 +58,7 @@ SETTINGS = Column(
 )
 # A row of an adaptive collection. In mode "exact" an arm with fewer than "attempts" attempts was stopped; one with an
 # empty list was never asked. Null in all other evidence.
-ADAPTIVE = Column("rap_adaptive", "string", "JSON: the rule by which attempts were spared, and how many were planned")
+ADAPTIVE = Column("rap_adaptive", "string", "JSON: by what attempts were spared, and how many were planned")
 
 # Beside the replies, on request (`Rollouts(keep_ids=True)`).
 IMAGE_TOKEN_IDS = Column(
@@ -310,7 +310,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     ),
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
-    ((ADAPTIVE,), "collect_adaptive(ds, rollouts, rule), or `hf-rap rollouts --adaptive`"),
+    ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
     ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),
@@ -375,6 +375,20 @@ OWN_NAMES = frozenset(
 )
 
 
+def foreign_scores(features: Mapping[str, Any]) -> list[str]:
+    """The scores in a dataset that are not ours: numbers whose names begin as those of scores do."""
+    return [
+        name
+        for name, feature in features.items()
+        if name.startswith(PREFIX) and name not in OWN_NAMES and is_numeric(feature)
+    ]
+
+
+def is_numeric(feature: Any) -> bool:
+    """A feature of a dataset holds one number per row."""
+    return str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
+
+
 class TypedList(list[Any]):
     """A list that remembers its Arrow type.
 
@@ -402,7 +416,17 @@ def arrow_type(dtype: str) -> Any:
     if dtype.startswith("struct<"):
         fields = (field.split(": ") for field in dtype[len("struct<") : -1].split(", "))
         return pa.struct([(name, arrow_type(inner)) for name, inner in fields])
-    return {"bool": pa.bool_()}.get(dtype) or getattr(pa, dtype)()
+    if dtype not in _PLAIN_TYPES:
+        kinds = f"{', '.join(_PLAIN_TYPES)}, list<...> or struct<name: type, ...>"
+        raise SettingError(f"{dtype!r} is no type of a column: it takes {kinds}.")
+    arrow: Any = pa.bool_() if dtype == "bool" else getattr(pa, dtype)()
+    return arrow
+
+
+_PLAIN_TYPES = (
+    *("bool", "string", "binary", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
 
 
 def struct_fields(column: Column) -> list[str]:
@@ -411,9 +435,12 @@ def struct_fields(column: Column) -> list[str]:
     return [field.split(": ")[0] for field in inner.split(", ")]
 
 
-def typed(values: dict[Column, Iterable[Any]]) -> dict[str, list[Any]]:
-    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
-    return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
+def typed(values: Mapping[Column, Iterable[Any]]) -> dict[str, list[Any]]:
+    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type. Values may be an Arrow array."""
+    return {
+        column.name: TypedList(value.to_pylist() if hasattr(value, "to_pylist") else value, column.dtype)
+        for column, value in values.items()
+    }
 
 
 def features_of(columns: Iterable[Column]) -> datasets.Features:

@@ -240,12 +240,12 @@ def _show_before_raising() -> None:
     """Puts the filters that show in front of those that raise, wherever they are not yet."""
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
     wanted: list[Any] = []
-    for rule in filters:
-        action, pattern, category, module, line = rule
+    for entry in filters:
+        action, pattern, category, module, line = entry
         if isinstance(pattern, _WhileRunning):
             continue
         if action == "error" and not issubclass(category, RapDeprecationWarning):
             wanted.append(("default", _WhileRunning(pattern), category, module, line))
-        wanted.append(rule)
+        wanted.append(entry)
     if wanted != filters:
         filters[:] = wanted

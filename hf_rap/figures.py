@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 KEPT = "#0072B2"
 
 
+# Their vermillion, for rows that came in later.
+REPLACED = "#D55E00"
+
+
 DROPPED = "#BDBDBD"
 
 

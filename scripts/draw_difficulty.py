@@ -23,7 +23,7 @@ from hf_rap.versions.facts import collect_facts
 from hf_rap.versions.plots import draw_comparison, draw_curves, draw_plots
 
 FOLDER = Path(__file__).parents[1] / "docs" / "difficulty"
-METHODS = ("rap", "rap-released", "difficulty", "random", "hardest", "longest")
+METHODS = ("rap", "rap-paper", "rap-released", "difficulty", "random", "hardest", "longest")
 POINTS = 100
 
 

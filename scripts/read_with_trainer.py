@@ -22,7 +22,7 @@ from typing import Any
 
 from PIL import Image
 
-Seen = tuple[str, object, list[str]]  # question with <image>, gold, hashes of the pixels
+Seen = tuple[str, object, list[str]]  # prompt with <image>, gold, hashes of the pixels
 
 
 def pixels(image: object) -> str:
@@ -42,6 +42,11 @@ def of_blocks(content: object) -> str:
     return "".join("<image>" if block["type"] == "image" else block["text"] for block in content)
 
 
+def of_chat(chat: list[dict]) -> str:
+    """The texts of all turns, with their roles."""
+    return "\n\n".join(f"{turn['role']}: {of_blocks(turn['content'])}" for turn in chat)
+
+
 def load_module(path: Path) -> object:
     """As trainers load a reward function."""
     spec = importlib.util.spec_from_file_location("custom_reward", path)
@@ -58,9 +63,9 @@ def trl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str
     assert is_conversational(ds[0])
     seen = []
     for row in ds:
-        (turn,) = prepare_multimodal_messages(row["prompt"], images=row["images"])
-        inside = [block["image"] for block in turn["content"] if block["type"] == "image"]
-        seen.append((of_blocks(turn["content"]), row["solution"], [pixels(image) for image in inside]))
+        chat = prepare_multimodal_messages(row["prompt"], images=row["images"])
+        inside = [block["image"] for turn in chat for block in turn["content"] if block["type"] == "image"]
+        seen.append((of_chat(chat), row["solution"], [pixels(image) for image in inside]))
     return seen, ds.column_names
 
 
@@ -99,11 +104,10 @@ def verl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[st
     collate_fn(rows)
     seen = []
     for row in rows:
-        (turn,) = row["raw_prompt"]
-        inside = [block for block in turn["content"] if block["type"] == "image"]
-        seen.append(
-            (of_blocks(turn["content"]), row["reward_model"]["ground_truth"], [pixels(image) for image in inside])
-        )
+        chat = list(row["raw_prompt"])
+        blocks = [block for turn in chat if not isinstance(turn["content"], str) for block in turn["content"]]
+        inside = [block for block in blocks if block["type"] == "image"]
+        seen.append((of_chat(chat), row["reward_model"]["ground_truth"], [pixels(image) for image in inside]))
     return seen, list(rows[0])
 
 
@@ -111,7 +115,7 @@ def ms_swift(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
     from swift.dataset import load_dataset
 
     ds, _ = load_dataset(str(folder / "train.parquet"), strict=True, remove_unused_columns=False)  # as GRPO calls it
-    seen = [(row["messages"][0]["content"], row["solution"], [pixels(image) for image in row["images"]]) for row in ds]
+    seen = [(of_chat(row["messages"]), row["solution"], [pixels(image) for image in row["images"]]) for row in ds]
     return seen, ds.column_names
 
 
@@ -134,7 +138,11 @@ def llama_factory(folder: Path, universal: bool, model: str) -> tuple[list[Seen]
         "sft",
     )
     seen = [
-        (row["_prompt"][0]["content"], row["_response"][0]["content"], [pixels(image) for image in row["_images"]])
+        (
+            of_chat([{"role": "system", "content": row["_system"]}, *row["_prompt"]]),
+            row["_response"][0]["content"],
+            [pixels(image) for image in row["_images"]],
+        )
         for row in ds
     ]
     return seen, ds.column_names
@@ -149,9 +157,7 @@ def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(model)
-    names = (
-        {"input_key": "problem", "label_key": "answer"} if universal else {"input_key": "prompt", "label_key": "label"}
-    )
+    names = {"input_key": "prompt", "label_key": "answer" if universal else "label"}
     data = SimpleNamespace(**names, apply_chat_template=True, image_key="images")
     strategy = SimpleNamespace(args=SimpleNamespace(data=data, use_ms=False), print=print, is_rank_0=lambda: False)
     raw = blending_datasets(str(folder / "train.parquet"), strategy=strategy)
@@ -162,9 +168,9 @@ def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
         tokens, tensors, opened = process_prompt_with_images(processor, prompt, images)
         assert tokens
         assert tensors["pixel_values"].shape[0] == len(opened)
-        # It strips the text around every placeholder, so the question is compared without spaces.
-        question = prompt.removeprefix("<|user|>").removesuffix("<|assistant|>")
-        seen.append((question, label, [pixels(image) for image in load_images(images)]))
+        system, _, question = prompt.removeprefix("<|system|>").removesuffix("<|assistant|>").partition("<|user|>")
+        chat = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        seen.append((of_chat(chat), label, [pixels(image) for image in load_images(images)]))
     return seen, raw.column_names
 
 
@@ -179,7 +185,7 @@ def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[
         str(folder / "train.parquet"),
         processor.tokenizer,
         processor,
-        prompt_key="problem",
+        prompt_key="prompt_text",
         answer_key="answer",
         image_key="images",
         max_prompt_length=256,
@@ -187,7 +193,7 @@ def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[
     raw = [ds.dataset[index] for index in range(len(ds))]
     read = [ds[index] for index in range(len(ds))]
     seen = [
-        (one["problem"], row["ground_truth"], [pixels(image) for image in one["images"]])
+        (f"user: {one['prompt_text']}", row["ground_truth"], [pixels(image) for image in one["images"]])
         for one, row in zip(raw, read, strict=True)
     ]
     return seen, list(read[0])
@@ -198,9 +204,11 @@ def easyr1_schema(folder: Path, universal: bool, model: str) -> tuple[list[Seen]
     from datasets import load_dataset
 
     ds = load_dataset("parquet", data_files=str(folder / "train.parquet"), split="train")
-    assert all(isinstance(row["problem"], str) and isinstance(row["answer"], str) for row in ds)
-    assert all(row["problem"].count("<image>") == len(row["images"]) for row in ds)
-    return [(row["problem"], row["answer"], [pixels(image) for image in row["images"]]) for row in ds], ds.column_names
+    assert all(isinstance(row["prompt_text"], str) and isinstance(row["answer"], str) for row in ds)
+    assert all(row["prompt_text"].count("<image>") == len(row["images"]) for row in ds)
+    return [
+        (f"user: {row['prompt_text']}", row["answer"], [pixels(image) for image in row["images"]]) for row in ds
+    ], ds.column_names
 
 
 def rewards(trainer: str, folder: Path, pairs: list[list]) -> list[float | None]:
@@ -259,12 +267,15 @@ def main() -> None:
     print(f"\n{own} {version}, datasets {importlib.metadata.version('datasets')}")
     for name in (own,) if own == "llama-factory" else (own, "universal"):
         seen, keys = READERS[trainer](top / name, name == "universal", told["model"])
+        system = [] if own == "easyr1" else [{"role": "system", "content": told["system"]}]
         wanted = [
-            (question, gold, [pixels(base64.b64decode(image)) for image in images])
+            (
+                of_chat([*system, {"role": "user", "content": question}]),
+                gold,
+                [pixels(base64.b64decode(image)) for image in images],
+            )
             for question, gold, images in told["rows"]
         ]
-        if own == "openrlhf":
-            seen, wanted = ([("".join(row[0].split()), *row[1:]) for row in rows] for rows in (seen, wanted))
         changed = sum(
             one != other
             for row, want in zip(seen, wanted, strict=False)

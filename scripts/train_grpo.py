@@ -21,9 +21,10 @@ from trl import GRPOConfig, GRPOTrainer
 
 from hf_rap import Rollouts, TransformersEngine, collect_evidence, load_source
 from hf_rap.demo import MODEL
+from hf_rap.exports.asked import prompt_in
 from hf_rap.exports.rows import PUBLISHED
 from hf_rap.metrics import metric_path
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.training import accuracy_reward
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def measure(model: str, rows: datasets.Dataset, options: argparse.Namespace) -> 
     engine = TransformersEngine(
         model, batch_size=options.batch_size, processor_options=processor_options(options), dtype=dtype(options)
     )
-    ask = Rollouts(engine, attempts=1, temperature=0, max_new_tokens=options.max_new_tokens, layout=PUBLISHED)
+    ask = Rollouts(
+        engine, attempts=1, temperature=0, max_new_tokens=options.max_new_tokens, prompt=asked(rows), layout=PUBLISHED
+    )
     evidence = collect_evidence(rows.select_columns(["problem", "images", "extra_info", "id", "data_source"]), ask)
     replies = {arm: [(each or [""])[0] for each in evidence[f"rap_{arm}_responses"]] for arm in ("image", "text")}
     known = {"references": [info["accepted"] for info in rows["extra_info"]], "questions": list(rows["problem"])}
@@ -55,9 +58,14 @@ def processor_options(options: argparse.Namespace) -> dict[str, Any]:
     return {"max_pixels": options.max_pixels} if options.max_pixels else {}
 
 
-def prompts(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The question as it was asked when the rows were scored: with the instruction behind it."""
-    return {"prompt": [image_messages(question, DEFAULT_INSTRUCTION) for question in batch["problem"]]}
+def asked(rows: datasets.Dataset) -> PromptTemplate:
+    """The prompt that the rows were scored with; versions of before do not say it."""
+    return prompt_in(rows[0]) or DEFAULT_PROMPT
+
+
+def prompts(batch: dict[str, list[Any]], template: PromptTemplate) -> dict[str, list[Any]]:
+    """The question as it was asked when the rows were scored."""
+    return {"prompt": [template.messages(question) for question in batch["problem"]]}
 
 
 def train(model: str, rows: datasets.Dataset, options: argparse.Namespace, out: Path) -> None:
@@ -89,7 +97,7 @@ def train(model: str, rows: datasets.Dataset, options: argparse.Namespace, out: 
         model=AutoModelForImageTextToText.from_pretrained(model, dtype=dtype(options)),
         reward_funcs=accuracy_reward,
         args=config,
-        train_dataset=rows.map(prompts, batched=True, remove_columns=["prompt"]),
+        train_dataset=rows.map(prompts, batched=True, remove_columns=["prompt"], fn_kwargs={"template": asked(rows)}),
         processing_class=processor,
         peft_config=adapter,
     )

@@ -7,16 +7,20 @@ import base64
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
-from hf_rap import export
+from hf_rap import PromptTemplate, export
 from hf_rap.demo import MODEL
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.verify import judge
 
+# What the rows were scored with; EasyR1 has no system turn.
+USER_TURN = PromptTemplate(prefix="Q: ", suffix="\nThink inside <think></think>.")
+ASKED = replace(USER_TURN, system="Be brief.\nAnd right.")
 ANSWERS = Path(__file__).parents[1] / "tests/data/answers.jsonl"
 
 
@@ -47,6 +51,7 @@ def rows() -> list[dict]:
             "problem": question,
             "answer": answer,
             "rap_cde": row / 16,
+            "rap_settings": json.dumps(ASKED.settings()),
         }
         for row, (name, kinds, question, answer) in enumerate(made)
     ]
@@ -56,22 +61,29 @@ def main() -> None:
     folder = Path(sys.argv[1])
     text = Value("string")
     features = Features(
-        {"id": text, "images": List(Image()), "problem": text, "answer": text, "rap_cde": Value("float32")}
+        {
+            "id": text,
+            "images": List(Image()),
+            "problem": text,
+            "answer": text,
+            "rap_cde": Value("float32"),
+            "rap_settings": text,
+        }
     )
     made = rows()
     ds = Dataset.from_list(made, features)
     for name in TRAINERS:
-        export(ds, to=name, path=folder / name)
+        export(ds, to=name, path=folder / name, prompt=USER_TURN if name == "easyr1" else None)
     # The files, not their pixels: another Pillow decodes a JPEG a little differently.
     expected = [
-        [row["problem"], row["answer"], [base64.b64encode(one["bytes"]).decode() for one in row["images"]]]
+        [ASKED.text(row["problem"]), row["answer"], [base64.b64encode(one["bytes"]).decode() for one in row["images"]]]
         for row in made
     ]
     pairs = [json.loads(line) for line in ANSWERS.read_text().splitlines()]
     # One text per gold and no question: what every trainer's reward function gets.
     pairs = [pair for pair in pairs if isinstance(pair["gold"], str) and not pair.get("question")][:100]
     verdicts = [[pair["reply"], pair["gold"], judge(pair["reply"], pair["gold"]).reward] for pair in pairs]
-    told = {"rows": expected, "verdicts": verdicts, "model": str(MODEL), "lossy": 3}
+    told = {"rows": expected, "verdicts": verdicts, "model": str(MODEL), "lossy": 3, "system": ASKED.system}
     (folder / "expected.json").write_text(json.dumps(told, ensure_ascii=False))
 
 

@@ -1,9 +1,13 @@
 """What all tests share: no network, no progress bars, a cache of their own, one torch thread."""
 
 import gc
+import hashlib
 import os
+import shutil
+import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -32,6 +36,9 @@ def pytest_collection_finish():
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+# What is noted about a model is noted there, by the tests and the processes that they start.
+HOME = tempfile.TemporaryDirectory(prefix="hf-home-")
+os.environ["HF_HOME"] = HOME.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -65,3 +72,79 @@ def part_of():
             ) from error
 
     return part_of
+
+
+class HubCache:
+    """What huggingface_hub has downloaded, made by hand: repositories of models with branches and commits."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def commit(self, repo, folder, *, branch="main"):
+        """The files of a folder as a commit that a branch points to; gives its hash."""
+        home = self.path / f"models--{repo.replace('/', '--')}"
+        number = len(list(home.glob("snapshots/*")))
+        commit = hashlib.sha1(f"{repo} {number}".encode()).hexdigest()
+        shutil.copytree(folder, home / "snapshots" / commit)
+        self.point(repo, branch, commit)
+        return commit
+
+    def point(self, repo, branch, commit):
+        """Let a branch name this commit."""
+        ref = self.path / f"models--{repo.replace('/', '--')}" / "refs" / branch
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(commit)
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty cache of the Hub, without a network."""
+    cache = tmp_path / "hub-cache"
+    cache.mkdir()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return HubCache(cache)
+
+
+@pytest.fixture(scope="session")
+def other_grid(tmp_path_factory):
+    """The built-in model after some training: all files the same but the weights, and they of the same size."""
+    from safetensors.numpy import load_file, save_file
+
+    from hf_rap.demo import MODEL
+
+    folder = Path(shutil.copytree(MODEL, tmp_path_factory.mktemp("trained") / MODEL.name))
+    weights = load_file(folder / "model.safetensors")
+    for name, tensor in weights.items():
+        weights[name] = (tensor * (1.3 if "layers" in name else 1)).astype(tensor.dtype)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_adapter():
+    """Saves a LoRA adapter on the built-in model, with random weights, as peft does."""
+
+    def make(folder, **options):
+        import peft
+        import torch
+        from transformers import AutoModelForImageTextToText
+
+        from hf_rap.demo import MODEL
+
+        model = AutoModelForImageTextToText.from_pretrained(str(MODEL))
+        options = {"r": 2, "target_modules": r".*language_model.*(q_proj|v_proj)", **options}
+        adapted = peft.get_peft_model(model, peft.LoraConfig(**options))
+        generator = torch.Generator().manual_seed(0)
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name:
+                weight.data = torch.randn(weight.shape, generator=generator) * (0.5 if "lora_B" in name else 0.1)
+        adapted.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def grid_adapter(tmp_path_factory, make_adapter):
+    """An adapter on the attention of the text layers that changes what the built-in model says."""
+    return make_adapter(tmp_path_factory.mktemp("lora") / "grid-lora")

@@ -14,6 +14,7 @@ import hf_rap
 from hf_rap import add_scores, cde_score, difficulty_score, fit_prior, select_cognitive
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_whole, limits
+from hf_rap.rows.prompts import BARE
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ GIVEN = {
     "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
     "check_export": {"source": DS},
-    "collect_adaptive": {"ds": DS, "rollouts": ROLLOUTS, "rule": "exact"},
+    "collect_adaptive": {"ds": DS, "rollouts": ROLLOUTS, "stopping": "exact"},
     "collect_evidence": {"ds": DS, "collector": ROLLOUTS},
     "collect_in_run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
     "collect_prescreened": {"ds": DS, "collector": ROLLOUTS, "min_likelihood_cde": 0},
@@ -168,10 +169,15 @@ RUN = {
     "log": ("trackio", "'trackio': it takes a function of a dictionary of numbers, or None"),
 }
 RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED}
+PROMPTS = {
+    "prompt": ("qwen", "'qwen': it takes one of default, trl, easyr1"),
+    "instruction": (7, "7: it takes a text"),
+}
 EXPORT = {
     "to": ("deepspeed", "'deepspeed': it takes one of universal, trl, easyr1"),
     "limits": ({"max_images": 1}, "{'max_images': 1}: it takes Limits(...), or None"),
     "fix": FLAG,
+    "prompt": PROMPTS["prompt"],
 }
 PUBLISHED = {
     "selection": (5, "5: it takes what select_cognitive(ds) returns"),
@@ -196,7 +202,7 @@ WRONG = {
     "Attention": {
         "engine": ENGINES,
         "window": (1, "1: it takes a whole number of 2 or more"),
-        "instruction": TEXT_OR_NONE,
+        **PROMPTS,
         "layout": LAYOUT,
     },
     "BISScore": {"alpha": (-1, "-1: it takes a number of 0 or more"), "threshold": THRESHOLD},
@@ -240,6 +246,7 @@ WRONG = {
         ),
         "replace_easy": FLAG,
         "min_replacement_cde": DIFFERENCE,
+        "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "seed": SEED,
     },
     "Layout": {
@@ -250,14 +257,14 @@ WRONG = {
         "source": TEXT_OR_NONE,
         "name": TEXT,
     },
-    "Likelihood": {"engine": ENGINES, "lead": TEXT, "tail": TEXT, "instruction": TEXT, "layout": LAYOUT},
+    "Likelihood": {"engine": ENGINES, "lead": TEXT, "tail": TEXT, **PROMPTS, "layout": LAYOUT},
     "LikelihoodCDEScore": {
         "scale": ("nats", "'nats': it takes one of log, probability"),
         "pool": ("max", "'max': it takes one of sum, mean"),
     },
     "Limits": {
         "max_prompt_tokens": AT_LEAST_1_OR_NONE,
-        "prompt_tokens": (512, "512: it takes a function of question and images, or None"),
+        "prompt_tokens": (512, "512: it takes a function of chat and images, or None"),
         "min_pixels": AT_LEAST_1_OR_NONE,
         "max_pixels": AT_LEAST_1_OR_NONE,
         "max_images": AT_LEAST_1_OR_NONE,
@@ -265,6 +272,16 @@ WRONG = {
         "usual_verifier": FLAG,
     },
     "LIMRScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
+    "PromptTemplate": {
+        "system": (" ", "' ': it takes a text, or None"),
+        "prefix": ("See <image>: ", "'See <image>: ': it takes a text without <image>"),
+        "suffix": TEXT,
+        "chat_template_kwargs": (
+            {"tokenize": True},
+            "{'tokenize': True}: it takes variables of a chat template; ['tokenize'] is none",
+        ),
+        "keep_system": FLAG,
+    },
     "ProcessLayout": {
         "question": TEXT,
         "steps": TEXT,
@@ -280,7 +297,7 @@ WRONG = {
         "engine": ENGINES,
         "attempts": AT_LEAST_1,
         **SAMPLING,
-        "instruction": (None, "None: it takes a text"),
+        **PROMPTS,
         "layout": LAYOUT,
         "attention": FLAG,
         "keep_ids": FLAG,
@@ -303,7 +320,7 @@ WRONG = {
         "split": ("\n\n", r"'\n\n': it takes a function from a response to its steps"),
         "early_stop": FLAG,
         **SAMPLING,
-        "instruction": TEXT,
+        **PROMPTS,
         "layout": LAYOUT,
     },
     "TransformersEngine": {
@@ -315,6 +332,8 @@ WRONG = {
         "batch_size": AT_LEAST_1,
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
+        "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
+        "allow_missing": ("visual.*", """'visual.*': it takes names or patterns such as ("visual.*",)"""),
     },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),
@@ -327,7 +346,7 @@ WRONG = {
     "check_export": {**EXPORT, "layout": LAYOUT},
     "collect_adaptive": {
         "rollouts": (ENGINE, "Engine(): it takes Rollouts(engine)"),
-        "rule": ("fast", "'fast': it takes one of exact, sequential"),
+        "stopping": ("fast", "'fast': it takes one of exact, sequential"),
         "url": URL,
     },
     "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE},
@@ -339,7 +358,7 @@ WRONG = {
         "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
     },
     "compare_methods": {
-        "methods": ("rap", "'rap': it takes some of rap, rap-released"),
+        "methods": ("rap", "'rap': it takes some of rap, rap-paper, rap-released"),
         "budget": AT_LEAST_1_OR_NONE,
         "seed": SEED,
     },
@@ -418,8 +437,9 @@ WRONG = {
         "min_cde": (7, "7: it takes a number between -1 and 1, or a quantile such as 'q0.9'"),
         "max_ace": (-0.1, "-0.1: it takes a number of 0 or more, or a quantile such as 'q0.9'"),
         "replace_easy": FLAG,
-        "method": ("best", "'best': it takes one of rap, rap-released, difficulty"),
+        "method": ("best", "'best': it takes one of rap, rap-paper, rap-released, difficulty"),
         "min_replacement_cde": DIFFERENCE,
+        "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "min_probability": SHARE_OR_NONE,
     },
     "select_difficulty": {
@@ -440,6 +460,8 @@ WRONG = {
         "lowest": FLAG,
         "max_per_question": AT_LEAST_1_OR_NONE,
         "drop_duplicates": FLAG,
+        "ties": ("last", "'last': it takes one of first, random, or None"),
+        "seed": SEED,
     },
     "split_stages": {
         "low": (-0.1, "-0.1: it takes a number between 0 and 1"),
@@ -489,9 +511,33 @@ def public_name(name):
 
 
 RESULTS = {
-    *("Comparison", "Completion", "Exported", "Prescreened", "Prior", "Release", "Request", "Selection", "Stability"),
-    "Stages",
-    *("Collector", "Column", "Method"),  # what users write their own with
+    *("Comparison", "Completion", "Difference", "EpochReport", "Estimate", "Exported", "Handoff", "Held", "Inspection"),
+    *(
+        "Prescreened",
+        "Prior",
+        "Published",
+        "Release",
+        "Request",
+        "Selection",
+        "Source",
+        "SourceInfo",
+        "Stability",
+        "Stages",
+    ),
+    # What users write their own with.
+    *(
+        "Citation",
+        "Collector",
+        "Column",
+        "Decision",
+        "FunctionScorer",
+        "Grading",
+        "Method",
+        "Reason",
+        "Scorer",
+        "Settings",
+        "Step",
+    ),
     *("add_plugin", "describe_source", "grader", "scorer"),  # names and places of users' own
 }
 
@@ -514,7 +560,7 @@ def test_a_wrong_option_is_told_when_it_is_given(name, option, tmp_path, monkeyp
 def test_no_option_of_a_public_callable_is_left_out():
     """What is neither checked here nor data does not exist."""
     left_out = {}
-    for name in (*hf_rap.__all__, *hf_rap._MOVED_TO):
+    for name in (*hf_rap._HOME_OF, *hf_rap._MOVED_TO):
         call = public_name(name)
         if not callable(call) or name in RESULTS or (isinstance(call, type) and issubclass(call, BaseException)):
             continue
@@ -528,7 +574,7 @@ def test_no_option_of_a_public_callable_is_left_out():
     "options",
     [
         {"attempts": np.int64(5), "temperature": np.float32(0.5), "top_p": Fraction(1, 2), "attention": np.True_},
-        {"seed": -3, "top_k": 0, "first_attempt": 0, "instruction": ""},
+        {"seed": -3, "top_k": 0, "first_attempt": 0, "prompt": BARE},
     ],
 )
 def test_numbers_of_numpy_are_numbers(options):
@@ -582,4 +628,4 @@ def test_options_that_belong_together_are_told_when_they_are_given():
             score(confidence=0.9)
         assert score(prior=prior, confidence=0.8).confidence == 0.8
     with pytest.raises(SettingError, match="replace_easy=True"):
-        hf_rap.Exact(replace_easy=False, min_replacement_cde=0.2)
+        hf_rap.Exact(replace_easy=False, min_replacement_cde=0.3)

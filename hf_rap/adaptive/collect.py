@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ADAPTIVE, ERROR, IMAGE_REWARDS, TEXT_REWARDS, features_of, refuse_existing
 from hf_rap.errors import SettingError, code_of
-from hf_rap.options import check, check_choice
+from hf_rap.options import check, check_choice, renamed
 from hf_rap.runs.fill import Run
 from hf_rap.stats.arrays import seeded_order
+from hf_rap.tables import whole_dataset
 
 from . import exact, sequential
-from .rules import Exact, Sequential
 from .state import State
+from .stopping import Exact, Sequential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,28 +36,28 @@ if TYPE_CHECKING:
     Planner = Callable[[State, NDArray[np.int64]], NDArray[np.int64]]
 
 _REWARDS: dict[str | None, str] = {"image": IMAGE_REWARDS.name, "text": TEXT_REWARDS.name}
-# By name, with the options that the papers' rule has.
-RULES: dict[str, Exact | Sequential] = {"exact": Exact(), "sequential": Sequential()}
+# By name, with the options that the paper's rule of selection has.
+MODES: dict[str, Exact | Sequential] = {"exact": Exact(), "sequential": Sequential()}
 
 
 def collect_adaptive(
     ds: datasets.Dataset,
     rollouts: Rollouts,
-    rule: Exact | Sequential | str,
+    stopping: Exact | Sequential | str | None = None,
     url: str | None = None,
     **options: Any,
 ) -> datasets.Dataset | None:
     """The dataset with its evidence, each row with as many attempts per arm as its decision needs.
 
     The replies that are there are those of `collect_evidence(ds, rollouts)`: attempts have numbers, the first so many
-    of each arm are made. `rap_adaptive` says by which rule. What was spared can be collected later: the same run with
+    of each arm are made. `rap_adaptive` says by what. What was spared can be collected later: the same run with
     `collect_in_run` makes the attempts that are missing.
 
     Args:
         ds: the rows.
         rollouts: model, prompt and sampling. In exact mode its `attempts` are those that no row gets more of; in
-            sequential mode, the mean per row and arm where the rule has no budget.
-        rule: `Exact(...)`, `Sequential(...)`, or "exact" or "sequential" for their defaults.
+            sequential mode, the mean per row and arm where `stopping` has no budget.
+        stopping: when a row has enough: `Exact(...)`, `Sequential(...)`, or "exact" or "sequential" for their defaults.
         url: of the run folder. None: a temporary one, which is removed.
         options: those of `hf_rap.runs.fill.Run`.
 
@@ -69,11 +70,18 @@ def collect_adaptive(
     """
     from hf_rap.evidence.rollouts import Rollouts
 
+    ds = whole_dataset("collect_adaptive", ds)
     check(isinstance(rollouts, Rollouts), "rollouts", rollouts, "Rollouts(engine)")
-    if isinstance(rule, str):
-        check_choice("rule", rule, RULES)
-        rule = RULES[rule]
-    check(isinstance(rule, (Exact, Sequential)), "rule", rule, f"Exact(...), Sequential(...), or {' or '.join(RULES)}")
+    stopping = renamed("rule", options.pop("rule", None), "stopping", stopping)
+    if isinstance(stopping, str):
+        check_choice("stopping", stopping, MODES)
+        stopping = MODES[stopping]
+    check(
+        isinstance(stopping, (Exact, Sequential)),
+        "stopping",
+        stopping,
+        f"Exact(...), Sequential(...), or {' or '.join(MODES)}",
+    )
     if rollouts.attention:
         raise SettingError(
             "Adaptive attempts and attention do not go together: rap_ace of a row depends on all of its attempts. "
@@ -82,32 +90,32 @@ def collect_adaptive(
     refuse_existing("collect_adaptive", ds.column_names, (ADAPTIVE,))
     if url is None:
         with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
-            return _collect(ds, rollouts, rule, folder, options)
-    return _collect(ds, rollouts, rule, url, options)
+            return _collect(ds, rollouts, stopping, folder, options)
+    return _collect(ds, rollouts, stopping, url, options)
 
 
 def _collect(
-    ds: datasets.Dataset, rollouts: Rollouts, rule: Exact | Sequential, url: str, options: Mapping[str, Any]
+    ds: datasets.Dataset, rollouts: Rollouts, stopping: Exact | Sequential, url: str, options: Mapping[str, Any]
 ) -> datasets.Dataset | None:
     with Run(ds, rollouts, url, **options) as run:
-        plan = _planner(rule, rollouts.attempts, [row.id for row in run.rows])
-        most = rollouts.attempts if isinstance(rule, Exact) else rule.most
+        plan = _planner(stopping, rollouts.attempts, [row.id for row in run.rows])
+        most = rollouts.attempts if isinstance(stopping, Exact) else stopping.most
         rounds, state = play(run, plan, most)
         if run.rank:
             return None
-        record = {**rule.as_dict(), "attempts": most, "rounds": rounds}
-        if isinstance(rule, Sequential):
-            above = sequential.believe(state, rule)
+        record = {**stopping.as_dict(), "attempts": most, "rounds": rounds}
+        if isinstance(stopping, Sequential):
+            above = sequential.believe(state, stopping)
             record["agreement_expected"] = round(sequential.expected_agreement(above), 3)
-        return _with_rule(run.read(), json.dumps(record, sort_keys=True))
+        return _with_stopping(run.read(), json.dumps(record, sort_keys=True))
 
 
-def _planner(rule: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
-    if isinstance(rule, Exact):
-        order = seeded_order(ids, rule.seed)
-        return lambda state, _made: exact.plan(state, rule, order)
-    budget = attempts if rule.budget is None else rule.budget
-    return lambda state, made: sequential.plan(state, made, rule, budget)
+def _planner(stopping: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
+    if isinstance(stopping, Exact):
+        order = seeded_order(ids, stopping.seed)
+        return lambda state, _made: exact.plan(state, stopping, order)
+    budget = attempts if stopping.budget is None else stopping.budget
+    return lambda state, made: sequential.plan(state, made, stopping, budget)
 
 
 def play(run: Run, plan: Planner, most: int) -> tuple[int, State]:
@@ -176,11 +184,13 @@ class _SoFar:
         return {name: values[stretch.place] for name, values in held.items()}
 
 
-def _with_rule(evidence: datasets.Dataset, rule: str) -> datasets.Dataset:
-    """The column that says by which rule attempts were spared; null for rows that nothing was asked of."""
+def _with_stopping(evidence: datasets.Dataset, stopping: str) -> datasets.Dataset:
+    """The column that says by what attempts were spared; null for rows that nothing was asked of."""
     import pyarrow as pa
 
     columns = evidence.select_columns([IMAGE_REWARDS.name, TEXT_REWARDS.name]).with_format("arrow")[:].to_pydict()
-    rules = [None if image is None and text is None else rule for image, text in zip(*columns.values(), strict=True)]
+    texts = [
+        None if image is None and text is None else stopping for image, text in zip(*columns.values(), strict=True)
+    ]
     feature = features_of([ADAPTIVE])[ADAPTIVE.name]
-    return evidence.add_column(ADAPTIVE.name, pa.array(rules, pa.string()), feature=feature)
+    return evidence.add_column(ADAPTIVE.name, pa.array(texts, pa.string()), feature=feature)

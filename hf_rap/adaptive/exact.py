@@ -4,9 +4,9 @@ Pure: attempts so far in, wanted attempts out. `settle` says what is certain wha
 say, `plan` which attempts to make next. The bounds are those of the rule of `hf_rap.select.rap`:
 
 - a row is *above* when cde > min_cde, and stays unless it is *easy* (difficulty 0);
-- rows that are above and easy leave, k of them;
-- *candidates* are not above and have 0 < difficulty < 1; the first k by (difficulty, cde, seeded
-  order) come in.
+- rows that are above and easy leave; k says how many may come in for them;
+- *candidates* are not above, have 0 < difficulty < 1 and a cde above the floor; the first k by (difficulty,
+  cde, seeded order) come in.
 
 An attempt that is not judged lies between a right and a wrong one for every bound, except that a row
 without any judged attempt in an arm has no score.
@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.stats.thresholds import rows_replacing
+
 from .state import IMAGE, TEXT, State, cde_of, difficulty_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .rules import Exact
+    from .stopping import Exact
 
     Flags = NDArray[np.bool_]
 
@@ -62,22 +64,22 @@ class Standing(NamedTuple):
         return ~(self.inside | self.outside)
 
 
-def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
+def settle(state: State, stopping: Exact, order: NDArray[np.uint64]) -> Standing:
     """What is certain after these attempts.
 
     Args:
         state: the attempts of n rows.
-        rule: thresholds of the selection.
+        stopping: thresholds of the selection.
         order: (n,), the seeded order that breaks ties; smaller first, then the row's position.
     """
     import numpy as np
 
     low, high = cde_of(state.at_worst()), cde_of(state.at_best())
     has_cde = (state.judged > 0).all(axis=1)
-    above = has_cde & (low > rule.min_cde)
-    not_above = ~(high > rule.min_cde)
+    above = has_cde & (low > stopping.min_cde)
+    not_above = ~(high > stopping.min_cde)
     none = np.zeros(len(above), dtype=bool)
-    if not rule.replace_easy:
+    if not stopping.replace_easy:
         nowhere = np.zeros(len(above), dtype=np.int64)
         return Standing(above, not_above, above, not_above, not_above, none, none, none, none, nowhere, nowhere)
 
@@ -85,19 +87,19 @@ def settle(state: State, rule: Exact, order: NDArray[np.uint64]) -> Standing:
     # The best a row can do that is not easy: one attempt with the image fails, all else speaks for it.
     one_failure = np.stack([(failed == 0) & (left > 0), none], axis=1).astype(np.int64)
     highest_if_not_easy = np.where((failed > 0) | (left > 0), cde_of(state.after(0, one_failure).at_best()), np.nan)
-    easy_at_most = ~(highest_if_not_easy > rule.min_cde)
+    easy_at_most = ~(highest_if_not_easy > stopping.min_cde)
     leaves = above & (failed == 0) & (left == 0)
     may_leave = ~not_above & (failed == 0)
 
     needed = (solved == 0).astype(np.int64) + (failed == 0)  # to have one success and one failure
     may_enter = ~above & (needed <= left) & (state.judged + state.left > 0).all(axis=1)
     enters = not_above & (needed == 0) & has_cde
-    if rule.min_replacement_cde is not None:
-        may_enter &= high > rule.min_replacement_cde
-        enters &= low > rule.min_replacement_cde
+    if stopping.min_replacement_cde is not None:
+        may_enter &= high > stopping.min_replacement_cde
+        enters &= low > stopping.min_replacement_cde
     best, worst = _places(state, order)
 
-    k_low, k_high = int(np.count_nonzero(leaves)), int(np.count_nonzero(may_leave))
+    k_low, k_high = (rows_replacing(stopping.replacements, int(rows.sum())) for rows in (leaves, may_leave))
     surely_ahead = np.searchsorted(np.sort(worst[enters]), best)  # a row's own worst place is never before its best
     maybe_ahead = np.searchsorted(np.sort(best[may_enter]), worst) - (may_enter & (best < worst))
     inside = (above & (failed > 0)) | (enters & (maybe_ahead < k_low))
@@ -129,7 +131,7 @@ def _places(state: State, order: NDArray[np.uint64]) -> tuple[NDArray[np.int64],
     return places[:n], places[n:]
 
 
-def plan(state: State, rule: Exact, order: NDArray[np.uint64]) -> NDArray[np.int64]:
+def plan(state: State, stopping: Exact, order: NDArray[np.uint64]) -> NDArray[np.int64]:
     """How many more attempts each row and arm should get now, (n_rows, 2); all zero when the selection is certain.
 
     One arm of a row at a time. Which one, and in which order, decides what is saved:
@@ -144,27 +146,28 @@ def plan(state: State, rule: Exact, order: NDArray[np.uint64]) -> NDArray[np.int
     """
     import numpy as np
 
-    standing = settle(state, rule, order)
+    standing = settle(state, stopping, order)
     wanted = np.zeros_like(state.left)
     undecided = standing.open & ~standing.easy_at_most
     if undecided.any():
         some = state.rows(undecided)
-        chosen = _towards_a_side(some, rule)
-        if rule.replace_easy:
+        chosen = _towards_a_side(some, stopping)
+        if stopping.replace_easy:
             image = some.left * [1, 0]
             chosen = np.where(image[:, :1] > 0, image, chosen)
         wanted[undecided] = chosen
     elif standing.open.any():
-        k_low, k_high = int(np.count_nonzero(standing.leaves)), int(np.count_nonzero(standing.may_leave))
+        leaving = (standing.leaves, standing.may_leave)
+        k_low, k_high = (rows_replacing(stopping.replacements, int(rows.sum())) for rows in leaving)
         candidates = int(np.count_nonzero(standing.may_enter))
         if k_low < min(k_high, candidates):
-            _ask_leavers(wanted, state, standing, rule, min(k_high, candidates) - k_low)
+            _ask_leavers(wanted, state, standing, stopping, min(k_high, candidates) - k_low)
         else:
             _ask_front(wanted, state, standing, k_high)
     return wanted
 
 
-def _towards_a_side(state: State, rule: Exact) -> NDArray[np.int64]:
+def _towards_a_side(state: State, stopping: Exact) -> NDArray[np.int64]:
     """For rows that may be on either side of min_cde: attempts of the arm that is likelier to speak against the row."""
     import numpy as np
 
@@ -172,7 +175,7 @@ def _towards_a_side(state: State, rule: Exact) -> NDArray[np.int64]:
     arm = np.where(likely[:, TEXT] >= likely[:, IMAGE], TEXT, IMAGE)
     rows = np.arange(len(arm))
     wanted = np.zeros_like(state.left)
-    wanted[rows, arm] = np.minimum(_fewest(state, rule), state.left[rows, arm])
+    wanted[rows, arm] = np.minimum(_fewest(state, stopping), state.left[rows, arm])
     return wanted
 
 
@@ -185,7 +188,7 @@ def _against(state: State) -> NDArray[np.float64]:
     return chance
 
 
-def _fewest(state: State, rule: Exact) -> NDArray[np.int64]:
+def _fewest(state: State, stopping: Exact) -> NDArray[np.int64]:
     """The fewest further attempts after which it could be certain on which side of min_cde a row is; at least 1."""
     import numpy as np
 
@@ -198,13 +201,13 @@ def _fewest(state: State, rule: Exact) -> NDArray[np.int64]:
         taken[rows, heavy] = np.minimum(number, state.left[rows, heavy])
         taken[rows, 1 - heavy] = np.minimum(number - taken[rows, heavy], state.left[rows, 1 - heavy])
         image, text = taken * [1, 0], taken * [0, 1]
-        below = ~(cde_of(state.after(text, image).at_best()) > rule.min_cde)
-        above = cde_of(state.after(image, text).at_worst()) > rule.min_cde
+        below = ~(cde_of(state.after(text, image).at_best()) > stopping.min_cde)
+        above = cde_of(state.after(image, text).at_worst()) > stopping.min_cde
         fewest[below | above] = number
     return fewest
 
 
-def _ask_leavers(wanted: NDArray[np.int64], state: State, standing: Standing, rule: Exact, missing: int) -> None:
+def _ask_leavers(wanted: NDArray[np.int64], state: State, standing: Standing, stopping: Exact, missing: int) -> None:
     """So many of the rows that would leave if above: those that are likeliest to be, until `missing` can be expected."""
     import numpy as np
 
@@ -214,7 +217,7 @@ def _ask_leavers(wanted: NDArray[np.int64], state: State, standing: Standing, ru
     sequence = np.lexsort((rows, -chance))
     sequence = sequence[: 1 + np.searchsorted(np.cumsum(chance[sequence]), missing)]
     # One attempt to see which rows are worth more.
-    number = np.where(some.judged[:, TEXT] > 0, _fewest(some, rule), 1)
+    number = np.where(some.judged[:, TEXT] > 0, _fewest(some, stopping), 1)
     _ask(wanted, state, rows[sequence], number[sequence])
 
 

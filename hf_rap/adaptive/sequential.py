@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .rules import Sequential
     from .state import State
+    from .stopping import Sequential
 
 AHEAD = (4, 8, 16, 32, 64)  # attempts that are looked ahead
 STEP = 4  # attempts that a row gets in a round
@@ -35,7 +35,7 @@ PER_ROUND = 1.0  # attempts that a round makes, per row of the dataset: a quarte
 PRIOR_ATTEMPTS = 1.0
 
 
-def believe(state: State, rule: Sequential) -> NDArray[np.float64]:
+def believe(state: State, stopping: Sequential) -> NDArray[np.float64]:
     """P(p1 - p0 > min_cde) after these attempts, (n_rows,), with the prior that fits all rows.
 
     NaN for a row with an arm in which nothing can be judged: it has no cde and is not decided on.
@@ -43,7 +43,7 @@ def believe(state: State, rule: Sequential) -> NDArray[np.float64]:
     import numpy as np
 
     arms = [Counts(state.solved[:, arm].astype(np.float64), state.judged[:, arm]) for arm in (IMAGE, TEXT)]
-    above = Posterior(fit_counts(*arms), *arms).cde_above(rule.min_cde)
+    above = Posterior(fit_counts(*arms), *arms).cde_above(stopping.min_cde)
     return np.where((state.judged + state.left > 0).all(axis=1), above, np.nan)
 
 
@@ -70,18 +70,18 @@ def expected_agreement(above: NDArray[np.float64]) -> float:
     return float(there[here].sum() / either) if either else 1.0
 
 
-def plan(state: State, made: NDArray[np.int64], rule: Sequential, budget: float) -> NDArray[np.int64]:
+def plan(state: State, made: NDArray[np.int64], stopping: Sequential, budget: float) -> NDArray[np.int64]:
     """How many more attempts each row and arm should get now, (n_rows, 2); all zero at the end.
 
     Args:
-        state: attempts so far, where `left` counts up to `rule.most`.
+        state: attempts so far, where `left` counts up to `stopping.most`.
         made: replies there are, (n_rows, 2), those that could not be judged included.
-        rule: threshold, first attempts, agreement.
+        stopping: threshold, first attempts, agreement.
         budget: mean number of attempts per arm of the rows that can be decided on, those that are made included.
     """
     import numpy as np
 
-    first = np.clip(rule.start - made, 0, state.left)
+    first = np.clip(stopping.start - made, 0, state.left)
     if first.any():
         return first
     wanted = np.zeros_like(state.left)
@@ -89,8 +89,8 @@ def plan(state: State, made: NDArray[np.int64], rule: Sequential, budget: float)
     purse = min(PER_ROUND * len(made), budget * 2 * np.count_nonzero(decidable) - int(made[decidable].sum()))
     if purse <= 0:
         return wanted
-    above = believe(state, rule)
-    if rule.agreement is not None and expected_agreement(above) >= rule.agreement:
+    above = believe(state, stopping)
+    if stopping.agreement is not None and expected_agreement(above) >= stopping.agreement:
         return wanted
     # The arm whose next attempt takes more from the variance of p1 - p0: p (1 - p) / n falls by p (1 - p) / n (n + 1).
     attempts = state.judged + PRIOR_ATTEMPTS

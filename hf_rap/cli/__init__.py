@@ -28,6 +28,7 @@ GROUPS = {
         "attention": "Note where the model looked while it read the replies.",
         "controls": "Ask again with other pictures: is it this image that helps?",
         "likelihood": "Measure how much likelier the image makes the gold answer.",
+        "collect": "Collect evidence of your own kind.",
         "runs": "List what a run folder holds.",
     },
     "Decide": {
@@ -84,7 +85,7 @@ class Commands(click.Group):
     "places",
     multiple=True,
     metavar="MODULE:ATTRIBUTE",
-    help="A method, scorer, engine, layout or export of your own; may be given several times.",
+    help="A method, scorer, engine, layout, export or collector of your own; may be given several times.",
 )
 def cli(places: tuple[str, ...]) -> None:
     """Select the rows of a multimodal dataset that make a model reason.

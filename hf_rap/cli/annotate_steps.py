@@ -15,6 +15,7 @@ from .options import (
     layout_options,
     make_engine,
     make_layout,
+    make_prompt,
     model_options,
     out_option,
     run_options,
@@ -51,7 +52,6 @@ def annotate_steps(
     """
     from hf_rap.columns import IMAGE_RESPONSES
     from hf_rap.process import StepRewards, count_faults, one_row_per_response
-    from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
     from .files import open_source
 
@@ -59,14 +59,13 @@ def annotate_steps(
     ds, info = open_source(source)
     if response not in ds.column_names and IMAGE_RESPONSES.name in ds.column_names:
         ds = one_row_per_response(ds, column=response)
-    instruction = options["instruction"]
     rewards = StepRewards(
         make_engine(options),
         continuations=continuations,
         response=response,
         early_stop=early_stop,
         **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        prompt=make_prompt(options, "default"),
         layout=make_layout(options),
     )
     annotated = collect(ds, rewards, options, wanted=out is not None)

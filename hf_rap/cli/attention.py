@@ -14,7 +14,10 @@ from .options import (
     make_layout,
     make_local_engine,
     model_options,
+    old_instruction,
     out_option,
+    prompt_if_given,
+    prompt_option,
     run_options,
     source_argument,
 )
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 @layout_options
 @model_options
 @click.option("--window", type=int, help="Rows of a column that the windowed psi takes; default: 16.")
-@click.option("--instruction", help="Text after every question; default: that of the rollouts.")
+@prompt_option("How the replies were asked for; default: as their rap_settings say.")
+@old_instruction
 @run_options
 @out_option("Parquet file to write; needed without --run.")
 @as_json
@@ -36,7 +40,6 @@ def attention(
     source: str,
     *,
     window: int | None,
-    instruction: str | None,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -61,7 +64,7 @@ def attention(
     reader = Attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
-        instruction=instruction,
+        prompt=prompt_if_given(options),
         layout=make_layout(options),
     )
     evidence = collect(ds, reader, options, wanted=out is not None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-    from hf_rap.adaptive.rules import Exact, Sequential
+    from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.evidence.collector import Collector
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.rows.provenance import SourceInfo
@@ -45,7 +45,7 @@ def collect(
     options: Mapping[str, Any],
     *,
     wanted: bool,
-    rule: Exact | Sequential | None = None,
+    stopping: Exact | Sequential | None = None,
 ) -> datasets.Dataset | None:
     """The evidence, by way of the run that `run_options` name if they do.
 
@@ -54,7 +54,7 @@ def collect(
         collector: what to collect.
         options: those of `run_options`.
         wanted: a file is to be written from it.
-        rule: attempts are to be spared by it; then `collector` is a `Rollouts`.
+        stopping: attempts are to be spared by it; then `collector` is a `Rollouts`.
 
     Returns:
         The rows with their evidence; None where another process gives them.
@@ -66,17 +66,19 @@ def collect(
 
     if options["run"] is None:
         return (
-            collect_evidence(ds, collector) if rule is None else collect_adaptive(ds, cast("Rollouts", collector), rule)
+            collect_evidence(ds, collector)
+            if stopping is None
+            else collect_adaptive(ds, cast("Rollouts", collector), stopping)
         )
-    if rule is not None and options["ray"] is not None:
+    if stopping is not None and options["ray"] is not None:
         raise click.UsageError("--adaptive asks in rounds, which --ray would load the model for each time.")
     rank, world = rank_and_world()
     names = ("rows_per_part", "retry_errors", "max_errors", "continue_cut")
     settings = {name: options[name] for name in names if name in options}
     log = None if options["trackio"] is None else _trackio_log(options["trackio"], f"{collector.kind} {rank}")
-    if rule is not None:
+    if stopping is not None:
         where = {"rank": rank, "world": world, "log": log, **settings}
-        return collect_adaptive(ds, cast("Rollouts", collector), rule, options["run"], **where)
+        return collect_adaptive(ds, cast("Rollouts", collector), stopping, options["run"], **where)
     with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
         if options["ray"] is None:
             run.fill()

@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", type=click.Path(path_type=Path), default=Path("comparison.png"), show_default=True, help="PNG to write."
 )
+@click.option(
+    "--sweep",
+    "swept",
+    metavar="OPTION=A:B:STEP",
+    help="One method at several values of a threshold: min_cde=0:0.8:0.2.",
+)
 @as_json
-def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: Path, as_json: bool) -> None:
+def compare(
+    source: str, *, methods: str, budget: int | None, seed: int, plot: Path, swept: str | None, as_json: bool
+) -> None:
     """Select from SOURCE by several methods and show how the selections differ.
 
     SOURCE holds evidence; scores that are not there are computed.
@@ -39,7 +47,9 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     Example: hf-rap compare controlled.parquet --methods rap,rap:blank,rap:shuffled
 
-    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"])
+    Example: hf-rap compare scored.parquet --sweep min_cde=0:0.8:0.2
+
+    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2))
     """
     from hf_rap.select.comparison import compare_methods
     from hf_rap.versions.plots import draw_comparison
@@ -48,6 +58,9 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
 
     ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]
+    if swept is not None:
+        _compare_values(_with_scores(ds), swept, names, seed=seed, plot=plot, as_json=as_json)
+        return
     comparison = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
     plot.write_bytes(draw_comparison(comparison.as_dict()))
     if as_json:
@@ -57,34 +70,61 @@ def compare(source: str, *, methods: str, budget: int | None, seed: int, plot: P
     note(f"plot: {plot}")
 
 
+def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: Path, as_json: bool) -> None:
+    """One method at several values of a threshold, as a table and a plot."""
+    from hf_rap.select.sweep import parse_sweep, sweep
+    from hf_rap.versions.plots import draw_sweep
+
+    chosen = click.get_current_context().get_parameter_source("methods") is not click.core.ParameterSource.DEFAULT
+    if chosen and len(names) != 1:
+        raise click.UsageError("--sweep is about one method: name one with --methods, or none for rap.")
+    option, values = parse_sweep(swept)
+    results = sweep(ds, option, values, method=names[0] if chosen else "rap", seed=seed)
+    plot.write_bytes(draw_sweep(results.as_dict()))
+    if as_json:
+        print_json({**results.as_dict(), "plot": str(plot)})
+    else:
+        click.echo(f"{results.rows:,} rows, method {results.method}\n")
+        heads = (results.option, "rows", "came in later", "overlap with a band", "with random rows")
+        click.echo("  ".join(f"{head:>{len(head)}}" for head in heads))
+        for point in results.points:
+            shares = (point.came_in, point.band, point.random)
+            cells = (
+                f"{point.value:g}",
+                f"{point.rows:,}",
+                *("-" if share is None else f"{share:.0%}" for share in shares),
+            )
+            click.echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
+    note(f"plot: {plot}")
+
+
 def _with_scores(ds: Any) -> Any:
-    """The dataset with cde and difficulty, where there is evidence for them."""
-    from hf_rap.scorers import SCORERS
+    """The dataset with cde, difficulty and the scores of plugins, where there is evidence for them."""
+    from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
 
-    missing = [
-        SCORERS[name]
-        for name in ("cde", "difficulty")
-        if SCORERS[name].writes[0].name not in ds.column_names
-        and all(column.name in ds.column_names for column in SCORERS[name].reads)
-    ]
-    return add_scores(ds, *missing)
+    from .score import can_be_made, usual_scores
+
+    scorers = [find_scorer(name) for name in usual_scores(ds.column_names) if name != "ace"]
+    return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, set(ds.column_names))))
 
 
 def _print_table(comparison: Comparison) -> None:
     names = [selection.method for selection in comparison.selections]
     width = max(10, *map(len, names))
     click.echo(f"{comparison.rows:,} rows\n")
-    controls = [f"cde:{control}" for control in comparison.selections[0].mean_controls]
-    heads = "".join(f" {head:>{max(9, len(head))}}" for head in ("mean cde", *controls))
-    click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16}{heads}")
+    first = comparison.selections[0]
+    controls = [f"cde:{control}" for control in first.mean_controls]
+    heads = ("mean difficulty", "mean cde", *controls, *(f"mean {name}" for name in first.mean_scores))
+    widths = (16, *(max(9, len(head)) for head in heads[1:]))
+    head_cells = "".join(f" {head:>{size}}" for head, size in zip(heads, widths, strict=True))
+    click.echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
     for selection in comparison.selections:
-        means = (selection.mean_difficulty, selection.mean_cde, *selection.mean_controls.values())
-        first, *cde_cells = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
-        cells = "".join(
-            f" {cell:>{max(9, len(head))}}" for cell, head in zip(cde_cells, ("mean cde", *controls), strict=True)
-        )
-        click.echo(f"{selection.method:<{width}} {selection.rows:>9,} {first:>16}{cells}")
+        others = (*selection.mean_controls.values(), *selection.mean_scores.values())
+        means = (selection.mean_difficulty, selection.mean_cde, *others)
+        texts = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
+        cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
+        click.echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
     click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, comparison.jaccard, strict=True):
         cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)

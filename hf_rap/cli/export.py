@@ -37,7 +37,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
     Example: hf-rap export ./geometry3k-rap --to easyr1 geometry3k-easyr1
 
-    In Python: hf_rap.export("./geometry3k-rap", to="easyr1", path="geometry3k-easyr1"); for internvl-prm and
+    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm and
     trl-prm, hf_rap.exports.internvl_prm.export_internvl_prm and hf_rap.exports.trl_prm.export_trl_prm.
     """
     if to in PRM_TRAINERS:
@@ -50,14 +50,23 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     limits = make_limits(options)
     rows = _kept(source)
     if folder is None:
-        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"])
+        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"], prompt=options["prompt"])
         if as_json:
             print_json(handoff.as_dict())
         else:
             click.echo(handoff.table())
         return
     report_export(
-        write(rows, to=to, path=folder, layout=layout, limits=limits, fix=options["fix"], drop=options["drop"]),
+        write(
+            rows,
+            to=to,
+            path=folder,
+            layout=layout,
+            limits=limits,
+            fix=options["fix"],
+            drop=options["drop"],
+            prompt=options["prompt"],
+        ),
         as_json=as_json,
     )
 

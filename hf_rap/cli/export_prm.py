@@ -33,6 +33,8 @@ def export_prm(source: str, folder: Path | None, to: str, *, as_json: bool, opti
 
     if folder is None:
         raise click.UsageError(f"--to {to} needs a FOLDER to write to.")
+    if options["prompt"] is not None:
+        raise click.UsageError(f"--to {to} writes question and steps in a form of its own, which takes no --prompt.")
     ds, _ = open_source(source)
     if KEEP.name in ds.column_names:
         ds = ds.select(ds.data.column(KEEP.name).to_numpy().nonzero()[0])

@@ -64,6 +64,7 @@ def write_file(rows: datasets.Dataset | Selection, path: Path, *, source: Source
     facts: dict[str, Any] = {"source": source.as_dict() if source else None}
     if isinstance(rows, Selection):
         facts |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
+        facts["remarks"] = rows.remarks
         rows = rows.scored
     with whole_file(path) as partial:
         write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(facts).encode()})
@@ -109,9 +110,11 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     if "rule" not in remembered:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
     source = remembered["source"]
-    funnel = tuple(Step(name, rows) for name, rows in remembered["funnel"])
+    funnel = tuple(Step(*step) for step in remembered["funnel"])
     method = remembered.get("method") or describe_method(remembered["rule"], ds.column_names)
-    return Selection(scores_in_double(ds), remembered["rule"], funnel, method), SourceInfo(**source) if source else None
+    remarks = tuple(remembered.get("remarks", ()))
+    selection = Selection(scores_in_double(ds), remembered["rule"], funnel, method, remarks)
+    return selection, SourceInfo(**source) if source else None
 
 
 def is_selection(source: str) -> bool:

@@ -11,8 +11,10 @@ from .options import (
     as_json,
     command,
     layout_options,
+    likelihood_prompt_options,
     make_layout,
     make_local_engine,
+    make_prompt,
     model_options,
     out_option,
     run_options,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @source_argument
 @layout_options
 @model_options
-@click.option("--instruction", help="Text after every question; default: asks for the answer at once.")
+@likelihood_prompt_options
 @click.option("--lead", help="Start of the reply, before the gold answer; default: \\boxed{.")
 @click.option("--tail", help="Text that ends the answer; default: }.")
 @run_options
@@ -57,8 +59,9 @@ def likelihood(
 
     check_usage(options, out)
     ds, info = open_source(source)
-    given = {name: options[name] for name in ("instruction", "lead", "tail") if options[name] is not None}
-    reader = Likelihood(make_local_engine(options), layout=make_layout(options), **given)
+    given = {name: options[name] for name in ("lead", "tail") if options[name] is not None}
+    prompt = make_prompt(options, "at-once")
+    reader = Likelihood(make_local_engine(options), prompt=prompt, layout=make_layout(options), **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return
@@ -66,7 +69,7 @@ def likelihood(
     scores = sorted(score for score in scored[LIKELIHOOD_CDE.name] if score is not None)
     result: dict[str, Any] = {
         "rows": len(scored),
-        "rows with rap_likelihood_error": len(scored) - scored.data.column(LIKELIHOOD_ERROR.name).null_count,
+        "rows with rap_likelihood_error": len(evidence) - evidence.data.column(LIKELIHOOD_ERROR.name).null_count,
         "rap_likelihood_cde unknown": len(scored) - len(scores),
     }
     for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():

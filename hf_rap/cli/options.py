@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial, wraps
-from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from hf_rap.errors import SettingError
+from hf_rap.plugins import called, object_at
+from hf_rap.rows.presets import PRESETS, find_prompt
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
+from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_rap.adaptive.rules import Exact, Sequential
+    from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.handoff import Limits
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
 
 TRANSFORMERS, ENDPOINT = "transformers", "endpoint"  # of --engine
@@ -40,7 +42,7 @@ class Grouped(click.Command):
         """One section per title that `together` has given, in the order in which the titles come."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
                 sections.setdefault(getattr(parameter, "title", "Options"), []).append(record)
         sections["Options"] = sections.pop("Options")  # last, with --help
         for title, records in sections.items():
@@ -64,6 +66,16 @@ def together(options: Iterable[Callable[[Any], Any]], title: str | None = None) 
         return command
 
     return add
+
+
+def _old_instruction(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """`--instruction` was all that could be said of a prompt."""
+    if value is not None:
+        click.echo(
+            "hf-rap: --instruction is now a file with `suffix: ...` for --prompt; the old name goes away in version 0.2.",
+            err=True,
+        )
+    return value
 
 
 def source_argument(command: Command) -> Command:
@@ -127,12 +139,19 @@ model_options = together(
     [
         click.option("--model", required=True, help="Hub id or folder of a vision-language model, or 'demo'."),
         click.option("--model-revision", help="Branch, tag or commit of the model."),
+        click.option("--adapter", help="LoRA adapter on the model: folder, or Hub id as name or name@revision."),
         click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
         click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
         click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
         click.option("--batch-size", default=16, show_default=True, help="Rows generated together."),
         click.option(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
+        ),
+        click.option(
+            "--allow-missing",
+            multiple=True,
+            metavar="PATTERN",
+            help="Weights that the checkpoint may lack or have left over, e.g. 'visual.*'; others are refused.",
         ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
     ],
@@ -174,13 +193,46 @@ run_options = together(
     title="Run folder",
 )
 
+
+def prompt_option(text: str) -> Callable[[Command], Command]:
+    """--prompt, with a text about it that ends its help."""
+    return click.option("--prompt", metavar="NAME|FILE", help=f"{', '.join(PRESETS)}, or a YAML file. {text}")
+
+
+old_instruction = click.option("--instruction", hidden=True, callback=_old_instruction)
+_asking = [
+    click.option("--keep-system", is_flag=True, help="Ask with the row's own system turn where it has one."),
+    old_instruction,
+]
+likelihood_prompt_options = together(
+    [prompt_option("What stands around the question (docs/prompts.md); default: at-once."), *_asking]
+)
+
+
+def make_prompt(options: Mapping[str, Any], default: str) -> PromptTemplate:
+    """The prompt from what prompt options gathered; the one of this name where nothing is given."""
+    from hf_rap.rows.prompts import PromptTemplate
+
+    given, instruction = options["prompt"], options["instruction"]
+    if given is not None and instruction is not None:
+        raise click.UsageError("Give --prompt alone: --instruction is its old name.")
+    prompt = find_prompt(given or default) if instruction is None else PromptTemplate(suffix=instruction)
+    return replace(prompt, keep_system=True) if options.get("keep_system") else prompt
+
+
+def prompt_if_given(options: Mapping[str, Any]) -> PromptTemplate | None:
+    """The same, where something is given."""
+    return None if options["prompt"] is options["instruction"] is None else make_prompt(options, "default")
+
+
 _drawing = [
     click.option("--temperature", default=1.0, show_default=True),
     click.option("--top-p", default=1.0, show_default=True),
     click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
     click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
     click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
-    click.option("--instruction", help="Text after every question; default: think, then box the answer."),
+    prompt_option("What stands around the question (docs/prompts.md); default: think, then box the answer."),
+    *_asking,
 ]
 sampling_options = together(
     [
@@ -213,33 +265,12 @@ grading_options = together(
 )
 
 
-def load_attribute(option: str, text: str) -> Any:
-    """What `module:name` names; modules of the working folder are found, too.
-
-    Raises:
-        SettingError: it is not of that form, or there is no such module or name.
-    """
-    module, colon, name = text.partition(":")
-    if not (module and colon and name):
-        raise SettingError(f"{option} takes MODULE:NAME, such as my_graders:anls, got {text!r}.")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return attrgetter(name)(import_module(module))
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"{option} {text}: {error}. It is looked for in {Path.cwd()} and among what is installed."
-        ) from error
-    except AttributeError as error:
-        raise SettingError(f"{option} {text}: {error}.") from error
-
-
 def make_grading(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `Rollouts`, `Controls` and `regrade` that grading_options gathered; what was not given is left out."""
     given = {name: options[name] for name in ("correct", "cut") if options.get(name) is not None}
     if options["verifier"] is not None:
-        verifier = load_attribute("--verifier", options["verifier"])
-        given["verifier"] = verifier() if isinstance(verifier, type) else verifier
+        place = options["verifier"]
+        given["verifier"] = called(object_at(place, "The grader", "my_graders:anls"), f"The grader {place}")
     return given
 
 
@@ -259,9 +290,9 @@ adaptive_options = together(
 )
 
 
-def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
-    """The rule from what adaptive_options and the options of a selection gathered; None without --adaptive."""
-    from hf_rap.adaptive.rules import Exact, Sequential
+def make_stopping(options: dict[str, Any]) -> Exact | Sequential | None:
+    """When rows have enough attempts, from adaptive_options and the options of a selection; None without --adaptive."""
+    from hf_rap.adaptive.stopping import Exact, Sequential
 
     if options["adaptive"] is None:
         if options["agreement"] is not None:
@@ -275,27 +306,33 @@ def make_rule(options: dict[str, Any]) -> Exact | Sequential | None:
         return Sequential(min_cde=options["min_cde"], agreement=options["agreement"])
     if options["agreement"] is not None:
         raise click.UsageError("--agreement is for --adaptive sequential.")
-    names = ("min_cde", "replace_easy", "min_replacement_cde", "seed")
-    return Exact(**{name: options[name] for name in names})
+    names = ("min_cde", "replace_easy", "min_replacement_cde", "replacements", "seed")
+    fixed = find_method(options.get("method", "rap")).fixed
+    return Exact(**{name: fixed.get(name, options[name]) for name in names})
 
 
-class NumberOrQuantile(click.ParamType[Any]):
-    """0.5 as a number, q0.9 and auto as they are: `select_cognitive` reads them."""
+class NumberOrWord(click.ParamType[Any]):
+    """0.5 as a number, none as None, q0.9, auto and as-many as the words that `select_cognitive` reads."""
 
-    name = "number or quantile"
+    name = "number or word"
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.whole = whole
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """The value as a float where it is one."""
+        """The value as a number where it is one, and as a whole number where it may be one."""
+        if value == "none":
+            return None
         try:
-            return float(value)
+            return int(value) if self.whole and str(value).isdigit() else float(value)
         except ValueError:
-            return value
+            return value.replace("-", " ")
 
 
 _rule = [
     click.option(
         "--min-cde",
-        type=NumberOrQuantile(),
+        type=NumberOrWord(),
         default=0.5,
         show_default=True,
         help="Keep rows with cde above this; q0.9 is a quantile.",
@@ -303,7 +340,20 @@ _rule = [
     click.option(
         "--replace-easy/--keep-easy", default=True, show_default=True, help="Swap always solved rows for hard ones."
     ),
-    click.option("--min-replacement-cde", type=float, help="Floor on the cde of replacements."),
+    click.option(
+        "--min-replacement-cde",
+        type=NumberOrWord(),
+        default=MIN_REPLACEMENT_CDE,
+        show_default=True,
+        help="Replacements have a cde above this; none: no floor, as in the paper.",
+    ),
+    click.option(
+        "--replacements",
+        type=NumberOrWord(whole=True),
+        default=AS_MANY.replace(" ", "-"),
+        show_default=True,
+        help="How many at most: rows (20), a share of those that leave (0.5), or as-many.",
+    ),
 ]
 rule_options = together(_rule, title="Selection")
 selection_options = together(
@@ -311,10 +361,10 @@ selection_options = together(
         *_rule,
         click.option(
             "--max-ace",
-            type=NumberOrQuantile(),
+            type=NumberOrWord(),
             default="auto",
             show_default=True,
-            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed.",
+            help="Where rap_ace exists: a number or a quantile; auto: 0.1 for literal psi, q0.9 for windowed; none: off.",
         ),
         click.option(
             "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
@@ -331,10 +381,15 @@ top_options = together(
         click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
         click.option("--by", default="rap_bis", show_default=True, help="With --top: the score to rank by."),
         click.option("--per", help="With --top: column whose values get a quota each; default: one quota for all."),
-        click.option("--alpha", type=float, help="With --top: of rap_bis; default: as published for the share."),
+        click.option("--alpha", type=float, help="With --top: of rap_bis; default: 0.05, the paper's."),
         click.option("--lowest", is_flag=True, help="With --top: rank the lowest first."),
         click.option("--max-per-question", type=int, help="With --top: rows per question of a source."),
         click.option("--drop-duplicates", is_flag=True, help="With --top: of identical rollouts keep the first."),
+        click.option(
+            "--ties",
+            type=click.Choice(["first", "random"]),
+            help="With --top: of equal scores the earlier row, or any by --seed; default: first for rap_bis, else random.",
+        ),
     ],
     title="Ranking",
 )
@@ -381,6 +436,7 @@ handoff_options = together(
         click.option(
             "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
         ),
+        prompt_option("Another prompt than the rows were scored with (docs/prompts.md)."),
         click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
         click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
     ],
@@ -419,13 +475,11 @@ def make_layout(options: Mapping[str, Any]) -> Layout | None:
 def make_rollouts(options: dict[str, Any]) -> Rollouts:
     """`Rollouts` from what model_options, sampling_options, grading_options and layout_options gathered."""
     from hf_rap.evidence.rollouts import Rollouts
-    from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
 
-    instruction = options["instruction"]
     return Rollouts(
         make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
-        instruction=DEFAULT_INSTRUCTION if instruction is None else instruction,
+        prompt=make_prompt(options, "default"),
         layout=make_layout(options),
         attention=options["attention"],
         keep_ids=options["keep_ids"],
@@ -437,6 +491,10 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
     """The server that endpoint_options name."""
     from hf_rap.engines.endpoint import EndpointEngine
 
+    if options["adapter"] is not None:
+        raise click.UsageError(
+            "--adapter is for a local model; a server serves an adapter by a name of its own: --model."
+        )
     return EndpointEngine(
         options["endpoint"],
         model=options["model"],
@@ -450,6 +508,8 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
 def make_engine(options: dict[str, Any]) -> Engine:
     """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
+    if name != TRANSFORMERS and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:
@@ -461,9 +521,7 @@ def _make_own_engine(name: str, model: str) -> Engine:
     """The engine of a plugin: its class, called with the model."""
     from hf_rap.plugins import plugins
 
-    classes = plugins(
-        lambda plugin: isinstance(plugin, type) and all(hasattr(plugin, p) for p in ("complete", "describe"))
-    )
+    classes = plugins("engine", (TRANSFORMERS, ENDPOINT))
     if name not in classes:
         raise SettingError(
             f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, ENDPOINT, *classes])}. The class of your own "
@@ -487,6 +545,8 @@ def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
         batch_size=options["batch_size"],
         trust_remote_code=options["trust_remote_code"],
         processor_options=_json_object(options["processor_options"], "--processor-options") or None,
+        adapter=options["adapter"],
+        allow_missing=options["allow_missing"],
     )
 
 
@@ -509,6 +569,7 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "max_ace",
         "replace_easy",
         "min_replacement_cde",
+        "replacements",
         "min_probability",
         "stratify_by",
         "method",
@@ -522,7 +583,7 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_top
 
     budget = budget_of(options["top"], "--top")
-    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
+    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}
     return select_top(ds, **size, **{name: options[name] for name in names})
 

@@ -8,7 +8,7 @@ import click
 
 from .collecting import check_usage, collect, report
 from .options import (
-    NumberOrQuantile,
+    NumberOrWord,
     adaptive_options,
     as_json,
     command,
@@ -16,7 +16,7 @@ from .options import (
     grading_options,
     layout_options,
     make_rollouts,
-    make_rule,
+    make_stopping,
     model_options,
     out_option,
     rule_options,
@@ -24,7 +24,7 @@ from .options import (
     sampling_options,
     source_argument,
 )
-from .output import pairs_of_cut, print_adaptive, print_json, print_pairs
+from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option(
     "--prescreen",
-    type=NumberOrQuantile(),
+    type=NumberOrWord(),
     help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
 )
 @click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")
@@ -80,11 +80,12 @@ def rollouts(
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
     from hf_rap.adaptive.prescreen import collect_prescreened
+    from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
     from .files import open_source
 
-    rule = make_rule(options)
+    stopping = make_stopping(options)
     if prescreen is not None and dry_run is not None:
         raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
     if either_way and prescreen is None:
@@ -98,14 +99,16 @@ def rollouts(
     collector = make_rollouts(options)
     left_out: dict[str, Any] = {}
     if prescreen is None:
-        evidence = collect(ds, collector, options, wanted=out is not None, rule=rule)
+        evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping)
     else:
         screened = collect_prescreened(
             _looked_at(ds),
             collector,
             min_likelihood_cde=prescreen,
             either_way=either_way,
-            collect=lambda rows, collector: collect(rows, collector, options, wanted=out is not None, rule=rule),
+            collect=lambda rows, collector: collect(
+                rows, collector, options, wanted=out is not None, stopping=stopping
+            ),
         )
         evidence, left_out = (
             screened.evidence,
@@ -121,7 +124,12 @@ def rollouts(
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
         **pairs_of_cut(evidence, as_json=as_json),
     }
+    health = check_health(evidence).as_dict()
+    if as_json:
+        result["health"] = health
     report(evidence, result, out, info, options, then="hf-rap score {} --out scored.parquet", as_json=as_json)
+    if not as_json:
+        print_health(health)
 
 
 def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:

@@ -18,8 +18,8 @@ from .options import (
     hub_options,
     layout_options,
     make_rollouts,
-    make_rule,
     make_selection,
+    make_stopping,
     model_options,
     run_options,
     sampling_options,
@@ -58,7 +58,7 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
 
     In Python: collect_in_run, add_scores, select_cognitive and publish_to_folder or publish, one after the other.
     """
-    from hf_rap.scorers import SCORERS
+    from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
@@ -66,7 +66,7 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
 
     if dry_run is None:
         check_target_options(repo, options)
-    rule = make_rule(options)
+    stopping = make_stopping(options)
     if options["adaptive"] == "sequential" and (options["min_probability"] is None or options["replace_easy"]):
         raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
     if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
@@ -78,12 +78,12 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
     kept = options["run"] = options["run"] or _run_beside(repo, options)
     rollouts = make_rollouts(options)
     note(f"1/4 evidence goes into {kept}; the same command goes on from there")
-    evidence = collect(ds, rollouts, options, wanted=True, rule=rule)
+    evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping)
     if evidence is None:  # another process gives it
         return
     names = usual_scores(evidence.column_names)
     note(f"2/4 scoring: {', '.join(names)}")
-    scored = add_scores(evidence, *(SCORERS[name] for name in names))
+    scored = add_scores(evidence, *(find_scorer(name) for name in names))
     note("3/4 selecting; other options of selection take the same evidence")
     selection = make_selection(scored, options)
     note("4/4 writing the version and its card")

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from hf_rap.stats.settings import model_in
+
 from .options import as_json, command
 from .output import note, print_json
 
@@ -41,10 +43,9 @@ def runs(url: str, *, as_json: bool) -> None:
         if held.graders:
             shown["graded by"] = " and ".join(graders)
         settings = ", ".join(f"{name} {value}" for name, value in shown.items())
-        click.echo(
-            f"{held.fingerprint}  {held.kind or 'unknown'}  {held.model or 'unknown model'}  {', '.join(counts)} "
-            f"({settings or 'manifest unreadable'})"
-        )
+        model = "no model" if held.settings and held.model is None else model_in(held.settings)
+        about = f" ({settings})" if settings else "" if held.settings else " (manifest unreadable)"
+        click.echo(f"{held.fingerprint}  {held.kind or 'unknown'}  {model}  {', '.join(counts)}{about}")
         for line in held.unusable:
             note(f"not used: {line}")
     if not entries:

@@ -52,7 +52,8 @@ class Request:
 
     `messages` is a chat in the form of `apply_chat_template`: content blocks of type "text" and
     "image"; `images` are the pictures of the image blocks, in order. `row_id`, `arm` and the
-    attempt's number, counted from `first`, name the stream of random numbers of each reply.
+    attempt's number, counted from `first`, name the stream of random numbers of each reply. `chat_template_kwargs`
+    are arguments of the chat template, such as `enable_thinking`; only engines with `template_arguments = True` take some.
 
     With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
     white space included. Only engines with `continues = True` take one. An engine with `repeats = True` gives the same
@@ -68,6 +69,7 @@ class Request:
     # The files of the images, for engines that send them on; None for a picture that has none.
     files: tuple[bytes | None, ...] = ()
     prefix: str = ""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def stream_keys(self, seed: int) -> list[int]:
         """The key of each reply's random numbers."""
@@ -146,7 +148,11 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """JSON-able: everything about the engine that could change a completion."""
+        """JSON-able: everything about the engine that could change a completion.
+
+        "identity" pins the model. What changes at most the rounding may stand beside it, if "not_counted" lists its name:
+        see `hf_rap.settings`.
+        """
         ...
 
 

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import AttentionInterface, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.generation import GenerateDecoderOnlyOutput
+from transformers.integrations import sdpa_attention
 
 from hf_rap.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # What `generate` calls the cache that it takes, and that it gives back: "past_key_values" until 5.23, "cache" from 5.24
 # on, where the old name warns until 6.0 takes it away. The signature of `generate` has neither (both go through
 # **kwargs), and the two were renamed together, so the field of the result tells.
 CACHE = "cache" if "cache" in {field.name for field in fields(GenerateDecoderOnlyOutput)} else "past_key_values"
 
+# The layers of a cache that keep every token, and those that keep the tokens of a window.
+PlainLayer, SlidingLayer = DynamicLayer, DynamicSlidingWindowLayer
+
 # Options by which models tell their attention function how to weigh, and that a reader of the weights has to follow.
 READ_OPTIONS = ("scaling", "softcap", "s_aux", "sliding_window")
+# Those of them that sdpa alone does not know.
+BESIDE_SDPA = ("softcap", "s_aux")
 # Others that change the weights and are not followed: biases and sinks of Inkling, chosen keys of sparse attention.
 UNREAD_OPTIONS = ("position_bias", "sinks", "indices", "block_indices")
 
@@ -128,6 +135,41 @@ def attention_function(module: Any) -> Callable[..., Any]:
     if function is None:
         raise EngineError(f"The attention function {name!r} of {type(module).__name__} is not where it should be.")
     return function
+
+
+@contextmanager
+def rerouted(modules: Sequence[Any], name: str, **marks: Any) -> Iterator[None]:
+    """Sends the attention of these modules to the function that is registered as `name`.
+
+    Each gets a copy of its config, with `marks` on it for the function to read. The model's own configs keep their
+    names: under one that transformers does not know it builds no padding mask, and kernels such as flash attention
+    look their own name up again.
+    """
+    originals = [module.config for module in modules]
+    for module, original in zip(modules, originals, strict=True):
+        module.config = with_attention(original, name)
+        for key, value in {**marks, "hf_rap_original": original}.items():
+            setattr(module.config, key, value)
+    try:
+        yield
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.config = original
+
+
+def usual_attention(module: Any, *args: Any, **options: Any) -> Any:
+    """What a module that is rerouted would have computed otherwise."""
+    config = module.config
+    module.config = config.hf_rap_original  # kernels look up the name they go by
+    try:
+        return attention_function(module)(module, *args, **options)
+    finally:
+        module.config = config
+
+
+def sdpa_repeats_keys() -> bool:
+    """Whether sdpa repeats keys and values for every query head in decode steps with a mask, as it did until 5.22."""
+    return not hasattr(sdpa_attention, "pack_gqa")
 
 
 class KernelOptions(NamedTuple):

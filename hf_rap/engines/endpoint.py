@@ -19,8 +19,12 @@ from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
+from hf_rap.stats.settings import set_apart
 
 from .endpoint_client import Ask, ask_all
+from .endpoint_facts import server_facts
+from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .server_sampling import NEUTRAL, find_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,15 +45,20 @@ _GO_ON = {**_NO_NEW_TURN, "continue_final_message": True}
 
 
 @dataclass(frozen=True)
-class EndpointEngine:
+class EndpointEngine(Hashed):
     """A model of a server that speaks OpenAI's chat completions.
 
-    Holds names only, so that it pickles and hashes; the token is read from the environment when a
-    request is sent and stands in no repr, setting, error or log.
+    Holds names only, so that it pickles and hashes, also while the server is away; the token is read from the
+    environment when a request is sent and stands in no repr, setting, error or log.
 
-    The server's own defaults can bend what is sampled: vLLM takes top_k and penalties from the model's
-    generation_config.json unless it is started with `--generation-config vllm`. What OpenAI's
-    protocol has no name for goes into `extra_body`.
+    Which weights a server has it does not prove: the model is known by its name, to `Dataset.map` also by the URL. A
+    run goes on with the same name at another URL, as servers move. What the server tells (`/v1/models`, `/version`)
+    is written into the settings as told. Where one name comes to stand for other weights, say so with `revision`.
+
+    The server's own defaults do not bend what is sampled: top_k, min_p and the penalties are named in every request, with
+    values that do nothing, as far as the server takes them; which of them it does not take is said in a warning. A server
+    that gives the same long reply to four seeds at temperature 1 is refused. What else OpenAI's protocol has no name for
+    goes into `extra_body`, which wins.
 
     A `Request.prefix` is sent as a last message of the assistant, with vLLM's and SGLang's
     `continue_final_message`. Before the first one the server is asked whether it does go on from there:
@@ -60,7 +69,7 @@ class EndpointEngine:
     Args:
         url: where the server is, with its version path: "http://host:8000/v1".
         model: the name that the server knows the model by.
-        revision: of the model; only written down, the server does not tell.
+        revision: of the model, for people and to tell two models apart; the server is not asked about it.
         token_env: name of the environment variable that holds the token. None sends no token, not even
             the one of `hf auth login`.
         concurrency: requests in flight at most; enough to keep the server busy.
@@ -68,24 +77,25 @@ class EndpointEngine:
         retries: how often a request is sent again after 408, 429, 5xx, a lost connection, a time-out or
             an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
             the server asks for in Retry-After.
-        extra_body: added to every request, for example `{"top_k": -1, "repetition_penalty": 1.0}`.
+        extra_body: added to every request, for example `{"return_token_ids": True}`.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
-            every request, cannot continue a reply that was started, or is gone; with what it said.
+            every request, does not draw, cannot continue a reply that was started, or is gone; with what it said.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
 
-    url: str
+    url: str = field(metadata=ONLY_IN_MAP)
     model: str = field(kw_only=True)
     revision: str | None = None
-    token_env: str | None = None
-    concurrency: int = 32
-    timeout: float = 600.0
-    retries: int = 8
+    token_env: str | None = field(default=None, metadata=ROUNDING)
+    concurrency: int = field(default=32, metadata=ROUNDING)
+    timeout: float = field(default=600.0, metadata=ROUNDING)
+    retries: int = field(default=8, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
-    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other replies
+    version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
         check_text("url", self.url)
@@ -112,14 +122,20 @@ class EndpointEngine:
         return 8 * self.concurrency
 
     def describe(self) -> dict[str, Any]:
-        """The model by name. Not the URL: the same model on another port gives the same replies."""
-        return {
+        """The model by name, and what the server has told. Not the URL: settings are published."""
+        settings = {
             "engine": "endpoint",
+            "identity": "by name: a server does not prove which weights it has",
             **_named(self.model),
-            "revision": self.revision,
+            **({"revision": self.revision} if self.revision else {}),
             "extra_body": dict(self.extra_body or {}),
             "endpoint": self.version,
+            "server": _facts.get(self, "not asked yet"),
+            "concurrency": self.concurrency,
+            "timeout": self.timeout,
+            "retries": self.retries,
         }
+        return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
@@ -130,6 +146,8 @@ class EndpointEngine:
     async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         if any(request.prefix for request in requests):
             await self._check_continues()
+        if requests:
+            await self._find_fields(draws=sampling.temperature > 0)
         together = await self._together(requests, sampling)
         asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
         answers = iter(await ask_all(self, self.token(), asks))
@@ -137,6 +155,8 @@ class EndpointEngine:
         for request in requests:
             count = len(self._shares(request, sampling, together=together))
             done.append(_gather(request, sampling, [next(answers) for _ in range(count)]))
+        if self not in _facts:
+            _facts[self] = await server_facts(self.url, self.model, self.token())
         return done
 
     def token(self) -> str | None:
@@ -147,6 +167,14 @@ class EndpointEngine:
         if not token:
             raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
         return token
+
+    async def _find_fields(self, *, draws: bool) -> None:
+        """What the server takes of `server_sampling.NEUTRAL`, and whether it draws: asked once per process."""
+        if draws in _fields.get(self, {}):
+            return
+        found = await find_fields(self, self.token(), {"model": self.model}, self.extra_body or {}, draws=draws)
+        if found is not None:
+            _fields.setdefault(self, {})[draws] = found
 
     async def _together(self, requests: Sequence[Request], sampling: Sampling) -> bool:
         """Whether the server draws several replies for one prompt (`n`): asked once per process.
@@ -208,20 +236,36 @@ class EndpointEngine:
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
-        extra = {**top_k, **(self.extra_body or {}), **(_GO_ON if request.prefix else {})}
+        neutral = _fields.get(self, {}).get(sampling.temperature > 0, NEUTRAL)
+        extra = {**neutral, **top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
             "max_tokens": sampling.max_new_tokens,
             "temperature": float(sampling.temperature),
             "top_p": float(sampling.top_p),
             "seed": request.stream_keys(sampling.seed)[first] & _SEED_BITS,
-            "extra_body": extra or None,
+            "extra_body": extra,
         }
         if replies > 1:
             options["n"] = replies
         return Ask(lambda: _messages(request), options, replies, request.prefix)
 
+    def _with_arguments(self, request: Request) -> dict[str, Any]:
+        """`extra_body` with the arguments of the chat template under the name that vLLM, SGLang and llama.cpp have for them."""
+        given, name = dict(self.extra_body or {}), "chat_template_kwargs"
+        if not request.chat_template_kwargs:
+            return given
+        there = given.get(name) or {}
+        both = [key for key, value in request.chat_template_kwargs.items() if there.get(key, value) != value]
+        if both:
+            raise EngineError(
+                f"extra_body and the prompt give different values of {', '.join(both)} to the chat template."
+            )
+        return {**given, name: {**there, **request.chat_template_kwargs}}
 
+
+_facts: dict[EndpointEngine, dict[str, Any]] = {}
+_fields: dict[EndpointEngine, dict[bool, dict[str, Any]]] = {}  # by whether replies are drawn
 _draws_together: dict[EndpointEngine, bool] = {}
 _continues: set[EndpointEngine] = set()
 
@@ -251,13 +295,15 @@ def _messages(request: Request) -> list[dict[str, Any]]:
 
 
 def with_images(request: Request) -> list[dict[str, Any]]:
-    """The messages with every image block replaced by a data URL."""
+    """The messages with every image block replaced by a data URL, and a system turn as text."""
     files = request.files or (None,) * len(request.images)
     urls = iter([data_url(image, file) for image, file in zip(request.images, files, strict=True)])
     return [
         {
             **message,
-            "content": [
+            "content": "".join(part["text"] for part in message["content"])
+            if message["role"] == "system"  # as text: some chat templates take no blocks there
+            else [
                 {"type": "image_url", "image_url": {"url": next(urls)}} if part["type"] == "image" else part
                 for part in message["content"]
             ],

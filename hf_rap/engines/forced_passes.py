@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from . import compat
+from .inputs import per_token
 from .probe import Span
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     Read = list[tuple[Columns, bool]]  # per reply, and whether its image tokens are known
 
-# Of the inputs with one number per token, what a token of a reply has; other such inputs are 0 there.
+# Of the inputs with one number per token, what a token of a reply has; other such inputs are 0 there. Where there are
+# several numbers, it has those of the prompt's last token: which pictures it sees.
 _OF_REPLY = {"attention_mask": 1}
 
 
@@ -59,8 +61,8 @@ def behind_shared_prompts(
         readings: dict[int, tuple[Columns, bool]] = {}
         for chunk in _of_like_length(tokens, loaded.batch_size):
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
-            per_token = {name: value[rows] for name, value in inputs.items() if value.shape == prompt.shape}
-            sequences, spans = with_replies(per_token, [tokens[place] for place in chunk], width=prompt.shape[1])
+            repeated = {name: value[rows] for name, value in per_token(inputs).items()}
+            sequences, spans = with_replies(repeated, [tokens[place] for place in chunk], width=prompt.shape[1])
             spans = [span._replace(cut=cuts[place]) for span, place in zip(spans, chunk, strict=True)]
             images = _image_tokens(loaded, sequences["input_ids"], spans)
             compat.set_rope_offsets(offsets, rows)
@@ -122,14 +124,12 @@ def with_replies(
     ]
     longest = max(span.stop for span in spans)
     sequences = dict(inputs)
-    for name, value in inputs.items():
-        if value.shape != prompt.shape:
-            continue
-        longer = value.new_full((len(spans), longest), tokens[0][0] if name == "input_ids" else 0)
+    for name, value in per_token(inputs).items():
+        longer = value.new_full((len(spans), longest, *value.shape[2:]), tokens[0][0] if name == "input_ids" else 0)
         for span, ids in zip(spans, tokens, strict=True):
             longer[span.row, : span.start] = value[span.row][real[span.row]]
             of_reply = torch.tensor(ids) if name == "input_ids" else torch.tensor(_OF_REPLY.get(name, 0))
-            longer[span.row, span.start : span.stop] = of_reply.to(value)
+            longer[span.row, span.start : span.stop] = of_reply.to(value) if value.ndim == 2 else value[span.row, -1]
         sequences[name] = longer
     return sequences, spans
 

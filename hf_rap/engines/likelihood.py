@@ -30,16 +30,17 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     first one on that the prefix alone does not have are counted. So where a tokenizer joins the end of
     the prefix with the start of the text, that joint token counts, in every arm alike.
 
-    Replies that share a batch have images or have none and are of similar length.
+    Replies that share a batch are of one kind (`LoadedModel.kind_of`) and of similar length.
     """
     spelled = [_spelled(loaded, reply) for reply in replies]
-    order = sorted(range(len(replies)), key=lambda i: (_has_images(replies[i]), likeness(replies[i].request)))
+    kinds = [loaded.kind_of(reply.request) for reply in replies]
+    order = sorted(range(len(replies)), key=lambda index: (kinds[index], likeness(replies[index].request)))
     answers: dict[int, LogLikelihood | RowError] = {}
 
     def run(part: list[int]) -> list[LogLikelihood | RowError]:
         return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
 
-    for _, group in groupby(order, key=lambda index: _has_images(replies[index])):
+    for _, group in groupby(order, key=lambda index: kinds[index]):
         waiting = list(group)
         while waiting:
             batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
@@ -131,7 +132,3 @@ def _too_long(loaded: LoadedModel, prompt: int, text: int) -> RowError | None:
         f"the prompt has {prompt} tokens and the text behind it {text}, but the model's context is "
         f"{loaded.context_tokens}",
     )
-
-
-def _has_images(reply: Reply) -> bool:
-    return bool(reply.request.images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,10 +27,15 @@ from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warni
 
 from . import compat
 from .base import Completion, Request, Sampling
+from .grouped_heads import grouped_modules, reads_grouped_keys_once
+from .inputs import per_token
 from .noise import GumbelNoise
+from .roomy_cache import ROOM, make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from transformers import LogitsProcessor
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +57,10 @@ class LoadedModel:
         model: an image-text-to-text model of transformers, on its device.
         processor: the processor that belongs to it; needs a chat template.
         batch_size: rows that are generated together.
-        commit: of the model on the Hub; None where it is not from there.
+        random_weights: names of those that its checkpoint did not hold.
     """
 
-    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, commit: str | None = None) -> None:
+    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, random_weights: Sequence[str] = ()) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
@@ -63,10 +69,14 @@ class LoadedModel:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
-        self.commit = commit
+        self.random_weights = random_weights
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
-        self.shares_prefixes = True
+        self.checked: set[str] = set()  # by `self_check`
+        # Layers that look at pictures by themselves keep them in the place of tokens.
+        self.looks_across = bool(getattr(model.config.get_text_config(), "cross_attention_layers", None))
+        self.shares_prefixes = not self.looks_across
+        self._variables: dict[str, bool] = {}  # names that were looked for in the chat template
         ends = model.generation_config.eos_token_id
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
@@ -77,15 +87,15 @@ class LoadedModel:
         )
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able: what could change a completion, besides the name of the model."""
+        """JSON-able: what could change a completion, besides which model it is."""
         return {
-            "revision": self.commit,
             "architecture": type(self.model).__name__,
             "processor": type(self.processor).__name__,
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": compat.attention_name(self.model.config),
+            "attn_implementation": compat.attention_name(self.model.config),
             "device": self.model.device.type,
+            **({"random_weights": list(self.random_weights)} if self.random_weights else {}),
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
@@ -93,15 +103,12 @@ class LoadedModel:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone.
 
-        Rows that share a batch have images or have none, want equally many attempts, and are of
-        similar length.
+        Rows that share a batch are of one kind, want equally many attempts, and are of similar length.
         """
-        order = sorted(
-            range(len(requests)),
-            key=lambda index: (bool(requests[index].images), requests[index].attempts, *likeness(requests[index])),
-        )
+        kinds = [(self.kind_of(request), request.attempts) for request in requests]
+        order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
         answers: dict[int, list[Completion] | RowError] = {}
-        for _, group in groupby(order, key=lambda index: (bool(requests[index].images), requests[index].attempts)):
+        for _, group in groupby(order, key=lambda index: kinds[index]):
             waiting = list(group)
             while waiting:
                 batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
@@ -109,6 +116,13 @@ class LoadedModel:
                 answers.update(zip(batch, answered, strict=True))
                 self._stop_if_hopeless(list(answers.values()), len(requests))
         return [answers[index] for index in range(len(requests))]
+
+    def kind_of(self, request: Request) -> int:
+        """What requests that share a batch have in common: images or none; in Mllama how many.
+
+        There, text in front of a picture sees all pictures alike, and also those that fill up the rows with fewer.
+        """
+        return len(request.images) if self.looks_across else min(1, len(request.images))
 
     def _complete_or_halve(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         return self.in_halves(requests, lambda part: self._complete_batch(part, sampling))
@@ -120,6 +134,8 @@ class LoadedModel:
         try:
             with warnings_stay_warnings():
                 return run(requests)
+        except EngineError:  # no row is at fault
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one row does to a model, the run goes on
             failure = error
         # The frames of the failed call would keep its tensors, and so the GPU's memory, while the halves run.
@@ -166,7 +182,7 @@ class LoadedModel:
             fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
             answers = iter(self._complete_batch(fitting, sampling) if fitting else [])
             return [error or next(answers) for error in errors]
-        replies = self._sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
+        replies = self.sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
         self.answered = True
         attempts = requests[0].attempts
         completions = [
@@ -189,13 +205,7 @@ class LoadedModel:
 
     def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts."""
-        texts = [
-            self.processor.apply_chat_template(
-                self._defuse(request.messages), tokenize=False, add_generation_prompt=True
-            )
-            + self._clean(request.prefix)
-            for request in requests
-        ]
+        texts = [self._prompt(request) + self._clean(request.prefix) for request in requests]
         begin = self.processor.tokenizer.bos_token
         images = [list(request.images) for request in requests]
         encoded = self.processor(
@@ -207,6 +217,29 @@ class LoadedModel:
             return_tensors="pt",
         )
         return dict(encoded.to(self.model.device, dtype=self.model.dtype))
+
+    def _prompt(self, request: Request) -> str:
+        """The prompt of a request; a chat template that leaves the system turn out is refused."""
+        messages = self._defuse(request.messages)
+        arguments = {name: value for name, value in request.chat_template_kwargs.items() if self._reads(name)}
+        text: str = self.processor.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **arguments
+        )
+        for part in (part for turn in messages if turn["role"] == "system" for part in turn["content"]):
+            if part["text"].strip() not in text:
+                raise EngineError(
+                    "The chat template of this model leaves the system turn out: give a prompt without one "
+                    "(prefix and suffix stand in the user's turn)."
+                )
+        return text
+
+    def _reads(self, name: str) -> bool:
+        """The chat template has a variable of this name; said once where it has none, since then it changes nothing."""
+        if name not in self._variables:
+            self._variables[name] = re.search(rf"\b{re.escape(name)}\b", str(self.processor.chat_template)) is not None
+            if not self._variables[name]:
+                logger.warning("The chat template of this model does not read %r, so it changes nothing.", name)
+        return self._variables[name]
 
     def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The messages with no control token in any text."""
@@ -236,34 +269,40 @@ class LoadedModel:
         return text
 
     @torch.inference_mode()
-    def _sample(self, inputs: dict[str, torch.Tensor], requests: list[Request], sampling: Sampling) -> torch.Tensor:
+    def sample(
+        self,
+        inputs: dict[str, torch.Tensor],
+        requests: list[Request],
+        sampling: Sampling,
+        *,
+        before: Sequence[LogitsProcessor] = (),
+    ) -> torch.Tensor:
         """Token ids of shape (rows x attempts, prompt + reply), the attempts of a row side by side.
 
         Prefills all of a prompt but its last token once, repeats the cache per attempt, and lets
-        `generate` go on from there: the last token is then the first step of every attempt.
+        `generate` go on from there: the last token is then the first step of every attempt. `before` sees the logits
+        of every step first.
         """
         attempts = requests[0].attempts
         prompt = inputs["input_ids"]
         length = prompt.shape[1]
-        repeated = {
-            name: value.repeat_interleave(attempts, dim=0)
-            for name, value in inputs.items()
-            if value.ndim == 2 and value.shape == prompt.shape
-        }
+        repeated = {name: value.repeat_interleave(attempts, dim=0) for name, value in per_token(inputs).items()}
         with self.own_positions():
             prefilled = self._prefill(inputs, requests)
             rows = torch.arange(len(requests), device=prompt.device).repeat_interleave(attempts)
             # Not batch_repeat_interleave: the layers of hybrid models (Qwen3.5) do not have it.
             prefilled.reorder_cache(rows)
+            make_room(prefilled, min(ROOM, sampling.max_new_tokens))
             compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
-            return compat.go_on_from(
-                self.model,
-                prefilled,
-                **repeated,
-                max_new_tokens=sampling.max_new_tokens,
-                do_sample=False,
-                logits_processor=_logits_processors(requests, sampling, length),
-            )
+            with reads_grouped_keys_once(self._grouped_modules):
+                return compat.go_on_from(
+                    self.model,
+                    prefilled,
+                    **repeated,
+                    max_new_tokens=sampling.max_new_tokens,
+                    do_sample=False,
+                    logits_processor=LogitsProcessorList([*before, *_logits_processors(requests, sampling, length)]),
+                )
 
     def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:
         """The cache of all prompts but their last tokens, one row per request.
@@ -292,14 +331,16 @@ class LoadedModel:
 
     def run_prompts(self, inputs: dict[str, torch.Tensor]) -> Any:
         """The cache of all prompts but their last tokens."""
-        shape = inputs["input_ids"].shape
-        shorter = {
-            name: value[:, :-1] if value.ndim == 2 and value.shape == shape else value for name, value in inputs.items()
-        }
+        shorter = {**inputs, **{name: value[:, :-1] for name, value in per_token(inputs).items()}}
         made = self.model.generate(
             **shorter, max_new_tokens=1, do_sample=False, use_cache=True, return_dict_in_generate=True
         )
         return compat.cache_of(made)
+
+    @cached_property
+    def _grouped_modules(self) -> list[Any]:
+        """Those whose keys transformers would repeat at every step."""
+        return grouped_modules(self.model) if compat.sdpa_repeats_keys() else []
 
     def keeps_all_tokens(self, cache: Any) -> bool:
         """Whether a part of the cache is the cache of a part; sliding windows and recurrent layers forget tokens."""

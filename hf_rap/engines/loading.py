@@ -1,13 +1,13 @@
-"""From the name of a model to a `LoadedModel`, with every way to fail turned into one clear `EngineError`."""
+"""From an identity to a `LoadedModel`, with every way to fail turned into one clear `EngineError`."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -19,28 +19,34 @@ from transformers import (
 from hf_rap.errors import EngineError, first_line
 
 from .compat import is_forked_from_cuda
+from .identity import adapter_folder, parts_of, refuse_adapter
 from .loaded_model import LoadedModel
+from .weights import refuse_wrong_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from .identity import Identity, Pinned
 
 
 def load_model(
     name: str,
+    identity: Identity,
     *,
-    revision: str | None,
+    adapter: str | None,
     device: str | None,
     dtype: str,
     attn_implementation: str | None,
     batch_size: int,
     trust_remote_code: bool,
     processor_options: Mapping[str, Any] | None,
+    allow_missing: Collection[str] = (),
 ) -> LoadedModel:
-    """The model and its processor in memory; the options are those of `TransformersEngine`."""
-    where = f"{name}@{revision}" if revision else name
-    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
-        raise EngineError(f"There is no folder {name!r}.")
-    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    """The model and its processor in memory, of exactly this identity; the options are those of `TransformersEngine`."""
+    commit = identity.model.commit
+    where = f"{name}@{commit}" if commit else name
+    refuse_adapter(name, commit)
+    hub = {"revision": commit, "trust_remote_code": trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
     except (OSError, ValueError) as error:
@@ -50,8 +56,6 @@ def load_model(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
         )
-    commit = _commit_of(name, revision)
-    hub["revision"] = commit or revision  # a push in between must not mix two states of the model
     try:
         processor = AutoProcessor.from_pretrained(name, **hub, **dict(processor_options or {}))
     except ImportError as error:
@@ -61,6 +65,30 @@ def load_model(
         ) from error
     except (OSError, ValueError) as error:
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
+    device = _usable(device)
+    try:
+        model, loading_info = AutoModelForImageTextToText.from_pretrained(
+            name,
+            output_loading_info=True,
+            **hub,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            device_map="auto" if device == "auto" else None,
+        )
+        if adapter is not None and identity.adapter is not None:
+            _add_adapter(model, where, adapter, identity.adapter)
+        if device != "auto":
+            model = model.to(device)
+        if identity.of_folder:
+            _leave_files(model)
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
+    random = refuse_wrong_weights(where, model, loading_info, allow_missing)
+    return LoadedModel(model, processor, batch_size=batch_size, random_weights=random)
+
+
+def _usable(device: str | None) -> str:
+    """The device that was asked for, or the one of this process."""
     if device is None:
         # Set by `accelerate launch` and `torchrun` in each of the processes they start.
         local_rank = os.environ.get("LOCAL_RANK")
@@ -70,31 +98,34 @@ def load_model(
             "A forked process cannot use the GPU. Before Dataset.map(num_proc=...) call "
             'multiprocess.set_start_method("spawn"), or leave out num_proc.'
         )
+    return device
+
+
+def _leave_files(model: Any) -> None:
+    """Copy what is on the CPU into memory of its own: there it is the file itself, mapped, and changes with the file."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+
+
+def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
+    """Put the adapter into the layers of the model. What does not fit is refused: its layers would stay as they were."""
+    if find_spec("peft") is None:
+        raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            name,
-            **hub,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            device_map="auto" if device == "auto" else None,
+        loaded = model.load_adapter(adapter_folder(parts_of(adapter)[0], pinned))
+    except ImportError as error:
+        raise EngineError(
+            f"The adapter {adapter!r} needs a newer peft than {version('peft')}: pip install -U peft. ({first_line(error)})"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        raise EngineError(f"The adapter {adapter!r} cannot be put on {where!r}: {first_line(error)}") from error
+    wrong = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *(str(key) for key in loaded.mismatched_keys)})
+    if wrong:
+        raise EngineError(
+            f"The adapter {adapter!r} does not fit {where!r}: {len(wrong)} of its weights have no place there or are "
+            f"missing, the first is {wrong[0]}. It was trained on another model, or with another version of transformers."
         )
-        if device != "auto":
-            model = model.to(device)
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size, commit=commit)
-
-
-def _commit_of(name: str, revision: str | None) -> str | None:
-    """The commit of a Hub model whose config was just read; None for a folder.
-
-    From where the config lies in the cache, `.../snapshots/<commit>/config.json`. The config knew it until
-    transformers 5.17, under a private name.
-    """
-    if Path(name).exists():
-        return None
-    path = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def device_of_rank(rank: int | None) -> str:

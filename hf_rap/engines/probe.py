@@ -5,9 +5,7 @@ its last text layer is sent through a function of ours, registered at transforme
 `AttentionInterface`: it calls the model's usual kernel, then recomputes the rows that are asked for
 from query and key, a few at a time.
 
-That one layer alone is rerouted, through a copy of its config, is deliberate. Under a name that
-transformers does not know it builds no padding mask, and kernels such as flash attention look their
-own name up again; so the model keeps its name, and only the layer that is read carries ours.
+That one layer alone is rerouted, through a copy of its config, is deliberate: see `compat.rerouted`.
 """
 
 from __future__ import annotations
@@ -120,7 +118,7 @@ class AttentionProbe:
         def read(call: _Call) -> None:
             columns.extend(_columns(call, span, image_tokens, window) for span in spans)
 
-        with _rerouted([self.layer], read):
+        with compat.rerouted([self.layer], _NAME, hf_rap_read=read):
             yield columns
         if len(columns) != len(spans):
             raise EngineError(
@@ -246,32 +244,12 @@ def _probe_attention(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, **options: Any
 ) -> Any:
     """The attention function of the layer that is read: the model's own kernel, then the reading."""
-    rerouted = module.config
-    module.config = rerouted.hf_rap_original  # kernels look up the name they go by
-    try:
-        result = compat.attention_function(module)(module, query, key, value, attention_mask, **options)
-    finally:
-        module.config = rerouted
-    rerouted.hf_rap_read(_Call(module, query, key, attention_mask, options))
+    result = compat.usual_attention(module, query, key, value, attention_mask, **options)
+    module.config.hf_rap_read(_Call(module, query, key, attention_mask, options))
     return result
 
 
 AttentionInterface.register(_NAME, _probe_attention)
-
-
-@contextmanager
-def _rerouted(modules: Sequence[Any], read: Callable[[_Call], None]) -> Iterator[None]:
-    """Sends the attention of these modules through `_probe_attention`."""
-    originals = [module.config for module in modules]
-    for module, original in zip(modules, originals, strict=True):
-        module.config = compat.with_attention(original, _NAME)
-        module.config.hf_rap_original = original
-        module.config.hf_rap_read = read
-    try:
-        yield
-    finally:
-        for module, original in zip(modules, originals, strict=True):
-            module.config = original
 
 
 def _last_attention(model: Any, token: int) -> Any:
@@ -289,7 +267,7 @@ def _last_attention(model: Any, token: int) -> Any:
     ]
     prompt = torch.full((1, 3), token, device=model.device)
     try:
-        with torch.inference_mode(), _rerouted(list(parts.values()), called.append):
+        with torch.inference_mode(), compat.rerouted(list(parts.values()), _NAME, hf_rap_read=called.append):
             model(
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
@@ -316,8 +294,13 @@ def _last_attention(model: Any, token: int) -> Any:
 
 
 def _layers(model: Any) -> dict[str, Any]:
-    """Name -> layer, of the outermost lists of layers."""
-    lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
+    """Name -> layer, of the outermost lists of layers with attention; Gemma 3n runs lists of projections behind them."""
+    lists = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList)
+        and any(compat.attention_name(getattr(part, "config", None)) for part in module.modules())
+    ]
     outermost = [name for name in lists if not any(name.startswith(f"{outer}.") for outer in lists)]
     modules = dict(model.named_modules())
     return {f"{name}.{child}": layer for name in outermost for child, layer in modules[name].named_children()}

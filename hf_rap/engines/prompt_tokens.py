@@ -1,4 +1,4 @@
-"""How many tokens a question and its images take in a model's chat template."""
+"""How many tokens a prompt and its images take in a model's chat template."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
 from hf_rap.rows.images import open_image
-from hf_rap.rows.prompts import image_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PromptTokens:
     """Counts with the processor of a model; its weights are not loaded.
-
-    The question is bare, as exports hold it: what a trainer adds (a system prompt, an instruction)
-    comes on top.
 
     Args:
         model: a Hub id or a local folder.
@@ -33,11 +29,9 @@ class PromptTokens:
     model: str
     revision: str | None = None
 
-    def __call__(self, question: str, images: Sequence[Any]) -> int:
-        """Tokens of the prompt, the start of the reply included."""
-        prompt = self._processor.apply_chat_template(
-            image_messages(question, instruction=""), add_generation_prompt=True, tokenize=False
-        )
+    def __call__(self, chat: list[dict[str, Any]], images: Sequence[Any], **arguments: Any) -> int:
+        """Tokens of a chat of blocks, the start of the reply included; `arguments` are of the chat template."""
+        prompt = self._processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **arguments)
         opened = [open_image(image) for image in images]
         made = self._processor(text=[prompt], images=opened or None, add_special_tokens=False)
         tokens: list[int] = made["input_ids"][0]

@@ -32,7 +32,7 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
     spelling stands in. The end token is left out, since nothing is said after it.
 
     A prompt is run once for all replies to the same `Request` object. Requests that share a batch
-    have images or have none and are of similar length.
+    are of one kind (`LoadedModel.kind_of`) and of similar length.
     """
     if not replies:
         return []
@@ -51,18 +51,15 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
     of_request: dict[int, list[int]] = {}  # request -> its replies
     for index, reply in enumerate(replies):
         of_request.setdefault(id(reply.request), []).append(index)
-    order = sorted(of_request.values(), key=lambda group: _kind(replies[group[0]]))
-    for _, groups in groupby(order, key=lambda group: _kind(replies[group[0]])[0]):
-        waiting = list(groups)
+    kinds = {key: loaded.kind_of(replies[group[0]].request) for key, group in of_request.items()}
+    order = sorted(of_request, key=lambda key: (kinds[key], likeness(replies[of_request[key][0]].request)))
+    for _, keys in groupby(order, key=lambda key: kinds[key]):
+        waiting = [of_request[key] for key in keys]
         while waiting:
             batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
             part = [index for group in batch for index in group]
             answers.update(zip(part, loaded.in_halves(part, run), strict=True))
     return [answers[index] for index in range(len(replies))]
-
-
-def _kind(reply: Reply) -> tuple[bool, tuple[int, str]]:
-    return bool(reply.request.images), likeness(reply.request)
 
 
 def _attend_batch(
@@ -88,7 +85,7 @@ def _attend_batch(
         return []
     opened = [_opens_thinking(loaded, ids) for ids in inputs["input_ids"].tolist()]
     texts = [_texts(loaded.processor.tokenizer, ids) for ids in tokens]
-    thinking = [thinking_tokens(said, opened=opened[owner]) for said, owner in zip(texts, owners, strict=True)]
+    thinking = [thinking_tokens(words, opened=opened[owner]) for words, owner in zip(texts, owners, strict=True)]
     # Thinking that is all of the reply, or nothing, needs no reading of its own.
     cuts = [count if count < len(ids) else 0 for count, ids in zip(thinking, tokens, strict=True)]
     read = behind_shared_prompts(loaded, probe, inputs, owners, tokens, cuts=cuts, window=window)
@@ -96,8 +93,8 @@ def _attend_batch(
         read = whole(loaded, probe, [reply.request for reply in replies], tokens, cuts=cuts, window=window)
     loaded.answered = True
     return [
-        _as_lists(said, columns, count, sees_image=sees_image)
-        for said, count, (columns, sees_image) in zip(texts, thinking, read, strict=True)
+        _as_lists(words, columns, count, sees_image=sees_image)
+        for words, count, (columns, sees_image) in zip(texts, thinking, read, strict=True)
     ]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.errors import RowError, warnings_stay_warnings
+from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
+from hf_rap.stats.settings import set_apart
+
+from .identity import Identity, digest_before, find_identity
+from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
@@ -23,11 +24,15 @@ _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True)
-class TransformersEngine:
+class TransformersEngine(Hashed):
     """A model of the Hub or of a folder, through `AutoProcessor` and `AutoModelForImageTextToText`.
 
-    Holds names, not weights, so that it pickles and hashes in microseconds; the weights are loaded
-    once per process, on first use.
+    Holds names, not weights, so that it pickles and hashes in no time; the weights are loaded once per process, on
+    first use. What the names stand for, the `identity`, is found when `Dataset.map` hashes the engine, when a run
+    starts, or when the weights are loaded, whichever comes first. The commit of a Hub model then stays, also in other
+    processes, and is what is loaded: an engine made anew sees where a branch has moved to. A folder is read again by
+    each `map` and each run, so that it may be trained over in between; one that changes between being read and being
+    loaded is refused, and weights in memory keep the identity that they were loaded with.
 
     Args:
         model: a Hub id or a local folder.
@@ -35,51 +40,92 @@ class TransformersEngine:
         device: "cuda", "cuda:1", "cpu", "mps", or "auto" to spread one model over all GPUs with
             accelerate. None: the first GPU if there is one, else the CPU; each process of `accelerate
             launch`, and each worker of `map(num_proc=..., with_rank=True)`, takes a GPU of its own.
-        dtype: "auto" (as saved), "bfloat16", "float16" or "float32".
+        dtype: "auto" (as saved), "bfloat16", "float16" or "float32". Counts as part of the model: weights that are
+            rounded once more are other weights, for every reply in the same direction, unlike the rounding of a sum
+            that depends on its neighbours in the batch.
         attn_implementation: "sdpa", "flash_attention_2", "eager"; None leaves the choice to transformers.
         batch_size: rows that are generated together; each counts once per attempt. Halved for as
-            long as the GPU runs out of memory. It does not change what is sampled, except through
-            the rounding of the model's own arithmetic.
-        trust_remote_code: run code that comes with a Hub model.
+            long as the GPU runs out of memory.
+        trust_remote_code: run code that comes with a Hub model. Code that a model borrows from another
+            repository is no part of its identity.
         processor_options: passed to `AutoProcessor.from_pretrained`, for example
             `{"min_pixels": 3136, "max_pixels": 1003520}` for Qwen2.5-VL.
+        adapter: LoRA or another adapter of peft that is put on the model: a folder, or a Hub id, with its revision
+            as `name@revision`. Processor and chat template are those of the model.
+        allow_missing: names or patterns (`("visual.*",)`) of weights that the checkpoint may lack or have left over. Any
+            other such weight is refused: it would be random, or belongs to another model.
+
+    Device, kernel and batch size change nothing but the rounding of the model's own arithmetic: replies are
+    reproducible in distribution, and in float32 nearly always to the letter. So they are written down in the
+    settings, and neither `Dataset.map` nor a run asks again because of them.
+
+    On first use of a model with these versions of the libraries its replies, and before attention is read its attention,
+    are held against those of plain transformers (`self_check`); that it has passed is remembered in the cache folder of
+    Hugging Face.
 
     Raises:
-        EngineError: on first use, when the model cannot be loaded, has no vision part or no chat
-            template, or its processor needs a library that is missing.
+        EngineError: on first use, when the model cannot be found or loaded, has no vision part or no chat
+            template, its adapter does not fit, a library or weights are missing, or replies or attention are not
+            those of plain transformers.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
     repeats: ClassVar[bool] = True  # the random numbers of a reply are those of its row, arm and number
 
-    model: str
-    revision: str | None = None
-    device: str | None = None
+    model: str = field(metadata=BY_IDENTITY)
+    revision: str | None = field(default=None, metadata=BY_IDENTITY)
+    device: str | None = field(default=None, metadata=ROUNDING)
     dtype: str = "auto"
-    attn_implementation: str | None = None
-    batch_size: int = 16
+    attn_implementation: str | None = field(default=None, metadata=ROUNDING)
+    batch_size: int = field(default=16, metadata=ROUNDING)
     trust_remote_code: bool = False
     processor_options: Mapping[str, Any] | None = None
-    version: str = "2"  # part of the cache key of `map`: raise it when the same input can give other replies
-    # A folder's content, so that `map` does not serve an older checkpoint's evidence from its cache.
-    folder_digest: str | None = field(init=False, repr=False)
+    adapter: str | None = field(default=None, metadata=BY_IDENTITY)
+    # Weights that a checkpoint did lack stand in the settings.
+    allow_missing: Sequence[str] = field(default=(), metadata=ONLY_IN_MAP)
+    version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
         check_path("model", self.model, "a Hub id, or the folder of a model")
         object.__setattr__(self, "model", str(self.model))
+        check_path("adapter", self.adapter, "a Hub id as name or name@revision, the folder of an adapter", none=True)
+        object.__setattr__(self, "adapter", None if self.adapter is None else str(self.adapter))
         for name in ("revision", "device", "attn_implementation"):
             check_text(name, getattr(self, name), none=True, empty=False)
         check_choice("dtype", self.dtype, _DTYPES)
         check_whole("batch_size", self.batch_size, least=1)
         check_flags(trust_remote_code=self.trust_remote_code)
+        patterns = self.allow_missing
+        fine = isinstance(patterns, list | tuple) and all(isinstance(pattern, str) for pattern in patterns)
+        check(fine, "allow_missing", patterns, 'names or patterns such as ("visual.*",)')
+        object.__setattr__(self, "allow_missing", tuple(patterns))
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
-        folder = Path(self.model)
-        object.__setattr__(self, "folder_digest", _digest(folder) if folder.is_dir() else None)
+        object.__setattr__(self, "pinned", None)
 
     def __hash__(self) -> int:
         options = tuple(sorted((self.processor_options or {}).items()))
-        return hash((self.model, self.revision, self.device, self.dtype, self.batch_size, repr(options)))
+        names = (self.model, self.revision, self.adapter)
+        return hash((*names, self.device, self.dtype, self.batch_size, repr(options)))
+
+    @property
+    def identity(self) -> Identity:
+        """Which model it is, as last found.
+
+        Raises:
+            EngineError: it cannot be found.
+        """
+        pinned: Identity | None = vars(self)["pinned"]
+        return pinned or self.identify()
+
+    def identify(self) -> Identity:
+        """Which model it is now: a commit stays, a folder is read again."""
+        return self._pin(find_identity(self.model, self.revision, self.adapter, before=vars(self)["pinned"]))
+
+    def _pin(self, identity: Identity) -> Identity:
+        object.__setattr__(self, "pinned", identity)
+        return identity
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
@@ -89,7 +135,10 @@ class TransformersEngine:
         """The last layer's attention inside each reply, or the error of that reply alone."""
         from .teacher_forcing import attend
 
-        return attend(self.load(), replies, window=window)
+        loaded = self.load()
+        if replies:
+            self._check(loaded, "attention")
+        return attend(loaded, replies, window=window)
 
     def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
         """How likely the text of each reply is behind its prompt and prefix, or the error of that reply alone."""
@@ -98,56 +147,78 @@ class TransformersEngine:
         return log_likelihoods(self.load(), replies)
 
     def describe(self) -> dict[str, Any]:
-        """Model, resolved revision, classes, precision, device and library versions."""
-        name = Path(self.model).name if self.folder_digest else self.model
-        return {
+        """Identity, classes, precision, options, device and library versions."""
+        loaded = self.load()
+        settings = {
             "engine": "transformers",
-            "model": name,
-            **self.load().describe(),
-            "weights": self.folder_digest,
+            **self.identity.as_settings(),
+            **loaded.describe(),
+            "batch_size": self.batch_size,
+            "trust_remote_code": self.trust_remote_code,
             "processor_options": dict(self.processor_options) if self.processor_options else None,
+            "engine_version": self.version,
         }
+        return set_apart(settings, *marked(self, ROUNDING, BY_IDENTITY))
+
+    def digest_before(self) -> str | None:
+        """What runs from before there were identities call the weights of this folder; None for a Hub model."""
+        return digest_before(Path(self.model)) if Path(self.model).is_dir() else None
 
     def on_rank(self, rank: int) -> TransformersEngine:
         """The engine for worker `rank` on this machine: on a GPU of its own, where there are any to choose from."""
         from .loading import device_of_rank
 
-        return self if self.device is not None else replace(self, device=device_of_rank(rank))
+        if self.device is not None:
+            return self
+        engine = replace(self, device=device_of_rank(rank))
+        object.__setattr__(engine, "pinned", vars(self)["pinned"])
+        return engine
 
+    @warnings_stay_warnings()
     @warnings_stay_warnings()
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""
+        pinned: Identity | None = vars(self)["pinned"]
+        identity = self.identity
+        key = f"{self!r} {identity}"
+        if key not in _loaded:
+            _loaded.clear()  # before loading: two models would not fit where one barely does
+            try:
+                _loaded[key] = self._load(identity)
+            except EngineError:
+                object.__setattr__(self, "pinned", pinned)  # what could not be loaded is looked for anew
+                raise
+        return _loaded[key]
+
+    def _load(self, identity: Identity) -> LoadedModel:
         from .loading import load_model
 
-        if self not in _loaded:
-            _loaded.clear()  # before loading: two models would not fit where one barely does
-            _loaded[self] = load_model(
-                self.model,
-                revision=self.revision,
-                device=self.device,
-                dtype=self.dtype,
-                attn_implementation=self.attn_implementation,
-                batch_size=self.batch_size,
-                trust_remote_code=self.trust_remote_code,
-                processor_options=self.processor_options,
+        model = load_model(
+            self.model,
+            identity,
+            adapter=self.adapter,
+            device=self.device,
+            dtype=self.dtype,
+            attn_implementation=self.attn_implementation,
+            batch_size=self.batch_size,
+            trust_remote_code=self.trust_remote_code,
+            processor_options=self.processor_options,
+            allow_missing=self.allow_missing,
+        )
+        if find_identity(self.model, self.revision, self.adapter, before=identity) != identity:
+            raise EngineError(
+                f"{self.model!r} or its adapter has changed since hf_rap first looked at it, so that its replies would be "
+                "those of two models. Start again when nothing is written there any more."
             )
-        return _loaded[self]
+        self._check(model, "replies")
+        return model
+
+    @warnings_stay_warnings()
+    def _check(self, loaded: LoadedModel, what: str) -> None:
+        from .self_check import check_once
+
+        told = {"identity": str(self.identity), "processor_options": repr(self.processor_options)}
+        check_once(loaded, what, told)
 
 
-_loaded: dict[TransformersEngine, LoadedModel] = {}
-
-
-def _digest(folder: Path) -> str:
-    """A hash of the folder's files; of a large file its size and 64 pieces spread over it."""
-    digest = blake2b(digest_size=16)
-    piece = 1 << 16
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}:
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}\x1f{size}\x1f".encode())
-        with path.open("rb") as file:
-            for start in range(0, size, max(piece, size // 64)):
-                file.seek(start)
-                digest.update(file.read(piece))
-    return digest.hexdigest()
+_loaded: dict[str, LoadedModel] = {}

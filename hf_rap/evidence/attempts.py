@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, ATTENTION, ERROR, TOKEN_IDS
 from hf_rap.errors import RowError, code_of
+from hf_rap.rows.presets import asks_for
 from hf_rap.rows.prompts import keeps_format
 
 from .grading import CUT_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hf_rap.rows.prompts import PromptTemplate
 
 Item = TypeVar("Item")
 
@@ -108,8 +111,9 @@ def ungraded(arm: str, reasons: Sequence[str], replies: int) -> RowError | None:
     return NotJudged(arm, len(reasons), replies, reason).error()
 
 
-def formatted(replies: Sequence[Sequence[str | None] | None], instruction: str) -> list[list[bool | None] | None]:
-    """Which replies keep the format that the instruction asks for; null for rows without replies, or a format."""
+def formatted(replies: Sequence[Sequence[str | None] | None], prompt: PromptTemplate) -> list[list[bool | None] | None]:
+    """Which replies keep the format that the prompt asks for; null for rows without replies, or a format."""
+    instruction = asks_for(prompt)
     if keeps_format("", instruction) is None:
         return [None] * len(replies)
     return each_of(replies, lambda reply: None if reply is None else keeps_format(reply, instruction))

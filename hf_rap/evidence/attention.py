@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
-from hf_rap.options import check_text, check_whole
+from hf_rap.options import check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, read_question
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
-from hf_rap.version import VERSION
+from hf_rap.rows.presets import prompt_or_instruction
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.stats.settings import noted
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
@@ -38,9 +41,10 @@ class Attention(Collector):
     Args:
         engine: a local model (`TransformersEngine`), the one that wrote the replies.
         window: rows of a column that the windowed psi takes.
-        instruction: what was appended to every question; None takes it from the row's
-            `rap_settings`, and without those the default of `Rollouts`.
+        prompt: how the rows were asked, see `Rollouts`; None takes it from the row's `rap_settings`, and without those
+            the default of `Rollouts`.
         layout: which column is what; None recognises the layout from the column names.
+        instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout; rap_image_responses. Where they are there: rap_settings;
@@ -70,14 +74,16 @@ class Attention(Collector):
 
     engine: AttentionEngine
     window: int = WINDOW
-    instruction: str | None = None
-    layout: Layout | None = None
+    prompt: PromptTemplate | str | None = None
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = VERSION_OF_EVIDENCE
+    instruction: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
         check_engine(self.engine, self.window)
-        check_text("instruction", self.instruction, none=True)
+        if self.prompt is not None or instruction is not None:
+            object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -86,7 +92,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self.instruction, self.window)
+        return _settings(describe(self.engine), self._given, self.window, self.version)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -98,7 +104,11 @@ class Attention(Collector):
     def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
         """The replies and their prompt, not how they were graded."""
         cells = {name: value for name, value in read.items() if name != columns.SETTINGS.name}
-        return {**cells, "instruction": self._instruction(read.get(columns.SETTINGS.name))}
+        return {**cells, **self._prompt(read.get(columns.SETTINGS.name)).settings()}
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The replies were given to the row's own system turn."""
+        return self._prompt(read.get(columns.SETTINGS.name)).keep_system
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -107,17 +117,17 @@ class Attention(Collector):
         responses = batch[columns.IMAGE_RESPONSES.name]
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown
-        instructions = [self._instruction(text) for text in batch.get(columns.SETTINGS.name) or unknown]
+        templates = [self._prompt(text) for text in batch.get(columns.SETTINGS.name) or unknown]
         requests = [
-            None if texts is None else _request(raw, layout, instruction)
-            for raw, texts, instruction in zip(raw_rows(batch, layout), responses, instructions, strict=True)
+            None if texts is None else _request(raw, layout, template)
+            for raw, texts, template in zip(raw_rows(batch, layout), responses, templates, strict=True)
         ]
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
-        described = self.engine.describe() if any(requests) else {}
+        described = describe(self.engine) if any(requests) else {}
         settings = [
-            None if row is None else attention_settings(described, instruction, self.window)
-            for row, instruction in zip(cells, instructions, strict=True)
+            None if row is None else attention_settings(described, template, self.window, self.version)
+            for row, template in zip(cells, templates, strict=True)
         ]
         return columns.typed({columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: settings})
 
@@ -130,11 +140,14 @@ class Attention(Collector):
         rows = evidence[columns.ATTENTION.name]
         return sum(len(entry["tokens"] or ()) for attempts in rows for entry in attempts or () if entry is not None)
 
-    def _instruction(self, settings: str | None) -> str:
-        if self.instruction is not None:
-            return self.instruction
-        instruction: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
-        return instruction
+    @property
+    def _given(self) -> PromptTemplate | None:
+        assert not isinstance(self.prompt, str)  # a name has become a template
+        return self.prompt
+
+    def _prompt(self, settings: str | None) -> PromptTemplate:
+        prompt = self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        return self.check_prompt(prompt)
 
 
 def check_engine(engine: object, window: int) -> None:
@@ -147,24 +160,21 @@ def check_engine(engine: object, window: int) -> None:
     check_whole("window", window, least=2)
 
 
-def attention_settings(described: Mapping[str, Any], instruction: str, window: int) -> str:
+def attention_settings(
+    described: Mapping[str, Any], prompt: PromptTemplate, window: int, version: str = VERSION_OF_EVIDENCE
+) -> str:
     """JSON: everything that could change `rap_attention`."""
-    return json.dumps(_settings(described, instruction, window), sort_keys=True)
+    return json.dumps(_settings(described, prompt, window, version), sort_keys=True)
 
 
-def _settings(described: Mapping[str, Any], instruction: str | None, window: int) -> dict[str, Any]:
-    settings = {
-        "instruction": instruction,
-        "window": window,
-        "attention_version": VERSION_OF_EVIDENCE,
-        "hf_rap": VERSION,
-    }
-    return {**described, **settings}
+def _settings(described: Mapping[str, Any], prompt: PromptTemplate | None, window: int, version: str) -> dict[str, Any]:
+    asked = {"instruction": None} if prompt is None else prompt.settings()
+    return noted({**described, **asked, "window": window, "attention_version": version})
 
 
 def attend_rows(
     engine: AttentionEngine,
-    asked: Sequence[Request | RowError | None],
+    requests: Sequence[Request | RowError | None],
     responses: Sequence[Sequence[str | None] | None],
     prompt_tokens: Sequence[int | None],
     token_ids: Sequence[Sequence[Sequence[int] | None] | None],
@@ -176,7 +186,9 @@ def attend_rows(
     cells: list[list[dict[str, Any] | None] | None] = [
         None if texts is None else [None] * len(texts) for texts in responses
     ]
-    for row, (request, texts, tokens, ids) in enumerate(zip(asked, responses, prompt_tokens, token_ids, strict=True)):
+    for row, (request, texts, tokens, ids) in enumerate(
+        zip(requests, responses, prompt_tokens, token_ids, strict=True)
+    ):
         for attempt, text in enumerate(texts or ()):
             if text is None:
                 continue
@@ -197,12 +209,13 @@ def _at(cells: list[list[dict[str, Any] | None] | None], row: int) -> list[dict[
     return attempts
 
 
-def _request(raw: Mapping[str, Any], layout: Layout, instruction: str) -> Request | RowError:
+def _request(raw: Mapping[str, Any], layout: Layout, prompt: PromptTemplate) -> Request | RowError:
     try:
         question = read_question(raw, layout)
     except RowError as error:
         return error
-    return Request(question.id, "image", image_messages(question.text, instruction), question.images, 1)
+    messages = prompt.messages(question.text, system=question.system)
+    return Request(question.id, "image", messages, question.images, 1, chat_template_kwargs=prompt.chat_template_kwargs)
 
 
 def _entry(answer: ReplyAttention | RowError | None) -> dict[str, Any]:

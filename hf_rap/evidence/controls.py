@@ -10,13 +10,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
 from hf_rap.rows.layouts import Layout, raw_rows, recognise_layout
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, image_messages
-from hf_rap.stats.settings import graded_by
-from hf_rap.version import VERSION
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.stats.settings import graded_by, identity_in, model_in
+from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
@@ -55,7 +57,7 @@ class Controls(Collector):
       would be right by luck in all of them or in none.
 
     Everything else is as when the replies with the row's own image were collected: number of attempts,
-    sampling, seed and instruction come from the row. Each arm has random numbers of its own.
+    sampling, seed and prompt come from the row. Each arm has random numbers of its own.
 
     Plain `map` works as well, once the rows are known whose pictures are shuffled:
     `ds.map(Controls(engine).over(ds), batched=True)`.
@@ -98,12 +100,12 @@ class Controls(Collector):
     arms: tuple[str, ...] = tuple(columns.CONTROLS)
     seed: int = 0
     donors_per_row: int | None = None
-    layout: Layout | None = None
-    donors: Donors | None = None
-    verifier: Any = None
-    cut: str = "wrong"
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
+    donors: Donors | None = field(default=None, metadata=ONLY_IN_MAP)
+    verifier: Any = field(default=None, metadata=ONLY_IN_MAP)
+    cut: str = field(default="wrong", metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
-    verifier_version: str = field(init=False, repr=False)  # part of it as well
+    verifier_version: str = field(init=False, repr=False, metadata=ONLY_IN_MAP)  # part of it as well
 
     def __post_init__(self) -> None:
         self.check_given()
@@ -131,6 +133,7 @@ class Controls(Collector):
         """The same, knowing the whole dataset whose pictures are shuffled; reads every image file once."""
         if self.donors is not None or not any(columns.CONTROLS[arm].donated for arm in self.arms):
             return self
+        ds = whole_dataset("Controls", ds)
         return replace(self, donors=Donors(ds, self.check(ds.features), seed=self.seed))
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
@@ -142,21 +145,20 @@ class Controls(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: what could change the evidence of a row, beside the columns that are read."""
-        return {
-            **self.engine.describe(),
-            "grey": GREY,
-            "donor_seed": self.seed,
-            "donors_per_row": self.donors_per_row,
-            **self.grading.settings(),
-            "controls": self.version,
-            "hf_rap": VERSION,
-        }
+        return self.noted(
+            {
+                **describe(self.engine),
+                "grey": GREY,
+                "donor_seed": self.seed,
+                "donors_per_row": self.donors_per_row,
+                **self.grading.settings(),
+                "controls": self.version,
+            }
+        )
 
     @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns; `rank` as in `Rollouts`."""
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
@@ -175,9 +177,15 @@ class Controls(Collector):
         rewards, settings = read[columns.IMAGE_REWARDS.name], read[columns.SETTINGS.name]
         why_not = None if rewards else read.get(columns.ERROR.name)
         options = {
-            name: value for name, value in json.loads(settings or "{}").items() if name in (*_SAMPLING, "instruction")
+            name: value
+            for name, value in json.loads(settings or "{}").items()
+            if name in (*_SAMPLING, "instruction", "prompt")
         }
         return {"attempts": len(rewards or ()), "asked": options, "why_not": why_not}
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The replies with the row's own image were given to its own system turn."""
+        return _prompt_of(json.loads(read[columns.SETTINGS.name] or "{}")).keep_system
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
@@ -202,7 +210,7 @@ class Controls(Collector):
         # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
         for sampling in dict.fromkeys(cell.row.sampling for cell in cells if cell.requests):
             ready = [cell for cell in cells if cell.requests and cell.row.sampling == sampling]
-            answers = iter(self.engine.complete([request for cell in ready for request in cell.requests], sampling))
+            answers = iter(ask(self.engine, [request for cell in ready for request in cell.requests], sampling))
             for cell in ready:
                 cell.take(arm, list(islice(answers, len(cell.requests))))
         grade_rows([cell.replies for cell in cells], self.grading)
@@ -225,11 +233,10 @@ class Controls(Collector):
         for row in rows:
             if not row.asks:
                 continue
-            there = row.settings.get("model")
-            if there and here.get("model") and PurePath(there).name != PurePath(here["model"]).name:
+            if row.settings.get("model") and here.get("model") and not _same_model(row.settings, here):
                 raise SettingError(
-                    f"The replies with the image of row {row.read.id!r} came from {there!r}, and this is "
-                    f"{here['model']!r}: a control compares two pictures, not two models."
+                    f"The replies with the image of row {row.read.id!r} came from {model_in(row.settings)!r}, and this is "
+                    f"{model_in(here)!r}: a control compares two pictures, not two models."
                 )
             grader = graded_by(row.settings)
             if grader is not None and grader != self.grading.key:
@@ -238,6 +245,14 @@ class Controls(Collector):
                     f"replies), and this is {self.grading.key}: a control compares two pictures, not two graders. Give "
                     "verifier and cut of the rollouts, or grade those anew: hf_rap.regrade(ds), `hf-rap score --regrade`."
                 )
+
+
+def _same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """By identity where both tell one, else by name: replies may come from a server that has the same model."""
+    identities = identity_in(there), identity_in(here)
+    if None not in identities:
+        return identities[0] == identities[1]
+    return PurePath(there["model"]).name == PurePath(here["model"]).name
 
 
 @dataclass(frozen=True)
@@ -275,16 +290,19 @@ class _Row:
         return Sampling(**{name: self.settings[name] for name in _SAMPLING if name in self.settings})
 
     @property
-    def instruction(self) -> str:
-        """What stood behind the question."""
-        instruction: str = self.settings.get("instruction", DEFAULT_INSTRUCTION)
-        return instruction
+    def prompt(self) -> PromptTemplate:
+        """What stood around the question."""
+        return _prompt_of(self.settings)
 
     @property
     def settings_of_all(self) -> dict[str, Any]:
         """What is the same for all arms of the row."""
         correct = {name: self.settings[name] for name in ("correct",) if name in self.settings}
-        return {**self.sampling.as_dict(), **correct, "instruction": self.instruction}
+        return {**self.sampling.as_dict(), **correct, **self.prompt.settings()}
+
+
+def _prompt_of(settings: Mapping[str, Any]) -> PromptTemplate:
+    return PromptTemplate.from_settings(settings) or DEFAULT_PROMPT
 
 
 @dataclass
@@ -308,7 +326,7 @@ class _Asked:
 
     def prepare(self, arm: str, controls: Controls) -> None:
         """The requests of this arm, or why there are none."""
-        question = self.row.read.question
+        question, prompt = self.row.read.question, controls.check_prompt(self.row.prompt)
         assert question is not None
         try:
             shown = _MAKERS[arm](self.row, controls)
@@ -323,10 +341,11 @@ class _Asked:
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
-                    messages=image_messages(question.text, self.row.instruction),
+                    messages=prompt.messages(question.text, system=question.system),
                     images=pictures,
                     attempts=stop - first,
                     first=first,
+                    chat_template_kwargs=prompt.chat_template_kwargs,
                 )
             )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
 from hf_rap.rows.layouts import Layout, raw_rows
-from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, AT_ONCE, messages_of
+from hf_rap.rows.presets import PRESETS, prompt_or_instruction
+from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, PromptTemplate
 from hf_rap.verify import VERIFIER_VERSION, spellings
-from hf_rap.version import VERSION
 
 from .collector import Collector
 from .grading import Grading
@@ -43,8 +45,9 @@ class Likelihood(Collector):
         lead: text of the reply before the gold. A model whose chat template opens the thinking itself
             needs a lead that closes it first.
         tail: text that ends the answer.
-        instruction: appended to every question, as in `Rollouts`.
+        prompt: what stands around the question, as in `Rollouts`.
         layout: which column is what; None recognises the layout from the column names.
+        instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout.
@@ -74,13 +77,16 @@ class Likelihood(Collector):
     engine: LikelihoodEngine
     lead: str = ANSWER_LEAD
     tail: str = ANSWER_TAIL
-    instruction: str = AT_ONCE
-    layout: Layout | None = None
+    prompt: PromptTemplate | str = PRESETS["at-once"].template
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other numbers
 
-    def __post_init__(self) -> None:
+    instruction: InitVar[str | None] = None
+
+    def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        for name in ("lead", "tail", "instruction"):
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
+        for name in ("lead", "tail"):
             check_text(name, getattr(self, name))
         if not hasattr(self.engine, "log_likelihoods"):
             raise SettingError(
@@ -117,32 +123,44 @@ class Likelihood(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            "instruction": self.instruction,
-            "lead": self.lead,
-            "tail": self.tail,
-            "verifier": VERIFIER_VERSION,
-            "likelihood": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.noted(
+            {
+                **describe(self.engine),
+                **self._prompt.settings(),
+                "lead": self.lead,
+                "tail": self.tail,
+                "verifier": VERIFIER_VERSION,
+                "likelihood": self.version,
+            }
+        )
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The row's own system turn is sent."""
+        del read
+        return self._prompt.keep_system
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row its error; a row without an image is what it is."""
         return super().failures({columns.ERROR.name: evidence[columns.LIKELIHOOD_ERROR.name]})
 
+    @property
+    def _prompt(self) -> PromptTemplate:
+        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
+        return self.prompt
+
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
-        question = row.asked.question
+        question = row.asked_row.question
         assert question is not None
         with_images = arm == "image"
         request = Request(
-            row_id=row.asked.id,
+            row_id=row.asked_row.id,
             arm=arm,
-            messages=messages_of(question.text, self.instruction, with_images=with_images),
+            messages=self._prompt.messages(question.text, with_images=with_images, system=question.system),
             images=question.images if with_images else (),
             attempts=1,
             prefix=self.lead,
+            chat_template_kwargs=self._prompt.chat_template_kwargs,
         )
         return Reply(request, spelling + self.tail)
 
@@ -151,7 +169,7 @@ class Likelihood(Collector):
 class _Row:
     """One row on its way to its likelihoods; the lists have one entry per spelling."""
 
-    asked: AskedRow
+    asked_row: AskedRow
     spellings: list[str]
     logprobs: dict[str, list[float | None]]
     tokens: list[int | None]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap import columns
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import check_given, check_layout, question_and_answer, raw_rows, recognise_layout
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.stats.settings import CORRECT
+from hf_rap.tables import whole_dataset
 
 from .attempts import formatted, of_grades, ungraded
 from .grading import Grade, Grading, Replies, check_correct
@@ -74,6 +75,7 @@ def regrade(
         LayoutError: the layout is not recognised, or a column is missing.
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
+    ds = whole_dataset("regrade", ds)
     check_given(layout)
     grading = Grading(verifier, cut, correct)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
@@ -86,12 +88,10 @@ def regrade(
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
-        instructions = [_instruction(text) for text in new[columns.SETTINGS.name]]
+        prompts = [_prompt(text) for text in new[columns.SETTINGS.name]]
         for arm, column in columns.FORMATTED.items():
             replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
-            new[column.name] = [
-                formatted([of_row], instruction)[0] for of_row, instruction in zip(replies, instructions, strict=True)
-            ]
+            new[column.name] = [formatted([of_row], prompt)[0] for of_row, prompt in zip(replies, prompts, strict=True)]
         return columns.typed({column: new[column.name] for column in written})
 
     tops = {name.partition(".")[0] for name in layout.columns} | set(layout.columns)
@@ -127,6 +127,7 @@ def count_as_solved(ds: datasets.Dataset, correct: float) -> datasets.Dataset:
     """
     import datasets
 
+    ds = whole_dataset("count_as_solved", ds)
     check_correct(correct)
     columns.require("count_as_solved", ds.column_names, (columns.IMAGE_REWARDS,), _COLLECT_FIRST)
     name = columns.SETTINGS.name
@@ -213,14 +214,13 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
         return text, error
 
 
-def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
+def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
-    return None if settings is None else json.dumps({**json.loads(settings), **told}, sort_keys=True)
+    return None if settings is None else json.dumps({**json.loads(settings), **changes}, sort_keys=True)
 
 
-def _instruction(settings: str | None) -> str:
-    instruction: str = json.loads(settings or "{}").get("instruction", DEFAULT_INSTRUCTION)
-    return instruction
+def _prompt(settings: str | None) -> PromptTemplate:
+    return PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

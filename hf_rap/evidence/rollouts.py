@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
-from hf_rap.options import check_choice, check_flags, check_text, check_whole
+from hf_rap.options import check_choice, check_flags, check_whole
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, recognise_layout, row_id
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
+from hf_rap.rows.presets import prompt_or_instruction
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.settings import CORRECT
-from hf_rap.version import VERSION
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
@@ -55,12 +57,13 @@ class Rollouts(Collector):
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
             seed and the row name the random numbers: the same row gets the same replies whatever the
             batch size, order or number of processes. Rows with the same id get the same replies.
-        instruction: appended to every question; "" asks the bare question.
+        prompt: what stands around the question: a `PromptTemplate`, the name of a preset (docs/prompts.md), or a file.
         layout: which column is what; None recognises the layout from the column names.
         attention: also note where the model looked, as `hf_rap.Attention` does: the prompt with the
             image and every reply to it are read once more.
         keep_ids: also store the tokens of every reply as the model wrote them, so that a second pass (`hf_rap.Attention`)
             reads the same ones: text that is cut anew may give others, and loses what is a control token.
+        instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout.
@@ -87,31 +90,32 @@ class Rollouts(Collector):
     separate_arms: ClassVar[tuple[str, ...]] = columns.ARMS
 
     engine: Engine
-    attempts: int = 5
+    attempts: int = field(default=5, metadata=ONLY_IN_MAP)
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
-    max_new_tokens: int = 1024
+    max_new_tokens: int = field(default=1024, metadata=ONLY_IN_MAP)
     seed: int = 0
-    instruction: str = DEFAULT_INSTRUCTION
-    layout: Layout | None = None
+    prompt: PromptTemplate | str = DEFAULT_PROMPT
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     attention: bool = False
-    first_attempt: int = 0
-    arm: str | None = None
+    first_attempt: int = field(default=0, metadata=ONLY_IN_MAP)
+    arm: str | None = field(default=None, metadata=ONLY_IN_MAP)
     keep_ids: bool = False
-    verifier: Any = None
-    correct: float = CORRECT
-    cut: str = "wrong"
+    verifier: Any = field(default=None, metadata=ONLY_IN_MAP)
+    correct: float = field(default=CORRECT, metadata=ONLY_IN_MAP)
+    cut: str = field(default="wrong", metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other evidence
-    # Part of that key, too: `map` has grades and replies in one. Runs know them apart, see `grading`.
-    verifier_version: str = field(init=False, repr=False)
+    # `map` has grades and replies in one. Runs know them apart, see `grading`.
+    verifier_version: str = field(init=False, repr=False, metadata=ONLY_IN_MAP)
+    instruction: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
-        check_text("instruction", self.instruction)
         check_flags(attention=self.attention, keep_ids=self.keep_ids)
         self._sampling()
         object.__setattr__(self, "verifier_version", self.grading.version)
@@ -144,20 +148,19 @@ class Rollouts(Collector):
         """Attempts that a row is to have."""
         return self.attempts
 
-    @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns.
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The row's own system turn is sent."""
+        del read
+        return self._prompt.keep_system
 
-        `rank` is what `map(num_proc=..., with_rank=True)` passes: engines that can then take a GPU each.
-        """
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    @warnings_stay_warnings()
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check(batch.keys())
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        requests = [self._request(row, arm) for row, arm in pairs]
-        answers = self.engine.complete(requests, self._sampling()) if requests else []  # else no model is loaded
+        answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
         for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
@@ -168,7 +171,7 @@ class Rollouts(Collector):
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
             **{
                 column: formatted(
-                    each_of([row.attempts.get(arm) for row in rows], lambda attempt: attempt.text), self.instruction
+                    each_of([row.attempts.get(arm) for row in rows], lambda attempt: attempt.text), self._prompt
                 )
                 for arm, column in columns.FORMATTED.items()
             },
@@ -181,15 +184,16 @@ class Rollouts(Collector):
         return columns.typed({column: evidence[column] for column in self.writes})
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the evidence of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            **self.grading.settings(),
-            "instruction": self.instruction,
-            "rollouts": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the evidence of a row, and what is only written down."""
+        return self.noted(
+            {
+                **describe(self.engine),
+                **self._sampling().as_dict(),
+                **self.grading.settings(),
+                **self._prompt.settings(),
+                "rollouts": self.version,
+            }
+        )
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of both."""
@@ -209,7 +213,7 @@ class Rollouts(Collector):
             here = {**self.grading.settings(), "max_new_tokens": min(limits)}
             row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)
         for arm, column in columns.FORMATTED.items():
-            (row[column.name],) = formatted([row[columns.ARM_COLUMNS[arm].responses.name]], self.instruction)
+            (row[column.name],) = formatted([row[columns.ARM_COLUMNS[arm].responses.name]], self._prompt)
         return row
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -298,8 +302,13 @@ class Rollouts(Collector):
             ids or [None] * len(rows),
             window=WINDOW,
         )
-        settings = attention_settings(self.engine.describe(), self.instruction, WINDOW) if any(read) else None
+        settings = attention_settings(describe(self.engine), self._prompt, WINDOW) if any(read) else None
         return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
+
+    @property
+    def _prompt(self) -> PromptTemplate:
+        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
+        return self.prompt
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -310,11 +319,12 @@ class Rollouts(Collector):
         return Request(
             row_id=row.id,
             arm=arm,
-            messages=messages_of(row.question.text, self.instruction, with_images=with_images),
+            messages=self._prompt.messages(row.question.text, with_images=with_images, system=row.question.system),
             images=row.question.images if with_images else (),
             attempts=self.attempts,
             first=self.first_attempt,
             files=row.question.files if with_images else (),
+            chat_template_kwargs=self._prompt.chat_template_kwargs,
         )
 
 

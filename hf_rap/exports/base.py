@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from hf_rap.options import check_choice
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import datasets
@@ -29,8 +31,15 @@ class Accepts:
     """Words in a question that its loader takes for something else."""
     path_without: str = ""
     """Characters that must not be in the path, since its loader gives them a meaning."""
+    system_turn: bool = True
+    """It keeps a system turn."""
+    template_arguments: tuple[str, ...] | None = ()
+    """Arguments of the chat template that its command line or config has a place for; None: any."""
     default_batch: int = 1
     """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
+
+    def __post_init__(self) -> None:
+        check_choice("verifier", self.verifier, ("math-verify", "mathruler", "none"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,12 @@ class Given:
     """In one row."""
     rollout_batch: int | None = None
     max_prompt_tokens: int | None = None
+    prompted: bool = False
+    """The rows say how they were asked, so the trainer must not add a prompt of its own."""
+    system_turn: bool = False
+    """Some were asked with one."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """What the chat template was given."""
 
     def batch(self, default: int) -> int:
         """Prompts per step: what the user asked for, else the trainer's own, else all rows."""

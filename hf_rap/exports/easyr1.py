@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # "@" in a path names a split.
-_ACCEPTS = Accepts("mathruler", path_without="@", default_batch=512)
+_ACCEPTS = Accepts("mathruler", path_without="@", system_turn=False, default_batch=512)
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class EasyR1:
 
     name: str = "easyr1"
     title: str = "EasyR1 (commit b44b311)"
-    reads: str = "`problem` with `<image>`, `images`, `answer`"
+    reads: str = "`prompt_text` with `<image>`, `images`, `answer`; `problem` is the bare question"
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`. `onlyid` is for RAP's fork, whose evaluation reads it of every row."""
         scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
-        own = {name: features[name] for name in ("id", "problem", "images", "answer")}
+        own = {name: features[name] for name in ("id", "prompt_text", "problem", "images", "answer")}
         write_parquet(
             rows,
             type(features)({**own, "onlyid": features["id"], **scores}),
@@ -50,7 +50,9 @@ class EasyR1:
             "python -m verl.trainer.main config=examples/config.yaml",
             setting("data.train_files", file),
             setting("data.val_files", file),
-            "data.prompt_key=problem data.answer_key=answer data.image_key=images",
+            # Its own format_prompt comes on top unless it is switched off.
+            f"data.prompt_key={'prompt_text data.format_prompt=null' if given.prompted else 'problem'}",
+            "data.answer_key=answer data.image_key=images",
             f"data.rollout_batch_size={given.batch(self.accepts.default_batch)}",
             f"worker.actor.global_batch_size={given.batch(self.accepts.default_batch)}",
             f"worker.rollout.limit_images={max(1, given.max_images)}",

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import ExportError
-from hf_rap.options import check, check_flags, check_path
+from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
+from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
@@ -26,9 +27,13 @@ from .rows import export_rows
 from .trainers import find_trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
     import datasets
 
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
 
     from .base import Trainer
     from .rows import ExportRows
@@ -48,29 +53,32 @@ class Exported:
 
 def export(
     source: Selection | datasets.Dataset | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     to: str = "universal",
-    path: str | os.PathLike[str],
     layout: Layout | None = None,
     limits: Limits | None = None,
     fix: bool = False,
     drop: bool = False,
+    prompt: PromptTemplate | str | None = None,
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
 
-    Images keep the bytes of their files. Ids, `<image>` places and, where the trainer hands further
+    The prompt is the one that the rows were scored with. Images keep the bytes of their files. Ids, `<image>` places and, where the trainer hands further
     columns to its reward function, the score columns go along.
 
     Args:
         source: a selection (its kept rows), a dataset, or what `load_source` takes: a published
             folder, a Hub id, files.
-        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         path: a folder that does not exist yet, or is empty.
+        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         layout: which column is what; None recognises it.
         limits: what the training run takes, see `Limits`.
         fix: change what can be changed without changing what a row asks: images beyond the pixel
             limits are resized, an answer is taken out of its solution where only an answer can be compared.
         drop: leave out the rows that would be refused, instead of refusing all.
+        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
+            one that each row was scored with; the question stays bare where nothing says it.
 
     Raises:
         SettingError: there is no such trainer.
@@ -80,11 +88,11 @@ def export(
     """
     trainer = find_trainer(to)
     check_path("path", path, "a folder that does not exist yet, or is empty")
-    check_options(layout, limits, fix=fix, drop=drop)
+    template = check_options(layout, limits, prompt, fix=fix, drop=drop)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
-    rows, handoff = _checked(source, trainer, layout, limits, fix=fix)
+    rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(
@@ -93,12 +101,49 @@ def export(
         max_images=handoff.max_images,
         rollout_batch=limits.rollout_batch,
         max_prompt_tokens=limits.max_prompt_tokens,
+        prompted=not handoff.bare,
+        system_turn=handoff.system_turn,
+        chat_template_kwargs=handoff.chat_template_kwargs,
     )
     snippet = trainer.snippet(given)
+    check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
     with whole_folder(target) as folder:
-        trainer.write(ready_rows(rows, trainer, limits, handoff), rows.features, Target(folder, target))
+        ready = Counted(ready_rows(rows, trainer, limits, handoff))
+        trainer.write(ready, rows.features, Target(folder, target))
+        _check_written(trainer, ready.count, handoff.ready, Target(folder, target))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
     return Exported(target, handoff, snippet)
+
+
+def _check_written(trainer: Trainer, read: int, ready: int, target: Target) -> None:
+    """Raise `ExportError` where rows were left out without a word, or nothing was written."""
+    if read < ready:
+        raise ExportError(
+            f"{type(trainer).__name__}.write has read {read:,} of {ready:,} rows, so nothing is exported."
+        )
+    if not is_free(target.final):
+        raise ExportError(
+            f"{type(trainer).__name__}.write has written to target.final ({target.final}), where the export is moved to: "
+            "write to target.folder, and remove what is there."
+        )
+    if not any(target.folder.iterdir()):
+        raise ExportError(f"{type(trainer).__name__}.write has written nothing into target.folder.")
+
+
+class Counted:
+    """Rows, once, and how many were taken."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.count = 0
+        self._rows = iter(rows)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        row = next(self._rows)
+        self.count += 1
+        return row
 
 
 def check_export(
@@ -108,31 +153,41 @@ def check_export(
     layout: Layout | None = None,
     limits: Limits | None = None,
     fix: bool = False,
+    prompt: PromptTemplate | str | None = None,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
     trainer = find_trainer(to)
-    check_options(layout, limits, fix=fix)
-    return _checked(source, trainer, layout, limits or Limits(), fix=fix)[1]
+    template = check_options(layout, limits, prompt, fix=fix)
+    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix)[1]
 
 
-def check_options(layout: Layout | None, limits: Limits | None, **flags: bool) -> None:
-    """Raise `SettingError` for an option that cannot work, before any row is read."""
+def check_options(
+    layout: Layout | None, limits: Limits | None, prompt: PromptTemplate | str | None, **flags: bool
+) -> PromptTemplate | None:
+    """The prompt that was given; raises `SettingError` for an option that cannot work, before any row is read."""
     check_given(layout)
     check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
     check_flags(**flags)
+    return None if prompt is None else find_prompt(prompt)
 
 
 def _checked(
-    source: Any, trainer: Trainer, layout: Layout | None, limits: Limits, *, fix: bool
+    source: Any,
+    trainer: Trainer,
+    layout: Layout | None,
+    limits: Limits,
+    prompt: PromptTemplate | None,
+    *,
+    fix: bool,
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout)
+        rows = export_rows(source.selected, layout=layout, prompt=prompt)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path
-        rows = export_rows(load_source(origin), layout=layout, data_source=name)
+        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt)
     else:
-        rows = export_rows(source, layout=layout)
+        rows = export_rows(source, layout=layout, prompt=prompt)
     return rows, check_rows(rows, trainer, limits, fix=fix)
 
 

@@ -9,25 +9,30 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SettingError
 from hf_rap.options import check, check_flags, check_whole
+from hf_rap.rows.presets import name_of
+from hf_rap.rows.prompts import BARE
 from hf_rap.verify import read_gold
 from hf_rap.verify.finding import stated_last
 from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
+from .asked import prompt_in
 from .rows import ExportRows, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hf_rap.rows.prompts import PromptTemplate
+
     from .base import Accepts, Trainer
 
-PromptTokens = Callable[[str, list[Any]], int]
-"""Question and images -> tokens of the prompt, see `hf_rap.engines.prompt_tokens`."""
+PromptTokens = Callable[..., int]
+"""Chat, images and, by name, arguments of the chat template -> tokens of the prompt, see `hf_rap.engines.prompt_tokens`."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Limits:
     """What the user's training run takes; None sets no limit.
 
     Args:
-        max_prompt_tokens: of the question and its images in the model's chat template; needs `prompt_tokens`.
-        prompt_tokens: counts them.
+        max_prompt_tokens: of the prompt and its images in the model's chat template; needs `prompt_tokens`.
+        prompt_tokens: counts them, given the chat, its images and the arguments of the chat template.
         min_pixels: width times height of an image.
         max_pixels: the same.
         max_images: in one row.
@@ -58,12 +63,15 @@ class Limits:
         for name in ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch"):
             check_whole(name, getattr(self, name), least=1, none=True)
         count = self.prompt_tokens
-        check(count is None or callable(count), "prompt_tokens", count, "a function of question and images, or None")
+        check(count is None or callable(count), "prompt_tokens", count, "a function of chat and images, or None")
         check_flags(usual_verifier=self.usual_verifier)
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
         if self.max_prompt_tokens and self.prompt_tokens is None:
             raise SettingError("max_prompt_tokens needs a model, whose processor counts the tokens.")
+
+
+_PROMPTS = {"": "the question alone, since nothing says how it was asked,", "own": "one of the publisher's own"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,9 @@ class Handoff:
         notes: what is no reason to refuse, but worth knowing.
         ready: rows that can be handed over; the largest batch that can be filled.
         max_images: in one row.
+        prompts: how the rows were asked -> rows: the name of a preset, "own" for another one, "" where nothing says it.
+        system_turn: some of them were asked with one.
+        chat_template_kwargs: what the chat template was given.
 
     """
 
@@ -90,6 +101,14 @@ class Handoff:
     notes: tuple[str, ...]
     ready: int
     max_images: int
+    prompts: dict[str, int] = field(default_factory=dict)
+    system_turn: bool = False
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> bool:
+        """Nothing says of any row how it was asked."""
+        return set(self.prompts) <= {""}
 
     @property
     def codes(self) -> dict[str, int]:
@@ -103,6 +122,7 @@ class Handoff:
     def table(self, show: int = 5) -> str:
         """For people: what would be refused, the first rows of each reason spelled out."""
         lines = [f"{self.trainer}: {self.ready:,} of {self.rows:,} rows ready, up to {self.max_images} image(s) in one"]
+        lines += [f"  prompt: {_PROMPTS.get(name, name)} in {rows:,} row(s)" for name, rows in self.prompts.items()]
         lines += [f"  fixed: {what} in {rows:,} row(s)" for what, rows in self.fixed.items()]
         lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
         for code, rows in self.codes.items():
@@ -119,16 +139,23 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     fixed: Counter[str] = Counter()
     fixable: Counter[str] = Counter()
     unread, text_only, most_images = 0, [], 0
+    prompts: Counter[str] = Counter()
+    arguments: dict[str, Any] | None = None
+    system_turn = False
     for index, row in enumerate(rows):
         if isinstance(row, Refused):
             refused.append(row)
             continue
-        outcome = _check(row, trainer.accepts, limits, fix=fix)
+        outcome = _check(row, trainer.accepts, limits, arguments, fix=fix)
         fixed.update(outcome.fixed)
         fixable.update(outcome.fixable)
         if outcome.problem:
             refused.append(Refused(index, row["id"], *outcome.problem))
             continue
+        prompt = prompt_in(row)
+        prompts["" if prompt is None else name_of(prompt) or "own"] += 1
+        arguments = dict((prompt or BARE).chat_template_kwargs)
+        system_turn |= (prompt or BARE).system is not None
         unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
         most_images = max(most_images, len(row["images"]))
         if not row["images"]:
@@ -139,7 +166,17 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     ready = len(rows) - len(refused)
     notes = _notes(trainer, limits, ready=ready, unread=unread)
     return Handoff(
-        trainer.name, len(rows), tuple(refused), dict(fixed), {} if fix else dict(fixable), notes, ready, most_images
+        trainer.name,
+        len(rows),
+        tuple(refused),
+        dict(fixed),
+        {} if fix else dict(fixable),
+        notes,
+        ready,
+        most_images,
+        dict(prompts.most_common()),
+        system_turn,
+        arguments or {},
     )
 
 
@@ -148,35 +185,59 @@ def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Hand
     refused = {refused_row.index for refused_row in handoff.refused}
     for index, row in enumerate(rows):
         if index not in refused and not isinstance(row, Refused):
-            yield _check(row, trainer.accepts, limits, fix=True).row if handoff.fixed else row
+            yield _mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
 
 
 @dataclass(frozen=True)
 class _Checked:
-    row: dict[str, Any]
     problem: tuple[str, str] | None
     fixed: tuple[str, ...] = ()
     fixable: tuple[str, ...] = ()
 
 
-def _check(row: dict[str, Any], accepts: Accepts, limits: Limits, *, fix: bool) -> _Checked:
+def _check(
+    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None, *, fix: bool
+) -> _Checked:
     mended, repairs = _mend(row, accepts, limits)
     if fix:
         row = mended
-    problem = _problem(row, accepts, limits)
+    problem = _problem(row, accepts, limits, arguments)
     if fix:
-        return _Checked(row, problem, fixed=() if problem else tuple(repairs))
-    helps = bool(repairs) and _problem(mended, accepts, limits) is None
-    return _Checked(row, problem, fixable=tuple(repairs) if helps else ())
+        return _Checked(problem, fixed=() if problem else tuple(repairs))
+    helps = bool(repairs) and _problem(mended, accepts, limits, arguments) is None
+    return _Checked(problem, fixable=tuple(repairs) if helps else ())
 
 
-def _problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
-    """Code and message of the first thing that is wrong with a row."""
+def _problem(
+    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None
+) -> tuple[str, str] | None:
+    """Code and message of the first thing that is wrong with a row; `arguments` are those of the rows before."""
     return (
         _gold_problem(row, accepts, limits)
         or _image_problem(row["images"], limits)
-        or _question_problem(row["problem"], row["images"], accepts, limits)
+        or _prompt_problem(prompt_in(row) or BARE, accepts, arguments)
+        or _question_problem(row, accepts, limits)
     )
+
+
+def _prompt_problem(
+    prompt: PromptTemplate, accepts: Accepts, arguments: dict[str, Any] | None
+) -> tuple[str, str] | None:
+    """What of the prompt that was scored cannot be trained."""
+    hint = "export with another prompt=... (--prompt), or to another trainer"
+    if prompt.system is not None and not accepts.system_turn:
+        return "system_turn", f"it was asked with a system turn, which its loader does not have: {hint}"
+    given, known = dict(prompt.chat_template_kwargs), accepts.template_arguments
+    without = sorted(given.keys() - known) if known is not None else []
+    if without:
+        return (
+            "template_arguments",
+            f"its chat template was given {', '.join(without)}, which this trainer has no place for: {hint}",
+        )
+    if arguments is not None and given != arguments:
+        values = f"its chat template was given {given or 'nothing'}, and that of rows before {arguments or 'nothing'}"
+        return "template_arguments", f"{values}, where a training run has one for all: export them apart"
+    return None
 
 
 def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
@@ -206,14 +267,13 @@ def _image_problem(images: list[dict[str, Any]], limits: Limits) -> tuple[str, s
     return None
 
 
-def _question_problem(
-    question: str, images: list[dict[str, Any]], accepts: Accepts, limits: Limits
-) -> tuple[str, str] | None:
+def _question_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
     for word in accepts.reserved:
-        if word in question:
+        if any(word in turn["content"] for turn in row["messages"]):
             return "reserved_word", f"the question says {word}, which its loader takes for a placeholder"
     if limits.max_prompt_tokens and limits.prompt_tokens:
-        tokens = limits.prompt_tokens(question, images)
+        arguments = (prompt_in(row) or BARE).chat_template_kwargs
+        tokens = limits.prompt_tokens(row["prompt"], row["images"], **arguments)
         if tokens > limits.max_prompt_tokens:
             return "prompt_too_long", f"{tokens:,} tokens; the limit is {limits.max_prompt_tokens:,}"
     return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("none", several_golds=True)
+_ACCEPTS = Accepts("none", several_golds=True, template_arguments=None)
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,19 @@ class JsonLines:
 
     name: str = "jsonl"
     title: str = "any reader of JSON lines"
-    reads: str = (
-        "`id`, `problem` with `<image>`, `images` (relative paths), `answer`, `accepted`, `data_source`, scores"
-    )
+    reads: str = "`id`, `messages` and the bare `problem` with `<image>`, `images` (relative paths), `answer`, `accepted`, `data_source`, scores"
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.jsonl` and `images/`."""
-        names = ("id", "problem", "answer", "data_source", *(name for name in features if name.startswith(PREFIX)))
+        names = (
+            "id",
+            "messages",
+            "problem",
+            "answer",
+            "data_source",
+            *(name for name in features if name.startswith(PREFIX)),
+        )
         write_json_lines(
             rows,
             target.folder,

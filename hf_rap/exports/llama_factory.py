@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from .base import Target
 
-_TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    **{f"{role}_tag": role for role in ("user", "assistant", "system")},
+}
 _INFO = {
     "hf_rap": {
         "file_name": DATA_FILE,
@@ -27,7 +31,7 @@ _INFO = {
 }
 
 
-_ACCEPTS = Accepts("none", reserved=OTHER_MEDIA)
+_ACCEPTS = Accepts("none", reserved=OTHER_MEDIA, template_arguments=("enable_thinking",))
 
 
 @dataclass(frozen=True)
@@ -67,5 +71,6 @@ class LlamaFactory:
                 "template: qwen2_vl",
                 # Its default silently shrinks larger images.
                 "image_max_pixels: 589824",
+                *(f"{name}: {json.dumps(value)}" for name, value in given.chat_template_kwargs.items()),
             ]
         )

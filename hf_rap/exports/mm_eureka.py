@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.rows.prompts import image_messages
-
 from .base import Accepts, Given
 from .writing import command, option, write_json_lines
 
@@ -36,12 +34,20 @@ class MMEureka:
         """`train.jsonl` and `images/`; the paths inside are those of the finished folder."""
 
         def make(row: dict[str, Any], paths: list[Path]) -> dict[str, Any]:
-            chat = image_messages(row["problem"], instruction="")
             waiting = iter(paths)
-            for block in chat[0]["content"]:  # type: ignore[attr-defined]
-                if block["type"] == "image":
-                    # As it is, not percent-encoded: the reader cuts off `file://` and opens the rest.
-                    block["image"] = f"file://{target.final / next(waiting)}"
+            # The path as it is, not percent-encoded: the reader cuts off `file://` and opens the rest.
+            chat = [
+                {
+                    **turn,
+                    "content": [
+                        {**block, "image": f"file://{target.final / next(waiting)}"}
+                        if block["type"] == "image"
+                        else block
+                        for block in turn["content"]
+                    ],
+                }
+                for turn in row["prompt"]
+            ]
             return {"id": row["id"], "message": json.dumps(chat, ensure_ascii=False), "answer": row["answer"]}
 
         write_json_lines(rows, target.folder, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("math-verify", several_golds=True, reserved=OTHER_MEDIA, default_batch=4)
+_ACCEPTS = Accepts(
+    "math-verify", several_golds=True, reserved=OTHER_MEDIA, template_arguments=("enable_thinking",), default_batch=4
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class MsSwift:
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`."""
-        own = {name: features[name] for name in ("id", "messages", "solution")}
+        own = {name: features[name] for name in ("id", "messages", "solution", "problem")}
         write_with_scores(rows, {**own, "images": plain_images()}, features, target.folder)
         write_reward(target.folder, "ms_swift", "HfRap")
 
@@ -46,4 +49,5 @@ class MsSwift:
             f"--gradient_accumulation_steps={given.batch(self.accepts.default_batch)}",
             # Without it a row that fails is left out without a word.
             "--strict true",
+            *(f"--{name} {json.dumps(value)}" for name, value in given.chat_template_kwargs.items()),
         )

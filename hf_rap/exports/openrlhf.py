@@ -26,18 +26,18 @@ _ACCEPTS = Accepts("none", path_without=",@", default_batch=1024)
 class OpenRLHF:
     """All images are held in memory, decoded. A missing image column would read as rows without images."""
 
-    input_key: str = "prompt"
     label_key: str = "label"
     name: str = "openrlhf"
     title: str = "OpenRLHF 0.11.2"
-    reads: str = "`prompt` with `<image>`, `images`, `label`, `datasource`"
+    reads: str = "`prompt` (blocks), `images`, `label`, `datasource`; `problem` is the bare question"
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`."""
         names = {
             "id": "id",
-            self.input_key: "problem",
+            "prompt": "prompt",
+            "problem": "problem",
             "images": "images",
             self.label_key: "answer",
             "datasource": "data_source",
@@ -56,7 +56,7 @@ class OpenRLHF:
         return command(
             "python -m openrlhf.cli.train_ppo_ray",
             option("data.prompt_dataset", given.folder / DATA_FILE),
-            f"--data.input_key={self.input_key}",
+            "--data.input_key=prompt",
             f"--data.label_key={self.label_key}",
             "--data.image_key=images",
             "--data.apply_chat_template",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import EVIDENCE_NAMES, PREFIX
+from hf_rap.columns import EVIDENCE_NAMES, PREFIX, SETTINGS
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import Layout, layout_of
 from hf_rap.rows.paths import value_at
+from hf_rap.tables import whole_dataset
 
+from .asked import Asked
 from .universal import UNIVERSAL, universal_columns, universal_features
 
 if TYPE_CHECKING:
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from hf_rap.rows.prompts import PromptTemplate
+
 # As `hf_rap.versions.folder` writes `selected`: the list of accepted answers is kept inside `extra_info`.
 PUBLISHED = Layout("problem", "images", "extra_info.accepted", "id", "data_source", name="hf_rap")
+_LATER = {"prompt_text"}  # versions of before have not
 ROWS_PER_STEP = 128  # in memory at once, with the files of their images
 
 
@@ -40,12 +45,14 @@ class ExportRows:
         ds: what `load_dataset` or `Selection.selected` gives.
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
+        prompts: the prompt of each row.
 
     """
 
     ds: datasets.Dataset
     layout: Layout
     data_source: str = "unknown"
+    prompts: Asked = field(default_factory=Asked)
 
     @property
     def scores(self) -> list[str]:
@@ -63,7 +70,7 @@ class ExportRows:
 
     def __iter__(self) -> Iterator[dict[str, Any] | Refused]:
         scores = self.scores
-        wanted = {*self.layout.columns_in(self.ds.column_names), *scores, "extra_info"}
+        wanted = {*self.layout.columns_in(self.ds.column_names), *scores, "extra_info", SETTINGS.name}
         kept = [name for name in self.ds.column_names if name in wanted]
         stored = self.ds.select_columns(kept).with_format("arrow")
         index = 0
@@ -74,23 +81,42 @@ class ExportRows:
 
     def _row(self, raw: dict[str, Any], index: int, scores: list[str]) -> dict[str, Any] | Refused:
         # A published row remembers its number among all rows that were scored.
-        number = (raw.get("extra_info") or {}).get("index", index) if self.layout == PUBLISHED else index
+        info = (raw.get("extra_info") or {}) if self.layout == PUBLISHED else {}
+        number = info.get("index", index)
+        prompt = self.prompts.of_row(raw.get(SETTINGS.name), info.get("prompt"))
         try:
             made = universal_columns(
-                {name: [value] for name, value in raw.items()}, self.layout, [number], data_source=self.data_source
+                {name: [value] for name, value in raw.items()},
+                self.layout,
+                [number],
+                data_source=self.data_source,
+                prompts=[prompt],
             )
         except RowError as error:
             return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, error.message)
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 
-def export_rows(ds: datasets.Dataset, *, layout: Layout | None = None, data_source: str = "unknown") -> ExportRows:
+def export_rows(
+    ds: datasets.Dataset,
+    *,
+    layout: Layout | None = None,
+    data_source: str = "unknown",
+    prompt: PromptTemplate | None = None,
+) -> ExportRows:
     """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
+
+    Args:
+        ds: the dataset.
+        layout: which column is what; None recognises it.
+        data_source: for rows that name none.
+        prompt: what stands around the question, in the place of what it was when the rows were scored.
 
     Raises:
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
-    if layout is None and set(UNIVERSAL) <= set(ds.column_names):
+    ds = whole_dataset("export", ds)
+    if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         layout = PUBLISHED
-    return ExportRows(ds, layout_of(layout, ds.features), data_source)
+    return ExportRows(ds, layout_of(layout, ds.features), data_source, Asked.of(ds, prompt))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # 1.16.0 hands a batch of both kinds to the processor as None beside lists, which raises.
-_ACCEPTS = Accepts("math-verify", several_golds=True, mixes_text_only=False, default_batch=4)
+_ACCEPTS = Accepts("math-verify", several_golds=True, mixes_text_only=False, template_arguments=None, default_batch=4)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ class TRL:
 
     def snippet(self, given: Given) -> str:
         """For the command of TRL; `scripts/train_grpo.py` does the same from Python."""
-        return command(
+        arguments = ""
+        if given.chat_template_kwargs:
+            said = json.dumps({"chat_template_kwargs": dict(given.chat_template_kwargs)})
+            arguments = f"# its command line takes no dictionary: add --config FILE.yaml with this line\n# {said}\n"
+        return arguments + command(
             "trl grpo",
             option("dataset_name", given.folder),
             "--model_name_or_path=Qwen/Qwen2.5-VL-3B-Instruct",

@@ -13,25 +13,30 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RowError
 from hf_rap.rows.images import encoded_bytes
 from hf_rap.rows.layouts import raw_rows, read_question, row_id, text_and_images
-from hf_rap.rows.prompts import image_messages
+from hf_rap.rows.prompts import BARE
+
+from .asked import as_text
 
 if TYPE_CHECKING:
     import datasets
 
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
 
 UNIVERSAL = {
     "id": "`rap_id`: the id column of the source, or a hash of the content",
     "images": "list of images in the order of their placeholders; empty for a question without one",
-    "prompt": "chat: one user turn of text and image blocks",
-    "messages": "chat: one user turn of text with `<image>` placeholders",
-    "problem": "the question, with one `<image>` per image",
+    "prompt": "chat, as the model was asked when the row was scored: text and image blocks, behind the system turn if there was one",
+    "messages": "the same chat, as text with `<image>` placeholders",
+    "prompt_text": "its user turn alone, as text with `<image>` placeholders",
+    "problem": "the bare question, with one `<image>` per image",
     "answer": "the gold answer as text; the first where several are accepted",
     "solution": "the same as `answer`",
     "data_source": "where the row comes from",
     "ability": "always `visual_reasoning`",
     "reward_model": "`style` (always `rule`) and `ground_truth` (the same as `answer`)",
-    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, and `accepted` (all gold answers)",
+    "extra_info": "`split`, `index` (the row's number in `scored`), `id`, `accepted` (all gold answers), and `prompt` (JSON: what "
+    "stands around the question in `prompt`; null: nothing says how the row was asked)",
 }
 ABILITY = "visual_reasoning"
 
@@ -47,30 +52,36 @@ def universal_features() -> datasets.Features:
             "images": List(Image()),
             "prompt": List({"role": text, "content": List({"type": text, "text": text})}),
             "messages": List({"role": text, "content": text}),
+            "prompt_text": text,
             "problem": text,
             "answer": text,
             "solution": text,
             "data_source": text,
             "ability": text,
             "reward_model": {"style": text, "ground_truth": text},
-            "extra_info": {"split": text, "index": Value("int64"), "id": text, "accepted": List(text)},
+            "extra_info": {"split": text, "index": Value("int64"), "id": text, "accepted": List(text), "prompt": text},
         }
     )
 
 
 def universal_columns(
-    batch: Mapping[str, Any], layout: Layout, indices: Sequence[int], *, data_source: str
+    batch: Mapping[str, Any],
+    layout: Layout,
+    indices: Sequence[int],
+    *,
+    data_source: str,
+    prompts: Sequence[PromptTemplate | None] | None = None,
 ) -> dict[str, list[Any]]:
     """The universal columns of a batch of rows.
 
-    Images keep the bytes of their files. The question stays bare: no instruction is added, since
-    trainers bring their own.
+    Images keep the bytes of their files.
 
     Args:
         batch: as `Dataset.map(batched=True)` gives it, or columns of undecoded values.
         layout: which column is what.
         indices: the number of each row in the whole dataset.
         data_source: for rows whose layout has no source column, or null in it.
+        prompts: how each row was asked; None: nothing says it, and the question stays bare.
 
     Raises:
         MissingColumnError: a column of the layout is not there.
@@ -78,13 +89,18 @@ def universal_columns(
             many placeholders as there are not images.
 
     """
+    raws = raw_rows(batch, layout)
+    templates = [None] * len(raws) if prompts is None else prompts
     rows = [
-        _universal(row, layout, index, data_source) for row, index in zip(raw_rows(batch, layout), indices, strict=True)
+        _universal(row, layout, index, data_source, prompt)
+        for row, index, prompt in zip(raws, indices, templates, strict=True)
     ]
     return {name: [row[name] for row in rows] for name in UNIVERSAL}
 
 
-def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: str) -> dict[str, Any]:
+def _universal(
+    row: Mapping[str, Any], layout: Layout, index: int, data_source: str, prompt: PromptTemplate | None
+) -> dict[str, Any]:
     identity = row_id(row, layout)
     try:
         question = read_question(row, layout)  # opens the images, so a broken one is found here
@@ -93,18 +109,29 @@ def _universal(row: Mapping[str, Any], layout: Layout, index: int, data_source: 
         raise error.at(f"row {index} (id {identity!r})") from error
     accepted = [str(gold) for gold in _as_list(question.answer) if gold is not None]
     answer = accepted[0] if accepted else None
+    # Of its own the row keeps what it was asked with: its system turn is no column of a version.
+    template = (prompt or BARE).of_row(question.system)
+    system = [] if template.system is None else [{"role": "system", "content": template.system}]
+    prompts = template.text(question.text)
     return {
         "id": identity,
         "images": images,
-        "prompt": image_messages(question.text, instruction=""),
-        "messages": [{"role": "user", "content": question.text}],
+        "prompt": template.messages(question.text),
+        "messages": [*system, {"role": "user", "content": prompts}],
+        "prompt_text": prompts,
         "problem": question.text,
         "answer": answer,
         "solution": answer,
         "data_source": question.source or data_source,
         "ability": ABILITY,
         "reward_model": {"style": "rule", "ground_truth": answer},
-        "extra_info": {"split": "train", "index": index, "id": identity, "accepted": accepted},
+        "extra_info": {
+            "split": "train",
+            "index": index,
+            "id": identity,
+            "accepted": accepted,
+            "prompt": None if prompt is None else as_text(template),
+        },
     }
 
 

@@ -26,12 +26,14 @@ _READERS: tuple[Trainer, ...] = (
     EasyR1(),
     Verl(prompt_key="messages"),
     MsSwift(),
-    OpenRLHF(input_key="problem", label_key="answer"),
+    OpenRLHF(label_key="answer"),
 )
 
 
 # Several answers are in `extra_info`, where the rewards of hf_rap find them in TRL, verl and ms-swift.
-_ACCEPTS = Accepts("none", several_golds=True, mixes_text_only=False, reserved=OTHER_MEDIA, path_without=",@")
+_ACCEPTS = Accepts(
+    "none", several_golds=True, mixes_text_only=False, reserved=OTHER_MEDIA, path_without=",@", template_arguments=None
+)
 
 
 @dataclass(frozen=True)
@@ -53,4 +55,14 @@ class Universal:
 
     def snippet(self, given: Given) -> str:
         """Of every trainer."""
-        return "\n\n".join(f"# {reader.title}\n{reader.snippet(given)}" for reader in _READERS)
+        return "\n\n".join(f"# {reader.title}\n{_lacks(reader, given) or reader.snippet(given)}" for reader in _READERS)
+
+
+def _lacks(reader: Trainer, given: Given) -> str | None:
+    """What of the prompt this trainer has no place for, as a comment; None where it has one for all."""
+    if given.system_turn and not reader.accepts.system_turn:
+        return "# has no system turn, and rows were asked with one: export them to it with another --prompt"
+    known = reader.accepts.template_arguments
+    if known is not None and not given.chat_template_kwargs.keys() <= set(known):
+        return "# has no place for the arguments that the chat template was given: export to it with another --prompt"
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("mathruler", several_golds=True, reserved=OTHER_MEDIA, default_batch=1024)
+_ACCEPTS = Accepts("mathruler", several_golds=True, reserved=OTHER_MEDIA, template_arguments=None, default_batch=1024)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Verl:
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet`. The reward function sees no column but `extra_info`: scores stand in there."""
         scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
-        own = {name: features[name] for name in ("id", "data_source", "images", "ability", "reward_model")}
+        own = {name: features[name] for name in ("id", "data_source", "images", "ability", "reward_model", "problem")}
         own |= {self.prompt_key: features["messages"], "extra_info": features["extra_info"] | scores}
         own["extra_info"]["question"] = features["problem"]  # where the options of a multiple choice stand
 
@@ -57,5 +59,9 @@ class Verl:
             f"data.max_prompt_length={given.max_prompt_tokens or 1024}",
             # By default a prompt that is too long stops the run in the middle of an epoch.
             "data.filter_overlong_prompts=True",
+            *(
+                shlex.quote(f"+data.apply_chat_template_kwargs.{name}={json.dumps(value)}")
+                for name, value in given.chat_template_kwargs.items()
+            ),
             setting("reward.custom_reward_function.path", given.folder / reward_file("verl")),
         )

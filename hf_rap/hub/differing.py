@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hf_rap.errors import SourceError, first_line
 from hf_rap.options import check_text
 from hf_rap.rows.sources import parse_source
-from hf_rap.versions.changes import Difference, compare
+from hf_rap.versions.changes import Difference, changes_between
 from hf_rap.versions.configs import SCORED
 
 from .reading import decision_columns, find_version, group_of, open_repository, read_decisions
@@ -40,7 +40,7 @@ def diff(old: str, new: str, *, group_by: str | None = None, api: HfApi | None =
     check_text("group_by", group_by, none=True, empty=False)
     before, grouped_before = _decisions(old, group_by, api)
     after, grouped_after = _decisions(new, group_by, api)
-    return compare(before, after, group_by=group_by or grouped_after or grouped_before)
+    return changes_between(before, after, group_by=group_by or grouped_after or grouped_before)
 
 
 def _decisions(source: str, group_by: str | None, api: HfApi | None) -> tuple[pa.Table, str | None]:
@@ -66,8 +66,9 @@ def _local(path: Path, group_by: str | None) -> pa.Table:
     tables = []
     for file in files:
         try:
-            names = pq.read_schema(file).names
-            tables.append(pq.read_table(file, columns=[name for name in names if name in wanted], partitioning=None))
+            names = [name for name in pq.read_schema(file).names if name in wanted]
+            # Threads of Arrow may abort a process that ends soon after, see `RunFolder.read_part`.
+            tables.append(pq.read_table(file, columns=names, partitioning=None, use_threads=False, pre_buffer=False))
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{file} cannot be read: {first_line(error)}") from error
     return pa.concat_tables([table.replace_schema_metadata() for table in tables])

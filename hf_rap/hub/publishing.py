@@ -18,7 +18,7 @@ from hf_rap.options import check_choice, renamed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
-from hf_rap.versions.changes import compare
+from hf_rap.versions.changes import changes_between
 from hf_rap.versions.configs import CONFIGS, Content, check_selection
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
@@ -131,7 +131,7 @@ def publish(
     source = source or source_of(selection.scored, api=api)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
-    content = Content.of(selection, layout, source.id if source else "unknown", control=random_control)
+    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)
@@ -336,7 +336,7 @@ class _Work:
         group_by = self.content.group_by
         names = [name for name in scored.column_names if name in decision_columns(group_by)]
         new = scored.select_columns(names).with_format("arrow")[:]
-        return {"version": before[-1], **compare(old, new, group_by=group_by).facts}
+        return {"version": before[-1], **changes_between(old, new, group_by=group_by).facts}
 
     def _deletions(self, files: dict[str, dict[str, Any]]) -> list[CommitOperationDelete]:
         """Files of the version before that this one has not.

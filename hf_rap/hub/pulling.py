@@ -25,32 +25,35 @@ from .reading import find_version, open_repository
 
 if TYPE_CHECKING:
     from hf_rap.exports.handoff import Limits
+    from hf_rap.rows.prompts import PromptTemplate
 
 
 def pull(
     repo: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     version: str,
-    to: str,
-    path: str | os.PathLike[str],
+    to: str = "universal",
     config: str = "selected",
     limits: Limits | None = None,
     fix: bool = False,
     drop: bool = False,
     allow_withdrawn: bool = False,
+    prompt: PromptTemplate | str | None = None,
 ) -> Exported:
     """Fetch `version` of `repo` and export it; every file is checked against the version's manifest.
 
     Args:
         repo: a Hub id, or a folder that `publish_to_folder` wrote.
+        path: see `export`, like `to`, `limits`, `fix`, `drop` and `prompt`.
         version: "1.0.0"; on the Hub it is the tag v1.0.0.
-        to: see `export`, like `path`, `limits`, `fix` and `drop`.
-        path: see `export`.
+        to: see `export`.
         config: `selected`, or another one of the version, such as `control`.
         limits: see `export`.
         fix: see `export`.
         drop: see `export`.
         allow_withdrawn: fetch the version also when its publisher has withdrawn it.
+        prompt: see `export`.
 
     With HF_HUB_OFFLINE=1 the Hub is not asked, and what was fetched before is taken from the cache.
 
@@ -69,7 +72,7 @@ def pull(
     find_trainer(to)
     check_text("config", config, empty=False)
     check_flags(allow_withdrawn=allow_withdrawn)
-    check_options(None, limits, fix=fix, drop=drop)
+    check_options(None, limits, prompt, fix=fix, drop=drop)
     version = version.removeprefix("v") if isinstance(version, str) else version
     numbers(version)
     if Path(repo).is_dir():
@@ -80,7 +83,7 @@ def pull(
     with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
         names = [glob.escape(str(file)) for file in files]
         ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
-        return export(ds, to=to, path=path, limits=limits, fix=fix, drop=drop)
+        return export(ds, path, to=to, limits=limits, fix=fix, drop=drop, prompt=prompt)
 
 
 def _fetch(repo: str, version: str, config: str, *, allow_withdrawn: bool) -> Path:

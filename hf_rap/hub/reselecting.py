@@ -53,4 +53,7 @@ def reselect(
     facts = manifest["facts"]
     scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
     selection = select_again(scored, facts["rule"], options)
+    if selection.rule.get("by") == facts["rule"].get("by") and not selection.method["citations"]:
+        # A score whose scorer is not known here: what the version said about it is still so.
+        selection.method["citations"] = facts.get("method", {}).get("citations", [])
     return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
+from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import Collector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
+from hf_rap.rows.compat import hash_of
 from hf_rap.rows.layouts import Layout, Question, raw_rows, read_question, row_id
-from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, messages_of
+from hf_rap.rows.presets import prompt_or_instruction
+from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.tables import whole_dataset
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
-from hf_rap.version import VERSION
 
 from .steps import prefixes, split_steps
 
@@ -46,8 +50,9 @@ class StepRewards(Collector):
             (their `num_mc_total` is 0). Asks step after step, so the steps of a response share no cache.
         temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`; the same row
             gets the same continuations whatever the batch.
-        instruction: after the question, as the response was asked for.
+        prompt: what stands around the question, as the response was asked for, see `hf_rap.Rollouts`.
         layout: which column is question, images and answer; None recognises it.
+        instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout, and `response`.
@@ -70,7 +75,7 @@ class StepRewards(Collector):
 
     engine: Engine
     continuations: int = 16
-    response: str = "response"
+    response: str = field(default="response", metadata=ONLY_IN_MAP)
     split: Callable[[str], list[str]] = split_steps
     early_stop: bool = False
     temperature: float = 1.0
@@ -78,18 +83,19 @@ class StepRewards(Collector):
     top_k: int = 0
     max_new_tokens: int = 1024
     seed: int = 0
-    instruction: str = DEFAULT_INSTRUCTION
-    layout: Layout | None = None
+    prompt: PromptTemplate | str = DEFAULT_PROMPT
+    layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other scores
     verifier_version: str = field(default=VERIFIER_VERSION, init=True, repr=False)
+    instruction: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")
         check_flags(early_stop=self.early_stop)
-        check_text("instruction", self.instruction)
         if not getattr(self.engine, "continues", False):
             raise EngineError(f"{type(self.engine).__name__} cannot continue a reply, which step scores need.")
         self._sampling()
@@ -98,6 +104,11 @@ class StepRewards(Collector):
     def writes(self) -> tuple[Column, ...]:
         """The columns that are added."""
         return (ID, STEPS, ERROR, SETTINGS)
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The row's own system turn is sent."""
+        del read
+        return self._prompt.keep_system
 
     @property
     def rows_at_once(self) -> int:
@@ -138,18 +149,24 @@ class StepRewards(Collector):
         )
 
     def settings(self) -> dict[str, Any]:
-        """JSON-able: everything that could change the scores of a row."""
-        return {
-            **self.engine.describe(),
-            **self._sampling().as_dict(),
-            "continuations": self.continuations,
-            "split": getattr(self.split, "__qualname__", repr(self.split)),
-            "early_stop": self.early_stop,
-            "instruction": self.instruction,
-            "verifier": self.verifier_version,
-            "step_rewards": self.version,
-            "hf_rap": VERSION,
-        }
+        """JSON-able: everything that could change the scores of a row, and what is only written down."""
+        return self.noted(
+            {
+                **describe(self.engine),
+                **self._sampling().as_dict(),
+                "continuations": self.continuations,
+                **_named(self.split),
+                "early_stop": self.early_stop,
+                **self._prompt.settings(),
+                "verifier": self.verifier_version,
+                "step_rewards": self.version,
+            }
+        )
+
+    @property
+    def _prompt(self) -> PromptTemplate:
+        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
+        return self.prompt
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)
@@ -171,7 +188,7 @@ class StepRewards(Collector):
         """Continue these rows from the end of these steps, and count what is right."""
         if not steps:
             return
-        answers = self.engine.complete([self._request(row, number) for row, number in steps], self._sampling())
+        answers = ask(self.engine, [self._request(row, number) for row, number in steps], self._sampling())
         for (row, number), answer in zip(steps, answers, strict=True):
             row.take(number, answer)
 
@@ -180,15 +197,19 @@ class StepRewards(Collector):
         return Request(
             row_id=row.id,
             arm=f"step {number}",
-            messages=messages_of(row.question.text, self.instruction, with_images=bool(row.question.images)),
+            messages=self._prompt.messages(
+                row.question.text, with_images=bool(row.question.images), system=row.question.system
+            ),
             images=row.question.images,
             attempts=self.continuations,
             prefix=row.prefixes[number],
+            chat_template_kwargs=self._prompt.chat_template_kwargs,
         )
 
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
     """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    ds = whole_dataset("annotate_steps", ds)
     check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)
 
@@ -198,12 +219,21 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
 
     Evidence columns are left out, so that step scores find their own; rows without replies vanish.
     """
+    evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+def _named(split: Callable[[str], list[str]]) -> dict[str, str]:
+    """What tells one way to split from another: where it is imported from, or a hash where it has no such place."""
+    module, name = getattr(split, "__module__", ""), getattr(split, "__qualname__", None)
+    if name is None or "<" in name or module == "__main__":
+        module = hash_of(split) or repr(split)
+    return {"split": name or type(split).__name__, "split_from": module}
 
 
 def _text(response: Any) -> str:

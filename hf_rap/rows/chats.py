@@ -40,6 +40,12 @@ def user_content(value: Any) -> tuple[str, list[Any]] | None:
     return "\n".join(text for text, _ in contents), [image for _, images in contents for image in images]
 
 
+def system_text(value: Any) -> str | None:
+    """The text of the system turns in a chat, joined by newlines; None without any, or where the value is no chat."""
+    texts = [flatten_content(content)[0] for role, content in turns_of(value) or () if role in ("system", "developer")]
+    return "\n".join(texts).strip() or None
+
+
 def user_text(value: Any) -> Any:
     """The text of a question, which may be a chat; what is neither stays as it is."""
     content = user_content(value)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SourceError
+from hf_rap.tables import whole_or_stream
 from hf_rap.verify import read_gold
 
 from .compat import progress_bar
@@ -61,22 +62,37 @@ class Inspection:
         return {**asdict(self), "codes": self.codes}
 
 
-def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspection:
+def inspect_dataset(
+    ds: datasets.Dataset | datasets.IterableDataset | datasets.DatasetDict, layout: Layout | None = None
+) -> Inspection:
     """Reads every question, image and gold answer, and no model.
 
+    Args:
+        ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, which is read to its end.
+        layout: which column is what; None recognises it from the column names.
+
     Raises:
+        SettingError: `ds` is none of these.
         SourceError: the dataset has no rows.
         LayoutError: the layout is not recognised, or one of its columns is missing.
     """
+    import datasets
+
+    rows = whole_or_stream("inspect_dataset", ds)
     check_given(layout)
-    if len(ds) == 0:
+    streamed = isinstance(rows, datasets.IterableDataset)
+    features = rows.features
+    if streamed:
+        rows = rows.with_format(None) if features is None else rows.with_format(None).decode(False)
+    first: Any = next(iter(rows), None) if streamed else len(rows) or None
+    if first is None:
         raise SourceError("The dataset has no rows.")
-    layout = layout_of(layout, ds.features)
+    layout = layout_of(layout, first if features is None else features)
     problems: list[Problem] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()
-    usable = 0
-    for index, row in enumerate(_rows(ds, layout)):
+    usable = index = 0
+    for index, row in enumerate(_rows(rows, layout), 1):
         errors = []
         name = None
         try:
@@ -91,16 +107,20 @@ def inspect_dataset(ds: datasets.Dataset, layout: Layout | None = None) -> Inspe
         name = name or row_id(row, layout)
         ids.add(name)
         usable += not errors
-        problems += [Problem(index, name, error.code, error.message) for error in errors]
-    return Inspection(layout, len(ds), usable, tuple(problems), len(ds) - len(ids), dict(sorted(images.items())))
+        problems += [Problem(index - 1, name, error.code, error.message) for error in errors]
+    return Inspection(layout, index, usable, tuple(problems), index - len(ids), dict(sorted(images.items())))
 
 
-def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
+def _rows(ds: datasets.Dataset | datasets.IterableDataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
-    plain = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
-    progress = progress_bar("inspect", unit=" rows", total=len(ds))
+    names = ds.column_names
+    plain = ds if names is None else ds.select_columns(layout.columns_in(names))
+    total = len(ds) if hasattr(ds, "__len__") else None
+    stored = plain if total is None else plain.with_format("arrow")
+    progress = progress_bar("inspect", unit=" rows", total=total)
     with progress:
-        for table in plain.iter(batch_size=ROWS_PER_STEP):
-            batch = table.to_pydict()
-            yield from raw_rows(batch, layout)
-            progress.update(len(table))
+        for table in stored.iter(batch_size=ROWS_PER_STEP):
+            batch = table if isinstance(table, dict) else table.to_pydict()
+            rows = raw_rows(batch, layout)
+            yield from rows
+            progress.update(len(rows))

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_text
-from hf_rap.plugins import plugins
+from hf_rap.plugins import UNNAMED, plugins
 
-from .chats import flatten_content, turns_of, user_content
-from .compat import is_single_row, stored_column
+from .batches import Batch
+from .chats import flatten_content, system_text, turns_of, user_content
+from .compat import is_batch_of_map, stored_column
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .paths import is_there, taken_apart, value_at
 from .prompts import IMAGE
@@ -54,7 +55,7 @@ class Layout:
     answer: str
     id: str | None = None
     source: str | None = None
-    name: str = "columns given by the user"
+    name: str = UNNAMED
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
@@ -89,10 +90,11 @@ class Question:
     source: str | None
     # The images as stored, for servers; None for one that has no file.
     files: tuple[bytes | None, ...] = ()
+    system: str | None = None  # the row's own system turn, for prompts with `keep_system`
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _InTheWild:
     """A layout in the wild: it applies when all its columns are there."""
 
     name: str
@@ -104,24 +106,29 @@ class _Rule:
 
 
 # The first rule that applies wins, so those that ask for more columns stand first.
-_RULES = (
-    _Rule("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
-    _Rule("mm-eureka", "conversations", "answer"),
-    _Rule("mm-eureka-qwen", "message", "answer"),
-    _Rule("verl", "prompt", "reward_model.ground_truth"),
-    _Rule("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
-    _Rule("geometry3k", "problem", "answer", (), True),
-    _Rule("trl", "prompt", "solution"),
-    _Rule("openrlhf", "prompt", "label"),
-    _Rule("ms-swift", "messages", "solution"),
-    _Rule("ms-swift", "messages", "answer"),
+_IN_THE_WILD = (
+    _InTheWild("hf_rap", "problem", "answer", ("id", "images", "prompt", "messages", "solution", "extra_info"), True),
+    # Exports of ours, which have the bare question beside the one with its prompt.
+    _InTheWild("trl", "problem", "solution", ("id", "prompt", "images", "accepted"), True),
+    _InTheWild("ms-swift", "problem", "solution", ("id", "messages", "images", "accepted"), True),
+    _InTheWild("verl", "problem", "reward_model.ground_truth", ("id", "prompt", "images", "extra_info"), True),
+    _InTheWild("openrlhf", "problem", "label", ("id", "prompt", "images", "datasource"), True),
+    _InTheWild("mm-eureka", "conversations", "answer"),
+    _InTheWild("mm-eureka-qwen", "message", "answer"),
+    _InTheWild("verl", "prompt", "reward_model.ground_truth"),
+    _InTheWild("multimodal-open-r1", "problem", "solution", ("original_question", "original_answer"), True),
+    _InTheWild("geometry3k", "problem", "answer", (), True),
+    _InTheWild("trl", "prompt", "solution"),
+    _InTheWild("openrlhf", "prompt", "label"),
+    _InTheWild("ms-swift", "messages", "solution"),
+    _InTheWild("ms-swift", "messages", "answer"),
     *(
-        _Rule("plain", question, answer, (), True)
+        _InTheWild("plain", question, answer, (), True)
         for question in ("question", "problem", "query", "prompt")
         for answer in ("answer", "solution", "ground_truth", "label")
     ),
-    _Rule("sharegpt", "messages", "messages", (), True),
-    _Rule("sharegpt", "conversations", "conversations", (), True),
+    _InTheWild("sharegpt", "messages", "messages", (), True),
+    _InTheWild("sharegpt", "conversations", "conversations", (), True),
 )
 
 
@@ -147,32 +154,37 @@ def recognise_layout(columns: Iterable[str]) -> Layout:
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     images = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    for layout in plugins(_is_named_layout).values():
+    own: dict[str, Layout] = plugins("layout")
+    for layout in own.values():
         if all(is_there(columns, name) for name in layout.columns):
-            own: Layout = layout
-            return own
+            return layout
     without_image = None
-    for rule in _RULES:
-        if not all(is_there(columns, name) for name in (rule.question, rule.answer, *rule.also)):
+    for usual in _IN_THE_WILD:
+        if not all(is_there(columns, name) for name in (usual.question, usual.answer, *usual.also)):
             continue
-        if rule.needs_image_column and images is None:
-            without_image = without_image or rule
+        if usual.needs_image_column and images is None:
+            without_image = without_image or usual
             continue
         return Layout(
-            rule.question,
+            usual.question,
             images,
-            rule.answer,
+            usual.answer,
             id=next((name for name in ID_COLUMNS if name in columns), None),
             source=next((name for name in SOURCE_COLUMNS if name in columns), None),
-            name=rule.name,
+            name=usual.name,
         )
     names = ", ".join(columns) or "no columns"
+    lacking = "".join(
+        f" The layout {name!r} of a plugin reads {next(part for part in layout.columns if not is_there(columns, part))!r}, "
+        "which is not there."
+        for name, layout in own.items()
+    )
     if without_image is not None:
         raise LayoutError(
             f"The question seems to be in {without_image.question!r} and the answer in {without_image.answer!r}, but no "
-            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}). {_HOW_TO_NAME_THEM}"
+            f"column has one of the usual names for images, {', '.join(IMAGE_COLUMNS)} (found: {names}).{lacking} {_HOW_TO_NAME_THEM}"
         )
-    raise LayoutError(f"No known layout has these columns: {names}. {_HOW_TO_NAME_THEM}")
+    raise LayoutError(f"No known layout has these columns: {names}.{lacking} {_HOW_TO_NAME_THEM}")
 
 
 def check_given(layout: Layout | None) -> None:
@@ -192,10 +204,6 @@ def layout_of(layout: Layout | None, columns: Mapping[str, Any] | Iterable[str])
     layout = layout or recognise_layout(columns)
     check_layout(layout, columns)
     return layout
-
-
-def _is_named_layout(plugin: Any) -> bool:
-    return isinstance(plugin, Layout)
 
 
 def check_layout(layout: Layout, columns: Iterable[str]) -> None:
@@ -222,7 +230,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
         LayoutError: this is not a batch of plain Python rows.
 
     """
-    if not isinstance(batch, Mapping) or is_single_row(batch):
+    if not isinstance(batch, Mapping) or is_batch_of_map(batch) is False:
         raise LayoutError(
             f"A batch of rows is needed, not a {type(batch).__name__}: use ds.map(..., batched=True) without "
             "input_columns, on a dataset without a format (ds.with_format(None))."
@@ -234,7 +242,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
 
 def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    stored = stored_column(batch, name)
+    stored = batch.stored(name) if isinstance(batch, Batch) else stored_column(batch, name)
     if stored is not None and _holds_files(stored.type):
         values: list[Any] = stored.to_pylist()
         return values
@@ -263,8 +271,8 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
     """The row as a model will see it.
 
     A chat (a list of turns, or the same as a JSON string) becomes the text of its user turns,
-    joined by newlines. System turns are left out: they tell a model how to reply, which here is the
-    job of the prompt template, the same for every row. Image blocks become `<image>` where they
+    joined by newlines. System turns tell a model how to reply, which is the job of the prompt template: they
+    stand apart, and are sent by one that has `keep_system`. Image blocks become `<image>` where they
     stand; images inside the blocks are used when the image column has none.
 
     A text without any `<image>` gets one per image in front of it, with nothing in between, as
@@ -295,7 +303,14 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
         answer=answer,
         source=None if source is None else str(source),
         files=tuple(map(encoded_bytes, images)),
+        system=system_turn(row, layout),
     )
+
+
+def system_turn(row: Mapping[str, Any], layout: Layout) -> str | None:
+    """The text of a row's system turns, whose pictures are not asked about; None without any."""
+    text = system_text(value_at(row, layout.question))
+    return None if text is None else text.replace(IMAGE, "").strip() or None
 
 
 def question_and_answer(row: Mapping[str, Any], layout: Layout) -> tuple[str, object]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.parquet import Embedder
+from hf_rap.stats.settings import counted
 
 from .fill import make_part, settings_of, stop_after_part
 from .folder import RunFolder, fingerprint_of
@@ -173,5 +174,6 @@ def _block(run: Run, task: Task) -> pa.Table:
 
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    ours, theirs = counted(ours), counted(theirs)
     names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here" for name in names)

@@ -8,14 +8,19 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector
+from hf_rap.evidence.collector import check_collector, evidence_of
+from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
-from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.options import check, check_flags, check_number, check_whole, shown
+from hf_rap.stats.settings import noted, set_apart
+from hf_rap.tables import whole_dataset
 
+from .before import GOES_ON_FROM, folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -84,7 +89,7 @@ def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **optio
     The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
     are those of `Run`.
     """
-    with Run(ds, collector, url, **options) as run:
+    with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
         run.fill()
         return run.read()
 
@@ -120,8 +125,9 @@ class Run:
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
-        RunError: the folder cannot be used or another process is writing into it; too many rows fail;
-            or the process was asked to stop (Ctrl-C, SIGTERM). What is written stays.
+        RunError: the folder cannot be used or another process is writing into it; it was written before models had
+            an identity, and nothing tells which this one's was; too many rows fail; or the process was asked to stop
+            (Ctrl-C, SIGTERM). What is written stays.
         SourceError, LayoutError, EngineError: as `collect_evidence`.
     """
 
@@ -140,6 +146,7 @@ class Run:
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
+        ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
@@ -161,7 +168,7 @@ class Run:
         self.layout: Layout = collector.check(ds.features)
         self.columns = columns_read(ds, collector, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = replace(collector.over(ds), layout=self.layout)  # type: ignore[type-var]  # all are dataclasses
+        self.collector = collector.over(ds).with_layout(self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
@@ -179,16 +186,22 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
+            self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            before = folders_before(self.folder, self.collector, settings)
+            folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
+            self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
+            manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
             if self.world == 1:
                 self.folder.remove_leftovers(self.fingerprint)
             grading = self.collector.grading
             self.index = Index(
                 self.folder,
-                self.folder.same(self.fingerprint, self.collector.kind),
+                folders,
                 part_schema(self.collector.stored),
                 grader=None if grading is None else grading.key,
                 limit=self.collector.reply_tokens,
@@ -250,7 +263,7 @@ class Run:
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals)
+        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
         kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
@@ -412,8 +425,9 @@ class Run:
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """What the parts of this collector depend on, their columns included."""
-    return {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    """What the parts of this collector depend on, their columns included; what is kept row by row is set apart."""
+    settings = {**own_settings(collector), "writes": [column.name for column in collector.stored]}
+    return set_apart(settings, *marked(collector, ONLY_IN_MAP))
 
 
 def make_part(
@@ -426,7 +440,7 @@ def make_part(
     arm: str | None = None,
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
-    evidence = collector.only(first, attempts, arm)(batch)
+    evidence = evidence_of(collector.only(first, attempts, arm), batch)
     limits = [collector.reply_tokens] * len(rows)
     task = Task([], list(rows), first, attempts, arm)
     return _as_part(collector, evidence, task, limits), collector.tokens(evidence)
@@ -442,7 +456,7 @@ def _as_part(
     run = {
         KEY: [row.key for row in task.rows],
         ID: [row.id for row in task.rows],
-        FAILURE: collector.failures(evidence),
+        FAILURE: _failures(collector, evidence, len(task.rows)),
         FIRST: [task.first] * len(task.rows),
         ATTEMPTS: [task.attempts] * len(task.rows),
         ARM: [task.arm] * len(task.rows),
@@ -451,6 +465,19 @@ def _as_part(
     }
     kept = {column.name: evidence[column.name] for column in collector.stored}
     return pa.table({**run, **kept}, schema=part_schema(collector.stored))
+
+
+def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str | None]:
+    failures = collector.failures(evidence)
+    fine = isinstance(failures, (list, tuple)) and all(
+        failure is None or isinstance(failure, str) for failure in failures
+    )
+    if not fine or len(failures) != rows:
+        raise SettingError(
+            f"{type(collector).__name__}.failures gives {shown(failures)} for {rows} rows: it takes a list with a text, or "
+            "None, per row."
+        )
+    return failures
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -10,7 +10,7 @@ of the file: a part that was torn, edited or copied from elsewhere does not fit 
 again, or that were cut off and went on, are a new part.
 
 A folder keeps the name that it got. Where a later hf_rap counts fewer settings, it finds those that count in the manifest:
-see `RunFolder.same`.
+see `RunFolder.same`; for folders from before models had an identity, `before`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path
+from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
 if TYPE_CHECKING:
@@ -39,24 +40,16 @@ _RUN = "run.json"
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"(?P<first>\d{4,})-(?P<stop>\d{4,})-(?P<rows>\d{5,})-(?P<hash>[0-9a-f]{32})\.parquet")
 
-# Settings that are written down but do not tell runs apart: a run goes on after an upgrade, and on
-# another machine. What changes numbers on purpose has a version of its own (rollouts, verifier).
-NOT_IN_THE_FINGERPRINT = ("device", "transformers", "torch", "hf_rap")
-# Likewise where the replies are kept: grades are made again from them, and a reply is the same under a larger limit as far
-# as it goes.
-NOT_OF_REPLIES = ("verifier", "verifier_version", "cut", "correct", "max_new_tokens")
-
 
 def fingerprint_of(settings: Mapping[str, Any]) -> str:
-    """64 bits, in hex, over everything in `settings` that could change evidence; "writes" names its columns.
+    """64 bits, in hex, over those of the settings that change what evidence is drawn from.
+
+    A run goes on after an upgrade and on another machine: what changes numbers on purpose has a version of its own.
 
     >>> fingerprint_of({"model": "m", "torch": "2.4"}) == fingerprint_of({"model": "m", "torch": "2.5"})
     True
     """
-    keeps_replies = any(str(name).endswith("_responses") for name in settings.get("writes", ()))
-    ignored = {*NOT_IN_THE_FINGERPRINT, *(NOT_OF_REPLIES if keeps_replies else ())}
-    counted = {name: value for name, value in settings.items() if name not in ignored}
-    return blake2b(json.dumps(counted, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return blake2b(json.dumps(counted(settings), sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,8 @@ class RunFolder:
         if _hash(content) != named["hash"]:
             return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
         try:
-            table = pq.read_table(io.BytesIO(content))
+            # With threads the process may abort when it ends soon after (https://github.com/apache/arrow/issues/34314).
+            table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
             metadata = json.loads((table.schema.metadata or {})[METADATA])
         except (pa.ArrowException, KeyError, ValueError) as error:
             return Unusable(path, f"not a part that hf_rap wrote ({type(error).__name__})")

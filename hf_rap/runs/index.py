@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import arrow_type
 from hf_rap.errors import RunError
 from hf_rap.evidence.attempts import of_grades
-from hf_rap.rows.layouts import own_id, raw_rows, stored_digest
+from hf_rap.rows.layouts import own_id, raw_rows, stored_digest, system_turn
 from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 
@@ -74,6 +74,8 @@ def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> lis
             identity, stored = collector.row_id({**raw, **more}, layout), stored_digest(raw, layout)
             own = own_id(raw, layout) is not None
             content = [stored, identity] if own else [identity]
+            if collector.keeps_system(more) and (system := system_turn(raw, layout)):
+                content.append(system)
             keys = _key(content, collector.depends_on(more)), _key(content, more)
             rows.append(Row(identity, *keys, None if own else stored))
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .before import GOES_ON_FROM
 from .folder import RunFolder, fingerprint_of
 from .index import Index, part_schema
 
@@ -45,13 +46,16 @@ def list_runs(url: str) -> list[Held]:
     folder = RunFolder(url)
     entries: list[Held] = []
     groups: dict[str, list[str]] = {}
-    for name in folder.fingerprints():
-        settings = folder.manifest(name).get("settings")
-        groups.setdefault(fingerprint_of(settings) if isinstance(settings, dict) else name, []).append(name)
+    manifests = {name: folder.manifest(name) for name in folder.fingerprints()}
+    later = {before: name for name, manifest in manifests.items() for before in manifest.get(GOES_ON_FROM, ())}
+    for name, manifest in manifests.items():
+        settings = manifest.get("settings")
+        fingerprint = fingerprint_of(settings) if isinstance(settings, dict) else name
+        groups.setdefault(later.get(name, fingerprint), []).append(name)
     for fingerprint, names in groups.items():
         index = Index(folder, names, part_schema(()))
         shown = fingerprint if fingerprint in names else names[0]
-        manifest = folder.manifest(shown)
+        manifest = manifests[shown]
         settings = manifest["settings"] if isinstance(manifest.get("settings"), dict) else {}
         rows, failed = index.counts()
         fewest, most = index.attempts() if manifest.get("tops_up") else (None, None)

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .before import with_identity
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -21,9 +23,16 @@ ROWS_PER_BATCH = 1000  # evidence in memory at once
 
 
 def merge(
-    index: Index, rows: Sequence[Row], collector: Collector, goals: Sequence[Mapping[str | None, int]]
+    index: Index,
+    rows: Sequence[Row],
+    collector: Collector,
+    goals: Sequence[Mapping[str | None, int]],
+    *,
+    engine: Mapping[str, Any] | None = None,
 ) -> datasets.Dataset:
     """The evidence of `rows`, which must all be in the index, with as many attempts per arm as `goals` says of each.
+
+    `engine`, what it tells of itself, is given where some was written before models had an identity.
 
     Memory does not grow with the run: parts go through a file in the temporary folder, which lives as
     long as this process.
@@ -61,7 +70,8 @@ def merge(
                 arm: [(range(stretch.first, stretch.stop), held[stretch]) for stretch in of_arm]
                 for arm, of_arm in chosen[number].items()
             }
-            merged.append(collector.join(pieces, goals[number]))
+            row = collector.join(pieces, goals[number])
+            merged.append(row if engine is None else with_identity(row, engine))
         return {name: [row[name] for row in merged] for name in features}
 
     return datasets.Dataset.from_dict({"number": range(len(rows))}).map(

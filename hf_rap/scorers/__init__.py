@@ -6,8 +6,6 @@ take it from there.
 
 from __future__ import annotations
 
-from typing import Any
-
 from hf_rap.errors import SettingError
 from hf_rap.plugins import plugins
 
@@ -36,24 +34,14 @@ def find_scorer(name: str) -> Scorer:
         SettingError: there is none of that name.
 
     """
-    if name in SCORERS:
-        return SCORERS[name]
-    plugin_scorers = plugins(is_scorer)
-    if name not in plugin_scorers:
+    scorers: dict[str, Scorer] = {**SCORERS, **plugins("scorer", SCORERS)}
+    if name not in scorers:
         raise SettingError(
-            f"There is no score {name!r}. There is: {', '.join([*SCORERS, *plugin_scorers])}. One of your own (see "
-            "`hf_rap.scorers.scorer`) comes in with `hf-rap --plugin module:attribute`."
+            f"There is no score {name!r}. There is: {', '.join(scorers)}. One of your own (see `hf_rap.scorers.scorer`) "
+            "comes in with `hf-rap --plugin module:attribute`."
         )
-    plugin: Scorer = plugin_scorers[name]
-    return plugin
+    return scorers[name]
 
-
-def is_scorer(plugin: Any) -> bool:
-    """It has all that `Scorer` asks for, and is no class."""
-    return not isinstance(plugin, type) and callable(plugin) and all(hasattr(plugin, part) for part in _PARTS)
-
-
-_PARTS = ("reads", "writes", "features")
 
 __all__ = [
     "SCORERS",

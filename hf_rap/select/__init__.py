@@ -12,6 +12,7 @@ from .difficulty import Stages, select_difficulty, split_stages
 from .method import Citation, Method, Reason
 from .methods import METHODS
 from .rap import decide
+from .sweep import Sweep, SweepPoint, sweep
 from .top import select_top
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Settings",
     "Stages",
     "Step",
+    "Sweep",
+    "SweepPoint",
     "decide",
     "select_cognitive",
     "select_difficulty",
@@ -34,4 +37,5 @@ __all__ = [
     "select_random",
     "select_top",
     "split_stages",
+    "sweep",
 ]

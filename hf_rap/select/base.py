@@ -8,18 +8,21 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from hf_rap.columns import KEEP, OTHER_SCORES, REASON, SCORES, features_of
+from hf_rap.columns import ERROR_CODES, KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
-from hf_rap.stats.arrays import arrow_columns, check_whole_dataset, numbers_of
-from hf_rap.stats.thresholds import check_share, threshold
+from hf_rap.rows.compat import with_columns
+from hf_rap.stats.arrays import arrow_columns, numbers_of
+from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_share, threshold
+from hf_rap.tables import whole_dataset
 
 from .arrays import check_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import datasets
     import numpy as np
     from numpy.typing import NDArray
 
@@ -30,20 +33,28 @@ AUTO = "auto"  # of max_ace: the usual limit for the form of the score
 
 
 class Step(NamedTuple):
-    """How many rows are in after one step of the selection."""
+    """How many rows are in after one step of the selection.
+
+    came_in: so many of them had been dropped by an earlier step and came in later. Without them a funnel only falls.
+    """
 
     name: str
     rows: int
+    came_in: int = 0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `select_cognitive`, as a method gets them; the defaults of `min_cde` and `max_ace` are published."""
+    """The options of `select_cognitive`, as a method gets them.
+
+    The defaults of `min_cde` and `max_ace` are published; that of `min_replacement_cde` is ours.
+    """
 
     min_cde: float | Quantile | str = PAPER.min_cde
     max_ace: float | Quantile | str | None = AUTO
     replace_easy: bool = True
-    min_replacement_cde: float | None = None
+    min_replacement_cde: float | None = MIN_REPLACEMENT_CDE
+    replacements: float | str = AS_MANY
     budget: float | None = None
     stratify_by: str | None = None
     seed: int = 0
@@ -55,6 +66,7 @@ class Settings:
             threshold("max_ace", self.max_ace, 0, math.inf)
         check_flags(replace_easy=self.replace_easy)
         check_number("min_replacement_cde", self.min_replacement_cde, least=-1, most=1, none=True)
+        check_replacements(self.replacements)
         check_budget(self.budget)
         check_text("stratify_by", self.stratify_by, none=True, empty=False)
         check_whole("seed", self.seed)
@@ -65,14 +77,15 @@ class Settings:
         """Those of the options that are settings, by name."""
         return cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
 
-    def refuse_others(self, method: str, used: tuple[str, ...]) -> None:
+    def refuse_others(self, method: str, used: tuple[str, ...], fixed: Mapping[str, Any]) -> None:
         """Raise `SettingError` for an option that was changed and that this method would not look at.
 
-        A seed is always welcome: `hf-rap run` has one for sampling and selection.
+        A seed is always welcome: `hf-rap run` has one for sampling and selection. So is what is fixed for the method.
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in (*used, "seed") and value != field.default:
+            usual = (field.default, fixed.get(field.name, field.default))
+            if field.name not in (*used, "seed") and value not in usual:
                 takes = ", ".join(used) or "no options"
                 raise SettingError(f"{field.name}={value!r} means nothing to method {method!r}: it takes {takes}.")
 
@@ -82,19 +95,26 @@ DecideAgain: TypeAlias = "Callable[[Counts, Counts], NDArray[np.bool_]]"
 
 
 class Decision(NamedTuple):
-    """What a method decides for the rows (n_rows,), and how it came to it."""
+    """What a method decides for the rows (n_rows,), how it came to it, and what readers should know."""
 
     keep: NDArray[np.bool_]
     reason: NDArray[np.object_]
     funnel: tuple[Step, ...]
     rule: dict[str, Any]
+    remarks: tuple[str, ...] = ()
 
 
-def check_dataset(reader: str, ds: Any) -> None:
-    """Raise `SettingError` for anything but a `Dataset` with rows."""
-    check_whole_dataset(reader, ds)
-    if len(ds) == 0:
+def rows_to_select(reader: str, ds: Any) -> datasets.Dataset:
+    """The `Dataset` to select from, see `whole_dataset`: of an earlier selection all of its rows.
+
+    Raises:
+        SettingError: it is no dataset, or has no rows.
+
+    """
+    rows = whole_dataset(reader, ds, selection=True)
+    if len(rows) == 0:
         raise SettingError(f"{reader} got a dataset without rows.")
+    return rows
 
 
 def scores_in_double(ds: Any) -> Any:
@@ -110,7 +130,7 @@ def scores_in_double(ds: Any) -> Any:
     for name, feature in old:
         numbers = pa.array(numbers_of(arrow_columns(ds, [name])[name]), from_pandas=True)
         # Added before the old column goes: a dataset without columns has no rows.
-        added = ds.add_column(f"{name}_in_double", numbers, feature=feature)
+        added = with_columns(ds, {f"{name}_in_double": numbers}, type(ds.features)({f"{name}_in_double": feature}))
         ds = added.remove_columns(name).rename_column(f"{name}_in_double", name)
     return ds.select_columns(order) if old else ds
 
@@ -125,6 +145,8 @@ class Selection:
             the numbers that were used, and under "asked" these as they were asked for.
         funnel: rows that are in after each step; the first counts all rows, the last the selected.
         method: what the method that decided says about itself, ready for JSON (`Method.describe`).
+        remarks: what readers of the numbers should know: a threshold that changes nothing, another rule that keeps the same
+            rows; a sentence each.
 
     """
 
@@ -132,6 +154,7 @@ class Selection:
     rule: dict[str, Any]
     funnel: tuple[Step, ...]
     method: dict[str, Any]
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def kept_rows(self) -> NDArray[np.int64]:
@@ -151,20 +174,35 @@ class Selection:
     @cached_property
     def reasons(self) -> dict[str, int]:
         """How many rows have which reason, the most frequent first."""
-        counts = self.scored.data.column(REASON.name).value_counts().to_pylist()
+        counts = self._reason.value_counts().to_pylist()
         return {count["values"]: count["counts"] for count in sorted(counts, key=lambda c: (-c["counts"], c["values"]))}
 
     @cached_property
     def _keep(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.scored.data.column(KEEP.name).to_numpy()
+        keep: NDArray[np.bool_] = arrow_columns(self.scored, [KEEP.name])[KEEP.name].to_numpy(zero_copy_only=False)
         return keep
 
+    @cached_property
+    def _reason(self) -> Any:
+        return arrow_columns(self.scored, [REASON.name])[REASON.name]
+
     def __repr__(self) -> str:
-        blocks: dict[str, dict[str, int]] = {"step": dict(self.funnel)}
+        steps, meanings = self.method.get("steps", {}), {**ERROR_CODES, **self.method["reasons"]}
+        rows = []
+        before = 0
+        for step in self.funnel:
+            entered = step.came_in - before
+            title, count = ("came in", f"+{entered:,}") if entered > 0 else ("step", f"{step.rows:,}")
+            rows.append((title, step.name, count, steps.get(step.name, "")))
+            before = step.came_in
         for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
-            reasons = Counter(self.scored.data.column(REASON.name).filter(flags).to_pylist())
-            blocks[title] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
-        rows = [(title, name, f"{count:,}") for title, counts in blocks.items() for name, count in counts.items()]
+            reasons = Counter(self._reason.filter(flags).to_pylist())
+            counts = sorted(reasons.items(), key=lambda count: (-count[1], count[0]))
+            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}" for title, name, count in rows]
-        return "\n".join([f"Selection: {self.funnel[-1].rows:,} of {self.funnel[0].rows:,} rows", *lines])
+        lines = [
+            f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}  {words}".rstrip()
+            for title, name, count, words in rows
+        ]
+        remarks = [f"  {'remark':<{widths[0]}}  {remark}" for remark in self.remarks]
+        return "\n".join([f"Selection: {self.funnel[-1].rows:,} of {self.funnel[0].rows:,} rows", *lines, *remarks])

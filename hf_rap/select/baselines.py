@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, IMAGE_TOKENS, require
 from hf_rap.columns import LIMR as LIMR_SCORE
 from hf_rap.errors import SettingError
-from hf_rap.options import check_number
+from hf_rap.options import check_number, is_whole
 from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.stats.lists import number_lists
 
-from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import first_of_each, first_within, plain, quotas_of, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step
 from .method import Citation, Method, Reason
 
@@ -32,12 +33,14 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
     """Rows drawn at random: a control of the same size.
 
     A row that has a `rap_error` and no score is not drawn, since no trainer could use it either. The draw
-    depends on seed and `rap_id` alone; without `rap_id` it goes by position.
+    depends on seed and `rap_id` alone; without `rap_id` it goes by position. With stratify_by the quotas are those of
+    `select_top`, whose control this is: of a share each value gets the whole part, and at least one row.
 
     Args:
         ds: any `Dataset`; `rap_id`, `rap_error`, `rap_cde` and `rap_difficulty` are read where they are there.
         budget: a number of rows (int) or a share of all rows (float in (0, 1]).
-        stratify_by: a column, each value of which gets its part of the budget.
+        stratify_by: a column, each value of which gets its part of the budget: of its own usable rows where the budget is
+            a share, else in proportion, at least one where there are enough.
         seed: of the draw.
 
     Raises:
@@ -125,7 +128,8 @@ def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
         has_difficulty = ~np.isnan(difficulty)
-        return first_within(has_difficulty, min(budget, int(has_difficulty.sum())), strata, -difficulty, order)
+        within = min(budget, int(has_difficulty.sum()))
+        return _first(has_difficulty, within, rule.get("budget"), strata, -difficulty, order)
 
     return decide_again
 
@@ -138,8 +142,8 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         import numpy as np
         import pyarrow.compute as pc
 
-        tokens = columns[IMAGE_TOKENS.name]
-        flat = pc.list_flatten(tokens).cast("float64").to_numpy(zero_copy_only=False)
+        tokens = number_lists("select_longest", IMAGE_TOKENS.name, columns[IMAGE_TOKENS.name])
+        flat = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
         rows = pc.list_parent_indices(tokens).to_numpy()
         has_tokens = ~np.isnan(flat)
         counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)
@@ -190,7 +194,8 @@ def _by_rank(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    keep = first_within(has_value, budget, strata, -value, order)
+    keep = _first(has_value, budget, settings.budget, strata, -value, order)
+    budget = int(np.count_nonzero(keep))
     reason = why_unscored(value, columns.get(ERROR.name))
     reason[has_value] = reasons[1]
     reason[keep] = reasons[0]
@@ -202,6 +207,22 @@ def _by_rank(
         "asked": {"budget": plain(settings.budget)},
     }
     return Decision(keep, reason, funnel, rule)
+
+
+def _first(
+    rows: NDArray[np.bool_], budget: int, requested: float | None, strata: NDArray[np.int64] | None, *keys: Any
+) -> NDArray[np.bool_]:
+    """The first rows by the keys; of each stratum by the quotas of `select_top`, where there are enough for all."""
+    import numpy as np
+
+    if strata is None:
+        return first_within(rows, budget, None, *keys)
+    sizes = np.bincount(strata[rows], minlength=int(strata.max()) + 1)
+    if not is_whole(requested):
+        return first_of_each(rows, strata, quotas_of(sizes, ratio=requested, count=None), *keys)
+    if budget < np.count_nonzero(sizes):
+        return first_within(rows, budget, strata, *keys)
+    return first_of_each(rows, strata, quotas_of(sizes, ratio=None, count=budget), *keys)
 
 
 def _read_rank(ds: Any, settings: Settings) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
@@ -226,8 +247,10 @@ RANDOM = Method(
     ),
     needs_all_attempts=False,
     function="select_random",
+    steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 HARDEST = Method(
     "hardest",
@@ -240,14 +263,16 @@ HARDEST = Method(
             "not_scored",
             False,
             "difficulty is null and rap_error does not say why",
-            lambda row, _: row[DIFFICULTY.name] is None,
+            "rap_difficulty is None",
         ),
     ),
     ranks_by=DIFFICULTY.name,
     decide_again=decide_hardness_again,
     function="select_hardest",
+    steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 LONGEST = Method(
     "longest",
@@ -256,12 +281,19 @@ LONGEST = Method(
     reasons=(
         Reason("longest_response", True, "among the rows with the longest replies"),
         Reason("not_longest", False, "other rows have longer replies"),
-        Reason("not_scored", False, "there are no replies and rap_error does not say why"),
+        Reason(
+            "not_scored",
+            False,
+            "there are no replies and rap_error does not say why",
+            "not at_least(rap_image_tokens, 0)",
+        ),
     ),
     needs_all_attempts=False,
     function="select_longest",
+    steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 LIMR = Method(
     "limr",
@@ -272,21 +304,22 @@ LIMR = Method(
             "learning_impact",
             True,
             "limr of at least min_limr",
-            lambda row, rule: row[LIMR_SCORE.name] >= rule["min_limr"],
+            "rap_limr >= min_limr",
         ),
         Reason(
             "low_learning_impact",
             False,
             "limr below min_limr",
-            lambda row, rule: row[LIMR_SCORE.name] < rule["min_limr"],
+            "rap_limr < min_limr",
         ),
         Reason(
             "not_scored",
             False,
             "limr is null and rap_error does not say why",
-            lambda row, _: row[LIMR_SCORE.name] is None,
+            "rap_limr is None",
         ),
     ),
+    steps={"scored": "have a learning impact: rap_limr"},
     meanings={"min_limr": "a row needs a learning impact of at least this"},
     ranks_by=LIMR_SCORE.name,
     citations=(Citation("The method (learning impact measurement)", CITE_LIMR),),

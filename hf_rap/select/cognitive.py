@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.papers import PAPER
+from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
-from .base import AUTO, Selection, Settings, check_dataset
+from .base import AUTO, Selection, Settings, rows_to_select
 from .methods import find_method
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def select_cognitive(
     stratify_by: str | None = None,
     method: str | Method | Callable[[Any, Settings], Any] = "rap",
     seed: int = 0,
-    min_replacement_cde: float | None = None,
+    min_replacement_cde: float | None = MIN_REPLACEMENT_CDE,
+    replacements: float | str = AS_MANY,
     min_probability: float | None = None,
 ) -> Selection:
     """The rows that make a model reason, and for every row why it is kept or not.
@@ -37,11 +39,12 @@ def select_cognitive(
     2. A row stays when cde > min_cde: strictly, as in the paper.
     3. Where the column `rap_ace` exists, a row stays when ace <= max_ace. A row whose ace is null
        is dropped, since it has not passed; it counts as a step of its own.
-    4. With replace_easy, rows that are always solved (difficulty 0) leave. As many come in: the
-       hardest with 1/M <= difficulty < 1 that have a cde, pass step 3 and are not in yet, where M
-       is the row's number of judged attempts. Ties: higher cde first, then a seeded order. Where
-       fewer qualify, the selection gets smaller. For rewards of 0 and 1 the lower bound says
-       difficulty > 0, and that is what holds where `rap_image_rewards` is not there to count M.
+    4. With replace_easy, rows that are always solved (difficulty 0) leave. As many come in, or as
+       `replacements` says: the hardest with cde > min_replacement_cde and 1/M <= difficulty < 1 that
+       pass step 3 and are not in yet, where M is the row's number of judged attempts. Ties: higher
+       cde first, then a seeded order. Where fewer qualify, the selection gets smaller. For rewards of
+       0 and 1 the lower bound says difficulty > 0, and that is what holds where `rap_image_rewards`
+       is not there to count M. The paper has no floor on the cde of these rows: method "rap-paper".
     5. With a budget, exactly that many rows are kept: rows kept so far before others, both by
        higher cde, then higher difficulty, then the seeded order. So replacements are the first to
        go when there are too many, and when there are too few, rows that cde would not have kept
@@ -52,9 +55,7 @@ def select_cognitive(
     matter; without `rap_id` it goes by position. Scores are compared as they stand, in double precision, as
     `ds.filter` does; a column of single precision, which earlier releases wrote, is read as the quotients that it
     stands for, and is written in double precision. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
-    are replaced. Images are neither decoded nor copied; only a dataset with an indices mapping
-    (after `filter` or `shuffle`) is written out flat first, as `Dataset.add_column` does: a million
-    rows take a minute then, instead of a second.
+    are replaced. Images are neither decoded nor copied.
 
     Args:
         ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
@@ -69,14 +70,17 @@ def select_cognitive(
             all rows.
         stratify_by: a column, each value of which gets its part of the budget, in proportion to
             the rows with it that could come in (largest remainders): so each part can be met.
-        method: "rap", the rule of arXiv 2506.04755 above; "rap-released", what its authors' script does
+        method: "rap", the rule above; "rap-paper", that of arXiv 2506.04755 to the letter; "rap-released", what its authors' script does
             (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
             threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
             option that a method does not know is refused. A `hf_rap.select.Method` of your own, or a
             function (ds, settings) -> kept rows as booleans (n_rows,), decides instead.
         seed: of the order among rows that are equal in everything else.
-        min_replacement_cde: replacements have a cde above this; the paper has no such floor. It
-            does not hold for rows that fill the budget.
+        min_replacement_cde: replacements have a cde above this; None sets no floor, as in the paper.
+            The default is ours, by the tables of docs/selection.md. It does not hold for rows that
+            fill the budget.
+        replacements: at most how many rows come in at step 4: a number of rows (int), a share of those that
+            leave (float in (0, 1]), or "as many". The paper's k is a parameter, too.
         min_probability: in (0, 1), such as 0.8. Then "cde above min_cde" of step 2 means: the true cde
             of the row is above min_cde with at least this probability, given its attempts and the prior
             that all rows of `ds` give (`hf_rap.fit_prior`); "above min_replacement_cde" likewise.
@@ -90,31 +94,32 @@ def select_cognitive(
             come in than the budget asks for.
 
     >>> from datasets import Dataset
-    >>> scores = {"rap_cde": [0.8, 0.2, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
+    >>> scores = {"rap_cde": [0.8, 0.4, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
     >>> selection = select_cognitive(Dataset.from_dict(scores))
     >>> selection
     Selection: 2 of 4 rows
-      step     rows               4
-      step     scored             3
-      step     image_needed       2
-      step     not_always_solved  1
-      step     replaced           2
-      step     selected           2
-      kept     hard_replacement   1
-      kept     image_needed       1
-      dropped  always_solved      1
-      dropped  not_scored         1
+      step     rows                4  in all
+      step     scored              3  have a score: rap_cde
+      step     image_needed        2  need the image: rap_cde > 0.5
+      step     not_always_solved   1  are not always solved
+      came in  replaced           +1  hard rows in place of the always solved: rap_cde > 0.2
+      step     selected            2  are selected
+      kept     hard_replacement    1  hard: in the place of a row that is always solved
+      kept     image_needed        1  solved more often with the image, by more than min_cde
+      dropped  always_solved       1  needs the image, but every attempt with it is right
+      dropped  not_scored          1  cde is null and rap_error does not say why
     >>> selection.selected["rap_reason"][:]
     ['image_needed', 'hard_replacement']
 
     """
     rule = find_method(method)
-    check_dataset("select_cognitive", ds)
+    ds = rows_to_select("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,
         replace_easy=replace_easy,
         min_replacement_cde=min_replacement_cde,
+        replacements=replacements,
         min_probability=min_probability,
         budget=budget,
         stratify_by=stratify_by,

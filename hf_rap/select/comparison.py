@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY
+from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY, foreign_scores
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
 from . import Selection, select_cognitive
+from .base import rows_to_select
 from .methods import METHODS, find_method
+from .sweep import overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 class Compared:
     """One method: rows kept, and the means of their known scores; None where none is known.
 
-    `mean_controls` has the mean cde against each control that there is evidence of.
+    `mean_controls` has the mean cde against each control that there is evidence of, `mean_scores` the mean of each score that
+    is not one of ours.
     """
 
     method: str
@@ -35,6 +38,7 @@ class Compared:
     mean_difficulty: float | None
     mean_cde: float | None
     mean_controls: dict[str, float | None] = field(default_factory=dict)
+    mean_scores: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def compare_methods(
         MissingColumnError: a method reads a column that is not there.
 
     """
+    ds = rows_to_select("compare_methods", ds)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -96,7 +101,7 @@ def compare_methods(
     return Comparison(
         rows=len(ds),
         selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
-        jaccard=tuple(tuple(_jaccard(kept[name], kept[second]) for second in names) for name in names),
+        jaccard=tuple(tuple(overlap(kept[name], kept[second]) for second in names) for name in names),
     )
 
 
@@ -150,6 +155,7 @@ def _compared(ds: Any, against: Mapping[str, Any], method: str, selection: Selec
         mean_difficulty=_mean(ds, kept, DIFFICULTY.name),
         mean_cde=_mean(ds, kept, CDE.name),
         mean_controls={control: _mean(rows, kept, CDE.name) for control, rows in against.items()},
+        mean_scores={name: _mean(ds, kept, name) for name in foreign_scores(ds.features)},
     )
 
 
@@ -162,8 +168,3 @@ def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
     values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
     scores = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
     return round(float(scores.mean()), 6) if scores.size else None
-
-
-def _jaccard(first: set[int], second: set[int]) -> float | None:
-    either = len(first | second)
-    return round(len(first & second) / either, 6) if either else None

@@ -16,7 +16,7 @@ from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
 from .arrays import plain, ranked, scores_of, why_unscored
-from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset
+from .base import DecideAgain, Decision, Selection, Settings, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ def split_stages(
     """
     import numpy as np
 
+    ds = rows_to_select("split_stages", ds)
     check_band(low, high)
     check_number("middle", middle, least=low, most=high, none=True)
     two_sizes = isinstance(sizes, (list, tuple)) and len(sizes) == 2
@@ -238,7 +239,6 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float64], NDArra
     import numpy as np
 
     check_band(low, high)
-    check_dataset("select_difficulty", ds)
     require("select_difficulty", ds.column_names, (DIFFICULTY,))
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
     difficulty = numbers_of(columns[DIFFICULTY.name])
@@ -250,59 +250,53 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float64], NDArra
     return difficulty, reason, inside
 
 
-def _inside(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    return bool(1 - rule["high"] <= row[DIFFICULTY.name] <= 1 - rule["low"])
-
-
-def _unsure(_: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    return rule.get("min_probability") is not None
-
-
+_INSIDE = "low <= 1 - rap_difficulty <= high"
 DIFFICULTY_BAND = Method(
     "difficulty",
     lambda ds, settings: decide_difficulty(ds, DIFFICULTY_PRIOR.low, DIFFICULTY_PRIOR.high, settings.min_probability),
     "rows that are neither nearly always nor nearly never solved",
     reasons=(
-        Reason("moderate", True, "pass rate with the image inside the band", _inside),
+        Reason("moderate", True, "pass rate with the image inside the band", _INSIDE),
         Reason(
             "probably_moderate",
             True,
             "the true pass rate with the image is inside the band with at least min_probability",
-            _unsure,
+            "min_probability is not None",
         ),
-        Reason("stage_one", True, "moderate: for the first stage of training", _inside),
-        Reason("stage_two", True, "medium to hard: for the second stage of training", _inside),
+        Reason("stage_one", True, "moderate: for the first stage of training", _INSIDE),
+        Reason("stage_two", True, "medium to hard: for the second stage of training", _INSIDE),
         Reason(
             "not_scored",
             False,
             "difficulty is null and rap_error does not say why",
-            lambda row, _: row[DIFFICULTY.name] is None,
+            "rap_difficulty is None",
         ),
         Reason(
             "too_easy",
             False,
             "pass rate with the image above the band",
-            lambda row, rule: row[DIFFICULTY.name] < 1 - rule["high"],
+            "1 - rap_difficulty > high",
         ),
         Reason(
             "too_hard",
             False,
             "pass rate with the image below the band",
-            lambda row, rule: row[DIFFICULTY.name] > 1 - rule["low"],
+            "1 - rap_difficulty < low",
         ),
         Reason(
             "not_sure_enough",
             False,
             "the score passes, but so few attempts do not say so with min_probability",
-            _unsure,
+            f"min_probability is not None and {_INSIDE}",
         ),
         Reason(
             "other_stage",
             False,
             "inside the band, but in the other stage or not among the rows that were asked for",
-            _inside,
+            _INSIDE,
         ),
     ),
+    steps={"scored": "have a pass rate: 1 - rap_difficulty", "inside": "have one inside the band"},
     options=("min_probability",),
     meanings={
         "low": "smallest pass rate with the image",

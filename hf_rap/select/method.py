@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import CDE, DECISIONS, ERROR, ERROR_CODES, KEEP, REASON, STEPS, features_of, require
+from hf_rap.columns import CDE, DECISIONS, KEEP, REASON, STEPS, Column, features_of, require
 from hf_rap.errors import SettingError
-from hf_rap.stats.arrays import arrow_columns
+from hf_rap.options import check, check_text
+from hf_rap.rows.compat import with_columns
 
-from .arrays import why_unscored
-from .base import Decision, Selection, Settings, Step, check_dataset, scores_in_double
+from .base import Selection, Settings, rows_to_select, scores_in_double
+from .given import ask_method, read_decision
 from .stopped import refuse_spared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from hf_rap.columns import Column
-
-    from .base import DecideAgain
+    from .base import DecideAgain, Decision
 
 # What options mean that several methods have; those of one method alone stand beside it.
 OPTION_MEANINGS = {
     "method": "rule that decides",
+    "method_version": "of the rule: rises when the same scores can get another decision or another reason",
     "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "asked", "attempts", "control", "reward", "stage")
+NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
+_STEPS = {"rows": "in all", "scored": "have a score", "selected": "are selected"}
 
 
 class Citation(NamedTuple):
@@ -48,15 +49,17 @@ class Reason:
         name: as `rap_reason` has it.
         kept: the row is kept.
         meaning: in words, for people who read the card.
-        holds: whether it is so, for a row of `selection.scored` and the rule of the selection: what the row's own
-            columns must say. A place among other rows (a rank, a draw) cannot be seen there.
+        when: what the columns of the row must say (`hf_rap.select.predicates`), as card and docs print it. Empty where
+            that cannot be seen there: a place among other rows, a draw.
+        came_in: an earlier step had dropped the row; plots tell these rows apart.
 
     """
 
     name: str
     kept: bool
     meaning: str
-    holds: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = lambda row, rule: True  # noqa: ARG005
+    when: str = ""
+    came_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,11 @@ class Method:
             is reached through `function` alone.
         sentence: what its rows are, behind "N of M rows of X, selected for training models to reason:". Names between
             backticks print as code, `{model}` becomes the model's name. A function of the rule where that changes it.
-        reasons: all that it gives beside the codes of `rap_error`.
+        reasons: all that it gives beside the codes of `rap_error`, and what is true of a row that has one.
+        steps: what is printed behind the number of rows of a step of the funnel ("are not always solved"); a function of
+            the rule where that changes it.
         options: those of `select_cognitive` that it looks at; others are refused when they are changed.
+        fixed: options that have another value for it, always.
         meanings: what further options of its rule mean, for the card.
         needs: columns that have to be there.
         needs_budget: it ranks rows, so it has to be told how many.
@@ -93,6 +99,8 @@ class Method:
         citations: papers; a function of the rule and the columns that are there where these change them.
         function: the public function that gives it with all of its options, and what to write behind its call; a
             function of the rule where that changes it.
+        before: options that a rule stands for which was written before it named them.
+        version: rises when the same scores can get another decision or another reason; every rule names it.
 
     """
 
@@ -100,7 +108,9 @@ class Method:
     decide: Callable[[Any, Settings], Any] | None
     sentence: str | Callable[[Mapping[str, Any]], str]
     reasons: tuple[Reason, ...] = ()
+    steps: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Column, ...] = ()
     needs_budget: bool = False
@@ -111,6 +121,33 @@ class Method:
     decide_again: Callable[[Any, Mapping[str, Any]], DecideAgain] | None = None
     citations: tuple[Citation, ...] | Callable[[Mapping[str, Any], Collection[str]], tuple[Citation, ...]] = ()
     function: str | Callable[[Mapping[str, Any]], str] = "select_cognitive"
+    before: Mapping[str, Any] = field(default_factory=dict)
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        check_text("name", self.name, empty=False)
+        fine = self.decide is None or (callable(self.decide) and not isinstance(self.decide, type))
+        check(fine, "decide", self.decide, "a function (dataset, settings) -> which rows are kept")
+        fine = callable(self.sentence) or (isinstance(self.sentence, str) and bool(self.sentence.strip()))
+        check(fine, "sentence", self.sentence, "a text, or a function of the rule that gives one")
+        self._several("reasons", Reason, "Reason(name, kept, meaning)")
+        self._several("options", str, "names of options of select_cognitive")
+        self._several("needs", (Column, str), "columns")
+        if not callable(self.citations):
+            self._several("citations", Citation, "Citation(lead, bibtex)")
+        unknown = sorted(set(self.options) - {option.name for option in fields(Settings)})
+        check(not unknown, "options", unknown, "names of options of select_cognitive")
+        names = [reason.name for reason in self.reasons]
+        check(len(set(names)) == len(names), "reasons", names, "each name once")
+        check_text("ranks_by", self.ranks_by, none=True, empty=False)
+
+    def _several(self, name: str, kind: Any, takes: str) -> None:
+        """One of a kind stands for a tuple with it: the comma in `(Citation(...),)` is easily forgotten."""
+        value = getattr(self, name)
+        values = (value,) if isinstance(value, kind) else value
+        fine = isinstance(values, (list, tuple)) and all(isinstance(each, kind) for each in values)
+        check(fine, name, value, f"a tuple of {takes}")
+        object.__setattr__(self, name, tuple(values))
 
     def describe(self, rule: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
         """All that a card says about it, ready for JSON: versions of methods from elsewhere stay readable without them."""
@@ -121,6 +158,9 @@ class Method:
             "sentence": self.sentence(rule) if callable(self.sentence) else self.sentence,
             "data": PROCESS_REWARDS if process else QUESTIONS,
             "reasons": {reason.name: reason.meaning for reason in self.reasons},
+            "when": {reason.name: reason.when for reason in self.reasons if reason.when},
+            "came_in": [reason.name for reason in self.reasons if reason.came_in],
+            "steps": {**_STEPS, **(self.steps(rule) if callable(self.steps) else self.steps)},
             "meanings": {**OPTION_MEANINGS, **self.meanings},
             "score": rule.get("by") or self.ranks_by or CDE.name,
             "function": self.function(rule) if callable(self.function) else self.function,
@@ -129,7 +169,7 @@ class Method:
 
     def select(self, ds: Any, settings: Settings) -> Selection:
         """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
-        check_dataset(self.name, ds)
+        ds = rows_to_select(self.name, ds)
         return make_selection(ds, self, self.decision(ds, settings))
 
     def decision(self, ds: Any, settings: Settings) -> Decision:
@@ -145,42 +185,14 @@ class Method:
             raise SettingError(f"Method {self.name!r} has options of its own: use `hf_rap.{self.function}`.")
         if self.needs_all_attempts:
             refuse_spared(ds, self.name)
-        settings.refuse_others(self.name, self.options)
-        require(self.name, ds.column_names, self.needs)
+        settings.refuse_others(self.name, self.options, self.fixed)
+        ranks_by = () if self.ranks_by is None else (self.ranks_by,)
+        require(self.name, ds.column_names, (*self.needs, *ranks_by))
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
-        return _as_decision(self, ds, self.decide(ds, settings))
-
-
-def _as_decision(method: Method, ds: Any, given: Any) -> Decision:
-    """A decision as it is; from booleans one with a reason for each side."""
-    import numpy as np
-
-    keep = np.asarray(given.keep if isinstance(given, Decision) else given)
-    if keep.dtype != bool or keep.shape != (len(ds),):
-        raise SettingError(
-            f"Method {method.name!r} gave {type(given).__name__} of type {keep.dtype} and shape {keep.shape}: it takes a "
-            f"boolean per row, shape ({len(ds)},), or a Decision with them."
-        )
-    if not isinstance(given, Decision):
-        names = [
-            next((reason.name for reason in method.reasons if reason.kept == kept), f"{word}_by_{method.name}")
-            for kept, word in ((True, "kept"), (False, "dropped"))
-        ]
-        funnel = (Step("rows", len(ds)), Step("selected", int(keep.sum())))
-        return Decision(keep, np.where(keep, *names).astype(object), funnel, {})
-    reasons = {reason.name for reason in method.reasons} | set(ERROR_CODES)
-    unknown = sorted(set(given.reason.tolist()) - reasons) if method.reasons else []
-    if unknown and unknown[0] not in set(why_unscored(np.full(len(ds), np.nan), _errors(ds)).tolist()):
-        raise SettingError(
-            f"Method {method.name!r} gives the reason {unknown[0]!r}, which is not among its reasons: add "
-            f"Reason({unknown[0]!r}, ...) to Method(reasons=...)."
-        )
-    return given
-
-
-def _errors(ds: Any) -> Any:
-    return arrow_columns(ds, [ERROR.name]).get(ERROR.name)
+        reasons = {reason.name: reason.kept for reason in self.reasons}
+        given = ask_method(self.name, self.decide, ds, replace(settings, **self.fixed))
+        return read_decision(self.name, reasons, given, ds)
 
 
 def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
@@ -190,8 +202,7 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
-    rule = {"method": method.name, **decision.rule}
-    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names))
+    columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
+    scored = with_columns(scored, columns, features_of(DECISIONS))
+    rule = {"method": method.name, "method_version": method.version, **decision.rule}
+    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

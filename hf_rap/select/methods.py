@@ -13,14 +13,16 @@ from .base import Settings
 from .baselines import HARDEST, LIMR, LONGEST, RANDOM
 from .difficulty import DIFFICULTY_BAND
 from .method import Method
-from .rap import RAP
+from .rap import RAP, RAP_PAPER
 from .released import RELEASED_RULE
 from .top import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-METHODS = {method.name: method for method in (RAP, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)}
+METHODS = {
+    method.name: method for method in (RAP, RAP_PAPER, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)
+}
 # Reached through a function of its own, since it has quotas.
 _ALL = {**METHODS, TOP.name: TOP}
 
@@ -33,23 +35,31 @@ def find_method(choice: str | Method | Callable[..., Any]) -> Method:
 
     """
     if isinstance(choice, Method):
+        ours = _ALL.get(choice.name, choice)
+        if ours is not choice and ours != choice:
+            raise SettingError(f"A method of hf_rap is called {choice.name!r}: give this one another name.")
         return choice
     if isinstance(choice, str):
-        if choice in _ALL:
-            return _ALL[choice]
-        plugin_methods = plugins(lambda plugin: isinstance(plugin, Method))
-        if choice not in plugin_methods:
-            own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
-            check(False, "method", choice, f"one of {', '.join([*METHODS, *plugin_methods])}, or {own}")
-        method: Method = plugin_methods[choice]
-        return method
+        methods: dict[str, Method] = {**plugins("method", _ALL), **_ALL}
+        own = "one of your own, as hf_rap.Method(...) or with `hf-rap --plugin module:attribute`"
+        names = [name for name in (*METHODS, *methods) if name != TOP.name]
+        check(choice in methods, "method", choice, f"one of {', '.join(dict.fromkeys(names))}, or {own}")
+        return methods[choice]
     if not callable(choice):
         raise SettingError(
             f"method is {choice!r}: it takes a name, a Method, or a function (ds, settings) -> kept rows."
         )
-    name = getattr(choice, "__name__", type(choice).__name__)
+    name = getattr(choice, "__name__", type(choice).__name__).strip("<>")
+    if name in _ALL:
+        raise SettingError(f"A method of hf_rap is called {name!r}: give this function another name.")
     # A plain function does not say which options it looks at.
     return Method(name, choice, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
+
+
+def options_before(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options that a rule of an earlier release stands for, though it does not name them."""
+    method = _ALL.get(rule.get("method", RAP.name))
+    return method.before if method else {}
 
 
 def describe_method(rule: Mapping[str, Any], columns: Any) -> dict[str, Any]:

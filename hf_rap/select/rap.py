@@ -1,4 +1,4 @@
-"""The selection rule of arXiv 2506.04755, with a floor for replacements and a budget.
+"""The selection rule of arXiv 2506.04755: to the letter, and with a floor for replacements, which is the default.
 
 `decide` is the rule, pure and on arrays; the rest reads the arrays from a dataset.
 """
@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.adaptive.rules import Exact
+from hf_rap.adaptive.stopping import Exact
 from hf_rap.columns import (
     ACE,
     ACE_SETTINGS,
-    ADAPTIVE,
     CDE,
     CDE_CONTROL,
     CONTROLS,
@@ -30,13 +29,15 @@ from hf_rap.errors import SettingError
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
+from hf_rap.stats.lists import known_of, number_lists
 from hf_rap.stats.posterior import Posterior, fit_prior
-from hf_rap.stats.thresholds import Quantile, threshold
+from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
 from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import AUTO, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
-from .stopped import COLLECT_ALL, adaptive_rule, read_stopped, settle_stopped
+from .remarks import LEAST_ROWS, remark_on_band, remark_on_replaced, remark_on_threshold
+from .stopped import COLLECT_ALL, read_stopped, settle_stopped, stopping_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -54,6 +55,8 @@ logger = logging.getLogger(__name__)
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
 MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Quantile(0.9)}
+# Why a row is dropped whose cde is not above min_cde: what its two pass rates say.
+NOT_ABOVE = ("never_solved", "image_misleads", "solved_without_image", "image_helps_little", "image_changes_nothing")
 _WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
 
 
@@ -71,7 +74,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         compared = rule.control or "text"
         require("select_cognitive", ds.column_names, (IMAGE_REWARDS, control_rewards(compared)), _WHY_ATTEMPTS)
         counts = read_counts("select_cognitive", ds, compared)
-    adaptive = adaptive_rule(ds)
+    adaptive = stopping_of(ds)
     if adaptive is not None and adaptive["mode"] == "sequential":
         _check_sequential(settings)
     stopped = read_stopped(ds)
@@ -80,16 +83,19 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
         cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
     min_cde, (keep, reason, funnel) = rule.decide(cde, difficulty, attempts, counts)
     if isinstance(settings.max_ace, Real) and rule.max_ace is not None:
-        _remark_on_ace(ds, rule, dict(funnel))
-    if maybe_above.any():
+        _remark_on_ace(ds, rule, {step.name: step.rows for step in funnel})
+    if stopped is not None:
+        reason[stopped.rows & np.isin(reason, NOT_ABOVE)] = "stopped_below"
         reason[maybe_above & ~keep] = "stopped_early"
-        funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
+        if maybe_above.any():
+            funnel = tuple(step for step in funnel if step.name != "image_needed")  # nobody knows how many
     rule_record = {
         "min_cde": min_cde,
         "min_probability": plain(settings.min_probability),
         "max_ace": rule.max_ace,
         "replace_easy": bool(settings.replace_easy),
         "min_replacement_cde": plain(settings.min_replacement_cde),
+        "replacements": plain(settings.replacements),
         "budget": rule.budget,
         "stratify_by": settings.stratify_by,
         "seed": plain(settings.seed),
@@ -98,7 +104,30 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     }
     if rule.control is not None:
         rule_record["control"] = rule.control
-    return Decision(keep, reason, funnel, rule_record)
+    remarks: tuple[str, ...] = ()
+    if np.count_nonzero(~np.isnan(cde)) >= LEAST_ROWS:
+        replaced = remark_on_replaced(keep, reason == "hard_replacement")
+        remarks = (replaced,) if replaced else ()
+        if stopped is None:
+            remarks += _remarks(rule, min_cde, keep, (cde, difficulty, attempts))
+    return Decision(keep, reason, funnel, rule_record, remarks)
+
+
+def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tuple[Any, Any, Any]) -> tuple[str, ...]:
+    """Where another rule, or another threshold, keeps the same rows; `scores` are cde, difficulty and attempts."""
+    import numpy as np
+
+    def kept_at(min_cde: float, max_ace: float | None = rule.max_ace) -> NDArray[np.bool_]:
+        other = replace(rule, min_cde=min_cde, max_ace=max_ace)
+        kept: NDArray[np.bool_] = other.decide(*scores, counts=None)[1][0]
+        return kept
+
+    remarks = [remark_on_band(keep, scores[1])]
+    if rule.settings.min_probability is None:
+        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
+            remarks.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
+    return tuple(remark for remark in remarks if remark is not None)
 
 
 def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
@@ -119,7 +148,13 @@ def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
         )
     settings = rule.settings
     assert isinstance(rule.min_cde, float)
-    exact = Exact(rule.min_cde, bool(settings.replace_easy), settings.min_replacement_cde, settings.seed)
+    exact = Exact(
+        min_cde=rule.min_cde,
+        replace_easy=bool(settings.replace_easy),
+        min_replacement_cde=settings.min_replacement_cde,
+        replacements=settings.replacements,
+        seed=settings.seed,
+    )
     order = np.zeros(len(stopped.rows), dtype=np.uint64) if rule.order is None else rule.order
     return settle_stopped(stopped, exact, order)
 
@@ -178,6 +213,7 @@ class RapRule:
             difficulty=difficulty,
             replace_easy=self.settings.replace_easy,
             min_replacement_cde=self.settings.min_replacement_cde,
+            replacements=self.settings.replacements,
             attempts=attempts,
             budget=self.budget,
             strata=self.strata,
@@ -243,6 +279,7 @@ def decide(
     difficulty: NDArray[np.float64] | None = None,
     replace_easy: bool = False,
     min_replacement_cde: float | None = None,
+    replacements: float | str = AS_MANY,
     attempts: NDArray[np.int64] | None = None,
     budget: int | None = None,
     strata: NDArray[np.int64] | None = None,
@@ -260,6 +297,7 @@ def decide(
         difficulty: share of failed attempts; replace_easy needs it, a budget ranks by it.
         replace_easy: replace rows of difficulty 0 by the hardest that are solvable.
         min_replacement_cde: a replacement has a cde above it.
+        replacements: at most how many there are, by `rows_replacing`.
         attempts: judged attempts with the image, M of the rule.
         budget: keep exactly so many rows.
         strata: numbers from 0, between which the budget is shared.
@@ -278,63 +316,109 @@ def decide(
     """
     import numpy as np
 
-    funnel = [Step("rows", len(cde))]
-
-    def step(name: str) -> None:
-        funnel.append(Step(name, int(np.count_nonzero(keep))))
-
-    reason = np.full(len(cde), "not_scored", dtype=object) if unscored is None else unscored.copy()
-    keep = ~np.isnan(cde)
-    could_enter = keep.copy()
-    reason[keep] = "image_not_needed"
-    step("scored")
-
+    rows = _Rows(cde, difficulty, order, unscored)
     if surely_above is None:
-        keep = cde > min_cde
-        needed = "image_needed"
+        rows.drop(~(cde > min_cde), step="image_needed", kept="image_needed")
     else:
-        keep = could_enter & surely_above(min_cde)
-        needed = "image_probably_needed"
-        reason[could_enter & (cde > min_cde)] = "not_sure_enough"
-    reason[keep] = needed
-    step(needed)
-
+        rows.reason[rows.keep & (cde > min_cde)] = "not_sure_enough"
+        rows.drop(~surely_above(min_cde), step="image_probably_needed", kept="image_probably_needed")
     if ace is not None and max_ace is not None:
-        unknown, biased = np.isnan(ace), ace > max_ace
-        for fault, of_rows, name in (
-            ("attention_unknown", unknown, "attention_known"),
-            ("attention_biased", biased, "attention_unbiased"),
-        ):
-            reason[keep & of_rows] = fault
-            keep, could_enter = keep & ~of_rows, could_enter & ~of_rows
-            step(name)
-
+        rows.bar(np.isnan(ace), "attention_unknown", step="attention_known")
+        rows.bar(ace > max_ace, "attention_biased", step="attention_unbiased")
     if replace_easy:
         assert difficulty is not None, "replace_easy needs the difficulty"
-        easy = difficulty == 0
-        leave = keep & easy
-        reason[leave] = "always_solved"
-        keep, could_enter = keep & ~easy, could_enter & ~easy
-        step("not_always_solved")
-        hard = could_enter & ~keep & (difficulty < 1) & (difficulty >= _one_failure(attempts))
+        leaving = rows.bar(difficulty == 0, "always_solved", step="not_always_solved")
+        hard = (difficulty < 1) & (difficulty >= _one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
             hard &= cde > limit if surely_above is None else surely_above(limit)
-        enter = ranked(hard, -difficulty, -cde, order)[: np.count_nonzero(leave)]
-        keep[enter] = True
-        reason[enter] = "hard_replacement"
-        step("replaced")
-
+        most = rows_replacing(replacements, leaving)
+        enter = ranked(rows.could_enter & ~rows.keep & hard, -difficulty, -cde, order)[:most]
+        rows.let_in(enter, "hard_replacement", step="replaced")
     if budget is not None:
-        chosen = _within_budget(
-            could_enter, budget, strata, ~keep, -cde, None if difficulty is None else -difficulty, order
-        )
-        reason[keep & ~chosen] = "over_budget"
-        reason[chosen & ~keep] = "filled_to_budget"
-        keep = chosen
+        rows.fit(budget, strata)
+    rows.count("selected")
+    return rows.keep, rows.reason, tuple(rows.funnel)
 
-    step("selected")
-    return keep, reason, tuple(funnel)
+
+class _Rows:
+    """Which rows are in while the steps of the rule go by, and why; all arrays are (n_rows,).
+
+    Attributes:
+        keep: rows that are in.
+        could_enter: rows that no step has barred.
+        came_in: rows that were let in after they had been dropped.
+        reason: of each row, if it stays as it is.
+        funnel: the steps so far.
+
+    """
+
+    def __init__(
+        self,
+        cde: NDArray[np.float64],
+        difficulty: NDArray[np.float64] | None,
+        order: NDArray[np.uint64] | None,
+        unscored: NDArray[np.object_] | None,
+    ) -> None:
+        import numpy as np
+
+        self.keys = (-cde, None if difficulty is None else -difficulty, order)
+        self.funnel = [Step("rows", len(cde))]
+        self.keep = ~np.isnan(cde)
+        self.could_enter = self.keep.copy()
+        self.came_in = np.zeros(len(cde), dtype=bool)
+        self.reason = np.where(
+            self.keep, _why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
+        )
+        self.count("scored")
+
+    def count(self, step: str) -> None:
+        """Note how many rows are in."""
+        in_now, entered = (int(rows.sum()) for rows in (self.keep, self.keep & self.came_in))
+        self.funnel.append(Step(step, in_now, entered))
+
+    def drop(self, rows: NDArray[np.bool_], *, step: str, kept: str) -> None:
+        """These rows are out, for the reason that they have; the others are in for this one."""
+        self.keep = self.keep & ~rows
+        self.reason[self.keep] = kept
+        self.count(step)
+
+    def bar(self, rows: NDArray[np.bool_], reason: str, *, step: str) -> int:
+        """These rows are out and never come in, for this reason if they were in; how many were."""
+        leave = self.keep & rows
+        self.reason[leave] = reason
+        self.keep, self.could_enter = self.keep & ~rows, self.could_enter & ~rows
+        self.count(step)
+        return int(leave.sum())
+
+    def let_in(self, rows: NDArray[np.int64], reason: str, *, step: str) -> None:
+        """These rows are in after all; where there are none, there is no such step."""
+        if rows.size:
+            self.keep[rows] = self.came_in[rows] = True
+            self.reason[rows] = reason
+            self.count(step)
+
+    def fit(self, budget: int, strata: NDArray[np.int64] | None) -> None:
+        """The budget is kept: rows that are in before others, both by the score."""
+        chosen = _within_budget(self.could_enter, budget, strata, ~self.keep, *self.keys)
+        self.reason[self.keep & ~chosen] = "over_budget"
+        filled = chosen & ~self.keep
+        self.keep = self.keep & chosen
+        self.count("within_budget")
+        self.let_in(filled.nonzero()[0], "filled_to_budget", step="filled")
+
+
+def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
+    """One of NOT_ABOVE for each row, as if its cde were not above min_cde."""
+    import numpy as np
+
+    unknown = np.full(len(cde), np.nan)
+    failed = unknown if difficulty is None else difficulty
+    same = cde == 0
+    why: NDArray[np.object_] = np.select(
+        [same & (failed == 1), cde < 0, same & (failed < 1), cde > 0], NOT_ABOVE[:-1], NOT_ABOVE[-1]
+    ).astype(object)
+    return why
 
 
 def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
@@ -413,8 +497,7 @@ def _form(ace_settings: str) -> Any:
 
 def _check_together(settings: Settings) -> None:
     """Raise `SettingError` for options that do not go with each other."""
-    if settings.min_replacement_cde is not None and not settings.replace_easy:
-        raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
+    check_replacing(settings.replace_easy, settings.min_replacement_cde, settings.replacements)
     if settings.stratify_by is not None and settings.budget is None:
         raise SettingError("stratify_by shares out a budget: give a budget too.")
     if settings.min_probability is not None and settings.budget is not None:
@@ -445,19 +528,16 @@ def _control(column: Any) -> str:
 
 def _attempts(rewards: Any) -> Any:
     """How many rewards of each row are known."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if rewards is None:
-        return None
-    has_reward = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
-    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[has_reward], minlength=len(rewards))
+    return None if rewards is None else known_of(number_lists("select_cognitive", IMAGE_REWARDS.name, rewards))
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:
     control = CONTROLS.get(rule.get("control", ""))
     without = f"with {control.shows}" if control else "from the text alone"
-    replaced = ", and hard rows in the place of those that it always solves" if rule.get("replace_easy") else ""
+    helped = "" if rule.get("min_replacement_cde") is None else " with which the image helps, too,"
+    replaced = (
+        f", and hard rows{helped} in the place of those that it always solves" if rule.get("replace_easy") else ""
+    )
     return f"rows that {{model}} solves more often with the image than {without}{replaced}"
 
 
@@ -470,90 +550,123 @@ def _citations(_: Mapping[str, Any], columns: Collection[str]) -> tuple[Citation
     )
 
 
-def _needed(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    """The score passes; where probabilities decide, the row alone cannot tell."""
-    return rule.get("min_probability") is not None or row[CDE.name] > rule["min_cde"]
-
-
-def _replaces(row: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+def _steps(rule: Mapping[str, Any]) -> dict[str, str]:
+    """What is printed behind the numbers of the funnel."""
     floor = rule.get("min_replacement_cde")
-    sure = floor is None or rule.get("min_probability") is not None or row[CDE.name] > floor
-    return bool(rule["replace_easy"] and 0 < row[DIFFICULTY.name] < 1 and sure)
+    helped = "" if floor is None else f": rap_cde > {floor:g}"
+    return {
+        "scored": "have a score: rap_cde",
+        "image_needed": f"need the image: rap_cde > {rule['min_cde']:g}",
+        "image_probably_needed": f"need the image: rap_cde > {rule['min_cde']:g} is likely enough",
+        "attention_known": "their attention is known: rap_ace",
+        "attention_unbiased": f"no token draws too much attention: rap_ace <= {rule['max_ace'] or 0:g}",
+        "not_always_solved": "are not always solved",
+        "replaced": f"hard rows in place of the always solved{helped}",
+        "within_budget": "fit into the budget",
+        "filled": "the next by rap_cde fill the budget",
+    }
 
 
+# Where probabilities decide, the score of a row does not tell alone.
+_NEEDED = "(min_probability is not None or rap_cde > min_cde)"
 RAP = Method(
     "rap",
     select_rap,
     _sentence,
     reasons=(
-        Reason("image_needed", True, "the image raises the chance of being right by more than min_cde", _needed),
+        Reason("image_needed", True, "solved more often with the image, by more than min_cde", "rap_cde > min_cde"),
         Reason(
             "image_probably_needed",
             True,
             "the true cde is above min_cde with at least min_probability",
-            lambda _, rule: rule["min_probability"] is not None,
+            "min_probability is not None",
         ),
-        Reason("hard_replacement", True, "hard: took the place of a row that is always solved", _replaces),
+        Reason(
+            "hard_replacement",
+            True,
+            "hard: in the place of a row that is always solved",
+            "0 < rap_difficulty < 1 and (min_probability is not None or "
+            "(rap_cde <= min_cde and (min_replacement_cde is None or rap_cde > min_replacement_cde)))",
+            came_in=True,
+        ),
         Reason(
             "filled_to_budget",
             True,
             "next in line by cde, to reach the budget",
-            lambda _, rule: rule["budget"] is not None,
+            "budget is not None and rap_cde <= min_cde",
+            came_in=True,
         ),
-        Reason(
-            "not_scored",
-            False,
-            "cde is null and rap_error does not say why",
-            lambda row, _: row[CDE.name] is None,
-        ),
+        Reason("not_scored", False, "cde is null and rap_error does not say why", "rap_cde is None"),
         Reason(
             "stopped_early",
             False,
-            "out whatever the attempts that were spared would have said; they would tell whether the image is needed",
-            lambda row, _: row[ADAPTIVE.name] is not None,
+            "out whatever the attempts that were spared would have said; they would tell why",
+            "rap_adaptive is not None",
         ),
         Reason(
-            "image_not_needed",
+            "stopped_below",
             False,
-            "the image does not raise the chance of being right by more than min_cde",
-            lambda row, rule: not row[CDE.name] > rule["min_cde"],
+            "cde is not above min_cde, whatever the attempts that were spared would have said",
+            "rap_adaptive is not None and not rap_cde > min_cde",
+        ),
+        Reason(
+            "never_solved",
+            False,
+            "no attempt is right, with the image or without",
+            "rap_difficulty == 1 and rap_cde == 0 and rap_cde <= min_cde",
+        ),
+        Reason("image_misleads", False, "solved more often without the image", "rap_cde < 0 and rap_cde <= min_cde"),
+        Reason(
+            "solved_without_image",
+            False,
+            "solved as often without the image",
+            "rap_difficulty < 1 and rap_cde == 0 and rap_cde <= min_cde",
+        ),
+        Reason(
+            "image_helps_little",
+            False,
+            "solved more often with the image, but not by more than min_cde",
+            "0 < rap_cde <= min_cde",
+        ),
+        Reason(
+            "image_changes_nothing",
+            False,
+            "cde is 0, and nothing says whether the row is ever solved",
+            "rap_difficulty is None and rap_cde == 0 and rap_cde <= min_cde",
         ),
         Reason(
             "not_sure_enough",
             False,
             "the score passes, but so few attempts do not say so with min_probability",
-            lambda row, rule: rule["min_probability"] is not None and row[CDE.name] > rule["min_cde"],
+            "min_probability is not None and rap_cde > min_cde",
         ),
-        Reason(
-            "attention_unknown",
-            False,
-            "the image is needed, but ace is null",
-            lambda row, rule: row[ACE.name] is None and _needed(row, rule),
-        ),
+        Reason("attention_unknown", False, "needs the image, but ace is null", f"rap_ace is None and {_NEEDED}"),
         Reason(
             "attention_biased",
             False,
-            "the image is needed, but one token draws too much attention: ace above max_ace",
-            lambda row, rule: row[ACE.name] > rule["max_ace"] and _needed(row, rule),
+            "needs the image, but one token draws too much attention",
+            f"rap_ace > max_ace and {_NEEDED}",
         ),
         Reason(
             "always_solved",
             False,
-            "the image is needed, but every judged attempt with it is correct",
-            lambda row, rule: row[DIFFICULTY.name] == 0 and _needed(row, rule),
+            "needs the image, but every attempt with it is right",
+            f"rap_difficulty == 0 and {_NEEDED}",
         ),
         Reason(
             "over_budget",
             False,
             "would be kept, but the budget has no room",
-            lambda _, rule: rule["budget"] is not None,
+            "budget is not None and (rap_cde > min_cde or 0 < rap_difficulty < 1)",
         ),
     ),
+    steps=_steps,
     options=(
         "min_cde",
         "max_ace",
         "replace_easy",
         "min_replacement_cde",
+        "replacements",
         "budget",
         "stratify_by",
         "min_probability",
@@ -563,10 +676,21 @@ RAP = Method(
         "max_ace": "and an attention confidence of at most this",
         "replace_easy": "rows that are always solved make room for hard ones",
         "min_replacement_cde": "these need a causal discrepancy above this",
+        "replacements": "so many of them: rows, a share of those that leave, or as many",
         "control": "what the causal discrepancy compares the image with",
     },
     needs_all_attempts=False,
     adaptive=True,
     decide_again=lambda ds, rule: decide_rap_again(ds, Settings.of(rule)),
     citations=_citations,
+    version="2",
+)
+
+# To the letter: a row need not show that the image helps to come in.
+RAP_PAPER = replace(
+    RAP,
+    name="rap-paper",
+    options=tuple(option for option in RAP.options if option not in ("min_replacement_cde", "min_probability")),
+    fixed={"min_replacement_cde": None},
+    version="1",
 )

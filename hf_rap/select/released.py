@@ -10,6 +10,7 @@ from hf_rap.columns import ARM_COLUMNS, ARMS, ERROR, FORMATTED, IMAGE_REWARDS, S
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.papers import CITE_RAP, RELEASED
 from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.lists import number_lists
 from hf_rap.stats.settings import CORRECT, correct_of_rows
 
 from .arrays import why_unscored
@@ -79,9 +80,12 @@ def select_released(ds: Any, settings: Settings) -> Decision:
     reason[core] = "core"
     keep = np.zeros(len(ds), dtype=bool)
     keep[core] = keep[drawn] = True
-    counts = {"rows": len(ds), "five_judged": len(rows), "core": len(core), "selected": int(keep.sum())}
-    told = {"reward": _told(arms[0].with_format & arms[1].with_format & judged, judged)}
-    return Decision(keep, reason, tuple(Step(*step) for step in counts.items()), told)
+    n_kept = int(keep.sum())
+    sampled = n_kept - len(core)
+    funnel = [Step("rows", len(ds)), Step("five_judged", len(rows)), Step("core", len(core))]
+    funnel += [Step("sampled", n_kept, sampled)] if sampled else []
+    told = {"min_gain": RELEASED.core_gain, "reward": _told(arms[0].with_format & arms[1].with_format & judged, judged)}
+    return Decision(keep, reason, (*funnel, Step("selected", n_kept, sampled)), told)
 
 
 def decide_released_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:  # noqa: ARG001 - it has no options
@@ -198,7 +202,8 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
     import numpy as np
     import pyarrow.compute as pc
 
-    flat = pc.list_flatten(column).cast("float64").to_numpy(zero_copy_only=False)
+    column = number_lists("rap-released", name, column)
+    flat = pc.list_flatten(column).to_numpy(zero_copy_only=False)
     outside = (flat < 0) | (flat > 1)
     rows = pc.list_parent_indices(column).to_numpy()
     if outside.any():
@@ -214,11 +219,6 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
     return rewards
 
 
-def _solved(row: Mapping[str, Any], at_least: float) -> int:
-    """Attempts with the image whose reward is at least this."""
-    return sum(reward >= at_least for reward in row[IMAGE_REWARDS.name])
-
-
 RELEASED_RULE = Method(
     "rap-released",
     select_released,
@@ -228,13 +228,14 @@ RELEASED_RULE = Method(
             "core",
             True,
             "released rule: similar enough, helped by the image, not easy",
-            lambda row, _: _solved(row, RELEASED.nearly_right) < RELEASED.attempts,
+            f"at_least(rap_image_rewards, {RELEASED.nearly_right}) < {RELEASED.attempts}",
         ),
         Reason(
             "one_right_sampled",
             True,
             "released rule: one attempt is right, and drawn with the tenth of such rows",
-            lambda row, _: _solved(row, RELEASED.nearly_right) == 1,
+            f"at_least(rap_image_rewards, {RELEASED.nearly_right}) <= 1",
+            came_in=True,
         ),
         Reason("not_five_judged", False, "released rule: an arm has other than five judged attempts"),
         Reason("not_core", False, "released rule: neither core nor in the pool of rows with one right attempt"),
@@ -242,10 +243,18 @@ RELEASED_RULE = Method(
             "not_sampled",
             False,
             "released rule: in the pool, but not drawn",
-            lambda row, _: _solved(row, RELEASED.nearly_right) == 1,
+            f"at_least(rap_image_rewards, {RELEASED.nearly_right}) <= 1",
         ),
     ),
-    meanings={"reward": "what a reply is worth to the rule"},
+    steps={
+        "five_judged": "have five judged attempts in both arms",
+        "core": "are similar enough, helped by the image and not easy",
+        "sampled": "a tenth of the rows with one right attempt that come near",
+    },
+    meanings={
+        "min_gain": "a core row is right more often with the image by more than this",
+        "reward": "what a reply is worth to the rule",
+    },
     attempts=RELEASED.attempts,
     decide_again=decide_released_again,
     citations=(Citation("The method, as its authors released it", CITE_RAP),),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hf_rap.adaptive.rules import Exact
+    from hf_rap.adaptive.stopping import Exact
 
 COLLECT_ALL = (
     "Or make the attempts that are missing: collect again without adaptive, into the same run if there is one."
@@ -28,12 +28,12 @@ class Stopped(NamedTuple):
 
     rows: which those are, (n_rows,).
     state: attempts of all rows, and how many are left; none for rows that were not stopped.
-    rule: the rule that they were collected for.
+    stopping: the decision that they were collected for, as `rap_adaptive` has it.
     """
 
     rows: NDArray[np.bool_]
     state: State
-    rule: dict[str, Any]
+    stopping: dict[str, Any]
 
 
 def read_stopped(ds: Any) -> Stopped | None:
@@ -47,50 +47,52 @@ def read_stopped(ds: Any) -> Stopped | None:
     import numpy as np
     import pyarrow.compute as pc
 
-    rule = adaptive_rule(ds)
-    if rule is None or rule["mode"] != "exact":
+    stopping = stopping_of(ds)
+    if stopping is None or stopping["mode"] != "exact":
         return None
     rewards = (IMAGE_REWARDS, TEXT_REWARDS)
     require("select_cognitive", ds.column_names, rewards, "Rows that were stopped early are decided by their rewards.")
     columns = arrow_columns(ds, [column.name for column in (*rewards, ADAPTIVE)])
     made = [pc.list_value_length(columns[column.name]) for column in rewards]
-    left = np.stack([pc.subtract(rule["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
+    left = np.stack([pc.subtract(stopping["attempts"], arm).fill_null(0).to_numpy() for arm in made], axis=1)
     left[columns[ADAPTIVE.name].is_null().to_numpy(zero_copy_only=False)] = 0
     counts = read_counts("select_cognitive", ds)
     solved, judged = (np.stack([getattr(arm, name) for arm in counts], axis=1) for name in ("solved", "judged"))
     rows: NDArray[np.bool_] = np.any(left > 0, axis=1)
     state = State(solved.astype(np.int64), judged.astype(np.int64), np.maximum(left, 0).astype(np.int64))
-    return Stopped(rows, state, rule) if rows.any() else None
+    return Stopped(rows, state, stopping) if rows.any() else None
 
 
-def adaptive_rule(ds: Any) -> dict[str, Any] | None:
+def stopping_of(ds: Any) -> dict[str, Any] | None:
     """What an adaptive collection of these rows was told; None for rows that have all their attempts."""
     if ADAPTIVE.name not in ds.column_names:
         return None
-    texts = [text for text in ds.data.column(ADAPTIVE.name).unique().to_pylist() if text is not None]
+    texts = [
+        text for text in arrow_columns(ds, [ADAPTIVE.name])[ADAPTIVE.name].unique().to_pylist() if text is not None
+    ]
     if len(texts) > 1:
         raise SettingError(
             f"These rows come from {len(texts)} adaptive collections, which do not compare: {'; '.join(sorted(texts))}. "
             "Select from each of them."
         )
-    rule: dict[str, Any] | None = json.loads(texts[0]) if texts else None
-    return rule
+    stopping: dict[str, Any] | None = json.loads(texts[0]) if texts else None
+    return stopping
 
 
 def refuse_spared(ds: Any, method: str) -> None:
     """Raise `SettingError` for a method that goes by all attempts of the rows, where some were spared."""
-    rule = adaptive_rule(ds)
-    if rule is not None:
+    stopping = stopping_of(ds)
+    if stopping is not None:
         raise SettingError(
             f"Method {method!r} compares rows by all of their attempts, but attempts of these were spared for "
-            f"{_rule(rule)}. Select with method 'rap'. {COLLECT_ALL}"
+            f"{_in_words(stopping)}. Select with method 'rap'. {COLLECT_ALL}"
         )
 
 
 def settle_stopped(
-    stopped: Stopped, rule: Exact, order: NDArray[np.uint64]
+    stopped: Stopped, selection: Exact, order: NDArray[np.uint64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Scores with which the rule selects what it would select with all attempts, and rows whose reason is not certain.
+    """Scores with which this selection keeps what it would select with all attempts, and rows whose reason is not certain.
 
     The scores are the worst that the rows can still get; every other outcome would select the same rows.
 
@@ -103,22 +105,22 @@ def settle_stopped(
     """
     import numpy as np
 
-    standing = settle(stopped.state, rule, order)
+    standing = settle(stopped.state, selection, order)
     unsure = np.flatnonzero(standing.open)
     if unsure.size:
         raise SettingError(
             f"{unsure.size:,} rows were stopped before it was certain whether this rule keeps them, the first is row "
-            f"{unsure[0]}. Their attempts were spared for {_rule(stopped.rule)}: select with these options. {COLLECT_ALL}"
+            f"{unsure[0]}. Their attempts were spared for {_in_words(stopped.stopping)}: select with these options. {COLLECT_ALL}"
         )
     worst = stopped.state.at_worst()
     maybe_above = stopped.rows & ~standing.above & ~standing.not_above
     return cde_of(worst), difficulty_of(worst), worst.judged[:, 0], maybe_above
 
 
-def _rule(rule: dict[str, Any]) -> str:
+def _in_words(stopping: dict[str, Any]) -> str:
     options = (
         f"{name}={value!r}"
-        for name, value in rule.items()
+        for name, value in stopping.items()
         if name not in ("mode", "attempts", "rounds", "agreement_expected")
     )
-    return f"{rule['mode']} mode with {', '.join(options)}"
+    return f"{stopping['mode']} mode with {', '.join(options)}"

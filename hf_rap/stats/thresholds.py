@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_rap.errors import SettingError
-from hf_rap.options import check, check_number, limits
+from hf_rap.options import check, check_number, is_number, is_whole, limits
 
-from .exact import as_double
+from .exact import as_double, exact
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# Ours, by the tables of docs/selection.md: one right reply out of five is a guess as often as not.
+MIN_REPLACEMENT_CDE = 0.2
+AS_MANY = "as many"  # replacements as rows that leave
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,35 @@ def check_band(low: float, high: float) -> None:
 def check_share(name: str, share: float | None) -> None:
     """Raise `SettingError` for anything but a share between 0 and 1, or None: a certainty, not a percentage."""
     check_number(name, share, above=0, below=1, none=True)
+
+
+def check_replacements(replacements: float | str) -> None:
+    """Raise `SettingError` for anything but a number of rows, a share of those that leave, or "as many"."""
+    fine = (
+        replacements == AS_MANY
+        if isinstance(replacements, str)
+        else (replacements >= 0 if is_whole(replacements) else is_number(replacements) and 0 < replacements <= 1)
+    )
+    takes = f"a number of rows (0, 1, ...), a share of those that leave (above 0.0, up to 1.0), or {AS_MANY!r}"
+    check(fine, "replacements", replacements, takes)
+
+
+def check_replacing(replace_easy: bool, min_replacement_cde: float | None, replacements: float | str) -> None:
+    """Raise `SettingError` for options of replacements where nothing is replaced."""
+    if replace_easy:
+        return
+    if min_replacement_cde not in (None, MIN_REPLACEMENT_CDE):
+        raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
+    if replacements != AS_MANY:
+        raise SettingError("replacements says how many rows replace_easy=True brings in.")
+
+
+def rows_replacing(replacements: float | str, leaving: int) -> int:
+    """At most how many rows come in where so many leave.
+
+    >>> rows_replacing("as many", 7), rows_replacing(0.5, 7), rows_replacing(3, 7)
+    (7, 3, 3)
+    """
+    if isinstance(replacements, str):
+        return leaving
+    return int(replacements) if is_whole(replacements) else int(exact(as_double(replacements)) * leaving)

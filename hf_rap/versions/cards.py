@@ -17,10 +17,13 @@ from hf_rap.columns import BIS, CONTROLS, DECISIONS, OTHER_SCORES, SCORES, STEPS
 from hf_rap.exports.universal import UNIVERSAL
 from hf_rap.rows.compat import add_dataset_info
 from hf_rap.rows.parquet import shard_name
+from hf_rap.rows.presets import name_of
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.select.again import options_of
 from hf_rap.select.method import PROCESS_REWARDS
 from hf_rap.select.methods import describe_method
 from hf_rap.stats.cut import many_cut
+from hf_rap.stats.health import WORDS as HEALTH_WORDS
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 
 from .configs import CONTROL, SCORED, SELECTED
@@ -65,6 +68,7 @@ def render_card(facts: Mapping[str, Any]) -> str:
     method = facts.get("method") or describe_method(facts["rule"], _columns(facts))
     model = settings["shown"][0]["values"].get("model") if settings["different"] == 1 else None
     options = options_of(facts["rule"], method["function"])
+    prompts = facts.get("prompts") or []
     body = _template().render(
         facts=facts,
         method=method,
@@ -89,6 +93,12 @@ def render_card(facts: Mapping[str, Any]) -> str:
         stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
         select_options=options,
         rollouts=_rollouts(facts, settings),
+        prompts=[_prompt(asked) for asked in prompts],
+        system_turn=any(asked["prompt"].get("system") or asked["prompt"].get("keep_system") for asked in prompts),
+        verl_words=[
+            shlex.quote(f"+data.apply_chat_template_kwargs.{name}={json.dumps(value)}")
+            for name, value in (prompts[0]["prompt"] if prompts else {}).get("chat_template_kwargs", {}).items()
+        ],
         max_settings=MAX_SETTINGS,
         hub=facts.get("hub"),
         shards=_shards(facts),
@@ -97,6 +107,8 @@ def render_card(facts: Mapping[str, Any]) -> str:
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
         stability=facts.get("stability"),
+        health=facts.get("health"),
+        health_words=HEALTH_WORDS,
         reselect=_reselect_command(facts, method["function"], options),
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body.strip()}\n"
@@ -246,16 +258,18 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     if settings["different"] != 1:
         return None
     values = settings["shown"][0]["values"]
-    names = ("temperature", "top_p", "top_k", "max_new_tokens", "seed", "instruction")
+    names = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
     arms = [arm for arm in facts["arms"].values() if arm]
     attempts = {count["attempts"] for arm in arms for count in arm["attempts_per_row"]}
     if (
         values.get("engine") != "transformers"
         or len(attempts) != 1
-        or not all(name in values for name in ("model", *names))
+        or not all(name in values for name in ("model", "instruction", *names))
     ):
         return None
-    engine = {"revision": values.get("revision"), "dtype": values.get("dtype")}
+    prompt = PromptTemplate.from_settings(values)
+    assert prompt is not None
+    engine = {name: values.get(name) for name in ("revision", "dtype", "adapter")}
     (grading, *_) = facts.get("grading") or [{}]
     usual = {"correct": CORRECT, "cut": CUT[0]}
     return {
@@ -265,9 +279,24 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
         "options": {
             "attempts": attempts.pop(),
             **{name: values[name] for name in names},
+            "prompt": name_of(prompt) or prompt,
             **{name: grading[name] for name in usual if grading.get(name, usual[name]) != usual[name]},
             **({"attention": True} if facts.get("attention") else {}),
         },
+    }
+
+
+def _prompt(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt in words, and its kept rows."""
+    prompt, name = group["prompt"], group["name"]
+    words = {"system": "a system turn", "prefix": "before the question", "suffix": "behind the question"}
+    words["chat_template_kwargs"] = "for the chat template"
+    parts = [f"{phrase} {_code(prompt[part])}" for part, phrase in words.items() if part in prompt]
+    parts += ["the row's own system turn"] if prompt.get("keep_system") else []
+    return {
+        "name": _Markdown(f"the prompt {_code(name)}" if name else "a prompt of the publisher's own"),
+        "parts": _Markdown(", ".join(parts) or "the question alone"),
+        "rows": group["rows"],
     }
 
 
@@ -277,7 +306,9 @@ def _ace_options(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     values = settings["shown"][0]["values"]
     names = ("form", "sigma", "heads", "attempts", "min_column")
-    return {name: values[name] for name in names} if all(name in values for name in names) else None
+    if not all(name in values for name in names):
+        return None
+    return {name: values[name] for name in (*names, "normalise", "part") if name in values}
 
 
 # Printing
@@ -371,6 +402,13 @@ def _value(value: Any) -> _Markdown:
 
 def _python(value: Any) -> _Markdown:
     """A literal inside a fenced block of Python, which no string can end."""
+    if isinstance(value, PromptTemplate):
+        fields = ", ".join(f"{name}={_python(given)}" for name, given in value.as_dict().items())
+        return _Markdown(f"PromptTemplate({fields})")
+    if isinstance(value, dict):
+        return _Markdown("{" + ", ".join(f"{_python(key)}: {_python(given)}" for key, given in value.items()) + "}")
+    if isinstance(value, list):
+        return _Markdown("[" + ", ".join(map(_python, value)) + "]")
     if not isinstance(value, str):
         return _Markdown(repr(value))
     literal = json.dumps(value, ensure_ascii=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, ID, KEEP, REASON, SCORES, SETTINGS, require
+from hf_rap.stats.settings import identity_in, model_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ class Difference:
     """What changed between two decisions.
 
     Attributes:
-        facts: counts and shares, ready for JSON; see `compare`.
+        facts: counts and shares, ready for JSON; see `changes_between`.
         rows: every row that came in or went out: {"id", "change": "added" or "removed", "was", "now"},
             where "was" and "now" are its reasons, or None where the row is not there at all.
 
@@ -36,7 +37,7 @@ class Difference:
     rows: list[dict[str, Any]]
 
 
-def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Difference:
+def changes_between(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Difference:
     """The difference between two tables of decisions: `rap_id`, `rap_keep`, `rap_reason`, scores where known.
 
     Rows are matched by `rap_id`; of several with the same id the first is matched with the first, the second
@@ -60,7 +61,7 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
 
     """
     for table in (old, new):
-        require("compare", table.column_names, (ID, KEEP, REASON), "Both sides need rows that hf_rap has selected.")
+        require("diff", table.column_names, (ID, KEEP, REASON), "Both sides need rows that hf_rap has selected.")
     before, after = _decisions(old), _decisions(new)
     was, now = ({key for key, (keep, _) in rows.items() if keep} for rows in (before, after))
     changes = [
@@ -99,7 +100,7 @@ def compare(old: pa.Table, new: pa.Table, *, group_by: str | None = None) -> Dif
             for column in SCORES
             if column.name in old.column_names or column.name in new.column_names
         },
-        "models": {"old": _models(old), "new": _models(new)},
+        "models": dict(zip(("old", "new"), _models(old, new), strict=True)),
     }
     return Difference(facts, changes)
 
@@ -175,12 +176,14 @@ def _mean(table: pa.Table, column: str) -> float | None:
     return round(sum(scores) / len(scores), 6) if scores else None
 
 
-def _models(table: pa.Table) -> list[str]:
-    """Model and revision of every set of settings in the rows."""
-    if SETTINGS.name not in table.column_names:
-        return []
-    models = set()
-    for text in table[SETTINGS.name].unique().drop_null().to_pylist():
-        settings = json.loads(text)
-        models.add("@".join(str(settings[name]) for name in ("model", "revision") if settings.get(name)))
-    return sorted(models)
+def _models(*tables: pa.Table) -> list[list[str]]:
+    """The models of every set of settings in the rows of each table, with their identities where all tell them."""
+    settings_of = [
+        [json.loads(text) for text in table[SETTINGS.name].unique().drop_null().to_pylist()]
+        if SETTINGS.name in table.column_names
+        else []
+        for table in tables
+    ]
+    pinned = all(identity_in(settings) for of_table in settings_of for settings in of_table)
+    left_out = {} if pinned else {"identity": None}
+    return [sorted({model_in({**settings, **left_out}) for settings in of_table}) for of_table in settings_of]

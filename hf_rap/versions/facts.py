@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
-from hf_rap.errors import codes_of
+from hf_rap.errors import SettingError, codes_of
+from hf_rap.rows.presets import name_of
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.counts import count_rewards
-from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
+from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct_of_rows, counted, grader_of
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -89,13 +91,18 @@ def collect_facts(
         "source": {key: provenance.get(key) for key in ("id", "config", "split", "revision")},
         "licence": licence or provenance.get("licence"),
         "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
-        "funnel": [{"step": step.name, "rows": step.rows} for step in selection.funnel],
+        "funnel": _funnel(selection),
+        "remarks": list(selection.remarks),
         "rule": selection.rule,
-        "method": {name: about for name, about in selection.method.items() if name != "reasons"},
-        "reasons": _reasons(table, selection.method["reasons"]),
+        "method": {
+            name: about
+            for name, about in selection.method.items()
+            if name not in ("reasons", "when", "steps", "came_in")
+        },
+        "reasons": _reasons(table, selection.method),
         "groups": _groups(table, group_by),
         "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, foreign_scores)},
-        "histogram": _histogram(table, kept),
+        "histogram": _histogram(table, kept, selection.method.get("came_in", [])),
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
@@ -103,6 +110,7 @@ def collect_facts(
         "grading": _grading(table),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
+        "prompts": _prompts(kept),
         "attention": _attention(selection),
         "ace_settings": _settings(table, columns.ACE_SETTINGS),
         "images_missing": images_missing,
@@ -133,13 +141,24 @@ def _counts(values: pa.ChunkedArray) -> dict[Any, int]:
     return {entry["values"]: entry["counts"] for entry in counted}
 
 
-def _reasons(table: pa.Table, meanings: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows per reason, reasons of kept rows first."""
+def _funnel(selection: Selection) -> list[dict[str, Any]]:
+    """The steps in their order, and what is said of the rows of each; `came_in` of them had been dropped before."""
+    words = selection.method.get("steps", {})
+    return [
+        {"step": step.name, "rows": step.rows, "came_in": step.came_in, "meaning": words.get(step.name)}
+        for step in selection.funnel
+    ]
+
+
+def _reasons(table: pa.Table, method: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows per reason, reasons of kept rows first, with what is so of each of these rows."""
     import pyarrow.compute as pc
+
+    meanings, when = {**columns.ERROR_CODES, **method["reasons"]}, method.get("when", {})
 
     keep, reason = table[columns.KEEP.name], table[columns.REASON.name]
     return [
-        {"reason": value, "kept": kept, "rows": rows, "meaning": {**columns.ERROR_CODES, **meanings}.get(value)}
+        {"reason": value, "kept": kept, "rows": rows, "meaning": meanings.get(value), "when": when.get(value)}
         for kept, flags in ((True, keep), (False, pc.invert(keep)))
         for value, rows in _counts(reason.filter(flags)).items()
     ]
@@ -187,15 +206,12 @@ def _shown_scores(table: pa.Table, foreign_scores: list[Column]) -> list[Column]
 
 
 def _foreign_scores(selection: Selection) -> list[Column]:
-    """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
-    names = [
-        name
-        for name, feature in selection.scored.features.items()
-        if str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
-        and name not in columns.OWN_NAMES
-        and (name.startswith(columns.PREFIX) or name == selection.rule.get("by"))
-    ]
-    return [Column(name, "float64", "") for name in names]
+    """Scores that are not ours, and the one that ranked, whatever its name."""
+    features = selection.scored.features
+    by = selection.rule.get("by")
+    ranked = [by] if by in features and by not in columns.OWN_NAMES and columns.is_numeric(features[by]) else []
+    names = dict.fromkeys([*columns.foreign_scores(features), *ranked])
+    return [Column(name, "float64", "") for name in features if name in names]
 
 
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
@@ -223,9 +239,14 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return round(float(values.mean()), 6) if values.size else None
 
 
-def _histogram(table: pa.Table, kept: pa.Table) -> dict[str, Any] | None:
-    """Rows per bar of cde; a bar is centred on its value, a score between two bars counts in the higher one."""
+def _histogram(table: pa.Table, kept: pa.Table, came_in: list[str]) -> dict[str, Any] | None:
+    """Rows per bar of cde; a bar is centred on its value, a score between two bars counts in the higher one.
+
+    `came_in` are the reasons of kept rows that an earlier step had dropped.
+    """
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     if columns.CDE.name not in table.column_names:
         return None
@@ -233,9 +254,10 @@ def _histogram(table: pa.Table, kept: pa.Table) -> dict[str, Any] | None:
     per_unit = min(max(attempts, default=MAX_BARS_PER_UNIT), MAX_BARS_PER_UNIT)
     steps = np.arange(-per_unit, per_unit + 1)
     edges = np.append(2 * steps - 1, 2 * per_unit + 1) / (2 * per_unit)
+    late = kept.filter(pc.is_in(kept[columns.REASON.name], pa.array(came_in, pa.string())))
     count = {
         name: np.histogram(_known(rows, columns.CDE), edges)[0].tolist()
-        for name, rows in (("all", table), ("kept", kept))
+        for name, rows in (("all", table), ("kept", kept), ("came_in", late))
     }
     return {"centres": (steps / per_unit).round(6).tolist(), "width": round(1 / per_unit, 6), **count}
 
@@ -296,25 +318,25 @@ def _grading(table: pa.Table) -> list[dict[str, Any]] | None:
     """Who graded how many rows, what counts as solved and what a cut reply counts as; None without settings."""
     if columns.SETTINGS.name not in table.column_names:
         return None
-    found: Counter[tuple[Any, ...]] = Counter()
+    rows_of: Counter[tuple[Any, ...]] = Counter()
     for text, rows in _counts(table[columns.SETTINGS.name].drop_null()).items():
         settings = _parsed(text)
         who = grader_of(settings)
         if who is not None:
             how = (*who, settings.get("cut", CUT[0]), correct_of(text))
-            found[how] += rows
+            rows_of[how] += rows
     names = ("verifier", "version", "cut", "correct")
-    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in found.most_common(MAX_SHOWN)]
+    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in rows_of.most_common(MAX_SHOWN)]
 
 
 def _solved(table: pa.Table, arm: str) -> tuple[int, int]:
     """Attempts of all rows that count as solved, and those that were judged."""
-    told = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
+    settings = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
     counts = count_rewards(
         "The card",
         _REWARDS[arm],
         table[_REWARDS[arm].name].combine_chunks(),
-        CORRECT if told is None else correct_of_rows(told),
+        CORRECT if settings is None else correct_of_rows(settings),
     )
     return int(counts.solved.sum()), int(counts.judged.sum())
 
@@ -390,12 +412,50 @@ def _attention(selection: Selection) -> dict[str, Any] | None:
 
 
 def _settings(table: pa.Table, column: Column) -> dict[str, Any] | None:
-    """The settings in a column of JSON. Rows with different settings do not compare."""
+    """The settings in a column of JSON. Rows with different settings do not compare.
+
+    What is only written down makes no difference: where it differs, the value is the list of those that there are.
+    """
     if column.name not in table.column_names:
         return None
     counts = _counts(table[column.name].drop_null())
-    shown = [{"rows": rows, "values": _parsed(text)} for text, rows in list(counts.items())[:MAX_SHOWN]]
-    return {"different": len(counts), "rows": sum(counts.values()), "shown": shown}
+    groups: dict[str, list[tuple[dict[str, Any], int]]] = {}
+    for text, rows in counts.items():
+        settings = _parsed(text)
+        groups.setdefault(json.dumps(counted(settings), sort_keys=True), []).append((settings, rows))
+    shown = sorted(map(_together, groups.values()), key=lambda group: -group["rows"])
+    return {"different": len(groups), "rows": sum(counts.values()), "shown": shown[:MAX_SHOWN]}
+
+
+def _together(group: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
+    """Settings that differ in nothing that counts, and their rows."""
+    values: dict[str, Any] = {}
+    apart = sorted({name for settings, _ in group for name in settings.get(NOT_COUNTED, ())})
+    for name in sorted({name for settings, _ in group for name in settings} - {NOT_COUNTED}):
+        different: list[Any] = []
+        for settings, _ in group:
+            if name in settings and settings[name] not in different:
+                different.append(settings[name])
+        values[name] = different[0] if len(different) == 1 else sorted(different, key=str)
+    return {"rows": sum(rows for _, rows in group), "values": values, **({NOT_COUNTED: apart} if apart else {})}
+
+
+def _prompts(kept: pa.Table) -> list[dict[str, Any]] | None:
+    """How the kept rows were asked, as their columns `prompt` and `messages` hold it; None without settings."""
+    if columns.SETTINGS.name not in kept.column_names:
+        return None
+    prompts: Counter[PromptTemplate] = Counter()
+    for text, rows in _counts(kept[columns.SETTINGS.name].drop_null()).items():
+        try:
+            prompt = PromptTemplate.from_settings(_parsed(text))
+        except SettingError:  # settings of somebody else
+            continue
+        if prompt is not None:
+            prompts[prompt] += rows
+    return [
+        {"name": name_of(prompt), "rows": rows, "prompt": prompt.as_dict()}
+        for prompt, rows in prompts.most_common(MAX_SHOWN)
+    ]
 
 
 def _parsed(text: str) -> dict[str, Any]:

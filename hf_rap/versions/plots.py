@@ -10,13 +10,18 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CONTROLS
-from hf_rap.figures import DROPPED, INK, KEPT, png
+from hf_rap.figures import DROPPED, INK, KEPT, REPLACED, png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+MAX_WORDS = 60  # characters beside a bar
+# Of cde, and how they are drawn; the released rule has its own.
+THRESHOLDS = {"min_cde": "--", "min_replacement_cde": ":", "min_gain": "--"}
 
 
 def draw_plots(facts: dict[str, Any]) -> dict[str, bytes]:
@@ -42,6 +47,14 @@ def draw_comparison(comparison: Mapping[str, Any]) -> bytes:
         return png(_draw_comparison(comparison))
 
 
+def draw_sweep(sweep: Mapping[str, Any]) -> bytes:
+    """PNG of what `hf_rap.select.sweep` found: rows per value, and below how much chance or a band of pass rates would share."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        return png(_draw_sweep(sweep))
+
+
 def draw_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str) -> bytes:
     """PNG of functions, each as points (x, y)."""
     import matplotlib.style
@@ -63,9 +76,11 @@ def _draw_histogram(facts: dict[str, Any]) -> Figure:
     histogram = facts["histogram"]
     figure, axes = _figure(7, 3.6)
     _bars(axes, histogram)
-    threshold = facts["rule"].get("min_cde")
-    if threshold is not None:
-        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label=f"min_cde = {threshold:g}")
+    for name, style in THRESHOLDS.items():
+        threshold = facts["rule"].get(name)
+        used = name != "min_replacement_cde" or facts["rule"].get("replace_easy")
+        if threshold is not None and used:
+            axes.axvline(threshold, color=INK, linestyle=style, linewidth=1.2, label=f"{name} = {threshold:g}")
     axes.set_xlim(-1 - histogram["width"], 1 + histogram["width"])
     axes.set_xticks([-1, -0.5, 0, 0.5, 1])
     control = CONTROLS.get(facts["rule"].get("control"))
@@ -98,6 +113,10 @@ def _bars(axes: Axes, histogram: Mapping[str, Any], filled: float = 0.9) -> None
     width = histogram["width"] * filled
     axes.bar(histogram["centres"], histogram["all"], width, color=DROPPED, label="dropped")
     axes.bar(histogram["centres"], histogram["kept"], width, color=KEPT, label="kept")
+    # Facts of versions from before they were counted have none.
+    came_in = histogram.get("came_in", [])
+    if any(came_in):
+        axes.bar(histogram["centres"], came_in, width, color=REPLACED, label="came in later")
     axes.set_ylim(0, max(histogram["all"], default=0) * 1.05 or 1)
     axes.set_ylabel("rows")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -153,35 +172,84 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
     lowest = min(
         selection[name] or 0 for selection in comparison["selections"] for name in ("mean_cde", "mean_difficulty")
     )
-    right.set_xlim(lowest - 0.05, 1.2)
+    right.set_xlim(lowest - 0.05 if lowest < 0 else 0, 1.2)
     right.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for side in ("top", "right"):
         right.spines[side].set_visible(False)
     return figure
 
 
+def _draw_sweep(sweep: Mapping[str, Any]) -> Figure:
+    """Above, rows that stayed and rows that came in later; below, what share of them others would keep too."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    points = sweep["points"]
+    places = range(len(points))
+    figure = Figure(figsize=(7, 5.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
+    rows = [point["rows"] for point in points]
+    entered = [round((point["came_in"] or 0) * point["rows"]) for point in points]
+    stayed = [count - late for count, late in zip(rows, entered, strict=True)]
+    above.bar(places, stayed, 0.7, color=KEPT, label="kept")
+    above.bar(places, entered, 0.7, bottom=stayed, color=REPLACED, label="came in later")
+    for place, count in zip(places, rows, strict=True):
+        above.text(place, count, f"{count:,}", ha="center", va="bottom", fontsize=8, color=INK)
+    above.set_ylim(0, max(rows) * 1.12 or 1)
+    above.set_ylabel("rows")
+    above.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+    for name, label, style in (("band", "with a band of pass rates", "o-"), ("random", "with random rows", "s--")):
+        shares = [float("nan") if point[name] is None else point[name] for point in points]
+        below.plot(places, shares, style, color=INK, markersize=5, linewidth=1.4, label=f"overlap {label}")
+    below.set_ylim(0, 1.02)
+    below.set_ylabel("Jaccard")
+    below.yaxis.set_major_formatter(PercentFormatter(1))
+    below.set_xticks(places, [f"{point['value']:g}" for point in points])
+    below.set_xlabel(sweep["option"])
+    for axes in (above, below):
+        axes.grid(axis="y", color="#E5E5E5")
+        axes.set_axisbelow(True)
+        _legend(axes)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    return figure
+
+
 def _draw_funnel(facts: dict[str, Any]) -> Figure:
-    """Rows that are in after each step, from top to bottom."""
+    """Rows that stay after each step, which get fewer from top to bottom, and beside them those that came in later."""
     from matplotlib.ticker import MaxNLocator
 
     steps = facts["funnel"]
     rows = [step["rows"] for step in steps]
-    figure, axes = _figure(7, 0.9 + 0.38 * len(steps))
-    axes.barh(range(len(steps)), rows, color=[DROPPED] * (len(steps) - 1) + [KEPT])
-    axes.set_yticks(range(len(steps)), [step["step"].replace("_", " ") for step in steps])
+    came_in = [step.get("came_in", 0) for step in steps]
+    stayed = [count - late for count, late in zip(rows, came_in, strict=True)]
+    places = range(len(steps))
+    figure, axes = _figure(8.5, 0.9 + 0.38 * len(steps) + (0.25 if any(came_in) else 0))
+    axes.barh(places, stayed, color=[DROPPED] * (len(steps) - 1) + [KEPT])
+    if any(came_in):
+        axes.barh(places, came_in, left=stayed, color=REPLACED, label="came in later")
+        _legend(axes)
+    axes.set_yticks(places, [_words_of(step) for step in steps])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     most = max(rows, default=0) or 1
-    for place, count in enumerate(rows):
+    for place, (count, stay, late) in enumerate(zip(rows, stayed, came_in, strict=True)):
         share = f" ({count / rows[0]:.1%})" if place and rows[0] else ""
-        axes.text(count + most * 0.01, place, f"{count:,}{share}", va="center", color=INK)
+        told = f"{stay:,} + {late:,} = {count:,}" if late else f"{count:,}"
+        axes.text(count + most * 0.01, place, f"{told}{share}", va="center", color=INK)
     axes.invert_yaxis()
-    axes.set_xlim(0, most * 1.25)
+    axes.set_xlim(0, most * (1.4 if any(came_in) else 1.25))
     axes.set_xlabel("rows")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     axes.tick_params(axis="y", length=0)
     return figure
+
+
+def _words_of(step: Mapping[str, Any]) -> str:
+    """What the rows of a step are; of versions from before steps were described, its name."""
+    words = step.get("meaning") or step["step"].replace("_", " ")
+    return words if len(words) <= MAX_WORDS else f"{words[: MAX_WORDS - 3]}..."
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hf_rap.adaptive.exact import plan, settle
-from hf_rap.adaptive.rules import Exact
 from hf_rap.adaptive.state import State, cde_of, difficulty_of
+from hf_rap.adaptive.stopping import Exact
 from hf_rap.errors import SettingError
 from hf_rap.scorers import cde_score, difficulty_score
 from hf_rap.select import decide
@@ -18,6 +18,9 @@ RULES = [
     Exact(),
     Exact(min_cde=0.0, min_replacement_cde=-0.2),
     Exact(min_cde=0.34, min_replacement_cde=0.1),
+    Exact(min_replacement_cde=None),
+    Exact(replacements=3, min_replacement_cde=0.0),
+    Exact(min_cde=0.2, replacements=0.5, min_replacement_cde=None),
 ]
 
 
@@ -36,6 +39,7 @@ def selected(outcomes, rule, order):
         difficulty=difficulty_of(state),
         replace_easy=rule.replace_easy,
         min_replacement_cde=rule.min_replacement_cde,
+        replacements=rule.replacements,
         attempts=state.judged[:, 0],
         order=order,
     )
@@ -149,7 +153,8 @@ def test_scores_are_those_of_the_scorers():
     [
         ({"min_cde": "q0.9"}, r"min_cde is 'q0\.9': .*: attempts can only be spared at one that is known beforehand"),
         ({"min_cde": 1.5}, "a number between -1 and 1"),
-        ({"replace_easy": False, "min_replacement_cde": 0.2}, "replace_easy=True"),
+        ({"replace_easy": False, "min_replacement_cde": 0.3}, "replace_easy=True"),
+        ({"replace_easy": False, "replacements": 2}, "replace_easy=True"),
     ],
 )
 def test_impossible_rules_are_refused(options, message):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hf_rap.adaptive.rules import Sequential
 from hf_rap.adaptive.sequential import believe, expected_agreement, plan, worth_of
 from hf_rap.adaptive.state import State
+from hf_rap.adaptive.stopping import Sequential
 from hf_rap.errors import SettingError
 
 

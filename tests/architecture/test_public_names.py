@@ -65,14 +65,54 @@ def test_the_light_import_tests_can_fail():
     assert "numpy" in loaded_by("import hf_rap, numpy") & HEAVY
 
 
-def test_the_imports_for_type_checkers_are_the_table():
-    """What a person and a type checker read is what is loaded, and all of it is in `__all__`."""
-    (block,) = (
-        node for node in ast.parse(FRONT_PAGE.read_text()).body if ast.unparse(node).startswith("if TYPE_CHECK")
-    )
-    read = {alias.name: node.module for node in block.body for alias in node.names}
-    assert read == hf_rap._HOME_OF
-    assert sorted(read) == NAMES
+def test_the_imports_for_type_checkers_are_the_tables():
+    """What a person and a type checker read is what is loaded: first all of `__all__`, then types to name."""
+    blocks = [node for node in ast.parse(FRONT_PAGE.read_text()).body if ast.unparse(node).startswith("if TYPE_CHECK")]
+    names, types = ({alias.name: node.module for node in block.body for alias in node.names} for block in blocks)
+    assert sorted(names) == NAMES
+    assert sorted(types) == sorted(name for homes in hf_rap._TYPES.values() for name in homes.split())
+    assert names | types == hf_rap._HOME_OF
+    # Without `as`, a strict type checker would not let others take them from here.
+    assert all(alias.asname == alias.name for node in blocks[1].body for alias in node.names)
+
+
+def annotations_of(value) -> set[str]:
+    """The words in what it says about its arguments, its result and, for a class, its public attributes and methods."""
+    parts = [value]
+    if inspect.isclass(value):
+        parts += [
+            part.fget if isinstance(part, property) else part for name, part in vars(value).items() if name[0] != "_"
+        ]
+    texts = (str(text) for part in parts for text in getattr(part, "__annotations__", {}).values())
+    return {word for text in texts for word in re.findall(r"\w+", text)}
+
+
+def classes_of_hf_rap() -> set[str]:
+    """Their names, but for errors, which are in `hf_rap.errors`, and what begins with an underscore."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for path in FRONT_PAGE.parent.rglob("*.py")
+        if path.name != "errors.py"
+    ]
+    return {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"}
+
+
+# What one of your own is made of, beside what the functions take and give.
+TO_IMPLEMENT = ("Collector", "Column", "Completion", "Engine", "Layout", "Method", "Selection")
+
+
+def test_what_public_functions_take_and_give_can_be_named():
+    """`from hf_rap import Held`, to annotate or to make one."""
+    functions = [name for name in NAMES if not inspect.isclass(getattr(hf_rap, name))]
+    words = set().union(*(annotations_of(getattr(hf_rap, name)) for name in (*functions, *TO_IMPLEMENT)))
+    assert words & classes_of_hf_rap() - set(hf_rap._HOME_OF) == set()
+    wanted = "Column Collector SourceInfo describe_source Handoff Difference Estimate Inspection Held EpochReport"
+    assert set(wanted.split()) <= set(hf_rap._HOME_OF)
+
+
+def test_the_test_of_types_can_fail():
+    """It reads what stands in the annotations."""
+    assert {"Held"} <= annotations_of(hf_rap.list_runs) & classes_of_hf_rap()
 
 
 def test_no_public_name_is_that_of_a_room():

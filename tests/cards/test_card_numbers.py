@@ -89,8 +89,8 @@ def test_reasons(card, rows):
 def test_funnel(card, selection):
     """Each step with its rows."""
     section = card[card.index("| step | rows |") : card.index("Every row has")]
-    for name, count in selection.funnel:
-        assert cells(section, name) == [str(count), f"{100 * count / 200:.1f} %"]
+    for name, count, came_in in selection.funnel:
+        assert cells(section, name)[:3] == [str(count), f"{100 * count / 200:.1f} %", str(came_in or "")]
 
 
 def test_groups(card, rows):

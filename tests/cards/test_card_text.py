@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 
 from hf_rap.errors import SettingError
+from hf_rap.rows.presets import PRESETS
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select import METHODS, select_cognitive
 from hf_rap.select.top import TOP
@@ -265,9 +268,35 @@ def test_evidence_is_repeated_with_the_same_settings():
     assert 'load_source("d:c@v1#train")' in block
     assert 'TransformersEngine("user/model", revision="abc", dtype="float32")' in block
     assert "    attempts=2,\n    temperature=1.0,\n    top_p=1.0,\n    top_k=0,\n    max_new_tokens=9," in block
-    assert '    instruction="\\nThink.",' in block
+    assert '    prompt=PromptTemplate(suffix="\\nThink."),' in block
+    assert "from hf_rap import PromptTemplate, Rollouts," in block
     facts["source"]["revision"] = "sha256:1234"
     assert 'load_source("d:c#train")' in render_card(facts)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sentence"),
+    [
+        ("float32", "reproducible in distribution, and in float32 nearly always to the letter."),
+        ("bfloat16", "reproducible in distribution; to the letter they are not, since another batch size, device"),
+    ],
+)
+def test_what_is_only_written_down_is_said(dtype, sentence):
+    """A reader sees which settings tell evidence apart, and how far a rerun agrees."""
+    told = {**SETTINGS, "dtype": dtype, "identity": "user/model@abc", "batch_size": 16, "adapter": "me/lora@def"}
+    body = render_card(make_facts(settings=[{**told, "not_counted": ["batch_size", "model"]}]))
+    assert "Of these, `batch_size`, `model` are written down only" in body
+    assert sentence in body
+    assert "| `identity` | `user/model@abc` |" in body
+    assert "`not_counted`" not in body
+    assert "TransformersEngine(" not in body or 'adapter="me/lora@def"' in body
+
+
+def test_settings_that_tell_no_identity_say_so():
+    """Evidence from before there was one: a reader must not take the name of a model for the model."""
+    sentence = "Which state of the model that was is not told"
+    assert sentence in render_card(make_facts(settings=[{**SETTINGS}]))
+    assert sentence not in render_card(make_facts(settings=[{**SETTINGS, "identity": "not told by the engine"}]))
 
 
 def publish(folder: Path) -> Path:
@@ -277,7 +306,7 @@ def publish(folder: Path) -> Path:
         "images": [[{"bytes": file.getvalue(), "path": None}]] * 4,
         "problem": ["<image>Colour?"] * 4,
         "answer": ["red"] * 4,
-        "rap_cde": [0.9, 0.2, 0.4, None],
+        "rap_cde": [0.9, 0.25, 0.4, None],
         "rap_difficulty": [0.0, 0.4, 0.2, None],
     }
     from datasets import Features, Image, List, Value
@@ -346,9 +375,33 @@ def test_attention_and_the_options_of_ace_are_told():
     )
     assert "`rap_ace` was computed with `attempts` `all`, `form` `windowed`, `heads` `max`," in body
     assert 'ace = ACEScore(form="windowed", sigma=2.0, heads="max", attempts="all", min_column=4)\n' in body
+    reading = {**options, "normalise": "reply", "part": "answer"}
+    facts["ace_settings"]["shown"][0]["values"] = reading
+    assert 'min_column=4, normalise="reply", part="answer")\n' in render_card(facts)
     assert "    attention=True,\n" in body
     foreign = {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {"x)\nevil(": 1}}]}
     assert "evil(" not in render_card({**facts, "ace_settings": foreign}).split("## How to reproduce")[1]
+
+
+def test_a_card_says_how_rows_were_asked_and_how_trainers_ask_alike():
+    """By name, or in words; EasyR1 without a prompt of its own on top, or not at all where it has no place for a part."""
+    hub = {"hub": {"id": "user/data", "tag": "v1.0.0"}, "configs": CONFIGS}
+    named = {**SETTINGS, **PRESETS["easyr1"].template.settings()}
+    card = render_card({**make_facts(settings=[named]), **hub})
+    assert "Asked with the prompt `easyr1` (behind the question <code>" in card
+    assert "data.prompt_key=prompt_text data.format_prompt=null data.answer_key=answer" in card
+    assert "data.prompt_key=messages data.image_key=images\n```" in card
+    assert '    prompt="easyr1",' in code_blocks(card)[-1]
+    own = PromptTemplate("Be brief.", "", "", {"enable_thinking": False, "it's": "; rm -rf /"})
+    card = render_card({**make_facts(settings=[{**SETTINGS, **own.settings()}, named]), **hub})
+    assert "Asked with a prompt of the publisher's own (a system turn `Be brief.`, for the chat template" in card
+    assert "# It has no place for a system turn, with which these rows were asked." in card
+    (words,) = (block for block in re.findall(r"```bash\n(.*?)```", card, re.DOTALL) if "main_ppo" in block)
+    assert shlex.split(words.replace("\\\n", " "), comments=True)[-2:] == [
+        "+data.apply_chat_template_kwargs.enable_thinking=false",
+        '+data.apply_chat_template_kwargs.it\'s="; rm -rf /"',
+    ]
+    assert "Asked with" not in render_card({name: fact for name, fact in PLAIN.items() if name != "prompts"})
 
 
 def test_a_card_says_what_the_image_was_compared_with():

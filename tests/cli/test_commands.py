@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -190,9 +191,9 @@ def test_a_grader_of_the_users_own(folder):
     ]
     for words, message in {
         "my_graders:Any": None,
-        "my_graders": "--verifier takes MODULE:NAME, such as my_graders:anls, got 'my_graders'",
-        "nowhere:short": "--verifier nowhere:short: No module named 'nowhere'. It is looked for in ",
-        "my_graders:long": "--verifier my_graders:long: module 'my_graders' has no attribute 'long'",
+        "my_graders": "The grader 'my_graders' is named wrongly: it takes module:attribute, such as my_graders:anls.",
+        "nowhere:short": "The grader nowhere:short cannot be imported: there is no module 'nowhere' in ",
+        "my_graders:long": "The grader my_graders:long is not there: my_graders (",
     }.items():
         done = hf_rap(*few[:-1], "x.parquet", "--verifier", words, "--dry-run", "1", cwd=folder)
         assert done.returncode == (message is not None), done.stderr
@@ -258,6 +259,25 @@ def test_select_prints_rule_funnel_and_reasons(folder):
     told = json.loads(done.stdout)
     assert told["rule"]["asked"]["min_cde"] == "q0.5"
     assert told["funnel"]["rows"] == sum(told["reasons"].values()) == 40
+
+
+def test_health_is_told_wherever_rows_were_answered(folder, tmp_path):
+    """In one line at the end of select and publish, as JSON, and on the card; for rows of this folder nothing is cut off."""
+    line = re.compile(
+        r"^Health: never solved \d+%, always solved \d+%, replies cut off 0%, without an answer 0%", re.MULTILINE
+    )
+    printed = hf_rap("select", "scored.parquet", "--min-cde", "0.2", cwd=folder).stdout
+    assert line.search(printed)
+    told = json.loads(hf_rap("select", "scored.parquet", "--min-cde", "0.2", "--json", cwd=folder).stdout)["health"]
+    assert told["agreement"] is not None
+    assert all(sentence in printed for sentence in told["advice"])
+    target = tmp_path / "version"
+    assert line.search(hf_rap("publish", "selection.parquet", "--to-folder", str(target), cwd=folder).stdout)
+    card = (target / "README.md").read_text()
+    section = card[card.index("## Health") : card.index("## Stability")]
+    facts = json.loads((target / "rap.json").read_text())["facts"]["health"]
+    assert f"Never solved: {100 * facts['never_solved']:.1f} %." in section
+    assert all(f"- {sentence}"[:30] in section for sentence in facts["advice"])
 
 
 @pytest.mark.parametrize(
@@ -364,8 +384,17 @@ def test_a_mistyped_command_is_answered_as_click_does():
 def test_help_has_an_example_and_the_python_call(name):
     """Each command shows one line to copy and what it is in Python."""
     shown = CliRunner().invoke(cli, [name, "--help"]).output
-    assert f"Example: hf-rap {name}" in shown
+    assert re.search(rf"Example: hf-rap (--plugin \S+ )?{name}", shown)
     assert "In Python: " in shown
+
+
+def test_arguments_are_no_options():
+    """SOURCE stands in the line of usage alone."""
+    shown = CliRunner().invoke(cli, ["select", "--help"]).output
+    assert [line.strip() for line in shown.splitlines() if "SOURCE" in line and not line.startswith("  --")] == [
+        "Usage: cli select [OPTIONS] SOURCE",
+        "Decide for every row of SOURCE whether to keep it, and why.",
+    ]
 
 
 @pytest.mark.slow

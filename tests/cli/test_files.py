@@ -123,4 +123,13 @@ def test_every_parquet_file_to_write_is_checked_at_once():
         for option in cli.get_command(None, name).params
         if option.name == "out" and isinstance(option.type, ParquetFile)
     }
-    assert options == {"annotate-steps", "attention", "controls", "likelihood", "rollouts", "score", "select"}
+    assert options == {
+        "annotate-steps",
+        "attention",
+        "collect",
+        "controls",
+        "likelihood",
+        "rollouts",
+        "score",
+        "select",
+    }

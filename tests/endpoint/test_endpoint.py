@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from model_server import ModelServer
 from PIL import Image
-from server import FaultyServer
+from server import FaultyServer, completion_of, send
 
 from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.demo import MODEL, demo_engine, make_planted
@@ -26,6 +26,7 @@ from hf_rap.engines.endpoint import data_url
 from hf_rap.engines.endpoint_client import _retry_after, _text
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.process import one_row_per_response
+from hf_rap.rows.prompts import PromptTemplate
 
 SECRET = "hf_this_is_the_secret_token"
 
@@ -35,6 +36,7 @@ def quick(monkeypatch):
     """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
     monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
+    monkeypatch.setattr("hf_rap.engines.endpoint._fields", {})
     monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
 
@@ -116,6 +118,103 @@ def test_greedy_attempts_are_one_request():
     assert len(replies) == 4
 
 
+NEUTRAL = {
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_p": 1.0,
+}
+
+
+def sent(body):
+    """What a request says of sampling, but for temperature and seed."""
+    return {name: body[name] for name in NEUTRAL if name in body}
+
+
+def test_every_request_says_how_it_is_sampled():
+    """With values that do nothing: a server's own would bend replies, and the settings would say otherwise."""
+    with FaultyServer() as server:
+        ask(server, requests(2, 2))
+        assert [sent(body) for body in server.bodies] == [NEUTRAL] * 5
+        assert len(server.trials) == 4  # of which each has a seed of its own
+        assert {body["seed"] for body in server.trials} == {0, 1, 2, 3}
+        ask(server, requests(1, 2))
+    assert len(server.trials) == 4
+
+
+def test_what_the_user_says_wins():
+    """top_k of the sampling, and anything in extra_body."""
+    with FaultyServer() as server:
+        ask(server, requests(1, 1), sampling=Sampling(top_k=40, max_new_tokens=16), extra_body={"min_p": 0.1})
+    assert [sent(body) for body in server.bodies] == [{**NEUTRAL, "top_k": 40, "min_p": 0.1}]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "left"),
+    [
+        (["min_p"], {"min_p"}),
+        (["top_k", "min_p", "repetition_penalty"], {"top_k", "min_p", "repetition_penalty"}),  # OpenAI's own
+        (["presence_penalty", "frequency_penalty"], {"presence_penalty", "frequency_penalty"}),
+    ],
+)
+def test_what_a_server_does_not_take_is_left_out_and_said(refuses, left, caplog):
+    """Asked once; every other setting still goes out."""
+    with FaultyServer(refuses=refuses) as server, caplog.at_level(logging.WARNING):
+        first, second = ask(server, requests(1, 2)), ask(server, requests(1, 2))
+    assert not any(isinstance(answer, RowError) for answer in (*first, *second))
+    expected = {name: value for name, value in NEUTRAL.items() if name not in left}
+    assert [sent(body) for body in server.bodies] == [expected] * len(server.bodies)
+    (message,) = [record.getMessage() for record in caplog.records if "does not take" in record.getMessage()]
+    assert f"does not take {', '.join(sorted(left))}: if it has values of its own" in message
+
+
+def test_a_server_that_calls_all_tokens_0_is_told_0():
+    """A top_k of -1 is refused by some, and 0 by others."""
+
+    class Other(FaultyServer):
+        def answer(self, request, body, fault):
+            if body.get("top_k", 0) < 0:
+                fault = "400"
+            super().answer(request, body, fault)
+
+    with Other() as server:
+        ask(server, requests(1, 1))
+    assert [sent(body) for body in server.bodies] == [{**NEUTRAL, "top_k": 0}]
+
+
+def test_a_top_k_of_the_servers_own_does_not_bend_what_is_drawn():
+    """As vLLM has it from generation_config.json: what a request says goes before."""
+    with FaultyServer(own={"top_k": 1}) as server:
+        (replies,) = ask(server, requests(1, 5))
+    assert len({reply.text for reply in replies}) == 5
+
+
+def test_a_server_that_does_not_draw_is_refused():
+    """It does not take top_k, and has one of 1: five samples would be one reply five times."""
+    with FaultyServer(own={"top_k": 1}, refuses=["top_k"]) as server:
+        with pytest.raises(
+            EngineError, match=r"^The server at .* does not draw: at temperature 1 .* to 4 requests with"
+        ):
+            ask(server, requests(1, 5))
+        assert server.bodies == []
+        # Where one reply is wanted it is as good as any other.
+        (replies,) = ask(server, requests(1, 2), sampling=Sampling(temperature=0, max_new_tokens=8))
+    assert len(replies) == 2
+
+
+def test_short_equal_replies_refuse_nobody():
+    """A model that answers "42" to everything draws all the same."""
+
+    class Short(FaultyServer):
+        def reply(self, request, body, n):
+            send(request, 200, completion_of(body, ["42"] * n, tokens=2))
+
+    with Short() as server:
+        assert not isinstance(ask(server, requests(1, 5))[0], RowError)
+
+
 def started(count=1, attempts=1):
     """Requests with a reply that was begun."""
     return [replace(request, prefix="First, ") for request in requests(count, attempts)]
@@ -177,6 +276,44 @@ def test_step_scores_of_a_server_are_those_of_the_model_it_runs(tmp_path):
     assert served["rap_error"][:] == local["rap_error"][:]
     assert served["steps_with_score"][:] == local["steps_with_score"][:]
     assert {0.0, 1.0} == {step["score"] for steps in served["steps_with_score"] for step in steps}
+
+
+def test_the_prompt_is_sent_whole_and_its_arguments_by_name():
+    """The system turn as text, and `chat_template_kwargs` beside those of `extra_body`."""
+    prompt = PromptTemplate("Be brief.", "Q: ", " Box it.", {"enable_thinking": False})
+    with FaultyServer() as server:
+        engine = EndpointEngine(server.url, model="m", extra_body={"chat_template_kwargs": {"greeting": "hi"}})
+        collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, arm="text", prompt=prompt))
+        (body,) = server.bodies
+    assert body["chat_template_kwargs"] == {"greeting": "hi", "enable_thinking": False}
+    system, user = body["messages"]
+    assert system == {"role": "system", "content": "Be brief."}
+    (part,) = user["content"]
+    assert part["text"].startswith("Q: ")
+    assert part["text"].endswith(" Box it.")
+
+
+def test_two_values_for_one_argument_of_the_chat_template_are_refused():
+    """Neither is taken in silence."""
+    prompt = PromptTemplate(chat_template_kwargs={"enable_thinking": True})
+    with FaultyServer() as server:
+        body = {"chat_template_kwargs": {"enable_thinking": False}}
+        engine = EndpointEngine(server.url, model="m", extra_body=body)
+        with pytest.raises(EngineError, match="give different values of enable_thinking to the chat template"):
+            collect_evidence(make_planted(6).select([0]), Rollouts(engine, attempts=1, prompt=prompt))
+        assert server.bodies == []
+
+
+def test_a_thinking_budget_is_passed_and_tells_runs_apart(tmp_path):
+    """Servers have it under names of their own; with another one the replies are asked anew."""
+    ds, seen = make_planted(6).select([0]), []
+    for name, budget in (("thinking_token_budget", 64), ("thinking_token_budget", 64), ("thinking_budget_tokens", 32)):
+        with FaultyServer() as server:
+            engine = EndpointEngine(server.url, model="m", extra_body={name: budget})
+            evidence = collect_in_run(ds, Rollouts(engine, attempts=1), str(tmp_path / "run"))
+            seen.append([body[name] for body in server.bodies])
+            assert json.loads(evidence["rap_settings"][0])["extra_body"] == {name: budget}
+    assert seen == [[64, 64], [], [32, 32]]  # both arms
 
 
 def test_token_ids_are_those_that_the_server_tells():
@@ -268,7 +405,7 @@ def test_a_refusal_ends_the_run_with_what_the_server_said(status, what, monkeypa
         pytest.raises(EngineError, match=rf"{what}; the server answered {status}: .*says {status}") as caught,
     ):
         ask(server, requests(1, 1), token_env="MY_TOKEN")
-    assert len(server.bodies) == 1
+    assert len(server.bodies) <= 4  # those that were in flight together
     assert SECRET not in str(caught.value)
 
 
@@ -406,6 +543,77 @@ def test_settings_name_the_model_and_not_the_address():
     local = EndpointEngine("http://host/v1", model="/home/me/models/mine").describe()
     assert local["model"] == "mine"
     assert "/home" not in json.dumps(local)
+
+
+TOKEN = "hf_SECRETtoken"
+VLLM = {
+    "/v1/models": {
+        "object": "list",
+        "data": [
+            {"id": "other", "root": "somebody/else"},
+            {
+                "id": "m",
+                "object": "model",
+                "created": 1767225600,
+                "owned_by": "vllm",
+                "root": "/home/me/models/Qwen2.5-VL-3B",
+                "parent": None,
+                "max_model_len": 4096,
+                "permission": [{"id": "modelperm-1", "created": 1767225600}],
+            },
+        ],
+    },
+    "/version": {"version": "0.11.0"},
+}
+
+
+def told_by(server, **options):
+    """What stands in the settings after one request."""
+    engine = EndpointEngine(server.url, model="m", **options)
+    engine.complete(requests(1, 1), Sampling())
+    settings = engine.describe()
+    assert {"server", "identity"} <= set(settings["not_counted"])
+    assert json.loads(json.dumps(settings)) == settings
+    return settings["server"]
+
+
+def test_what_the_server_tells_is_written_down(monkeypatch):
+    """The entry of the model and the version, asked for once, with the token; no folder of the server."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer(told=VLLM) as server:
+        expected = {"owned_by": "vllm", "root": "Qwen2.5-VL-3B", "max_model_len": 4096, "version": "0.11.0"}
+        assert told_by(server, token_env="MY_TOKEN") == expected
+        assert told_by(server, token_env="MY_TOKEN") == expected
+    assert server.got == [(path, f"Bearer {TOKEN}") for path in ("/v1/models", "/version")]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, {"models": "the server answered 404"}),
+        ({"/v1/models": {"data": [{"id": "n"}]}}, {"models": "does not list this model"}),
+        ({"/v1/models": ["no", "list"]}, {"models": "does not list this model"}),
+        ({"/v1/models": {"data": [None, 3]}, "/version": {"version": 3}}, {"models": "does not list this model"}),
+    ],
+)
+def test_server_that_tells_nothing_is_no_error(told, expected):
+    """Why nothing is known is written down instead."""
+    with FaultyServer(told=told) as server:
+        assert told_by(server) == expected
+
+
+def test_token_does_not_follow_a_redirection(monkeypatch):
+    """Another address must not see it."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    with FaultyServer() as thief:
+        with FaultyServer(told={"/v1/models": thief.url + "/models"}) as server:
+            assert told_by(server, token_env="MY_TOKEN") == {"models": "the server answered 307"}
+        assert thief.got == []
+
+
+def test_settings_before_the_server_was_asked():
+    """A run that has everything needs no server, and a server that is away does not keep it from being read."""
+    assert EndpointEngine("http://127.0.0.1:9/v1", model="m").describe()["server"] == "not asked yet"
 
 
 def test_a_running_event_loop_is_no_obstacle():

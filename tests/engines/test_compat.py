@@ -149,6 +149,27 @@ def test_one_module_gets_another_kernel_by_its_config(transformers_part: Any) ->
         assert copied.text_config is config.text_config
 
 
+def test_modules_are_rerouted_and_come_back(transformers_part: Any) -> None:
+    """Within, their attention goes to the named function, which can still call the usual one; the model keeps its name."""
+    model = llama("sdpa").eval()
+    module = model.model.layers[0].self_attn
+    calls = []
+
+    def counted(module: Any, *args: Any, **options: Any) -> Any:
+        calls.append(module.config.told)
+        return compat.usual_attention(module, *args, **options)
+
+    transformers.AttentionInterface.register("counted", counted)
+    ids = torch.tensor([[1, 2, 3]])
+    expected = model(input_ids=ids).logits
+    with transformers_part("the config that a module looks its attention function up in"):
+        with compat.rerouted([module], "counted", told=7):
+            assert torch.equal(model(input_ids=ids).logits, expected)
+            assert compat.attention_name(model.config) == "sdpa"
+        assert calls == [7]
+        assert compat.attention_name(module.config) == "sdpa"
+
+
 def test_eager_attention_stands_beside_its_module(transformers_part: Any) -> None:
     """It is registered nowhere; the others are."""
     from transformers.models.llama import modeling_llama
@@ -175,6 +196,13 @@ def test_an_attention_function_that_is_nowhere_is_an_error() -> None:
     module.config = compat.with_attention(module.config, "no_such_kernel")
     with pytest.raises(EngineError, match=r"^The attention function 'no_such_kernel' of LlamaAttention is not where"):
         compat.attention_function(module)
+
+
+def test_whether_sdpa_repeats_keys_is_known(transformers_part: Any) -> None:
+    """It did until 5.22, in every step with a padding mask."""
+    with transformers_part("pack_gqa beside sdpa's attention function"):
+        version = tuple(map(int, transformers.__version__.split(".")[:2]))
+        assert compat.sdpa_repeats_keys() == (version < (5, 23))
 
 
 def options_passed(folder: Path) -> dict[str, set[str]]:

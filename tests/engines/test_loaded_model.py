@@ -19,6 +19,7 @@ from hf_rap.engines.base import Completion, Request, Sampling
 from hf_rap.engines.compat import CACHE, cache_of
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.errors import EngineError, RowError, SettingError
+from hf_rap.rows.prompts import PromptTemplate
 
 from .tiny_models import CONTEXT, FAMILIES, ask, build, picture
 
@@ -143,6 +144,58 @@ class TestFailures:
         bare.chat_template = None
         with pytest.raises(EngineError, match=r"^LlavaProcessor has no chat template.* instruction-tuned model"):
             LoadedModel(model, bare)
+
+
+class TestPrompt:
+    def template(self, text: str) -> LoadedModel:
+        model, processor = build("llava_llama")
+        own = copy.copy(processor)
+        own.chat_template = text
+        return LoadedModel(model, own)
+
+    def said(self, loaded: LoadedModel, prompt: PromptTemplate) -> str:
+        request = ask("row", "Question?")
+        messages = prompt.messages("Question?", with_images=False)
+        request = replace(request, messages=messages, chat_template_kwargs=prompt.chat_template_kwargs)
+        ids = loaded.encode([request])["input_ids"][0].tolist()
+        text: str = loaded.processor.tokenizer.decode(ids)
+        return text.removeprefix("<s>").replace("\u0120", " ").replace("\u010a", "\n")  # how its letters are spelled
+
+    def test_arguments_reach_the_chat_template(self) -> None:
+        """Only those that were given: the template has its own defaults."""
+        loaded = self.template(
+            "{% for turn in messages %}{{ turn['role'] }}: {{ turn['content'][0]['text'] }};{% endfor %}"
+            "{% if enable_thinking is defined and not enable_thinking %}no thoughts{% else %}think{% endif %}"
+        )
+        prompts = [PromptTemplate(chat_template_kwargs=given) for given in ({"enable_thinking": False}, {})]
+        found = [self.said(loaded, replace(prompt, system="Be brief.")) for prompt in prompts]
+        assert found == [
+            "system: Be brief.;user: Question?;no thoughts",
+            "system: Be brief.;user: Question?;think",
+        ]
+
+    def test_an_argument_that_the_chat_template_does_not_read_is_said_once(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Jinja takes any name, so a mistyped one would change nothing, in silence."""
+        loaded = self.template("{{ messages[0]['content'][0]['text'] }}{{ enable_thinking }}")
+        prompt = PromptTemplate(chat_template_kwargs={"enable_thinking": True, "enable_thinkin": False})
+        with caplog.at_level(logging.WARNING, logger="hf_rap"):
+            assert {self.said(loaded, prompt) for _ in range(3)} == {"Question?True"}
+        assert caplog.messages == [
+            "The chat template of this model does not read 'enable_thinkin', so it changes nothing."
+        ]
+
+    @pytest.mark.parametrize("system", ["Be brief.", " Be brief.\n", "Say <image_1> is|fine"])
+    def test_a_chat_template_that_leaves_the_system_turn_out_is_refused(self, system: str) -> None:
+        """The model would be asked something else than the settings say; white space at its ends may go."""
+        keeps = self.template("{% for turn in messages %}{{ turn['content'][0]['text'] | trim }}\n{% endfor %}")
+        assert system.strip() in self.said(keeps, PromptTemplate(system=system))
+        drops = self.template("{{ messages[-1]['content'][0]['text'] }}")
+        request = replace(ask("row", "Q?"), messages=PromptTemplate(system=system).messages("Q?", with_images=False))
+        for count in (1, 3):  # no row is at fault
+            with pytest.raises(EngineError, match=r"leaves the system turn out: give a prompt without one"):
+                drops.complete([request] * count, SAMPLING)
 
 
 class TestMemory:

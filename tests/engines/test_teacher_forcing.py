@@ -75,7 +75,7 @@ def test_a_prompt_is_run_once_for_all_its_replies(family: str) -> None:
         found = attend(model, asked, window=WINDOW)
     seen = [len(call.args[0]) for call in encode.call_args_list]
     assert seen == ([2] if model.shares_prefixes else [2, 3, 2])
-    assert model.shares_prefixes == (family not in {"qwen3_5", "gemma3", "llava_mistral"})
+    assert model.shares_prefixes == (family not in {"qwen3_5", "gemma3", "llava_mistral", "mllama"})
     for answer, (columns, _) in zip(found, expected, strict=True):
         whole = [*columns.products["max"], *columns.windows["mean"], *columns.image, *columns.entropy]
         assert numbers(answer) == pytest.approx([float(value) for value in whole], rel=1e-9)

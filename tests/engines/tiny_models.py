@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers.models.smolvlm import processing_smolvlm
 
 from hf_rap.engines.base import Request
-from hf_rap.rows.prompts import image_messages, text_messages
+from hf_rap.rows.prompts import PromptTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -333,6 +333,33 @@ def gemma3() -> tuple[Any, Any]:
     return transformers.Gemma3ForConditionalGeneration(config), processor
 
 
+def mllama() -> tuple[Any, Any]:
+    """Text that looks at the pictures through a layer of its own: none of its tokens is an image's."""
+    controls = ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|eot|>", "<|image|>", "<|python_tag|>")
+    tokenizer = byte_tokenizer(controls, end="<|eot|>", pad="<|pad|>", begin="<|begin_of_text|>")
+    images = transformers.MllamaImageProcessorPil(size={"height": 16, "width": 16}, max_image_tiles=2)
+    chat = "<|begin_of_text|>" + CHATML.replace("<|im_start|>", "[").replace("<|im_end|>", "<|eot|>")
+    processor = transformers.MllamaProcessor(images, tokenizer, chat_template=chat.replace("IMAGE", "<|image|>"))
+    tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "attention_heads": 2}
+    tower |= {"num_global_layers": 1, "image_size": 16, "patch_size": 4, "max_num_tiles": 2}
+    tower |= {"intermediate_layers_indices": [1], "vision_output_dim": 64}
+    tower |= {"supported_aspect_ratios": [[1, 1], [1, 2], [2, 1]]}
+    text = {name: value for name, value in _llama().items() if name not in ("model_type", "head_dim")}
+    text |= {name: tokenizer.convert_tokens_to_ids(controls[0]) for name in ("bos_token_id", "eos_token_id")}
+    rope = {"rope_type": "default", "rope_theta": 10000.0}
+    config = transformers.MllamaConfig(
+        text_config={**text, "num_hidden_layers": 3, "cross_attention_layers": [1], "rope_parameters": rope},
+        vision_config=tower,
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    model = transformers.MllamaForConditionalGeneration(config)
+    model.generation_config.eos_token_id = None  # the tokenizer's alone, as in the other families
+    for name, weight in model.named_parameters():
+        if "gate" in name and weight.ndim == 1:
+            weight.data.fill_(1.0)  # shut at first: no picture would reach the text
+    return model, processor
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "qwen2_vl": qwen2_vl,
     "qwen2_5_vl": qwen2_5_vl,
@@ -344,6 +371,7 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "llava_mistral": llava_mistral,
     "internvl": internvl,
     "gemma3": gemma3,
+    "mllama": mllama,
 }
 
 
@@ -363,5 +391,5 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 def ask(row_id: str, question: str, *images: Image.Image, attempts: int = 3, arm: str = "image") -> Request:
     """A request as the library builds them, with a short instruction."""
-    messages = image_messages(question, INSTRUCTION) if images else text_messages(question, INSTRUCTION)
+    messages = PromptTemplate(suffix=INSTRUCTION).messages(question, with_images=bool(images))
     return Request(row_id=row_id, arm=arm, messages=messages, images=images, attempts=attempts)

@@ -24,9 +24,10 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
-from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
+from hf_rap.rows.prompts import PromptTemplate
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
 
@@ -92,7 +93,7 @@ def test_scores_and_selection_use_it():
     assert sum(ace is not None for ace in scored["rap_ace"]) == sum(row is not None for row in scored["rap_attention"])
     selection = select_cognitive(scored, replace_easy=False)
     assert selection.rule["asked"]["max_ace"] == "auto"
-    assert "attention_unbiased" in dict(selection.funnel)
+    assert "attention_unbiased" in [step.name for step in selection.funnel]
     highest = max(ace for ace in scored["rap_ace"] if ace is not None)
     assert selection.rule["max_ace"] < highest
 
@@ -172,7 +173,7 @@ def test_the_papers_limit_on_another_form_is_remarked(caplog):
     scored = add_scores(evidence(), cde_score, ace_score, difficulty_score)
     options = {"min_cde": -1, "replace_easy": False}
     selection = select_cognitive(scored, max_ace=0.1, **options)
-    steps = dict(selection.funnel)
+    steps = {step.name: step.rows for step in selection.funnel}
     dropped = steps["attention_known"] - steps["attention_unbiased"]
     assert dropped > 0.5 * steps["attention_known"]
     (record,) = remarks()
@@ -193,7 +194,7 @@ def test_the_papers_limit_on_another_form_is_remarked(caplog):
 def test_the_instruction_is_that_of_the_rollouts():
     """Another prompt would be another attention: it is taken from rap_settings, and noted."""
     bare = collect_evidence(
-        planted().select(range(4)), Rollouts(demo_engine(), attempts=1, max_new_tokens=48, instruction="")
+        planted().select(range(4)), Rollouts(demo_engine(), attempts=1, max_new_tokens=48, prompt="bare")
     )
     found = collect_evidence(bare, Attention(demo_engine()))
     settings = [json.loads(one) for one in found["rap_attention_settings"] if one is not None]
@@ -204,7 +205,9 @@ def test_the_instruction_is_that_of_the_rollouts():
 
 def test_another_instruction_is_noticed():
     """The prompt has another number of tokens than when the reply was generated."""
-    found = collect_evidence(collect_evidence(planted(), ROLLOUTS), Attention(demo_engine(), instruction=" Hm?"))
+    found = collect_evidence(
+        collect_evidence(planted(), ROLLOUTS), Attention(demo_engine(), prompt=PromptTemplate(suffix=" Hm?"))
+    )
     errors = {one["error"].split(":")[0] for row in found["rap_attention"] for one in row or []}
     assert errors == {"image_tokens_changed"} <= set(ATTENTION_ERROR_CODES)
     assert add_scores(found, ace_score)["rap_ace"][:] == [None] * len(found)
@@ -261,12 +264,11 @@ def test_rows_that_cannot_be_asked_say_so_in_every_attempt():
     assert one["error"].startswith("placeholder_mismatch: ")
 
 
-def test_an_image_with_other_pixels_limits_is_an_error():
-    """36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
+def test_a_prompt_of_another_length_is_an_error():
+    """As other limits of pixels make it, 36 image tokens instead of 9: the count differs, and no number comes out."""
     rows = collect_evidence(planted().select(range(3)), ROLLOUTS)
-    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
-    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
-    found = rows.map(Attention(engine), batched=True)["rap_attention"]
+    longer = rows.map(lambda row: {"rap_image_prompt_tokens": row["rap_image_prompt_tokens"] + 27})
+    found = longer.map(Attention(ROLLOUTS.engine), batched=True)["rap_attention"]
     errors = [one["error"].split(":")[0] for row in found for one in row or []]
     assert errors
     assert set(errors) == {"image_tokens_changed"}

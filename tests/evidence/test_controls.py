@@ -13,6 +13,8 @@ from hf_rap.demo import demo_engine, make_planted
 from hf_rap.engines.base import Sampling
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SettingError
 from hf_rap.evidence.controls import GREY
+from hf_rap.rows.prompts import PromptTemplate
+from hf_rap.stats.settings import counted
 
 from .test_donors import png
 
@@ -62,7 +64,7 @@ def evidence(*given, engine=None, **options):
 def test_controls_keep_the_prompt_and_change_what_the_picture_shows():
     """Same messages, attempts and sampling as the image arm; another stream of random numbers."""
     engine = Looking()
-    ds = evidence(RED, DARK, engine=engine, temperature=0.7, seed=3, instruction=" Box it.")
+    ds = evidence(RED, DARK, engine=engine, temperature=0.7, seed=3, prompt=PromptTemplate(suffix=" Box it."))
     image = next(one for one in engine.seen if one.arm == "image")
     engine.seen.clear()
     found = collect_evidence(ds, Controls(engine)).to_list()
@@ -187,6 +189,15 @@ def test_arms_can_be_added_one_after_the_other():
         collect_evidence(both, Controls(Looking(), arms=["blank"]))
 
 
+def test_two_models_of_one_name_are_two(other_grid, grid_adapter):
+    """A checkpoint that was trained on in its folder, or got an adapter, is not compared with the one before."""
+    replies = collect_evidence(make_planted(6), Rollouts(demo_engine(), attempts=1, max_new_tokens=8))
+    for engine in (replace(demo_engine(), model=str(other_grid)), replace(demo_engine(), adapter=str(grid_adapter))):
+        with pytest.raises(SettingError, match=r"came from 'grid-vlm \(files:\w+\)', and this is 'grid-vlm \(files:"):
+            collect_evidence(replies, Controls(engine, arms=["blank"]))
+    assert collect_evidence(replies, Controls(demo_engine(batch_size=2), arms=["blank"])).num_rows == 6
+
+
 @pytest.mark.parametrize("arms", [(), ("grey",), ("blank", "blank")])
 def test_unknown_arms_are_refused(arms):
     with pytest.raises(SettingError, match="it takes some of blank, shuffled, each once"):
@@ -214,7 +225,10 @@ PLANTED = collect_evidence(make_planted(18), Rollouts(demo_engine(), attempts=2,
 
 
 def bare(ds):
-    return sorted(ds.remove_columns("images").to_list(), key=lambda row: row["id"])
+    """The rows by id, without images, and without what settings only write down: here the batch size."""
+    rows = sorted(ds.remove_columns("images").to_list(), key=lambda row: row["id"])
+    settings = [name for name in rows[0] if name.endswith("_settings")]
+    return [{**row, **{name: row[name] and counted(json.loads(row[name])) for name in settings}} for row in rows]
 
 
 @pytest.mark.slow

@@ -190,11 +190,11 @@ def test_a_joint_token_of_lead_and_gold_counts():
     r"""The small model's tokenizer makes one token of "yes": a lead that ends within it does not hide it."""
     from hf_rap.engines.base import Reply, Request
     from hf_rap.engines.likelihood import _spelled
-    from hf_rap.rows.prompts import text_messages
+    from hf_rap.rows.prompts import DEFAULT_PROMPT
 
     def counted(prefix, text):
         loaded = demo_engine().load()
-        request = Request("a", "text", text_messages("Is red a colour?"), (), 1, prefix=prefix)
+        request = Request("a", "text", DEFAULT_PROMPT.messages("Is red a colour?"), (), 1, prefix=prefix)
         tokens, first = _spelled(loaded, Reply(request, text))
         return loaded.processor.tokenizer.convert_ids_to_tokens(tokens[first:])
 

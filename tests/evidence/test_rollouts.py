@@ -11,6 +11,7 @@ from hf_rap import CDEScore, Layout, Rollouts, cde_score, select_cognitive
 from hf_rap.columns import EVIDENCE
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, LayoutError, SettingError
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.verify import VERIFIER_VERSION
 
 
@@ -49,7 +50,9 @@ def test_both_arms_are_graded():
 def test_text_arm_sees_neither_image_nor_placeholder():
     """The question of the text arm is the same words without `<image>`."""
     engine = Scripted()
-    scored(rows(([png()], "Look at <image> here. How many?", "3")), engine=engine, instruction=" Box it.")
+    scored(
+        rows(([png()], "Look at <image> here. How many?", "3")), engine=engine, prompt=PromptTemplate(suffix=" Box it.")
+    )
     image, text = engine.seen
     assert [part["type"] for part in image.messages[0]["content"]] == ["text", "image", "text"]
     assert text.images == ()
@@ -229,4 +232,4 @@ def test_evidence_leads_to_a_selection():
     ds = rows(([png()], "<image>How many?", "3"), ([png()], "<image>How many dots?", "5"))
     evidence = ds.map(CDEScore(rollouts=Rollouts(Scripted(with_image=(r"\boxed{3}",)), attempts=2)), batched=True)
     selection = select_cognitive(evidence, replace_easy=False)
-    assert selection.scored["rap_reason"][:] == ["image_needed", "image_not_needed"]
+    assert selection.scored["rap_reason"][:] == ["image_needed", "image_misleads"]

@@ -74,7 +74,7 @@ def test_verl_export_holds_scores_where_its_reward_sees_them(tmp_path):
     """`extra_info` is the only column that reaches compute_score."""
     done = export(awkward(), to="verl", path=tmp_path / "out")
     assert stored(done.path)[0]["extra_info"] == {
-        "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "rap_cde": 0.5,
+        "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "prompt": None, "rap_cde": 0.5,
         "question": "<image>What is x?",
     }  # fmt: skip
 
@@ -171,7 +171,7 @@ def test_existing_folder_is_refused_and_untouched(tmp_path):
         export(awkward(), path=tmp_path / "full")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["x"]
     (tmp_path / "empty").mkdir()
-    assert export(awkward(), path=tmp_path / "empty").handoff.ready == 4
+    assert export(awkward(), tmp_path / "empty").handoff.ready == 4
 
 
 @pytest.mark.parametrize(

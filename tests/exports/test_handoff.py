@@ -10,6 +10,7 @@ from hf_rap.demo import MODEL
 from hf_rap.engines.prompt_tokens import PromptTokens
 from hf_rap.errors import ExportError, SettingError
 from hf_rap.exports.handoff import Limits
+from hf_rap.rows.prompts import BARE
 
 from .awkward import awkward, dataset, picture, row
 
@@ -135,10 +136,11 @@ def test_answer_that_math_verify_cannot_parse_is_noted_for_trl():
 def test_prompt_length_is_counted_with_the_model():
     """Image tokens included: the small model takes 9 for a picture."""
     count = PromptTokens(str(MODEL))
-    bare = count("What colour is the shape at the middle left?", [])
-    with_image = count("<image>What colour is the shape at the middle left?", [{"bytes": picture(), "path": None}])
+    question = "What colour is the shape at the middle left?"
+    bare = count(BARE.messages(question), [])
+    with_image = count(BARE.messages(f"<image>{question}"), [{"bytes": picture(), "path": None}])
     assert with_image - bare == 9
-    ds = dataset(row("a", problem="<image>What colour is the shape at the middle left?"), row("b", 2))
+    ds = dataset(row("a", problem=f"<image>{question}"), row("b", 2))
     limits = Limits(max_prompt_tokens=with_image, prompt_tokens=count)
     assert check_export(ds, to="trl", limits=limits).codes == {"prompt_too_long": 1}
 

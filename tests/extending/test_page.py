@@ -93,6 +93,13 @@ def test_the_command_line_takes_them_from_rows_to_a_trainer(folder):
     assert "The middle is enough" in card
     assert "2506.04755" not in card
     assert "| `rap_token_range` |" in card
+    top = ("scored.parquet", "--top", 3, "--by", "rap_token_range", "--out", "top.parquet")
+    hf_rap(folder, plugin, "my_scores:token_range", "select", *top)
+    hf_rap(folder, "publish", "top.parquet", "--to-folder", "top")  # knows the scorer no more
+    card = (folder / "top" / "README.md").read_text()
+    assert "the highest `rap_token_range` (tokens of the longest reply minus those of the shortest)" in card
+    assert "Replies of one length" in card.split("## Citation")[1]
+    assert card.count("@misc") == 1
     done = hf_rap(folder, plugin, "my_export:LINES", "export", "selection.parquet", "--to", "lines", "out")
     assert "my-trainer --data" in done.stdout
     first = json.loads((folder / "out" / "train.jsonl").read_text().splitlines()[0])
@@ -122,6 +129,32 @@ def test_evidence_goes_into_a_run_folder(folder, tmp_path):
     assert rows.map(pixels, batched=True)["rap_pixels"][:] == expected
 
 
+def test_evidence_is_collected_on_the_command_line(folder):
+    """Into a run and a file; a second time nothing is made again, and `runs` knows it."""
+    words = ("--plugin", "my_evidence:Pixels", "collect", "rows.parquet", "Pixels", "--run", "own-run", "--json")
+    counts = json.loads(hf_rap(folder, *words, "--out", "pixels.parquet").stdout)
+    assert counts == {"rows": 12, "rows that failed": 0, "file": "pixels.parquet", "run": "own-run"}
+    collected = load_dataset("parquet", data_files=str(folder / "pixels.parquet"), split="train")
+    assert collected["rap_pixels"][:] == [row["images"][0].width * row["images"][0].height for row in collected]
+    (entry,) = json.loads(hf_rap(folder, "runs", "own-run", "--json").stdout)
+    assert (entry["kind"], entry["rows"], entry["parts"]) == ("pixels", 12, 1)
+    assert "pixels  no model  12 rows, 0 failed, 1 parts\n" in hf_rap(folder, "runs", "own-run").stdout
+
+
+def test_own_scores_stand_in_a_comparison(folder, evidence):
+    """Made from the evidence like cde and difficulty, or taken as they are; `score` makes them, too."""
+    evidence.to_parquet(folder / "compared.parquet")
+    words = ("--plugin", "my_scores:token_range", "--plugin", "my_rules:MIDDLE", "compare", "compared.parquet")
+    shown = hf_rap(folder, *words, "--methods", "middle,random", "--budget", 3).stdout.splitlines()
+    assert shown[2].split() == ["method", "rows", "mean", "difficulty", "mean", "cde", "mean", "rap_token_range"]
+    assert shown[4].split() == ["random", "3", "1.000", "0.000", "0.000"]
+    hf_rap(folder, "--plugin", "my_scores:token_range", "score", "compared.parquet", "--out", "all.parquet")
+    scored = load_dataset("parquet", data_files=str(folder / "all.parquet"), split="train")
+    assert {"rap_cde", "rap_difficulty", "rap_token_range"} <= set(scored.column_names)
+    first, _ = compare_methods(scored, ["random", "rap"], budget=3).selections
+    assert first.mean_scores == {"rap_token_range": 0.0}
+
+
 def test_the_method_is_compared(evidence):
     """In Python, the object itself."""
     middle = importlib.import_module("my_rules").MIDDLE
@@ -136,15 +169,25 @@ def test_the_method_is_compared(evidence):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--plugin", "my_rules", "runs", "x"], "A plugin is named as module:attribute"),
-        (["--plugin", "my_rules:NONE", "runs", "x"], "The plugin 'my_rules:NONE' cannot be loaded: AttributeError"),
-        (["--plugin", "not_there:X", "runs", "x"], "cannot be loaded: ModuleNotFoundError"),
+        (
+            ["--plugin", "my_rules", "runs", "x"],
+            "The plugin 'my_rules' is named wrongly: it takes module:attribute, such as my_rules:MIDDLE.",
+        ),
+        (["--plugin", "my_rules:NONE", "runs", "x"], "The plugin my_rules:NONE is not there: my_rules ("),
+        (
+            ["--plugin", "not_there:X", "runs", "x"],
+            "The plugin not_there:X cannot be imported: there is no module 'not_there' in ",
+        ),
         (
             ["rollouts", "rows.parquet", "--engine", "Parrot", "--model", "m", "--out", "x.parquet"],
             "There is no engine 'Parrot'. There is: transformers, endpoint.",
         ),
         (["score", "rows.parquet", "--score", "mine", "--out", "x.parquet"], "There is no score 'mine'. There is: ace"),
         (["export", "rows.parquet", "--to", "mine"], "to is 'mine': it takes one of universal"),
+        (
+            ["collect", "rows.parquet", "mine", "--out", "x.parquet"],
+            "There is no collector 'mine'. There is none. One of your own (see `hf_rap.Collector`)",
+        ),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(folder, words, says):

@@ -341,7 +341,7 @@ class _Exchange:
         return 200, {}, b""
 
     def _repo(self, kind: str, name: str, *, write: bool = False) -> Repo:
-        repo = self.hub.repos.get((kind, name))
+        repo = self.hub.repos.get((kind or "models", name))  # the pages of models have no prefix
         if repo is None or (repo.private and name.partition("/")[0] != self.user):
             raise Answer(404 if self.user else 401, "RepoNotFound", "Repository not found")
         if write:

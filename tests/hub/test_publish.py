@@ -185,7 +185,7 @@ def test_card_says_what_changed_since_the_version_before(hub, api, select):
     card = publish(select(min_cde=0.4), REPO, "1.1.0", api=api).card
     assert "## Since version 1.0.0" in card
     assert "2 rows came in and 0 went out; 2 are in both versions (Jaccard overlap 0.5)." in card
-    assert "| added | 2 | `image_not_needed` | `image_needed` |" in card
+    assert "| added | 2 | `image_helps_little` | `image_needed` |" in card
 
 
 def test_card_of_process_rewards_tells_how_to_export_them(hub, api, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Step scores from the built-in model."""
 
 import json
+import re
+from functools import partial
 
 import pytest
 from datasets import Dataset
@@ -129,6 +131,25 @@ def test_rows_that_cannot_be_used_say_why():
     unreadable = StepRewards(engine, continuations=4)(rows("one", answer="n/a")[:])
     assert unreadable["rap_error"][0].startswith("gold_unreadable")
     assert len(engine.asked) == 1
+
+
+def test_ways_to_split_are_told_apart():
+    """By module and name; of lambdas and what is made by calling, by what they do."""
+
+    def settings_of(split):
+        settings = StepRewards(demo_engine(), split=split).settings()
+        return settings["split"], settings["split_from"]
+
+    assert settings_of(split_chain) == ("split_chain", "hf_rap.demo.chains")
+    assert settings_of(split_steps) == ("split_steps", "hf_rap.process.steps")
+    ways = [
+        lambda text: text.split("."),
+        lambda text: text.split(";"),
+        partial(re.split, r"\n"),
+        partial(re.split, r"\s"),
+    ]
+    assert len({settings_of(way) for way in ways}) == len(ways)
+    assert settings_of(partial(re.split, r"\n")) == settings_of(ways[2])
 
 
 def test_a_split_that_is_not_in_the_response_is_told():

@@ -50,6 +50,18 @@ def test_every_row_gets_one_reason_that_fits_its_decision(table, min_cde):
     assert (funnel[0].rows, funnel[-1].rows) == (len(keep), keep.sum())
 
 
+@given(tables(), thresholds, st.integers(1, 40) | st.none())
+def test_a_funnel_only_falls_but_for_what_came_in(table, min_cde, budget):
+    """Rows that were in from the start get fewer with each step; those that came in are told apart."""
+    could_enter = (table["ace"] <= 0.1) & ~np.isnan(table["cde"]) & (table["difficulty"] != 0)
+    assume(budget is None or budget <= could_enter.sum())
+    keep, reason, funnel = decide(**table, min_cde=min_cde, budget=budget)
+    stay = [step.rows - step.came_in for step in funnel]
+    assert stay == sorted(stay, reverse=True)
+    came_in = np.isin(reason, ["hard_replacement", "filled_to_budget"])
+    assert (stay[-1], funnel[-1].came_in) == ((keep & ~came_in).sum(), came_in.sum())
+
+
 @given(tables(), thresholds)
 def test_a_row_without_a_score_is_never_kept(table, min_cde):
     """Nor one that has not passed the attention step."""
@@ -71,8 +83,8 @@ def test_replacing_easy_rows_keeps_the_size_where_enough_rows_qualify(table, min
     """And never makes it larger."""
     table["replace_easy"] = True
     _, reason, funnel = decide(**table, min_cde=min_cde)
-    steps = dict(funnel)
-    before, after = steps["attention_unbiased"], steps["replaced"]
+    steps = {step.name: step.rows for step in funnel}
+    before, after = steps["attention_unbiased"], steps["selected"]
     passes = (table["ace"] <= 0.1) & ~np.isnan(table["cde"])
     solvable = (table["difficulty"] > 0) & (table["difficulty"] < 1)
     qualify = np.count_nonzero(passes & solvable & (reason != "image_needed"))

@@ -6,9 +6,11 @@ attempts that were not judged are left out of the means; rows without a score ar
 whose attention is not known is dropped; ties that are left over follow an order that is given.
 """
 
+import json
 import random
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, Features, List, Value
@@ -110,6 +112,20 @@ def test_selection_equals_the_plain_implementation(seed, min_cde, options):
         floor=None if floor is None else Fraction(str(floor)),
         budget=options.get("budget"),
     )
+    options = {"min_replacement_cde": None, **options}
     selection = select_cognitive(ds, min_cde=float(min_cde), seed=seed, **options)
     assert set(selection.selected["rap_id"]) == expected
     assert expected, "a comparison of nothing proves nothing"
+
+
+GOLDEN = json.loads((Path(__file__).parent / "rap_paper_rows.json").read_text())
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"rows {case['rows']}, {case['options']}")
+def test_the_paper_to_the_letter_keeps_the_rows_that_it_always_kept(case):
+    """`rap-paper` against rows written down when it was what `rap` did: kept rows, and those that replace others."""
+    _, ds = scored_rows(case["rows"])
+    selection = select_cognitive(ds, method="rap-paper", **case["options"])
+    assert selection.kept_rows.tolist() == case["kept"]
+    replaced = [row for row, why in enumerate(selection.scored["rap_reason"]) if why == "hard_replacement"]
+    assert replaced == case["replaced"]

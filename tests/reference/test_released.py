@@ -86,7 +86,12 @@ def test_rows_without_five_judged_attempts_are_dropped_and_named():
         evidence(image, text, rap_error=[None, None, None, None, "no_image: none"]), method="rap-released"
     )
     assert selection.scored["rap_reason"][:] == ["core", "not_core", "not_five_judged", "not_five_judged", "no_image"]
-    assert dict(selection.funnel) == {"rows": 5, "five_judged": 2, "core": 1, "selected": 1}
+    assert {step.name: step.rows for step in selection.funnel} == {
+        "rows": 5,
+        "five_judged": 2,
+        "core": 1,
+        "selected": 1,
+    }
     unexplained = select_cognitive(evidence(image, text), method="rap-released")
     assert unexplained.scored["rap_reason"][:] == ["core", "not_core", *["not_five_judged"] * 3]
 
@@ -178,7 +183,12 @@ def test_the_selection_is_that_of_the_script_on_replies():
     assert sorted(selection.selected["id"]) == chosen
     assert selection.reasons["core"] > 20
     assert selection.reasons["one_right_sampled"] > 0
-    assert selection.rule == {"method": "rap-released", "reward": "0.9 accuracy + 0.1 format"}
+    assert selection.rule == {
+        "method": "rap-released",
+        "method_version": "1",
+        "min_gain": 0.2,
+        "reward": "0.9 accuracy + 0.1 format",
+    }
     before = evidence.remove_columns(["rap_image_formatted", "rap_text_formatted"])
     without = select_cognitive(before, method="rap-released")
     assert without.rule["reward"] == "as stored, no format evidence"
@@ -190,7 +200,7 @@ def test_a_format_nobody_asked_for_costs_nothing():
     """To a prompt without an instruction rewards stay as they are, in some rows or in all; and stability knows the rule."""
     planted = make_planted(60, seed=3)
     engine = Replying(dict(zip(planted["id"], planted["answer"], strict=True)))
-    bare = collect_evidence(planted, Rollouts(engine, instruction=""))
+    bare = collect_evidence(planted, Rollouts(engine, prompt="bare"))
     assert bare["rap_image_formatted"][:] == [None] * 60
     plain = bare.remove_columns(["rap_image_formatted", "rap_text_formatted"])
     one, other = (select_cognitive(ds, method="rap-released") for ds in (bare, plain))

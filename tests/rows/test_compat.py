@@ -1,8 +1,12 @@
 """What a new release of datasets has moved, of the parts that are not public."""
 
+import pickle
+import sys
+
 import pyarrow as pa
 import pytest
 from datasets import Dataset, DatasetInfo, Features, Image, List, SplitDict, SplitInfo, Value
+from datasets.fingerprint import Hasher
 from huggingface_hub import DatasetCardData
 
 from hf_rap.rows import compat
@@ -52,12 +56,42 @@ def test_a_plain_batch_is_not_stored():
     assert compat.stored_column({"id": ["a"]}, "id") is None
 
 
-def test_a_single_row_of_map_is_known(datasets_part):
-    """Without `batched=True`; a batch is none."""
+def test_a_batch_and_a_single_row_of_map_are_known(datasets_part):
+    """With and without `batched=True`; a dictionary is neither."""
     rows = rows_with_a_broken_image()
-    with datasets_part("LazyRow, what map hands out without batched=True"):
-        assert seen_by_map(rows, compat.is_single_row) is True
-        assert seen_by_map(rows, compat.is_single_row, batched=True) is False
+    with datasets_part("LazyBatch and LazyRow, what map hands out with and without batched=True"):
+        assert seen_by_map(rows, compat.is_batch_of_map) is False
+        assert seen_by_map(rows, compat.is_batch_of_map, batched=True) is True
+    assert compat.is_batch_of_map({"id": ["a"]}) is None
+
+
+def test_columns_are_added_without_writing_the_others_again(datasets_part):
+    """In a table, a slice, a filtered and a shuffled one, with split, description and format; empty ones too."""
+    features = Features({"n": Value("int64")})
+    ds = Dataset.from_dict({"id": list("abcd"), "bytes": [b"1", b"2", b"3", b"4"]}, split="test")
+    ds.info.description = "letters"
+    stored = ds.data.column("bytes").chunk(0).buffers()[2].address
+    ways = {"as it is": range(4), "slice": range(1, 3), "shuffled": [2, 0, 3], "twice": [1, 1], "none": []}
+    with datasets_part("Dataset._indices and Dataset._fingerprint"):
+        for way, places in ways.items():
+            some = ds.select(places)
+            added = compat.with_columns(some, {"n": pa.array([10 * place for place in places], pa.int64())}, features)
+            assert added["id"][:] == ["abcd"[place] for place in places], way
+            assert added["n"][:] == [10 * place for place in places], way
+            assert added.features == Features({**ds.features, **features}), way
+            assert (added.split, added.info.description) == ("test", "letters"), way
+            if way not in ("twice", "none"):
+                assert added.data.column("bytes").chunk(0).buffers()[2].address == stored, way
+        numbers = pa.array(range(4))
+        first, second = (
+            compat.with_columns(ds, {"n": column}, features) for column in (numbers, numbers.take(numbers))
+        )
+        assert compat.with_columns(ds.with_format("numpy"), {"n": numbers}, features).format["type"] == "numpy"
+        only = ds.with_format("numpy", columns=["id"])
+        assert compat.with_columns(only, {"n": numbers}, features).format["columns"] == ["id", "n"]
+        other = compat.with_columns(ds, {"n": pa.array([0, 0, 0, 0])}, features)
+        fingerprints = [each._fingerprint for each in (ds, first, second, other)]
+        assert len({*fingerprints}) == 3, "what map has cached is found by the content"
 
 
 class Read:
@@ -145,3 +179,41 @@ def refused(api):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         api.whoami(token="hf_none")
+
+
+class Sealed:
+    """What another pickler takes in full."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_the_hash_of_map_sees_what_it_is_shown(datasets_part):
+    """A stand-in counts, what it stands for does not; a worker gets the value itself."""
+    with datasets_part("the table of datasets.utils._dill.Pickler"):
+        assert compat.show_to_hash(Sealed, lambda sealed: len(sealed.value)), "the table is not there"
+        assert Hasher.hash(Sealed("abc")) == Hasher.hash(Sealed("xyz")) != Hasher.hash(Sealed("ab"))
+    assert pickle.loads(pickle.dumps(Sealed("abc"))).value == "abc"
+
+
+def test_rows_after_a_step_are_called_by_the_step(datasets_part, tmp_path):
+    """The same rows and step in another process, or in a copy, and no others."""
+    rows = Dataset.from_dict({"id": ["a", "b"]})
+    rows.to_parquet(tmp_path / "rows.parquet")
+    read, read_again = (Dataset.from_parquet(str(tmp_path / "rows.parquet")) for _ in range(2))
+    with datasets_part("Dataset._fingerprint and datasets.fingerprint.Hasher"):
+        assert compat.hash_of(len) == compat.hash_of(len) != compat.hash_of(max)
+        assert compat.fingerprint_after(read, len) == compat.fingerprint_after(read_again, len)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read, max)
+        assert compat.fingerprint_after(read, len) != compat.fingerprint_after(read.select([0]), len)
+
+
+def test_a_step_that_cannot_be_hashed_has_no_name():
+    """`map` then warns and caches nothing."""
+    assert compat.fingerprint_after(Dataset.from_dict({"id": ["a"]}), (row for row in "ab")) is None
+
+
+def test_without_its_table_datasets_hashes_the_value(monkeypatch):
+    """The caller is told, and puts what counts into the value."""
+    monkeypatch.setitem(sys.modules, "datasets.utils._dill", None)
+    assert compat.show_to_hash(Sealed, lambda sealed: len(sealed.value)) is False

@@ -185,7 +185,7 @@ def test_rollouts_of_a_server_and_attention_of_a_local_model_in_one_run(tmp_path
         kill_half_way(run, 2, ROLLOUTS, server.url)
         (held,) = list_runs(str(run))
         assert (held.kind, 6 <= held.rows < 24) == ("rollouts", True)
-        rollouts = Rollouts(EndpointEngine(server.url, model="m"), attempts=2, max_new_tokens=32)
+        rollouts = Rollouts(EndpointEngine(server.url, model="m", concurrency=2), attempts=2, max_new_tokens=32)
         replies = collect_in_run(planted, rollouts, str(run), rows_per_part=3)
         assert replies.to_list() == collect_evidence(planted, rollouts).to_list()
     replies.to_parquet(tmp_path / "replies.parquet")

@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import fsspec
 import pyarrow as pa
 import pytest
+from datasets import Dataset
 from fsspec.implementations.memory import MemoryFileSystem
 from stubs import Stub, evidence_rows, make_rows, stub_rollouts
 
 from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
-from hf_rap.errors import RunError, SettingError
+from hf_rap.errors import RapDeprecationWarning, RunError, SettingError
 from hf_rap.rows.layouts import recognise_layout, stored_digest
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.runs.fill import Run, stop_after_part
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
 from hf_rap.runs.lease import Lease
@@ -102,7 +104,7 @@ def test_other_settings_never_mix(run):
     collect_in_run(ds, stub_rollouts(), run)
     collect_in_run(ds, stub_rollouts(name="other"), run)
     collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, temperature=0.5), run)
-    collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, instruction="?"), run)
+    collect_in_run(ds, Rollouts(stub_rollouts().engine, attempts=3, prompt=PromptTemplate(suffix="?")), run)
     held = list_runs(run)
     assert sorted((one.model, one.settings["temperature"], one.rows) for one in held) == [
         ("other", 1.0, 10),
@@ -110,8 +112,54 @@ def test_other_settings_never_mix(run):
         ("stub", 1.0, 10),
         ("stub", 1.0, 10),
     ]
-    assert fingerprint_of({"a": 1, "torch": "1", "device": "cpu"}) == fingerprint_of({"a": 1, "torch": "2"})
+    here, there = ({"a": 1, "torch": torch, "not_counted": ["torch"]} for torch in ("1", "2"))
+    assert fingerprint_of(here) == fingerprint_of(there) == fingerprint_of({"a": 1})
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
+
+
+def test_the_prompt_tells_runs_apart(run, log):
+    """Every part of it; equal prompts are one, whatever they are called, and the old option is the same run."""
+    ds = make_rows(1)
+    template = PromptTemplate("Be brief.", "Q: ", "?", {"enable_thinking": False})
+    changed = [
+        {"system": None},
+        {"prefix": ""},
+        {"suffix": ""},
+        {"chat_template_kwargs": {"enable_thinking": True}},
+        {"chat_template_kwargs": {}},
+    ]
+    prompts = [template, *(replace(template, **one) for one in changed), "verl", "easyr1", PromptTemplate(suffix="!")]
+    for prompt in prompts:
+        collect_in_run(ds, Rollouts(stub_rollouts(log=log).engine, attempts=1, prompt=prompt), run)
+    with pytest.warns(RapDeprecationWarning):
+        old = Rollouts(stub_rollouts(log=log).engine, attempts=1, instruction="!")
+    collect_in_run(ds, old, run)
+    assert len(list_runs(run)) == len(prompts) - 1
+    assert len(lines(log)) == 2 * (len(prompts) - 1)
+
+
+def test_rows_that_differ_in_their_system_turn_alone_are_asked_apart(run, log):
+    """Where it is sent; where it is not they are one row, as they were."""
+    chats = [
+        {
+            "messages": [{"role": "system", "content": said}, {"role": "user", "content": "1?"}],
+            "answer": "1",
+            "images": [],
+        }
+        for said in ("Be brief.", "Be kind.")
+    ]
+    ds = Dataset.from_list(chats)
+    for keep, asked in ((True, 2), (False, 1)):
+        Path(log).unlink(missing_ok=True)
+        prompt = PromptTemplate(keep_system=keep)
+        rollouts = Rollouts(stub_rollouts(log=log).engine, attempts=1, arm="text", prompt=prompt)
+        evidence = collect_in_run(ds, rollouts, run)
+        assert len(lines(log)) == asked
+        assert len(set(evidence["rap_id"])) == 1
+        Path(log).unlink()
+        Path(log).touch()
+        collect_in_run(ds, rollouts, run)
+        assert lines(log) == []
 
 
 def test_a_run_under_ids_of_an_earlier_release_says_so_and_goes_on_with_these(run, log):

@@ -44,14 +44,14 @@ def test_every_reason_of_the_rule_by_hand():
     assert reasons(selection) == [
         "no_image",
         "not_scored",
-        "image_not_needed",  # 0.5 is not above 0.5
+        "image_helps_little",  # 0.5 is not above 0.5
         "image_needed",  # ace 0.1 is not above 0.1
         "attention_biased",
         "attention_unknown",
         "always_solved",
-        "image_not_needed",  # as hard as the next, but its attention is biased
+        "image_helps_little",  # as hard as the next, but its attention is biased
         "hard_replacement",  # ties with row 9 in difficulty, has the higher cde
-        "image_not_needed",  # only one row left, so only one comes in
+        "image_helps_little",  # only one row left, so only one comes in
     ]
     keeps = {reason.name: reason.kept for reason in RAP.reasons}
     assert selection.scored["rap_keep"][:] == [keeps.get(reason, False) for reason in reasons(selection)]
@@ -62,11 +62,11 @@ def test_every_reason_of_the_rule_by_hand():
         Step("attention_known", 3),
         Step("attention_unbiased", 2),
         Step("not_always_solved", 1),
-        Step("replaced", 2),
-        Step("selected", 2),
+        Step("replaced", 2, came_in=1),
+        Step("selected", 2, came_in=1),
     )
     assert selection.reasons == {
-        "image_not_needed": 3,
+        "image_helps_little": 3,
         **dict.fromkeys(
             [
                 "always_solved",
@@ -87,7 +87,7 @@ def test_selected_and_rejected_are_the_rows_in_their_order():
     selection = select_cognitive(scored([0.6, 0.1, 0.9], name=["a", "b", "c"]), **NO_DRM)
     assert selection.selected["name"][:] == ["a", "c"]
     assert selection.rejected.to_list() == [
-        {"name": "b", "rap_cde": 0.1, "rap_keep": False, "rap_reason": "image_not_needed"}
+        {"name": "b", "rap_cde": 0.1, "rap_keep": False, "rap_reason": "image_helps_little"}
     ]
 
 
@@ -103,7 +103,7 @@ def test_the_decision_columns_have_their_types():
 @pytest.mark.parametrize("min_cde", [0.2, np.float32(0.2), Quantile(0.5)])
 def test_a_cde_of_one_fifth_is_never_above_one_fifth(cde, min_cde):
     """However both are stored."""
-    assert reasons(select_cognitive(scored([cde]), min_cde=min_cde, **NO_DRM)) == ["image_not_needed"]
+    assert reasons(select_cognitive(scored([cde]), min_cde=min_cde, **NO_DRM)) == ["image_helps_little"]
     assert reasons(select_cognitive(scored([cde]), min_cde=0.19, **NO_DRM)) == ["image_needed"]
 
 
@@ -155,34 +155,59 @@ def test_attention_is_left_out_where_it_is_not_known_or_not_wanted():
 def test_replacements_are_hard_but_solvable():
     """Difficulty 1 and 0 never come in, nor a row without difficulty."""
     ds = scored([0.8, 0.8, 0.0, 0.0, 0.0, 0.0], difficulty=[0.0, 0.0, 1.0, 0.0, None, 0.2])
-    selection = select_cognitive(ds)
-    assert reasons(selection) == ["always_solved"] * 2 + ["image_not_needed"] * 3 + ["hard_replacement"]
-    assert selection.funnel[-1] == Step("selected", 1)
+    selection = select_cognitive(ds, method="rap-paper")
+    assert reasons(selection) == [
+        *["always_solved"] * 2,
+        "never_solved",
+        "solved_without_image",
+        "image_changes_nothing",
+        "hard_replacement",
+    ]
+    assert selection.funnel[-1] == Step("selected", 1, came_in=1)
 
 
 def test_one_failed_attempt_is_the_least_a_replacement_needs():
     """1/M with M the row's judged attempts: 0.2 of 5 is enough, 0.1 in partial rewards is not."""
     rewards = [[1.0] * 5, [1.0, 1.0, 1.0, 1.0, 0.0], [0.9, 0.9, 0.9, 0.9, None]]
-    ds = scored([0.8, 0.0, 0.0], difficulty=[0.0, 0.2, 0.1], image_rewards=rewards)
+    ds = scored([0.8, 0.4, 0.4], difficulty=[0.0, 0.2, 0.1], image_rewards=rewards)
     selection = select_cognitive(ds.select([0, 2]))
-    assert reasons(selection) == ["always_solved", "image_not_needed"]
+    assert reasons(selection) == ["always_solved", "image_helps_little"]
     assert selection.rule["attempts"] == [4, 5]
     assert reasons(select_cognitive(ds.select([0, 1]))) == ["always_solved", "hard_replacement"]
     assert reasons(select_cognitive(ds.select([0, 2]).remove_columns("rap_image_rewards")))[1] == "hard_replacement"
 
 
 def test_a_floor_keeps_rows_out_that_the_image_does_not_help():
-    """min_replacement_cde is strict, as min_cde is."""
-    ds = scored([0.8, 0.0, 0.2], difficulty=[0.0, 0.8, 0.6])
-    assert reasons(select_cognitive(ds))[1:] == ["hard_replacement", "image_not_needed"]
-    assert reasons(select_cognitive(ds, min_replacement_cde=0.0))[1:] == ["image_not_needed", "hard_replacement"]
-    assert reasons(select_cognitive(ds, min_replacement_cde=0.2))[1:] == ["image_not_needed"] * 2
+    """min_replacement_cde is strict, as min_cde is, and 0.2 unless told otherwise; the paper has none."""
+    ds = scored([0.8, 0.0, 0.2, 0.4], difficulty=[0.0, 0.8, 0.6, 0.4])
+    no, little, hard = "solved_without_image", "image_helps_little", "hard_replacement"
+    assert reasons(select_cognitive(ds))[1:] == [no, little, hard]
+    assert reasons(select_cognitive(ds, min_replacement_cde=0.0))[1:] == [no, hard, little]
+    assert reasons(select_cognitive(ds, min_replacement_cde=0.4))[1:] == [no, little, little]
+    assert reasons(select_cognitive(ds, min_replacement_cde=None))[1:] == [hard, little, little]
+    paper = select_cognitive(ds, method="rap-paper")
+    assert (reasons(paper)[1:], paper.rule["min_replacement_cde"]) == ([hard, little, little], None)
+    with pytest.raises(SettingError, match=r"min_replacement_cde=0\.1 means nothing to method 'rap-paper'"):
+        select_cognitive(ds, method="rap-paper", min_replacement_cde=0.1)
+
+
+@pytest.mark.parametrize(
+    ("replacements", "enter"), [("as many", 4), (1.0, 4), (0.5, 2), (0.3, 1), (0.2, 0), (0, 0), (1, 1), (6, 6), (9, 8)]
+)
+def test_how_many_come_in_is_an_option(replacements, enter):
+    """Four rows leave and eight could come in: a number, or a share of the four rounded down."""
+    ds = scored([0.8] * 4 + [0.4] * 8, difficulty=[0.0] * 4 + [0.4] * 8)
+    selection = select_cognitive(ds, replacements=replacements)
+    assert selection.reasons.get("hard_replacement", 0) == len(selection.selected) == enter
+    assert selection.rule["replacements"] == replacements
+    names = [step.name for step in selection.funnel]
+    assert ("replaced" in names, selection.funnel[-1].came_in) == (enter > 0, enter)
 
 
 def test_ties_go_by_seed_and_id():
     """Another seed takes another row; the order of the rows makes no difference."""
     ids = [f"row{number}" for number in range(20)]
-    ds = scored([0.8] + [0.0] * 19, difficulty=[0.0] + [0.4] * 19, id=ids)
+    ds = scored([0.8] + [0.4] * 19, difficulty=[0.0] + [0.4] * 19, id=ids)
     chosen = [select_cognitive(ds, seed=seed).selected["rap_id"][0] for seed in range(5)]
     assert len(set(chosen)) > 1
     backwards = ds.select(range(20)[::-1])
@@ -191,7 +216,7 @@ def test_ties_go_by_seed_and_id():
 
 def test_ties_without_ids_go_by_seed_and_position():
     """The same call gives the same rows."""
-    ds = scored([0.8] + [0.0] * 19, difficulty=[0.0] + [0.4] * 19)
+    ds = scored([0.8] + [0.4] * 19, difficulty=[0.0] + [0.4] * 19)
     chosen = [reasons(select_cognitive(ds, seed=seed)).index("hard_replacement") for seed in range(5)]
     assert len(set(chosen)) > 1
     assert [reasons(select_cognitive(ds, seed=seed)).index("hard_replacement") for seed in range(5)] == chosen
@@ -201,7 +226,7 @@ def test_a_budget_that_is_too_small_drops_the_lowest_cde():
     """Ties go to the harder row."""
     ds = scored([0.6, 0.8, 0.6, 0.1], difficulty=[0.4, 0.2, 0.2, 0.9])
     selection = select_cognitive(ds, budget=2)
-    assert reasons(selection) == ["image_needed", "image_needed", "over_budget", "image_not_needed"]
+    assert reasons(selection) == ["image_needed", "image_needed", "over_budget", "image_helps_little"]
 
 
 def test_replacements_are_the_first_to_go_over_budget():
@@ -217,10 +242,10 @@ def test_a_budget_that_is_too_large_fills_up_by_cde():
     )
     assert reasons(select_cognitive(ds, budget=2)) == [
         "image_needed",
-        "image_not_needed",  # attention biased
-        "image_not_needed",  # always solved
+        "image_helps_little",  # attention biased, too
+        "image_helps_little",  # always solved, too
         "filled_to_budget",
-        "image_not_needed",  # attention unknown
+        "image_helps_little",  # attention unknown, too
         "not_scored",
     ]
     assert reasons(select_cognitive(ds, budget=3, **NO_DRM))[2] == "filled_to_budget"
@@ -252,7 +277,7 @@ def test_strata_share_the_budget_in_proportion():
         "over_budget",
         "over_budget",
         "filled_to_budget",
-        "image_not_needed",
+        "image_helps_little",
         "filled_to_budget",
         "not_scored",
     ]
@@ -299,11 +324,13 @@ def test_the_rule_is_json_and_complete():
     selection = select_cognitive(ds, min_cde=np.float64(0.5), budget=0.5, seed=np.int64(3), min_replacement_cde=0)
     assert json.loads(json.dumps(selection.rule)) == {
         "method": "rap",
+        "method_version": "2",
         "min_cde": 0.5,
         "min_probability": None,
         "max_ace": None,  # no such column
         "replace_easy": True,
         "min_replacement_cde": 0.0,
+        "replacements": "as many",
         "budget": 1,
         "stratify_by": None,
         "seed": 3,
@@ -318,12 +345,12 @@ def test_nothing_selected_is_a_selection():
     assert len(selection.selected) == 0
     assert repr(selection) == (
         "Selection: 0 of 2 rows\n"
-        "  step     rows              2\n"
-        "  step     scored            1\n"
-        "  step     image_needed      0\n"
-        "  step     selected          0\n"
-        "  dropped  image_not_needed  1\n"
-        "  dropped  not_scored        1"
+        "  step     rows                2  in all\n"
+        "  step     scored              1  have a score: rap_cde\n"
+        "  step     image_needed        0  need the image: rap_cde > 0.5\n"
+        "  step     selected            0  are selected\n"
+        "  dropped  image_helps_little  1  solved more often with the image, but not by more than min_cde\n"
+        "  dropped  not_scored          1  cde is null and rap_error does not say why"
     )
 
 
@@ -338,7 +365,7 @@ def test_an_indices_mapping_is_followed():
     """A shuffled dataset gets the decisions of its rows."""
     ds = scored([0.6, 0.3, None], name=["a", "b", "c"]).select([2, 0, 1])
     selection = select_cognitive(ds, **NO_DRM)
-    assert reasons(selection) == ["not_scored", "image_needed", "image_not_needed"]
+    assert reasons(selection) == ["not_scored", "image_needed", "image_helps_little"]
     assert selection.selected["name"][:] == ["a"]
 
 
@@ -369,6 +396,12 @@ def test_images_are_not_decoded_and_formats_stay():
         ({"stratify_by": "topic"}, "stratify_by shares out a budget: give a budget too"),
         ({"min_replacement_cde": 2}, "min_replacement_cde is 2: it takes a number between -1 and 1"),
         ({"min_replacement_cde": 0, "replace_easy": False}, "min_replacement_cde is for the replacements"),
+        ({"replacements": 3, "replace_easy": False}, "replacements says how many rows replace_easy=True brings in"),
+        (
+            {"replacements": 1.5},
+            r"replacements is 1\.5: it takes a number of rows \(0, 1, \.\.\.\), a share of those that leave",
+        ),
+        ({"replacements": "all"}, "replacements is 'all'"),
         ({"method": "best"}, "method is 'best': it takes one of rap"),
     ],
 )
@@ -399,7 +432,7 @@ def test_missing_columns_are_told_with_a_way_out():
 def test_only_a_dataset_with_rows_can_be_selected_from():
     """A stream cannot be ranked; nothing cannot be selected from."""
     stream = IterableDataset.from_generator(lambda: iter([{"rap_cde": 0.8}]))
-    with pytest.raises(SettingError, match="it takes a Dataset, not IterableDataset"):
+    with pytest.raises(SettingError, match="it takes a Dataset, not a stream"):
         select_cognitive(stream)
     with pytest.raises(SettingError, match="a dataset without rows"):
         select_cognitive(scored([]))

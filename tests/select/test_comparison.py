@@ -59,7 +59,7 @@ def test_selections_by_several_counterfactuals():
         (["rap", "rap"], "each once"),
         ([], "it takes some of"),
         (["rap:grey"], "behind the colon goes one of blank, shuffled"),
-        (["random:blank"], "only rap goes by a cde"),
+        (["random:blank"], "only rap, rap-paper goes by a cde"),
         (["random"], "Method 'random' needs a budget"),
     ],
 )

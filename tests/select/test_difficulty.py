@@ -25,8 +25,14 @@ def test_the_published_band_by_hand():
     ds = rows([0.0, 0.1, 0.2, 0.8, 0.9, 1.0, None], rap_error=[None] * 6 + ["no_image: none"])
     selection = select_difficulty(ds)
     assert reasons(selection) == ["too_easy", "too_easy", "moderate", "moderate", "moderate", "too_hard", "no_image"]
-    assert selection.rule == {"method": "difficulty", "low": 0.084, "high": 0.87, "min_probability": None}
-    assert dict(selection.funnel) == {"rows": 7, "scored": 6, "selected": 3}
+    assert selection.rule == {
+        "method": "difficulty",
+        "method_version": "1",
+        "low": 0.084,
+        "high": 0.87,
+        "min_probability": None,
+    }
+    assert {step.name: step.rows for step in selection.funnel} == {"rows": 7, "scored": 6, "selected": 3}
     assert reasons(select_cognitive(ds, method="difficulty")) == reasons(selection)
 
 

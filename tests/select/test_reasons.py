@@ -1,20 +1,22 @@
 """Every reason that a method gives is true of the row that it is given to."""
 
 import random
+from collections import Counter
 
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from hf_rap.columns import ERROR_CODES
 from hf_rap.errors import SettingError
 from hf_rap.scorers import add_limr_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
-from hf_rap.select import METHODS, select_cognitive, select_difficulty, select_top, split_stages
+from hf_rap.select import METHODS, Selection, select_cognitive, select_difficulty, select_top, split_stages
 from hf_rap.select.again import select_again
+from hf_rap.select.predicates import holds, untrue_reasons
+from hf_rap.select.rap import NOT_ABOVE
 from hf_rap.select.top import TOP
 
 
-def simulated(rows: int = 2_000, attempts: int = 5) -> Dataset:
+def simulated(rows: int = 10_000, attempts: int = 5) -> Dataset:
     """Rows whose pass rates are drawn from all over the square; some attempts and some rows are unknown."""
     draw = random.Random(5)
     image, text, error = [], [], []
@@ -51,7 +53,11 @@ DS = simulated()
 SELECTIONS = {
     "rap": lambda: select_cognitive(DS, min_cde=0.25),
     "rap without attention": lambda: select_cognitive(DS, min_cde=0.25, max_ace=None),
-    "rap with a floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
+    "rap with another floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
+    "rap without a floor": lambda: select_cognitive(DS, min_cde=0.25, min_replacement_cde=None, replacements=0.5),
+    "rap above a negative limit": lambda: select_cognitive(DS, min_cde=-0.2, max_ace=None),
+    "rap without difficulty": lambda: select_cognitive(DS.remove_columns("rap_difficulty"), replace_easy=False),
+    "rap-paper": lambda: select_cognitive(DS, method="rap-paper", replacements=20),
     "rap within a budget": lambda: select_cognitive(DS, min_cde=0.25, budget=300),
     "rap filled to a budget": lambda: select_cognitive(DS, min_cde=0.5, max_ace=0.125, budget=100),
     "rap by probability": lambda: select_cognitive(DS, min_cde=0.25, min_probability=0.9, max_ace=None),
@@ -79,34 +85,43 @@ def test_every_reason_holds_for_its_row(name):
     """And kept rows have the reasons of kept rows."""
     selection = SELECTIONS[name]()
     method = {**METHODS, TOP.name: TOP}[selection.rule["method"]]
-    reasons = {reason.name: reason for reason in method.reasons}
-    seen = set()
-    for row in selection.scored:
-        why = row["rap_reason"]
-        if why in ERROR_CODES:
-            assert not row["rap_keep"]
-            assert row["rap_error"].startswith(why)
-            continue
-        seen.add(why)
-        assert reasons[why].kept == row["rap_keep"]
-        assert reasons[why].holds(row, selection.rule), (why, row)
-    assert len(seen) > 1
+    assert untrue_reasons(selection, method) == []
+    assert len({reason.name for reason in method.reasons} & set(selection.reasons)) > 1
 
 
 def test_a_wrong_reason_is_noticed():
-    """The test above can fail: a row that is kept for its image does not hold as one that needs none."""
-    selection = SELECTIONS["rap"]()
-    row = next(row for row in selection.selected if row["rap_reason"] == "image_needed")
-    reasons = {reason.name: reason for reason in METHODS["rap"].reasons}
-    assert not reasons["image_not_needed"].holds(row, selection.rule)
-    assert not reasons["always_solved"].holds(row, selection.rule)
+    """The test above can fail: with each other reason that says anything of its rows, rows are untrue."""
+    selection = SELECTIONS["rap without attention"]()
+    rows = selection.scored
+    for reason in METHODS["rap"].reasons:
+        told = [reason.name if why == "image_needed" else why for why in rows["rap_reason"]]
+        changed = Selection(
+            rows.remove_columns("rap_reason").add_column("rap_reason", told), selection.rule, selection.funnel, {}
+        )
+        wrong = untrue_reasons(changed, METHODS["rap"])
+        assert len(wrong) == (0 if reason.name == "image_needed" else selection.reasons["image_needed"]), reason
+
+
+def test_rows_that_are_not_above_the_threshold_have_one_reason_each():
+    """By their two pass rates: five kinds, which exclude each other and leave nothing out."""
+    rule = {"min_cde": 0.25}
+    reasons = [reason for reason in METHODS["rap"].reasons if reason.name in NOT_ABOVE]
+    seen = Counter()
+    for right in range(6):
+        for without in range(6):
+            row = {"rap_cde": (right - without) / 5, "rap_difficulty": (5 - right) / 5}
+            true = [reason.name for reason in reasons if holds(reason.when, row, rule)]
+            assert len(true) == (right - without <= 1), (right, without)
+            seen.update(true)
+    assert seen == {"never_solved": 1, "image_misleads": 15, "solved_without_image": 5, "image_helps_little": 5}
+    assert not any(holds(reason.when, {"rap_cde": None, "rap_difficulty": None}, rule) for reason in reasons)
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_a_selection_is_made_again_from_its_rule(name):
     """With the options that it had, those of its own function included."""
     selection = SELECTIONS[name]()
-    again = select_again(DS, selection.rule)
+    again = select_again(selection.scored, selection.rule)
     assert again.rule == selection.rule
     assert again.scored["rap_reason"][:] == selection.scored["rap_reason"][:]
 

@@ -50,8 +50,8 @@ def test_a_row_that_is_never_right_is_not_brought_in_as_a_hard_one():
     scored = add_scores(evidence(IMAGE, TEXT), cde_score, difficulty_score)
     assert scored["rap_difficulty"][:] == pytest.approx([1.0, 0.8, 0.0, 1.0])
     assert scored["rap_cde"][:] == pytest.approx([0.0, 0.2, 1.0, 0.0])
-    reasons = select_cognitive(scored).scored["rap_reason"][:]
-    assert reasons == ["image_not_needed", "hard_replacement", "always_solved", "image_not_needed"]
+    reasons = select_cognitive(scored, method="rap-paper").scored["rap_reason"][:]
+    assert reasons == ["never_solved", "hard_replacement", "always_solved", "never_solved"]
 
 
 def test_the_threshold_comes_with_the_evidence():

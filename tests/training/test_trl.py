@@ -6,7 +6,7 @@ import pytest
 
 from hf_rap.columns import EPOCH_REWARDS
 from hf_rap.demo import MODEL, make_planted
-from hf_rap.rows.prompts import image_messages
+from hf_rap.rows.prompts import DEFAULT_PROMPT
 from hf_rap.scorers import add_limr_score
 from hf_rap.training import WEIGHTS, add_epoch_rewards, difficulty_weighted
 
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 
     torch.set_num_threads(1)
     ds = make_planted(40).filter(lambda kind: kind == "hard", input_columns="kind")
-    ds = ds.map(lambda problem: {"prompt": image_messages(problem)}, input_columns="problem")
+    ds = ds.map(lambda problem: {"prompt": DEFAULT_PROMPT.messages(problem)}, input_columns="problem")
     ds = ds.select_columns(["id", "prompt", "images", "answer"])
     folder = tmp_path_factory.mktemp("grpo")
     config = GRPOConfig(

@@ -26,6 +26,18 @@ def take_back() -> str:
     return hf_rap.yank("a/dataset", "1.0.0", why="Golds were wrong.")
 
 
+def name_what_comes_back(ds: datasets.Dataset) -> hf_rap.Held:
+    from hf_rap import Difference, EpochReport, Estimate, Handoff, Inspection, SourceInfo
+
+    assert_type(hf_rap.diff("a", "b"), Difference)
+    assert_type(hf_rap.check_export(ds), Handoff)
+    assert_type(hf_rap.inspect_dataset(ds), Inspection)
+    assert_type(hf_rap.describe_source("a/dataset", ds), SourceInfo)
+    assert_type(hf_rap.estimate(ds, Rollouts(TransformersEngine("a/model")), rows=2), Estimate)
+    print(EpochReport)
+    return hf_rap.list_runs("a-run")[0]
+
+
 def mistakes() -> None:
     from hf_rap import Rolouts  # type: ignore[attr-defined]
 

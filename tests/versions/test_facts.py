@@ -59,13 +59,20 @@ def test_rows_and_funnel(facts):
         ("image_needed", 3),
         ("selected", 3),
     ]
+    assert facts["funnel"][1] == {"step": "scored", "rows": 5, "came_in": 0, "meaning": "have a score: rap_cde"}
     assert facts["rule"]["min_cde"] == 0.2
 
 
 def test_reasons_are_counted_with_their_meaning(facts):
     """Reasons of kept rows come first, and every row has one."""
     counted = [(one["reason"], one["kept"], one["rows"]) for one in facts["reasons"]]
-    assert counted == [("image_needed", True, 3), ("image_not_needed", False, 2), ("no_image", False, 1)]
+    assert counted == [
+        ("image_needed", True, 3),
+        ("image_misleads", False, 1),
+        ("no_image", False, 1),
+        ("solved_without_image", False, 1),
+    ]
+    assert facts["reasons"][0]["when"] == "rap_cde > min_cde"
     assert facts["reasons"][2]["meaning"] == "the row has no image, so cde is not defined"
 
 
@@ -116,6 +123,7 @@ def test_histogram_has_a_bar_per_possible_score(facts):
     assert facts["histogram"] == {
         "centres": [-1.0, -0.5, 0.0, 0.5, 1.0],
         "width": 0.5,
+        "came_in": [0, 0, 0, 0, 0],
         "all": [0, 1, 1, 1, 2],
         "kept": [0, 0, 0, 1, 2],
     }
@@ -168,6 +176,20 @@ def test_mixed_settings_are_counted(facts):
         "rows": 6,
         "shown": [{"rows": 5, "values": {"model": "m", "seed": 0}}, {"rows": 1, "values": {"model": "m", "seed": 1}}],
     }
+
+
+def test_settings_that_differ_in_nothing_that_counts_are_one():
+    """Rows of two batch sizes compare; what the rows disagree about is told as it is."""
+    told = [
+        json.dumps({"model": "m", "batch_size": size, "torch": "2.13", "not_counted": ["batch_size", "torch"]})
+        for size in (16, 4)
+    ]
+    rows = {**ROWS, "rap_settings": [told[0], told[1], told[0], told[1], told[0], None]}
+    selection = select_cognitive(Dataset.from_dict(rows, FEATURES), replace_easy=False)
+    found = collect_facts(selection, name="n", version="1.0.0")["settings"]
+    values = {"model": "m", "batch_size": [16, 4], "torch": "2.13"}
+    shown = [{"rows": 5, "values": values, "not_counted": ["batch_size", "torch"]}]
+    assert found == {"different": 1, "rows": 5, "shown": shown}
 
 
 def test_source_and_licence(facts):

@@ -106,13 +106,14 @@ def test_selected_is_the_default_and_has_the_universal_columns(version, read):
             {"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": "Is it red?"}]}
         ],
         "messages": [{"role": "user", "content": "<image>Is it red?"}],
+        "prompt_text": "<image>Is it red?",
         "problem": "<image>Is it red?",
         "answer": "no",
         "solution": "no",
         "data_source": "unknown",
         "ability": "visual_reasoning",
         "reward_model": {"style": "rule", "ground_truth": "no"},
-        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"]},
+        "extra_info": {"split": "train", "index": 0, "id": "a", "accepted": ["no"], "prompt": None},
     }
     assert [block["type"] for block in second["prompt"][0]["content"]] == ["text", "image", "text", "image", "text"]
 
@@ -136,7 +137,7 @@ def test_datasets_alone_reads_a_version(version, tmp_path):
 
 def test_nothing_selected_is_refused(tmp_path):
     """load_dataset fails on a split without rows, whatever is in the file; the reasons say what to loosen."""
-    with pytest.raises(PublishError, match=r"Nothing is selected .image_not_needed: 2, not_scored: 1."):
+    with pytest.raises(PublishError, match=r"Nothing is selected .image_helps_little: 2, not_scored: 1."):
         publish_to_folder(select(dataset(), min_cde=1), tmp_path / "v")
     assert list(tmp_path.iterdir()) == []
 
@@ -147,7 +148,7 @@ def test_text_only_row_with_null_answer_can_be_selected(tmp_path, read):
     (row,) = stored(read(tmp_path / "v"))
     assert row["images"] == []
     assert row["answer"] is row["reward_model"]["ground_truth"] is None
-    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": []}
+    assert row["extra_info"] == {"split": "train", "index": 2, "id": "c", "accepted": [], "prompt": None}
     assert row["prompt"][0]["content"] == [{"type": "text", "text": "What is 1 + 1?"}]
 
 

@@ -1,13 +1,13 @@
-"""What the attempts of an adaptive collection are for: the decision that they are to settle."""
+"""When an adaptive collection stops asking about a row, and the decision that its attempts are to settle."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from hf_rap.errors import SettingError
 from hf_rap.options import check, check_flags, check_number, check_whole, is_number
 from hf_rap.papers import PAPER
+from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_replacing
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Exact:
     Args:
         min_cde: as in `select_cognitive`, but a number: a quantile needs the attempts of all rows.
         replace_easy: as in `select_cognitive`.
-        min_replacement_cde: as in `select_cognitive`.
+        min_replacement_cde: as in `select_cognitive`; None is the paper.
+        replacements: as in `select_cognitive`.
         seed: as in `select_cognitive`.
 
     Raises:
@@ -33,7 +34,8 @@ class Exact:
 
     min_cde: float = PAPER.min_cde
     replace_easy: bool = True
-    min_replacement_cde: float | None = None
+    min_replacement_cde: float | None = MIN_REPLACEMENT_CDE
+    replacements: float | str = AS_MANY
     seed: int = 0
 
     mode: ClassVar[str] = "exact"
@@ -44,8 +46,8 @@ class Exact:
         check_whole("seed", self.seed)
         if self.min_replacement_cde is not None:
             _check_threshold("min_replacement_cde", self.min_replacement_cde)
-            if not self.replace_easy:
-                raise SettingError("min_replacement_cde is for the replacements that replace_easy=True brings in.")
+        check_replacements(self.replacements)
+        check_replacing(self.replace_easy, self.min_replacement_cde, self.replacements)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able: mode and options."""

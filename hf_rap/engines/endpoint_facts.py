@@ -1,0 +1,69 @@
+"""What a server tells of itself and of a model, as told: nothing is made of it, and no request depends on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+_TIMEOUT = 5.0  # seconds
+_LONGEST = 1 << 20  # bytes of an answer that are read
+_SHOWN = 200  # characters of a text
+# Of an entry of /v1/models: what is asked for, and what vLLM makes up anew for every request.
+_UNTOLD = ("id", "object", "created", "permission")
+
+
+async def server_facts(url: str, model: str, token: str | None) -> dict[str, Any]:
+    """The entry of the model in `/v1/models` and the version of the server, or why there is none.
+
+    vLLM and SGLang tell `root`, the repository or folder that they have loaded, and `max_model_len`; the version is
+    told by vLLM. Of a folder only the last part is kept: settings are published.
+    """
+    return await asyncio.to_thread(_facts, url.rstrip("/"), model, token)
+
+
+def _facts(url: str, model: str, token: str | None) -> dict[str, Any]:
+    models = _get(f"{url}/models", token)
+    listed = models.get("data") if isinstance(models, dict) else None
+    entries = [entry for entry in listed or () if isinstance(entry, dict) and entry.get("id") == model]
+    facts: dict[str, Any] = {"models": models if isinstance(models, str) else "does not list this model"}
+    if entries:
+        facts = {name: _short(value) for name, value in entries[0].items() if name not in _UNTOLD and _is_plain(value)}
+    parts = urlsplit(url)
+    version = _get(f"{parts.scheme}://{parts.netloc}/version", token)
+    if isinstance(version, dict) and isinstance(version.get("version"), str):
+        facts["version"] = _short(version["version"])
+    return facts
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _short(value: Any) -> Any:
+    """A value as told, without the folder of a path, and not longer than a line."""
+    if not isinstance(value, str):
+        return value
+    return (value.rstrip("/").rpartition("/")[2] if value.startswith(("/", "~", ".")) else value)[:_SHOWN]
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Another address must not get the token."""
+
+    def redirect_request(self, *_args: Any) -> None:
+        """Nothing is asked there: the redirection becomes an error."""
+
+
+def _get(url: str, token: str | None) -> Any:
+    """The JSON at a URL, or a text that says why there is none."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = Request(quote(url, safe=":/?=&%@[]"), headers=headers)  # noqa: S310 - EndpointEngine takes http and https only
+    try:
+        with build_opener(_NoRedirect).open(request, timeout=_TIMEOUT) as answer:
+            return json.loads(answer.read(_LONGEST))
+    except (OSError, HTTPException, ValueError) as error:
+        code = getattr(error, "code", None)
+        return f"the server answered {code}" if code else f"no answer that can be read ({type(error).__name__})"

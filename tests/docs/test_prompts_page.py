@@ -1,0 +1,36 @@
+"""docs/prompts.md holds every preset as the code has it, and its file is one."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from hf_rap.exports.trainers import TRAINERS
+from hf_rap.rows.presets import presets_table
+from hf_rap.rows.prompts import PromptTemplate
+
+PAGE = (Path(__file__).parents[2] / "docs" / "prompts.md").read_text(encoding="utf-8")
+
+
+def test_the_page_holds_the_table_of_presets():
+    """What each sends, to the letter, and whose words these are."""
+    assert presets_table() in PAGE
+
+
+def test_the_file_of_the_page_is_a_prompt():
+    """It has every field."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert PromptTemplate.from_dict(yaml.safe_load(text)) == PromptTemplate(
+        "Be brief.", "Question: ", "\nThink, then put the answer in \\boxed{}.", {"enable_thinking": False}, True
+    )
+
+
+def test_what_a_trainer_has_a_place_for_is_what_its_export_accepts():
+    """One row for each that has GRPO, or cold starts: whether a system turn and arguments are refused."""
+    rows = re.findall(r"^\| ([\w-]+) \| (.+?) \| (yes|refused) \| (.+?) \|$", PAGE, re.MULTILINE)
+    told = {name.lower(): (system == "yes", arguments != "refused") for name, _, system, arguments in rows}
+    assert told == {
+        name: (trainer.accepts.system_turn, trainer.accepts.template_arguments != ())
+        for name, trainer in TRAINERS.items()
+        if name not in ("universal", "jsonl")
+    }
