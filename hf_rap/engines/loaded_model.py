@@ -63,6 +63,7 @@ class LoadedModel:
         memory: what is measured to find out how many fit; None: that of the GPU that the model is on.
         commit: of the model on the Hub; None where it is not from there.
         random_weights: names of those that its checkpoint did not hold.
+        quantization: how the checkpoint is quantised, as its config says; None where it is not.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class LoadedModel:
         memory: Memory | None = None,
         commit: str | None = None,
         random_weights: Sequence[str] = (),
+        quantization: dict[str, Any] | None = None,
     ) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
@@ -81,6 +83,7 @@ class LoadedModel:
                 "instruction-tuned model, or set one with processor.chat_template."
             )
         self.model = model.eval()
+        self.device = compat.input_device(model)
         self.processor = processor
         self.batch_size = batch_size
         self.memory = memory or memory_of(model)
@@ -91,6 +94,7 @@ class LoadedModel:
         self._processor = Lock()  # tokenizers of transformers are not to be called from two threads at once
         self.commit = commit
         self.random_weights = random_weights
+        self.quantization = quantization
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.checked: set[str] = set()  # by `self_check`
@@ -115,8 +119,9 @@ class LoadedModel:
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": compat.attention_name(self.model.config),
-            "device": self.model.device.type,
+            "device": self.device.type,
             **({"random_weights": list(self.random_weights)} if self.random_weights else {}),
+            **({"quantization": self.quantization} if self.quantization else {}),
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
@@ -290,7 +295,7 @@ class LoadedModel:
         return self._on_device(self.processed(requests))
 
     def _on_device(self, processed: Any) -> dict[str, torch.Tensor]:
-        return dict(processed.to(self.model.device, dtype=self.model.dtype))
+        return dict(processed.to(self.device, dtype=self.model.dtype))
 
     def processed(self, requests: list[Request]) -> Any:
         """What the processor makes of prompts and pictures, on the CPU."""

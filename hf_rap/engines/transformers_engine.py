@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_rap.errors import RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, is_whole
 
+from .pixel_limits import check_limits
+
 if TYPE_CHECKING:
     from hf_rap.errors import RowError
 
@@ -90,6 +92,7 @@ class TransformersEngine:
         object.__setattr__(self, "allow_missing", tuple(patterns))
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
+        check_limits(options or {})
         folder = Path(self.model)
         object.__setattr__(self, "folder_digest", _digest(folder) if folder.is_dir() else None)
 
