@@ -11,6 +11,7 @@ import torch
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import likeness
@@ -35,17 +36,17 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     spelled = [_spelled(loaded, reply) for reply in replies]
     kinds = [loaded.kind_of(reply.request) for reply in replies]
     order = sorted(range(len(replies)), key=lambda index: (kinds[index], likeness(replies[index].request)))
-    answers: dict[int, LogLikelihood | RowError] = {}
 
     def run(part: list[int]) -> list[LogLikelihood | RowError]:
         return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
 
-    for _, group in groupby(order, key=lambda index: kinds[index]):
-        waiting = list(group)
-        while waiting:
-            batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
-            answers.update(zip(batch, loaded.in_halves(batch, run), strict=True))
-    return [answers[index] for index in range(len(replies))]
+    with answering(len(replies)) as answers:
+        for _, group in groupby(order, key=lambda index: kinds[index]):
+            waiting = list(group)
+            while waiting:
+                batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
+                answers.add(batch, loaded.in_halves(batch, run))
+        return answers.all()
 
 
 def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:

@@ -26,6 +26,7 @@ from transformers import (
 from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warnings
 
 from . import compat
+from .answers import answering
 from .base import Completion, Request, Sampling
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
@@ -101,15 +102,14 @@ class LoadedModel:
         """
         kinds = [(self.kind_of(request), request.attempts) for request in requests]
         order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
-        answers: dict[int, list[Completion] | RowError] = {}
-        for _, group in groupby(order, key=lambda index: kinds[index]):
-            waiting = list(group)
-            while waiting:
-                batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-                answered = self._complete_or_halve([requests[index] for index in batch], sampling)
-                answers.update(zip(batch, answered, strict=True))
-                self._stop_if_hopeless(list(answers.values()), len(requests))
-        return [answers[index] for index in range(len(requests))]
+        with answering(len(requests)) as answers:
+            for _, group in groupby(order, key=lambda index: kinds[index]):
+                waiting = list(group)
+                while waiting:
+                    batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
+                    answers.add(batch, self._complete_or_halve([requests[index] for index in batch], sampling))
+                    self._stop_if_hopeless(list(answers.there.values()), len(requests))
+            return answers.all()
 
     def kind_of(self, request: Request) -> int:
         """What requests that share a batch have in common: images or none; in Mllama how many.

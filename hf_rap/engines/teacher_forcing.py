@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .answers import answering
 from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
 from .loaded_model import likeness
@@ -41,7 +42,6 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.without_ends(reply.token_ids)
         for reply in replies
     ]
-    answers: dict[int, ReplyAttention | RowError] = {}
 
     def run(part: list[int]) -> list[ReplyAttention | RowError]:
         return _attend_batch(
@@ -53,13 +53,14 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         of_request.setdefault(id(reply.request), []).append(index)
     kinds = {key: loaded.kind_of(replies[group[0]].request) for key, group in of_request.items()}
     order = sorted(of_request, key=lambda key: (kinds[key], likeness(replies[of_request[key][0]].request)))
-    for _, keys in groupby(order, key=lambda key: kinds[key]):
-        waiting = [of_request[key] for key in keys]
-        while waiting:
-            batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
-            part = [index for group in batch for index in group]
-            answers.update(zip(part, loaded.in_halves(part, run), strict=True))
-    return [answers[index] for index in range(len(replies))]
+    with answering(len(replies)) as answers:
+        for _, keys in groupby(order, key=lambda key: kinds[key]):
+            waiting = [of_request[key] for key in keys]
+            while waiting:
+                batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
+                part = [index for group in batch for index in group]
+                answers.add(part, loaded.in_halves(part, run))
+        return answers.all()
 
 
 def _attend_batch(

@@ -14,7 +14,9 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
@@ -50,6 +52,19 @@ def grader(version: str, *, batched: bool = False) -> Callable[[Function], Funct
         return function
 
     return tell
+
+
+_later: ContextVar[bool] = ContextVar("later", default=False)
+
+
+@contextmanager
+def grades_later() -> Iterator[None]:
+    """Within, no verifier is asked: a run that was told to stop has its replies graded when it goes on."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
 
 class Grade(NamedTuple):
@@ -137,6 +152,8 @@ class Grading:
     def grade(self, asked: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""
         fixed = [[self._without_asking(*text) for text in replies.texts] for replies in asked]
+        if _later.get():
+            return [[grade or Grade(None, "not graded yet") for grade in grades] for grades in fixed]
         open_texts = [
             list(dict.fromkeys(text for (text, _), grade in zip(replies.texts, grades, strict=True) if grade is None))
             for replies, grades in zip(asked, fixed, strict=True)
@@ -191,7 +208,12 @@ class Grading:
     def _call_each(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What each call gives, or the exception that it raised."""
         if _is_async(self.verifier):
-            return asyncio.run_coroutine_threadsafe(_together(self.verifier, calls), _loop(os.getpid())).result()
+            together = asyncio.run_coroutine_threadsafe(_together(self.verifier, calls), _loop(os.getpid()))
+            try:
+                return together.result()
+            except KeyboardInterrupt:
+                together.cancel()
+                raise
         answers = []
         for call in calls:
             try:
