@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SourceError, code_of
 from hf_rap.options import check, check_number, check_whole, whole_dataset, whole_or_stream
 from hf_rap.rows.batches import Batch, batched
-from hf_rap.rows.compat import fingerprint_after
+from hf_rap.rows.compat import engine_bar, fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, layout_of, row_id
 from hf_rap.settings import noted
 
@@ -228,12 +229,16 @@ class Collector:
 
 
 def _of_stored_rows(call: Any) -> Any:
-    """The call for batches whose images and texts are as they are stored."""
+    """The call for batches whose images and texts are as they are stored, with a bar that moves with every answer.
+
+    `Dataset.map` has a bar of its own, which stands still for as long as a batch takes.
+    """
 
     @wraps(call)
     def checked(self: Collector, batch: Batch) -> Any:
         batch.check_undecoded()
-        return call(self, batch)
+        with shown_by(partial(engine_bar, self.kind)):
+            return call(self, batch)
 
     return checked
 

@@ -121,7 +121,7 @@ class Run:
         max_errors: stop when more than this share of the rows fails, in [0, 1].
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
-        progress: where lines about the progress go; None: stderr.
+        progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
