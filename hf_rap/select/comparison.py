@@ -9,7 +9,8 @@ from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.scorers.base import add_scores
-from hf_rap.scorers.cde import CDEScore
+from hf_rap.scorers.cde import CDEScore, cde_score
+from hf_rap.scorers.difficulty import difficulty_score
 
 from . import Selection, select_cognitive
 from .base import rows_to_select
@@ -65,7 +66,8 @@ def compare_methods(
     """The selections of these methods, each as published, side by side.
 
     Args:
-        ds: a `Dataset` with the columns that the methods read.
+        ds: a `Dataset` with the columns that the methods read, or a `Selection`; cde and difficulty are computed from its
+            evidence where they are not there.
         methods: names in `hf_rap.select.METHODS` or methods of your own, no name twice. "rap:blank" is the method rap with a cde that
             compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that.
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
@@ -77,7 +79,7 @@ def compare_methods(
         MissingColumnError: a method reads a column that is not there.
 
     """
-    ds = rows_to_select("compare_methods", ds)
+    ds = with_scores(rows_to_select("compare_methods", ds))
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -101,6 +103,17 @@ def compare_methods(
         selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
         jaccard=tuple(tuple(overlap(kept[name], kept[second]) for second in names) for name in names),
     )
+
+
+def with_scores(ds: Any) -> Any:
+    """The dataset with cde and difficulty, where there is evidence for them."""
+    missing = [
+        scorer
+        for scorer in (cde_score, difficulty_score)
+        if scorer.writes[0].name not in ds.column_names
+        and all(column.name in ds.column_names for column in scorer.reads)
+    ]
+    return add_scores(ds, *missing)
 
 
 def _size(selections: dict[str, Selection], method: str) -> int:
