@@ -11,6 +11,7 @@ from hf_rap.options import check, check_flags, check_text, check_whole, is_numbe
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 if TYPE_CHECKING:
+    import datasets
     import numpy as np
     from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ def order_curriculum(
     buckets: int | Sequence[float] | None = None,
     shuffle_within: bool = True,
     seed: int = 0,
-) -> Any:
+) -> datasets.Dataset:
     """The rows in ascending order of a score: easy to hard.
 
     Rows with equal scores are never torn apart, so there may be fewer buckets than asked for. The order in a
