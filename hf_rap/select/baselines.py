@@ -13,7 +13,7 @@ from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
-from .arrays import first_within, plain, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import first_within, plain, quotas_of, rows_of_budget, scores_of, strata_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step
 from .method import Citation, Method, Reason
 
@@ -120,12 +120,16 @@ def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     """The same rule as `by_hardness` for other counts of the same rows."""
     import numpy as np
 
-    budget, strata, order = _read_rank(ds, Settings.of(rule))
+    settings = Settings.of(rule)
+    budget, strata, order = _read_rank(ds, settings)
+    column = arrow_columns(ds, [settings.stratify_by]).get(settings.stratify_by or "")
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
         has_difficulty = ~np.isnan(difficulty)
-        return first_within(has_difficulty, min(budget, int(has_difficulty.sum())), strata, -difficulty, order)
+        most = min(budget, int(has_difficulty.sum()))
+        quotas = quotas_of(settings.budget, settings.stratify_by, column, has_difficulty)
+        return first_within(has_difficulty, most, strata, -difficulty, order, quotas=quotas)
 
     return decide_again
 
@@ -181,7 +185,7 @@ def _by_rank(
     import numpy as np
 
     budget, strata, order = _read_rank(ds, settings)
-    columns = arrow_columns(ds, [*reads, ERROR.name])
+    columns = arrow_columns(ds, [*reads, ERROR.name, settings.stratify_by])
     value = values(columns)
     has_value = ~np.isnan(value)
     possible = int(np.count_nonzero(has_value))
@@ -190,7 +194,8 @@ def _by_rank(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    keep = first_within(has_value, budget, strata, -value, order)
+    quotas = quotas_of(settings.budget, settings.stratify_by, columns.get(settings.stratify_by or ""), has_value)
+    keep = first_within(has_value, budget, strata, -value, order, quotas=quotas)
     reason = why_unscored(value, columns.get(ERROR.name))
     reason[has_value] = reasons[1]
     reason[keep] = reasons[0]
