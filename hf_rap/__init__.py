@@ -171,6 +171,7 @@ if TYPE_CHECKING:
     from .hub import Release as Release
     from .process import ProcessLayout as ProcessLayout
     from .rows.inspection import Inspection as Inspection
+    from .rows.mixing import Mixture as Mixture
     from .rows.provenance import SourceInfo as SourceInfo
     from .rows.sources import Source as Source
     from .runs.listing import Held as Held
@@ -198,6 +199,7 @@ _TYPES = {
     "hub": "Release",
     "process": "ProcessLayout",
     "rows.inspection": "Inspection",
+    "rows.mixing": "Mixture",
     "rows.provenance": "SourceInfo",
     "rows.sources": "Source",
     "runs.listing": "Held",

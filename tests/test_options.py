@@ -268,10 +268,7 @@ WRONG = {
         "fault": TEXT_OR_NONE,
     },
     "mix_datasets": {
-        "sources": (
-            [DS],
-            "[Dataset({ features: ['question', 'image', 'answer'], num_rows: 1 })]: it takes a dictionary",
-        ),
+        "sources": (["a"], "['a']: it takes a dictionary by name"),
         "layouts": ([1], "[1]: it takes a dictionary by name"),
         "without": ([1], "[1]: it takes a dictionary by name"),
     },
