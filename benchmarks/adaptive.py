@@ -93,7 +93,7 @@ def spare(full: datasets.Dataset, rule: Exact, planned: int) -> datasets.Dataset
             break
         made += wanted
     for arm, names in enumerate((IMAGE_LISTS, TEXT_LISTS)):
-        for name in names:
+        for name in (name for name in names if name in table):
             table[name] = [
                 None if row is None else row[:number] for row, number in zip(table[name], made[:, arm], strict=True)
             ]

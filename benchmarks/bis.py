@@ -113,7 +113,7 @@ def ours(folder: Path, out: Path, *, ratio: float) -> int:
     from hf_rap.exports.internvl_prm import export_internvl_prm
 
     scored = add_scores(load_process_rewards(folder), bis_score)
-    return export_internvl_prm(select_top(scored, ratio=ratio).selected, out)
+    return export_internvl_prm(select_top(scored, ratio=ratio, alpha=0.2).selected, out)
 
 
 def one_side(side: str, folder: Path, out: Path) -> None:

@@ -73,7 +73,7 @@ def work(name: str) -> None:
 
 def verdicts(name: str, pairs: list[dict]) -> list[str] | None:
     """Of one verifier, in a process that is replaced when it takes too long; None where it does not start."""
-    process, found = None, []
+    process, given = None, []
     for pair in pairs:
         if process is None:
             process, lines = start(name)
@@ -82,13 +82,13 @@ def verdicts(name: str, pairs: list[dict]) -> list[str] | None:
         process.stdin.write(json.dumps(pair) + "\n")
         process.stdin.flush()
         try:
-            found.append(lines.get(timeout=LIMIT_SECONDS))
+            given.append(lines.get(timeout=LIMIT_SECONDS))
         except queue.Empty:
-            found.append("too slow")
+            given.append("too slow")
             process.kill()
             process = None
     process.kill()
-    return found
+    return given
 
 
 def start(name: str) -> tuple[subprocess.Popen, queue.Queue]:
@@ -112,24 +112,24 @@ def main() -> None:
         return
     for file in FILES:
         pairs = [json.loads(line) for line in (DATA / file).read_text("utf-8").splitlines()]
-        columns = {name: told for name in VERIFIERS if (told := verdicts(name, pairs)) is not None}
+        columns = {name: given for name in VERIFIERS if (given := verdicts(name, pairs)) is not None}
         right: dict = defaultdict(lambda names=tuple(columns): dict.fromkeys(names, 0))
         sizes = defaultdict(int)
         often = Counter(kind_of(pair) for pair in pairs)
         for number, pair in enumerate(pairs):
             kind = kind_of(pair) if often[kind_of(pair)] >= FEW else OTHERS
             sizes[kind] += 1
-            for name, told in columns.items():
+            for name, given in columns.items():
                 wanted = {pair["expected"]} | (
                     {"wrong"} if name != "hf_rap" and pair["expected"] == "unreadable" else set()
                 )
-                right[kind][name] += told[number] in wanted
+                right[kind][name] += given[number] in wanted
         print(f"\n`tests/data/{file}`\n\n| kind | pairs | {' | '.join(columns)} |\n|---|---:|{'---:|' * len(columns)}")
         for kind in sorted(sizes):
             print(f"| {kind.strip('~ ')} | {sizes[kind]} | {' | '.join(str(right[kind][name]) for name in columns)} |")
-        totals = {name: sum(one[name] for one in right.values()) for name in columns}
+        totals = {name: sum(counts[name] for counts in right.values()) for name in columns}
         print(f"| **all** | {len(pairs)} | {' | '.join(f'{n} ({n / len(pairs):.1%})' for n in totals.values())} |")
-        slow = {name: told.count("too slow") for name, told in columns.items()}
+        slow = {name: given.count("too slow") for name, given in columns.items()}
         print(f"\nmore than {LIMIT_SECONDS} seconds: " + ", ".join(f"{name} {count}" for name, count in slow.items()))
 
 

@@ -102,8 +102,8 @@ def main() -> None:
         rounds = [
             [per_second(kind(number), judged) for judged in (ours, math_verify)] for number in range(1, ROUNDS + 1)
         ]
-        here, there = (statistics.median(speeds) for speeds in zip(*rounds, strict=True))
-        print(f"{kind.__name__:14}{here:22,.0f}{there:14,.0f}{here / there:7.1f}x")
+        speed, theirs = (statistics.median(speeds) for speeds in zip(*rounds, strict=True))
+        print(f"{kind.__name__:14}{speed:22,.0f}{theirs:14,.0f}{speed / theirs:7.1f}x")
     if "--overhead" in sys.argv or len(sys.argv) == 1:
         print(f"overhead of one comparison by a warm child: {overhead():.2f} ms")
 

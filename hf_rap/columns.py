@@ -383,6 +383,20 @@ OWN_NAMES = frozenset(
 )
 
 
+def foreign_scores(features: Mapping[str, Any]) -> list[str]:
+    """The scores in a dataset that are not ours: numbers whose names begin as those of scores do."""
+    return [
+        name
+        for name, feature in features.items()
+        if name.startswith(PREFIX) and name not in OWN_NAMES and is_numeric(feature)
+    ]
+
+
+def is_numeric(feature: Any) -> bool:
+    """A feature of a dataset holds one number per row."""
+    return str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
+
+
 class TypedList(list[Any]):
     """A list that remembers its Arrow type.
 
@@ -430,8 +444,11 @@ def struct_fields(column: Column) -> list[str]:
 
 
 def typed(values: Mapping[Column, Iterable[Any]]) -> dict[str, list[Any]]:
-    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
-    return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
+    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type. Values may be an Arrow array."""
+    return {
+        column.name: TypedList(value.to_pylist() if hasattr(value, "to_pylist") else value, column.dtype)
+        for column, value in values.items()
+    }
 
 
 def features_of(columns: Iterable[Column]) -> datasets.Features:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,49 @@ def check(fine: object, name: str, value: object, takes: str) -> None:
     >>> check(callable(len), "split", len, "a function of a response")
     """
     if not fine:
-        shown = " ".join(repr(value).split())
-        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-        raise SettingError(f"{name} is {shown}: it takes {takes}.")
+        raise SettingError(f"{name} is {shown(value)}: it takes {takes}.")
+
+
+def shown(value: object) -> str:
+    """A value in one line that is not too long, for a sentence about it.
+
+    >>> shown(["a"] * 3)
+    "['a', 'a', 'a']"
+    """
+    line = " ".join(repr(value).split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def as_json(value: Any) -> Any:
+    """A value as it comes back from JSON, numbers and arrays of numpy as those of Python.
+
+    >>> as_json({"width": (1, 2)})
+    {'width': [1, 2]}
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold it; neither does it hold NaN.
+
+    """
+    return json.loads(json.dumps(value, allow_nan=False, default=_of_python))
+
+
+def as_settings(subject: str, given: Any) -> dict[str, Any]:
+    """What an object from outside says about itself, ready for JSON; `subject` begins the sentence where it is not."""
+    if not isinstance(given, Mapping):
+        raise SettingError(f"{subject} gives {shown(given)}: it takes a dictionary of names and what JSON can hold.")
+    settings: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            settings[str(name)] = as_json(value)
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"{subject} gives {name}={shown(value)}, which JSON cannot hold.") from error
+    return settings
+
+
+def _of_python(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
 
 
 def is_whole(value: object) -> bool:

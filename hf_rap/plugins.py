@@ -52,7 +52,7 @@ class Plugin(NamedTuple):
 
     name: str
     kind: str
-    what: Any
+    value: Any
     place: str
 
 
@@ -70,15 +70,15 @@ def add_plugin(place: str) -> Any:
     """
     given = object_at(place, "The plugin", "my_rules:MIDDLE")
     _named[place] = _plugin(given, place.partition(":")[2], repr(place))
-    return _named[place].what
+    return _named[place].value
 
 
-def object_at(place: str, what: str, example: str) -> Any:
+def object_at(place: str, subject: str, example: str) -> Any:
     """What `module:attribute` names; modules of the working folder are found, too.
 
     Args:
         place: the text that a user gave.
-        what: is named by it, to begin a sentence with.
+        subject: begins a sentence about it.
         example: such a text.
 
     Raises:
@@ -87,26 +87,26 @@ def object_at(place: str, what: str, example: str) -> Any:
     """
     module, colon, attribute = place.partition(":") if isinstance(place, str) else ("", "", "")
     if not (module and colon and attribute):
-        raise SettingError(f"{what} {place!r} is named wrongly: it takes module:attribute, such as {example}.")
+        raise SettingError(f"{subject} {place!r} is named wrongly: it takes module:attribute, such as {example}.")
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:  # as `python -m` has it: a file in the folder where the user works
         sys.path.insert(0, here)
     try:
         value = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        raise SettingError(f"{what} {place} cannot be imported: {_in_words(error, module)}") from error
+        raise SettingError(f"{subject} {place} cannot be imported: {_in_words(error, module)}") from error
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise SettingError(f"{what} {place} is not there: {module} ({_file_of(module)}) has no {attribute!r}.")
+            raise SettingError(f"{subject} {place} is not there: {module} ({_file_of(module)}) has no {attribute!r}.")
         value = getattr(value, part)
     return value
 
 
-def called(value: Any, what: str) -> Any:
+def called(value: Any, subject: str) -> Any:
     """An object as it is; of a class the one that it makes without arguments.
 
     Raises:
-        SettingError: it makes none; `what` begins the sentence.
+        SettingError: it makes none; `subject` begins the sentence.
 
     """
     if not isinstance(value, type):
@@ -115,17 +115,17 @@ def called(value: Any, what: str) -> Any:
         return value()
     except Exception as error:
         raise SettingError(
-            f"{what} is a class that cannot be called without arguments ({type(error).__name__}: {first_line(error)}): "
+            f"{subject} is a class that cannot be called without arguments ({type(error).__name__}: {first_line(error)}): "
             f"name an object of it, as in MINE = {value.__name__}(...)."
         ) from error
 
 
-def plugins(kind: str, ours: Collection[str] = ()) -> dict[str, Any]:
+def plugins(kind: str, taken: Collection[str] = ()) -> dict[str, Any]:
     """By name, the objects from outside of one of `KINDS`.
 
     Args:
         kind: which.
-        ours: names that hf_rap has itself, so that nobody can take them.
+        taken: names that hf_rap has itself, so that nobody can take them.
 
     Raises:
         SettingError: a package offers one that cannot be loaded, two have the same name, or one has a name of ours.
@@ -134,17 +134,17 @@ def plugins(kind: str, ours: Collection[str] = ()) -> dict[str, Any]:
     by_name: dict[str, Plugin] = {}
     for plugin in (*_offered(), *_named.values()):
         other = by_name.setdefault(plugin.name, plugin) if plugin.kind == kind else plugin
-        if other.place != plugin.place and other.what is not plugin.what:
+        if other.place != plugin.place and other.value is not plugin.value:
             raise SettingError(
                 f"{KINDS[kind].title.capitalize()} is called {plugin.name!r} both by {other.place} and by {plugin.place}: "
                 "give one of them another name."
             )
-        if plugin.kind == kind and plugin.name in ours:
+        if plugin.kind == kind and plugin.name in taken:
             raise SettingError(
                 f"{KINDS[kind].title.capitalize()} of hf_rap is called {plugin.name!r} already: give that of "
                 f"{plugin.place} another name."
             )
-    return {name: plugin.what for name, plugin in by_name.items()}
+    return {name: plugin.value for name, plugin in by_name.items()}
 
 
 @cache
@@ -165,14 +165,14 @@ def _offered() -> tuple[Plugin, ...]:
 
 def _plugin(given: Any, attribute: str, place: str) -> Plugin:
     """What a place holds, as one of `KINDS`."""
-    what = given
+    value = given
     if isinstance(given, type) and _kind_of(given) is None and not _has(given, "complete"):
-        what = called(given, f"The plugin {place}")
-    kind = _kind_of(what)
+        value = called(given, f"The plugin {place}")
+    kind = _kind_of(value)
     if kind is None:
-        raise SettingError(f"The plugin {place} is {_why_none(what)}")
-    named = (getattr(what, "name", None), getattr(given, "__name__", None), attribute)
-    return Plugin(next(name for name in named if isinstance(name, str) and name != UNNAMED), kind, what, place)
+        raise SettingError(f"The plugin {place} is {_why_none(value)}")
+    named = (getattr(value, "name", None), getattr(given, "__name__", None), attribute)
+    return Plugin(next(name for name in named if isinstance(name, str) and name != UNNAMED), kind, value, place)
 
 
 def _kind_of(value: Any) -> str | None:
@@ -211,8 +211,8 @@ def _why_none(value: Any) -> str:
     if len(lacking) == len(kind.parts):
         return f"a {type(value).__name__}, and none of: {kinds} (docs/extending.md)."
     names = ", ".join(f"`{part}`" for part in lacking)
-    what = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
-    return f"{what}, which would be {kind.title} if it had {names} (docs/extending.md)."
+    subject = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    return f"{subject}, which would be {kind.title} if it had {names} (docs/extending.md)."
 
 
 def _file_of(module: str) -> str:

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,9 @@ def pytest_collection_finish():
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+# What is noted about a model is noted there, by the tests and the processes that they start.
+HOME = tempfile.TemporaryDirectory(prefix="hf-home-")
+os.environ["HF_HOME"] = HOME.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

@@ -355,6 +355,7 @@ WRONG = {
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
         "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
+        "allow_missing": ("visual.*", """'visual.*': it takes names or patterns such as ("visual.*",)"""),
     },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),
@@ -482,6 +483,8 @@ WRONG = {
         "lowest": FLAG,
         "max_per_question": AT_LEAST_1_OR_NONE,
         "drop_duplicates": FLAG,
+        "ties": ("last", "'last': it takes one of first, random, or None"),
+        "seed": SEED,
     },
     "split_stages": {
         "low": (-0.1, "-0.1: it takes a number between 0 and 1"),
@@ -533,6 +536,7 @@ def public_name(name):
 RESULTS = {
     *("Comparison", "Completion", "Difference", "EpochReport", "Estimate", "Exported", "Handoff", "Held", "Inspection"),
     *(
+        "Mixture",
         "Prescreened",
         "Prior",
         "Published",

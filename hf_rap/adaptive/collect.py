@@ -16,6 +16,7 @@ from hf_rap.errors import SettingError, code_of
 from hf_rap.options import check, check_choice, renamed
 from hf_rap.runs.fill import Run
 from hf_rap.stats.arrays import seeded_order
+from hf_rap.tables import whole_dataset
 
 from . import exact, sequential
 from .state import State
@@ -69,6 +70,7 @@ def collect_adaptive(
     """
     from hf_rap.evidence.rollouts import Rollouts
 
+    ds = whole_dataset("collect_adaptive", ds)
     check(isinstance(rollouts, Rollouts), "rollouts", rollouts, "Rollouts(engine)")
     stopping = renamed("rule", options.pop("rule", None), "stopping", stopping)
     if isinstance(stopping, str):

@@ -12,6 +12,7 @@ from hf_rap.rows.cells import rows_of
 from hf_rap.rows.questions import row_id
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import Quantile, threshold
+from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,7 @@ def collect_prescreened(
 
     from hf_rap.evidence.collector import check_collector, collect_evidence
 
+    ds = whole_dataset("collect_prescreened", ds)
     check_collector(collector)
     limit = threshold("min_likelihood_cde", min_likelihood_cde, -_HIGHEST, _HIGHEST)
     check_flags(either_way=either_way)

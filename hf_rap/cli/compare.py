@@ -79,15 +79,15 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
     if chosen and len(names) != 1:
         raise click.UsageError("--sweep is about one method: name one with --methods, or none for rap.")
     option, values = parse_sweep(swept)
-    found = sweep(ds, option, values, method=names[0] if chosen else "rap", seed=seed)
-    plot.write_bytes(draw_sweep(found.as_dict()))
+    results = sweep(ds, option, values, method=names[0] if chosen else "rap", seed=seed)
+    plot.write_bytes(draw_sweep(results.as_dict()))
     if as_json:
-        print_json({**found.as_dict(), "plot": str(plot)})
+        print_json({**results.as_dict(), "plot": str(plot)})
     else:
-        click.echo(f"{found.rows:,} rows, method {found.method}\n")
-        heads = (found.option, "rows", "came in later", "overlap with a band", "with random rows")
+        click.echo(f"{results.rows:,} rows, method {results.method}\n")
+        heads = (results.option, "rows", "came in later", "overlap with a band", "with random rows")
         click.echo("  ".join(f"{head:>{len(head)}}" for head in heads))
-        for point in found.points:
+        for point in results.points:
             shares = (point.came_in, point.band, point.random)
             cells = (
                 f"{point.value:g}",
@@ -99,33 +99,32 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
 
 
 def _with_scores(ds: Any) -> Any:
-    """The dataset with cde and difficulty, where there is evidence for them."""
-    from hf_rap.scorers import SCORERS
+    """The dataset with cde, difficulty and the scores of plugins, where there is evidence for them."""
+    from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
 
-    missing = [
-        SCORERS[name]
-        for name in ("cde", "difficulty")
-        if SCORERS[name].writes[0].name not in ds.column_names
-        and all(column.name in ds.column_names for column in SCORERS[name].reads)
-    ]
-    return add_scores(ds, *missing)
+    from .score import can_be_made, usual_scores
+
+    scorers = [find_scorer(name) for name in usual_scores(ds.column_names) if name != "ace"]
+    return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, set(ds.column_names))))
 
 
 def _print_table(comparison: Comparison) -> None:
     names = [selection.method for selection in comparison.selections]
     width = max(10, *map(len, names))
     click.echo(f"{comparison.rows:,} rows\n")
-    controls = [f"cde:{control}" for control in comparison.selections[0].mean_controls]
-    heads = "".join(f" {head:>{max(9, len(head))}}" for head in ("mean cde", *controls))
-    click.echo(f"{'method':<{width}} {'rows':>9} {'mean difficulty':>16}{heads}")
+    first = comparison.selections[0]
+    controls = [f"cde:{control}" for control in first.mean_controls]
+    heads = ("mean difficulty", "mean cde", *controls, *(f"mean {name}" for name in first.mean_scores))
+    widths = (16, *(max(9, len(head)) for head in heads[1:]))
+    head_cells = "".join(f" {head:>{size}}" for head, size in zip(heads, widths, strict=True))
+    click.echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
     for selection in comparison.selections:
-        means = (selection.mean_difficulty, selection.mean_cde, *selection.mean_controls.values())
-        first, *cde_cells = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
-        cells = "".join(
-            f" {cell:>{max(9, len(head))}}" for cell, head in zip(cde_cells, ("mean cde", *controls), strict=True)
-        )
-        click.echo(f"{selection.method:<{width}} {selection.rows:>9,} {first:>16}{cells}")
+        others = (*selection.mean_controls.values(), *selection.mean_scores.values())
+        means = (selection.mean_difficulty, selection.mean_cde, *others)
+        texts = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
+        cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
+        click.echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
     click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, comparison.jaccard, strict=True):
         cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)

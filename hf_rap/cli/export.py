@@ -37,7 +37,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
     Example: hf-rap export ./geometry3k-rap --to easyr1 geometry3k-easyr1
 
-    In Python: hf_rap.export("./geometry3k-rap", to="easyr1", path="geometry3k-easyr1"); for internvl-prm and
+    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm and
     trl-prm, hf_rap.exports.internvl_prm.export_internvl_prm and hf_rap.exports.trl_prm.export_trl_prm.
     """
     if to in PRM_TRAINERS:

@@ -73,8 +73,8 @@ def inspect(
     print_pairs(inspection.facts)
     for sentence in (*inspection.unread, *inspection.remarks):
         click.echo(f"\n{sentence}")
-    for asked in inspection.shown:
-        click.echo(f"\n{asked}")
+    for row_shown in inspection.shown:
+        click.echo(f"\n{row_shown}")
     _print_problems(inspection, show)
 
 

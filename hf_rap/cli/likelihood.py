@@ -70,7 +70,7 @@ def likelihood(
     scores = sorted(score for score in scored[LIKELIHOOD_CDE.name] if score is not None)
     result: dict[str, Any] = {
         "rows": len(scored),
-        "rows with rap_likelihood_error": len(scored) - scored.data.column(LIKELIHOOD_ERROR.name).null_count,
+        "rows with rap_likelihood_error": len(evidence) - evidence.data.column(LIKELIHOOD_ERROR.name).null_count,
         "rap_likelihood_cde unknown": len(scored) - len(scores),
     }
     for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():

@@ -208,6 +208,12 @@ model_options = together(
         click.option(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
+        click.option(
+            "--allow-missing",
+            multiple=True,
+            metavar="PATTERN",
+            help="Weights that the checkpoint may lack or have left over, e.g. 'visual.*'; others are refused.",
+        ),
         click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
     ],
     title="Model",
@@ -446,10 +452,15 @@ top_options = together(
         click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
         click.option("--by", default="rap_bis", show_default=True, help="With --top: the score to rank by."),
         click.option("--per", help="With --top: column whose values get a quota each; default: one quota for all."),
-        click.option("--alpha", type=float, help="With --top: of rap_bis; default: as published for the share."),
+        click.option("--alpha", type=float, help="With --top: of rap_bis; default: 0.05, the paper's."),
         click.option("--lowest", is_flag=True, help="With --top: rank the lowest first."),
         click.option("--max-per-question", type=int, help="With --top: rows per question of a source."),
         click.option("--drop-duplicates", is_flag=True, help="With --top: of identical rollouts keep the first."),
+        click.option(
+            "--ties",
+            type=click.Choice(["first", "random"]),
+            help="With --top: of equal scores the earlier row, or any by --seed; default: first for rap_bis, else random.",
+        ),
     ],
     title="Ranking",
 )
@@ -601,6 +612,8 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
 def make_engine(options: dict[str, Any]) -> Engine:
     """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
+    if name != TRANSFORMERS and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:
@@ -637,6 +650,7 @@ def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
         trust_remote_code=options["trust_remote_code"],
         processor_options=_json_object(options["processor_options"], "--processor-options") or None,
         adapter=options["adapter"],
+        allow_missing=options["allow_missing"],
     )
 
 
@@ -674,7 +688,7 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_top
 
     budget = budget_of(options["top"], "--top")
-    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates")
+    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed")
     if isinstance(budget, dict):
         raise SettingError("--top takes a number of rows or a share of them; --per names a column with a quota each.")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}

@@ -50,6 +50,14 @@ def print_stability(facts: Mapping[str, Any] | None) -> None:
         click.echo(f"  {facts['note']}")
 
 
+def print_health(facts: Mapping[str, Any] | None) -> None:
+    """Whether model and rows fit each other, and what to do where they do not, from `Health.as_dict`."""
+    from hf_rap.stats.health import health_of
+
+    if facts is not None:
+        click.echo(str(health_of(facts)))
+
+
 def print_adaptive(facts: Mapping[str, Any] | None) -> None:
     """What an adaptive collection made and spared, from `describe_adaptive`."""
     if facts is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import as_json, command, dry_publish_option, hub_options, layout_options, make_layout, version_options
-from .output import note, print_json, print_pairs, print_stability
+from .output import note, print_health, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,9 +109,10 @@ def report_version(done: Published, *, as_json: bool) -> None:
     rows, stability = done.facts["rows"], done.facts["stability"]
     if as_json:
         facts = {"folder": str(done.path), "version": done.version, "rows": rows["all"], "selected": rows["kept"]}
-        print_json({**facts, "stability": stability})
+        print_json({**facts, "stability": stability, "health": done.facts.get("health")})
         return
     print_stability(stability)
+    print_health(done.facts.get("health"))
     click.echo(
         f"version {done.version} in {done.path}: {rows['kept']:,} of {rows['all']:,} rows selected, "
         f"card in {done.path / 'README.md'}"
@@ -132,6 +133,7 @@ def report_release(release: Release, *, as_json: bool) -> None:
                 "since": since,
                 "files": release.files,
                 "stability": release.facts.get("stability"),
+                "health": release.facts.get("health"),
             }
         )
         return
@@ -145,6 +147,7 @@ def report_release(release: Release, *, as_json: bool) -> None:
             f"{kept['both']:,} in both (Jaccard {kept['jaccard']})"
         )
     print_stability(release.facts.get("stability"))
+    print_health(release.facts.get("health"))
     state = (
         "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
     )

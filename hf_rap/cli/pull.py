@@ -29,7 +29,7 @@ def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as
 
     Example: hf-rap pull user/geometry3k-rap --version 1.0.0 --to easyr1 geometry3k-easyr1
 
-    In Python: hf_rap.pull("user/geometry3k-rap", version="1.0.0", to="easyr1", path="geometry3k-easyr1")
+    In Python: hf_rap.pull("user/geometry3k-rap", "geometry3k-easyr1", version="1.0.0", to="easyr1")
     """
     from hf_rap.hub.pulling import pull as fetch
 

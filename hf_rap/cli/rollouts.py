@@ -25,7 +25,7 @@ from .options import (
     settle_noting,
     sources_argument,
 )
-from .output import pairs_of_cut, print_adaptive, print_json, print_pairs
+from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,7 @@ def rollouts(
     """
     from hf_rap.adaptive.prescreen import collect_prescreened
     from hf_rap.rows.turns import each_turn
+    from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
     from .opening import open_rows
@@ -129,6 +130,9 @@ def rollouts(
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
         **pairs_of_cut(evidence, as_json=as_json),
     }
+    health = check_health(evidence).as_dict()
+    if as_json:
+        result["health"] = health
     report(
         evidence,
         result,
@@ -139,6 +143,8 @@ def rollouts(
         layout=layout,
         as_json=as_json,
     )
+    if not as_json:
+        print_health(health)
 
 
 def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:

@@ -62,7 +62,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     In Python: collect_in_run, add_scores, select_cognitive and publish_to_folder or publish, one after the other.
     """
     from hf_rap.rows.turns import each_turn
-    from hf_rap.scorers import SCORERS
+    from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
@@ -92,7 +92,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
         return
     names = usual_scores(evidence.column_names)
     note(f"2/4 scoring: {', '.join(names)}")
-    scored = add_scores(evidence, *(SCORERS[name] for name in names))
+    scored = add_scores(evidence, *(find_scorer(name) for name in names))
     note("3/4 selecting; other options of selection take the same evidence")
     selection = make_selection(scored, options)
     note("4/4 writing the version and its card")

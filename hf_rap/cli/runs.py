@@ -6,7 +6,7 @@ import json
 
 import click
 
-from hf_rap.settings import model_in
+from hf_rap.stats.settings import model_in
 
 from .options import as_json, command
 from .output import note, print_json

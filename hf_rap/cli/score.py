@@ -70,7 +70,7 @@ def _known_names(_: click.Context, __: click.Parameter, names: tuple[str, ...]) 
     "names",
     multiple=True,
     callback=_known_names,
-    help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, and ace where rap_attention exists.",
+    help=f"Which of {', '.join(sorted(SCORERS))}, or your own; may be given several times. Default: cde and difficulty, ace where rap_attention exists, and those of plugins.",
 )
 @click.option("--intervals", is_flag=True, help="Also how sure cde and difficulty are: mean, interval, probability.")
 @click.option("--confidence", type=float, help="With --intervals: of the interval; default: 0.9.")
@@ -91,7 +91,7 @@ def _known_names(_: click.Context, __: click.Parameter, names: tuple[str, ...]) 
 @click.option("--answer", help="With --regrade: column of the gold answer.")
 @click.option("--bis", is_flag=True, help="SOURCE holds step scores (VisualPRM400K files, TRL stepwise): score these.")
 @click.option(
-    "--alpha", default=0.05, show_default=True, help="With --bis; select --top takes the published one anyway."
+    "--alpha", default=0.05, show_default=True, help="With --bis: the paper's; select --top --alpha computes it again."
 )
 @click.option("--threshold", default=0.0, show_default=True, help="With --bis: a step is positive above this score.")
 @click.option("--images", type=click.Path(path_type=Path), help="With --bis: folder of the image files; checks each.")
@@ -130,6 +130,7 @@ def score(
     from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
+    from hf_rap.stats.arrays import arrow_columns
     from hf_rap.stats.posterior import fit_prior
 
     from .files import layout_in, open_process_rewards, open_source, write_file
@@ -168,8 +169,8 @@ def score(
     write_file(scored, out, source=info, layout=layout_in(source))
     written = [column.name for scorer in scorers for column in scorer.writes]
     nulls = {
-        f"{name} unknown": scored.data.column(name).null_count
-        for name in written
+        f"{name} unknown": column.null_count
+        for name, column in arrow_columns(scored, written).items()
         if not name.endswith(("_settings", "_control"))
     }
     result = {"rows": len(scored), **graded, **nulls, **(count_faults(scored) if bis else {}), "file": str(out)}
@@ -200,7 +201,17 @@ def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[
 
 
 def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:
-    """The scores that a dataset with these columns gets when none are named."""
+    """The scores that a dataset with these columns gets when none are named: those of plugins where they can be made."""
     from hf_rap.columns import ATTENTION
+    from hf_rap.plugins import plugins
 
-    return ("cde", "ace", "difficulty") if ATTENTION.name in columns else ("cde", "difficulty")
+    there = set(columns)
+    own: dict[str, Scorer] = plugins("scorer", SCORERS)
+    made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
+    return ("cde", *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+
+
+def can_be_made(scorer: Scorer, columns: set[str]) -> bool:
+    """Its evidence is there, and its scores are not."""
+    reads, writes = ({column.name for column in part} for part in (scorer.reads, scorer.writes))
+    return reads <= columns and not writes & columns

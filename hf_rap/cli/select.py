@@ -16,7 +16,7 @@ from .options import (
     source_argument,
     top_options,
 )
-from .output import note, print_json, print_stability
+from .output import note, print_health, print_json, print_stability
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
     In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
     """
     from hf_rap.select.stability import describe_stability
+    from hf_rap.stats.health import check_health
 
     from .files import layout_in, open_source, write_file
 
@@ -47,13 +48,16 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
     if out is not None:
         write_file(selection, out, source=info, layout=layout_in(source))
     stability = describe_stability(selection)
+    health = check_health(selection.scored, agreement=stability.get("jaccard")).as_dict()
     if as_json:
         facts: dict[str, Any] = {"rule": selection.rule, "funnel": {step.name: step.rows for step in selection.funnel}}
         facts["came_in"] = {step.name: step.came_in for step in selection.funnel if step.came_in}
         facts |= {"reasons": selection.reasons, "remarks": selection.remarks}
-        print_json({**facts, "stability": stability})
+        print_json({**facts, "stability": stability, "health": health})
     else:
         click.echo(repr(selection))
         print_stability(stability)
+        if options["top"] is None:  # what ranks steps of a reply has no attempts
+            print_health(health)
     if out is not None:
         note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")

@@ -53,7 +53,7 @@ class Request:
     `messages` is a chat in the form of `apply_chat_template`: content blocks of type "text" and
     "image"; `images` are the pictures of the image blocks, in order. `row_id`, `arm` and the
     attempt's number, counted from `first`, name the stream of random numbers of each reply. `chat_template_kwargs`
-    are arguments of the chat template, such as `enable_thinking`.
+    are arguments of the chat template, such as `enable_thinking`; only engines with `template_arguments = True` take some.
 
     With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
     white space included. Only engines with `continues = True` take one. An engine with `repeats = True` gives the same
@@ -148,7 +148,11 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """JSON-able: everything about the engine that could change a completion."""
+        """JSON-able: everything about the engine that could change a completion.
+
+        "identity" pins the model. What changes at most the rounding may stand beside it, if "not_counted" lists its name:
+        see `hf_rap.settings`.
+        """
         ...
 
 

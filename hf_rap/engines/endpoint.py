@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
-from hf_rap.settings import set_apart
+from hf_rap.stats.settings import set_apart
 
 from .endpoint_client import Ask, ask_all
 from .endpoint_facts import server_facts
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .server_sampling import NEUTRAL, find_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +55,10 @@ class EndpointEngine(Hashed):
     run goes on with the same name at another URL, as servers move. What the server tells (`/v1/models`, `/version`)
     is written into the settings as told. Where one name comes to stand for other weights, say so with `revision`.
 
-    The server's own defaults can bend what is sampled: vLLM takes top_k and penalties from the model's
-    generation_config.json unless it is started with `--generation-config vllm`. What OpenAI's
-    protocol has no name for goes into `extra_body`.
+    The server's own defaults do not bend what is sampled: top_k, min_p and the penalties are named in every request, with
+    values that do nothing, as far as the server takes them; which of them it does not take is said in a warning. A server
+    that gives the same long reply to four seeds at temperature 1 is refused. What else OpenAI's protocol has no name for
+    goes into `extra_body`, which wins.
 
     A `Request.prefix` is sent as a last message of the assistant, with vLLM's and SGLang's
     `continue_final_message`. Before the first one the server is asked whether it does go on from there:
@@ -75,14 +77,15 @@ class EndpointEngine(Hashed):
         retries: how often a request is sent again after 408, 429, 5xx, a lost connection, a time-out or
             an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
             the server asks for in Retry-After.
-        extra_body: added to every request, for example `{"top_k": -1, "repetition_penalty": 1.0}`.
+        extra_body: added to every request, for example `{"return_token_ids": True}`.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
-            every request, cannot continue a reply that was started, or is gone; with what it said.
+            every request, does not draw, cannot continue a reply that was started, or is gone; with what it said.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
 
     url: str = field(metadata=ONLY_IN_MAP)
     model: str = field(kw_only=True)
@@ -92,7 +95,7 @@ class EndpointEngine(Hashed):
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
-    version: str = "1"  # raise it when the same input can give other replies
+    version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
         check_text("url", self.url)
@@ -143,6 +146,8 @@ class EndpointEngine(Hashed):
     async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         if any(request.prefix for request in requests):
             await self._check_continues()
+        if requests:
+            await self._find_fields(draws=sampling.temperature > 0)
         together = await self._together(requests, sampling)
         asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
         answers = iter(await ask_all(self, self.token(), asks))
@@ -162,6 +167,14 @@ class EndpointEngine(Hashed):
         if not token:
             raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
         return token
+
+    async def _find_fields(self, *, draws: bool) -> None:
+        """What the server takes of `server_sampling.NEUTRAL`, and whether it draws: asked once per process."""
+        if draws in _fields.get(self, {}):
+            return
+        found = await find_fields(self, self.token(), {"model": self.model}, self.extra_body or {}, draws=draws)
+        if found is not None:
+            _fields.setdefault(self, {})[draws] = found
 
     async def _together(self, requests: Sequence[Request], sampling: Sampling) -> bool:
         """Whether the server draws several replies for one prompt (`n`): asked once per process.
@@ -223,14 +236,15 @@ class EndpointEngine(Hashed):
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
-        extra = {**top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
+        neutral = _fields.get(self, {}).get(sampling.temperature > 0, NEUTRAL)
+        extra = {**neutral, **top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
             "max_tokens": sampling.max_new_tokens,
             "temperature": float(sampling.temperature),
             "top_p": float(sampling.top_p),
             "seed": request.stream_keys(sampling.seed)[first] & _SEED_BITS,
-            "extra_body": extra or None,
+            "extra_body": extra,
         }
         if replies > 1:
             options["n"] = replies
@@ -251,6 +265,7 @@ class EndpointEngine(Hashed):
 
 
 _facts: dict[EndpointEngine, dict[str, Any]] = {}
+_fields: dict[EndpointEngine, dict[bool, dict[str, Any]]] = {}  # by whether replies are drawn
 _draws_together: dict[EndpointEngine, bool] = {}
 _continues: set[EndpointEngine] = set()
 

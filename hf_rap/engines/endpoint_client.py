@@ -193,12 +193,12 @@ async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, stat
 def _refusal(error: Any, server: Server, state: _State) -> Exception:
     """An HTTP status as the error it stands for."""
     status = error.response.status_code
-    said = f"the server answered {status}: {state.clean(_body(error)) or 'nothing else'}"
+    answer = f"the server answered {status}: {state.clean(_body(error)) or 'nothing else'}"
     if status in _REFUSED:
-        return EngineError(f"The server at {server.url} {_REFUSED[status]}; {said}")
+        return EngineError(f"The server at {server.url} {_REFUSED[status]}; {answer}")
     if status in _RETRIED or status >= 500:
-        return _TransientError(said, _retry_after(error.response.headers.get("retry-after")))
-    return _RefusedError(said)
+        return _TransientError(answer, _retry_after(error.response.headers.get("retry-after")))
+    return _RefusedError(answer)
 
 
 def _body(error: Any) -> str:

@@ -207,8 +207,9 @@ def folder_digest(folder: Path, *, only: re.Pattern[str] | None = None) -> str:
     middle and at the end of every tensor; of other files 64 KiB at 64 places and the last MiB, where torch has
     written the checksum of every tensor. That suffices because training changes a tensor all over: even of bfloat16
     weights of which a step moves one in a thousand, 6,144 numbers of each of hundreds of tensors are looked at. What
-    it misses is an edit by hand of a few numbers inside a large tensor. A whole hash would take minutes for 70
-    billion weights, and a remembered one would trust the clock of a file system.
+    it misses is a change of a few numbers inside a large tensor: an edit by hand, or new vectors for a few tokens and
+    nothing else. Where that was done, any change of config.json makes it another model. A whole hash would take minutes
+    for 70 billion weights, and a remembered one would trust the clock of a file system.
 
     Args:
         folder: of a model or an adapter; folders inside it are not read.

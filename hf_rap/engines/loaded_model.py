@@ -35,6 +35,8 @@ from .roomy_cache import ROOM, make_room
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from transformers import LogitsProcessor
+
 logger = logging.getLogger(__name__)
 
 # A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
@@ -55,9 +57,10 @@ class LoadedModel:
         model: an image-text-to-text model of transformers, on its device.
         processor: the processor that belongs to it; needs a chat template.
         batch_size: rows that are generated together.
+        random_weights: names of those that its checkpoint did not hold.
     """
 
-    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16) -> None:
+    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, random_weights: Sequence[str] = ()) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
@@ -66,8 +69,10 @@ class LoadedModel:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
+        self.random_weights = random_weights
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
+        self.checked: set[str] = set()  # by `self_check`
         # Layers that look at pictures by themselves keep them in the place of tokens.
         self.looks_across = bool(getattr(model.config.get_text_config(), "cross_attention_layers", None))
         self.shares_prefixes = not self.looks_across
@@ -90,6 +95,7 @@ class LoadedModel:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attn_implementation": compat.attention_name(self.model.config),
             "device": self.model.device.type,
+            **({"random_weights": list(self.random_weights)} if self.random_weights else {}),
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
@@ -176,7 +182,7 @@ class LoadedModel:
             fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
             answers = iter(self._complete_batch(fitting, sampling) if fitting else [])
             return [error or next(answers) for error in errors]
-        replies = self._sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
+        replies = self.sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
         self.answered = True
         attempts = requests[0].attempts
         completions = [
@@ -263,11 +269,19 @@ class LoadedModel:
         return text
 
     @torch.inference_mode()
-    def _sample(self, inputs: dict[str, torch.Tensor], requests: list[Request], sampling: Sampling) -> torch.Tensor:
+    def sample(
+        self,
+        inputs: dict[str, torch.Tensor],
+        requests: list[Request],
+        sampling: Sampling,
+        *,
+        before: Sequence[LogitsProcessor] = (),
+    ) -> torch.Tensor:
         """Token ids of shape (rows x attempts, prompt + reply), the attempts of a row side by side.
 
         Prefills all of a prompt but its last token once, repeats the cache per attempt, and lets
-        `generate` go on from there: the last token is then the first step of every attempt.
+        `generate` go on from there: the last token is then the first step of every attempt. `before` sees the logits
+        of every step first.
         """
         attempts = requests[0].attempts
         prompt = inputs["input_ids"]
@@ -287,7 +301,7 @@ class LoadedModel:
                     **repeated,
                     max_new_tokens=sampling.max_new_tokens,
                     do_sample=False,
-                    logits_processor=_logits_processors(requests, sampling, length),
+                    logits_processor=LogitsProcessorList([*before, *_logits_processors(requests, sampling, length)]),
                 )
 
     def _prefill(self, inputs: dict[str, torch.Tensor], requests: list[Request]) -> Any:

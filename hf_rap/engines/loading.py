@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from hf_rap.errors import EngineError, first_line
 from .compat import is_forked_from_cuda
 from .identity import adapter_folder, parts_of, refuse_adapter
 from .loaded_model import LoadedModel
+from .weights import refuse_wrong_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .identity import Identity, Pinned
 
@@ -38,6 +40,7 @@ def load_model(
     batch_size: int,
     trust_remote_code: bool,
     processor_options: Mapping[str, Any] | None,
+    allow_missing: Collection[str] = (),
 ) -> LoadedModel:
     """The model and its processor in memory, of exactly this identity; the options are those of `TransformersEngine`."""
     commit = identity.model.commit
@@ -64,8 +67,9 @@ def load_model(
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
     device = _usable(device)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
+        model, loading_info = AutoModelForImageTextToText.from_pretrained(
             name,
+            output_loading_info=True,
             **hub,
             dtype=dtype,
             attn_implementation=attn_implementation,
@@ -79,7 +83,8 @@ def load_model(
             _leave_files(model)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
-    return LoadedModel(model, processor, batch_size=batch_size)
+    random = refuse_wrong_weights(where, model, loading_info, allow_missing)
+    return LoadedModel(model, processor, batch_size=batch_size, random_weights=random)
 
 
 def _usable(device: str | None) -> str:
@@ -109,7 +114,11 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
         raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
     try:
         loaded = model.load_adapter(adapter_folder(parts_of(adapter)[0], pinned))
-    except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except ImportError as error:
+        raise EngineError(
+            f"The adapter {adapter!r} needs a newer peft than {version('peft')}: pip install -U peft. ({first_line(error)})"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The adapter {adapter!r} cannot be put on {where!r}: {first_line(error)}") from error
     wrong = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *(str(key) for key in loaded.mismatched_keys)})
     if wrong:

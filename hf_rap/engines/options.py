@@ -6,12 +6,12 @@ where it is declared, once, for both:
     dtype: str = "auto"                                     counted
     batch_size: int = field(default=16, metadata=ROUNDING)  not counted
 
-Both are written down in the settings, which name those that are not counted (`hf_rap.settings`).
+Both are written down in the settings, which name those that are not counted (`hf_rap.stats.settings`).
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.rows.compat import show_to_hash
@@ -29,7 +29,9 @@ BY_IDENTITY = {_KIND: "by identity"}
 
 
 def marked(options: Any, *kinds: Mapping[str, str]) -> set[str]:
-    """The fields of a dataclass that are of one of these kinds."""
+    """The fields that are of one of these kinds; what is no dataclass has none."""
+    if not is_dataclass(options):
+        return set()
     wanted = {kind[_KIND] for kind in kinds}
     return {field.name for field in fields(options) if field.metadata.get(_KIND) in wanted}
 

@@ -85,7 +85,7 @@ def _attend_batch(
         return []
     opened = [_opens_thinking(loaded, ids) for ids in inputs["input_ids"].tolist()]
     texts = [_texts(loaded.processor.tokenizer, ids) for ids in tokens]
-    thinking = [thinking_tokens(said, opened=opened[owner]) for said, owner in zip(texts, owners, strict=True)]
+    thinking = [thinking_tokens(words, opened=opened[owner]) for words, owner in zip(texts, owners, strict=True)]
     # Thinking that is all of the reply, or nothing, needs no reading of its own.
     cuts = [count if count < len(ids) else 0 for count, ids in zip(thinking, tokens, strict=True)]
     read = behind_shared_prompts(loaded, probe, inputs, owners, tokens, cuts=cuts, window=window)
@@ -93,8 +93,8 @@ def _attend_batch(
         read = whole(loaded, probe, [reply.request for reply in replies], tokens, cuts=cuts, window=window)
     loaded.answered = True
     return [
-        _as_lists(said, columns, count, sees_image=sees_image)
-        for said, count, (columns, sees_image) in zip(texts, thinking, read, strict=True)
+        _as_lists(words, columns, count, sees_image=sees_image)
+        for words, count, (columns, sees_image) in zip(texts, thinking, read, strict=True)
     ]
 
 

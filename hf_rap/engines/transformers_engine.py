@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
 from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
-from hf_rap.settings import set_apart
+from hf_rap.stats.settings import set_apart
 
 from .identity import Identity, digest_before, find_identity
-from .options import BY_IDENTITY, ROUNDING, Hashed, marked
+from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
@@ -54,17 +52,25 @@ class TransformersEngine(Hashed):
             `{"min_pixels": 3136, "max_pixels": 1003520}` for Qwen2.5-VL.
         adapter: LoRA or another adapter of peft that is put on the model: a folder, or a Hub id, with its revision
             as `name@revision`. Processor and chat template are those of the model.
+        allow_missing: names or patterns (`("visual.*",)`) of weights that the checkpoint may lack or have left over. Any
+            other such weight is refused: it would be random, or belongs to another model.
 
     Device, kernel and batch size change nothing but the rounding of the model's own arithmetic: replies are
     reproducible in distribution, and in float32 nearly always to the letter. So they are written down in the
     settings, and neither `Dataset.map` nor a run asks again because of them.
 
+    On first use of a model with these versions of the libraries its replies, and before attention is read its attention,
+    are held against those of plain transformers (`self_check`); that it has passed is remembered in the cache folder of
+    Hugging Face.
+
     Raises:
         EngineError: on first use, when the model cannot be found or loaded, has no vision part or no chat
-            template, its adapter does not fit, or a library is missing.
+            template, its adapter does not fit, a library or weights are missing, or replies or attention are not
+            those of plain transformers.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
+    template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
     repeats: ClassVar[bool] = True  # the random numbers of a reply are those of its row, arm and number
 
     model: str = field(metadata=BY_IDENTITY)
@@ -76,6 +82,8 @@ class TransformersEngine(Hashed):
     trust_remote_code: bool = False
     processor_options: Mapping[str, Any] | None = None
     adapter: str | None = field(default=None, metadata=BY_IDENTITY)
+    # Weights that a checkpoint did lack stand in the settings.
+    allow_missing: Sequence[str] = field(default=(), metadata=ONLY_IN_MAP)
     version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
@@ -88,6 +96,10 @@ class TransformersEngine(Hashed):
         check_choice("dtype", self.dtype, _DTYPES)
         check_whole("batch_size", self.batch_size, least=1)
         check_flags(trust_remote_code=self.trust_remote_code)
+        patterns = self.allow_missing
+        fine = isinstance(patterns, list | tuple) and all(isinstance(pattern, str) for pattern in patterns)
+        check(fine, "allow_missing", patterns, 'names or patterns such as ("visual.*",)')
+        object.__setattr__(self, "allow_missing", tuple(patterns))
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
         object.__setattr__(self, "pinned", None)
@@ -123,7 +135,10 @@ class TransformersEngine(Hashed):
         """The last layer's attention inside each reply, or the error of that reply alone."""
         from .teacher_forcing import attend
 
-        return attend(self.load(), replies, window=window)
+        loaded = self.load()
+        if replies:
+            self._check(loaded, "attention")
+        return attend(loaded, replies, window=window)
 
     def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
         """How likely the text of each reply is behind its prompt and prefix, or the error of that reply alone."""
@@ -188,13 +203,22 @@ class TransformersEngine(Hashed):
             batch_size=self.batch_size,
             trust_remote_code=self.trust_remote_code,
             processor_options=self.processor_options,
+            allow_missing=self.allow_missing,
         )
         if find_identity(self.model, self.revision, self.adapter, before=identity) != identity:
             raise EngineError(
                 f"{self.model!r} or its adapter has changed since hf_rap first looked at it, so that its replies would be "
                 "those of two models. Start again when nothing is written there any more."
             )
+        self._check(model, "replies")
         return model
+
+    @warnings_stay_warnings()
+    def _check(self, loaded: LoadedModel, what: str) -> None:
+        from .self_check import check_once
+
+        told = {"identity": str(self.identity), "processor_options": repr(self.processor_options)}
+        check_once(loaded, what, told)
 
 
 _loaded: dict[str, LoadedModel] = {}

@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
@@ -14,7 +15,7 @@ from hf_rap.options import check_whole
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import raw_rows, read_question
-from hf_rap.settings import noted
+from hf_rap.stats.settings import noted
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
@@ -92,7 +93,7 @@ class Attention(Collector):
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
-        return _settings(self.engine.describe(), self._given, self.window, self.version)
+        return _settings(describe(self.engine), self._given, self.window, self.version)
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The stored replies, the settings they came from, and what their prompts counted."""
@@ -124,7 +125,7 @@ class Attention(Collector):
         ]
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
-        described = self.engine.describe() if any(requests) else {}
+        described = describe(self.engine) if any(requests) else {}
         settings = [
             None if row is None else attention_settings(described, template, self.window, self.version)
             for row, template in zip(cells, templates, strict=True)
@@ -146,7 +147,8 @@ class Attention(Collector):
         return self.prompt
 
     def _prompt(self, settings: str | None) -> PromptTemplate:
-        return self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        prompt = self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        return self.check_prompt(prompt)
 
 
 def check_engine(engine: object, window: int) -> None:
@@ -173,7 +175,7 @@ def _settings(described: Mapping[str, Any], prompt: PromptTemplate | None, windo
 
 def attend_rows(
     engine: AttentionEngine,
-    asked: Sequence[Request | RowError | None],
+    requests: Sequence[Request | RowError | None],
     responses: Sequence[Sequence[str | None] | None],
     prompt_tokens: Sequence[int | None],
     token_ids: Sequence[Sequence[Sequence[int] | None] | None],
@@ -185,7 +187,9 @@ def attend_rows(
     cells: list[list[dict[str, Any] | None] | None] = [
         None if texts is None else [None] * len(texts) for texts in responses
     ]
-    for row, (request, texts, tokens, ids) in enumerate(zip(asked, responses, prompt_tokens, token_ids, strict=True)):
+    for row, (request, texts, tokens, ids) in enumerate(
+        zip(requests, responses, prompt_tokens, token_ids, strict=True)
+    ):
         for attempt, text in enumerate(texts or ()):
             if text is None:
                 continue

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict, dataclass, replace
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from hf_rap.columns import ERROR, features_of, refuse_existing
+from hf_rap.columns import ERROR, features_of, refuse_existing, typed
 from hf_rap.engines.options import ROUNDING, marked
-from hf_rap.errors import LayoutError, SourceError, code_of
-from hf_rap.options import check, check_number, check_whole
+from hf_rap.errors import LayoutError, SettingError, SourceError, code_of
+from hf_rap.options import as_settings, check, check_number, check_whole
+from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.chats import EACH
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
 from hf_rap.rows.recognition import layout_of
-from hf_rap.rows.settling import settle, settle_batch
+from hf_rap.rows.settling import first_rows, settle, settle_batch
 from hf_rap.rows.turns import each_turn
-from hf_rap.settings import noted
-from hf_rap.system import release_mapped_files
+from hf_rap.stats.settings import noted
+from hf_rap.tables import whole_dataset, whole_or_stream
+
+from .results import Results, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
 
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine
+    from hf_rap.rows.prompts import PromptTemplate
 
     from .grading import Grading
 
 logger = logging.getLogger(__name__)
 
 _ROWS_COMPARED = 256  # in memory at once, to find equal ones
-_ROWS_SHOWN = 200  # of a stream, to see what its layout is
 ROWS_AT_ONCE = 64  # the engine batches on its own
 # No failures: the row is what it is.
 NO_FAULT = ("no_image", "cut_off", "in_test_set")
@@ -72,11 +76,32 @@ class Collector:
     engine: Engine
     layout: Layout | None
 
+    def __init_subclass__(cls) -> None:
+        # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
+        if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
+            cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
+
+    def with_layout(self, layout: Layout | None) -> Self:
+        """The same with the layout that was found."""
+        made = copy.copy(self)
+        object.__setattr__(made, "layout", layout)  # most are frozen
+        return made
+
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
         some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
+
+    def check_prompt(self, prompt: PromptTemplate) -> PromptTemplate:
+        """The prompt; raises `SettingError` where the engine would leave a part of it out."""
+        if prompt.chat_template_kwargs and not getattr(self.engine, "template_arguments", False):
+            raise SettingError(
+                f"{type(self.engine).__name__} takes no arguments of the chat template (template_arguments = True), and the "
+                f"prompt has {', '.join(prompt.chat_template_kwargs)}: leave them out, or have the engine pass on "
+                "Request.chat_template_kwargs."
+            )
+        return prompt
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -111,12 +136,12 @@ class Collector:
     @property
     def rows_at_once(self) -> int:
         """Rows to hand over together: enough to keep the engine busy, few enough to lose."""
-        return getattr(self.engine, "rows_per_part", ROWS_AT_ONCE)
+        return getattr(getattr(self, "engine", None), "rows_per_part", ROWS_AT_ONCE)
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down beside it.
 
-        `hf_rap.settings.counted` tells the two apart. Loads the model.
+        `hf_rap.stats.settings.counted` tells the two apart. Loads the model.
         """
         raise NotImplementedError
 
@@ -130,13 +155,18 @@ class Collector:
         Raises:
             EngineError: it cannot be found.
         """
-        identify = getattr(self.engine, "identify", None)
+        identify = getattr(getattr(self, "engine", None), "identify", None)
         if identify is not None:
             identify()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         raise NotImplementedError
+
+    def on_rank(self, rank: int) -> Self:
+        """The same for worker `rank` of `map(num_proc=..., with_rank=True)`: engines that can then take a GPU each."""
+        on_rank = getattr(getattr(self, "engine", None), "on_rank", None)
+        return self if on_rank is None else replace(self, engine=on_rank(rank))  # type: ignore[type-var]
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
         """The columns that are read beside those of the layout.
@@ -169,7 +199,7 @@ class Collector:
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        layout = layout_of(self.layout, available)
+        layout = layout_of(getattr(self, "layout", None), available)
         if isinstance(available, Mapping):
             check_unread(layout, available)
         return layout
@@ -177,7 +207,7 @@ class Collector:
     def check_batch(self, batch: Mapping[str, Any]) -> Layout:
         """The layout of a batch: the one that `over` has settled for all rows, or what the batch alone can tell."""
         self.check(batch)
-        return settle_batch(self.layout, batch)
+        return settle_batch(getattr(self, "layout", None), batch)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
@@ -185,11 +215,11 @@ class Collector:
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
-        layout, remarks = settle(self.layout, ds)
+        rows = ds if hasattr(ds, "__len__") else first_rows(ds)
+        layout, remarks = settle(getattr(self, "layout", None), rows)
         for remark in remarks:
             logger.warning(remark)
-        settled: Self = with_layout(self, layout)
-        return settled
+        return self.with_layout(layout)
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of all."""
@@ -229,7 +259,9 @@ class Collector:
         return []
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
-        """Per row an error that another try could change, or that a person should look at."""
+        """Per row an error that another try could change, or that a person should look at; none without `rap_error`."""
+        if ERROR.name not in evidence:
+            return [None] * len(next(iter(evidence.values())))
         return [first_fault([error], NO_FAULT) for error in evidence[ERROR.name]]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int | None:
@@ -238,10 +270,73 @@ class Collector:
         return None
 
 
+def _of_stored_rows(call: Any) -> Any:
+    """The call for batches whose images and texts are as they are stored."""
+
+    @wraps(call)
+    def checked(self: Collector, batch: Batch) -> Any:
+        batch.check_undecoded()
+        return call(self, batch)
+
+    return checked
+
+
 def check_collector(collector: Collector) -> None:
     """Raise `SettingError` for what collects nothing, such as a bare engine."""
     fine = isinstance(collector, Collector)
     check(fine, "collector", collector, "Rollouts(engine), Attention(engine) or another collector")
+    kind, name = type(collector), type(collector).__name__
+    lacking = [part for part in ("writes", "__call__") if getattr(kind, part) is getattr(Collector, part)]
+    lacking += [] if isinstance(getattr(collector, "kind", None), str) else ["kind"]
+    if lacking:
+        raise _lacks(name, lacking[0])
+    if not _is_ours(collector):
+        check_columns(f"{name}.writes", collector.writes)
+
+
+def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The columns of a collector for a batch; those of one from outside are read value by value.
+
+    Raises:
+        SettingError: one from outside raised, or gave something else than a value of its type per row and column. The row
+            is named.
+
+    """
+    if _is_ours(collector):
+        return collector(batch)
+    layout = layout_of(getattr(collector, "layout", None), batch)
+    raws = raw_rows(batch, layout)
+    beside = [name for name in collector.reads(batch) if name not in raws[0]]
+
+    def alone(row: int) -> dict[str, list[Any]]:
+        return {
+            **{name: [value] for name, value in raws[row].items()},
+            **{name: batch[name][row : row + 1] for name in beside},
+        }
+
+    name = f"The collector {type(collector).__name__!r}"
+    results = Results(name, collector, batch, len(raws), alone, lambda row: collector.row_id(raws[row], layout))
+    return typed(results.read(collector.writes))
+
+
+def settings_of(collector: Collector) -> dict[str, Any]:
+    """Those of a collector, ready for JSON: a run knows its evidence by them.
+
+    Raises:
+        SettingError: it has none, or one that JSON cannot hold.
+
+    """
+    if type(collector).settings is Collector.settings:
+        raise _lacks(type(collector).__name__, "settings")
+    return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+
+
+def _lacks(name: str, part: str) -> SettingError:
+    return SettingError(f"The collector {name!r} has no `{part}`: see hf_rap.Collector for what one has.")
+
+
+def _is_ours(collector: Collector) -> bool:
+    return type(collector).__module__.startswith("hf_rap.")
 
 
 def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str | None:
@@ -249,9 +344,15 @@ def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str 
     return next((error for error in errors if error is not None and code_of(error) not in no_fault), None)
 
 
+@overload
 def collect_evidence(
-    ds: datasets.Dataset, collector: Collector, *, rows_per_step: int | None = None
-) -> datasets.Dataset:
+    ds: datasets.IterableDataset, collector: Collector, *, rows_per_step: int | None = None
+) -> datasets.IterableDataset: ...
+@overload  # datasets has no types for mypy, to which this is the same as the one above
+def collect_evidence(  # type: ignore[overload-cannot-match]
+    ds: Any, collector: Collector, *, rows_per_step: int | None = None
+) -> datasets.Dataset: ...
+def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None = None) -> Any:
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
@@ -262,33 +363,42 @@ def collect_evidence(
     so that a broken one costs its own row: `stream.map(collector, batched=True)` decodes first, and ends there. What only
     the rows can tell about the layout is told by its first 200.
 
+    Args:
+        ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, whose rows get their evidence when they are read
+            and whose images stay files: `.decode(True)` behind it opens them.
+        collector: what collects.
+        rows_per_step: rows that are handed over together.
+
     Raises:
+        SettingError: `ds` is none of these.
         SourceError: the dataset has no rows.
         LayoutError, MissingColumnError, ColumnExistsError: the columns do not fit.
         EngineError: the model cannot be loaded, or fails on all of its first rows.
     """
     import datasets
 
+    rows = whole_or_stream("collect_evidence", ds)
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
-    if isinstance(ds, datasets.IterableDataset):
-        return _collect_from_stream(ds, collector, rows_per_step)
-    if len(ds) == 0:
+    size = rows_per_step or collector.rows_at_once
+    if isinstance(rows, datasets.IterableDataset):
+        return _collect_from_stream(rows, collector, size)
+    if len(rows) == 0:
         raise SourceError("The dataset has no rows.")
-    collector.check(ds.features)
+    collector.check(rows.features)
     collector.identify()
-    ds, layout = each_turn(ds, collector.layout)
-    collector = with_layout(collector, layout).over(ds)
-    distinct, place = _distinct_rows(ds, collector)
-    plain = ds.with_format(None)
-    asked = plain if distinct is None else plain.select(distinct)
-    evidence = asked.map(
-        collector,
+    rows, layout = each_turn(rows, getattr(collector, "layout", None))
+    collector = collector.with_layout(layout).over(rows)
+    distinct, place = _distinct_rows(rows, collector)
+    plain = rows.with_format(None)
+    different = plain if distinct is None else plain.select(distinct)
+    evidence = different.map(
+        collector if _is_ours(collector) else partial(evidence_of, collector),
         batched=True,
-        batch_size=rows_per_step or collector.rows_at_once,
-        remove_columns=ds.column_names,
+        batch_size=size,
+        remove_columns=rows.column_names,
         features=collector.features,
-        new_fingerprint=fingerprint_after(asked, collector),
+        new_fingerprint=fingerprint_after(different, collector),
         desc=collector.kind,
     )
     if distinct is not None:
@@ -298,25 +408,17 @@ def collect_evidence(
     return datasets.concatenate_datasets([plain, evidence], axis=1)
 
 
-def with_layout(collector: Any, layout: Layout | None) -> Any:
-    """The same collector with this layout."""
-    changed = copy(collector)
-    object.__setattr__(changed, "layout", layout)  # collectors are frozen
-    return changed
-
-
 def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int] | None, list[int]]:
     """The first of equal rows, and for each row its place among them; None where all differ, or more than rows is read."""
-    if collector.reads(ds.features) or collector.layout is None:
+    layout: Layout | None = getattr(collector, "layout", None)
+    if collector.reads(ds.features) or layout is None:
         return None, []
-    layout = collector.layout
     first: dict[tuple[str | None, str], int] = {}
     place: list[int] = []
     read = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
     for table in read.iter(batch_size=_ROWS_COMPARED):
         keys = ((own_id(raw, layout), stored_digest(raw, layout)) for raw in raw_rows(columns_of(table), layout))
         place += [first.setdefault(key, len(first)) for key in keys]
-        release_mapped_files()
     if len(first) == len(ds):
         return None, []
     distinct: list[int] = []
@@ -326,28 +428,24 @@ def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int
     return distinct, place
 
 
-def _collect_from_stream(stream: Any, collector: Collector, rows_per_step: int | None) -> Any:
-    """The stream with the evidence of its rows, which are asked as they come; its images are not decoded."""
-    import datasets
+def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector, size: int) -> datasets.IterableDataset:
+    """The stream with evidence. Where its columns are known they are checked now, and images stay as they are stored.
 
-    stored = stream.decode(False)
-    first = list(stored.take(_ROWS_SHOWN))
-    if not first:
-        raise SourceError("The dataset has no rows.")
-    features = stored.features
-    sample = datasets.Dataset.from_list(first, features=features)
-    collector.check(sample.features)
-    if collector.layout is not None and collector.layout.turns == EACH:
+    Decoded, one broken file would end the stream in its middle. What only rows tell about the layout its first ones do.
+    """
+    collector.identify()
+    if stream.features is None:
+        return stream.map(collector, batched=True, batch_size=size)
+    stored = stream.with_format(None).decode(False)
+    layout = getattr(collector, "layout", None)
+    if layout is not None and layout.turns == EACH:
         raise LayoutError(
-            "turns='each' makes several rows of one, which takes a table: use load_dataset without streaming."
+            "turns='each' makes several rows of one, which takes a table: load it without streaming=True."
         )
-    collector = collector.over(sample)
-    return stored.map(
-        collector,
-        batched=True,
-        batch_size=rows_per_step or collector.rows_at_once,
-        features=datasets.Features({**sample.features, **collector.features}),
-    )
+    collector.check(stream.features)
+    collector = collector.over(stored)
+    features = type(stream.features)({**stream.features, **collector.features})
+    return stored.map(collector, batched=True, batch_size=size, features=features)
 
 
 @dataclass(frozen=True)
@@ -374,6 +472,7 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     Raises:
         SettingError: rows below 1.
     """
+    ds = whole_dataset("estimate", ds)
     check_collector(collector)
     check_whole("rows", rows, least=1)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
@@ -17,8 +18,8 @@ from hf_rap.options import check, check_whole
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import raw_rows
 from hf_rap.rows.settling import settle_batch
-from hf_rap.settings import identity_in, model_in
-from hf_rap.stats.settings import graded_by
+from hf_rap.stats.settings import graded_by, identity_in, model_in
+from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
@@ -135,6 +136,7 @@ class Controls(Collector):
         settled = super().over(ds)
         if self.donors is not None or not any(columns.CONTROLS[arm].donated for arm in self.arms):
             return settled
+        ds = whole_dataset("Controls", ds)
         return replace(settled, donors=Donors(ds, settled.check(ds.features), seed=self.seed))
 
     def reads(self, available: Iterable[str]) -> tuple[str, ...]:
@@ -148,7 +150,7 @@ class Controls(Collector):
         """JSON-able: what could change the evidence of a row, beside the columns that are read."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 "grey": GREY,
                 "donor_seed": self.seed,
                 "donors_per_row": self.donors_per_row,
@@ -158,10 +160,8 @@ class Controls(Collector):
         )
 
     @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns; `rank` as in `Rollouts`."""
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check_batch(batch)
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
@@ -213,7 +213,7 @@ class Controls(Collector):
         # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
         for sampling in dict.fromkeys(cell.row.sampling for cell in cells if cell.requests):
             ready = [cell for cell in cells if cell.requests and cell.row.sampling == sampling]
-            answers = iter(self.engine.complete([request for cell in ready for request in cell.requests], sampling))
+            answers = iter(ask(self.engine, [request for cell in ready for request in cell.requests], sampling))
             for cell in ready:
                 cell.take(arm, list(islice(answers, len(cell.requests))))
         grade_rows([cell.replies for cell in cells], self.grading)
@@ -329,7 +329,7 @@ class _Asked:
 
     def prepare(self, arm: str, controls: Controls) -> None:
         """The requests of this arm, or why there are none."""
-        question = self.row.read.question
+        question, prompt = self.row.read.question, controls.check_prompt(self.row.prompt)
         assert question is not None
         try:
             shown = _MAKERS[arm](self.row, controls)
@@ -344,11 +344,11 @@ class _Asked:
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
-                    messages=self.row.prompt.messages(question.text, system=question.system),
+                    messages=prompt.messages(question.text, system=question.system),
                     images=pictures,
                     attempts=stop - first,
                     first=first,
-                    chat_template_kwargs=self.row.prompt.chat_template_kwargs,
+                    chat_template_kwargs=prompt.chat_template_kwargs,
                 )
             )
 

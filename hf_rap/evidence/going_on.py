@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ARM_COLUMNS, ARMS
+from hf_rap.engines.asking import ask
 from hf_rap.engines.base import Completion
 from hf_rap.errors import RowError, SettingError
 
@@ -91,7 +92,7 @@ def go_on(engine: Engine, cut: Sequence[CutReply], sampling: Sampling) -> list[C
     """
     replies: dict[int, Completion | RowError] = {}
     if getattr(engine, "repeats", False):
-        answers = engine.complete([cut_reply.request for cut_reply in cut], sampling)
+        answers = ask(engine, [cut_reply.request for cut_reply in cut], sampling)
         for place, (cut_reply, answer) in enumerate(zip(cut, answers, strict=True)):
             if isinstance(answer, RowError):
                 replies[place] = answer
@@ -117,7 +118,7 @@ def _by_prefix(engine: Engine, cut: Mapping[int, CutReply], sampling: Sampling) 
             replace(cut_reply.request, prefix=cut_reply.text, arm=f"{cut_reply.request.arm} after {limit}")
             for cut_reply in of_limit.values()
         ]
-        answers = engine.complete(requests, replace(sampling, max_new_tokens=sampling.max_new_tokens - limit))
+        answers = ask(engine, requests, replace(sampling, max_new_tokens=sampling.max_new_tokens - limit))
         for (place, cut_reply), answer in zip(of_limit.items(), answers, strict=True):
             replies[place] = answer if isinstance(answer, RowError) else _joined(cut_reply, answer[0])
     return replies

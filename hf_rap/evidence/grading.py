@@ -14,20 +14,19 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
 from hf_rap.errors import SettingError
-from hf_rap.options import check, check_choice, check_number
+from hf_rap.options import check, check_choice, check_number, shown
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED, graded_by
 from hf_rap.verify import NO_REPLY, VERIFIER_VERSION, judge_each, read_gold
 
 CUT_OFF = "the reply was cut off at the token limit"
 AT_ONCE = 32  # calls of an asynchronous grader in flight
-_SHOWN = 80  # characters of what a grader gave that was no grade
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -135,22 +134,22 @@ class Grading:
         """The gold as this verifier wants it; raises `RowError` where the built-in one can compare nothing with it."""
         return read_gold(answer, question=question, options=options or None) if self.verifier is None else answer
 
-    def grade(self, asked: Sequence[Replies]) -> list[list[Grade]]:
+    def grade(self, rows: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""
-        fixed = [[self._without_asking(*text) for text in replies.texts] for replies in asked]
+        fixed = [[self._without_asking(*text) for text in replies.texts] for replies in rows]
         open_texts = [
             list(dict.fromkeys(text for (text, _), grade in zip(replies.texts, grades, strict=True) if grade is None))
-            for replies, grades in zip(asked, fixed, strict=True)
+            for replies, grades in zip(rows, fixed, strict=True)
         ]
         if self.verifier is None:
             new_grades = [
                 [Grade(verdict.reward, verdict.reason) for verdict in _judge(replies, texts)]
-                for replies, texts in zip(asked, open_texts, strict=True)
+                for replies, texts in zip(rows, open_texts, strict=True)
             ]
         else:
             calls = [
                 _Call(str(text), replies.gold, replies.question)
-                for replies, texts in zip(asked, open_texts, strict=True)
+                for replies, texts in zip(rows, open_texts, strict=True)
                 for text in texts
             ]
             answers = iter(self._ask(calls))
@@ -158,7 +157,7 @@ class Grading:
         by_text = [dict(zip(texts, grades, strict=True)) for texts, grades in zip(open_texts, new_grades, strict=True)]
         return [
             [grade or of_row[text] for (text, _), grade in zip(replies.texts, grades, strict=True)]
-            for replies, grades, of_row in zip(asked, fixed, by_text, strict=True)
+            for replies, grades, of_row in zip(rows, fixed, by_text, strict=True)
         ]
 
     def _without_asking(self, text: str | None, cut_off: bool) -> Grade | None:
@@ -185,7 +184,7 @@ class Grading:
         return [
             Grade(
                 None,
-                f"{self.name} gave {_shown(answer)} for a list of one reply: one grade per reply, in a list, is right",
+                f"{self.name} gave {shown(answer)} for a list of one reply: one grade per reply, in a list, is right",
             )
         ]
 
@@ -193,10 +192,13 @@ class Grading:
         """What each call gives, or the exception that it raised."""
         if _is_async(self.verifier):
             return asyncio.run_coroutine_threadsafe(_together(self.verifier, calls), _loop(os.getpid())).result()
-        answers = []
+        answers: list[Any] = []
         for call in calls:
             try:
-                answers.append(self.verifier(*call))
+                answer = self.verifier(*call)
+                if inspect.isawaitable(answer):  # of a plain function around an asynchronous one
+                    answer = asyncio.run_coroutine_threadsafe(_awaited(answer), _loop(os.getpid())).result()
+                answers.append(list(answer) if isinstance(answer, Iterator) else answer)
             except Exception as error:  # noqa: BLE001 - whatever one reply does to it, the run goes on
                 answers.append(error)
         return answers
@@ -213,17 +215,12 @@ class Grading:
             reward = reward.item()
         if isinstance(reward, Real) and 0 <= float(reward) <= 1:  # NaN is not >= 0
             return Grade(float(reward), str(reason or ""))
-        return Grade(None, f"{self.name} gave {_shown(answer)}: a number in [0, 1], None or (None, reason) is a grade")
+        return Grade(None, f"{self.name} gave {shown(answer)}: a number in [0, 1], None or (None, reason) is a grade")
 
 
 def check_correct(correct: Any) -> None:
     """Raise `SettingError` for anything but a share above 0."""
     check_number("correct", correct, above=0, most=1)
-
-
-def _shown(answer: Any) -> str:
-    shown = " ".join(repr(answer).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def _judge(replies: Replies, texts: list[str | None]) -> Any:
@@ -247,6 +244,10 @@ def _check_callable(verifier: Any, name: str) -> None:
 
 def _is_async(verifier: Any) -> bool:
     return inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(type(verifier).__call__)
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
 
 
 async def _together(verifier: Any, calls: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
+from hf_rap.engines.asking import describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
@@ -85,7 +86,7 @@ class Likelihood(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         for name in ("lead", "tail"):
             check_text(name, getattr(self, name))
         if not hasattr(self.engine, "log_likelihoods"):
@@ -126,7 +127,7 @@ class Likelihood(Collector):
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 **self._prompt.settings(),
                 **(self.layout.settings if self.layout else {}),
                 "lead": self.lead,
@@ -151,11 +152,11 @@ class Likelihood(Collector):
         return self.prompt
 
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
-        question = row.asked.question
+        question = row.asked_row.question
         assert question is not None
         with_images = arm == "image"
         request = Request(
-            row_id=row.asked.id,
+            row_id=row.asked_row.id,
             arm=arm,
             messages=self._prompt.messages(question.text, with_images=with_images, system=question.system),
             images=question.images if with_images else (),
@@ -170,7 +171,7 @@ class Likelihood(Collector):
 class _Row:
     """One row on its way to its likelihoods; the lists have one entry per spelling."""
 
-    asked: AskedRow
+    asked_row: AskedRow
     spellings: list[str]
     logprobs: dict[str, list[float | None]]
     tokens: list[int | None]

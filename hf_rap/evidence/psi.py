@@ -46,13 +46,23 @@ def log_psis(
         LookupError: the evidence of an earlier release does not have what this takes; its name is the argument.
     """
     scale = math.log(sigma)
-    columns = _columns(attempt, f"{_KINDS[form]}_{heads}{'' if normalise == 'all' else '_reply'}", part)
+    columns = _columns(attempt, _field(form, heads, normalise), part)
     if form == "windowed":
         return [scale + mean for mean in columns]
     return [(len(columns) - place) * scale + product for place, product in enumerate(columns)]
 
 
 _KINDS = {"literal": "product", "windowed": "window"}
+
+
+def fields_read(form: str, heads: str, normalise: str) -> tuple[str, ...]:
+    """The fields of an entry of `rap_attention` that `log_psis` reads, whatever the part."""
+    name = _field(form, heads, normalise)
+    return (name, "thinking_tokens", f"thinking_{name}")
+
+
+def _field(form: str, heads: str, normalise: str) -> str:
+    return f"{_KINDS[form]}_{heads}{'' if normalise == 'all' else '_reply'}"
 
 
 def _columns(attempt: Mapping[str, Any], name: str, part: str) -> Sequence[float]:

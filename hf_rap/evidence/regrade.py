@@ -12,6 +12,7 @@ from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import question_and_answer, raw_rows
 from hf_rap.rows.settling import settle
 from hf_rap.stats.settings import CORRECT
+from hf_rap.tables import whole_dataset
 
 from .attempts import formatted, of_grades, ungraded
 from .grading import Grade, Grading, Replies, check_correct
@@ -76,6 +77,8 @@ def regrade(
         LayoutError: the layout is not recognised, or a column is missing.
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
+    ds = whole_dataset("regrade", ds)
+    check_given(layout)
     grading = Grading(verifier, cut, correct)
     check_given(layout)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
@@ -126,6 +129,7 @@ def count_as_solved(ds: datasets.Dataset, correct: float) -> datasets.Dataset:
     """
     import datasets
 
+    ds = whole_dataset("count_as_solved", ds)
     check_correct(correct)
     columns.require("count_as_solved", ds.column_names, (columns.IMAGE_REWARDS,), _COLLECT_FIRST)
     name = columns.SETTINGS.name
@@ -213,9 +217,9 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
         return "", error, ()
 
 
-def settings_with(settings: str | None, told: Mapping[str, Any]) -> str | None:
+def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
-    return None if settings is None else json.dumps({**json.loads(settings), **told}, sort_keys=True)
+    return None if settings is None else json.dumps({**json.loads(settings), **changes}, sort_keys=True)
 
 
 def _prompt(settings: str | None) -> PromptTemplate:

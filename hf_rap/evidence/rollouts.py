@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
@@ -113,7 +114,7 @@ class Rollouts(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
@@ -155,19 +156,13 @@ class Rollouts(Collector):
         return self._prompt.keep_system
 
     @warnings_stay_warnings()
-    def __call__(self, batch: Mapping[str, Any], rank: int | None = None) -> dict[str, list[Any]]:
-        """Evidence for the rows of `batch`, as new columns.
-
-        `rank` is what `map(num_proc=..., with_rank=True)` passes: engines that can then take a GPU each.
-        """
-        if rank is not None and hasattr(self.engine, "on_rank"):
-            return replace(self, engine=self.engine.on_rank(rank))(batch)
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Evidence for the rows of `batch`, as new columns."""
         layout = self.check_batch(batch)
         grading = self.grading
         rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        requests = [self._request(row, arm) for row, arm in pairs]
-        answers = self.engine.complete(requests, self._sampling()) if requests else []  # else no model is loaded
+        answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
         for (row, arm), answer in zip(pairs, answers, strict=True):
             row.take(arm, answer)
         grade_rows(rows, grading)
@@ -194,7 +189,7 @@ class Rollouts(Collector):
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 **self._sampling().as_dict(),
                 **self.grading.settings(),
                 **self._prompt.settings(),
@@ -310,7 +305,7 @@ class Rollouts(Collector):
             ids or [None] * len(rows),
             window=WINDOW,
         )
-        settings = attention_settings(self.engine.describe(), self._prompt, WINDOW) if any(read) else None
+        settings = attention_settings(describe(self.engine), self._prompt, WINDOW) if any(read) else None
         return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
 
     @property

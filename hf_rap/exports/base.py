@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from hf_rap.options import check_choice
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -36,6 +38,9 @@ class Accepts:
     default_batch: int = 1
     """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
 
+    def __post_init__(self) -> None:
+        check_choice("verifier", self.verifier, ("math-verify", "mathruler", "none"))
+
 
 @dataclass(frozen=True)
 class Given:
@@ -47,7 +52,7 @@ class Given:
     """In one row."""
     rollout_batch: int | None = None
     max_prompt_tokens: int | None = None
-    asked: bool = False
+    prompted: bool = False
     """The rows say how they were asked, so the trainer must not add a prompt of its own."""
     system_turn: bool = False
     """Some were asked with one."""

@@ -51,7 +51,7 @@ class EasyR1:
             setting("data.train_files", file),
             setting("data.val_files", file),
             # Its own format_prompt comes on top unless it is switched off.
-            f"data.prompt_key={'prompt_text data.format_prompt=null' if given.asked else 'problem'}",
+            f"data.prompt_key={'prompt_text data.format_prompt=null' if given.prompted else 'problem'}",
             "data.answer_key=answer data.image_key=images",
             f"data.rollout_batch_size={given.batch(self.accepts.default_batch)}",
             f"worker.actor.global_batch_size={given.batch(self.accepts.default_batch)}",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import ExportError
-from hf_rap.options import check, check_flags, check_path
+from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
 from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
@@ -27,6 +27,9 @@ from .rows import export_rows
 from .trainers import find_trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
     import datasets
 
     from hf_rap.rows.layouts import Layout
@@ -50,9 +53,9 @@ class Exported:
 
 def export(
     source: Selection | datasets.Dataset | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     to: str = "universal",
-    path: str | os.PathLike[str],
     layout: Layout | None = None,
     limits: Limits | None = None,
     fix: bool = False,
@@ -67,8 +70,8 @@ def export(
     Args:
         source: a selection (its kept rows), a dataset, or what `load_source` takes: a published
             folder, a Hub id, files.
-        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         path: a folder that does not exist yet, or is empty.
+        to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         layout: which column is what; None recognises it.
         limits: what the training run takes, see `Limits`.
         fix: change what can be changed without changing what a row asks: images beyond the pixel
@@ -98,15 +101,49 @@ def export(
         max_images=handoff.max_images,
         rollout_batch=limits.rollout_batch,
         max_prompt_tokens=limits.max_prompt_tokens,
-        asked=not handoff.bare,
+        prompted=not handoff.bare,
         system_turn=handoff.system_turn,
         chat_template_kwargs=handoff.chat_template_kwargs,
     )
     snippet = trainer.snippet(given)
+    check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
     with whole_folder(target) as folder:
-        trainer.write(ready_rows(rows, trainer, limits, handoff), rows.features, Target(folder, target))
+        ready = Counted(ready_rows(rows, trainer, limits, handoff))
+        trainer.write(ready, rows.features, Target(folder, target))
+        _check_written(trainer, ready.count, handoff.ready, Target(folder, target))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
     return Exported(target, handoff, snippet)
+
+
+def _check_written(trainer: Trainer, read: int, ready: int, target: Target) -> None:
+    """Raise `ExportError` where rows were left out without a word, or nothing was written."""
+    if read < ready:
+        raise ExportError(
+            f"{type(trainer).__name__}.write has read {read:,} of {ready:,} rows, so nothing is exported."
+        )
+    if not is_free(target.final):
+        raise ExportError(
+            f"{type(trainer).__name__}.write has written to target.final ({target.final}), where the export is moved to: "
+            "write to target.folder, and remove what is there."
+        )
+    if not any(target.folder.iterdir()):
+        raise ExportError(f"{type(trainer).__name__}.write has written nothing into target.folder.")
+
+
+class Counted:
+    """Rows, once, and how many were taken."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.count = 0
+        self._rows = iter(rows)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        row = next(self._rows)
+        self.count += 1
+        return row
 
 
 def check_export(

@@ -17,6 +17,7 @@ from hf_rap.options import check_choice, check_flags, check_number, check_text
 from hf_rap.rows.images import encoded_bytes
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import sync_below, whole_file
+from hf_rap.tables import whole_dataset
 
 from .prm_rows import checked_path, prm_rows
 
@@ -63,6 +64,7 @@ def export_internvl_prm(
         LayoutError: a row has no usable steps, or a text with the control word of the layout.
 
     """
+    ds = whole_dataset("export_internvl_prm", ds)
     path = checked_path(path, ".jsonl")
     check_choice("form", form, FORMATS)
     check_number("threshold", threshold, least=0, below=1)

@@ -11,6 +11,7 @@ from hf_rap.rows.cells import rows_of
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.paths import is_there, value_at
 from hf_rap.rows.settling import settle
+from hf_rap.tables import whole_dataset
 
 from .asked import Asked
 from .universal import UNIVERSAL, universal_columns, universal_features
@@ -47,14 +48,14 @@ class ExportRows:
         ds: what `load_dataset` or `Selection.selected` gives.
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
-        asked: the prompt of each row.
+        prompts: the prompt of each row.
 
     """
 
     ds: datasets.Dataset
     layout: Layout
     data_source: str = "unknown"
-    asked: Asked = field(default_factory=Asked)
+    prompts: Asked = field(default_factory=Asked)
 
     @property
     def scores(self) -> list[str]:
@@ -85,7 +86,7 @@ class ExportRows:
         # A published row remembers its number among all rows that were scored.
         info = (raw.get("extra_info") or {}) if self.layout.name == PUBLISHED.name else {}
         number = info.get("index", index)
-        prompt = self.asked.of_row(raw.get(SETTINGS.name), info.get("prompt"))
+        prompt = self.prompts.of_row(raw.get(SETTINGS.name), info.get("prompt"))
         try:
             made = universal_columns(
                 {name: [value] for name, value in raw.items()},
@@ -120,6 +121,7 @@ def export_rows(
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
+    ds = whole_dataset("export", ds)
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         has_options = is_there(ds.features, OPTIONS)
         layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED

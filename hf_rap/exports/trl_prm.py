@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hf_rap.options import check_number
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import whole_file
+from hf_rap.tables import whole_dataset
 
 from .prm_rows import checked_path, prm_rows
 from .writing import write_rows
@@ -37,6 +38,7 @@ def export_trl_prm(ds: datasets.Dataset, path: str | os.PathLike[str], *, thresh
     """
     from datasets import Features, List, Value
 
+    ds = whole_dataset("export_trl_prm", ds)
     path = checked_path(path, ".parquet")
     check_number("threshold", threshold, least=0, below=1)
     features = Features(

@@ -119,13 +119,13 @@ def _universal(
     # Of its own the row keeps what it was asked with: its system turn is no column of a version.
     template = (prompt or BARE).of_row(question.system)
     system = [] if template.system is None else [{"role": "system", "content": template.system}]
-    asked = template.text(question.text)
+    prompts = template.text(question.text)
     return {
         "id": identity,
         "images": images,
         "prompt": template.messages(question.text),
-        "messages": [*system, {"role": "user", "content": asked}],
-        "prompt_text": asked,
+        "messages": [*system, {"role": "user", "content": prompts}],
+        "prompt_text": prompts,
         "problem": question.text,
         "answer": answer,
         "solution": answer,

@@ -66,8 +66,9 @@ def _local(path: Path, group_by: str | None) -> pa.Table:
     tables = []
     for file in files:
         try:
-            names = pq.read_schema(file).names
-            tables.append(pq.read_table(file, columns=[name for name in names if name in wanted], partitioning=None))
+            names = [name for name in pq.read_schema(file).names if name in wanted]
+            # Threads of Arrow may abort a process that ends soon after, see `RunFolder.read_part`.
+            tables.append(pq.read_table(file, columns=names, partitioning=None, use_threads=False, pre_buffer=False))
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{file} cannot be read: {first_line(error)}") from error
     return pa.concat_tables([table.replace_schema_metadata() for table in tables])

@@ -131,7 +131,7 @@ def publish(
     source = source or source_of(selection.scored, api=api)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
-    content = Content.of(selection, layout, source.id if source else "unknown", control=random_control)
+    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)

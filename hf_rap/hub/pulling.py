@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 def pull(
     repo: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     version: str,
-    to: str,
-    path: str | os.PathLike[str],
+    to: str = "universal",
     config: str = "selected",
     limits: Limits | None = None,
     fix: bool = False,
@@ -45,9 +45,9 @@ def pull(
 
     Args:
         repo: a Hub id, or a folder that `publish_to_folder` wrote.
+        path: see `export`, like `to`, `limits`, `fix`, `drop` and `prompt`.
         version: "1.0.0"; on the Hub it is the tag v1.0.0.
-        to: see `export`, like `path`, `limits`, `fix`, `drop` and `prompt`.
-        path: see `export`.
+        to: see `export`.
         config: `selected`, or another one of the version, such as `control`.
         limits: see `export`.
         fix: see `export`.
@@ -83,7 +83,7 @@ def pull(
     with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
         names = [glob.escape(str(file)) for file in files]
         ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
-        return export(ds, to=to, path=path, limits=limits, fix=fix, drop=drop, prompt=prompt)
+        return export(ds, path, to=to, limits=limits, fix=fix, drop=drop, prompt=prompt)
 
 
 def _fetch(repo: str, version: str, config: str, *, allow_withdrawn: bool) -> Path:

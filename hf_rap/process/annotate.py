@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
+from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
@@ -17,6 +18,7 @@ from hf_rap.rows.compat import hash_of
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
+from hf_rap.tables import whole_dataset
 from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 
 from .steps import prefixes, split_steps
@@ -91,7 +93,7 @@ class StepRewards(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
+        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")
@@ -152,7 +154,7 @@ class StepRewards(Collector):
         """JSON-able: everything that could change the scores of a row, and what is only written down."""
         return self.noted(
             {
-                **self.engine.describe(),
+                **describe(self.engine),
                 **self._sampling().as_dict(),
                 "continuations": self.continuations,
                 **_named(self.split),
@@ -189,7 +191,7 @@ class StepRewards(Collector):
         """Continue these rows from the end of these steps, and count what is right."""
         if not steps:
             return
-        answers = self.engine.complete([self._request(row, number) for row, number in steps], self._sampling())
+        answers = ask(self.engine, [self._request(row, number) for row, number in steps], self._sampling())
         for (row, number), answer in zip(steps, answers, strict=True):
             row.take(number, answer)
 
@@ -210,6 +212,7 @@ class StepRewards(Collector):
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
     """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    ds = whole_dataset("annotate_steps", ds)
     check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)
 
@@ -219,6 +222,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
 
     Evidence columns are left out, so that step scores find their own; rows without replies vanish.
     """
+    evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]

@@ -27,6 +27,7 @@ from hf_rap.errors import (
 )
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.sources import as_source_error, load_source, parse_source
+from hf_rap.tables import whole_dataset
 
 from . import jsonl
 from .checks import find_faults
@@ -104,18 +105,17 @@ def load_process_rewards(
         LayoutError: the columns are not recognised, or not as the layout says.
 
     """
-    import datasets
-
     check_path("images", images, "the folder that holds the image files", none=True)
     fine = layout is None or isinstance(layout, ProcessLayout)
     check(fine, "layout", layout, "a ProcessLayout(question=..., steps=...), or None to recognise it")
     check_flags(strict=strict, open_images=open_images)
     if open_images and images is None:
         raise SettingError("open_images needs images=, the folder that holds the image files.")
-    fine = isinstance(source, (str, os.PathLike, datasets.Dataset))
-    check(fine, "source", source, "a folder, files, a Hub id or a Dataset")
-    if isinstance(source, datasets.Dataset):
-        ds = _from_dataset(source, layout, "dataset")
+    named = isinstance(source, (str, os.PathLike))
+    rows = named or hasattr(source, "__getitem__") or hasattr(source, "__iter__")
+    check(rows, "source", source, "a folder, files, a Hub id or a Dataset")
+    if not named:
+        ds = _from_dataset(whole_dataset("load_process_rewards", source), layout, "dataset")
     else:
         files = _jsonl_files(os.fspath(source)) if layout is None else []
         if files:

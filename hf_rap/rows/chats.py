@@ -111,18 +111,18 @@ def question_at(chat: list[Turn], turns: str | None, *, has_gold: bool) -> tuple
     Raises:
         RowError: `several_turns`: there are several, and nobody said which.
     """
-    asked = [place for place, turn in enumerate(chat) if turn.side == "user"]
-    if not asked:
+    places = [place for place, turn in enumerate(chat) if turn.side == "user"]
+    if not places:
         return "", [], None
     if has_gold:
-        asked = [place for place in asked if place + 1 < len(chat)] or asked
-    if len(asked) > 1 and turns not in (FIRST, LAST):
+        places = [place for place in places if place + 1 < len(chat)] or places
+    if len(places) > 1 and turns not in (FIRST, LAST):
         raise RowError(
             "several_turns",
-            f"the chat has {len(asked)} questions: say which is asked, Layout(turns='first'), 'last', or 'each' for a row "
+            f"the chat has {len(places)} questions: say which is asked, Layout(turns='first'), 'last', or 'each' for a row "
             "per answered one (--turns on the command line)",
         )
-    place = asked[0] if turns == FIRST else asked[-1]
+    place = places[0] if turns == FIRST else places[-1]
     images = [image for turn in chat[: place + 1] for image in turn.images]
     reply = chat[place + 1].text if place + 1 < len(chat) else None
     return transcript(chat[: place + 1]), images, reply

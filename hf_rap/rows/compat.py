@@ -37,9 +37,52 @@ def features_of_batch(batch: Mapping[str, Any]) -> datasets.Features | None:
     return features
 
 
-def is_single_row(batch: Any) -> bool:
-    """Whether `Dataset.map` was called without `batched=True`: it then hands out a `LazyRow`, a mapping as well."""
-    return type(batch).__name__ == "LazyRow"
+def is_batch_of_map(rows: Any) -> bool | None:
+    """Whether `Dataset.map` hands out a batch or, without `batched=True`, a single row; None for what it does not hand out.
+
+    Both are mappings whose columns are decoded when they are read, a `LazyBatch` and a `LazyRow`.
+    """
+    return {"LazyBatch": True, "LazyRow": False}.get(type(rows).__name__)
+
+
+def with_columns(
+    ds: datasets.Dataset, columns: Mapping[str, pa.Array], features: datasets.Features
+) -> datasets.Dataset:
+    """The dataset with further columns at its end; those that it has are not written again, whatever was done to it before.
+
+    `Dataset.add_column` and `concatenate_datasets` first write out a dataset that `filter`, `shuffle` or `select` has given
+    an indices mapping, images and all. Here new values stand where the mapping leads to. Where it leads to a row twice,
+    there is no place for both of its values, and it is written out as well. The mapping and the fingerprint are not public.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset, Features, concatenate_datasets
+
+    if not len(ds):  # counts for nothing in a concatenation
+        for name in features:
+            ds = ds.add_column(name, [], feature=features[name])
+        return ds
+    mapping = ds._indices
+    plain = ds
+    if mapping is not None:
+        places = mapping.column(0).to_numpy()
+        row_of = np.full(len(ds.data), -1)
+        row_of[places] = np.arange(len(places))
+        if np.count_nonzero(row_of >= 0) < len(places):
+            return with_columns(ds.flatten_indices(), columns, features)
+        rows = pa.array(row_of, mask=row_of < 0)
+        columns = {name: column.take(rows) for name, column in columns.items()}
+        plain = Dataset(ds.data, info=ds.info, split=ds.split, fingerprint=ds._fingerprint)
+    info = ds.info.copy()
+    info.features = Features({**ds.features, **features})
+    new = Dataset(pa.table(dict(columns), schema=features.arrow_schema))
+    whole = concatenate_datasets([plain.with_format(None), new], info=info, split=ds.split, axis=1)
+    if mapping is not None:
+        whole = Dataset(whole.data, info=info, split=ds.split, indices_table=mapping, fingerprint=whole._fingerprint)
+    shown = ds.format
+    named = None if len(shown["columns"]) == len(ds.column_names) else [*shown["columns"], *columns]
+    whole.set_format(shown["type"], named, shown["output_all_columns"], **shown["format_kwargs"])
+    return whole
 
 
 def embed_files(array: pa.Array, feature: Any) -> pa.Array:

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ID
 from hf_rap.errors import RowError, SourceError
+from hf_rap.tables import whole_dataset, whole_or_stream
 from hf_rap.verify import read_gold
 
 from .cells import columns_of
@@ -17,7 +17,7 @@ from .presets import find_prompt
 from .prompts import DEFAULT_PROMPT
 from .questions import raw_rows, read_question, row_id
 from .recognition import unused_columns
-from .settling import settle
+from .settling import first_rows, settle
 from .shown import Shown, show_row
 from .turns import each_turn
 
@@ -112,32 +112,45 @@ _WIDTH = 200  # of a line of a repr
 
 
 def inspect_dataset(
-    ds: datasets.Dataset, layout: Layout | None = None, *, prompt: PromptTemplate | str = DEFAULT_PROMPT
+    ds: datasets.Dataset | datasets.IterableDataset | datasets.DatasetDict,
+    layout: Layout | None = None,
+    *,
+    prompt: PromptTemplate | str = DEFAULT_PROMPT,
 ) -> Inspection:
     """Reads every question, image and gold answer, and no model.
 
     Args:
-        ds: the rows.
+        ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, which is read to its end.
         layout: which column is what; None recognises it.
         prompt: what stands around the question in the rows that are shown: a `PromptTemplate`, a preset or a file.
 
     Raises:
+        SettingError: `ds` is none of these.
         SourceError: the dataset has no rows.
         LayoutError: the layout is not recognised, one of its columns is missing, or golds are numbers of options and nothing
             says from where they count.
     """
+    import datasets
+
+    rows = whole_or_stream("inspect_dataset", ds)
     check_given(layout)
     template = find_prompt(prompt)
-    if len(ds) == 0:
+    streamed = isinstance(rows, datasets.IterableDataset)
+    if streamed:
+        rows = rows.with_format(None) if rows.features is None else rows.with_format(None).decode(False)
+    sample = first_rows(rows) if streamed else rows
+    if len(sample) == 0:
         raise SourceError("The dataset has no rows.")
-    ds, layout = each_turn(ds, layout)
-    layout, remarks = settle(layout, ds, despite_unread=True)
+    if not streamed:
+        rows, layout = each_turn(rows, layout)
+        sample = rows
+    layout, remarks = settle(layout, sample, despite_unread=True)
     problems: list[Problem] = []
     shown: list[Shown] = []
     images: Counter[int] = Counter()
     ids: set[str] = set()
-    usable = 0
-    for index, row in enumerate(_rows(ds, layout)):
+    usable = index = 0
+    for index, row in enumerate(_rows(rows, layout), 1):
         errors = []
         name = None
         try:
@@ -152,19 +165,19 @@ def inspect_dataset(
         name = name or row_id(row, layout)
         ids.add(name)
         usable += not errors
-        if not errors and len(shown) < SHOWN and index >= len(shown) * len(ds) // SHOWN:
-            shown.append(show_row(index, row, layout, template))
-        problems += [Problem(index, name, error.code, error.message) for error in errors]
+        if not errors and len(shown) < SHOWN and index > len(shown) * len(sample) // SHOWN:
+            shown.append(show_row(index - 1, row, layout, template))
+        problems += [Problem(index - 1, name, error.code, error.message) for error in errors]
     return Inspection(
         layout,
-        len(ds),
+        index,
         usable,
         tuple(problems),
-        len(ds) - len(ids),
+        index - len(ids),
         dict(sorted(images.items())),
         shown=tuple(shown),
-        unused=unused_columns(layout, ds.column_names),
-        unread=tuple(unread_columns(layout, ds.features)),
+        unused=unused_columns(layout, sample.column_names),
+        unread=tuple(unread_columns(layout, sample.features)),
         remarks=remarks,
     )
 
@@ -180,19 +193,23 @@ def inspect_row(
     """
     check_given(layout)
     template = find_prompt(prompt)
-    ds, layout = each_turn(ds, layout)
+    ds, layout = each_turn(whole_dataset("inspect_row", ds), layout)
     layout, _ = settle(layout, ds, despite_unread=True)
     for index, row in enumerate(_rows(ds, layout)):
         if row_id(row, layout) == name:
             return show_row(index, row, layout, template)
-    raise SourceError(f"No row has the {ID.name} {name!r}.")
+    raise SourceError(f"No row has the rap_id {name!r}.")
 
 
-def _rows(ds: datasets.Dataset, layout: Layout) -> Iterator[dict[str, Any]]:
+def _rows(ds: datasets.Dataset | datasets.IterableDataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
-    plain = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
-    progress = progress_bar("inspect", unit=" rows", total=len(ds))
+    names = ds.column_names
+    plain = ds if names is None else ds.select_columns(layout.columns_in(names))
+    total = len(ds) if hasattr(ds, "__len__") else None
+    stored = plain if total is None else plain.with_format("arrow")
+    progress = progress_bar("inspect", unit=" rows", total=total)
     with progress:
-        for table in plain.iter(batch_size=ROWS_PER_STEP):
-            yield from raw_rows(columns_of(table), layout)
-            progress.update(len(table))
+        for table in stored.iter(batch_size=ROWS_PER_STEP):
+            rows = raw_rows(table if isinstance(table, dict) else columns_of(table), layout)
+            yield from rows
+            progress.update(len(rows))

@@ -26,6 +26,7 @@ from .golds import ANY, SEVERAL
 from .paths import is_there, taken_apart
 from .picture_columns import unread_images
 
+UNASKED = "rap_unasked"  # `hf_rap.columns.UNASKED`
 PUBLISHED = "hf_rap"  # our own columns, which hold what the user's held
 
 HOW_TO_NAME_THEM = (

@@ -18,13 +18,12 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import UNASKED
 from hf_rap.errors import LayoutError, RowError, SettingError, SourceError, codes_of
 from hf_rap.options import check
-from hf_rap.system import release_mapped_files
 
 from .cells import columns_of
 from .images import encoded_bytes, picture_digest
+from .layouts import UNASKED
 from .prompts import IMAGE
 from .questions import content_id, own_id, raw_rows, row_id, stored_question
 from .recognition import MIXTURE
@@ -127,20 +126,20 @@ def mark_test_rows(
         LayoutError: a layout is not recognised; it says of which.
     """
     ds, layout, _ = _settled("the dataset", ds, layout)
-    known: dict[bytes, str] = {}
+    test_of: dict[bytes, str] = {}
     for name, test in tests.items():
         test_rows, test_layout, _ = _settled(name, test, None)
         for key in _keys(test_rows, test_layout):
             if key is not None:
-                known.setdefault(key, name)
+                test_of.setdefault(key, name)
     faults = ds[layout.fault][:] if layout.fault else [None] * len(ds)
     marks = [
-        fault if fault or key not in known else f"{IN_TEST_SET}: its question and pictures stand in {known[key]}"
+        fault if fault or key not in test_of else f"{IN_TEST_SET}: its question and pictures stand in {test_of[key]}"
         for fault, key in zip(faults, _keys(ds, layout), strict=True)
     ]
     rest = ds.with_format(None)
-    rest = rest.remove_columns(UNASKED.name) if UNASKED.name in ds.column_names else rest
-    return rest.add_column(UNASKED.name, marks), replace(layout, fault=UNASKED.name)
+    rest = rest.remove_columns(UNASKED) if UNASKED in ds.column_names else rest
+    return rest.add_column(UNASKED, marks), replace(layout, fault=UNASKED)
 
 
 def mixed_features() -> datasets.Features:
@@ -157,7 +156,7 @@ def mixed_features() -> datasets.Features:
             "answer": List(text),
             "source": text,
             "source_id": text,
-            UNASKED.name: text,
+            UNASKED: text,
         }
     )
 
@@ -190,7 +189,7 @@ def _mixed_row(row: Mapping[str, Any], layout: Layout, source: str) -> dict[str,
             **empty,
             "source": source,
             "source_id": own,
-            UNASKED.name: str(error),
+            UNASKED: str(error),
         }
     golds = stored.gold if isinstance(stored.gold, (list, tuple)) else [stored.gold]
     answers = [str(gold) for gold in golds if gold is not None]
@@ -202,7 +201,7 @@ def _mixed_row(row: Mapping[str, Any], layout: Layout, source: str) -> dict[str,
         "answer": answers,
         "source": source,
         "source_id": own,
-        UNASKED.name: None,
+        UNASKED: None,
     }
 
 
@@ -227,11 +226,10 @@ def _keys(ds: datasets.Dataset, layout: Layout) -> Iterator[bytes | None]:
             words = _NO_WORD.sub(" ", stored.question.replace(IMAGE, " ").casefold()).strip()
             pictures = sorted(map(picture_digest, stored.images))
             yield blake2b(b"".join([words.encode(), b"\0", *pictures]), digest_size=16).digest()
-        release_mapped_files()
 
 
 def _counted(ds: datasets.Dataset, rows: dict[str, int], remarks: tuple[str, ...]) -> Mixture:
-    codes = codes_of(ds.data.column(UNASKED.name).combine_chunks() if len(ds) else []).to_pylist()
+    codes = codes_of(ds.data.column(UNASKED).combine_chunks() if len(ds) else []).to_pylist()
     seen: set[str] = set()
     unreadable: dict[str, Counter[str]] = {name: Counter() for name in rows}
     left_out, duplicates = dict.fromkeys(rows, 0), dict.fromkeys(rows, 0)

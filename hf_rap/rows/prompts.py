@@ -193,9 +193,9 @@ def keeps_format(reply: str, instruction: str) -> bool | None:
     >>> keeps_format(r"<think>3 + 1</think> \boxed{4}", DEFAULT_INSTRUCTION), keeps_format("4", DEFAULT_INSTRUCTION)
     (True, False)
     """
-    asked = [part for word, part in _PARTS.items() if word in instruction]
+    parts = [part for word, part in _PARTS.items() if word in instruction]
     thinks = "<think>" in instruction
-    if not thinks and not asked:
+    if not thinks and not parts:
         return None
     start = 0
     if thinks:
@@ -204,8 +204,8 @@ def keeps_format(reply: str, instruction: str) -> bool | None:
         if end is None:
             return False
         start = end.end()
-    found = [opening.search(reply, start) for opening, _ in asked]
+    starts = [opening.search(reply, start) for opening, _ in parts]
     return all(
-        one is not None and ending.search(reply, one.end()) is not None
-        for one, (_, ending) in zip(found, asked, strict=True)
+        opened is not None and ending.search(reply, opened.end()) is not None
+        for opened, (_, ending) in zip(starts, parts, strict=True)
     )

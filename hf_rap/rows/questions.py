@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
+from .batches import Batch
 from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, system_text, turns_of
 from .choice_golds import letter_of
 from .choice_text import with_options
 from .choices import Choices, read_choices
-from .compat import is_single_row, stored_column
+from .compat import is_batch_of_map, stored_column
 from .golds import named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .layouts import check_layout
@@ -64,7 +65,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
         LayoutError: this is not a batch of plain Python rows.
 
     """
-    if not isinstance(batch, Mapping) or is_single_row(batch):
+    if not isinstance(batch, Mapping) or is_batch_of_map(batch) is False:
         raise LayoutError(
             f"A batch of rows is needed, not a {type(batch).__name__}: use ds.map(..., batched=True) without "
             "input_columns, on a dataset without a format (ds.with_format(None))."
@@ -81,7 +82,7 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
 
 def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    stored = stored_column(batch, name)
+    stored = batch.stored(name) if isinstance(batch, Batch) else stored_column(batch, name)
     if stored is not None and _holds_files(stored.type):
         values: list[Any] = stored.to_pylist()
         return values

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hf_rap.columns import UNASKED
 from hf_rap.errors import LayoutError, MissingColumnError
 from hf_rap.options import check_text
 from hf_rap.plugins import UNNAMED, plugins
 
 from .choice_golds import INDEX0, LETTER
 from .choices import choice_columns
-from .compat import stored_column
 from .layouts import (
     HOW_TO_NAME_THEM,
     PUBLISHED,
+    UNASKED,
     Layout,
     as_tuple,
     check_given,
@@ -25,7 +24,7 @@ from .layouts import (
     texts_given,
 )
 from .paths import is_there
-from .picture_columns import IMAGE_COLUMNS, choose_images, holds_blocks, holds_pictures
+from .picture_columns import IMAGE_COLUMNS, choose_images, holds_blocks, holds_pictures, stored_in
 
 ID_COLUMNS = ("rap_id", "id", "onlyid", "uid", "uuid", "question_id", "problem_id", "sample_id")
 SOURCE_COLUMNS = ("source", "data_source", "datasource", "dataset")
@@ -84,7 +83,7 @@ MIXTURE = Layout(
     name="mixture",
     choices="options",
     answers_as=LETTER,
-    fault=UNASKED.name,
+    fault=UNASKED,
 )
 
 # The first rule that applies wins, so those that ask for more columns stand first.
@@ -203,7 +202,7 @@ def recognise_layout(
         else rule.choices or choices,  # there they stand in `problem`
         answers_as=rule.answers_as,
         ignore=ignore,
-        fault=UNASKED.name if UNASKED.name in columns else None,
+        fault=UNASKED if UNASKED in columns else None,
     )
 
 
@@ -213,7 +212,7 @@ def _recognise_folded(columns: Mapping[str, Any]) -> Layout | None:
     if set(names) == set(columns):
         return None
     undecoded = {
-        folded: None if stored_column(columns, name) is not None else columns[name] for folded, name in names.items()
+        folded: None if stored_in(columns, name) is not None else columns[name] for folded, name in names.items()
     }
     try:
         layout = recognise_layout(undecoded)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
+from .batches import Batch
 from .cells import rows_of
 from .choice_golds import ASK, INDEX0, NAMED, Numbers, Undecided, letter_of, whole
 from .choices import Choices, choice_columns, read_choices
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Layouts whose gold column leaves no doubt.
 _SURE = ("mixture", "hf_rap", "verl", "mm-eureka", "mm-eureka-qwen", "sharegpt", "the_cauldron", "scienceqa", "a-okvqa")
 _SAMPLED = 200  # rows, spread over the dataset, whose golds are read to choose their column
+_FIRST_ROWS = 200  # of a stream
 _ROWS_PER_STEP = 1_000
 
 
@@ -70,6 +72,13 @@ def settle(layout: Layout | None, ds: datasets.Dataset, *, despite_unread: bool 
     return Settled(recognised, (remark,) if remark else ())
 
 
+def first_rows(stream: datasets.IterableDataset) -> datasets.Dataset:
+    """The first rows of a stream, which tell what its layout is."""
+    import datasets
+
+    return datasets.Dataset.from_list(list(stream.take(_FIRST_ROWS)), features=stream.features)
+
+
 def layout_with(ds: datasets.Dataset, named: Mapping[str, Any]) -> Layout:
     """The layout of a dataset of which some fields of `Layout` are given by name; the others are recognised.
 
@@ -100,7 +109,7 @@ def settle_batch(layout: Layout | None, batch: Mapping[str, Any]) -> Layout:
 
     if layout is None:
         recognised, _ = _readable_gold(recognised, batch, rows)
-    recognised = _with_labels(recognised, features_of_batch(batch) or {})
+    recognised = _with_labels(recognised, features_of_batch(batch.given if isinstance(batch, Batch) else batch) or {})
     if recognised.choices and recognised.answers_as is None:
         try:
             return replace(recognised, answers_as=_answers_as(recognised, rows(_gold_columns(recognised))))

@@ -86,7 +86,7 @@ def _cuts(chat: Any) -> list[Any]:
             return [chat]
     count = len(next(iter(entries.values()), ())) if isinstance(entries, Mapping) else len(entries or ())
     cuts: list[Any] = []
-    asked = 0
+    counted = 0
     for end in range(1, count + 1):
         part = {name: cells[:end] for name, cells in entries.items()} if isinstance(entries, Mapping) else entries[:end]
         try:
@@ -95,8 +95,8 @@ def _cuts(chat: Any) -> list[Any]:
             return [chat]
         if turns and turns[-1].side == "assistant":
             questions = sum(turn.side == "user" for turn in turns)
-            if questions == asked:
+            if questions == counted:
                 cuts.pop()  # the reply goes on
             cuts.append(json.dumps(part) if as_text else part)
-            asked = questions
+            counted = questions
     return cuts if len(cuts) > 1 else [chat]

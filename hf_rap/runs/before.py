@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
-from hf_rap.settings import NOT_COUNTED, counted, set_apart
+from hf_rap.stats.settings import NOT_COUNTED, counted, set_apart
 
 from .folder import fingerprint_of
 
@@ -46,7 +46,7 @@ def folders_before(folder: RunFolder, collector: Collector, settings: Mapping[st
             continue
         if any(here.get(name) != value for name, value in counted(there).items() if name not in aside):
             continue
-        same_model = _same_model(there, settings, collector.engine) if pinned else True
+        same_model = _same_model(there, settings, getattr(collector, "engine", None)) if pinned else True
         if same_model:
             same.append(fingerprint)
         elif same_model is None:

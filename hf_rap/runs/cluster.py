@@ -12,7 +12,7 @@ from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
-from hf_rap.settings import counted
+from hf_rap.stats.settings import counted
 
 from .fill import make_part, settings_of, stop_after_part
 from .folder import RunFolder, fingerprint_of

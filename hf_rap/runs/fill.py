@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector, with_layout
+from hf_rap.evidence.collector import check_collector, evidence_of
+from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
-from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.options import check, check_flags, check_number, check_whole, shown
 from hf_rap.rows.turns import each_turn
-from hf_rap.settings import noted, set_apart
+from hf_rap.stats.settings import noted, set_apart
+from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
@@ -88,7 +90,7 @@ def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **optio
     The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
     are those of `Run`.
     """
-    with Run(ds, collector, url, **options) as run:
+    with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
         run.fill()
         return run.read()
 
@@ -145,6 +147,7 @@ class Run:
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
     ) -> None:
+        ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
@@ -163,10 +166,12 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, layout = each_turn(ds, collector.layout)
-        self.collector: Collector = with_layout(collector, layout).over(self.ds)
+        self.ds, layout = each_turn(ds, getattr(collector, "layout", None))
+        self.collector = collector.with_layout(layout).over(self.ds)
         self.layout: Layout = self.collector.check(self.ds.features)
         self.columns = columns_read(self.ds, self.collector, self.layout)
+        # A batch has these columns alone, which might be recognised as another layout.
+        self.collector = self.collector.with_layout(self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
@@ -189,7 +194,7 @@ class Run:
             self.fingerprint = fingerprint_of(settings)
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
-            describe = getattr(self.collector.engine, "describe", dict)
+            describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
             self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
@@ -424,7 +429,7 @@ class Run:
 
 def settings_of(collector: Collector) -> dict[str, Any]:
     """What the parts of this collector depend on, their columns included; what is kept row by row is set apart."""
-    settings = {**collector.settings(), "writes": [column.name for column in collector.stored]}
+    settings = {**own_settings(collector), "writes": [column.name for column in collector.stored]}
     return set_apart(settings, *marked(collector, ONLY_IN_MAP))
 
 
@@ -438,7 +443,7 @@ def make_part(
     arm: str | None = None,
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
-    evidence = collector.only(first, attempts, arm)(batch)
+    evidence = evidence_of(collector.only(first, attempts, arm), batch)
     limits = [collector.reply_tokens] * len(rows)
     task = Task([], list(rows), first, attempts, arm)
     return _as_part(collector, evidence, task, limits), collector.tokens(evidence)
@@ -454,7 +459,7 @@ def _as_part(
     run = {
         KEY: [row.key for row in task.rows],
         ID: [row.id for row in task.rows],
-        FAILURE: collector.failures(evidence),
+        FAILURE: _failures(collector, evidence, len(task.rows)),
         FIRST: [task.first] * len(task.rows),
         ATTEMPTS: [task.attempts] * len(task.rows),
         ARM: [task.arm] * len(task.rows),
@@ -463,6 +468,19 @@ def _as_part(
     }
     kept = {column.name: evidence[column.name] for column in collector.stored}
     return pa.table({**run, **kept}, schema=part_schema(collector.stored))
+
+
+def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str | None]:
+    failures = collector.failures(evidence)
+    fine = isinstance(failures, (list, tuple)) and all(
+        failure is None or isinstance(failure, str) for failure in failures
+    )
+    if not fine or len(failures) != rows:
+        raise SettingError(
+            f"{type(collector).__name__}.failures gives {shown(failures)} for {rows} rows: it takes a list with a text, or "
+            "None, per row."
+        )
+    return failures
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path
-from hf_rap.settings import counted
+from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ class RunFolder:
         if _hash(content) != named["hash"]:
             return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
         try:
-            table = pq.read_table(io.BytesIO(content))
+            # With threads the process may abort when it ends soon after (https://github.com/apache/arrow/issues/34314).
+            table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
             metadata = json.loads((table.schema.metadata or {})[METADATA])
         except (pa.ArrowException, KeyError, ValueError) as error:
             return Unusable(path, f"not a part that hf_rap wrote ({type(error).__name__})")

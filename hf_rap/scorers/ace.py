@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE, ACE_SETTINGS, ATTENTION, IMAGE_REWARDS, SETTINGS, Column, features_of, require, typed
@@ -18,10 +19,13 @@ from hf_rap.evidence.psi import (
     POOLING,
     POOLINGS,
     SIGMA,
+    fields_read,
     highest,
     log_psis,
 )
 from hf_rap.options import check_choice, check_number, check_whole
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.lists import number_lists
 from hf_rap.stats.settings import correct_of
 
 if TYPE_CHECKING:
@@ -117,15 +121,19 @@ class ACEScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
         min_column = self.min_column if self.min_column is not None else MIN_COLUMN if self.form == "windowed" else 1
         require("ACEScore", batch, self.reads)
-        rows = batch[ATTENTION.name]
-        unknown = [None] * len(rows)
-        rewards = batch[IMAGE_REWARDS.name] if self.attempts == "correct" else unknown
-        told = (batch.get(SETTINGS.name) if self.attempts == "correct" else None) or unknown
-        ace = [self._row(*row, min_column) for row in zip(rows, rewards, map(correct_of, told), strict=True)]
+        given = Batch("ACEScore", batch)
+        rows = _entries(given, fields_read(self.form, self.heads, self.normalise))
+        rewards = of_rows = [None] * len(rows)
+        if self.attempts == "correct":
+            stored = given.arrow(IMAGE_REWARDS.name, exact=True)
+            rewards = number_lists("ACEScore", IMAGE_REWARDS.name, stored).to_pylist()
+            of_rows = given.cells(SETTINGS.name) if SETTINGS.name in batch else of_rows
+        ace = [self._row(*row, min_column) for row in zip(rows, rewards, map(correct_of, of_rows), strict=True)]
         settings = json.dumps({**asdict(self), "min_column": min_column}, sort_keys=True)
         return typed({ACE_SETTINGS: [None if value is None else settings for value in ace], ACE: ace})
 
@@ -162,6 +170,24 @@ class ACEScore:
                 f"{ATTENTION.name}, which this evidence does not have: an earlier release, or another engine, wrote it. "
                 "Read the replies again, without that column: ds.map(Attention(engine), batched=True), or `hf-rap attention`."
             ) from error
+
+
+def _entries(batch: Batch, fields: Sequence[str]) -> list[Any]:
+    """`rap_attention` of each row, where Arrow holds it with these fields alone: most of its lists are of other readings."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if batch.stored(ATTENTION.name) is None:
+        return batch.cells(ATTENTION.name)
+    stored = batch.arrow(ATTENTION.name)
+    if pa.types.is_null(stored.type):
+        return [None] * len(stored)
+    attempts = stored.flatten()
+    there = [name for name in ("error", *fields) if attempts.type.get_field_index(name) >= 0]
+    read = [pc.struct_field(attempts, name) for name in there]
+    entries = iter(pa.StructArray.from_arrays(read, names=there, mask=attempts.is_null()).to_pylist())
+    lengths = pc.list_value_length(stored).to_pylist()
+    return [None if length is None else list(islice(entries, length)) for length in lengths]
 
 
 ace_score = ACEScore()

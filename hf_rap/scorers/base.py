@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from hf_rap.columns import (
     ID,
@@ -14,22 +14,25 @@ from hf_rap.columns import (
     require,
     typed,
 )
-from hf_rap.errors import LayoutError, SettingError
+from hf_rap.errors import SettingError
+from hf_rap.evidence.results import Results, check_columns
 from hf_rap.options import check
-from hf_rap.stats.exact import as_double
-from hf_rap.stats.settings import correct_of
-
-from .results import Results, check_columns
+from hf_rap.rows.compat import with_columns
+from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.counts import Counts, Where, count_rewards
+from hf_rap.stats.settings import CORRECT, correct_of_rows
+from hf_rap.tables import whole_or_stream
 
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from collections.abc import Mapping
 
     import datasets
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
-# The sum of the known rewards of a row, and how many are known.
-Tally: TypeAlias = "tuple[int | Fraction, int]"
+    from hf_rap.rows.batches import Batch
 
-MAX_BAD_ROWS_SHOWN = 5
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
 
 
@@ -59,28 +62,32 @@ class Scorer(Protocol):
         """The new columns of a batch, which itself stays as it is."""
 
 
+@overload
+def add_scores(ds: datasets.IterableDataset, *scorers: Scorer) -> datasets.IterableDataset: ...
+@overload  # datasets has no types for mypy, to which this is the same as the one above
+def add_scores(ds: Any, *scorers: Scorer) -> datasets.Dataset: ...  # type: ignore[overload-cannot-match]
 def add_scores(ds: Any, *scorers: Scorer) -> Any:
     """The dataset with the scores of these scorers as further columns.
 
     The same numbers as `ds.map(scorer, batched=True)` one after the other, but columns are checked
     before any work starts, nothing is overwritten, and the columns that are there (images above
-    all) are not written a second time: only the scores are. A dataset with an indices mapping
-    (after `filter`, `shuffle` or `select`) is flattened first, as by `Dataset.add_column`.
+    all) are not written a second time: only the scores are, also after `filter`, `shuffle` or `select`. Columns of images are
+    not even read, unless a scorer names them, or names nothing, among its `reads`.
 
     Args:
-        ds: a `Dataset` or an `IterableDataset`. Where the columns of a streamed dataset are not
+        ds: a `Dataset`, the only split of a `DatasetDict`, or an `IterableDataset`. Where the columns of a streamed dataset are not
             known, a missing one shows only when the first batch is read.
         scorers: a later one may read what an earlier one writes.
 
     Raises:
+        SettingError: `ds` is none of these.
         MissingColumnError: a column to be read is absent.
         ColumnExistsError: a column to be written is there already.
 
     """
     import datasets
 
-    if not isinstance(ds, (datasets.Dataset, datasets.IterableDataset)):
-        raise SettingError(f"add_scores takes one Dataset or IterableDataset, not a {type(ds).__name__}.")
+    ds = whole_or_stream("add_scores", ds)
     for scorer in scorers:
         check_scorer(scorer)
     if ds.column_names is not None:
@@ -132,20 +139,35 @@ class Checked:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Its new columns; raises as `FunctionScorer` does."""
         names = [column.name for column in self.scorer.reads] or list(batch)
-        return typed(Results(type(self.scorer).__name__, self.scorer, batch, names).read(self.writes))
+        return typed(
+            Results.of_columns(f"The scorer {type(self.scorer).__name__!r}", self.scorer, batch, names).read(
+                self.writes
+            )
+        )
 
 
 def _add_to_table(ds: Any, scorer: Scorer) -> Any:
-    features = scorer.features
-    plain = ds.with_format(None)
-    scores = plain.map(
-        scorer, batched=True, batch_size=ROWS_PER_BATCH, remove_columns=ds.column_names, features=features
+    names = [name for name in ds.column_names if not (scorer.reads and _is_binary(ds, name))]
+    names += [column.name for column in scorer.reads if column.name not in names]
+    scored = (
+        ds.with_format(None)
+        .select_columns(names)
+        .map(scorer, batched=True, batch_size=ROWS_PER_BATCH, remove_columns=names, features=scorer.features)
     )
-    for name, feature in features.items():
-        # Dataset.map adds no columns to a dataset without rows.
-        column = scores.data.column(name) if len(ds) else []
-        ds = ds.add_column(name, column, feature=feature)
-    return ds
+    return with_columns(ds, arrow_columns(scored, scorer.features), scorer.features)
+
+
+def _is_binary(ds: Any, name: str) -> bool:
+    """The column holds files, such as those of images."""
+    import pyarrow as pa
+
+    inside = [ds.data.schema.field(name).type]
+    while inside:
+        kind = inside.pop()
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return True
+        inside += [kind.field(place).type for place in range(kind.num_fields)]
+    return False
 
 
 def _add_to_stream(ds: Any, scorer: Scorer) -> Any:
@@ -153,61 +175,34 @@ def _add_to_stream(ds: Any, scorer: Scorer) -> Any:
     return ds.map(scorer, batched=True, features=features)
 
 
-def tallies(reader: str, batch: Mapping[str, Any], column: Column) -> list[tuple[int, int]]:
-    """For each row of a batch: how many of its attempts count as solved, and how many are judged.
+def counts_in(batch: Batch, *columns: Column) -> list[Counts]:
+    """How many attempts of each row of a batch count as solved, and how many are judged, for each column of rewards.
 
-    Solved is a reward of at least 1, or of what `rap_settings` says where it is there (`hf_rap.stats.counts.correct_of`).
-    A reward that is null was not judged and counts in neither. No rewards at all give (0, 0).
+    Solved is a reward of at least 1, or of what `rap_settings` says where it is there (`hf_rap.stats.settings.correct_of`).
+    A reward that is null was not judged and counts in neither. No rewards at all give 0 of 0.
 
     >>> from hf_rap.columns import IMAGE_REWARDS
-    >>> tallies("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1, 0.9], [None], None]}, IMAGE_REWARDS)
-    [(2, 3), (0, 2), (0, 0), (0, 0)]
+    >>> from hf_rap.rows.batches import Batch
+    >>> (counts,) = counts_in(Batch("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1], [None], None]}), IMAGE_REWARDS)
+    >>> counts.solved.tolist(), counts.judged.tolist()
+    ([2.0, 0.0, 0.0, 0.0], [3, 1, 0, 0])
 
     Raises:
-        MissingColumnError: the column is absent.
-        SettingError: what came is no batch of rows.
+        MissingColumnError: a column is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
-    counted, bad = [], []
-    rows = _rows(reader, batch, column)
-    settings = batch.get(SETTINGS.name) or [None] * len(rows)
-    for index, (rewards, text) in enumerate(zip(rows, settings, strict=True)):
-        values = [] if rewards is None else [reward for reward in rewards if reward is not None]
-        wrong = [reward for reward in values if not 0 <= reward <= 1]  # NaN is not >= 0 either
-        if wrong:
-            bad.append((index, wrong[0]))
-        else:
-            correct = correct_of(text)
-            counted.append((sum(as_double(reward) >= correct for reward in values), len(values)))
-    if bad:
-        raise LayoutError(_bad_rewards(reader, batch, column, bad))
-    return counted
+    require(batch.reader, batch, columns)
+    correct = correct_of_rows(batch.arrow(SETTINGS.name)) if SETTINGS.name in batch else CORRECT
+    ids = None
+    if ID.name in batch:  # as Arrow has them: they are for errors alone
+        ids = batch.stored(ID.name) if batch.stored(ID.name) is not None else batch[ID.name]
+    where = Where(ids=ids, of=" of the batch")
+    return [count_rewards(batch.reader, column, batch.arrow(column.name), correct, where) for column in columns]
 
 
-def _rows(reader: str, batch: Mapping[str, Any], column: Column) -> Any:
-    if isinstance(batch, Mapping):
-        require(reader, batch, (column,))
-        rows = batch[column.name]
-        # One row instead of a batch has the rewards themselves here.
-        if rows is not None and not any(isinstance(rewards, (int, float)) for rewards in rows):
-            return rows
-    raise SettingError(
-        f"{reader} takes batches of Python lists: ds.map(..., batched=True), "
-        "where a dataset formatted as arrow, pandas or polars goes through ds.with_format(None) first."
-    )
+def scores(values: NDArray[np.float64], has_score: NDArray[np.bool_]) -> pa.Array:
+    """Scores in Arrow; null where the row has none."""
+    import pyarrow as pa
 
-
-def _bad_rewards(reader: str, batch: Mapping[str, Any], column: Column, bad: list[tuple[int, float]]) -> str:
-    ids = batch.get(ID.name)
-    shown = [
-        f"row {index} of the batch{f' ({ID.name} {ids[index]!r})' if ids is not None else ''} has {reward}"
-        for index, reward in bad[:MAX_BAD_ROWS_SHOWN]
-    ]
-    if len(bad) > MAX_BAD_ROWS_SHOWN:
-        shown.append(f"and {len(bad) - MAX_BAD_ROWS_SHOWN} more rows")
-    return (
-        f"{reader} reads rewards in [0, 1] or null from {column.name!r}, but {', '.join(shown)}. "
-        "Scale the rewards, and store null where an attempt was not judged "
-        "(the numpy and torch formats turn null into NaN: ds.with_format(None))."
-    )
+    return pa.array(values, mask=~has_score)

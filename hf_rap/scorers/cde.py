@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
@@ -19,12 +19,15 @@ from hf_rap.columns import (
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_number
 from hf_rap.papers import PAPER
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.counts import cde_of
+from hf_rap.stats.posterior import Posterior
 
-from .base import tallies
-from .certainty import check_certainty, level_of, listed, posterior_of
+from .base import counts_in, scores
+from .certainty import check_certainty, level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     import datasets
 
@@ -88,7 +91,7 @@ class CDEScore:
     min_cde: float = PAPER.min_cde
     confidence: float | None = None
     control: str = "text"
-    version: str = "2"  # raise it whenever the same input can give another number
+    version: str = "3"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         control_rewards(self.control)
@@ -118,31 +121,32 @@ class CDEScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
         evidence = {} if self.rollouts is None else self.rollouts(batch)
         source = batch if self.rollouts is None else evidence
-        with_image = tallies("CDEScore", source, IMAGE_REWARDS)
-        without = tallies("CDEScore", source, self._compared)
-        cde = [
-            float((sum1 * n0 - sum0 * n1) / (n1 * n0)) if n1 and n0 else None
-            for (sum1, n1), (sum0, n0) in zip(with_image, without, strict=True)
-        ]
-        columns: dict[Column, Iterable[Any]] = {CDE: cde}
+        with_image, without = counts_in(Batch("CDEScore", source), IMAGE_REWARDS, self._compared)
+        has_score = (with_image.judged > 0) & (without.judged > 0)
+        columns: dict[Column, Any] = {CDE: scores(cde_of(with_image, without), has_score)}
         if self.control != "text":
-            columns[CDE_CONTROL] = [self.control] * len(cde)
+            columns[CDE_CONTROL] = [self.control] * len(has_score)
         if self.prior is not None:
-            posterior = posterior_of(self.prior, with_image, without)
+            posterior = Posterior(self.prior, with_image, without)
             numbers = (
                 posterior.cde_mean(),
                 *posterior.cde_interval(level_of(self.confidence)),
                 posterior.cde_above(self.min_cde),
             )
-            has_score = [score is not None for score in cde]
             columns |= {
-                column: listed(values, has_score) for column, values in zip(CDE_CERTAINTY, numbers, strict=True)
+                column: scores(values, has_score) for column, values in zip(CDE_CERTAINTY, numbers, strict=True)
             }
         return {**evidence, **typed(columns)}
+
+    def on_rank(self, rank: int) -> CDEScore:
+        """The same for worker `rank` of `map(num_proc=..., with_rank=True)`, where rollouts are collected."""
+        on_rank = getattr(self.rollouts, "on_rank", None)
+        return self if on_rank is None else replace(self, rollouts=on_rank(rank))
 
     @property
     def _compared(self) -> Column:

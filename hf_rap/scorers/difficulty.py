@@ -15,15 +15,18 @@ from hf_rap.columns import (
     features_of,
     typed,
 )
-from hf_rap.errors import code_of
+from hf_rap.errors import codes_of
 from hf_rap.papers import DIFFICULTY_PRIOR
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.counts import Counts, difficulty_of, none_judged
+from hf_rap.stats.posterior import Posterior
 from hf_rap.stats.thresholds import check_band
 
-from .base import tallies
-from .certainty import check_certainty, level_of, listed, posterior_of
+from .base import counts_in, scores
+from .certainty import check_certainty, level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import datasets
 
@@ -77,7 +80,7 @@ class DifficultyScore:
     low: float = DIFFICULTY_PRIOR.low
     high: float = DIFFICULTY_PRIOR.high
     confidence: float | None = None
-    version: str = "2"  # raise it whenever the same input can give another number
+    version: str = "3"  # raise it whenever the same input can give another number
 
     def __post_init__(self) -> None:
         check_band(self.low, self.high)
@@ -98,13 +101,14 @@ class DifficultyScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch."""
-        as_given, beside = _tallies_as_given(batch)
-        difficulty = [float((n - total) / n) if n else None for total, n in as_given]
-        columns: dict[Column, Iterable[Any]] = {DIFFICULTY: difficulty}
+        as_given, beside = _counts_as_given(Batch("DifficultyScore", batch))
+        has_score = as_given.judged > 0
+        columns: dict[Column, Any] = {DIFFICULTY: scores(difficulty_of(as_given), has_score)}
         if self.prior is not None:
-            posterior = posterior_of(self.prior, as_given, beside)
+            posterior = Posterior(self.prior, as_given, beside)
             low, high = posterior.pass_rate_interval(level_of(self.confidence))
             numbers = (
                 1 - posterior.pass_rate_mean(),
@@ -112,24 +116,28 @@ class DifficultyScore:
                 1 - low,
                 posterior.pass_rate_within(self.low, self.high),
             )
-            has_score = [score is not None for score in difficulty]
             columns |= {
-                column: listed(values, has_score) for column, values in zip(DIFFICULTY_CERTAINTY, numbers, strict=True)
+                column: scores(values, has_score) for column, values in zip(DIFFICULTY_CERTAINTY, numbers, strict=True)
             }
         return typed(columns)
 
 
-def _tallies_as_given(batch: Mapping[str, Any]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _counts_as_given(batch: Batch) -> tuple[Counts, Counts]:
     """Solved and judged attempts of each row as it is given, with its image if it has one; and without."""
-    as_given = tallies("DifficultyScore", batch, IMAGE_REWARDS)
-    beside = [(0, 0)] * len(as_given)
-    if TEXT_REWARDS.name in batch:
-        beside = tallies("DifficultyScore", batch, TEXT_REWARDS)
-        if ERROR.name in batch:
-            for row, error in enumerate(batch[ERROR.name]):
-                if code_of(error) == "no_image":
-                    as_given[row], beside[row] = beside[row], (0, 0)
-    return as_given, beside
+    import numpy as np
+
+    columns = [IMAGE_REWARDS, *([TEXT_REWARDS] if TEXT_REWARDS.name in batch else [])]
+    with_image, *alone = counts_in(batch, *columns)
+    without = alone[0] if alone else none_judged(len(with_image.judged))
+    if not alone or ERROR.name not in batch:
+        return with_image, without
+    errors = batch.arrow(ERROR.name)
+    if errors.null_count == len(errors):
+        return with_image, without
+    no_image = np.array(codes_of(errors).to_pylist(), dtype=object) == "no_image"
+    none = none_judged(len(no_image))
+    as_given = Counts(*(np.where(no_image, *arms) for arms in zip(without, with_image, strict=True)))
+    return as_given, Counts(*(np.where(no_image, *arms) for arms in zip(none, without, strict=True)))
 
 
 difficulty_score = DifficultyScore()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import OWN_NAMES, PREFIX, Column, arrow_type, features_of, require, typed
 from hf_rap.errors import SettingError
+from hf_rap.evidence.results import Results, check_columns
 from hf_rap.options import check, check_text
-
-from .results import Results, check_columns
+from hf_rap.rows.batches import Batch, batched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,6 +53,7 @@ class FunctionScorer:
             return _scorer_at, (module, name, self.code)
         return FunctionScorer, (self.function, self.reads, self.writes, self.code, self.bibtex)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new columns of a batch; NaN becomes null.
 
@@ -64,10 +65,13 @@ class FunctionScorer:
         """
         require(self.name, batch.keys(), self.reads)
         names = [column.name for column in self.reads] or list(batch)
-        return typed(Results(self.name, self._ask, batch, names).read(self.writes))
+        return typed(Results.of_columns(f"The scorer {self.name!r}", self._ask, batch, names).read(self.writes))
 
     def _ask(self, batch: Mapping[str, Any]) -> Any:
-        return self.function({column.name: batch[column.name] for column in self.reads} if self.reads else batch)
+        if not self.reads:
+            return self.function(batch)
+        rows = Batch(self.name, batch)
+        return self.function({column.name: rows.cells(column.name) for column in self.reads})
 
 
 def _scorer_at(module: str, name: str, code: str) -> Any:  # noqa: ARG001 - the code is for the cache key alone

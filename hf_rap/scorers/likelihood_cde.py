@@ -18,6 +18,8 @@ from hf_rap.columns import (
 )
 from hf_rap.errors import LayoutError
 from hf_rap.options import check_choice
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.lists import number_lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,10 +92,14 @@ class LikelihoodCDEScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
-        require("LikelihoodCDEScore", batch, self.reads)
-        rows = zip(*(batch[column.name] for column in self.reads), strict=True)
+        name = "LikelihoodCDEScore"
+        require(name, batch, self.reads)
+        columns = [Batch(name, batch).arrow(column.name, exact=True) for column in self.reads]
+        lists = [number_lists(name, column.name, stored) for column, stored in zip(self.reads, columns, strict=True)]
+        rows = zip(*(column.to_pylist() for column in lists), strict=True)
         return typed({LIKELIHOOD_CDE: [self._score(index, *row) for index, row in enumerate(rows)]})
 
     def _score(
@@ -101,7 +107,7 @@ class LikelihoodCDEScore:
         index: int,
         image: Sequence[float | None] | None,
         text: Sequence[float | None] | None,
-        tokens: Sequence[int | None] | None,
+        tokens: Sequence[float | None] | None,
     ) -> float | None:
         if image is None or text is None or tokens is None:
             return None
@@ -123,7 +129,7 @@ class LikelihoodCDEScore:
         )
         return exp(with_image) - exp(without) if self.scale == "probability" else with_image - without
 
-    def _pooled(self, logprobs: list[float], tokens: list[int]) -> float:
+    def _pooled(self, logprobs: list[float], tokens: list[float]) -> float:
         """The logarithm of what one arm has, over the spellings."""
         if self.pool == "mean":
             return max(logprob / count for logprob, count in zip(logprobs, tokens, strict=True))

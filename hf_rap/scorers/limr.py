@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import EPOCH_REWARDS, LIMR, Column, features_of, require, typed
 from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_number
+from hf_rap.rows.batches import Batch, batched
+from hf_rap.stats.lists import number_lists
+from hf_rap.tables import whole_dataset
 
 from .base import add_scores
 
@@ -79,10 +82,12 @@ class LIMRScore:
         """The types of `writes`."""
         return features_of(self.writes)
 
+    @batched
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The new column of a batch."""
         require("LIMRScore", batch, self.reads)
-        rows = batch[EPOCH_REWARDS.name]
+        stored = Batch("LIMRScore", batch).arrow(EPOCH_REWARDS.name, exact=True)
+        rows = number_lists("LIMRScore", EPOCH_REWARDS.name, stored).to_pylist()
         _check(rows, len(self.epoch_means))
         return typed({LIMR: [self._score(rewards) for rewards in rows]})
 
@@ -107,6 +112,7 @@ def add_limr_score(ds: Any) -> Any:
         LayoutError: rows have different numbers of epochs, or a reward is outside [0, 1].
 
     """
+    ds = whole_dataset("add_limr_score", ds)
     require("add_limr_score", ds.column_names, (EPOCH_REWARDS,))
     return add_scores(ds, LIMRScore(epoch_means=epoch_means(ds[EPOCH_REWARDS.name])))
 

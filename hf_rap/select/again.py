@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SettingError
 
-from .base import DecideAgain, Selection, Settings, check_dataset
+from .base import DecideAgain, Selection, Settings, rows_to_select
 from .duplicates import first_of_equal, spread_again
 from .method import NO_OPTIONS
-from .methods import METHODS, find_method
+from .methods import METHODS, find_method, options_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
         MissingColumnError: an option needs a column that is not there.
 
     """
-    check_dataset("decide_again", ds)
+    ds = rows_to_select("decide_again", ds)
     method = find_method(rule.get("method", "rap"))
     if method.decide_again is None or rule.get("stage"):
         name = "split_stages" if rule.get("stage") else method.name
@@ -57,7 +57,8 @@ def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:
     """The arguments of this public function that give a rule, as they were asked for."""
     unsaid = set(NO_OPTIONS) - ({"method"} if function == "select_cognitive" else set())
     options = {name: value for name, value in rule.items() if name not in unsaid}
-    return {**options, **rule.get("asked", {})}
+    before = {name: value for name, value in options_before(rule).items() if name not in rule}
+    return {**options, **before, **rule.get("asked", {})}
 
 
 def select_again(ds: Any, rule: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Selection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from hf_rap.columns import ERROR
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, is_number, is_whole
 from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.counts import cde_of, difficulty_of
 from hf_rap.stats.exact import exact
 from hf_rap.stats.thresholds import Quantile
 
@@ -37,29 +39,27 @@ def first_within(
     budget: int,
     strata: NDArray[np.int64] | None,
     *keys: Any,
-    quotas: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
-    """The first `budget` of the flagged rows, ranked by the keys inside their stratum; there must be as many.
-
-    Args:
-        rows: (n_rows,).
-        budget: of all strata together, in proportion to the flagged rows in each.
-        strata: numbers from 0, (n_rows,).
-        keys: (n_rows,) each; the first counts most.
-        quotas: rows of each stratum, (n_strata,), in the place of proportions.
-
-    """
+    """The first `budget` of the flagged rows, ranked by the keys inside their stratum; there must be as many."""
     import numpy as np
 
     if strata is None:
         strata = np.zeros(len(rows), dtype=np.int64)
-    sizes = np.bincount(strata[rows], minlength=1)
+    return first_of_each(rows, strata, shares_of(np.bincount(strata[rows], minlength=1), budget), *keys)
+
+
+def first_of_each(
+    rows: NDArray[np.bool_], strata: NDArray[np.int64], quotas: NDArray[np.int64], *keys: Any
+) -> NDArray[np.bool_]:
+    """Of the flagged rows of each stratum the first by the keys, as many as its quota says."""
+    import numpy as np
+
+    sizes = np.bincount(strata[rows], minlength=len(quotas))
     positions = ranked(rows, strata, *keys)
     stratum = strata[positions]
     place = np.arange(len(positions)) - (np.cumsum(sizes) - sizes)[stratum]
     chosen = np.zeros(len(rows), dtype=bool)
-    shares = shares_of(sizes, budget) if quotas is None else quotas
-    chosen[positions[place < shares[stratum]]] = True
+    chosen[positions[place < quotas[stratum]]] = True
     return chosen
 
 
@@ -71,6 +71,39 @@ def shares_of(sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     largest = np.argsort(-remainders, kind="stable")[: budget - shares.sum()]
     shares[largest] += 1
     return shares
+
+
+def quotas_of(sizes: NDArray[np.int64], *, ratio: float | None, count: int | None) -> NDArray[np.int64]:
+    """Rows to keep of groups with `sizes` rows, shape (n_groups,); a group without rows gets none.
+
+    >>> import numpy as np
+    >>> quotas_of(np.array([100, 5, 0]), ratio=0.29, count=None).tolist()
+    [29, 1, 0]
+    >>> quotas_of(np.array([100, 5, 0]), ratio=None, count=10).tolist()
+    [9, 1, 0]
+    """
+    import numpy as np
+
+    if ratio is not None:
+        exact = Fraction(str(ratio))  # the decimal as it is written; the float of 0.29 is a little less
+        return np.array([max(1, int(exact * int(size))) if size else 0 for size in sizes])
+    assert count is not None
+    filled = sizes > 0
+    if not filled.sum() <= count <= sizes.sum():
+        raise SettingError(
+            f"count is {count:,}: it takes at least one row for each of the {filled.sum():,} sources, and at most "
+            f"the {sizes.sum():,} rows that have a score."
+        )
+    quotas, remainders = np.divmod(sizes * count, sizes.sum())
+    raised = filled & (quotas == 0)
+    quotas[raised], remainders[raised] = 1, -1
+    missing = count - int(quotas.sum())
+    if missing > 0:
+        quotas[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    while missing < 0:  # the rows that bring small sources to one are taken from the largest quotas
+        quotas[np.argmax(quotas)] -= 1
+        missing += 1
+    return quotas
 
 
 def check_budget(budget: Budget | None) -> None:
@@ -86,7 +119,7 @@ def check_budget(budget: Budget | None) -> None:
     check(fine, "budget", budget, takes)
 
 
-def quotas_of(budget: Any, name: str | None, column: Any, possible: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+def rows_per_value(budget: Any, name: str | None, column: Any, possible: NDArray[np.bool_]) -> NDArray[np.int64] | None:
     """Rows of each stratum of `strata_of`, (n_strata,), where the budget names them; None where it is one number.
 
     Args:
@@ -129,9 +162,7 @@ def scores_of(image: Counts, text: Counts) -> tuple[NDArray[np.float64], NDArray
     """Cde and difficulty of these counts as `cde_score` and `difficulty_score` have them; NaN is unknown."""
     import numpy as np
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cde = (image.solved * text.judged - text.solved * image.judged) / (image.judged * text.judged)
-        difficulty = (image.judged - image.solved) / image.judged
+    cde, difficulty = cde_of(image, text), difficulty_of(image)
     # Parts of an attempt are no integers that a double holds: there the quotients are formed of fractions, and rounded once.
     parts = (image.solved % 1 != 0) | (text.solved % 1 != 0)
     for row in np.flatnonzero(parts & ~np.isnan(difficulty)).tolist():

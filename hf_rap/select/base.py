@@ -13,14 +13,17 @@ from hf_rap.columns import ERROR_CODES, KEEP, OTHER_SCORES, REASON, SCORES, feat
 from hf_rap.errors import SettingError
 from hf_rap.options import check_choice, check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
-from hf_rap.stats.arrays import arrow_columns, check_whole_dataset, numbers_of
+from hf_rap.rows.compat import with_columns
+from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_share, threshold
+from hf_rap.tables import whole_dataset
 
 from .arrays import check_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import datasets
     import numpy as np
     from numpy.typing import NDArray
 
@@ -107,11 +110,17 @@ class Decision(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def check_dataset(reader: str, ds: Any) -> None:
-    """Raise `SettingError` for anything but a `Dataset` with rows."""
-    check_whole_dataset(reader, ds)
-    if len(ds) == 0:
+def rows_to_select(reader: str, ds: Any) -> datasets.Dataset:
+    """The `Dataset` to select from, see `whole_dataset`: of an earlier selection all of its rows.
+
+    Raises:
+        SettingError: it is no dataset, or has no rows.
+
+    """
+    rows = whole_dataset(reader, ds, selection=True)
+    if len(rows) == 0:
         raise SettingError(f"{reader} got a dataset without rows.")
+    return rows
 
 
 def scores_in_double(ds: Any) -> Any:
@@ -127,7 +136,7 @@ def scores_in_double(ds: Any) -> Any:
     for name, feature in old:
         numbers = pa.array(numbers_of(arrow_columns(ds, [name])[name]), from_pandas=True)
         # Added before the old column goes: a dataset without columns has no rows.
-        added = ds.add_column(f"{name}_in_double", numbers, feature=feature)
+        added = with_columns(ds, {f"{name}_in_double": numbers}, type(ds.features)({f"{name}_in_double": feature}))
         ds = added.remove_columns(name).rename_column(f"{name}_in_double", name)
     return ds.select_columns(order) if old else ds
 
@@ -171,13 +180,17 @@ class Selection:
     @cached_property
     def reasons(self) -> dict[str, int]:
         """How many rows have which reason, the most frequent first."""
-        counts = self.scored.data.column(REASON.name).value_counts().to_pylist()
+        counts = self._reason.value_counts().to_pylist()
         return {count["values"]: count["counts"] for count in sorted(counts, key=lambda c: (-c["counts"], c["values"]))}
 
     @cached_property
     def _keep(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.scored.data.column(KEEP.name).to_numpy()
+        keep: NDArray[np.bool_] = arrow_columns(self.scored, [KEEP.name])[KEEP.name].to_numpy(zero_copy_only=False)
         return keep
+
+    @cached_property
+    def _reason(self) -> Any:
+        return arrow_columns(self.scored, [REASON.name])[REASON.name]
 
     def __repr__(self) -> str:
         steps, meanings = self.method.get("steps", {}), {**ERROR_CODES, **self.method["reasons"]}
@@ -189,7 +202,7 @@ class Selection:
             rows.append((title, step.name, count, steps.get(step.name, "")))
             before = step.came_in
         for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
-            reasons = Counter(self.scored.data.column(REASON.name).filter(flags).to_pylist())
+            reasons = Counter(self._reason.filter(flags).to_pylist())
             counts = sorted(reasons.items(), key=lambda count: (-count[1], count[0]))
             rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]

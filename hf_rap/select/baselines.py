@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, IMAGE_TOKENS, require
 from hf_rap.columns import LIMR as LIMR_SCORE
 from hf_rap.errors import SettingError
-from hf_rap.options import check_number
+from hf_rap.options import check_number, is_whole
 from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.stats.lists import number_lists
 
-from .arrays import first_within, plain, quotas_of, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import (
+    first_of_each,
+    first_within,
+    plain,
+    quotas_of,
+    rows_of_budget,
+    rows_per_value,
+    scores_of,
+    strata_of,
+    why_unscored,
+)
 from .base import DecideAgain, Decision, Selection, Settings, Step
 from .method import Citation, Method, Reason
 
@@ -32,12 +43,14 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
     """Rows drawn at random: a control of the same size.
 
     A row that has a `rap_error` and no score is not drawn, since no trainer could use it either. The draw
-    depends on seed and `rap_id` alone; without `rap_id` it goes by position.
+    depends on seed and `rap_id` alone; without `rap_id` it goes by position. With stratify_by the quotas are those of
+    `select_top`, whose control this is: of a share each value gets the whole part, and at least one row.
 
     Args:
         ds: any `Dataset`; `rap_id`, `rap_error`, `rap_cde` and `rap_difficulty` are read where they are there.
         budget: a number of rows (int) or a share of all rows (float in (0, 1]).
-        stratify_by: a column, each value of which gets its part of the budget.
+        stratify_by: a column, each value of which gets its part of the budget: of its own usable rows where the budget is
+            a share, else in proportion, at least one where there are enough.
         seed: of the draw.
 
     Raises:
@@ -127,9 +140,9 @@ def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
         has_difficulty = ~np.isnan(difficulty)
-        most = min(budget, int(has_difficulty.sum()))
-        quotas = quotas_of(settings.budget, settings.stratify_by, column, has_difficulty)
-        return first_within(has_difficulty, most, strata, -difficulty, order, quotas=quotas)
+        within = min(budget, int(has_difficulty.sum()))
+        quotas = rows_per_value(settings.budget, settings.stratify_by, column, has_difficulty)
+        return _first(has_difficulty, within, rule.get("budget"), strata, -difficulty, order, quotas=quotas)
 
     return decide_again
 
@@ -142,8 +155,8 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         import numpy as np
         import pyarrow.compute as pc
 
-        tokens = columns[IMAGE_TOKENS.name]
-        flat = pc.list_flatten(tokens).cast("float64").to_numpy(zero_copy_only=False)
+        tokens = number_lists("select_longest", IMAGE_TOKENS.name, columns[IMAGE_TOKENS.name])
+        flat = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
         rows = pc.list_parent_indices(tokens).to_numpy()
         has_tokens = ~np.isnan(flat)
         counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)
@@ -194,8 +207,9 @@ def _by_rank(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    quotas = quotas_of(settings.budget, settings.stratify_by, columns.get(settings.stratify_by or ""), has_value)
-    keep = first_within(has_value, budget, strata, -value, order, quotas=quotas)
+    quotas = rows_per_value(settings.budget, settings.stratify_by, columns.get(settings.stratify_by or ""), has_value)
+    keep = _first(has_value, budget, settings.budget, strata, -value, order, quotas=quotas)
+    budget = int(np.count_nonzero(keep))
     reason = why_unscored(value, columns.get(ERROR.name))
     reason[has_value] = reasons[1]
     reason[keep] = reasons[0]
@@ -207,6 +221,29 @@ def _by_rank(
         "asked": {"budget": plain(settings.budget)},
     }
     return Decision(keep, reason, funnel, rule)
+
+
+def _first(
+    rows: NDArray[np.bool_],
+    budget: int,
+    requested: Any,
+    strata: NDArray[np.int64] | None,
+    *keys: Any,
+    quotas: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
+    """The first rows by the keys; of each stratum by its quota, or those of `select_top` where there are enough for all."""
+    import numpy as np
+
+    if strata is None:
+        return first_within(rows, budget, None, *keys)
+    if quotas is not None:
+        return first_of_each(rows, strata, quotas, *keys)
+    sizes = np.bincount(strata[rows], minlength=int(strata.max()) + 1)
+    if not is_whole(requested):
+        return first_of_each(rows, strata, quotas_of(sizes, ratio=requested, count=None), *keys)
+    if budget < np.count_nonzero(sizes):
+        return first_within(rows, budget, strata, *keys)
+    return first_of_each(rows, strata, quotas_of(sizes, ratio=None, count=budget), *keys)
 
 
 def _read_rank(ds: Any, settings: Settings) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
@@ -234,6 +271,7 @@ RANDOM = Method(
     steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 HARDEST = Method(
     "hardest",
@@ -255,6 +293,7 @@ HARDEST = Method(
     steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 LONGEST = Method(
     "longest",
@@ -275,6 +314,7 @@ LONGEST = Method(
     steps={"usable": "can be ranked"},
     options=_RANKED,
     needs_budget=True,
+    version="2",
 )
 LIMR = Method(
     "limr",

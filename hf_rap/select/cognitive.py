@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.papers import PAPER
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
-from .base import AUTO, DROP, Selection, Settings, check_dataset
+from .base import AUTO, DROP, Selection, Settings, rows_to_select
 from .methods import find_method
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def select_cognitive(
     matter; without `rap_id` it goes by position. Scores are compared as they stand, in double precision, as
     `ds.filter` does; a column of single precision, which earlier releases wrote, is read as the quotients that it
     stands for, and is written in double precision. NaN counts as null. `rap_keep` and `rap_reason` of an earlier selection
-    are replaced. Images are neither decoded nor copied; only a dataset with an indices mapping
-    (after `filter` or `shuffle`) is written out flat first, as `Dataset.add_column` does: a million
-    rows take a minute then, instead of a second.
+    are replaced. Images are neither decoded nor copied.
 
     Args:
         ds: a `Dataset` with `rap_cde`; also read, where there: `rap_error`, `rap_ace`,
@@ -119,7 +117,7 @@ def select_cognitive(
 
     """
     rule = find_method(method)
-    check_dataset("select_cognitive", ds)
+    ds = rows_to_select("select_cognitive", ds)
     settings = Settings(
         min_cde=min_cde,
         max_ace=max_ace,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY
+from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY, foreign_scores
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
 from . import Selection, select_cognitive
+from .base import rows_to_select
 from .methods import METHODS, find_method
 from .sweep import overlap
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Compared:
     """One method: rows kept, and the means of their known scores; None where none is known.
 
-    `mean_controls` has the mean cde against each control that there is evidence of.
+    `mean_controls` has the mean cde against each control that there is evidence of, `mean_scores` the mean of each score that
+    is not one of ours.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Compared:
     mean_difficulty: float | None
     mean_cde: float | None
     mean_controls: dict[str, float | None] = field(default_factory=dict)
+    mean_scores: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def compare_methods(
         MissingColumnError: a method reads a column that is not there.
 
     """
+    ds = rows_to_select("compare_methods", ds)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -151,6 +155,7 @@ def _compared(ds: Any, against: Mapping[str, Any], method: str, selection: Selec
         mean_difficulty=_mean(ds, kept, DIFFICULTY.name),
         mean_cde=_mean(ds, kept, CDE.name),
         mean_controls={control: _mean(rows, kept, CDE.name) for control, rows in against.items()},
+        mean_scores={name: _mean(ds, kept, name) for name in foreign_scores(ds.features)},
     )
 
 

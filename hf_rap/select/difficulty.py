@@ -16,7 +16,7 @@ from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
 from .arrays import asked_alone, plain, ranked, scores_of, why_unscored
-from .base import DecideAgain, Decision, Selection, Settings, Step, check_dataset
+from .base import DecideAgain, Decision, Selection, Settings, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def split_stages(
     """
     import numpy as np
 
+    ds = rows_to_select("split_stages", ds)
     check_band(low, high)
     check_number("middle", middle, least=low, most=high, none=True)
     two_sizes = isinstance(sizes, (list, tuple)) and len(sizes) == 2
@@ -227,7 +228,6 @@ def _band(ds: Any, low: float, high: float) -> tuple[NDArray[np.float64], NDArra
     import numpy as np
 
     check_band(low, high)
-    check_dataset("select_difficulty", ds)
     require("select_difficulty", ds.column_names, (DIFFICULTY,))
     columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
     difficulty = numbers_of(columns[DIFFICULTY.name])

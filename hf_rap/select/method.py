@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.columns import CDE, DECISIONS, KEEP, REASON, STEPS, Column, features_of, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text
+from hf_rap.rows.compat import with_columns
 
-from .base import Selection, Settings, check_dataset, scores_in_double
+from .base import Selection, Settings, rows_to_select, scores_in_double
 from .duplicates import DUPLICATE, MEANING, first_of_equal, spread
 from .given import ask_method, read_decision
 from .stopped import refuse_spared
@@ -99,6 +100,7 @@ class Method:
         citations: papers; a function of the rule and the columns that are there where these change them.
         function: the public function that gives it with all of its options, and what to write behind its call; a
             function of the rule where that changes it.
+        before: options that a rule stands for which was written before it named them.
         version: rises when the same scores can get another decision or another reason; every rule names it.
 
     """
@@ -120,6 +122,7 @@ class Method:
     decide_again: Callable[[Any, Mapping[str, Any]], DecideAgain] | None = None
     citations: tuple[Citation, ...] | Callable[[Mapping[str, Any], Collection[str]], tuple[Citation, ...]] = ()
     function: str | Callable[[Mapping[str, Any]], str] = "select_cognitive"
+    before: Mapping[str, Any] = field(default_factory=dict)
     version: str = "1"
 
     def __post_init__(self) -> None:
@@ -167,7 +170,7 @@ class Method:
 
     def select(self, ds: Any, settings: Settings) -> Selection:
         """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
-        check_dataset(self.name, ds)
+        ds = rows_to_select(self.name, ds)
         return make_selection(ds, self, self.decision(ds, settings))
 
     def decision(self, ds: Any, settings: Settings) -> Decision:
@@ -203,8 +206,7 @@ def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
-    columns = {KEEP.name: decision.keep, REASON.name: decision.reason}
-    for name, feature in features_of(DECISIONS).items():
-        scored = scored.add_column(name, pa.array(columns[name]), feature=feature)
+    columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
+    scored = with_columns(scored, columns, features_of(DECISIONS))
     rule = {"method": method.name, "method_version": method.version, **decision.rule}
     return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)

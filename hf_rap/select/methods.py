@@ -56,6 +56,12 @@ def find_method(choice: str | Method | Callable[..., Any]) -> Method:
     return Method(name, choice, f"rows by the rule `{name}`", options=tuple(field.name for field in fields(Settings)))
 
 
+def options_before(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options that a rule of an earlier release stands for, though it does not name them."""
+    method = _ALL.get(rule.get("method", RAP.name))
+    return method.before if method else {}
+
+
 def describe_method(rule: Mapping[str, Any], columns: Any) -> dict[str, Any]:
     """What the method of a rule says about itself; of one that is not known here, that it is not."""
     name = rule.get("method", RAP.name)

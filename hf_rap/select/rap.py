@@ -30,10 +30,21 @@ from hf_rap.errors import SettingError
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
+from hf_rap.stats.lists import known_of, number_lists
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
-from .arrays import first_within, plain, quotas_of, ranked, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import (
+    first_of_each,
+    first_within,
+    plain,
+    ranked,
+    rows_of_budget,
+    rows_per_value,
+    scores_of,
+    strata_of,
+    why_unscored,
+)
 from .base import AUTO, BAND, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
 from .remarks import LEAST_ROWS, remark_on_band, remark_on_replaced, remark_on_threshold
@@ -131,12 +142,12 @@ def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tup
         kept: NDArray[np.bool_] = other.decide(*scores, counts=None)[1][0]
         return kept
 
-    found = [remark_on_band(keep, scores[1])]
+    remarks = [remark_on_band(keep, scores[1])]
     if rule.settings.min_probability is None:
-        found.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
         if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
-            found.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
-    return tuple(remark for remark in found if remark is not None)
+            remarks.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
+    return tuple(remark for remark in remarks if remark is not None)
 
 
 def _scores_of_stopped(stopped: Stopped, rule: RapRule) -> Any:
@@ -276,7 +287,7 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         max_ace=max_ace,
         budget=budget,
         strata=None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by]),
-        quotas=partial(quotas_of, settings.budget, settings.stratify_by, columns.get(settings.stratify_by or "")),
+        quotas=partial(rows_per_value, settings.budget, settings.stratify_by, columns.get(settings.stratify_by or "")),
         order=seeded_order(ids_of(ds), settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
         prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
@@ -463,7 +474,9 @@ def _within_budget(
             "rows with a score that pass max_ace and, with replace_easy, are not always solved. "
             f"Ask for {possible:,} or fewer."
         )
-    return first_within(could_enter, budget, strata, *keys, quotas=quotas)
+    if quotas is not None and strata is not None:
+        return first_of_each(could_enter, strata, quotas, *keys)
+    return first_within(could_enter, budget, strata, *keys)
 
 
 def _usual_max_ace(ace_settings: Any) -> float | Quantile:
@@ -548,13 +561,7 @@ def _control(column: Any) -> str:
 
 def _attempts(rewards: Any) -> Any:
     """How many rewards of each row are known."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if rewards is None:
-        return None
-    has_reward = pc.is_valid(pc.list_flatten(rewards)).to_numpy(zero_copy_only=False)
-    return np.bincount(pc.list_parent_indices(rewards).to_numpy()[has_reward], minlength=len(rewards))
+    return None if rewards is None else known_of(number_lists("select_cognitive", IMAGE_REWARDS.name, rewards))
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from hf_rap.columns import ARM_COLUMNS, ARMS, ERROR, FORMATTED, IMAGE_REWARDS, S
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.papers import CITE_RAP, RELEASED
 from hf_rap.stats.arrays import arrow_columns
+from hf_rap.stats.lists import number_lists
 from hf_rap.stats.settings import CORRECT, correct_of_rows
 
 from .arrays import why_unscored
@@ -201,7 +202,8 @@ def _five(name: str, column: Any) -> NDArray[np.float64]:
     import numpy as np
     import pyarrow.compute as pc
 
-    flat = pc.list_flatten(column).cast("float64").to_numpy(zero_copy_only=False)
+    column = number_lists("rap-released", name, column)
+    flat = pc.list_flatten(column).to_numpy(zero_copy_only=False)
     outside = (flat < 0) | (flat > 1)
     rows = pc.list_parent_indices(column).to_numpy()
     if outside.any():

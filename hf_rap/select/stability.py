@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import KEEP
 from hf_rap.errors import RapError, SettingError
 from hf_rap.options import check, check_whole, is_whole
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 
 from .again import decide_again
+from .base import rows_to_select
 from .methods import find_method
 from .stopped import stopping_of
 
@@ -123,6 +123,7 @@ def stability(
     check(fine, "attempts", attempts, "whole numbers of 1 or more, such as (5, 8, 16, 32)")
     check_whole("draws", draws, least=1, none=True)
     check_whole("seed", seed, least=0)
+    ds = rows_to_select("stability", ds)
     image, text = read_counts("stability", ds, rule.get("control", "text"))
     again = decide_again(ds, rule)
     now = again(image, text)
@@ -181,7 +182,7 @@ def describe_stability(selection: Selection) -> dict[str, Any]:
         return {"unknown": f"attempts were spared, which a fresh scoring with all attempts would not{expected}"}
     try:
         again = decide_again(scored, rule)(*read_counts("stability", scored, rule.get("control", "text")))
-        if not np.array_equal(again, scored.data.column(KEEP.name).to_numpy()):
+        if not np.array_equal(np.flatnonzero(again), selection.kept_rows):
             return {"unknown": "the rule and the rewards of these rows give another selection"}
         return stability(scored, rule).as_dict()
     except RapError as error:

@@ -67,7 +67,9 @@ def stopping_of(ds: Any) -> dict[str, Any] | None:
     """What an adaptive collection of these rows was told; None for rows that have all their attempts."""
     if ADAPTIVE.name not in ds.column_names:
         return None
-    texts = [text for text in ds.data.column(ADAPTIVE.name).unique().to_pylist() if text is not None]
+    texts = [
+        text for text in arrow_columns(ds, [ADAPTIVE.name])[ADAPTIVE.name].unique().to_pylist() if text is not None
+    ]
     if len(texts) > 1:
         raise SettingError(
             f"These rows come from {len(texts)} adaptive collections, which do not compare: {'; '.join(sorted(texts))}. "

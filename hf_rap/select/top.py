@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +23,14 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import SettingError
-from hf_rap.options import check, check_flags, check_number, check_text, check_whole
-from hf_rap.papers import CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
+from hf_rap.options import check, check_choice, check_flags, check_number, check_text, check_whole
+from hf_rap.papers import BALANCED, CITE_BIS, CITE_LIMR, CITE_OPERA, CITE_RAP
 from hf_rap.plugins import plugins
+from hf_rap.rows.compat import with_columns
+from hf_rap.stats.arrays import ids_of, seeded_order
 
-from .arrays import why_unscored
-from .base import Decision, Selection, Step, check_dataset
+from .arrays import plain, quotas_of, why_unscored
+from .base import Decision, Selection, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 
     from hf_rap.scorers.base import Scorer
 
-# Published for 10 % and for 25 % (arXiv 2602.04145); up to 10 % the first, above it the second.
-_ALPHA_SMALL, _ALPHA_LARGE, _SMALL_RATIO = 0.2, 0.05, 0.1
+FIRST, RANDOM = TIES = ("first", "random")
 QUESTION = ("image", "images", *QUESTIONS)
 ROLLOUT = (*QUESTION, "response", "steps_with_score")
 
@@ -57,6 +57,8 @@ def select_top(
     lowest: bool = False,
     max_per_question: int | None = None,
     drop_duplicates: bool = False,
+    ties: str | None = None,
+    seed: int = 0,
 ) -> Selection:
     """The highest scores of every source, and for every row why it is kept or not.
 
@@ -67,9 +69,10 @@ def select_top(
     3. The quota of a source with m rows left is the whole part of ratio * m, computed exactly (0.29
        of 100 is 29), but at least one row. With count instead, count rows are shared out in
        proportion to m by largest remainders, at least one each.
-    4. The highest scores of each source are kept up to its quota. Of equal scores the earlier row is
-       kept. With max_per_question, rows of a question that has so many better ones already are
-       skipped; where too few are left, the quota is not reached, and the funnel shows it.
+    4. The highest scores of each source are kept up to its quota. Of equal scores the one first in
+       a seeded order is kept; of `rap_bis` the earlier row, as in the released script. With
+       max_per_question, rows of a question that has so many better ones already are skipped; where too
+       few are left, the quota is not reached, and the funnel shows it.
 
     The order of the rows stays. Images are neither decoded nor copied. `rap_keep` and `rap_reason`
     of an earlier selection are replaced.
@@ -81,21 +84,25 @@ def select_top(
         ratio: share to keep, in (0, 1].
         count: number of rows to keep in all; either this or a ratio.
         per: column whose values get a quota each; null is a value too. None: one quota for all.
-        alpha: only for `rap_bis`: the weight to rank with. None takes the published one for this
-            ratio, 0.2 up to 10 % and 0.05 above. `rap_bis` is then computed again from
-            `rap_bis_mixture` and `rap_bis_reliability`, and replaced; where these are not there it is
-            used as it is.
+        alpha: only for `rap_bis`: the weight to rank with. None takes 0.05, the paper's; 0.2 is what the
+            README of its release gives for 10 %, which is level with random rows in our own study.
+            `rap_bis` is then computed again from `rap_bis_mixture` and `rap_bis_reliability`, and
+            replaced; where these are not there it is used as it is.
         lowest: rank the lowest first.
         max_per_question: rows per question (image and question text) of a source.
         drop_duplicates: do step 2.
+        ties: "first", the earlier row, or "random", a seeded order; None as in step 4. Scores that many
+            rows share, such as `rap_bis_mixture`, would take the head of the file with "first".
+        seed: of that order, by `rap_id` where it is there, else by position.
 
     Raises:
         MissingColumnError: the column of the score or of the sources is absent.
         SettingError: an option is out of its range, or no row has a score.
 
     Source:
-        arXiv 2602.04145: top ratio per source file, ties by order. Differs: quotas are exact, and rows
-        that cannot be used are dropped before the quota is counted, not after.
+        arXiv 2602.04145: top ratio per source file, ties of the score by order, of its mixed variant at
+        random. Differs: quotas are exact, and rows that cannot be used are dropped before the quota is
+        counted, not after.
 
     >>> from datasets import Dataset
     >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
@@ -112,6 +119,7 @@ def select_top(
     import numpy as np
     import pyarrow as pa
 
+    ds = rows_to_select("select_top", ds)
     if (ratio is None) == (count is None):
         raise SettingError("select_top takes either a ratio (0.1) or a count of rows (5000).")
     by, own = _score_of(by)
@@ -121,7 +129,8 @@ def select_top(
     check_number("alpha", alpha, least=0, none=True)
     check_whole("max_per_question", max_per_question, least=1, none=True)
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
-    check_dataset("select_top", ds)
+    check_choice("ties", ties, TIES, none=True)
+    check_whole("seed", seed)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -133,7 +142,7 @@ def select_top(
         raise SettingError(f"None of the {len(ds):,} rows has a {by!r}, so there is nothing to rank. {how_to_make(by)}")
     is_bis = by == BIS.name and {BIS_MIXTURE.name, BIS_RELIABILITY.name} <= set(table.column_names)
     if is_bis:
-        alpha = alpha if alpha is not None else published_alpha(ratio if count is None else count / n_scored)
+        alpha = BALANCED.alpha if alpha is None else alpha
         # The same operations as in `BISScore`, on float64: the same numbers.
         scores = (_numbers(table, BIS_MIXTURE.name) + alpha) * _numbers(table, BIS_RELIABILITY.name)
     elif alpha is not None:
@@ -141,6 +150,7 @@ def select_top(
             f"alpha weighs {BIS_MIXTURE.name!r} against {BIS_RELIABILITY.name!r} in {BIS.name!r}: leave it out "
             f"where {by!r} is ranked, or add these columns with BISScore."
         )
+    ties = ties or (FIRST if by == BIS.name else RANDOM)
     groups = [] if per is None else [per]
     keep, reason, funnel = decide_top(
         scores if lowest else -scores,
@@ -151,12 +161,13 @@ def select_top(
         rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else None,
         questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
         max_per_question=max_per_question,
+        order=None if ties == FIRST else seeded_order(ids_of(ds), seed),
     )
 
     if is_bis:
         bis = pa.array(scores, mask=np.isnan(scores))
         without = ds.remove_columns([BIS.name])
-        ds = without.add_column(BIS.name, bis, feature=features_of((BIS,))[BIS.name])
+        ds = with_columns(without, {BIS.name: bis}, features_of((BIS,)))
     rule = {
         "by": by,
         "ratio": ratio,
@@ -166,6 +177,8 @@ def select_top(
         "lowest": lowest,
         "max_per_question": max_per_question,
         "drop_duplicates": drop_duplicates,
+        "ties": ties,
+        "seed": plain(seed),
     }
     return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule))
 
@@ -189,7 +202,7 @@ def _top_by(own: Scorer, by: str) -> Method:
     return replace(
         TOP,
         sentence=lambda rule: f"{_sentence(rule)}{f' ({meaning})' if meaning and by not in OWN_NAMES else ''}",
-        citations=(Citation(f"The score `{by}`", bibtex),) if bibtex else _citations,
+        citations=(Citation(f"The score, {by}", bibtex),) if bibtex else _citations,
     )
 
 
@@ -203,6 +216,7 @@ def decide_top(
     rollouts: NDArray[np.int64] | None,
     questions: NDArray[np.int64] | None,
     max_per_question: int | None,
+    order: NDArray[np.uint64] | None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]:
     """Keep and reason of each row, and the funnel. All arrays are (n_rows,).
 
@@ -215,9 +229,16 @@ def decide_top(
         rollouts: equal where rollouts are; None leaves duplicates in.
         questions: equal where questions are; None has no cap.
         max_per_question: the cap.
+        order: which of equal keys comes first; None takes the earlier row.
 
     """
     import numpy as np
+
+    if order is not None:
+        # The key becomes its rank among all, equal keys by the order: one number per row from here on.
+        rank = np.empty(len(key))
+        rank[np.lexsort((order, key))] = np.arange(len(key))
+        key = np.where(np.isnan(key), np.nan, rank)
 
     reason = unscored.copy()
     racing = ~np.isnan(key)
@@ -237,48 +258,6 @@ def decide_top(
     reason[racing] = "below_quota"
     reason[keep] = "top"
     return keep, reason, (*funnel, Step("selected", int(keep.sum())))
-
-
-def published_alpha(ratio: float | None) -> float:
-    """0.2 up to 10 %, 0.05 above: what the paper used at 10 % and at 25 %.
-
-    >>> published_alpha(0.1), published_alpha(0.25)
-    (0.2, 0.05)
-    """
-    return _ALPHA_SMALL if ratio is not None and ratio <= _SMALL_RATIO else _ALPHA_LARGE
-
-
-def quotas_of(sizes: NDArray[np.int64], *, ratio: float | None, count: int | None) -> NDArray[np.int64]:
-    """Rows to keep of groups with `sizes` rows, shape (n_groups,); a group without rows gets none.
-
-    >>> import numpy as np
-    >>> quotas_of(np.array([100, 5, 0]), ratio=0.29, count=None).tolist()
-    [29, 1, 0]
-    >>> quotas_of(np.array([100, 5, 0]), ratio=None, count=10).tolist()
-    [9, 1, 0]
-    """
-    import numpy as np
-
-    if ratio is not None:
-        exact = Fraction(str(ratio))  # the decimal as it is written; the float of 0.29 is a little less
-        return np.array([max(1, int(exact * int(size))) if size else 0 for size in sizes])
-    assert count is not None
-    filled = sizes > 0
-    if not filled.sum() <= count <= sizes.sum():
-        raise SettingError(
-            f"count is {count:,}: it takes at least one row for each of the {filled.sum():,} sources, and at most "
-            f"the {sizes.sum():,} rows that have a score."
-        )
-    quotas, remainders = np.divmod(sizes * count, sizes.sum())
-    raised = filled & (quotas == 0)
-    quotas[raised], remainders[raised] = 1, -1
-    missing = count - int(quotas.sum())
-    if missing > 0:
-        quotas[np.argsort(-remainders, kind="stable")[:missing]] += 1
-    while missing < 0:  # the rows that bring small sources to one are taken from the largest quotas
-        quotas[np.argmax(quotas)] -= 1
-        missing += 1
-    return quotas
 
 
 def codes(table: Any, names: Sequence[str]) -> NDArray[np.int64]:
@@ -403,8 +382,11 @@ TOP = Method(
         "lowest": "the lowest scores rank first",
         "max_per_question": "rows of one question",
         "drop_duplicates": "of identical rollouts the first is kept",
+        "ties": "which of rows with the same score come first",
     },
     needs_all_attempts=False,
     citations=_citations,
     function="select_top",
+    version="2",
+    before={"ties": FIRST},
 )

@@ -6,7 +6,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
-from hf_rap.errors import SettingError
 
 from .exact import in_double
 
@@ -15,14 +14,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-
-
-def check_whole_dataset(reader: str, ds: Any) -> None:
-    """Raise `SettingError` for anything but a `Dataset`, such as a stream."""
-    import datasets
-
-    if not isinstance(ds, datasets.Dataset):
-        raise SettingError(f"{reader} compares all rows, so it takes a Dataset, not {type(ds).__name__}.")
 
 
 def seeded_order(ids: Iterable[Any], seed: int) -> NDArray[np.uint64]:

@@ -18,23 +18,23 @@ def shares_cut(ds: Any) -> dict[str, float | None]:
     """The share of replies that were cut off, per arm that there is evidence of; None where nothing was asked."""
     import pyarrow.compute as pc
 
-    found: dict[str, float | None] = {}
+    shares: dict[str, float | None] = {}
     for arm in (arm for arm in ARMS if ARM_COLUMNS[arm].truncated.name in ds.column_names):
         name = ARM_COLUMNS[arm].truncated.name
         flags = pc.list_flatten(ds.select_columns([name]).with_format("arrow")[:][name])
         mean = pc.mean(flags.cast("int8")).as_py()
-        found[arm] = None if mean is None else float(mean)
-    return found
+        shares[arm] = None if mean is None else float(mean)
+    return shares
 
 
 def many_cut(arms: Mapping[str, Any]) -> dict[str, float]:
     """The arms of which more than `MANY` was cut off, by `shares_cut` or by the facts of a card."""
-    found = {}
-    for arm, told in arms.items():
-        share = (told.get("truncated") or {}).get("share") if isinstance(told, dict) else told
+    many = {}
+    for arm, arm_facts in arms.items():
+        share = (arm_facts.get("truncated") or {}).get("share") if isinstance(arm_facts, dict) else arm_facts
         if share is not None and share > MANY:
-            found[arm] = share
-    return found
+            many[arm] = share
+    return many
 
 
 def describe_cut(shares: Mapping[str, float | None]) -> str | None:

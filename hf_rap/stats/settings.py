@@ -1,4 +1,4 @@
-"""What `rap_settings` says about the grades of a row: who made them, what counts as solved, what a cut reply counts as.
+"""What `rap_settings`, and the manifest of a run, say: which settings count, of which model, and how rows were graded.
 
     {"verifier": "anls", "verifier_version": "2", "correct": 0.5, "cut": "wrong", "model": ...}
 
@@ -12,6 +12,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.version import VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,6 +24,12 @@ CORRECT = 1.0  # the reward from which on an attempt counts as solved, where not
 CUT = ("wrong", "unknown", "graded")  # what a reply that hit the token limit may count as
 BUILT_IN = "hf_rap"  # the name of the verifier in `hf_rap.verify`
 UNVERSIONED = "unversioned"
+NOT_COUNTED = "not_counted"
+"""The names of those that are written down and do not tell evidence apart."""
+# These never do, whoever writes them: evidence stays good after an upgrade and on another machine.
+_WRITTEN_DOWN = ("device", "transformers", "torch", "hf_rap")
+# Settings from before they named those that are not counted: these did not count for a run that keeps replies.
+_OF_REPLIES = ("verifier", "verifier_version", "cut", "correct", "max_new_tokens")
 
 
 @lru_cache(maxsize=1024)
@@ -32,10 +40,10 @@ def correct_of(settings: str | None) -> float:
     (0.5, 1.0)
     """
     try:
-        told = json.loads(settings or "{}")
+        parsed = json.loads(settings or "{}")
     except ValueError:
         return CORRECT
-    correct = told.get("correct") if isinstance(told, dict) else None
+    correct = parsed.get("correct") if isinstance(parsed, dict) else None
     return float(correct) if isinstance(correct, (int, float)) and 0 < correct <= 1 else CORRECT
 
 
@@ -44,11 +52,11 @@ def correct_of_rows(settings: Any) -> float | NDArray[np.float64]:
     import numpy as np
 
     coded = settings.cast("string").dictionary_encode()
-    known = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
-    if (known == CORRECT).all():
+    thresholds = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
+    if (thresholds == CORRECT).all():
         return CORRECT
-    place = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    rows: NDArray[np.float64] = np.append(known, CORRECT)[place]
+    place = coded.indices.fill_null(len(thresholds)).to_numpy(zero_copy_only=False)
+    rows: NDArray[np.float64] = np.append(thresholds, CORRECT)[place]
     return rows
 
 
@@ -68,3 +76,54 @@ def graded_by(settings: Mapping[str, Any]) -> str | None:
     """Everything in the settings that could change a grade, as JSON; None where nobody graded."""
     who = grader_of(settings)
     return None if who is None else json.dumps([*who, settings.get("cut", CUT[0])])
+
+
+def set_apart(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings, which say that those with these names are not counted either."""
+    apart = {*settings.get(NOT_COUNTED, ()), *_WRITTEN_DOWN, *names} & settings.keys()
+    return {**settings, NOT_COUNTED: sorted(apart)}
+
+
+def noted(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The settings with the version of hf_rap, and with a word in place of an identity where the engine tells none.
+
+    >>> noted({"model": "m"})["identity"]
+    'not told by the engine'
+    """
+    untold = () if "identity" in settings else ("identity",)
+    return set_apart({"identity": "not told by the engine", **settings, "hf_rap": VERSION}, *untold, *names)
+
+
+def counted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that tell evidence apart.
+
+    >>> counted({"model": "m", "batch_size": 4, "not_counted": ["batch_size"]})
+    {'model': 'm'}
+    >>> counted({"model": "m", "torch": "2.4"})
+    {'model': 'm'}
+    """
+    apart = settings.get(NOT_COUNTED)
+    if apart is None:
+        keeps_replies = any(str(name).endswith("_responses") for name in settings.get("writes", ()))
+        apart = (*_WRITTEN_DOWN, *(_OF_REPLIES if keeps_replies else ()))
+    return {name: value for name, value in settings.items() if name != NOT_COUNTED and name not in apart}
+
+
+def identity_in(settings: Mapping[str, Any]) -> str | None:
+    """What pins the model of these settings; None where they do not tell: a server's, or older ones."""
+    identity: str | None = counted(settings).get("identity")
+    return identity
+
+
+def model_in(settings: Mapping[str, Any]) -> str:
+    """The model of these settings, for people, with what pins it where that is told.
+
+    >>> model_in({"model": "grid", "identity": "files:12ab"})
+    'grid (files:12ab)'
+    >>> model_in({"model": "me/grid", "revision": "12ab", "identity": "me/grid@12ab"})
+    'me/grid@12ab'
+    """
+    name, identity = str(settings.get("model") or "unknown model"), identity_in(settings)
+    if identity is None:
+        return f"{name}@{settings['revision']}" if settings.get("revision") else name
+    return identity if identity.startswith(f"{name}@") else f"{name} ({identity})"

@@ -30,6 +30,7 @@ from hf_rap.options import check, check_text, check_whole
 from hf_rap.rows.chats import user_text
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
+from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +100,7 @@ def add_epoch_rewards(
         ColumnExistsError: `rap_epoch_rewards` is there already.
 
     """
+    ds = whole_dataset("add_epoch_rewards", ds)
     check_whole("steps_per_epoch", steps_per_epoch, least=1)
     for name, value in (("reward", reward), ("id_column", id_column)):
         check_text(name, value, none=True, empty=False)

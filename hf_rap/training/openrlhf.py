@@ -10,18 +10,14 @@ told to skip special tokens, that mark is gone, and such a reply is read as one 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from hf_rap.verify.finding import SPECIAL_TOKEN
 
 from .rewards import judge_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# What opens and ends the turns of the usual chat templates.
-_SPECIAL = re.compile(
-    r"<\|(?!(?:begin|end)_of_box\|)[^<>|]*\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]"
-)
 
 
 def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any) -> dict[str, Any]:
@@ -29,7 +25,7 @@ def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence
     import torch  # OpenRLHF's own
 
     rewards = [
-        judge_reply(reply_of(query, prompt), label, _SPECIAL.sub("\n", prompt)).reward
+        judge_reply(reply_of(query, prompt), label, SPECIAL_TOKEN.sub("\n", prompt)).reward
         for query, prompt, label in zip(queries, prompts, labels, strict=True)
     ]
     scores = torch.tensor([reward or 0.0 for reward in rewards])
@@ -51,4 +47,4 @@ def reply_of(query: str, prompt: str) -> str:
         else:
             high = middle - 1
     end = prompt[len(prompt) - low :]
-    return _SPECIAL.sub("\n", query[query.find(end) + len(end) :]).rstrip()
+    return SPECIAL_TOKEN.sub("\n", query[query.find(end) + len(end) :]).rstrip()

@@ -9,6 +9,7 @@ from hf_rap.columns import require
 from hf_rap.errors import LayoutError
 from hf_rap.options import check, check_flags, check_text, check_whole, is_number, is_whole
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ def order_curriculum(
     """
     import numpy as np
 
+    ds = whole_dataset("order_curriculum", ds)
     check_text("by", by, empty=False)
     check(_are_buckets(buckets), "buckets", buckets, "a number above 0, or an ascending list of scores")
     check_flags(shuffle_within=shuffle_within)

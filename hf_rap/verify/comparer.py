@@ -139,7 +139,7 @@ def _digits(node: Any) -> float:
 
 
 def _equal(gold: Any, answer: Any, *, rounded: bool) -> bool:  # noqa: PLR0911 - a line for each kind of object
-    from sympy import Expr, FiniteSet, Interval, MatrixBase, Tuple
+    from sympy import Eq, Expr, FiniteSet, Interval, MatrixBase, Tuple
 
     gold, answer = _complex(gold), _complex(answer)
 
@@ -157,6 +157,8 @@ def _equal(gold: Any, answer: Any, *, rounded: bool) -> bool:  # noqa: PLR0911 -
     pair = [_elements(side) for side in (gold, answer)]
     if pair[0] and pair[1] and Tuple in (type(gold), type(answer)):
         return _all_equal(*pair, rounded=rounded)
+    if isinstance(gold, Eq) and getattr(answer, "free_symbols", gold.free_symbols) != gold.free_symbols:
+        return False  # its solutions under other names
     return _same_to_math_verify(_union(gold), _union(answer))
 
 
@@ -200,10 +202,10 @@ def _same_number(gold: Any, answer: Any, *, rounded: bool) -> bool:
         return True
     if {gold, answer} & {oo, -oo}:
         return False
-    here, there = gold.evalf(DIGITS), answer.evalf(DIGITS)
-    gap, size = abs(here - there), max(abs(here), abs(there))
+    exact, stated = gold.evalf(DIGITS), answer.evalf(DIGITS)
+    gap, size = abs(exact - stated), max(abs(exact), abs(stated))
     if rounded and not (gold.is_Rational and answer.is_Rational and _terminates(gold) and _terminates(answer)):
-        return bool(gap <= min(ROUNDING, RELATIVE_ROUNDING * abs(here)))
+        return bool(gap <= min(ROUNDING, RELATIVE_ROUNDING * abs(exact)))
     tolerance = 10.0 ** -(DIGITS - 10)
     return bool(gap <= tolerance * size) or bool(gap < tolerance and simplify(gold - answer) == 0)
 
@@ -252,10 +254,10 @@ def _differ_somewhere(gold: Any, answer: Any) -> bool:
         return False
     for shift in (3, 8):
         point = {symbol: Float((shift + 2 * place) / (7 + place), 20) for place, symbol in enumerate(symbols)}
-        here, there = gold.subs(point).evalf(20), answer.subs(point).evalf(20)
-        if here.is_Number and there.is_Number and here.is_finite and there.is_finite:
-            gap = abs(here - there)
-            if gap > 1e-6 * (1 + abs(here)):
+        value, stated = gold.subs(point).evalf(20), answer.subs(point).evalf(20)
+        if value.is_Number and stated.is_Number and value.is_finite and stated.is_finite:
+            gap = abs(value - stated)
+            if gap > 1e-6 * (1 + abs(value)):
                 return True
     return False
 

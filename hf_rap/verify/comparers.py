@@ -62,7 +62,7 @@ class _Comparer:
     """One child. It serves one caller at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.comparer"]
+        self.command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.comparer"]
         # The path of this process, wherever it has hf_rap and math-verify from. The hash seed decides the order of
         # sets inside sympy.
         environment = {
@@ -72,7 +72,7 @@ class _Comparer:
         }
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this interpreter and this package
-                command,
+                self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -82,19 +82,19 @@ class _Comparer:
             )
         except OSError as error:
             raise SettingError(
-                f"No process can be started to compare mathematics ({' '.join(command)}): {error}"
+                f"No process can be started to compare mathematics ({' '.join(self.command)}): {error}"
             ) from error
+
+    def start(self) -> None:
+        """Wait until it is ready."""
         try:
             ready = self._read()
         except _DiedError:
             ready = "it ended at once"
-        except BaseException:
-            self.stop()
-            raise
         if ready != "ready":
-            self.stop()
             missing = str(ready).startswith(NO_MATH_VERIFY)
-            hint = 'Install "math-verify[antlr4_13_2]".' if missing else f"Run `{' '.join(command)}` to see why."
+            command = " ".join(self.command)
+            hint = 'Install "math-verify[antlr4_13_2]".' if missing else f"Run `{command}` to see why."
             raise SettingError(f"The process that compares mathematics did not start: {ready}. {hint}")
 
     def ask(self, request: tuple[str, ...]) -> bool | str:
@@ -152,7 +152,8 @@ class _Pool:
                 sys.exit()
             if comparer is None:
                 comparer = _Comparer()
-                self.all.add(comparer)
+                self.all.add(comparer)  # before it is ready: a process that is forked meanwhile closes its pipes
+                comparer.start()
             return comparer.ask(request)
         except BaseException:  # also KeyboardInterrupt: an answer is still on its way
             if comparer is not None:

@@ -26,7 +26,7 @@ _HAS_CONTENT = re.compile(r"[^\W_]|[<>=]")
 _THINKING_ENDS = re.compile(r"</think(?:ing)?>|◁/think▷")
 _THINKING = re.compile(r"<think(?:ing)?>|◁think▷")
 # Tokens that open and end the turns of the usual chat templates, should they not have been stripped.
-_SPECIAL = re.compile(
+SPECIAL_TOKEN = re.compile(
     r"<\|(?!(?:begin|end)_of_box\|)[^<>|\n]{1,40}\|>|</?s>|<[be]os>|<(?:start|end)_of_turn>|<pad>|\[/?INST\]"
 )
 _BOX = re.compile(r"(?:\\(?:boxed|fbox|framebox)(?![a-zA-Z])|\x08oxed|(?<![\\\w])boxed(?=\s{0,9}\{))\s{0,9}")
@@ -37,26 +37,32 @@ _TAG = re.compile(
 )
 _TAG_END = re.compile(r"</\s{0,9}(?:answer|conclusion|final_answer)\s{0,9}>|<\|end_of_box\|>", re.IGNORECASE)
 # Between marks that belong together: "\boxed{3} and \boxed{5}", and a list of all options in boxes.
-_BETWEEN = re.compile(r"(?:[\s,;$.&、]|\\q?quad|\b(?:and|or)\b|</?\w+>)*", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"(?:[\s,;$.&、]|\\q?quad|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or|maybe|perhaps|possibly)\b|</?\w+>)*",
+    re.IGNORECASE,
+)
 
 _CUE = re.compile(
     r"(?:"
-    r"(?:\b(?:(?:answers?|solution|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
-    r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)\b)|^\W{0,9}choice\b)"
-    r"(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
+    r"(?:\b(?:(?:answers?|solution|correction|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
+    r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)s?\b)|^\W{0,9}choice\b)"
+    r"(?:\s+(?:correct[ae]?|corretta|correta|juste|finale?)\b)?(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
     r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
-    r"|(?:答案|结果)(?:\s*应该|应)?\s*[是为:：]|选项\s*[是:：]|(?:答え|正解)\s*[は:：]|(?:정답|답)\s*[은는:：]"
+    r"|(?:答案|结果)(?:\s*应该|应)?\s*[是为:：]|选项\s*[是为:：]|(?:答え|正解)\s*[は:：]|(?:정답|답)\s*[은는:：]"
     r")[\s*_:：]*(?:\$\$\s*|\\\[\s*)?"
     r"|(?:故|应|应该|应当|因此|所以)选(?:择)?\s*[:：]?\s*(?=[(（]?[A-Z])",
     re.IGNORECASE | re.MULTILINE,
 )
-_CUE_WORDS = ("answer", "ans", "solution", "result", "letter", "choice", "option", "antwort", "respuesta", "réponse", "resposta", "risposta", "ответ", "答", "结果", "选", "正解", "답")  # fmt: skip
+_CUE_WORDS = ("answer", "ans", "correction", "solution", "result", "letter", "choice", "option", "antwort", "respuesta", "réponse", "resposta", "risposta", "ответ", "答", "结果", "选", "正解", "답")  # fmt: skip
 # Lines and sentences that say nothing about the question.
 _COURTESY = (
     r"(?:i (?:really )?hope|hope (?:this|that|it)|let me know|feel free|please\b|thanks?\b|thank you|is there anything|if you (?:have|need|want|would)"
     r"|i'?m happy to|happy to|do you (?:have|need|want)|would you like|good luck|have a (?:nice|great)|希望)"
 )
 _POLITE = re.compile(rf"\W*{_COURTESY}", re.IGNORECASE)
+# An answer alone on the first line, and then "Explanation: ...".
+_EXPLAINS = re.compile(r"\W*(?:explanation|reason(?:ing)?|justification|rationale|解析|解释)\b", re.IGNORECASE)
+_BARE_CHARS = 30
 # Ends the answer that follows a cue. "B. 30" and "Dr. Who" go on after the full stop.
 _CLAUSE_END = re.compile(
     r"\n|。|(?<!^[A-Za-z])(?<!^\([A-Z]\))(?<!\b[DMS][rst])(?<!\bMrs)[.!]\s|[.!]\s+(?i:(?="
@@ -85,14 +91,15 @@ def statements(reply: str) -> list[Statement]:
 
     """
     text = after_thinking(reply)
-    marks = [*_boxes(text), *_tags(text)]
-    marked = [(start, Statement(inner)) for start, inner in _joined(text, sorted(marks))]
+    boxes = list(_boxes(text))
+    marked = [(start, Statement(inner)) for start, inner in _joined(text, sorted([*boxes, *_tags(text)]))]
     tail = max(0, len(text) - MAX_TAIL_CHARS)
     if not _has_cue_word(text.lower()):  # ten times as fast as to find no cue
         return [statement for _, statement in marked]
     marked += [
         (cue.start(), Statement(_behind(text, cue.end()), explicit=False))
         for cue in list(_CUE.finditer(text, tail))[-_MAX_MARKS:]
+        if not any(start < cue.start() < end for start, end, _ in boxes)
     ]
     return [statement for _, statement in sorted(marked, key=lambda pair: pair[0])]
 
@@ -126,9 +133,14 @@ def find_answer(reply: str) -> Statement:
 def lines_of(reply: str) -> list[str]:
     """The lines of the end of a reply that may say something, without its thinking and its courtesies."""
     lines = after_thinking(reply)[-MAX_TAIL_CHARS:].split("\n")
-    return [
-        _without_courtesies(line.strip()) for line in lines if _HAS_CONTENT.search(line) and not _POLITE.match(line)
+    kept = [
+        _without_courtesies(line.strip().removeprefix("# "))
+        for line in lines
+        if _HAS_CONTENT.search(line) and not _POLITE.match(line)
     ]
+    if len(kept) > 1 and len(kept[0]) <= _BARE_CHARS and _EXPLAINS.match(kept[1]):
+        return kept[:1]
+    return kept
 
 
 def _without_courtesies(line: str) -> str:
@@ -140,7 +152,7 @@ def after_thinking(text: str) -> str:
     """What follows the last thinking, without the special tokens of chat templates."""
     if "think" in text:
         text = _THINKING.split(_THINKING_ENDS.split(text)[-1], maxsplit=1)[0]
-    return _SPECIAL.sub("\n", text) if "<" in text or "[" in text else text
+    return SPECIAL_TOKEN.sub("\n", text) if "<" in text or "[" in text else text
 
 
 def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
@@ -213,4 +225,6 @@ def _joined(text: str, marks: list[tuple[int, int, str]]) -> list[tuple[int, str
 
 def _behind(text: str, start: int) -> str:
     clause = _CLAUSE_END.split(text[start : start + _MAX_CLAUSE_CHARS], maxsplit=1)[0]
+    if clause.count("}") > clause.count("{"):
+        clause = clause.rpartition("}")[0]  # of "\\text{Answer: B}"
     return _END.sub("", clause.strip(" *_").rstrip("!"))  # "It is 14!" is no factorial

@@ -36,7 +36,7 @@ _POINTS_ELSEWHERE = re.compile(
     r"\(?(?:(?:please )?(?:see|refer to|voir|siehe|ver|véase|vedi|см\.?)\s+(?:(?:the|la|el|l'|die|das|in)\s+)?"
     r"(?:solution|explanation|figure|image|picture|diagram|graph|above|below|attached|answer|text|attachment"
     r"|l[öo]sung|abbildung|soluci[óo]n|explicaci[óo]n|solu[çc][ãa]o|soluzione|figura|решение|рисунок)"
-    r"|answers? (?:may|will) vary|proof (?:omitted|in)|(?:答案)?(?:详见|见|参见|略)|证明|解析|解説(?:参照|を参照)|풀이\s*참조)",
+    r"|answers? (?:may|will) vary|proof (?:omitted|in)|(?:答案)?(?:详见|见|参见|略)|证明|解析|解[説答](?:参照|を参照)|풀이\s*참조)",
     re.IGNORECASE,
 )
 _PICTURE = re.compile(
@@ -105,11 +105,11 @@ def read_gold(answer: object, *, question: str = "", options: Sequence[str] | No
     if hasattr(answer, "tolist"):  # numpy
         answer = answer.tolist()
     if not isinstance(answer, (list, tuple)):
-        return Gold(_read_one(answer, choices))
+        return Gold(_read_single(answer, choices))
     if not answer:
         raise _unreadable(answer, "an empty list")
     answers = [text for text in answer if text is not None and text != ""] or answer
-    return Gold(tuple(accepted for text in answers for accepted in _read_one(text, choices)))
+    return Gold(tuple(accepted for text in answers for accepted in _read_single(text, choices)))
 
 
 def spellings(answer: object) -> list[str]:
@@ -151,7 +151,7 @@ def _as_text(answer: object) -> str:
     raise _unreadable(answer, "null" if answer is None else f"of type {type(answer).__name__}")
 
 
-def _read_one(answer: object, options: Mapping[str, str]) -> tuple[Accepted, ...]:
+def _read_single(answer: object, options: Mapping[str, str]) -> tuple[Accepted, ...]:
     text = _as_text(answer)
     if options:
         plain = clean(text)

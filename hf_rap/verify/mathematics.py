@@ -19,7 +19,8 @@ _APPROXIMATELY = re.compile(
     r"(?:^|.*[^\\\w])\\approx(?![a-z])\s*|^(?:about|approximately|around|roughly)\s+", re.IGNORECASE
 )
 _BRACKET_OR_SEPARATOR = re.compile(
-    r"(?P<open>[({\[])|(?P<close>[)}\]])|(?P<separator>[,;]|\s+(?:or|and)\s+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
+    r"(?P<open>[({\[])|(?P<close>[)}\]])|(?P<comma>(?!,\d{3}(?!\d))[,;]|\s+(?:or|and)\s+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
+    r"|(?P<equals>(?<![<>!\\:=])=(?!=))"
 )
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
 # What a value is called: x_1, f(x), S_{\triangle ABC}, \angle A, |AB|, \tan\theta, (x, y), "area of the circle".
@@ -28,6 +29,10 @@ _COMMAND = re.compile(r"\\(?!sqrt|int|sum|prod|lim)[a-zA-Z]+")
 _NAME = re.compile(
     r"(?=.*[^\W\d_])[^\W\d_A-Z]?[^\W\d_\s]{0,5}[\s~]?\([^()=+*/^\d-]{1,40}\)|(?=.*[^\W\d])[^\W\d_][^\W\d]*(?:[\s~{}()'|△∠,°][^\W\d]*)*|[|({△][\s~{}()'|△\w,]*"
 )
+# f(2), f^{-1}(x), P(X=2); and what is worked out: "\int 2x dx = x^2 + C".
+_FUNCTION = re.compile(r"[fghpqFGHPQTSVN](?:'{1,2}|\^\{(?:-1|\(\d\)|\\prime)\})?[\s~]?\([^()]*(?:\([^()]*\)[^()]*)?\)")
+_OPERATION = re.compile(r"\\(?:int|sum|prod|lim)(?![a-zA-Z])|\\frac\{d\}\{d[a-z]\}")
+_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=\d)")
 _SIGNS = re.compile(r"[+*/^\d<>=-]|\\(?:times|cdot|sqrt|pm|div)")
 _ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _POINT = re.compile(r"[A-Z]'?\s*(?=\([^()]*,[^()]*\)$)")
@@ -81,7 +86,7 @@ def split_parts(text: str) -> list[Part]:
     >>> split_parts("x_1 = 1, x_2 = 2"), split_parts(r"A = \pi r^2 = 9\pi"), split_parts("5 = x"), split_parts("2x = 10")
     ([Part(name='', value='1'), Part(name='', value='2')], [Part(name='A', value='9\\pi')], [Part(name='x', value='5')], [])
     """
-    parts = [_part(piece) for piece in _pieces(text)]
+    parts = [_part(piece) for piece in ([text] if "\\begin" in text else _split(text, "comma"))]
     return [part for part in parts if part] if all(parts) else []
 
 
@@ -92,34 +97,32 @@ def without_approximately(text: str) -> str:
 
 def _part(text: str) -> Part | None:
     text = without_approximately(text.strip())
-    first, *rest = (side.strip(" ~") for side in _EQUALS.split(text))
+    first, *rest = (side.strip(" ~") for side in _split(text, "equals"))
     if not rest:
         return Part("", text)
+    if _OPERATION.match(first):
+        return Part("", rest[-1])
     if _is_name(first):
         return Part(first if len(first) == 1 else "", rest[-1])
     if len(rest) == 1 and _is_name(rest[0]) and not re.search("[A-Za-z]", _COMMAND.sub("", first)):
         return Part(rest[0] if len(rest[0]) == 1 else "", first)
-    is_sum = not re.search("[A-Za-z]", _COMMAND.sub("", "".join((first, *rest[:-1]))))
+    is_sum = not re.search("[A-Za-z]", _COMMAND.sub("", _TIMES.sub("", "=".join((first, *rest[:-1])))))
     return Part("", rest[-1]) if is_sum else None
 
 
 def _is_name(text: str) -> bool:
+    if _FUNCTION.fullmatch(text):
+        return True
     bare = _COMMAND.sub("x", _SUBSCRIPT.sub("", text)).strip()
     return 0 < len(bare) <= 40 and not _SIGNS.search(bare) and bool(_NAME.fullmatch(bare))
 
 
-def _pieces(text: str) -> list[str]:
-    """Split at commas and "or", but not inside brackets."""
+def _split(text: str, separator: str) -> list[str]:
+    """Split at commas and "or", or at equals signs, but not inside brackets."""
     pieces, depth, start = [], 0, 0
-    if "\\begin" in text:
-        return [text]
     for match in _BRACKET_OR_SEPARATOR.finditer(text):
-        depth += bool(match["open"]) - bool(match["close"])
-        if (
-            match["separator"]
-            and depth == 0
-            and not re.fullmatch(r",\d{3}(?!\d)", text[match.start() : match.start() + 4])
-        ):
+        depth = max(0, depth + bool(match["open"]) - bool(match["close"]))
+        if match[separator] and depth == 0:
             pieces.append(text[start : match.start()])
             start = match.end()
     return [*pieces, text[start:]]
@@ -147,9 +150,9 @@ def _same_value(gold: str, answer: str) -> bool:
     )
     if gold_unit and unit and gold_unit != unit:
         return False
-    here, there = read_quantity(gold, letters_are_units=False), read_quantity(answer)
-    if here and there:
-        return here.equals(there)
+    quantity, stated = read_quantity(gold, letters_are_units=False), read_quantity(answer)
+    if quantity and stated:
+        return quantity.equals(stated)
     return _compared(gold, answer)
 
 

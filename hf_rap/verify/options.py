@@ -9,7 +9,7 @@ from .words import same_words
 from .writing import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -18,12 +18,12 @@ _OPTION_MARKERS = (
     re.compile(r"(?:^|(?<=[\s,;:]))([A-Z])[.．、](?=.)"),
     re.compile(r"(?:^|(?<=[\s,;:]))([A-Z])[):：]"),
 )
-_KIND = r"(?:(?i:the\s+)?(?i:option|choice|answer|letter|point|figure|graph|image|picture|选项)\s*)?"
-_ALONE = re.compile(rf"{_KIND}[(\[]?([A-Z])[)\]]?[.:]?|[(\[]?([a-z])[)\]]?[.:]?")
+_KIND = r"(?:(?i:the|la|le|die|der)\s+)?(?:(?i:option|opción|choice|answer|letter|point|figure|graph|image|picture|选项)\s*)?"
+_ALONE = re.compile(rf"{_KIND}[(\[]?([A-Z])[)\]]?(?:选项)?[.:]?|[(\[]?([a-z])[)\]]?[.:]?")
 _SEVERAL = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|&|、|,?\s*\band\b)?\s*[(\[]?\b[A-Z][)\]]?)+")
 # "B. 30", "(B), no", "B - blue", "B (no)"; "B, which"; never "A or D".
 _WITH_TEXT = re.compile(
-    rf"{_KIND}(?:[(\[]([A-Z])[)\]]\s*[.,:-]?|([A-Z])(?:[).:、]|\s+-\s(?=[A-Za-z]{{2}})|\s+(?=\([a-z]{{2}}))|([A-Z]),\s+(?=[a-z]{{2,}}|\d)(?!.*\b[A-Z]\b))\s*"
+    rf"{_KIND}(?:[(\[]([A-Z])[)\]]\s*[.,:-]?|([A-Z])(?:[).:、]|\s+-\s(?=[A-Za-z]{{2}})|\s+(?=\([a-z]{{2}}))|([A-Z]),\s*(?=(?<=\s)(?:[a-z]{{2,}}|\d)|[\u4e00-\u9fff])(?!.*\b[A-Z]\b))\s*"
     r"((?!\s*(?:\(?[A-Z]\b(?!\s*$)|(?:is|are|was|can|could|must|or)\b|and\b|[,/&?]))(?!.*\b(?:or|and)\s+\(?[A-Z](?:[).:]|$)).+)"
 )
 _CAPITAL = re.compile("[A-Z]")
@@ -32,11 +32,19 @@ _TEXT_FIRST = re.compile(r"(.+?)\s*\(([A-Z])\)")
 _BUT_NOT = re.compile(r"[,;]?\s+(?:(?:and|but)\s+)?(?:not|rather than|instead of)\s+(?:option\s+)?\(?[A-Z]\b.*")
 _STATED = re.compile(
     r"\b(?i:option|choice|letter)\s*[:：]?\s*[(\[]?(?P<a>[A-Z])\b"
+    r"|(?:\b(?i:say|leaves|so,?|thus,?|hence,?|therefore,?)|[→⇒])\s+[(\[*]*(?P<g>[A-Z])[.!)\]*]*\s*$"
     r"|\b(?i:choos\w+|select\w*|pick\w*|go(?:ing)?\s+with|went\s+with|it'?s|it\s+is|must\s+be)\s+[(\[*]*(?P<b>[A-Z])(?=[.,;:!)\]*]|\s*$|\s+(?:because|since|as)\b)"
     r"|(?<![\w(])[(\[*]*(?P<c>[A-Z])[)\]*.]*\s+(?:is|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:only\s+)?(?:correct|right|best|answer|true)\b(?!-)"
     r"|\((?P<d>[A-Z])\)"
     r"|选(?:项|择)?\s*[:：]?\s*[(（]?(?P<e>[A-Z])|(?P<f>[A-Z])(?:选项)?(?:是|为)?(?:正确|对的)"
 )
+_ALL = re.compile(
+    r"(?:\b[Bb]oth\s+)?\b([A-Z](?:\s*,\s*[A-Z])*\s*,?\s+and\s+[A-Z])\s+are\s+(?:both\s+|all\s+)?(?:the\s+)?(?:correct|right|true)\b"
+)
+_MAYBE = re.compile(
+    r"\b(?:or|maybe|perhaps|possibly|(?:might|could)\s+(?:also\s+)?be)\s+(?:(?:option|maybe|perhaps|possibly|even)\s+)*[(\[]?([A-Z])[)\].!?]*$"
+)
+_CONFIRMED = re.compile(r"[)\]*]*\s+is\s+(?:the\s+)?(?:only\s+)?(?:correct|right|best|answer)\b")
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|neither|nor|than|of|unlike|except|exclud\w+|eliminat\w+|rul\w+\s+out|like|from|with|between)|n't|不选?|排除)\s+(?:the\s+)?(?:option\s+|choice\s+)?$",
     re.IGNORECASE,
@@ -46,9 +54,12 @@ _DENIED_BEHIND = re.compile(
     r"(?:incorrect|wrong|false|not\b|n't\b|impossible|是?错|不|是不)",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"\b(?:not|no|never|neither|nor|than|except|without)\b|n't\b", re.IGNORECASE)
+_NOT = re.compile(
+    r"\b(?:not|no|never|neither|nor|than|except|without|unlike|followed by|compared (?:to|with))\b|n't\b", re.IGNORECASE
+)
 
 _CLAUSE = re.compile(r"[,;.:]\s|\bbut\b")
+_SO = re.compile(r"\b(?:so|thus|hence|therefore)\b,?\s")
 
 
 class Choice(NamedTuple):
@@ -124,8 +135,7 @@ def choice_in_lines(lines: Sequence[str], options: Mapping[str, str]) -> Choice 
     """
     listed: set[str] = set()
     for line in reversed(lines):
-        choice = read_choice(clean(line), options)
-        if choice and (len(choice.letters) > 1 or choice.text or len(line) < 20):
+        if choice := _choice_alone(line, options):
             listed.update(choice.letters)
         elif listed:
             break
@@ -134,33 +144,60 @@ def choice_in_lines(lines: Sequence[str], options: Mapping[str, str]) -> Choice 
     return Choice("".join(sorted(listed))) if listed else None
 
 
+def behind_list(lines: Sequence[str], options: Mapping[str, str]) -> Sequence[str]:
+    """The conclusion behind lines that go through the options; all lines where none do, or no conclusion follows."""
+    choices = [_choice_alone(line, options) for line in lines]
+    last = max((place for place, choice in enumerate(choices) if choice), default=0)
+    before = choices[last - 1] if last else None
+    is_list = before and choices[last] != before
+    return (is_list and lines[last + 1 :]) or lines
+
+
+def _choice_alone(line: str, options: Mapping[str, str]) -> Choice | None:
+    choice = read_choice(clean(line), options)
+    return choice if choice and (len(choice.letters) > 1 or choice.text or len(line) < 20) else None
+
+
 def _stated(line: str) -> str:
-    letters: set[str] = set()
+    if several := _ALL.search(line):
+        return "".join(sorted(re.findall("[A-Z]", several[1])))
+    stated = {"named": set[str](), "confirmed": set[str]()}
     for match in _STATED.finditer(line):
-        if _DENIED_BEFORE.search(line[max(0, match.start() - 40) : match.start()]) or _DENIED_BEHIND.match(
-            line, match.end()
-        ):
-            continue
-        letters.update(filter(None, match.groups()))
-    return "".join(sorted(letters))
+        denied = _DENIED_BEFORE.search(line[: match.start()][-40:]) or _DENIED_BEHIND.match(line, match.end())
+        if not denied:
+            confirmed = match["c"] or _CONFIRMED.match(line, match.end())
+            stated["confirmed" if confirmed else "named"].update(filter(None, match.groups()))
+    letters = stated["confirmed"] or stated["named"]
+    return "".join(sorted(letters | set(_MAYBE.findall(line)))) if letters else ""
 
 
 def option_named(line: str, options: Mapping[str, str]) -> str:
-    """The letter of the one option whose text stands in a sentence, "" when none or several do."""
+    """The letter of the one option whose text stands in a sentence, "" when none or several do; what follows "so" counts more."""
     if not options:
         return ""
     line = clean(line).casefold()
+    *_, conclusion = _SO.split(line)
+    named = _named(conclusion, options) or _named(line, options)
+    return named[0] if len(named) == 1 else ""
+
+
+def _named(line: str, options: Mapping[str, str]) -> list[str]:
+    """The options whose text stands there, but not behind "not" or "than", nor inside the longer text of another."""
     texts = {letter: text.casefold() for letter, text in options.items() if len(text) > 1}
-    matches = {letter: re.search(rf"(?<!\w){re.escape(text)}(?!\w)", line) for letter, text in texts.items()}
     named = [
         letter
-        for letter, match in matches.items()
-        if match and (_NOT.search(texts[letter]) or not _NOT.search(_CLAUSE.split(line[: match.start()])[-1]))
+        for letter, text in texts.items()
+        if any(_NOT.search(text) or not denied for denied in _denials(text, line))
     ]
-    longest = [
+    return [
         letter for letter in named if not any(texts[letter] in texts[longer] for longer in named if longer != letter)
     ]
-    return longest[0] if len(longest) == 1 else ""
+
+
+def _denials(text: str, line: str) -> Iterator[bool]:
+    """For each place where the text stands, whether it is denied there."""
+    for match in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", line):
+        yield bool(_NOT.search(_CLAUSE.split(line[: match.start()])[-1]))
 
 
 def _lower(options: Mapping[str, str] | None) -> str:

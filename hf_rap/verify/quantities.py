@@ -16,6 +16,7 @@ _FLOAT_NOISE, _FLOAT_DIGITS = Fraction(1, 10**12), 10**12
 
 PLAIN = r"(?:(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+|\d+)(?:\.\d*)?|\.\d+)"
 _DIGIT = re.compile(r"\d")
+_DECADE = re.compile(r"[12]\d\d0'?s")
 _SIMPLE = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _SIGN = r"(?P<sign>[+-]?)\s*"
 _PREFIX = r"(?P<currency>[$€£¥]?)\s*"
@@ -90,6 +91,10 @@ _NOT_UNITS = frozenset(
         "times",
     ]
 )
+_UNIT_START = re.compile(r"[\s~]+(?=[A-Za-z°%\u4e00-\u9fff])|(?<=[\d})])(?=[A-Za-z°%\u4e00-\u9fff])")
+_LETTER = re.compile(r"[A-Za-z](?![A-Za-z])")
+# "2n-1" and "5t^2" are no newtons and teslas; "5m^2" is an area.
+_TERM = re.compile(r"(?!m\^?\{?[23])[A-Za-z]\^?\{?-?\d\}?")
 _COUNTED = re.compile(r"[A-Za-z -]{3,}|[\u4e00-\u9fff]{1,4}")
 
 
@@ -130,7 +135,7 @@ def read_quantity(text: str, *, letters_are_units: bool = True) -> Quantity | No
     if _SIMPLE.fullmatch(text):
         return Quantity(Fraction(text))
     text = _in_digits(_without_parentheses(text))
-    if not _DIGIT.search(text):
+    if not _DIGIT.search(text) or _DECADE.fullmatch(text):
         return None
     for form in _FORMS:
         match = form.match(text)
@@ -167,13 +172,14 @@ def split_unit(text: str) -> tuple[str, str]:
 
     A single letter counts only when it was upright text in LaTeX, since `2\sqrt{3} m` may be a product.
     """
-    match = re.fullmatch(
-        r"(.*[^\s~])(?:([ ~]+)|(?<=[\d})]))((?:(?:square|cubic|sq\.?) )?[A-Za-z][A-Za-z/^{}\d]*|[°%])", text
-    )
-    if match is None or (len(match[3]) == 1 and match[3].isalpha() and "~" not in (match[2] or "")):
-        return text, ""
-    unit = canonical_unit(match[3])
-    return (text, "") if unit is None else (match[1], unit)
+    for start in _UNIT_START.finditer(text):
+        behind = text[start.end() :]
+        if len(behind) > 40 or (_LETTER.match(behind) and "~" not in start[0]):
+            continue
+        unit = canonical_unit(behind.replace("~", " "))
+        if unit is not None:
+            return text[: start.start()], unit
+    return text, ""
 
 
 def _in_digits(text: str) -> str:
@@ -201,7 +207,7 @@ def _without_parentheses(text: str) -> str:
     inner = text[1:-1]
     wrapped = (text[:1], text[-1:]) in {("(", ")"), ("{", "}")}
     text = inner.strip() if wrapped and not re.search(r"[(){},]", inner) else text
-    return re.sub(r"(?<=\d) ?\(([A-Za-z ]{3,}|[°%])\)$", r" \1", text)
+    return re.sub(r"(?<=\d)[ ~]*\(([A-Za-z ]{3,}|[°%])\)$", r" \1", text)
 
 
 def _value(groups: dict[str, str | None]) -> Fraction | None:
@@ -264,7 +270,8 @@ def _read_unit(text: str, *, letters_are_units: bool) -> tuple[int, str] | None:
     unit = canonical_unit(rest) if len(rest) <= 40 else None
     if unit is not None:
         is_letter = glued and len(rest) == 1 and rest.isascii() and rest.isalpha()
-        return None if is_letter and not letters_are_units else (scale, unit)
+        is_term = glued and _TERM.fullmatch(rest)
+        return None if is_term or (is_letter and not letters_are_units) else (scale, unit)
     counted = len(words) <= 3 and (re.fullmatch(r"[\u4e00-\u9fff]", rest) if glued else _COUNTED.fullmatch(rest))
     if not counted or any(word in _NOT_UNITS or word in _VALUES for word in rest.casefold().split()):
         return None

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .finding import MAX_ANSWER_CHARS, Statement, lines_of, statements
+from .finding import MAX_ANSWER_CHARS, Statement, lines_of, stated_last, statements
 from .golds import MAX_GOLD_WORDS, Accepted, Gold, read_option
 from .mathematics import NotComparedError, same_math, split_parts, without_approximately
-from .options import Choice, choice_in_lines, option_named, read_choice
-from .prose import states_nothing, value_in
+from .options import Choice, behind_list, choice_in_lines, option_named, read_choice
+from .prose import affirmed, states_nothing, value_in
 from .quantities import in_digits, read_quantity, read_ratio
 from .words import is_sentence, is_words, read_yes_no, same_time, same_words
 from .writing import clean, compact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NO_ANSWER = "no answer in the reply"
 
@@ -33,10 +33,17 @@ _REMARK = re.compile(
 # "3 or 5", "3, 5", "3 5" (which math-verify reads as 35).
 _SEVERAL = re.compile(r"[,;?]|\b(?:or|and|maybe|perhaps|possibly)\b|\\(?:pm|lor|vee)\b|(?<![_\d])\d+\s+[\d.]")
 _LEAD_IN = re.compile(
-    r"^(?:(?:so|thus|hence|therefore|then)\b[,:]?\s*)*(?:(?:it is|it's|this is|they are|these are)\s+)?", re.IGNORECASE
+    r"^(?:.*[∴⇒]|(?:(?:so|thus|hence|therefore|then)\b|解|故|所以|因此|则)[,:：，]?\s*)*(?:(?:it is|it's|this is|they are|these are)\s+)?",
+    re.IGNORECASE,
 )
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
-_WORDS_AT_END = r"(?:^|.*\b(?:is|are|was|were|be|called|named|shows?|eats?|has|have|of|a|an|the)\s+){}$"
+# "It is a red cube", "The sign says: stop", "Norway, with 82", "Norway has the largest share".
+_IN_SENTENCE = (
+    r"(?:^|.*\b(?:is|are|was|were|be|called|named|shows?|says|reads|eats?|has|have|of|in|a|an|the|likely)[:,]?\s+)[\"']?{}[\"']?"
+    r"(?:(?:,?\s+(?:which|who|that|because|since|as|where|with)|,\s+(?:not|clearly|definitely))\b(?!.*\b(?:or|maybe|perhaps|possibly)\b).*"
+    r"|\s*\([^()]*\d[^()]*\))?$"
+    r"|^{}\s+(?:has|have|is|are|was|were)\s+the\b"
+)
 _NOT = re.compile(r"\b(?:not|no|never|neither|nor|or|than|except|without|cannot)\b|n't\b", re.IGNORECASE)
 
 
@@ -114,15 +121,17 @@ class _Task:
         ]
         return task
 
-    def agrees(self, statement: Statement) -> bool | None:
+    def agrees(self, statement: Statement) -> bool | None:  # noqa: PLR0911 - one for each way to say it
         """A marked statement is the accepted answer; None when it states nothing."""
         if len(statement.text) > MAX_ANSWER_CHARS:
             self.reason = NO_ANSWER
             return False
-        answer = clean(statement.text)
+        answer = affirmed(clean(statement.text))
         verdict = self._agrees_as_it_stands(answer)
-        if verdict is not None or statement.explicit or not answer:
+        if verdict is not None or not answer:
             return verdict
+        if statement.explicit and (inner := stated_last(answer)):
+            return self.agrees(Statement(inner, explicit=False))
         choice = choice_in_lines([statement.text], self.options) if self.letters else None
         if choice:
             return self._is_chosen(choice)
@@ -140,11 +149,12 @@ class _Task:
         if len(reply) > MAX_ANSWER_CHARS or not self.values:
             return False
         text = compact(clean(reply))
-        return any(compact(accepted.text) == text for accepted in self.values)
+        return text not in self.options and any(compact(accepted.text) == text for accepted in self.values)
 
-    def agrees_in_lines(self, lines: list[str]) -> bool | None:
+    def agrees_in_lines(self, lines: Sequence[str]) -> bool | None:
         """The same for a reply that marks nothing: a line that names an option, else one of the last lines."""
         if self.letters or self.options:
+            lines = behind_list(lines, self.options)
             choice = choice_in_lines(lines, self.options)
             if choice:
                 return self._is_chosen(choice)
@@ -188,7 +198,9 @@ class _Task:
         return bool(text) and any(self.is_same(text, accepted) for accepted in self.values)
 
     def _agrees_in_line(self, line: str) -> bool | None:  # noqa: PLR0911 - one for each way to say it
-        answer = _LEAD_IN.sub("", clean(line.rstrip("!") if " " in line else line))  # "It is 5!" is no factorial
+        answer = _LEAD_IN.sub(
+            "", affirmed(clean(line.rstrip("!") if " " in line else line))
+        )  # "It is 5!" is no factorial
         verdict = self._agrees_as_it_stands(answer)
         if verdict or (verdict is False and not is_sentence(answer, 1)):
             return verdict
@@ -200,7 +212,7 @@ class _Task:
         named = option_named(line, self.options)
         if named and self.letters:
             return named in self.letters
-        if any(self._is_in_words(answer, accepted) for accepted in self.values):
+        if not self.letters and any(self._is_in_words(answer, accepted) for accepted in self.values):
             return True
         if self._has("yes_no") and (yes_no := read_yes_no(answer, at_end=True)):
             return self._is_yes_no(yes_no)
@@ -216,11 +228,12 @@ class _Task:
         return any(accepted.kind == "yes_no" and accepted.text == word for accepted in self.values)
 
     def _is_in_words(self, line: str, accepted: Accepted) -> bool:
-        """A sentence that ends with the words: "It is a red cube", but not "It is not a red cube"."""
+        """A sentence that states the words: "It is a red cube", but not "It is not a red cube"."""
         if accepted.kind != "words":
             return False
-        end = re.match(_WORDS_AT_END.format(re.escape(accepted.text)), line, re.IGNORECASE)
-        return bool(end) and not _NOT.search(line[: len(line) - len(accepted.text)])
+        words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", accepted.text)))
+        match = re.match(_IN_SENTENCE.format(f"(?P<words>{words})", words), line, re.IGNORECASE)
+        return match is not None and not _NOT.search(line[: max(0, match.start("words"))])
 
     def is_same(self, answer: str, accepted: Accepted) -> bool:
         if accepted.kind == "yes_no":

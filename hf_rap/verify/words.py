@@ -6,14 +6,14 @@ import re
 
 from .writing import compact
 
-_LINKED = r"(?:$|[,.;:!。，]|\s+(?:it|they|he|she|this|that|there|we|the|because|since)\b)"
+_LINKED = r"(?:$|[,.;:!。，]|\s+-\s|\s+(?:it|they|he|she|this|that|there|we|the|because|since)\b)"
 _YES_NO = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then|actually)\b[,:]?\s*)*"
-    rf"(?:(?P<yes>yes|true|right|correct)|(?P<no>no|false|wrong|incorrect)){_LINKED}"
+    r"(?:(?:so|thus|hence|therefore|then|actually|(?:based on|according to|looking at|from|in)\b[^,.]{1,60},)[,:]?\s*)*"
+    rf"(?:(?P<yes>yes|yeah|true|right|correct)|(?P<no>no|nope|false|wrong|incorrect)){_LINKED}(?!\W*(?:yes|no|true|false)\W*$)"
     r"|(?P<ja>是的?|对|正确)(?:$|[,.。，!])|(?P<nein>不是|否|不对?|错误?)(?:$|[,.。，!的])",
     re.IGNORECASE,
 )
-_YES_NO_AT_END = re.compile(r"\b(?:is|are|be|answer)\s+(?:(yes|true)|(no|false))\W*$", re.IGNORECASE)
+_YES_NO_AT_END = re.compile(r"\b(?:is|are|be|answer|so,?)\s+(?:(yes|true)|(no|false))\W*$", re.IGNORECASE)
 _WORD_CHARS = re.compile(r"[\w\s.,;:'\u2019\"!?&()%°#@~$/∥⊥≅△-]*")
 _WORD = re.compile(r"(?<![^\W_])[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7a3]+")
 _FUNCTIONS = frozenset(
@@ -73,13 +73,13 @@ def is_words(text: str) -> bool:
 
 def is_sentence(text: str, least: int = 2) -> bool:
     """It has words between its mathematics."""
-    words = re.findall(r"(?<![A-Za-z])[A-Za-z][a-z]{2,}(?![A-Za-z])", re.sub(r"\\[A-Za-z]+", " ", text))
+    words = re.findall(r"(?<![A-Za-z])[A-Za-z][a-z]{2,}(?![A-Za-z])|[\u4e00-\u9fff]", re.sub(r"\\[A-Za-z]+", " ", text))
     return sum(word.lower() not in _FUNCTIONS for word in words) >= least
 
 
 def plain(text: str) -> str:
     """Words without case, articles, punctuation and spaces. "Vitamin A" keeps its A."""
-    text = text.casefold()
+    text = text.casefold().replace("&", " and ")
     if "_" in text or "{" in text:
         text = _SUBSCRIPT.sub(r"\1", text)
     text = _PUNCTUATION.sub(" ", text)
@@ -95,8 +95,7 @@ def same_words(answer: str, gold: str) -> bool:
         return compact(answer) == compact(gold)
     if plain(answer) == words:
         return True
-    here, there = (sorted(map(plain, _AND.split(side))) for side in (answer, gold)) if " and " in gold else ([], [""])
-    return here == there
+    return " and " in gold and sorted(map(plain, _AND.split(answer))) == sorted(map(plain, _AND.split(gold)))
 
 
 def read_time(text: str) -> tuple[int, bool] | None:
@@ -123,7 +122,7 @@ def read_time(text: str) -> tuple[int, bool] | None:
 
 def same_time(answer: str, gold: str) -> bool:
     """The same time of the day, where a missing AM or PM agrees with both."""
-    here, there = read_time(answer), read_time(gold)
-    if here is None or there is None:
+    time, gold_time = read_time(answer), read_time(gold)
+    if time is None or gold_time is None:
         return False
-    return (here[0] - there[0]) % (1440 if here[1] and there[1] else 720) == 0
+    return (time[0] - gold_time[0]) % (1440 if time[1] and gold_time[1] else 720) == 0

@@ -41,7 +41,11 @@ _LATEX: tuple[tuple[re.Pattern[str], Any], ...] = tuple((re.compile(pattern), by
     (r"(?<!\\)\\[()\[\]]", ""),
     (r"</?(?:b|i|em|strong|u|p|br|span|sup|sub)\s*/?>", ""),
     (r"\\(?:left|right)(?![a-zA-Z])(?:\.(?!\d))?", ""),
-    (r"\\(?:[bB]igg?|(?:display|text|script)style|limits|[lL]arge|LARGE|[hH]uge|small|tiny|normalsize)(?![a-zA-Z])", ""),
+    (r"\\begin\s*\{(aligned|align\*?|gathered|split|cases)\}([\s\S]{0,2000}?)\\end\s*\{\1\}", lambda match: re.sub(r"\s*\\\\\s*", ", ", match[2].strip(" \\").replace("&", " "))),
+    (r"\\begin\s*\{array\}\s*\{[^{}]*\}([^&\\]*)\\end\s*\{array\}", r"\1"),
+    (r"\\[lr]brace(?![a-zA-Z])", lambda match: r"\{" if match[0][1] == "l" else r"\}"),
+    (r"\\(?:[hv]space\*?|[hv]?phantom)\s*\{[^{}]*\}", ""),
+    (r"\\(?:[bB]igg?[lrm]?|(?:display|text|script)style|limits|[lL]arge|LARGE|[hH]uge|small|tiny|normalsize)(?![a-zA-Z])", ""),
     (r"\\(?:text)?color\s*\{[^{}]*\}", ""),
     (r"\{,\}|,\\!", ","),
     (r"\\!", ""),
@@ -60,7 +64,7 @@ _LATEX: tuple[tuple[re.Pattern[str], Any], ...] = tuple((re.compile(pattern), by
 _MARKUP = re.compile(r"[\\*_~`{<]")
 _UPRIGHT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm"
-    r"|underline|bold|boldsymbol|emph)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+    r"|underline|bold|boldsymbol|bm|emph)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _SPACES = re.compile(r"\s+")
 _TRIMMED = ' \t\n\r.,;:。，；："“”'

@@ -23,6 +23,7 @@ from hf_rap.select.again import options_of
 from hf_rap.select.method import PROCESS_REWARDS
 from hf_rap.select.methods import describe_method
 from hf_rap.stats.cut import many_cut
+from hf_rap.stats.health import WORDS as HEALTH_WORDS
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 
 from .configs import CONTROL, SCORED, SELECTED
@@ -107,6 +108,8 @@ def render_card(facts: Mapping[str, Any]) -> str:
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
         stability=facts.get("stability"),
+        health=facts.get("health"),
+        health_words=HEALTH_WORDS,
         reselect=_reselect_command(facts, method["function"], options),
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body.strip()}\n"
@@ -297,17 +300,17 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     }
 
 
-def _prompt(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _prompt(group: Mapping[str, Any]) -> dict[str, Any]:
     """A prompt in words, and its kept rows."""
-    said, name = asked["prompt"], asked["name"]
+    prompt, name = group["prompt"], group["name"]
     words = {"system": "a system turn", "prefix": "before the question", "suffix": "behind the question"}
     words["chat_template_kwargs"] = "for the chat template"
-    parts = [f"{phrase} {_code(said[part])}" for part, phrase in words.items() if part in said]
-    parts += ["the row's own system turn"] if said.get("keep_system") else []
+    parts = [f"{phrase} {_code(prompt[part])}" for part, phrase in words.items() if part in prompt]
+    parts += ["the row's own system turn"] if prompt.get("keep_system") else []
     return {
         "name": _Markdown(f"the prompt {_code(name)}" if name else "a prompt of the publisher's own"),
         "parts": _Markdown(", ".join(parts) or "the question alone"),
-        "rows": asked["rows"],
+        "rows": group["rows"],
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, ID, KEEP, REASON, SCORES, SETTINGS, require
-from hf_rap.settings import identity_in, model_in
+from hf_rap.stats.settings import identity_in, model_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

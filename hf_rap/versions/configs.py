@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, KEEP, PREFIX, REASON, SETTINGS
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, REASON, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -46,7 +46,8 @@ def check_selection(
     selection: Selection, layout: Layout | None, source: SourceInfo | None, licence: str | None, **flags: bool
 ) -> None:
     """Raise `SettingError` for what cannot be published at all, such as a bare dataset, and for options that are none."""
-    check(isinstance(selection, Selection), "selection", selection, "what select_cognitive(ds) returns")
+    takes = "what select_cognitive(ds) returns; for rows as they are, export(ds, path), or ds.push_to_hub(repo)"
+    check(isinstance(selection, Selection), "selection", selection, takes)
     check_given(layout)
     fine = source is None or isinstance(source, SourceInfo)
     check(fine, "source", source, "what describe_source(...) returns, or None")
@@ -63,7 +64,7 @@ class Content:
         layout: which column is what; None recognises it.
         data_source: `data_source` of rows that do not say their own.
         embedder: reads the images of `scored`, and counts those that it cannot read.
-        control: add the config `control`.
+        random_control: add the config `control`.
 
     Raises:
         NothingSelectedError: no row is kept.
@@ -75,10 +76,12 @@ class Content:
     layout: Layout
     data_source: str
     embedder: Embedder
-    control: bool = False
+    random_control: bool = False
 
     @classmethod
-    def of(cls, selection: Selection, layout: Layout | None, data_source: str, *, control: bool = False) -> Content:
+    def of(
+        cls, selection: Selection, layout: Layout | None, data_source: str, *, random_control: bool = False
+    ) -> Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
@@ -86,7 +89,7 @@ class Content:
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
         layout, _ = settle(layout, selection.scored)
-        return cls(selection, layout, data_source, Embedder(selection.scored.features), control)
+        return cls(selection, layout, data_source, Embedder(selection.scored.features), random_control)
 
     @property
     def group_by(self) -> str | None:
@@ -99,7 +102,7 @@ class Content:
     @property
     def configs(self) -> tuple[str, ...]:
         """The names of the configs, in the order in which they are written."""
-        return CONFIGS if self.control else CONFIGS[:2]
+        return CONFIGS if self.random_control else CONFIGS[:2]
 
     @property
     def images_missing(self) -> int:
@@ -134,7 +137,10 @@ class Content:
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
-        keep: NDArray[np.bool_] = self.selection.scored.data.column(KEEP.name).to_numpy()
+        import numpy as np
+
+        keep = np.zeros(len(self.selection.scored), dtype=bool)
+        keep[self.selection.kept_rows] = True
         return keep
 
     @cached_property
@@ -180,7 +186,7 @@ class Content:
         further = [name for name in features if name not in UNIVERSAL]
         embedder = Embedder(type(features)({name: features[name] for name in further}))
         read = layout.columns_in(scored.column_names)
-        asked = Asked.of(scored)
+        prompts = Asked.of(scored)
         for start, table in batches_of(scored):
             flags = rows[start : start + len(table)]
             indices = (start + flags.nonzero()[0]).tolist()
@@ -193,7 +199,7 @@ class Content:
                     layout,
                     indices,
                     data_source=self.data_source,
-                    prompts=[asked.of_row(text) for text in _texts(kept, SETTINGS.name)],
+                    prompts=[prompts.of_row(text) for text in _texts(kept, SETTINGS.name)],
                 )
             except RowError as error:
                 raise PublishError(

@@ -15,9 +15,8 @@ from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import PromptTemplate
-from hf_rap.settings import NOT_COUNTED, counted
 from hf_rap.stats.counts import count_rewards
-from hf_rap.stats.settings import CORRECT, CUT, correct_of, correct_of_rows, grader_of
+from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct_of_rows, counted, grader_of
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
@@ -208,15 +207,12 @@ def _shown_scores(table: pa.Table, foreign_scores: list[Column]) -> list[Column]
 
 
 def _foreign_scores(selection: Selection) -> list[Column]:
-    """Scores that are not ours: numbers whose names begin as those of scores do, and the one that ranked."""
-    names = [
-        name
-        for name, feature in selection.scored.features.items()
-        if str(getattr(feature, "dtype", "")).startswith(("int", "uint", "float"))
-        and name not in columns.OWN_NAMES
-        and (name.startswith(columns.PREFIX) or name == selection.rule.get("by"))
-    ]
-    return [Column(name, "float64", "") for name in names]
+    """Scores that are not ours, and the one that ranked, whatever its name."""
+    features = selection.scored.features
+    by = selection.rule.get("by")
+    ranked = [by] if by in features and by not in columns.OWN_NAMES and columns.is_numeric(features[by]) else []
+    names = dict.fromkeys([*columns.foreign_scores(features), *ranked])
+    return [Column(name, "float64", "") for name in features if name in names]
 
 
 def _summary(table: pa.Table, kept: pa.Table, column: Column) -> dict[str, Any] | None:
@@ -323,25 +319,25 @@ def _grading(table: pa.Table) -> list[dict[str, Any]] | None:
     """Who graded how many rows, what counts as solved and what a cut reply counts as; None without settings."""
     if columns.SETTINGS.name not in table.column_names:
         return None
-    found: Counter[tuple[Any, ...]] = Counter()
+    rows_of: Counter[tuple[Any, ...]] = Counter()
     for text, rows in _counts(table[columns.SETTINGS.name].drop_null()).items():
         settings = _parsed(text)
         who = grader_of(settings)
         if who is not None:
             how = (*who, settings.get("cut", CUT[0]), correct_of(text))
-            found[how] += rows
+            rows_of[how] += rows
     names = ("verifier", "version", "cut", "correct")
-    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in found.most_common(MAX_SHOWN)]
+    return [{**dict(zip(names, how, strict=True)), "rows": rows} for how, rows in rows_of.most_common(MAX_SHOWN)]
 
 
 def _solved(table: pa.Table, arm: str) -> tuple[int, int]:
     """Attempts of all rows that count as solved, and those that were judged."""
-    told = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
+    settings = table[columns.SETTINGS.name].combine_chunks() if columns.SETTINGS.name in table.column_names else None
     counts = count_rewards(
         "The card",
         _REWARDS[arm],
         table[_REWARDS[arm].name].combine_chunks(),
-        CORRECT if told is None else correct_of_rows(told),
+        CORRECT if settings is None else correct_of_rows(settings),
     )
     return int(counts.solved.sum()), int(counts.judged.sum())
 
@@ -449,17 +445,17 @@ def _prompts(kept: pa.Table) -> list[dict[str, Any]] | None:
     """How the kept rows were asked, as their columns `prompt` and `messages` hold it; None without settings."""
     if columns.SETTINGS.name not in kept.column_names:
         return None
-    asked: Counter[PromptTemplate] = Counter()
+    prompts: Counter[PromptTemplate] = Counter()
     for text, rows in _counts(kept[columns.SETTINGS.name].drop_null()).items():
         try:
             prompt = PromptTemplate.from_settings(_parsed(text))
         except SettingError:  # settings of somebody else
             continue
         if prompt is not None:
-            asked[prompt] += rows
+            prompts[prompt] += rows
     return [
         {"name": name_of(prompt), "rows": rows, "prompt": prompt.as_dict()}
-        for prompt, rows in asked.most_common(MAX_SHOWN)
+        for prompt, rows in prompts.most_common(MAX_SHOWN)
     ]
 
 

@@ -106,7 +106,7 @@ def publish_to_folder(
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
-    content = Content.of(selection, layout, source.id if source else "unknown", control=random_control)
+    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
 
     def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
         written = {config: _write_config(content, config, folder) for config in content.configs}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.rows.provenance import hash_file
 from hf_rap.select.stability import describe_stability
+from hf_rap.stats.health import check_health
 
 from .facts import collect_facts
 from .samples import sample_rows
@@ -96,7 +97,8 @@ def describe(
     facts["digests"] = {config: record.digest for config, record in written.items()}
     facts["layout"] = content.layout.as_dict()
     facts["samples"] = samples
-    facts["stability"] = describe_stability(content.selection)
+    facts["stability"] = stability = describe_stability(content.selection)
+    facts["health"] = check_health(content.selection.scored, agreement=stability.get("jaccard")).as_dict()
     return facts, pictures
 
 

@@ -261,6 +261,25 @@ def test_select_prints_rule_funnel_and_reasons(folder):
     assert told["funnel"]["rows"] == sum(told["reasons"].values()) == 40
 
 
+def test_health_is_told_wherever_rows_were_answered(folder, tmp_path):
+    """In one line at the end of select and publish, as JSON, and on the card; for rows of this folder nothing is cut off."""
+    line = re.compile(
+        r"^Health: never solved \d+%, always solved \d+%, replies cut off 0%, without an answer 0%", re.MULTILINE
+    )
+    printed = hf_rap("select", "scored.parquet", "--min-cde", "0.2", cwd=folder).stdout
+    assert line.search(printed)
+    told = json.loads(hf_rap("select", "scored.parquet", "--min-cde", "0.2", "--json", cwd=folder).stdout)["health"]
+    assert told["agreement"] is not None
+    assert all(sentence in printed for sentence in told["advice"])
+    target = tmp_path / "version"
+    assert line.search(hf_rap("publish", "selection.parquet", "--to-folder", str(target), cwd=folder).stdout)
+    card = (target / "README.md").read_text()
+    section = card[card.index("## Health") : card.index("## Stability")]
+    facts = json.loads((target / "rap.json").read_text())["facts"]["health"]
+    assert f"Never solved: {100 * facts['never_solved']:.1f} %." in section
+    assert all(f"- {sentence}"[:30] in section for sentence in facts["advice"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -54,7 +54,7 @@ def test_from_files_to_a_version_and_exports(tmp_path, annotations):
         "file": str(scored),
     }
     told = json.loads(run("select", scored, "--top", "0.1", "--per", "source", "--out", selected, "--json"))
-    assert told["rule"]["alpha"] == 0.2
+    assert told["rule"]["alpha"] == 0.05
     assert told["reasons"] == {"below_quota": 71, "top": 6, "line_broken": 1}  # 1 of 12, 2 of 26, 3 of 39
     assert json.loads(run("export", selected, tmp_path / "t", "--to", "internvl-prm", "--json"))["rows"] == 6
     run("export", selected, tmp_path / "t", "--to", "trl-prm")
@@ -67,7 +67,7 @@ def test_from_files_to_a_version_and_exports(tmp_path, annotations):
     everything = load_dataset(str(tmp_path / "version"), "scored", split="train")
     assert everything["rap_error"][0].startswith("line_broken: ai2d_train.jsonl line 1")
     card = (tmp_path / "version" / "README.md").read_text(encoding="utf-8")
-    assert "(alpha = 0.2)" in card
+    assert "(alpha = 0.05)" in card
     assert "| `line_broken` | 1 | 0 | the line of the file is no JSON object of the expected types |" in card
     assert 'selection = select_top(\n    scored,\n    by="rap_bis",\n    ratio=0.1,' in card
     assert "2602.04145" in card

@@ -23,8 +23,8 @@ from hf_rap.rows.layouts import Layout
 from hf_rap.runs.fill import settings_of
 from hf_rap.runs.folder import fingerprint_of
 from hf_rap.scorers import LikelihoodCDEScore, LIMRScore
-from hf_rap.settings import NOT_COUNTED, counted
 from hf_rap.stats.posterior import Prior, fit_prior
+from hf_rap.stats.settings import NOT_COUNTED, counted
 from hf_rap.training import AddDifficultyHint, RemoveDifficultyHint
 
 KINDS = {tuple(kind.items()): kind for kind in (ROUNDING, ONLY_IN_MAP, BY_IDENTITY)}
@@ -64,6 +64,7 @@ MADE = {
 }
 # Values that cannot be made up from the default.
 OTHERS = {
+    "allow_missing": lambda _: ("visual.*",),
     "ACEScore.attempts": lambda _: "first",
     "ACEScore.form": lambda _: "literal",
     "ACEScore.heads": lambda _: "mean",

@@ -24,6 +24,13 @@ def test_kept_rows_need_their_image(scored):
 
 
 @pytest.mark.slow
+def test_kept_rows_need_their_image_by_default_too(scored):
+    """With a floor for replacements, and not without."""
+    assert precision(results_per_kind(select_cognitive(scored))) >= 0.97
+    assert precision(results_per_kind(select_cognitive(scored, method="rap-paper"))) < 0.97
+
+
+@pytest.mark.slow
 def test_pass_rates_spread(scored):
     """Some kinds are always solved, some never, some in between."""
     rates = {result.kind: result.image_rate for result in results_per_kind(select_cognitive(scored))}

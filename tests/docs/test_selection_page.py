@@ -1,6 +1,8 @@
 """The page about selections: its tables are what the methods say of themselves, its links lead somewhere."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def test_tables_of_reasons_are_those_of_the_methods(page, monkeypatch):
     text = page.read_text(encoding="utf-8")
     assert "| `never_solved` | dropped |" in text
     assert with_tables(text) == text
+
+
+@pytest.mark.slow
+def test_tables_of_floors_are_those_of_the_benchmark():
+    """`python benchmarks/floors.py` prints what the page shows."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "floors.py")], capture_output=True, text=True, check=True
+    )
+    assert f"<!-- benchmarks/floors.py -->\n\n{done.stdout.rstrip()}\n\n<!-- end -->" in TEXT
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http).*?)\)", TEXT))))

@@ -11,11 +11,24 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from hf_rap.engines.server_sampling import TRIAL
+
 
 class FaultyServer:
     """`with FaultyServer(faults=["500", "hang"]) as server: ... server.url, server.bodies`."""
 
-    def __init__(self, faults=(), *, draws_n="refuses", continues="yes", delay=0.0, always=None, told=None):
+    def __init__(
+        self,
+        faults=(),
+        *,
+        draws_n="refuses",
+        continues="yes",
+        delay=0.0,
+        always=None,
+        told=None,
+        refuses=(),
+        own=None,
+    ):
         self.faults = list(faults)
         self.always = always
         self.draws_n = draws_n
@@ -23,7 +36,10 @@ class FaultyServer:
         self.delay = delay
         self.told = told or {}  # path -> what a GET gives: JSON, a status, or the URL of somebody else
         self.got = []
+        self.refuses = set(refuses)  # fields that it does not know
+        self.own = own or {}  # settings of its own for what a request leaves open
         self.bodies = []
+        self.trials = []  # of how it draws, which neither use up faults nor count
         self.headers = []
         self.in_flight = self.most_in_flight = 0
         self.lock = threading.Lock()
@@ -61,6 +77,10 @@ class FaultyServer:
 
     def handle(self, request):
         body = json.loads(request.rfile.read(int(request.headers["content-length"])))
+        if body["messages"][-1]["content"] == TRIAL and self.always is None:
+            self.trials.append(body)
+            self.answer(request, body, None)
+            return
         with self.lock:
             self.bodies.append(body)
             self.headers.append({name.lower(): value for name, value in request.headers.items()})
@@ -88,6 +108,7 @@ class FaultyServer:
     def answer(self, request, body, fault):
         n = body.get("n", 1)
         unknown = {"n"} if n > 1 and self.draws_n == "refuses" else set()
+        unknown |= self.refuses & body.keys()
         unknown |= {"continue_final_message"} & body.keys() if self.continues == "refuses" else set()
         if fault is None and unknown:
             send(request, 422, {"error": f"Unexpected fields in the request: {unknown}"})
@@ -120,7 +141,10 @@ class FaultyServer:
 
     def reply(self, request, body, n):
         """A good answer: n choices."""
-        answer = completion(body, n, same=self.draws_n == "same")
+        greedy = {**self.own, **body}.get("top_k") == 1
+        answer = completion({**body, "seed": 0} if greedy else body, n, same=self.draws_n == "same")
+        if greedy:
+            answer["usage"]["completion_tokens"] = 30
         answer["usage"]["prompt_tokens"] = self.prompt_tokens(body)
         if self.continues == "does not say":
             answer["usage"] = None

@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from model_server import ModelServer
 from PIL import Image
-from server import FaultyServer
+from server import FaultyServer, completion_of, send
 
 from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.demo import MODEL, demo_engine, make_planted
@@ -36,6 +36,7 @@ def quick(monkeypatch):
     """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
     monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
+    monkeypatch.setattr("hf_rap.engines.endpoint._fields", {})
     monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
 
@@ -115,6 +116,103 @@ def test_greedy_attempts_are_one_request():
         (replies,) = ask(server, requests(1, 4), sampling=Sampling(temperature=0, max_new_tokens=8))
     assert len(server.bodies) == 1
     assert len(replies) == 4
+
+
+NEUTRAL = {
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_p": 1.0,
+}
+
+
+def sent(body):
+    """What a request says of sampling, but for temperature and seed."""
+    return {name: body[name] for name in NEUTRAL if name in body}
+
+
+def test_every_request_says_how_it_is_sampled():
+    """With values that do nothing: a server's own would bend replies, and the settings would say otherwise."""
+    with FaultyServer() as server:
+        ask(server, requests(2, 2))
+        assert [sent(body) for body in server.bodies] == [NEUTRAL] * 5
+        assert len(server.trials) == 4  # of which each has a seed of its own
+        assert {body["seed"] for body in server.trials} == {0, 1, 2, 3}
+        ask(server, requests(1, 2))
+    assert len(server.trials) == 4
+
+
+def test_what_the_user_says_wins():
+    """top_k of the sampling, and anything in extra_body."""
+    with FaultyServer() as server:
+        ask(server, requests(1, 1), sampling=Sampling(top_k=40, max_new_tokens=16), extra_body={"min_p": 0.1})
+    assert [sent(body) for body in server.bodies] == [{**NEUTRAL, "top_k": 40, "min_p": 0.1}]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "left"),
+    [
+        (["min_p"], {"min_p"}),
+        (["top_k", "min_p", "repetition_penalty"], {"top_k", "min_p", "repetition_penalty"}),  # OpenAI's own
+        (["presence_penalty", "frequency_penalty"], {"presence_penalty", "frequency_penalty"}),
+    ],
+)
+def test_what_a_server_does_not_take_is_left_out_and_said(refuses, left, caplog):
+    """Asked once; every other setting still goes out."""
+    with FaultyServer(refuses=refuses) as server, caplog.at_level(logging.WARNING):
+        first, second = ask(server, requests(1, 2)), ask(server, requests(1, 2))
+    assert not any(isinstance(answer, RowError) for answer in (*first, *second))
+    expected = {name: value for name, value in NEUTRAL.items() if name not in left}
+    assert [sent(body) for body in server.bodies] == [expected] * len(server.bodies)
+    (message,) = [record.getMessage() for record in caplog.records if "does not take" in record.getMessage()]
+    assert f"does not take {', '.join(sorted(left))}: if it has values of its own" in message
+
+
+def test_a_server_that_calls_all_tokens_0_is_told_0():
+    """A top_k of -1 is refused by some, and 0 by others."""
+
+    class Other(FaultyServer):
+        def answer(self, request, body, fault):
+            if body.get("top_k", 0) < 0:
+                fault = "400"
+            super().answer(request, body, fault)
+
+    with Other() as server:
+        ask(server, requests(1, 1))
+    assert [sent(body) for body in server.bodies] == [{**NEUTRAL, "top_k": 0}]
+
+
+def test_a_top_k_of_the_servers_own_does_not_bend_what_is_drawn():
+    """As vLLM has it from generation_config.json: what a request says goes before."""
+    with FaultyServer(own={"top_k": 1}) as server:
+        (replies,) = ask(server, requests(1, 5))
+    assert len({reply.text for reply in replies}) == 5
+
+
+def test_a_server_that_does_not_draw_is_refused():
+    """It does not take top_k, and has one of 1: five samples would be one reply five times."""
+    with FaultyServer(own={"top_k": 1}, refuses=["top_k"]) as server:
+        with pytest.raises(
+            EngineError, match=r"^The server at .* does not draw: at temperature 1 .* to 4 requests with"
+        ):
+            ask(server, requests(1, 5))
+        assert server.bodies == []
+        # Where one reply is wanted it is as good as any other.
+        (replies,) = ask(server, requests(1, 2), sampling=Sampling(temperature=0, max_new_tokens=8))
+    assert len(replies) == 2
+
+
+def test_short_equal_replies_refuse_nobody():
+    """A model that answers "42" to everything draws all the same."""
+
+    class Short(FaultyServer):
+        def reply(self, request, body, n):
+            send(request, 200, completion_of(body, ["42"] * n, tokens=2))
+
+    with Short() as server:
+        assert not isinstance(ask(server, requests(1, 5))[0], RowError)
 
 
 def started(count=1, attempts=1):
@@ -307,7 +405,7 @@ def test_a_refusal_ends_the_run_with_what_the_server_said(status, what, monkeypa
         pytest.raises(EngineError, match=rf"{what}; the server answered {status}: .*says {status}") as caught,
     ):
         ask(server, requests(1, 1), token_env="MY_TOKEN")
-    assert len(server.bodies) == 1
+    assert len(server.bodies) <= 4  # those that were in flight together
     assert SECRET not in str(caught.value)
 
 

@@ -133,6 +133,12 @@ class TestRefusals:
         with pytest.raises(EngineError, match=r"needs peft, which is not installed: pip install peft\.$"):
             grid(grid_adapter, batch_size=3).load()
 
+    def test_peft_is_too_old(self, grid_adapter, monkeypatch):
+        """transformers looks for a part that peft 0.18 does not have."""
+        monkeypatch.setitem(sys.modules, "peft.utils.transformers_weight_conversion", None)
+        with pytest.raises(EngineError, match=r"needs a newer peft than [0-9.]+: pip install -U peft\. \(.*"):
+            grid(grid_adapter, batch_size=3).load()
+
     def test_weights_without_a_place(self, copied):
         """Names of layers have moved between versions of transformers: the adapter would be off without a word."""
         weights = load_file(copied / "adapter_model.safetensors")
@@ -208,6 +214,9 @@ class TestRefusals:
         assert (
             "--adapter is for a local model; a server serves an adapter by a name of its own: --model." in done.output
         )
+        done = CliRunner().invoke(cli, ["rollouts", rows, *options, "--engine", "parrot"])
+        assert done.exit_code == 2
+        assert "--adapter is for transformers: --engine parrot does not take one." in done.output
 
 
 def commands_with_a_model():

@@ -24,7 +24,7 @@ from hf_rap.engines.identity import find_identity, folder_digest
 from hf_rap.engines.options import Apart
 from hf_rap.engines.transformers_engine import TransformersEngine
 from hf_rap.errors import EngineError
-from hf_rap.settings import model_in
+from hf_rap.stats.settings import model_in
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
-from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
 from hf_rap.rows.prompts import PromptTemplate
@@ -264,12 +264,11 @@ def test_rows_that_cannot_be_asked_say_so_in_every_attempt():
     assert one["error"].startswith("placeholder_mismatch: ")
 
 
-def test_an_image_with_other_pixels_limits_is_an_error():
-    """36 image tokens instead of 9: the count of the prompt differs, and no number comes out."""
+def test_a_prompt_of_another_length_is_an_error():
+    """As other limits of pixels make it, 36 image tokens instead of 9: the count differs, and no number comes out."""
     rows = collect_evidence(planted().select(range(3)), ROLLOUTS)
-    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
-    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
-    found = rows.map(Attention(engine), batched=True)["rap_attention"]
+    longer = rows.map(lambda row: {"rap_image_prompt_tokens": row["rap_image_prompt_tokens"] + 27})
+    found = longer.map(Attention(ROLLOUTS.engine), batched=True)["rap_attention"]
     errors = [one["error"].split(":")[0] for row in found for one in row or []]
     assert errors
     assert set(errors) == {"image_tokens_changed"}

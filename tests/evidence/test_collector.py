@@ -1,10 +1,13 @@
 """collect_evidence and estimate, on the built-in model."""
 
 import pytest
+from datasets import Image, IterableDataset, List
 
-from hf_rap import Layout, Rollouts, collect_evidence, estimate
+from hf_rap import Controls, Layout, Rollouts, collect_evidence, estimate
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError, SourceError
+
+from .scripted import Scripted, png, rows
 
 ROLLOUTS = Rollouts(demo_engine(), attempts=2, max_new_tokens=48)
 
@@ -48,6 +51,31 @@ def test_map_in_two_processes_gives_the_same(planted, collected):
     shared = planted.select(range(12)).map(ROLLOUTS, batched=True, num_proc=2)
     alone = collected.select(range(12))
     assert alone.remove_columns("images").to_list() == shared.remove_columns("images").to_list()
+
+
+def test_a_stream_gets_its_evidence_as_it_is_read():
+    """The same, a broken picture included, which stands as it is stored; no column is checked too late."""
+    engine = Scripted()
+    ds = rows(([png()], "<image>How many?", "3"), ([b"broken"], "<image>How many?", "4"), ([], "How many?", "4"))
+    plain = collect_evidence(ds, Rollouts(engine, attempts=2))
+    stream = collect_evidence(ds.to_iterable_dataset(), Rollouts(engine, attempts=2), rows_per_step=2)
+    assert stream.features == plain.features
+    stored = plain.cast_column("images", List(Image(decode=False)))
+    assert list(stream) == stored.to_list()
+    assert [row["images"][0].size for row in stream.take(1).decode(True)] == [(8, 8)]
+
+    def made():
+        yield from ds.cast_column("images", List(Image(decode=False))).to_list()
+
+    unknown = IterableDataset.from_generator(made)
+    assert unknown.features is None
+    assert [row["rap_image_rewards"] for row in collect_evidence(unknown, Rollouts(engine, attempts=2))] == plain[
+        "rap_image_rewards"
+    ][:]
+    with pytest.raises(ColumnExistsError, match="'rap_id'"):
+        collect_evidence(stream, Rollouts(engine))
+    with pytest.raises(SettingError, match="Controls looks at all rows, so it takes a Dataset, not a stream"):
+        collect_evidence(stream, Controls(engine))
 
 
 def test_faults_are_found_before_the_model_is_loaded():

@@ -14,7 +14,7 @@ from hf_rap.engines.base import Sampling
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, RowError, SettingError
 from hf_rap.evidence.controls import GREY
 from hf_rap.rows.prompts import PromptTemplate
-from hf_rap.settings import counted
+from hf_rap.stats.settings import counted
 
 from .test_donors import png
 

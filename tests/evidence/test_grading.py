@@ -123,7 +123,25 @@ async def asynchronous_lists(replies, golds, questions):
     return [explode(reply) for reply in replies]
 
 
-@pytest.mark.parametrize("verifier", [plain, asynchronous, lists, asynchronous_lists])
+@grader(version="1", batched=True)
+def one_by_one(replies, golds, questions):
+    yield from map(explode, replies)
+
+
+@grader(version="1")
+def around(reply, gold, question):
+    return asynchronous(reply, gold, question)
+
+
+@grader(version="1", batched=True)
+def around_lists(replies, golds, questions):
+    return asynchronous_lists(replies, golds, questions)
+
+
+FORMS = [plain, asynchronous, lists, asynchronous_lists, one_by_one, around, around_lists]
+
+
+@pytest.mark.parametrize("verifier", FORMS, ids=lambda verifier: verifier.__name__)
 def test_a_grader_that_raises_costs_one_grade(verifier):
     """In every form, with what it said in one line."""
     found = grades(verifier, "good", "bad", "fine")

@@ -8,7 +8,8 @@ from datasets import Dataset, Features, Image, List, Value
 
 from hf_rap import Attention, Controls, EndpointEngine, Likelihood, Rollouts, StepRewards, collect_evidence, regrade
 from hf_rap.engines.base import LogLikelihood, ReplyAttention
-from hf_rap.errors import RapDeprecationWarning
+from hf_rap.engines.server_sampling import NEUTRAL
+from hf_rap.errors import RapDeprecationWarning, SettingError
 from hf_rap.rows.presets import PRESETS
 from hf_rap.rows.prompts import PromptTemplate
 
@@ -22,6 +23,7 @@ class All(Scripted):
     """Answers, reads and weighs; keeps every request."""
 
     continues = True
+    template_arguments = True
 
     def attend(self, replies, *, window):
         self.seen.extend(reply.request for reply in replies)
@@ -101,6 +103,19 @@ def test_the_format_is_that_of_the_prompt():
     assert bare["rap_image_formatted"][0] is None
 
 
+def test_an_engine_that_would_leave_arguments_out_is_refused():
+    """One that was written before there were any: its replies would be those to another prompt."""
+    engine = type("Mine", (All,), {"template_arguments": False})()
+    said = r"^Mine takes no arguments of the chat template .*has enable_thinking: "
+    for collector in (Rollouts, Likelihood, StepRewards):
+        with pytest.raises(SettingError, match=said):
+            collector(engine, prompt=ASKED)
+    evidence = collect_evidence(one_row(), Rollouts(All(), attempts=1, prompt=ASKED))
+    for collector in (Attention(engine), Attention(engine, prompt=ASKED), Controls(engine)):
+        with pytest.raises(SettingError, match=said):
+            collect_evidence(evidence, collector)
+
+
 def test_a_name_becomes_its_template():
     """And Likelihood asks at once unless it is told otherwise."""
     assert Rollouts(All(), prompt="trl").prompt == PRESETS["trl"].template
@@ -167,6 +182,7 @@ def test_a_server_is_sent_the_system_turn_as_text_and_the_arguments_by_their_nam
     collect_evidence(one_row(), Rollouts(scripted, attempts=1, prompt=ASKED))
     ask = engine._ask(scripted.seen[0], Rollouts(scripted)._sampling(), 0, 1)
     assert ask.options["extra_body"] == {
+        **NEUTRAL,
         "chat_template_kwargs": {"tools": None, "enable_thinking": False},
         "min_p": 0,
     }

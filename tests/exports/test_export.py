@@ -171,7 +171,7 @@ def test_existing_folder_is_refused_and_untouched(tmp_path):
         export(awkward(), path=tmp_path / "full")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["x"]
     (tmp_path / "empty").mkdir()
-    assert export(awkward(), path=tmp_path / "empty").handoff.ready == 4
+    assert export(awkward(), tmp_path / "empty").handoff.ready == 4
 
 
 @pytest.mark.parametrize(

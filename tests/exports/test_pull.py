@@ -21,7 +21,7 @@ def version(tmp_path):
 @pytest.mark.parametrize("asked", ["1.2.0", "v1.2.0"])
 def test_pulls_a_published_folder(tmp_path, version, asked):
     """The rows of `selected`, in the layout that was asked for."""
-    done = pull(version, version=asked, to="easyr1", path=tmp_path / "out")
+    done = pull(version, tmp_path / "out", version=asked, to="easyr1")
     assert pq.read_table(done.path / "train.parquet")["id"].to_pylist() == awkward()["id"]
 
 

@@ -237,10 +237,10 @@ IN_AND_OUT = (Reason("in", True, "kept"), Reason("out", False, "dropped"))
         (lambda ds, s: decision(funnel=8), "gave the funnel 8: it takes Step(name, rows), one after the other."),
         (lambda ds, s: decision(funnel=("rows", "kept")), "it takes Step(name, rows)"),
         (lambda ds, s: decision(funnel=(Step("rows", 24), Step("selected", 9))), "gave a funnel from 24 to 9 rows: the first step"),
-        (lambda ds, s: decision(rule={"width": {1}}), "gave width={1} in its rule: it takes what JSON can hold"),
-        (lambda ds, s: decision(rule={"width": float("nan")}), "gave width=nan in its rule"),
-        (lambda ds, s: decision(rule={3: 1}), "gave the rule {3: 1}: it takes options by name."),
-        (lambda ds, s: decision(rule={"method": "rap"}), "gave a rule with 'method', which is its name"),
+        (lambda ds, s: decision(rule={"width": {1}}), "The rule of method 'lambda' gives width={1}, which JSON cannot hold."),
+        (lambda ds, s: decision(rule={"width": float("nan")}), "gives width=nan, which JSON cannot hold."),
+        (lambda ds, s: decision(rule=3), "The rule of method 'lambda' gives 3: it takes a dictionary of names"),
+        (lambda ds, s: decision(rule={"method": "rap"}), "has 'method', which is its name"),
     ],
 )  # fmt: skip
 def test_what_is_no_decision_is_told(ds, decide, says):

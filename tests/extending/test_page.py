@@ -141,6 +141,20 @@ def test_evidence_is_collected_on_the_command_line(folder):
     assert "pixels  no model  12 rows, 0 failed, 1 parts\n" in hf_rap(folder, "runs", "own-run").stdout
 
 
+def test_own_scores_stand_in_a_comparison(folder, evidence):
+    """Made from the evidence like cde and difficulty, or taken as they are; `score` makes them, too."""
+    evidence.to_parquet(folder / "compared.parquet")
+    words = ("--plugin", "my_scores:token_range", "--plugin", "my_rules:MIDDLE", "compare", "compared.parquet")
+    shown = hf_rap(folder, *words, "--methods", "middle,random", "--budget", 3).stdout.splitlines()
+    assert shown[2].split() == ["method", "rows", "mean", "difficulty", "mean", "cde", "mean", "rap_token_range"]
+    assert shown[4].split() == ["random", "3", "1.000", "0.000", "0.000"]
+    hf_rap(folder, "--plugin", "my_scores:token_range", "score", "compared.parquet", "--out", "all.parquet")
+    scored = load_dataset("parquet", data_files=str(folder / "all.parquet"), split="train")
+    assert {"rap_cde", "rap_difficulty", "rap_token_range"} <= set(scored.column_names)
+    first, _ = compare_methods(scored, ["random", "rap"], budget=3).selections
+    assert first.mean_scores == {"rap_token_range": 0.0}
+
+
 def test_the_method_is_compared(evidence):
     """In Python, the object itself."""
     middle = importlib.import_module("my_rules").MIDDLE

@@ -139,8 +139,8 @@ def test_what_can_be_read_is_read(gives, read):
         (lambda batch: None, "gives None, but writes=['rap_own'] was declared."),
         (lambda batch: {"rap_cde": [1] * 3}, "gives ['rap_cde'], but writes=['rap_own'] was declared."),
         (lambda batch: {"rap_own": [1] * 3, "more": [1] * 3}, "gives ['more', 'rap_own'], but writes"),
-        (lambda batch: {"rap_own": [1, "high", 2]}, "gives 'high' as 'rap_own' on row 1 of a batch (rap_id 'b'): that column is float64"),
-        (lambda batch: {"rap_own": [1, 2, [3]]}, "gives [3] as 'rap_own' on row 2 of a batch (rap_id 'c')"),
+        (lambda batch: {"rap_own": [1, "high", 2]}, "gives 'high' as 'rap_own' on row 1 of a batch (id 'b'): that column is float64"),
+        (lambda batch: {"rap_own": [1, 2, [3]]}, "gives [3] as 'rap_own' on row 2 of a batch (id 'c')"),
         (lambda batch: {"rap_own": [1, float("inf"), 2]}, "gives inf as 'rap_own' on row 1"),
         (lambda batch: {"rap_own": [1 / cde for cde in batch["rap_cde"]]}, "raised TypeError (unsupported operand"),
         (lambda batch: {"rap_own": [batch["rap_difficulty"]]}, "raised KeyError ('rap_difficulty') on row 0 of a batch"),
@@ -159,7 +159,7 @@ def test_the_row_that_raises_is_named():
     """By its place and its id, though the function gets many at once; other errors stay as they are."""
     with pytest.raises(SettingError) as error:
         values(lambda batch: {"rap_own": [1 / cde for cde in batch["rap_cde"]]})
-    assert str(error.value).endswith(" on row 1 of a batch (rap_id 'b').")
+    assert str(error.value).endswith(" on row 1 of a batch (id 'b').")
     assert isinstance(error.value.__cause__, TypeError)
     with pytest.raises(SettingError, match=r"raised RuntimeError \(too many\) on a batch of 3 rows\."):
         values(
@@ -195,7 +195,7 @@ def test_a_value_is_of_the_type_of_its_column(dtype, value, fits):
     if fits:
         assert len(values(lambda batch: {"rap_own": [value, None, None]}, write=write)) == 3
     else:
-        with pytest.raises(SettingError, match=rf"on row 0 of a batch \(rap_id 'a'\): that column is {dtype}"):
+        with pytest.raises(SettingError, match=rf"on row 0 of a batch \(id 'a'\): that column is {dtype}"):
             values(lambda batch: {"rap_own": [value, None, None]}, write=write)
 
 

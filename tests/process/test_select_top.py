@@ -9,10 +9,13 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_rap import select_top
+from hf_rap import bis_score, select_top
 from hf_rap.errors import MissingColumnError, SettingError
-from hf_rap.select import Step
-from hf_rap.select.top import TOP, quotas_of
+from hf_rap.scorers.base import add_scores
+from hf_rap.select import Step, select_random
+from hf_rap.select.again import select_again
+from hf_rap.select.arrays import quotas_of
+from hf_rap.select.top import TOP
 
 
 def scored(bis, **columns):
@@ -61,12 +64,13 @@ def test_ties_keep_the_earlier_row_and_the_order_stays():
 
 
 def test_lowest_ranks_the_other_way():
-    """Of null and numbers the smallest numbers, also within a question; ties keep the earlier row."""
+    """Of null and numbers the smallest numbers, also within a question."""
     ds = Dataset.from_dict({"loss": [0.3, None, 0.1, 0.2, 0.1], "question": ["q", "q", "q", "r", "s"]})
     assert kept(select_top(ds, by="loss", count=2, per=None, lowest=True)) == [2, 4]
     assert kept(select_top(ds, by="loss", count=2, per=None)) == [0, 3]
     once = select_top(ds, by="loss", count=4, per=None, lowest=True, max_per_question=1)
     assert once.scored["rap_reason"][:] == ["question_full", "not_scored", "top", "top", "top"]
+    assert kept(select_top(ds, by="loss", count=1, per=None, lowest=True, ties="first")) == [2]
     assert once.rule["lowest"] is True
 
 
@@ -123,15 +127,57 @@ def test_kept_and_dropped_are_all_rows_and_selecting_twice_changes_nothing(rows,
         assert max(left, default=0) <= min(r["rap_bis"] for r in selection.selected if r["source"] == source)
 
 
-def test_alpha_follows_the_ratio_and_replaces_the_score():
-    """0.2 at 10 %, 0.05 at 25 %, or as asked; the score that decided is the one that is stored."""
+def test_alpha_is_the_papers_and_replaces_the_score():
+    """0.05 at any ratio, or as asked: 0.2 is the README's of the release. The score that decided is the one that is stored."""
     ds = scored([0.5, 0.5], source=["a", "a"], rap_bis_mixture=[0.25, 0.0], rap_bis_reliability=[0.25, 1.0])
-    small, large = select_top(ds, ratio=0.1), select_top(ds, ratio=0.25)
-    assert (small.rule["alpha"], large.rule["alpha"]) == (0.2, 0.05)
-    assert kept(small) == [1]  # 0.45 / 4 against 0.2
-    assert kept(large) == [0]  # 0.3 / 4 against 0.05
-    assert large.scored["rap_bis"][:] == [(0.25 + 0.05) * 0.25, 0.05]
-    assert select_top(ds, ratio=0.1, alpha=0.05).scored["rap_bis"][:] == large.scored["rap_bis"][:]
+    usual, readme = select_top(ds, ratio=0.1), select_top(ds, ratio=0.1, alpha=0.2)
+    assert (usual.rule["alpha"], readme.rule["alpha"]) == (0.05, 0.2)
+    assert kept(usual) == [0]  # 0.3 / 4 against 0.05
+    assert kept(readme) == [1]  # 0.45 / 4 against 0.2
+    assert usual.scored["rap_bis"][:] == [(0.25 + 0.05) * 0.25, 0.05]
+
+
+def rollouts(number=5_000):
+    """Three of four rollouts are half right: their mixture is the same."""
+    steps = [[{"step": "s", "score": 1.0}, {"step": "t", "score": float(row % 4 == 0)}] for row in range(number)]
+    return add_scores(Dataset.from_dict({"steps_with_score": steps, "source": ["a"] * number}), bis_score)
+
+
+def test_mixed_rollouts_do_not_come_from_the_head_of_the_file():
+    """Of 1,000 kept rows a fifth is from the first fifth, not 750; another seed takes others."""
+    ds = rollouts()
+    first, other, head = (
+        kept(select_top(ds, by="rap_bis_mixture", ratio=0.2, **options))
+        for options in ({}, {"seed": 1}, {"ties": "first"})
+    )
+    assert sum(row < 1_000 for row in head) == 750
+    assert 150 < sum(row < 1_000 for row in first) < 250
+    assert len(first) == len(other) == len(head) == 1_000
+    assert set(first) != set(other)
+    mixture = ds["rap_bis_mixture"][:]
+    assert sorted(mixture[row] for row in first) == sorted(mixture[row] for row in head)
+
+
+def test_a_rule_of_before_ties_were_an_option_takes_the_earlier_row():
+    """A version that was ranked by another score than BIS is selected anew with the same rows."""
+    ds = rollouts(500)
+    selection = select_top(ds, by="rap_bis_mixture", ratio=0.2, ties="first")
+    rule = {name: value for name, value in selection.rule.items() if name not in ("ties", "seed", "method_version")}
+    again = select_again(selection.scored, {**rule, "asked": {}})
+    assert (kept(again), again.rule["ties"]) == (kept(selection), "first")
+
+
+def test_a_random_control_has_the_same_quotas():
+    """A tenth of each source, at least one row: also of sources with a single row."""
+    sources = ["large"] * 105 + ["small"] * 9 + [f"single {number}" for number in range(5)]
+    ds = scored([number / 1000 for number in range(len(sources))], source=sources)
+    best, drawn = select_top(ds, ratio=0.1), select_random(ds, budget=0.1, stratify_by="source")
+    assert Counter(best.selected["source"]) == Counter(drawn.selected["source"])
+    assert Counter(drawn.selected["source"])["single 3"] == 1
+    assert (drawn.rule["budget"], drawn.rule["asked"]["budget"]) == (16, 0.1)
+    best, drawn = select_top(ds, count=20), select_random(ds, budget=20, stratify_by="source")
+    assert Counter(best.selected["source"]) == Counter(drawn.selected["source"])
+    assert len(select_random(ds, budget=3, stratify_by="source").selected) == 3  # fewer than there are sources
 
 
 def test_wrong_options_are_refused():

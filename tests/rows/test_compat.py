@@ -64,12 +64,42 @@ def test_a_batch_of_map_knows_its_types(datasets_part):
     assert compat.features_of_batch({"id": ["a"]}) is None
 
 
-def test_a_single_row_of_map_is_known(datasets_part):
-    """Without `batched=True`; a batch is none."""
+def test_a_batch_and_a_single_row_of_map_are_known(datasets_part):
+    """With and without `batched=True`; a dictionary is neither."""
     rows = rows_with_a_broken_image()
-    with datasets_part("LazyRow, what map hands out without batched=True"):
-        assert seen_by_map(rows, compat.is_single_row) is True
-        assert seen_by_map(rows, compat.is_single_row, batched=True) is False
+    with datasets_part("LazyBatch and LazyRow, what map hands out with and without batched=True"):
+        assert seen_by_map(rows, compat.is_batch_of_map) is False
+        assert seen_by_map(rows, compat.is_batch_of_map, batched=True) is True
+    assert compat.is_batch_of_map({"id": ["a"]}) is None
+
+
+def test_columns_are_added_without_writing_the_others_again(datasets_part):
+    """In a table, a slice, a filtered and a shuffled one, with split, description and format; empty ones too."""
+    features = Features({"n": Value("int64")})
+    ds = Dataset.from_dict({"id": list("abcd"), "bytes": [b"1", b"2", b"3", b"4"]}, split="test")
+    ds.info.description = "letters"
+    stored = ds.data.column("bytes").chunk(0).buffers()[2].address
+    ways = {"as it is": range(4), "slice": range(1, 3), "shuffled": [2, 0, 3], "twice": [1, 1], "none": []}
+    with datasets_part("Dataset._indices and Dataset._fingerprint"):
+        for way, places in ways.items():
+            some = ds.select(places)
+            added = compat.with_columns(some, {"n": pa.array([10 * place for place in places], pa.int64())}, features)
+            assert added["id"][:] == ["abcd"[place] for place in places], way
+            assert added["n"][:] == [10 * place for place in places], way
+            assert added.features == Features({**ds.features, **features}), way
+            assert (added.split, added.info.description) == ("test", "letters"), way
+            if way not in ("twice", "none"):
+                assert added.data.column("bytes").chunk(0).buffers()[2].address == stored, way
+        numbers = pa.array(range(4))
+        first, second = (
+            compat.with_columns(ds, {"n": column}, features) for column in (numbers, numbers.take(numbers))
+        )
+        assert compat.with_columns(ds.with_format("numpy"), {"n": numbers}, features).format["type"] == "numpy"
+        only = ds.with_format("numpy", columns=["id"])
+        assert compat.with_columns(only, {"n": numbers}, features).format["columns"] == ["id", "n"]
+        other = compat.with_columns(ds, {"n": pa.array([0, 0, 0, 0])}, features)
+        fingerprints = [each._fingerprint for each in (ds, first, second, other)]
+        assert len({*fingerprints}) == 3, "what map has cached is found by the content"
 
 
 class Read:

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from datasets import Dataset, Features, Image, List, Value
+from datasets import Dataset, Features, Image, IterableDataset, List, Value
 from PIL import Image as PILImage
 
 from hf_rap import inspect_dataset
@@ -48,6 +48,20 @@ def test_each_problem_is_named_with_its_row():
     assert (found.rows, found.usable, found.duplicates) == (7, 1, 1)
     assert found.images_per_row == {0: 2, 1: 2}
     assert found.codes["gold_unreadable"] == 2
+
+
+def test_a_stream_is_inspected_like_a_table():
+    """Its columns known or not; a broken picture stays one row's fault where they are."""
+    rows = [
+        {"id": "fine", "images": [png()], "problem": "<image>a", "answer": "3"},
+        {"id": "broken", "images": [{"bytes": b"x", "path": None}], "problem": "<image>a", "answer": "3"},
+        {"id": "text", "images": [], "problem": "a", "answer": ""},
+    ]
+    ds = Dataset.from_list(rows, features=FEATURES)
+    assert inspect_dataset(ds.to_iterable_dataset()) == inspect_dataset(ds)
+    assert inspect_dataset(IterableDataset.from_generator(lambda: iter(rows))) == inspect_dataset(ds)
+    with pytest.raises(SourceError, match="no rows"):
+        inspect_dataset(IterableDataset.from_generator(lambda: iter(())))
 
 
 def test_planted_rows_are_as_planted():

@@ -6,9 +6,10 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
-from hf_rap import Completion, Layout, Rollouts, collect_in_run
+from hf_rap import Completion, Layout, Rollouts, collect_in_run, columns
 from hf_rap.errors import LayoutError, SettingError, SourceError
 from hf_rap.evidence.collector import collect_evidence
+from hf_rap.rows.layouts import UNASKED
 from hf_rap.rows.mixing import mark_test_rows, mix_datasets
 from hf_rap.rows.provenance import SourceInfo, describe_mixture
 
@@ -178,6 +179,11 @@ def test_a_layout_can_be_given_for_a_source():
     layout = Layout("question", "image", "answer", choices="choices", answers_as="index1")
 
     assert mix_datasets({"s": science(1, 1)}, layouts={"s": layout}).ds["answer"][:] == [["A"], ["A"]]
+
+
+def test_the_column_of_rows_that_are_not_asked_has_one_name():
+    """Rooms of rows know it as a text, all others as a column."""
+    assert columns.UNASKED.name == UNASKED
 
 
 def test_sources_are_listed_with_the_strictest_licence_first():

@@ -24,6 +24,7 @@ class Stub:
     """Answers "1" to "4" at random; `log` counts every row it was asked, `fails_on` is a word in questions."""
 
     continues = True
+    template_arguments = True
     name: str = "stub"
     seconds: float = 0.0
     log: str | None = None

@@ -20,6 +20,9 @@ from hf_rap import (
 from hf_rap.adaptive.collect import collect_adaptive
 from hf_rap.adaptive.stopping import Exact, Sequential
 from hf_rap.errors import RowError, RunError, SettingError
+from hf_rap.select import METHODS
+from hf_rap.select.predicates import untrue_reasons
+from hf_rap.select.rap import NOT_ABOVE
 
 LISTS = ("rap_image_rewards", "rap_text_rewards", "rap_image_responses", "rap_text_responses", "rap_image_tokens")
 
@@ -46,7 +49,7 @@ def skilled(**options):
 
 
 def chosen(evidence, rule):
-    """Ids of the selected rows, and reasons of all rows."""
+    """Ids of the selected rows, and reasons of all rows, each of which is true."""
     scored = add_scores(evidence, cde_score, difficulty_score)
     selection = select_cognitive(
         scored,
@@ -55,6 +58,7 @@ def chosen(evidence, rule):
         min_replacement_cde=rule.min_replacement_cde,
         seed=rule.seed,
     )
+    assert untrue_reasons(selection, METHODS["rap"]) == []
     return selection.selected["id"][:], dict(zip(scored["id"], selection.scored["rap_reason"], strict=True))
 
 
@@ -74,7 +78,10 @@ def test_exact_selects_what_all_attempts_select(rule, tmp_path):
     rows_spared, reasons_spared = chosen(spared, rule)
     assert rows_spared == rows
     assert len(rows) > 5
-    assert {one: why for one, why in reasons_spared.items() if why not in ("stopped_early", reasons[one])} == {}
+    below = {one for one, why in reasons_spared.items() if why == "stopped_below"}
+    assert {reasons[one] for one in below} <= set(NOT_ABOVE)
+    different = {one for one, why in reasons_spared.items() if why not in ("stopped_early", reasons[one])}
+    assert different == below
     assert attempts_of(spared) < 0.9 * attempts_of(full)
     everything = evidence_rows(full)
     for key, row in evidence_rows(spared).items():

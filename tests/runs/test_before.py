@@ -13,7 +13,7 @@ from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.engines.identity import digest_before
 from hf_rap.errors import RunError
 from hf_rap.runs.fill import Run, settings_of
-from hf_rap.settings import NOT_COUNTED
+from hf_rap.stats.settings import NOT_COUNTED
 
 BEFORE = "0123456789abcdef"
 

@@ -11,7 +11,7 @@ from stubs import stub_rollouts
 from hf_rap import Attention, Rollouts, TransformersEngine, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import MODEL, make_planted
 from hf_rap.engines.loaded_model import LoadedModel
-from hf_rap.settings import counted, model_in
+from hf_rap.stats.settings import counted, model_in
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ KILLS = {
     "while the version is written": ("hf_rap.versions.folder", "render_card", 1),
     "when the version is there": ("hf_rap.cli.publish", "report_version", 1),
 }
-OPTIONS = ["--model", "demo", "--max-new-tokens", "32", "--attempts", "2", "--rows-per-part", "8", "--min-cde", "0"]
+OPTIONS = ["--model", "demo", "--max-new-tokens", "32", "--attempts", "2", "--rows-per-part", "8"]
+OPTIONS += ["--min-cde", "0", "--min-replacement-cde", "none"]  # of so few attempts something has to be kept
 
 
 @pytest.fixture(scope="module")

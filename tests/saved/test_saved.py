@@ -27,7 +27,7 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
 from hf_rap.select.again import select_again
 from hf_rap.select.rap import NOT_ABOVE
-from hf_rap.settings import counted
+from hf_rap.stats.settings import counted
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/told.json"))
 

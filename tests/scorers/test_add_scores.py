@@ -1,11 +1,12 @@
 """Applying scorers to datasets."""
 
 import pytest
-from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, List, Value
+from datasets import Dataset, Features, Image, IterableDataset, List, Value
 
 from hf_rap.columns import ACE, CDE, Column, features_of
-from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
+from hf_rap.errors import ColumnExistsError, MissingColumnError
 from hf_rap.scorers import SCORERS, add_scores, cde_score, difficulty_score
+from hf_rap.select import select_cognitive
 
 REWARDS = Features({name: List(Value("float64")) for name in ("rap_image_rewards", "rap_text_rewards")})
 ROWS = {"rap_image_rewards": [None, [1.0, 1.0], [1.0, 0.0]], "rap_text_rewards": [[1.0], [0.0, 1.0], [0.0]]}
@@ -59,6 +60,32 @@ def test_images_are_not_decoded():
         scored[0]
 
 
+def test_images_are_neither_read_nor_written_again():
+    """After `filter`, `shuffle` and `select` too: the same memory holds them."""
+    files = [b"1" * 100, b"2" * 100, b"3" * 100]
+    ds = evidence().add_column("image", [{"bytes": file, "path": None} for file in files], feature=Image())
+
+    def place(ds):
+        return ds.data.column("image").chunk(0).field("bytes").buffers()[2].address
+
+    for some in (ds, ds.select([2, 0]), ds.filter(lambda rewards: rewards != [0.0], input_columns="rap_text_rewards")):
+        scored = add_scores(some, cde_score, difficulty_score)
+        selected = select_cognitive(scored, min_cde=0.2)
+        assert place(scored) == place(selected.scored) == place(selected.selected) == place(ds)
+        assert scored["rap_cde"][:] == some.map(cde_score, batched=True)["rap_cde"][:]
+
+    class Looking(Doubled):
+        """Names the image, so it gets it."""
+
+        reads = (CDE, Column("image", "", ""))
+
+        def __call__(self, batch):
+            return {ACE.name: [float(len(image["bytes"])) for image in batch["image"]]}
+
+    plain = ds.cast_column("image", Image(decode=False))
+    assert add_scores(plain, cde_score, Looking())["rap_ace"][:] == [100.0] * 3
+
+
 def test_a_stream_is_scored_whether_its_columns_are_known_or_not():
     """The same numbers; the types too where the stream knows its own."""
     known = add_scores(evidence().to_iterable_dataset(), cde_score, difficulty_score)
@@ -85,12 +112,6 @@ def test_a_missing_column_is_told_before_any_work():
     for some in (ds, ds.to_iterable_dataset()):
         with pytest.raises(MissingColumnError, match=r"CDEScore reads column 'rap_text_rewards'.*hf-rap rollouts"):
             add_scores(some, difficulty_score, cde_score)
-
-
-def test_a_dataset_dict_is_refused():
-    """Each of its splits is a dataset of its own."""
-    with pytest.raises(SettingError, match="add_scores takes one Dataset or IterableDataset, not a DatasetDict"):
-        add_scores(DatasetDict(train=evidence()), cde_score)
 
 
 class Doubled:

@@ -80,17 +80,13 @@ def test_a_dataset_without_evidence_says_how_to_collect_it():
 def test_one_row_instead_of_a_batch_is_refused():
     """Forgetting batched=True would average over the wrong axis."""
     ds = Dataset.from_dict({"rap_image_rewards": [[1.0, 0.0]], "rap_text_rewards": [[0.0, 0.0]]})
-    with pytest.raises(SettingError, match="CDEScore takes batches of Python lists"):
+    with pytest.raises(SettingError, match=r"CDEScore takes batches of rows, and this is a single row.*batched=True"):
         ds.map(cde_score)
-    with pytest.raises(SettingError, match="CDEScore takes batches of Python lists"):
-        cde_score({"rap_image_rewards": None, "rap_text_rewards": None})
-
-
-def test_an_arrow_formatted_dataset_is_refused():
-    """The batch is a table there."""
-    ds = Dataset.from_dict({"rap_image_rewards": [[1.0]], "rap_text_rewards": [[0.0]]}).with_format("arrow")
-    with pytest.raises(SettingError, match=r"ds\.with_format\(None\)"):
-        ds.map(cde_score, batched=True)
+    for row in ({"rap_image_rewards": None, "rap_text_rewards": None}, {**ds[0], "rap_id": "a"}):
+        with pytest.raises(SettingError, match="CDEScore takes batches of rows, and this is a single row"):
+            cde_score(row)
+    with pytest.raises(LayoutError, match="reads a list of numbers per row from 'rap_image_rewards'"):
+        cde_score(ds[0])
 
 
 def test_a_numpy_formatted_dataset_works_until_a_null_becomes_nan():

@@ -35,7 +35,7 @@ def test_a_stratified_draw_keeps_the_shares():
     assert sorted(selection.selected["topic"]) == ["a"] * 6 + ["b"] * 2
     assert selection.rule == {
         "method": "random",
-        "method_version": "1",
+        "method_version": "2",
         "budget": 8,
         "stratify_by": "topic",
         "seed": 0,

@@ -432,7 +432,7 @@ def test_missing_columns_are_told_with_a_way_out():
 def test_only_a_dataset_with_rows_can_be_selected_from():
     """A stream cannot be ranked; nothing cannot be selected from."""
     stream = IterableDataset.from_generator(lambda: iter([{"rap_cde": 0.8}]))
-    with pytest.raises(SettingError, match="it takes a Dataset, not IterableDataset"):
+    with pytest.raises(SettingError, match="it takes a Dataset, not a stream"):
         select_cognitive(stream)
     with pytest.raises(SettingError, match="a dataset without rows"):
         select_cognitive(scored([]))

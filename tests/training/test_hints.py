@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 from datasets import Dataset, Features, Image, List, Value, load_dataset
 from hypothesis import given
@@ -33,6 +34,13 @@ def test_the_hint_follows_the_difficulty():
     assert hinted.remove_columns("rap_hinted_problem").to_list() == ds.to_list()
     undone = hinted.remove_columns("problem").map(remove_difficulty_hint, batched=True)
     assert undone["rap_hinted_problem"][:] == ds["problem"][:]
+
+
+def test_a_third_is_still_easy_however_it_was_rounded():
+    """One failure of three as a quotient, as a difference and in single precision; two of three likewise. A little more is not."""
+    thirds = [1 / 3, 1 - 2 / 3, float(np.float32(1 / 3)), 0.334, 2 / 3, 1 - 1 / 3, float(np.float32(2 / 3)), 0.667]
+    hinted = AddDifficultyHint(column="problem")({"problem": ["x"] * 8, "rap_difficulty": thirds})
+    assert hinted["rap_hinted_problem"] == ["x" + band for band in [EASY] * 3 + [MEDIUM] * 4 + [HARD]]
 
 
 CHATS = [

@@ -104,17 +104,17 @@ def test_time_is_processor_time_of_the_child(pool, tmp_path):
 def test_a_request_that_kills_every_child_is_wrong(pool, monkeypatch):
     """After three children it was the request; the next request is answered."""
     monkeypatch.setattr(comparers, "_current", pool)
-    asked = []
+    pids = []
     original = comparers._Comparer.ask
 
     def ask(self, request):
-        asked.append(self.process.pid)
+        pids.append(self.process.pid)
         self.process.kill()
         return original(self, request)
 
     monkeypatch.setattr(comparers._Comparer, "ask", ask)
     assert comparers.ask(*EQUAL) == "comparison_crashed"
-    assert len(set(asked)) == 3
+    assert len(set(pids)) == 3
     monkeypatch.setattr(comparers._Comparer, "ask", original)
     assert comparers.ask(*EQUAL) is True
 
@@ -150,7 +150,7 @@ def test_event_loops_judge():
     async def verdicts():
         inside = judge("\\boxed{\\sqrt{4}}", "2").reward
         others = await asyncio.gather(*(asyncio.to_thread(judge, f"\\boxed{{\\sqrt{{{n}}}}}", "2") for n in (4, 9)))
-        return [inside, *(one.reward for one in others)]
+        return [inside, *(judgement.reward for judgement in others)]
 
     assert asyncio.run(verdicts()) == [1.0, 1.0, 0.0]
 
@@ -195,7 +195,7 @@ def test_no_child_outlives_its_parent(ending):
         import os, sys
         from hf_rap.verify import comparers, judge
         assert judge(r"\\boxed{{\\sqrt{{4}}}}", "2").reward == 1.0
-        print(*(one.process.pid for one in comparers._current.all), flush=True)
+        print(*(comparer.process.pid for comparer in comparers._current.all), flush=True)
         {ending}
         """
     )

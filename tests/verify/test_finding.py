@@ -4,11 +4,11 @@ import pytest
 
 from hf_rap.verify import judge
 from hf_rap.verify.finding import Statement, find_answer, lines_of, stated_last, statements
-from hf_rap.verify.prose import states_nothing, value_in
+from hf_rap.verify.prose import affirmed, states_nothing, value_in
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "texts"),
     [
         (r"a \boxed{1} b \boxed{\frac{1}{2}} c", ["1", r"\frac{1}{2}"]),
         (r"\boxed{\{1, 2\}}", [r"\{1, 2\}"]),
@@ -52,9 +52,9 @@ from hf_rap.verify.prose import states_nothing, value_in
         ("", []),
     ],
 )
-def test_statements_in_their_order(text, found):
+def test_statements_in_their_order(text, texts):
     """Boxes, tags and cues, each once, by where they begin."""
-    assert [statement.text for statement in statements(text)] == found
+    assert [statement.text for statement in statements(text)] == texts
 
 
 def test_cues_are_not_explicit():
@@ -96,6 +96,18 @@ def test_courtesies_say_nothing():
     assert lines_of(reply) == ["It is 17."]
 
 
+def test_what_is_denied_for_something_else_says_nothing():
+    """ "Not 18 but 19" is 19; a plain denial stays one."""
+    assert affirmed("The answer is not 18 but 19.") == "The answer is 19."
+    assert affirmed("It is not 18.") == "It is not 18."
+
+
+def test_an_explanation_behind_the_answer_is_left_out():
+    """Where the answer stands alone before it; behind a sentence it is a part of the reply."""
+    assert lines_of("12\n\nExplanation: 3 floors with 4 windows.") == ["12"]
+    assert len(lines_of("Let me look at all of the windows.\nExplanation: 3 floors with 4 windows, so 12.")) == 2
+
+
 @pytest.mark.parametrize(
     ("sentence", "value"),
     [
@@ -114,6 +126,26 @@ def test_courtesies_say_nothing():
         ("12 of the 30 students passed.", "12"),
         ("The clock shows 4:30.", "4:30"),
         ("The ratio is 1:2.", "1:2"),
+        ("The ratio of dogs to cats is 2 to 3.", "2:3"),
+        ("There are 2 columns with values larger than 50.", "2"),
+        ("There is only one column with a value above 8.", "one"),
+        ("The limit as x goes to 0 from the left is 4.", "4"),
+        ("The slope at x = 2 is equal to zero.", "zero"),
+        ("The median is 5 because it lies between 3 and 9.", "5"),
+        ("The share is 4/5, or 0.8.", "4/5"),
+        ("The share is 4/5, or 0.7.", None),
+        ("The area is 78 square meters.", "78 square meters"),
+        ("There are 12 in total.", "12"),
+        ("The point is (2, -1).", "(2, -1)"),
+        ("It was on 05/06/2021.", "05/06/2021"),
+        ("It shows half past three.", "half past three"),
+        ("It shows half past three, or four.", None),
+        ("I count twelve (12) windows.", "12"),
+        ("一共有12扇窗户。", "12"),
+        ("The chance is 3 in 10.", None),
+        ("5 is wrong.", None),
+        ("Of the 40 tiles, 19 are black.", "19"),
+        ("The roots are 2, 3 and 5.", "2, 3 and 5"),
         ("There are five.", "five"),
         ("There's only one.", "one"),
         ("There are 5 dogs and 6 cats.", None),
@@ -135,8 +167,8 @@ def test_courtesies_say_nothing():
 )
 def test_the_value_of_a_sentence(sentence, value):
     """One, or none where it states several, a bound, or a doubt."""
-    found = value_in(sentence)
-    assert (found.text if found else None) == value
+    stated = value_in(sentence)
+    assert (stated.text if stated else None) == value
 
 
 def test_only_one_value_counts_behind_a_cue():

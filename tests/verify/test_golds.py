@@ -48,7 +48,7 @@ from hf_rap.verify.golds import MAX_GOLD_WORDS, Accepted
 )
 def test_gold_is_read_as_its_kind(answer, accepted):
     """Each answer gets one kind, whatever type it came in; an option with its text gets two."""
-    assert read_gold(answer) == Gold(tuple(Accepted(*one) for one in accepted))
+    assert read_gold(answer) == Gold(tuple(Accepted(*fields) for fields in accepted))
 
 
 def test_gold_keeps_a_single_letter_name():

@@ -136,11 +136,11 @@ def test_other_threads_go_on_judging():
 
 def test_hostile_replies_get_the_same_judgement_in_every_thread():
     """Reason and all, in another order."""
-    some = MATHS[::2]
-    alone = {reply: judge(reply, "\\sqrt{11}") for reply in some}
+    replies = MATHS[::2]
+    alone = {reply: judge(reply, "\\sqrt{11}") for reply in replies}
     mathematics._answer.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         together = dict(
-            zip(reversed(some), pool.map(lambda reply: judge(reply, "\\sqrt{11}"), reversed(some)), strict=True)
+            zip(reversed(replies), pool.map(lambda reply: judge(reply, "\\sqrt{11}"), reversed(replies)), strict=True)
         )
     assert together == alone

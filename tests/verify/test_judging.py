@@ -86,7 +86,7 @@ def test_a_bare_letter_is_not_met_by_anything_else(letter):
 def test_equal_replies_are_judged_once_and_all_get_their_judgement():
     """Also where one of them was truncated, and with the options as data."""
     replies = [("B", False), ("B", True), ("yes", False), ("B", False), ("A", False)]
-    rewards = [one.reward for one in judge_each(replies, "B", options=["no", "yes"])]
+    rewards = [judgement.reward for judgement in judge_each(replies, "B", options=["no", "yes"])]
     assert rewards == [1.0, 0.0, 1.0, 1.0, 0.0]
 
 
@@ -131,8 +131,8 @@ def test_a_reply_cannot_make_itself_unreadable(reply, gold, reason):
 def test_what_a_reply_is_paid_for(reply, paid):
     """Among these golds; several candidates are paid by none of them."""
     golds = ["5", "7", "1", "25", "120", "0.2", "1:5", "5, 7", "7, 5", "yes", "no", "red", "blue"]
-    found = [gold for gold in golds if judge(reply, gold) == CORRECT]
-    assert set(found) == {gold for gold in golds if gold in paid or (gold in ("5, 7", "7, 5") and "5, 7" in paid)}
+    agreed = [gold for gold in golds if judge(reply, gold) == CORRECT]
+    assert set(agreed) == {gold for gold in golds if gold in paid or (gold in ("5, 7", "7, 5") and "5, 7" in paid)}
 
 
 def test_importing_starts_no_process_and_loads_no_sympy():

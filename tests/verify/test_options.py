@@ -4,7 +4,7 @@ import pytest
 
 from hf_rap.verify import judge, read_gold
 from hf_rap.verify.golds import Accepted
-from hf_rap.verify.options import Choice, choice_in_lines, option_named, read_choice, read_options
+from hf_rap.verify.options import Choice, behind_list, choice_in_lines, option_named, read_choice, read_options
 
 COLOURS = {"A": "red", "B": "blue", "C": "green"}
 LONG = [
@@ -117,12 +117,25 @@ def test_choices_with_the_options_known(text, choice):
         ("A. red\nB. blue\nC. green", "ABC"),
         ("A. red is small\nB. blue is large\n\nIt's B.", "B"),
         ("A bird in the hand", ""),
+        ("The size is 60, so option C is the answer; option A would need more.", "C"),
+        ("I'd say B.", "B"),
+        ("So A, C and D are out.", ""),
+        ("Both B and C are correct.", "BC"),
+        ("I'd go with B, or maybe C.", "BC"),
     ],
 )
 def test_lines_that_name_an_option(reply, letters):
     """Of the last such line; lines that go through all options name them all, which is no answer."""
     choice = choice_in_lines(reply.splitlines(), COLOURS)
     assert (choice.letters if choice else "") == letters
+
+
+def test_the_conclusion_behind_a_list_of_options():
+    """It counts instead of the list, which names all; an explanation behind one option takes nothing away."""
+    listed = ["A. red: no", "B. blue: yes", "So it is the blue bar."]
+    assert behind_list(listed, COLOURS) == listed[2:]
+    assert behind_list(listed[:2], COLOURS) == listed[:2]
+    assert behind_list(["B", "It is the longest."], COLOURS) == ["B", "It is the longest."]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +147,9 @@ def test_lines_that_name_an_option(reply, letters):
         ("It is blue or red.", ""),
         ("It is bluer.", ""),
         ("It is big.", ""),
+        ("Red is smaller than blue. So it is blue.", "B"),
+        ("Blue is the largest, followed by red.", "B"),
+        ("Blue is the largest. Red is the smallest.", ""),
     ],
 )
 def test_the_text_of_one_option_in_a_sentence(line, letter):
@@ -153,6 +169,12 @@ def test_gold_is_read_with_its_options():
     assert read_gold("9", options=["7 (apples)", "9 (apples)"]).accepted == (Accepted("number", "9"),)
     assert read_gold("K").accepted == (Accepted("choice", "K"),)
     assert read_gold("B", options=["B", "A"]).accepted[0] == Accepted("choice", "B")
+
+
+def test_a_letter_is_the_letter_of_its_option_before_it_is_a_text():
+    """Where the options are letters themselves."""
+    for reply in ("A", "\\boxed{A}", "Answer: A"):
+        assert [judge(reply, gold, options=["D", "C", "A", "B"]).reward for gold in "ABCD"] == [1.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("options", [LONG, None])

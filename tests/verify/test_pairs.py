@@ -61,9 +61,9 @@ def test_verdicts_are_the_same_in_threads_and_in_any_order():
     order = list(expected)
     random.Random(0).shuffle(order)
     with ThreadPoolExecutor(8) as pool:
-        found = dict(zip(order, pool.map(lambda number: judged(PAIRS[number]), order), strict=True))
+        in_threads = dict(zip(order, pool.map(lambda number: judged(PAIRS[number]), order), strict=True))
     assert threading.current_thread() is threading.main_thread()
-    assert {number: found[number] for number in expected} == expected
+    assert {number: in_threads[number] for number in expected} == expected
 
 
 def test_truncated_replies_are_wrong_and_missing_ones_unknown():

@@ -169,26 +169,26 @@ def test_no_reply_is_paid_by_two_golds_that_disagree():
     )
     for reply in random.Random(2).sample(replies, 300):
         paid = [gold for gold in golds if judge(reply, gold) == CORRECT]
-        for one, other in combinations(paid, 2):
-            assert CORRECT in (judge(one, other), judge(other, one)), (reply, one, other)
+        for first, second in combinations(paid, 2):
+            assert CORRECT in (judge(first, second), judge(second, first)), (reply, first, second)
 
 
 def test_a_verdict_does_not_depend_on_the_calls_before():
     """Forwards with an empty cache, backwards with a full one, and in new children."""
-    some = random.Random(2).sample([pair for pair in PAIRS if "\\" in str(pair["gold"])], 30)
+    pairs = random.Random(2).sample([pair for pair in PAIRS if "\\" in str(pair["gold"])], 30)
     mathematics._answer.cache_clear()
-    first = [judge(pair["reply"], pair["gold"]) for pair in some]
-    again = [judge(pair["reply"], pair["gold"]) for pair in reversed(some)]
+    first = [judge(pair["reply"], pair["gold"]) for pair in pairs]
+    again = [judge(pair["reply"], pair["gold"]) for pair in reversed(pairs)]
     assert again[::-1] == first
     mathematics._answer.cache_clear()
     comparers._forget()
-    assert [judge(pair["reply"], pair["gold"]) for pair in some] == first
+    assert [judge(pair["reply"], pair["gold"]) for pair in pairs] == first
 
 
 def mutated(count: int, seed: int) -> list[tuple[str, str]]:
     """Replies of the tables with a few edits, against golds of the tables."""
     chance = random.Random(seed)
-    found = []
+    pairs = []
     for _ in range(count):
         reply, gold = chance.choice(PAIRS)["reply"] or "", chance.choice(GOLDS)
         for _ in range(chance.randrange(4)):
@@ -198,8 +198,8 @@ def mutated(count: int, seed: int) -> list[tuple[str, str]]:
             reply = boxed(
                 "".join(chance.choice("0123456789+-*/^_{}(),.=<>|xyz \\!") for _ in range(chance.randrange(40)))
             )
-        found.append((reply, gold))
-    return found
+        pairs.append((reply, gold))
+    return pairs
 
 
 FUZZ = """
@@ -217,9 +217,9 @@ def held(pid):
         return 0
 def watch():
     while not over.wait(0.05):
-        children = [one.process.pid for one in tuple(comparers._current.all)] if comparers._current else []
+        children = [comparer.process.pid for comparer in tuple(comparers._current.all)] if comparers._current else []
         peak[0] = max(peak[0], sum(map(held, [os.getpid(), *children])))
-def one(pair):
+def judged(pair):
     start = time.thread_time()
     judgement = judge(*pair)
     slowest[0] = max(slowest[0], time.thread_time() - start)
@@ -227,10 +227,10 @@ def one(pair):
 threading.Thread(target=watch).start()
 try:
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(one, pairs))
+        judgements = list(pool.map(judged, pairs))
 finally:
     over.set()
-print(json.dumps({"judgements": found, "peak": peak[0], "slowest": slowest[0]}))
+print(json.dumps({"judgements": judgements, "peak": peak[0], "slowest": slowest[0]}))
 """
 
 
@@ -239,25 +239,25 @@ def fuzz(count: int, seed: int, folder: Path) -> None:
     pairs = mutated(count, seed)
     (folder / "pairs.json").write_text(json.dumps(pairs))
     start = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", FUZZ, str(folder / "pairs.json")],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.stderr == ""
-    told = json.loads(done.stdout)
+    assert process.stderr == ""
+    report = json.loads(process.stdout)
     print(
-        f"{count:,} pairs in {time.monotonic() - start:.0f} s, {told['peak'] / 2**20:.0f} MB, slowest {told['slowest']:.2f} s in its thread"
+        f"{count:,} pairs in {time.monotonic() - start:.0f} s, {report['peak'] / 2**20:.0f} MB, slowest {report['slowest']:.2f} s in its thread"
     )
-    assert told["peak"] < 500 * 2**20
-    assert told["slowest"] < 1
-    here = random.Random(seed).sample(range(count), min(count, 200))
-    for number in here:
+    assert report["peak"] < 500 * 2**20
+    assert report["slowest"] < 1
+    numbers = random.Random(seed).sample(range(count), min(count, 200))
+    for number in numbers:
         judgement = judge(*pairs[number])
-        assert [judgement.verdict.value, judgement.reason] == told["judgements"][number], pairs[number]
-    assert {verdict for verdict, _ in told["judgements"]} <= {"correct", "wrong", "unreadable"}
+        assert [judgement.verdict.value, judgement.reason] == report["judgements"][number], pairs[number]
+    assert {verdict for verdict, _ in report["judgements"]} <= {"correct", "wrong", "unreadable"}
 
 
 def test_random_pairs_in_eight_threads(tmp_path):

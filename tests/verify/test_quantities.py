@@ -133,7 +133,7 @@ def test_capital_prefixes_are_other_units():
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("left", "right", "same"),
     [
         ("5 cm", "5", True),
         ("5 cm", "5 m", False),
@@ -156,11 +156,11 @@ def test_capital_prefixes_are_other_units():
         ("5 apples", "5 pears", False),
     ],
 )
-def test_quantities_agree_by_value_and_unit(one, other, same):
+def test_quantities_agree_by_value_and_unit(left, right, same):
     """Exactly, but for six digits where only one is a decimal; either way round."""
-    here, there = read_quantity(one), read_quantity(other)
-    assert here.equals(there) is same
-    assert there.equals(here) is same
+    left, right = read_quantity(left), read_quantity(right)
+    assert left.equals(right) is same
+    assert right.equals(left) is same
 
 
 def test_ratios_of_three():
@@ -177,10 +177,14 @@ def test_letters_may_be_variables():
     assert read_quantity("8 m", letters_are_units=False) == Quantity(Fraction(8), "m")
     assert split_unit("2\\pi cm") == ("2\\pi", "cm")
     assert split_unit("2\\sqrt{3} m") == ("2\\sqrt{3} m", "")
+    assert split_unit("9\\pi square cm") == ("9\\pi", "cm^2")
+    assert split_unit("2\\sqrt{3} 平方厘米") == ("2\\sqrt{3}", "cm^2")
+    assert [read_quantity(text) for text in ("2n-1", "5t^2", "1960s")] == [None] * 3
+    assert read_quantity("5m^2") == Quantity(Fraction(5), "m^2")
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("left", "right", "same"),
     [
         ("8:00 AM", "08:00", True),
         ("8:00", "8:00 PM", True),
@@ -194,10 +198,10 @@ def test_letters_may_be_variables():
         ("9:15", "9:30", False),
     ],
 )
-def test_times_of_the_day(one, other, same):
+def test_times_of_the_day(left, right, same):
     """Where both say which half of the day, it counts."""
-    assert same_time(one, other) is same
-    assert same_time(other, one) is same
+    assert same_time(left, right) is same
+    assert same_time(right, left) is same
 
 
 @pytest.mark.parametrize("text", ["2", "25:00", "10:75", "13 PM", "half past", "half past thirteen", "2:3"])

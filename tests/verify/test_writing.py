@@ -33,6 +33,11 @@ from hf_rap.verify.writing import clean
         ("\\overline{AB}", "AB"),
         ("2√3", "2\\sqrt 3"),
         ("x**2", "x^2"),
+        ("\\begin{aligned}\nx &= 5\n\\end{aligned}", "x = 5"),
+        ("\\begin{cases} x=1 \\\\ y=2 \\end{cases}", "x=1, y=2"),
+        ("\\begin{array}{c} 5 \\end{array}", "5"),
+        ("\\lbrace 1 \\rbrace", "\\{ 1 \\}"),
+        ("\\hspace{2pt}\\bigl(1,2\\bigr)", "(1,2)"),
     ],
 )
 def test_clean_writes_one_thing_in_one_way(text, plain):
@@ -66,7 +71,7 @@ def test_sentences_have_words_between_their_mathematics():
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("left", "right", "same"),
     [
         ("The Red Cube.", "red cube", True),
         ("ice cream", "icecream", True),
@@ -81,10 +86,10 @@ def test_sentences_have_words_between_their_mathematics():
         ("3.1", "31", False),
     ],
 )
-def test_words_agree_without_case_articles_and_punctuation(one, other, same):
+def test_words_agree_without_case_articles_and_punctuation(left, right, same):
     """Either way round."""
-    assert same_words(one, other) is same
-    assert same_words(other, one) is same
+    assert same_words(left, right) is same
+    assert same_words(right, left) is same
 
 
 def test_plain_words():
@@ -102,7 +107,9 @@ def test_plain_words():
         ("是的，图中有一只狗", "yes"),
         ("不是", "no"),
         ("否", "no"),
+        ("Based on the image, yes, he does.", "yes"),
         ("Yes and no", ""),
+        ("yes, no", ""),
         ("yes or no?", ""),
         ("none", ""),
         ("nothing", ""),

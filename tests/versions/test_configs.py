@@ -18,7 +18,7 @@ def dataset(**columns) -> Dataset:
 
 def drawn(selection) -> list[int]:
     """The numbers of the rows in `control`."""
-    content = Content.of(selection, None, "unknown", control=True)
+    content = Content.of(selection, None, "unknown", random_control=True)
     return [int(row.removeprefix("row-")) for table in content.batches("control") for row in table["id"].to_pylist()]
 
 

@@ -1,4 +1,4 @@
-"""What a scorer from outside gives for a batch, read as one value per row, or refused with the row that is wrong."""
+"""What a scorer or collector from outside gives for a batch: one value per row, or a sentence about the row that is wrong."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, Column, arrow_type
 from hf_rap.errors import RapError, SettingError, first_line
-from hf_rap.options import check
+from hf_rap.options import check, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_SHOWN = 80  # characters of a value
 
 
 def check_columns(name: str, columns: Any) -> None:
@@ -27,12 +25,39 @@ def check_columns(name: str, columns: Any) -> None:
 
 @dataclass(frozen=True)
 class Results:
-    """What `function` gives for `batch`, of which it reads the columns `names`; `name` is what people call it."""
+    """What a function gives for a batch.
+
+    Args:
+        name: begins a sentence about it.
+        function: of the batch.
+        batch: some rows.
+        rows: how many.
+        alone: the batch of one of them, by its place.
+        row_id: what people know it by, or None.
+
+    """
 
     name: str
     function: Callable[[Mapping[str, Any]], Any]
     batch: Mapping[str, Any]
-    names: Sequence[str]
+    rows: int
+    alone: Callable[[int], Mapping[str, Any]]
+    row_id: Callable[[int], Any]
+
+    @classmethod
+    def of_columns(
+        cls, name: str, function: Callable[[Mapping[str, Any]], Any], batch: Mapping[str, Any], names: Sequence[str]
+    ) -> Results:
+        """Of a function that reads these columns alone."""
+        ids = batch.get(ID.name)
+        return cls(
+            name,
+            function,
+            batch,
+            len(batch[names[0]]) if names else 0,
+            lambda row: {column: batch[column][row : row + 1] for column in names},
+            lambda row: None if ids is None else ids[row],
+        )
 
     def read(self, writes: Sequence[Column]) -> dict[Column, list[Any]]:
         """The columns that were declared, one value per row of the batch; NaN is null.
@@ -45,8 +70,8 @@ class Results:
         scores = self._given()
         declared = {column.name for column in writes}
         if not isinstance(scores, Mapping) or set(scores) != declared:
-            given = sorted(map(str, scores)) if isinstance(scores, Mapping) else _shown(scores)
-            raise SettingError(f"The scorer {self.name!r} gives {given}, but writes={sorted(declared)} was declared.")
+            given = sorted(map(str, scores)) if isinstance(scores, Mapping) else shown(scores)
+            raise SettingError(f"{self.name} gives {given}, but writes={sorted(declared)} was declared.")
         return {column: self._values(column, scores[column.name]) for column in writes}
 
     def _given(self) -> Any:
@@ -55,40 +80,36 @@ class Results:
         except RapError:
             raise
         except Exception as error:  # noqa: BLE001 - told again, with its row
-            cause, where = error, f"a batch of {self._rows} rows"
-            for row in range(self._rows):
+            cause, where = error, f"a batch of {self.rows} rows"
+            for row in range(self.rows):
                 try:
-                    self.function({name: self.batch[name][row : row + 1] for name in self.names})
+                    self.function(self.alone(row))
                 except Exception as own:  # noqa: BLE001 - what it raises on a row alone is what is told
                     cause, where = own, self._place(row)
                     break
             raise SettingError(
-                f"The scorer {self.name!r} raised {type(cause).__name__} ({first_line(cause)}) on {where}."
+                f"{self.name} raised {type(cause).__name__} ({first_line(cause)}) on {where}."
             ) from cause
 
     def _values(self, column: Column, values: Any) -> list[Any]:
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-            raise self._error(_shown(values), column, ": it takes one value per row, in a list.")
+            raise self._error(shown(values), column, ": it takes one value per row, in a list.")
         cells = [_plain(value, column.dtype) for value in values]
-        if len(cells) != self._rows:
-            takes = f" for a batch of {self._rows} rows: it takes one value per row, null where it is unknown."
+        if len(cells) != self.rows:
+            takes = f" for a batch of {self.rows} rows: it takes one value per row, null where it is unknown."
             raise self._error(f"{len(cells)} values", column, takes)
         if not _fits(cells, column.dtype):
             row = next((row for row, cell in enumerate(cells) if not _fits([cell], column.dtype)), 0)
             takes = f" on {self._place(row)}: that column is {column.dtype}, and null where it is unknown."
-            raise self._error(_shown(cells[row]), column, takes)
+            raise self._error(shown(cells[row]), column, takes)
         return cells
 
     def _error(self, what: str, column: Column, takes: str) -> SettingError:
-        return SettingError(f"The scorer {self.name!r} gives {what} as {column.name!r}{takes}")
-
-    @property
-    def _rows(self) -> int:
-        return len(self.batch[self.names[0]]) if self.names else 0
+        return SettingError(f"{self.name} gives {what} as {column.name!r}{takes}")
 
     def _place(self, row: int) -> str:
-        named = f" ({ID.name} {self.batch[ID.name][row]!r})" if ID.name in self.batch else ""
-        return f"row {row} of a batch{named}"
+        row_id = self.row_id(row)
+        return f"row {row} of a batch{'' if row_id is None else f' (id {row_id!r})'}"
 
 
 def _plain(value: Any, dtype: str) -> Any:
@@ -116,8 +137,3 @@ def _fits(cells: list[Any], dtype: str) -> bool:
     if "int" in dtype and stored != cells:  # Arrow cuts 0.5 to 0
         return False
     return not any(isinstance(cell, float) and math.isinf(cell) for cell in cells)
-
-
-def _shown(value: Any) -> str:
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
