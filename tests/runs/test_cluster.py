@@ -50,6 +50,7 @@ def test_two_workers_give_the_same_as_one_process(cluster, tmp_path):
         assert run.read().to_list() == collect_evidence(ds, stub_rollouts()).to_list()
 
 
+@pytest.mark.exhaustive
 def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
     """The stored replies travel with the rows; both kinds lie in one run folder."""
     from hf_rap.runs.cluster import fill_on_ray
@@ -63,6 +64,7 @@ def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
     assert {held.kind for held in list_runs(str(tmp_path / "run"))} == {"attention", "step scores"}
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_dies_costs_no_row(cluster, tmp_path):
     """Half-way one of the two nodes is killed; its rows are done again by the other."""
     from hf_rap.runs.cluster import fill_on_ray
