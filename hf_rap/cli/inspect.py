@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--attention", is_flag=True, help="Draw where the model looked in a reply to --row.")
 @click.option("--attempt", type=click.IntRange(1), help="Which reply, from 1; default: the one with the highest psi.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of --attention; default: attention-ID.png.")
+@click.option("--overwrite", is_flag=True, help="Replace a file at --out.")
 @as_json
 def inspect(
     sources: tuple[str, ...],

@@ -40,7 +40,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Grouped(click.Command):
-    """A command whose help lists its options by what they are about."""
+    """A command whose help lists its options by what they are about, and whose --out replaces no file of another's."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs it; where there is a file already, only if it was made in the same way."""
+        out = ctx.params.get("out")
+        if isinstance(out, Path) and "overwrite" in ctx.params:
+            from .files import refuse_other_file
+
+            refuse_other_file(out, overwrite=ctx.params.pop("overwrite"))
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section per title that `together` has given, in the order in which the titles come."""
@@ -163,7 +172,12 @@ class ParquetFile(click.ParamType[Path]):
 
 def out_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
     """--out FILE.parquet."""
-    return click.option("--out", type=ParquetFile(), required=required, help=text)
+    return together(
+        [
+            click.option("--out", type=ParquetFile(), required=required, help=text),
+            click.option("--overwrite", is_flag=True, help="Replace a file at --out that was made in another way."),
+        ]
+    )
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")

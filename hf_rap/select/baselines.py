@@ -202,6 +202,11 @@ def _by_rank(
     value = values(columns)
     has_value = ~np.isnan(value)
     possible = int(np.count_nonzero(has_value))
+    if not possible:
+        raise SettingError(
+            f"budget asks for {budget:,} rows, and none of {len(ds):,} can be ranked: all have an error instead of what is "
+            "ranked by. `hf-rap inspect` says which rows cannot be scored, and rap_error why."
+        )
     if budget > possible:
         raise SettingError(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "

@@ -468,6 +468,12 @@ def _within_budget(
     import numpy as np
 
     possible = int(np.count_nonzero(could_enter))
+    if not possible:
+        raise SettingError(
+            f"budget asks for {budget:,} rows, and none of {len(could_enter):,} could be in: no row has a score that passes max_ace"
+            " and, with replace_easy, is not always solved. `hf-rap inspect` says which rows cannot be scored, and "
+            "rap_error why those that were asked are not; without rap_cde run `hf-rap score` first."
+        )
     if budget > possible:
         raise SettingError(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(could_enter):,} could be in: "

@@ -169,3 +169,12 @@ def test_a_quota_that_cannot_be_met_is_refused(options, message):
     """It names the source."""
     with pytest.raises(SettingError, match=message):
         select_cognitive(several(), **options)
+
+
+@pytest.mark.parametrize("method", ["rap", "random"])
+def test_a_budget_without_a_row_says_what_to_do(method):
+    """Not "ask for 0 or fewer"."""
+    ds = scored([("a", None, None, "gold_unreadable: x", "geo")])
+
+    with pytest.raises(SettingError, match=r"none of 1 (could be in|can be ranked).*`hf-rap inspect` says which rows"):
+        select_cognitive(ds, method=method, budget=1)
