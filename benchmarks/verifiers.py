@@ -5,8 +5,8 @@
 The other two are called as trainers call them: math-verify by `verify(parse(gold), parse(reply))`, with the gold bare and
 in dollars, whichever gives the right verdict; mathruler by `grade_answer(extract_boxed_content(reply), gold)`. Any answer
 of a list counts. They have no verdict for a gold that cannot be read: WRONG is right for them there. A pair on which one
-takes more than 20 seconds or fails counts as not right. A verifier that is not installed (mathruler needs pylatexenc and tqdm)
-has no column.
+takes more than 20 seconds or fails counts as not right. A verifier that is not installed
+(`scripts/requirements/verifiers.txt`) has no column.
 """
 
 import json

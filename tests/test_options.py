@@ -351,7 +351,7 @@ WRONG = {
         "device": (0, "0: it takes a text, or None"),
         "dtype": ("fp16", "'fp16': it takes one of auto, bfloat16, float16, float32"),
         "attn_implementation": TEXT_OR_NONE,
-        "batch_size": AT_LEAST_1,
+        "batch_size": (0, """0: it takes a whole number of 1 or more, or "auto\""""),
         "trust_remote_code": FLAG,
         "processor_options": DICTIONARY,
         "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),

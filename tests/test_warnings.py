@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import hf_rap
-from hf_rap.errors import RapDeprecationWarning, warnings_stay_warnings
+from hf_rap.errors import RapDeprecationWarning, RapError, warnings_stay_warnings
 from hf_rap.rows.images import open_image
 
 
@@ -176,7 +176,7 @@ def test_answers_are_compared_while_a_library_warns(monkeypatch):
     assert judge(r"\boxed{\frac{123457}{7} + x}", r"x + \frac{123457}{7}").reward == 1.0
 
 
-class Reached(Exception):
+class Reached(RapError):
     """The engine was asked, and its warning was let pass."""
 
 

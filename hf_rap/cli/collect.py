@@ -49,7 +49,7 @@ def collect(source: str, collector: str, *, out: Path | None, as_json: bool, **o
         info,
         options,
         then="hf-rap score {} --out scored.parquet",
-        layout=own.layout,
+        layout=own.given_layout,
         as_json=as_json,
     )
 

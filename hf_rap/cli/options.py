@@ -112,7 +112,7 @@ def source_argument(command: Command) -> Command:
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
     ]
-    return cast("Command", together(parts)(with_source))
+    return cast("Command", together(parts, title="Source")(with_source))
 
 
 def sources_argument(command: Command) -> Command:
@@ -170,6 +170,16 @@ class ParquetFile(click.ParamType[Path]):
         return check_file(Path(value))
 
 
+class BatchSize(click.ParamType["int | str"]):
+    """A whole number, or auto."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or "auto"; `TransformersEngine` says what it takes."""
+        return value if value == "auto" else click.INT.convert(value, param, ctx)
+
+
 def out_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
     """--out FILE.parquet."""
     return together(
@@ -218,7 +228,13 @@ model_options = together(
         click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
         click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
         click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
-        click.option("--batch-size", default=16, show_default=True, help="Rows generated together."),
+        click.option(
+            "--batch-size",
+            type=BatchSize(),
+            default="auto",
+            show_default=True,
+            help="Rows generated together; auto: as many as fit the GPU, 16 on a CPU.",
+        ),
         click.option(
             "--processor-options", default="{}", help="JSON for the processor, e.g. '{\"max_pixels\": 1003520}'."
         ),
@@ -257,7 +273,8 @@ run_options = together(
         click.option(
             "--rows-per-part",
             type=int,
-            help="What a kill can cost each process; default: 64, 8 x --concurrency, or 16 for steps.",
+            help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
+            "8 x --concurrency with a server, 16 for steps.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
@@ -323,7 +340,9 @@ drawing_options = together(_drawing, title="Sampling")
 
 _grader = [
     click.option(
-        "--verifier", metavar="MODULE:NAME", help="Your own grader (docs/graders.md); default: the built-in verifier."
+        "--verifier",
+        metavar="MODULE:ATTRIBUTE",
+        help="Your own grader (docs/graders.md); default: the built-in verifier.",
     ),
     click.option(
         "--cut",
@@ -331,12 +350,13 @@ _grader = [
         help="What a reply that hit the token limit counts as; default: wrong. graded: on what is there.",
     ),
 ]
-grader_options = together(_grader)
+grader_options = together(_grader, title="Grading")
 grading_options = together(
     [
         *_grader,
         click.option("--correct", type=float, help="Reward from which on a reply counts as solved; default: 1."),
-    ]
+    ],
+    title="Grading",
 )
 
 

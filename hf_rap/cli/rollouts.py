@@ -24,6 +24,7 @@ from .options import (
     sampling_options,
     settle_noting,
     sources_argument,
+    together,
 )
 from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
 
@@ -35,6 +36,23 @@ if TYPE_CHECKING:
     from hf_rap.evidence.rollouts import Rollouts
 
 
+_continue_cut = click.option(
+    "--continue-cut",
+    is_flag=True,
+    help="With --run: go on with replies that were cut off at fewer tokens than --max-new-tokens, and with no others.",
+)
+_prescreen = [
+    click.option(
+        "--prescreen",
+        type=NumberOrWord(),
+        help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
+    ),
+    click.option(
+        "--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign."
+    ),
+]
+
+
 @command()
 @sources_argument
 @layout_options
@@ -43,20 +61,11 @@ if TYPE_CHECKING:
 @sampling_options
 @grading_options
 @run_options
-@click.option(
-    "--continue-cut",
-    is_flag=True,
-    help="With --run: go on with replies that were cut off at fewer tokens than --max-new-tokens, and with no others.",
-)
+@together([_continue_cut], title="Run folder")
 @rule_options
 @adaptive_options
+@together(_prescreen, title="Fewer attempts")
 @out_option("Parquet file to write; needed without --run or --dry-run.")
-@click.option(
-    "--prescreen",
-    type=NumberOrWord(),
-    help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
-)
-@click.option("--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
 @as_json

@@ -151,7 +151,7 @@ class Engine(Protocol):
         """JSON-able: everything about the engine that could change a completion.
 
         "identity" pins the model. What changes at most the rounding may stand beside it, if "not_counted" lists its name:
-        see `hf_rap.settings`.
+        see `hf_rap.stats.settings`.
         """
         ...
 

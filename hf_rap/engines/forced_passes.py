@@ -59,7 +59,7 @@ def behind_shared_prompts(
             return None
         offsets = compat.rope_offsets(loaded.model)
         readings: dict[int, tuple[Columns, bool]] = {}
-        for chunk in _of_like_length(tokens, loaded.batch_size):
+        for chunk in _of_like_length(tokens, loaded.replies_at_once):
             rows = torch.tensor([owners[place] for place in chunk], device=prompt.device)
             repeated = {name: value[rows] for name, value in per_token(inputs).items()}
             sequences, spans = with_replies(repeated, [tokens[place] for place in chunk], width=prompt.shape[1])
@@ -86,7 +86,7 @@ def whole(
 ) -> Read:
     """What the probe reads in each reply; its request is run with it, once per reply."""
     readings: dict[int, tuple[Columns, bool]] = {}
-    for chunk in _of_like_length(tokens, loaded.batch_size):
+    for chunk in _of_like_length(tokens, loaded.replies_at_once):
         inputs = loaded.encode([requests[place] for place in chunk])
         sequences, spans = with_replies(inputs, [tokens[place] for place in chunk])
         spans = [span._replace(cut=cuts[place]) for span, place in zip(spans, chunk, strict=True)]

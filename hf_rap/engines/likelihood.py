@@ -13,7 +13,7 @@ from hf_rap.errors import RowError, warnings_stay_warnings
 
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
-from .loaded_model import likeness
+from .loaded_model import estimated_tokens, likeness
 from .teacher_forcing import reply_tokens
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     def run(part: list[int]) -> list[LogLikelihood | RowError]:
         return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
 
+    def prompt_and_text(index: int) -> float:
+        return estimated_tokens(replies[index].request) + len(spelled[index][0])
+
     for _, group in groupby(order, key=lambda index: kinds[index]):
-        waiting = list(group)
-        while waiting:
-            batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
-            answers.update(zip(batch, loaded.in_halves(batch, run), strict=True))
+        for batch, answered in loaded.in_batches(
+            "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
+        ):
+            answers.update(zip(batch, answered, strict=True))
     return [answers[index] for index in range(len(replies))]
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -26,7 +27,9 @@ from transformers import (
 from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warnings
 
 from . import compat
+from .ahead import Ahead
 from .base import Completion, Request, Sampling
+from .batching import FIRST, Memory, Plan, memory_of
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
 from .noise import GumbelNoise
@@ -46,6 +49,7 @@ if hasattr(os, "register_at_fork"):
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Answers = TypeVar("Answers")
 
 _HOPELESS = 8  # so many failed rows before the first answer end the run
 
@@ -56,11 +60,20 @@ class LoadedModel:
     Args:
         model: an image-text-to-text model of transformers, on its device.
         processor: the processor that belongs to it; needs a chat template.
-        batch_size: rows that are generated together.
+        batch_size: rows that are generated together; None: as many as fit the memory of the GPU, 16 on a CPU.
+        memory: what is measured to find out how many fit; None: that of the GPU that the model is on.
         random_weights: names of those that its checkpoint did not hold.
     """
 
-    def __init__(self, model: Any, processor: Any, *, batch_size: int = 16, random_weights: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        batch_size: int | None = 16,
+        memory: Memory | None = None,
+        random_weights: Sequence[str] = (),
+    ) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
@@ -69,6 +82,12 @@ class LoadedModel:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
+        self.memory = memory or memory_of(model)
+        self._plans: dict[str, Plan] = {}
+        self._plan = Plan()  # of the batch that runs
+        self._rows = FIRST  # in that batch
+        self._ahead = Ahead(self.processed)
+        self._processor = Lock()  # tokenizers of transformers are not to be called from two threads at once
         self.random_weights = random_weights
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
@@ -103,19 +122,67 @@ class LoadedModel:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone.
 
-        Rows that share a batch are of one kind, want equally many attempts, and are of similar length.
+        Rows that share a batch are of one kind, want equally many attempts, and are of similar length. While a batch is
+        generated, the pictures of the next one go through the processor in a thread.
         """
         kinds = [(self.kind_of(request), request.attempts) for request in requests]
         order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
         answers: dict[int, list[Completion] | RowError] = {}
-        for _, group in groupby(order, key=lambda index: kinds[index]):
-            waiting = list(group)
-            while waiting:
-                batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-                answered = self._complete_or_halve([requests[index] for index in batch], sampling)
-                answers.update(zip(batch, answered, strict=True))
-                self._stop_if_hopeless(list(answers.values()), len(requests))
+
+        def tokens(index: int) -> float:
+            return requests[index].attempts * (estimated_tokens(requests[index]) + sampling.max_new_tokens)
+
+        def run(batch: list[int]) -> list[list[Completion] | RowError]:
+            return self._complete_or_halve([requests[index] for index in batch], sampling)
+
+        with self._ahead:
+            for _, group in groupby(order, key=lambda index: kinds[index]):
+                for batch, answered in self.in_batches("replies", list(group), tokens, run, self._prepare(requests)):
+                    answers.update(zip(batch, answered, strict=True))
+                    self._stop_if_hopeless(list(answers.values()), len(requests))
         return [answers[index] for index in range(len(requests))]
+
+    def _prepare(self, requests: Sequence[Request]) -> Callable[[list[int]], None]:
+        """What is done for the batch that comes next."""
+        return lambda batch: self._ahead.begin([requests[index] for index in batch])
+
+    def in_batches(
+        self,
+        work: str,
+        items: list[Item],
+        tokens: Callable[[Item], float],
+        run: Callable[[list[Item]], Answers],
+        prepare: Callable[[list[Item]], None] | None = None,
+    ) -> Iterator[tuple[list[Item], Answers]]:
+        """Batches of items, in order, each with what `run` makes of it.
+
+        Args:
+            work: what is done; each kind of work learns how much of it fits.
+            items: neighbours are alike.
+            tokens: about how many an item takes.
+            run: of one batch.
+            prepare: called with the next batch before one is run.
+        """
+        plan = self._plans.setdefault(work, Plan(self.memory if self.batch_size is None else None))
+        estimates = [tokens(item) for item in items]
+        start, stop = 0, plan.take(estimates, self.batch_size)
+        while start < len(items):
+            end = stop + plan.take(estimates[stop:], self.batch_size)
+            if prepare is not None and end > stop:
+                prepare(items[stop:end])
+            self._plan = plan
+            self._rows = stop - start
+            with plan.running(estimates[start:stop]):
+                answers = run(items[start:stop])
+            yield items[start:stop], answers
+            if plan.overflowed:  # what was planned before is too much now
+                end = stop + plan.take(estimates[stop:], self.batch_size)
+            start, stop = stop, end
+
+    @property
+    def replies_at_once(self) -> int:
+        """Replies that are read together behind prompts that are run."""
+        return self.batch_size or max(FIRST, self._rows)
 
     def kind_of(self, request: Request) -> int:
         """What requests that share a batch have in common: images or none; in Mllama how many.
@@ -152,8 +219,12 @@ class LoadedModel:
             return [row_error]
         middle = (len(requests) + 1) // 2
         if out_of_memory:
-            logger.warning("Out of GPU memory with %d rows in a batch; going on with %d.", len(requests), middle)
-            self.batch_size = min(self.batch_size, middle)
+            logger.warning(
+                "Out of GPU memory with %d rows in a batch; going on with %d, and with more again later.",
+                len(requests),
+                middle,
+            )
+            self._plan.overflow()
         halves = (requests[:middle], requests[middle:])
         answers = [answer for half in halves for answer in self.in_halves(half, run)]
         if not out_of_memory and not any(isinstance(answer, RowError) for answer in answers):
@@ -175,23 +246,34 @@ class LoadedModel:
             ) from first.__cause__
 
     def _complete_batch(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
-        inputs = self.encode(requests)
+        inputs = self._on_device(self._ahead.take(requests))
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         errors = [self._too_long(length, sampling) for length in lengths]
         if any(errors):
             fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
             answers = iter(self._complete_batch(fitting, sampling) if fitting else [])
             return [error or next(answers) for error in errors]
-        replies = self.sample(inputs, requests, sampling)[:, inputs["input_ids"].shape[1] :].tolist()
+        width = inputs["input_ids"].shape[1]
+        if self._plan.weigh(
+            len(requests), inputs["input_ids"].shape[0] * requests[0].attempts * (width + sampling.max_new_tokens)
+        ):
+            middle = (len(requests) + 1) // 2
+            return [
+                answer
+                for half in (requests[:middle], requests[middle:])
+                for answer in self._complete_batch(half, sampling)
+            ]
+        replies = self.sample(inputs, requests, sampling)[:, width:].tolist()
         self.answered = True
         attempts = requests[0].attempts
-        completions = [
-            replace(
-                self._completion(reply, sampling, requests[place // attempts].prefix),
-                prompt_tokens=lengths[place // attempts],
-            )
-            for place, reply in enumerate(replies)
-        ]
+        with self._processor:
+            completions = [
+                replace(
+                    self._completion(reply, sampling, requests[place // attempts].prefix),
+                    prompt_tokens=lengths[place // attempts],
+                )
+                for place, reply in enumerate(replies)
+            ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
 
     def _too_long(self, prompt_tokens: int, sampling: Sampling) -> RowError | None:
@@ -204,11 +286,22 @@ class LoadedModel:
         )
 
     def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
-        """Token ids, mask and pictures of a left-padded batch of prompts."""
+        """Token ids, mask and pictures of a left-padded batch of prompts, where the model is."""
+        return self._on_device(self.processed(requests))
+
+    def _on_device(self, processed: Any) -> dict[str, torch.Tensor]:
+        return dict(processed.to(self.model.device, dtype=self.model.dtype))
+
+    def processed(self, requests: list[Request]) -> Any:
+        """What the processor makes of prompts and pictures, on the CPU."""
+        with self._processor:
+            return self._processed(requests)
+
+    def _processed(self, requests: list[Request]) -> Any:
         texts = [self._prompt(request) + self._clean(request.prefix) for request in requests]
         begin = self.processor.tokenizer.bos_token
         images = [list(request.images) for request in requests]
-        encoded = self.processor(
+        return self.processor(
             text=texts,
             images=images if any(images) else None,
             padding=True,
@@ -216,7 +309,6 @@ class LoadedModel:
             add_special_tokens=not (begin and texts[0].startswith(begin)),
             return_tensors="pt",
         )
-        return dict(encoded.to(self.model.device, dtype=self.model.dtype))
 
     def _prompt(self, request: Request) -> str:
         """The prompt of a request; a chat template that leaves the system turn out is refused."""
@@ -451,6 +543,12 @@ def _owners(prompts: list[list[int]], requests: list[Request]) -> list[int]:
         ]
         owners[place] = max(same, key=lambda index: (len(prompts[index]), -index), default=place)
     return owners
+
+
+def estimated_tokens(request: Request) -> float:
+    """About how many tokens a prompt has: three letters each, and a patch of 28 x 28 pixels, as in Qwen-VL."""
+    letters = sum(len(part.get("text", "")) for message in request.messages for part in message["content"])
+    return (letters + len(request.prefix)) / 3 + sum(image.width * image.height for image in request.images) / 784
 
 
 def likeness(request: Request) -> tuple[int, str]:

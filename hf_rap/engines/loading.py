@@ -37,7 +37,7 @@ def load_model(
     device: str | None,
     dtype: str,
     attn_implementation: str | None,
-    batch_size: int,
+    batch_size: int | None,
     trust_remote_code: bool,
     processor_options: Mapping[str, Any] | None,
     allow_missing: Collection[str] = (),

@@ -237,20 +237,30 @@ def _eager_weights(loaded: LoadedModel, sequences: dict[str, torch.Tensor]) -> t
 
 
 def _requests(loaded: LoadedModel) -> list[Request]:
-    """A short prompt and a long one, as the context allows, with a small and a larger picture."""
-    # Square and wide: processors that cut pictures into tiles make one of the first, and two or more of the other.
-    pictures = (_picture(56, 56, seed=1), _picture(168, 64, seed=2))
+    """A short prompt and a long one, as the context allows, with a square picture and a wide one.
+
+    Of those a processor that cuts pictures into tiles makes one, and two or more. Where it cannot put the two into one
+    batch, batches are of pictures of one size, and so are these.
+    """
+    square, wide = _picture(56, 56, seed=1), _picture(168, 64, seed=2)
+    try:
+        loaded.encode(_asked((_SHORT, _SHORT), (square, wide)))
+    except Exception:  # noqa: BLE001 - whatever a processor says to that; what else is wrong shows again
+        wide = _picture(56, 56, seed=2)
     words = _LONG.split(" ")
     while True:
-        questions = (_SHORT, " ".join(words))
-        made = [
-            Request(str(number), "image", PromptTemplate().messages(question), (picture,), _ATTEMPTS)
-            for number, (question, picture) in enumerate(zip(questions, pictures, strict=True))
-        ]
+        made = _asked((_SHORT, " ".join(words)), (square, wide))
         room = loaded.context_tokens
         if room is None or loaded.encode(made)["input_ids"].shape[1] + 32 <= room or len(words) < 8:
             return made
         words = words[: len(words) // 2]
+
+
+def _asked(questions: tuple[str, str], pictures: tuple[Image.Image, Image.Image]) -> list[Request]:
+    return [
+        Request(str(number), "image", PromptTemplate().messages(question), (picture,), _ATTEMPTS)
+        for number, (question, picture) in enumerate(zip(questions, pictures, strict=True))
+    ]
 
 
 def _picture(width: int, height: int, seed: int) -> Image.Image:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, groupby
+from itertools import accumulate, chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
 from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
-from .loaded_model import likeness
+from .loaded_model import estimated_tokens, likeness
 from .probe import AttentionProbe
 
 if TYPE_CHECKING:
@@ -48,17 +48,21 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
             loaded, probe, [replies[index] for index in part], [tokens[index] for index in part], window
         )
 
+    def run_groups(groups: list[list[int]]) -> list[ReplyAttention | RowError]:
+        return loaded.in_halves(list(chain(*groups)), run)
+
+    def prompt_and_replies(group: list[int]) -> float:
+        return estimated_tokens(replies[group[0]].request) + sum(len(tokens[index]) for index in group)
+
     of_request: dict[int, list[int]] = {}  # request -> its replies
     for index, reply in enumerate(replies):
         of_request.setdefault(id(reply.request), []).append(index)
     kinds = {key: loaded.kind_of(replies[group[0]].request) for key, group in of_request.items()}
     order = sorted(of_request, key=lambda key: (kinds[key], likeness(replies[of_request[key][0]].request)))
     for _, keys in groupby(order, key=lambda key: kinds[key]):
-        waiting = [of_request[key] for key in keys]
-        while waiting:
-            batch, waiting = waiting[: loaded.batch_size], waiting[loaded.batch_size :]
-            part = [index for group in batch for index in group]
-            answers.update(zip(part, loaded.in_halves(part, run), strict=True))
+        groups = [of_request[key] for key in keys]
+        for batch, answered in loaded.in_batches("attention", groups, prompt_and_replies, run_groups):
+            answers.update(zip(chain(*batch), answered, strict=True))
     return [answers[index] for index in range(len(replies))]
 
 

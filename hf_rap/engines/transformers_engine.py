@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
-from hf_rap.options import check, check_choice, check_flags, check_path, check_text, check_whole
+from hf_rap.options import check, check_choice, check_flags, check_path, check_text, is_whole
 from hf_rap.stats.settings import set_apart
 
 from .identity import Identity, digest_before, find_identity
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
     from .loaded_model import LoadedModel
 
+AUTO = "auto"  # a batch size
+_ROWS_PER_PART = 64
+_ROWS_PER_PART_OF_GPU = 192  # that fit a large GPU together; what is lost by a kill is made again in minutes
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
@@ -44,8 +47,10 @@ class TransformersEngine(Hashed):
             rounded once more are other weights, for every reply in the same direction, unlike the rounding of a sum
             that depends on its neighbours in the batch.
         attn_implementation: "sdpa", "flash_attention_2", "eager"; None leaves the choice to transformers.
-        batch_size: rows that are generated together; each counts once per attempt. Halved for as
-            long as the GPU runs out of memory.
+        batch_size: rows that are generated together; each counts once per attempt. "auto": as many as fit the GPU,
+            found out on the way from the memory that batches take; 16 on a CPU. A batch that runs out of memory is
+            halved, and later ones grow back. It does not change what is sampled, except through the rounding of the
+            model's own arithmetic.
         trust_remote_code: run code that comes with a Hub model. Code that a model borrows from another
             repository is no part of its identity.
         processor_options: passed to `AutoProcessor.from_pretrained`, for example
@@ -78,7 +83,7 @@ class TransformersEngine(Hashed):
     device: str | None = field(default=None, metadata=ROUNDING)
     dtype: str = "auto"
     attn_implementation: str | None = field(default=None, metadata=ROUNDING)
-    batch_size: int = field(default=16, metadata=ROUNDING)
+    batch_size: int | str = field(default=AUTO, metadata=ROUNDING)
     trust_remote_code: bool = False
     processor_options: Mapping[str, Any] | None = None
     adapter: str | None = field(default=None, metadata=BY_IDENTITY)
@@ -94,7 +99,9 @@ class TransformersEngine(Hashed):
         for name in ("revision", "device", "attn_implementation"):
             check_text(name, getattr(self, name), none=True, empty=False)
         check_choice("dtype", self.dtype, _DTYPES)
-        check_whole("batch_size", self.batch_size, least=1)
+        if self.batch_size != AUTO:
+            fine = is_whole(self.batch_size) and int(self.batch_size) >= 1
+            check(fine, "batch_size", self.batch_size, 'a whole number of 1 or more, or "auto"')
         check_flags(trust_remote_code=self.trust_remote_code)
         patterns = self.allow_missing
         fine = isinstance(patterns, list | tuple) and all(isinstance(pattern, str) for pattern in patterns)
@@ -164,6 +171,16 @@ class TransformersEngine(Hashed):
         """What runs from before there were identities call the weights of this folder; None for a Hub model."""
         return digest_before(Path(self.model)) if Path(self.model).is_dir() else None
 
+    @property
+    def rows_per_part(self) -> int:
+        """Rows to hand over together: as many as may be generated together."""
+        if self.batch_size != AUTO:
+            return max(_ROWS_PER_PART, int(self.batch_size))
+        from .loading import device_of_rank
+
+        on_cpu = (self.device or device_of_rank(None)).startswith("cpu")
+        return _ROWS_PER_PART if on_cpu else _ROWS_PER_PART_OF_GPU
+
     def on_rank(self, rank: int) -> TransformersEngine:
         """The engine for worker `rank` on this machine: on a GPU of its own, where there are any to choose from."""
         from .loading import device_of_rank
@@ -174,7 +191,6 @@ class TransformersEngine(Hashed):
         object.__setattr__(engine, "pinned", vars(self)["pinned"])
         return engine
 
-    @warnings_stay_warnings()
     @warnings_stay_warnings()
     def load(self) -> LoadedModel:
         """The loaded model of this process; loads it when called for the first time."""
@@ -200,7 +216,7 @@ class TransformersEngine(Hashed):
             device=self.device,
             dtype=self.dtype,
             attn_implementation=self.attn_implementation,
-            batch_size=self.batch_size,
+            batch_size=None if self.batch_size == AUTO else int(self.batch_size),
             trust_remote_code=self.trust_remote_code,
             processor_options=self.processor_options,
             allow_missing=self.allow_missing,

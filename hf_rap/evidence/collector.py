@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing, typed
 from hf_rap.engines.options import ROUNDING, marked
-from hf_rap.errors import LayoutError, SettingError, SourceError, code_of
+from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.options import as_settings, check, check_number, check_whole
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
-from hf_rap.rows.chats import EACH
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
 from hf_rap.rows.recognition import layout_of
-from hf_rap.rows.settling import first_rows, settle, settle_batch
+from hf_rap.rows.settling import settle, settle_batch, undecoded
 from hf_rap.rows.turns import each_turn
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
@@ -81,8 +80,13 @@ class Collector:
         if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
             cls.__call__ = batched(_of_stored_rows(cls.__call__))  # type: ignore[method-assign]
 
+    @property
+    def given_layout(self) -> Layout | None:
+        """`layout`; None for a collector of your own that has none."""
+        return getattr(self, "layout", None)
+
     def with_layout(self, layout: Layout | None) -> Self:
-        """The same with the layout that was found."""
+        """The same with this layout."""
         made = copy.copy(self)
         object.__setattr__(made, "layout", layout)  # most are frozen
         return made
@@ -199,7 +203,7 @@ class Collector:
         """
         self.reads(available)
         refuse_existing(type(self).__name__, available, self.writes)
-        layout = layout_of(getattr(self, "layout", None), available)
+        layout = layout_of(self.given_layout, available)
         if isinstance(available, Mapping):
             check_unread(layout, available)
         return layout
@@ -207,7 +211,7 @@ class Collector:
     def check_batch(self, batch: Mapping[str, Any]) -> Layout:
         """The layout of a batch: the one that `over` has settled for all rows, or what the batch alone can tell."""
         self.check(batch)
-        return settle_batch(getattr(self, "layout", None), batch)
+        return settle_batch(self.given_layout, batch)
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """What people know the row by; `row` has the columns of the layout and of `reads`."""
@@ -215,8 +219,7 @@ class Collector:
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
-        rows = ds if hasattr(ds, "__len__") else first_rows(ds)
-        layout, remarks = settle(getattr(self, "layout", None), rows)
+        layout, remarks = settle(self.given_layout, whole_or_stream(type(self).__name__, ds))
         for remark in remarks:
             logger.warning(remark)
         return self.with_layout(layout)
@@ -304,7 +307,7 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
     """
     if _is_ours(collector):
         return collector(batch)
-    layout = layout_of(getattr(collector, "layout", None), batch)
+    layout = layout_of(collector.given_layout, batch)
     raws = raw_rows(batch, layout)
     beside = [name for name in collector.reads(batch) if name not in raws[0]]
 
@@ -329,6 +332,11 @@ def settings_of(collector: Collector) -> dict[str, Any]:
     if type(collector).settings is Collector.settings:
         raise _lacks(type(collector).__name__, "settings")
     return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+
+
+def _in_map(collector: Collector) -> Any:
+    """What `map` calls: one from outside by way of what reads its values."""
+    return collector if _is_ours(collector) else partial(evidence_of, collector)
 
 
 def _lacks(name: str, part: str) -> SettingError:
@@ -359,9 +367,8 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     loaded, equal rows are asked once, the images are not written a second time, and the progress bar moves every
     `rows_per_step` rows (None: `collector.rows_at_once`).
 
-    A stream (`IterableDataset`) comes back as a stream whose rows are asked when they are read. Its images are not decoded,
-    so that a broken one costs its own row: `stream.map(collector, batched=True)` decodes first, and ends there. What only
-    the rows can tell about the layout is told by its first 200.
+    What only the rows can tell about the layout is told by the first 200 of a stream. `stream.map(collector, batched=True)`
+    would decode images first, and end at a broken one; here it costs its own row.
 
     Args:
         ds: a `Dataset`, the only split of a `DatasetDict`, or a stream, whose rows get their evidence when they are read
@@ -387,18 +394,18 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
     collector.identify()
-    rows, layout = each_turn(rows, getattr(collector, "layout", None))
+    rows, layout = each_turn(rows, collector.given_layout)
     collector = collector.with_layout(layout).over(rows)
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
-    different = plain if distinct is None else plain.select(distinct)
-    evidence = different.map(
-        collector if _is_ours(collector) else partial(evidence_of, collector),
+    differing = plain if distinct is None else plain.select(distinct)
+    evidence = differing.map(
+        _in_map(collector),
         batched=True,
         batch_size=size,
-        remove_columns=rows.column_names,
+        remove_columns=plain.column_names,
         features=collector.features,
-        new_fingerprint=fingerprint_after(different, collector),
+        new_fingerprint=fingerprint_after(differing, collector),
         desc=collector.kind,
     )
     if distinct is not None:
@@ -410,7 +417,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
 
 def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int] | None, list[int]]:
     """The first of equal rows, and for each row its place among them; None where all differ, or more than rows is read."""
-    layout: Layout | None = getattr(collector, "layout", None)
+    layout = collector.given_layout
     if collector.reads(ds.features) or layout is None:
         return None, []
     first: dict[tuple[str | None, str], int] = {}
@@ -433,19 +440,15 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
 
     Decoded, one broken file would end the stream in its middle. What only rows tell about the layout its first ones do.
     """
+    if stream.features is not None:
+        collector.check(stream.features)
     collector.identify()
+    stream, layout = each_turn(stream, collector.given_layout)
+    collector = collector.with_layout(layout).over(stream)
     if stream.features is None:
-        return stream.map(collector, batched=True, batch_size=size)
-    stored = stream.with_format(None).decode(False)
-    layout = getattr(collector, "layout", None)
-    if layout is not None and layout.turns == EACH:
-        raise LayoutError(
-            "turns='each' makes several rows of one, which takes a table: load it without streaming=True."
-        )
-    collector.check(stream.features)
-    collector = collector.over(stored)
+        return stream.map(_in_map(collector), batched=True, batch_size=size)
     features = type(stream.features)({**stream.features, **collector.features})
-    return stored.map(collector, batched=True, batch_size=size, features=features)
+    return undecoded(stream).map(_in_map(collector), batched=True, batch_size=size, features=features)
 
 
 @dataclass(frozen=True)
@@ -476,8 +479,9 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     check_collector(collector)
     check_whole("rows", rows, least=1)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)
+    ds, layout = each_turn(ds, collector.given_layout)
     rows = min(rows, len(ds))
-    collector = collector.over(ds)
+    collector = collector.with_layout(layout).over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:

@@ -26,7 +26,7 @@ from .collector import NO_FAULT, Collector, first_fault
 from .donors import Donors
 from .grading import Grading
 from .regrade import CONTROLS, regraded
-from .rollouts import AskedRow, grade_rows, graded, read_row
+from .rollouts import AskedRow, grade_rows, graded, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -167,7 +167,8 @@ class Controls(Collector):
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
         cells = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
         grading = self.grading
-        rows = [_Row.of(read_row(raw, layout, grading), raw, *rest) for raw, *rest in cells]
+        read = read_rows(raws, layout, grading)
+        rows = [_Row.of(row, *cell) for row, cell in zip(read, cells, strict=True)]
         here = self.settings() if any(row.asks for row in rows) else {}
         self._check_same(rows, here)
         evidence: dict[columns.Column, Iterable[Any]] = {}

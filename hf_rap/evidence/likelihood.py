@@ -19,7 +19,7 @@ from hf_rap.verify import VERIFIER_VERSION, spellings
 
 from .collector import Collector
 from .grading import Grading
-from .rollouts import AskedRow, read_row
+from .rollouts import AskedRow, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ class Likelihood(Collector):
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check_batch(batch)
-        rows = [_Row.of(read_row(raw, layout, Grading())) for raw in raw_rows(batch, layout)]
+        rows = [_Row.of(row) for row in read_rows(raw_rows(batch, layout), layout, Grading())]
         spots = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
         answers = self.engine.log_likelihoods(
             [self._reply(row, arm, row.spellings[place]) for row, arm, place in spots]

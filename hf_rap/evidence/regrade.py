@@ -78,7 +78,6 @@ def regrade(
         SettingError: the verifier cannot be called, or an option is out of its range.
     """
     ds = whole_dataset("regrade", ds)
-    check_given(layout)
     grading = Grading(verifier, cut, correct)
     check_given(layout)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)

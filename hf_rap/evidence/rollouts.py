@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,6 +18,7 @@ from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
 from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.cut import describe_cut, shares_cut
+from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
     from hf_rap.engines.base import AttentionEngine
     from hf_rap.rows.layouts import Layout
+
+
+_OPENERS = 8  # threads that open pictures
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ class Rollouts(Collector):
         """Evidence for the rows of `batch`, as new columns."""
         layout = self.check_batch(batch)
         grading = self.grading
-        rows = [read_row(row, layout, grading) for row in raw_rows(batch, layout)]
+        rows = read_rows(raw_rows(batch, layout), layout, grading)
         pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
         answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
         for (row, arm), answer in zip(pairs, answers, strict=True):
@@ -230,7 +235,7 @@ class Rollouts(Collector):
         """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
         layout = settle_batch(self.layout, batch)
         raws = raw_rows(batch, layout)
-        rows = [read_row(raw, layout, self.grading) for raw in raws]
+        rows = read_rows(raws, layout, self.grading)
 
         def request_of(place: int, arm: str, number: int) -> Request | RowError:
             row = rows[place]
@@ -273,9 +278,9 @@ class Rollouts(Collector):
                     evidence[columns.ATTENTION.name][place][number] = entry
 
     def remarks(self, ds: datasets.Dataset) -> list[str]:
-        """Many replies were cut off."""
-        remark = describe_cut(shares_cut(ds))
-        return [] if remark is None else [remark]
+        """Many replies were cut off, or the replies of many rows are all the same."""
+        remarks = (describe_cut(shares_cut(ds)), describe_equal(count_equal(ds)))
+        return [remark for remark in remarks if remark is not None]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
         """Tokens generated for these rows, as far as the engine has counted them."""
@@ -363,17 +368,34 @@ class AskedRow:
         self.attempts[arm] = answer
 
 
-def read_row(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> AskedRow:
-    """A row of `raw_rows`, with its error where it cannot be asked, or not with an image."""
+def read_rows(raws: Sequence[Mapping[str, Any]], layout: Layout, grading: Grading) -> list[AskedRow]:
+    """Rows of `raw_rows`, each with its error where it cannot be asked, or not with an image.
+
+    Pictures are opened by several threads: while one is decoded, Python runs the others.
+    """
+
+    def question_of(raw: Mapping[str, Any]) -> Question | RowError:
+        try:
+            return read_question(raw, layout)
+        except RowError as error:
+            return error
+
+    with ThreadPoolExecutor(_OPENERS) as threads:
+        questions = list(threads.map(question_of, raws))
+    return [
+        AskedRow(row_id(raw, layout), error=question)
+        if isinstance(question, RowError)
+        else _with_gold(AskedRow(question.id, question), grading)
+        for raw, question in zip(raws, questions, strict=True)
+    ]
+
+
+def _with_gold(row: AskedRow, grading: Grading) -> AskedRow:
+    assert row.question is not None
     try:
-        question = read_question(raw, layout)
-    except RowError as error:
-        return AskedRow(row_id(raw, layout), error=error)
-    row = AskedRow(question.id, question)
-    try:
-        row.gold = grading.read_gold(question.answer, question.text, question.options)
+        row.gold = grading.read_gold(row.question.answer, row.question.text, row.question.options)
         row.has_gold = True
-        if not question.images:
+        if not row.question.images:
             row.error = RowError("no_image", columns.ERROR_CODES["no_image"])
     except RowError as error:
         row.error = error

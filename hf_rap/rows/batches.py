@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_rap.errors import SettingError, first_line
 
+from .cells import values_of
 from .compat import is_batch_of_map, stored_column
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Batch(Mapping[str, Any]):
         return name in (self.given if isinstance(self.given, Mapping) else tuple(self))
 
     def __getitem__(self, name: str) -> Any:
-        return self.given[name] if isinstance(self.given, Mapping) else self.arrow(name).to_pylist()
+        return self.given[name] if isinstance(self.given, Mapping) else values_of(self.arrow(name))
 
     def check_undecoded(self) -> None:
         """Raise `SettingError` for a format that decodes images and turns nulls into NaN: all but none and arrow."""
@@ -150,6 +151,11 @@ class Batch(Mapping[str, Any]):
             place = table.schema.get_field_index(name)
             table = table.append_column(name, array) if place < 0 else table.set_column(place, name, array)
         return table
+
+
+def held_in_arrow(columns: Mapping[str, Any], name: str) -> Any:
+    """A column as Arrow holds it, of a `Batch`, a batch of `map`, or other columns; None where Arrow does not hold it."""
+    return columns.stored(name) if isinstance(columns, Batch) else stored_column(columns, name)
 
 
 def batched(call: Entered) -> Entered:

@@ -16,10 +16,13 @@ def columns_of(table: pa.Table) -> dict[str, list[Any]]:
     >>> columns_of(pa.table({"answer": pa.array(['3', '"B"'], pa.json_()), "n": [1, 2]}))
     {'answer': [3, 'B'], 'n': [1, 2]}
     """
-    return {
-        name: _decoded(column.to_pylist(), column.type) if _holds_json(column.type) else column.to_pylist()
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    return {name: values_of(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+
+
+def values_of(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The same of one column."""
+    values: list[Any] = column.to_pylist()
+    return _decoded(values, column.type) if _holds_json(column.type) else values
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:

@@ -28,11 +28,15 @@ def stored_column(batch: Mapping[str, Any], name: str) -> pa.ChunkedArray | None
     return stored
 
 
-def features_of_batch(batch: Mapping[str, Any]) -> datasets.Features | None:
-    """The types of a batch of `Dataset.map`; None for a plain dictionary, which has none.
+def features_of_batch(batch: Any) -> datasets.Features | None:
+    """The types of a batch of `Dataset.map`, with or without the format arrow; None for a plain dictionary, which has none.
 
     Publicly only the dataset itself knows them, which a batched function is not given.
     """
+    from datasets import Features
+
+    if hasattr(batch, "schema"):
+        return Features.from_arrow_schema(batch.schema)
     features: datasets.Features | None = getattr(getattr(batch, "formatter", None), "features", None)
     return features
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SourceError
-from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.tables import whole_or_stream
 from hf_rap.verify import read_gold
 
 from .cells import columns_of
@@ -17,12 +17,12 @@ from .presets import find_prompt
 from .prompts import DEFAULT_PROMPT
 from .questions import raw_rows, read_question, row_id
 from .recognition import unused_columns
-from .settling import first_rows, settle
+from .settling import Settled, first_rows, settle, undecoded
 from .shown import Shown, show_row
 from .turns import each_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import datasets
 
@@ -130,21 +130,9 @@ def inspect_dataset(
         LayoutError: the layout is not recognised, one of its columns is missing, or golds are numbers of options and nothing
             says from where they count.
     """
-    import datasets
-
-    rows = whole_or_stream("inspect_dataset", ds)
-    check_given(layout)
     template = find_prompt(prompt)
-    streamed = isinstance(rows, datasets.IterableDataset)
-    if streamed:
-        rows = rows.with_format(None) if rows.features is None else rows.with_format(None).decode(False)
-    sample = first_rows(rows) if streamed else rows
-    if len(sample) == 0:
-        raise SourceError("The dataset has no rows.")
-    if not streamed:
-        rows, layout = each_turn(rows, layout)
-        sample = rows
-    layout, remarks = settle(layout, sample, despite_unread=True)
+    rows, (layout, remarks), types = _opened("inspect_dataset", ds, layout)
+    total = len(rows) if hasattr(rows, "__len__") else 0  # of a stream the first rows are shown
     problems: list[Problem] = []
     shown: list[Shown] = []
     images: Counter[int] = Counter()
@@ -165,7 +153,7 @@ def inspect_dataset(
         name = name or row_id(row, layout)
         ids.add(name)
         usable += not errors
-        if not errors and len(shown) < SHOWN and index > len(shown) * len(sample) // SHOWN:
+        if not errors and len(shown) < SHOWN and index > len(shown) * total // SHOWN:
             shown.append(show_row(index - 1, row, layout, template))
         problems += [Problem(index - 1, name, error.code, error.message) for error in errors]
     return Inspection(
@@ -176,37 +164,46 @@ def inspect_dataset(
         index - len(ids),
         dict(sorted(images.items())),
         shown=tuple(shown),
-        unused=unused_columns(layout, sample.column_names),
-        unread=tuple(unread_columns(layout, sample.features)),
+        unused=unused_columns(layout, types),
+        unread=tuple(unread_columns(layout, types)),
         remarks=remarks,
     )
 
 
 def inspect_row(
-    ds: datasets.Dataset, name: str, layout: Layout | None = None, *, prompt: PromptTemplate | str = DEFAULT_PROMPT
+    ds: datasets.Dataset | datasets.IterableDataset | datasets.DatasetDict,
+    name: str,
+    layout: Layout | None = None,
+    *,
+    prompt: PromptTemplate | str = DEFAULT_PROMPT,
 ) -> Shown:
     """One row as a model will be asked, by its `rap_id`.
 
     Raises:
         SourceError: no row is called so.
-        LayoutError: as `inspect_dataset`.
+        SettingError, LayoutError: as `inspect_dataset`.
     """
-    check_given(layout)
     template = find_prompt(prompt)
-    ds, layout = each_turn(whole_dataset("inspect_row", ds), layout)
-    layout, _ = settle(layout, ds, despite_unread=True)
-    for index, row in enumerate(_rows(ds, layout)):
+    rows, (layout, _), _ = _opened("inspect_row", ds, layout)
+    for index, row in enumerate(_rows(rows, layout)):
         if row_id(row, layout) == name:
             return show_row(index, row, layout, template)
     raise SourceError(f"No row has the rap_id {name!r}.")
 
 
+def _opened(reader: str, ds: Any, layout: Layout | None) -> tuple[Any, Settled, Mapping[str, Any]]:
+    """The rows of which each asks one question, their layout, and the types of their columns."""
+    check_given(layout)
+    rows, layout = each_turn(whole_or_stream(reader, ds), layout)
+    looked_at = first_rows(rows)
+    return rows, settle(layout, looked_at, despite_unread=True), looked_at.features
+
+
 def _rows(ds: datasets.Dataset | datasets.IterableDataset, layout: Layout) -> Iterator[dict[str, Any]]:
     """All rows, undecoded, a few at a time."""
-    names = ds.column_names
-    plain = ds if names is None else ds.select_columns(layout.columns_in(names))
+    plain = ds if ds.features is None else ds.select_columns(layout.columns_in(ds.features))
     total = len(ds) if hasattr(ds, "__len__") else None
-    stored = plain if total is None else plain.with_format("arrow")
+    stored = undecoded(plain) if total is None else plain.with_format("arrow")
     progress = progress_bar("inspect", unit=" rows", total=total)
     with progress:
         for table in stored.iter(batch_size=ROWS_PER_STEP):

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .batches import Batch
-from .compat import stored_column
+from .batches import held_in_arrow
 
 # In order of preference. MathVista has the picture in `decoded_image` and only its name in `image`.
 IMAGE_COLUMNS = (
@@ -76,24 +75,19 @@ def unread_images(columns: Mapping[str, Any], read: Iterable[str]) -> list[str]:
 
 def holds_pictures(columns: Mapping[str, Any], name: str) -> bool | None:
     """Whether a column holds pictures, and not their names or anything else; None where that cannot be seen."""
-    stored = stored_in(columns, name)
+    stored = held_in_arrow(columns, name)
     return _in_arrow(stored.type) if stored is not None else _in(columns[name])
 
 
 def holds_blocks(columns: Mapping[str, Any], name: str) -> bool:
     """Whether turns of a chat consist of blocks, of which some may be images; False where that cannot be seen."""
-    stored = stored_in(columns, name)
+    stored = held_in_arrow(columns, name)
     value = columns[name] if stored is None else None
     if stored is not None:
         return "type: string" in str(stored.type)
     if isinstance(value, (list, tuple)) and not hasattr(value, "feature"):
         return any("'type': '" in str(cell) or '"type": "' in str(cell) for cell in value[:_LOOKED_AT])
     return value is not None and ("'type'" in str(value) or "Json" in str(value))
-
-
-def stored_in(columns: Mapping[str, Any], name: str) -> Any:
-    """The column as Arrow holds it; None where it does not, or where these are no rows."""
-    return columns.stored(name) if isinstance(columns, Batch) else stored_column(columns, name)
 
 
 def _numbered(names: Iterable[str]) -> tuple[str, ...]:

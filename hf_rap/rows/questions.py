@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
-from .batches import Batch
+from .batches import held_in_arrow
+from .cells import values_of
 from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, system_text, turns_of
 from .choice_golds import letter_of
 from .choice_text import with_options
 from .choices import Choices, read_choices
-from .compat import is_batch_of_map, stored_column
+from .compat import is_batch_of_map
 from .golds import named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .layouts import check_layout
@@ -82,10 +83,9 @@ def raw_rows(batch: Mapping[str, Any], layout: Layout) -> list[dict[str, Any]]:
 
 
 def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
-    stored = batch.stored(name) if isinstance(batch, Batch) else stored_column(batch, name)
+    stored = held_in_arrow(batch, name)
     if stored is not None and _holds_files(stored.type):
-        values: list[Any] = stored.to_pylist()
-        return values
+        return values_of(stored)
     cells = batch[name]
     if not isinstance(cells, (list, tuple)) or any(_is_tensor(value) for value in cells):
         raise LayoutError(

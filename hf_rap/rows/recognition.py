@@ -10,6 +10,7 @@ from hf_rap.errors import LayoutError, MissingColumnError
 from hf_rap.options import check_text
 from hf_rap.plugins import UNNAMED, plugins
 
+from .batches import held_in_arrow
 from .choice_golds import INDEX0, LETTER
 from .choices import choice_columns
 from .layouts import (
@@ -24,7 +25,7 @@ from .layouts import (
     texts_given,
 )
 from .paths import is_there
-from .picture_columns import IMAGE_COLUMNS, choose_images, holds_blocks, holds_pictures, stored_in
+from .picture_columns import IMAGE_COLUMNS, choose_images, holds_blocks, holds_pictures
 
 ID_COLUMNS = ("rap_id", "id", "onlyid", "uid", "uuid", "question_id", "problem_id", "sample_id")
 SOURCE_COLUMNS = ("source", "data_source", "datasource", "dataset")
@@ -212,7 +213,7 @@ def _recognise_folded(columns: Mapping[str, Any]) -> Layout | None:
     if set(names) == set(columns):
         return None
     undecoded = {
-        folded: None if stored_in(columns, name) is not None else columns[name] for folded, name in names.items()
+        folded: None if held_in_arrow(columns, name) is not None else columns[name] for folded, name in names.items()
     }
     try:
         layout = recognise_layout(undecoded)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.errors import LayoutError, RowError
+from hf_rap.errors import LayoutError, RowError, SourceError
 
 from .batches import Batch
 from .cells import rows_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Layouts whose gold column leaves no doubt.
 _SURE = ("mixture", "hf_rap", "verl", "mm-eureka", "mm-eureka-qwen", "sharegpt", "the_cauldron", "scienceqa", "a-okvqa")
 _SAMPLED = 200  # rows, spread over the dataset, whose golds are read to choose their column
-_FIRST_ROWS = 200  # of a stream
+_OF_A_STREAM = 200  # rows, to see what its layout is
 _ROWS_PER_STEP = 1_000
 
 
@@ -41,19 +41,23 @@ class Settled(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def settle(layout: Layout | None, ds: datasets.Dataset, *, despite_unread: bool = False) -> Settled:
+def settle(
+    layout: Layout | None, ds: datasets.Dataset | datasets.IterableDataset, *, despite_unread: bool = False
+) -> Settled:
     """The layout of a dataset, recognised where it is None.
 
     Args:
         layout: what is known of it.
-        ds: the rows.
+        ds: the rows; of a stream the first are looked at.
         despite_unread: columns that look like options or pictures may stay unread.
 
     Raises:
+        SourceError: there are no rows.
         LayoutError: the layout is not recognised, a column is missing, one that looks like options or pictures is not
             read, or golds are numbers of options and nothing says from where they count.
     """
     check_given(layout)
+    ds = first_rows(ds)
     recognised = layout_of(layout, ds.features)
     if not despite_unread:
         check_unread(recognised, ds.features)
@@ -72,11 +76,26 @@ def settle(layout: Layout | None, ds: datasets.Dataset, *, despite_unread: bool 
     return Settled(recognised, (remark,) if remark else ())
 
 
-def first_rows(stream: datasets.IterableDataset) -> datasets.Dataset:
-    """The first rows of a stream, which tell what its layout is."""
+def first_rows(ds: datasets.Dataset | datasets.IterableDataset) -> datasets.Dataset:
+    """What a layout is settled by: the first rows of a stream, images not decoded; a table as it is.
+
+    Raises:
+        SourceError: there are no rows.
+    """
     import datasets
 
-    return datasets.Dataset.from_list(list(stream.take(_FIRST_ROWS)), features=stream.features)
+    if isinstance(ds, datasets.IterableDataset):
+        rows = list(undecoded(ds).take(_OF_A_STREAM))
+        ds = datasets.Dataset.from_list(rows, features=undecoded(ds).features if rows else None)
+    if len(ds) == 0:
+        raise SourceError("The dataset has no rows.")
+    return ds
+
+
+def undecoded(stream: datasets.IterableDataset) -> datasets.IterableDataset:
+    """The stream with images as they are stored, as far as it says which columns hold some."""
+    stream = stream.with_format(None)
+    return stream if stream.features is None else stream.decode(False)
 
 
 def layout_with(ds: datasets.Dataset, named: Mapping[str, Any]) -> Layout:
@@ -104,8 +123,9 @@ def settle_batch(layout: Layout | None, batch: Mapping[str, Any]) -> Layout:
     check_unread(recognised, batch)
 
     def rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        cells = [batch[name] for name in names]
-        return (dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True))
+        tops = list(dict.fromkeys(taken_apart(batch, name)[0] for name in names))
+        cells = [batch[name] for name in tops]
+        return (dict(zip(tops, row, strict=True)) for row in zip(*cells, strict=True))
 
     if layout is None:
         recognised, _ = _readable_gold(recognised, batch, rows)

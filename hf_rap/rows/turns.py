@@ -27,9 +27,19 @@ class Turned(NamedTuple):
 
 
 def each_turn(ds: datasets.Dataset, layout: Layout | None) -> Turned:
-    """What `one_row_per_turn` gives for a layout with turns="each"; any other as it is."""
+    """What `one_row_per_turn` gives for a layout with turns="each"; any other as it is.
+
+    Raises:
+        LayoutError: as `one_row_per_turn`, or `ds` is a stream.
+    """
+    import datasets
+
     if layout is None or layout.turns != EACH:
         return Turned(ds, layout)
+    if isinstance(ds, datasets.IterableDataset):
+        raise LayoutError(
+            "turns='each' makes several rows of one, which takes a table: use load_dataset without streaming."
+        )
     return Turned(one_row_per_turn(ds, layout), replace(layout, turns=LAST))
 
 
@@ -86,7 +96,7 @@ def _cuts(chat: Any) -> list[Any]:
             return [chat]
     count = len(next(iter(entries.values()), ())) if isinstance(entries, Mapping) else len(entries or ())
     cuts: list[Any] = []
-    counted = 0
+    answered = 0
     for end in range(1, count + 1):
         part = {name: cells[:end] for name, cells in entries.items()} if isinstance(entries, Mapping) else entries[:end]
         try:
@@ -95,8 +105,8 @@ def _cuts(chat: Any) -> list[Any]:
             return [chat]
         if turns and turns[-1].side == "assistant":
             questions = sum(turn.side == "user" for turn in turns)
-            if questions == counted:
+            if questions == answered:
                 cuts.pop()  # the reply goes on
             cuts.append(json.dumps(part) if as_text else part)
-            counted = questions
+            answered = questions
     return cuts if len(cuts) > 1 else [chat]

@@ -166,12 +166,12 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, layout = each_turn(ds, getattr(collector, "layout", None))
-        self.collector = collector.with_layout(layout).over(self.ds)
-        self.layout: Layout = self.collector.check(self.ds.features)
-        self.columns = columns_read(self.ds, self.collector, self.layout)
+        self.ds, layout = each_turn(ds, collector.given_layout)
+        settled = collector.with_layout(layout).over(self.ds)
+        self.layout: Layout = settled.check(self.ds.features)
+        self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
-        self.collector = self.collector.with_layout(self.layout)
+        self.collector: Collector = settled.with_layout(self.layout)
         self.rows_per_part = rows_per_part or collector.rows_at_once
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut

@@ -10,6 +10,7 @@ from hf_rap.columns import ACE, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_choice, is_number
 
+from .base import rows_to_select
 from .baselines import select_random
 from .cognitive import select_cognitive
 from .difficulty import select_difficulty
@@ -96,6 +97,7 @@ def sweep(
     >>> [point.rows for point in sweep(Dataset.from_dict(scores), "min_cde", (0, 0.5, 0.9)).points]
     [3, 2, 0]
     """
+    ds = rows_to_select("sweep", ds)
     check_choice("option", option, SWEPT)
     numbers = isinstance(values, (list, tuple)) and 0 < len(values) <= MOST_VALUES and all(map(is_number, values))
     check(numbers, "values", values, f"1 to {MOST_VALUES} numbers, such as (0, 0.2, 0.4)")

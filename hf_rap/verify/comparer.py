@@ -139,7 +139,7 @@ def _digits(node: Any) -> float:
 
 
 def _equal(gold: Any, answer: Any, *, rounded: bool) -> bool:  # noqa: PLR0911 - a line for each kind of object
-    from sympy import Eq, Expr, FiniteSet, Interval, MatrixBase, Tuple
+    from sympy import Eq, Expr, FiniteSet, Interval, MatrixBase, Tuple, expand
 
     gold, answer = _complex(gold), _complex(answer)
 
@@ -152,8 +152,11 @@ def _equal(gold: Any, answer: Any, *, rounded: bool) -> bool:  # noqa: PLR0911 -
         return bool(ends) and _all_equal((gold.start, gold.end), (answer.start, answer.end), rounded=rounded)
     if isinstance(gold, FiniteSet) and isinstance(answer, FiniteSet):
         return _same_set(gold.args, answer.args, rounded=rounded)
-    if isinstance(gold, Expr) and isinstance(answer, Expr) and _differ_somewhere(gold, answer):
-        return False
+    if isinstance(gold, Expr) and isinstance(answer, Expr):
+        if _differ_somewhere(gold, answer):
+            return False
+        if expand(gold - answer) == 0:  # twenty times as fast as math-verify's simplify
+            return True
     pair = [_elements(side) for side in (gold, answer)]
     if pair[0] and pair[1] and Tuple in (type(gold), type(answer)):
         return _all_equal(*pair, rounded=rounded)

@@ -20,7 +20,10 @@ _OPTION_MARKERS = (
 )
 _KIND = r"(?:(?i:the|la|le|die|der)\s+)?(?:(?i:option|opción|choice|answer|letter|point|figure|graph|image|picture|选项)\s*)?"
 _ALONE = re.compile(rf"{_KIND}[(\[]?([A-Z])[)\]]?(?:选项)?[.:]?|[(\[]?([a-z])[)\]]?[.:]?")
-_SEVERAL = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|&|、|,?\s*\band\b)?\s*[(\[]?\b[A-Z][)\]]?)+")
+# Each separator can be read in one way only, else a long list takes for ever.
+_SEVERAL = re.compile(
+    r"[(\[]?[A-Z][)\]]?(?:(?:\s*[,;&、]\s*(?:and\s+)?|\s+and\s+|\s+|(?<=[)\]])(?=[(\[]))[(\[]?[A-Z][)\]]?)+"
+)
 # "B. 30", "(B), no", "B - blue", "B (no)"; "B, which"; never "A or D".
 _WITH_TEXT = re.compile(
     rf"{_KIND}(?:[(\[]([A-Z])[)\]]\s*[.,:-]?|([A-Z])(?:[).:、]|\s+-\s(?=[A-Za-z]{{2}})|\s+(?=\([a-z]{{2}}))|([A-Z]),\s*(?=(?<=\s)(?:[a-z]{{2,}}|\d)|[\u4e00-\u9fff])(?!.*\b[A-Z]\b))\s*"

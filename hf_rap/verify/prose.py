@@ -127,14 +127,14 @@ def _main_clause(sentence: str) -> str:
     introduction = _INTRODUCTION.match(sentence)
     if introduction and _tokens(sentence[introduction.end() :]):
         sentence = sentence[introduction.end() :]
-    tokens = _tokens(sentence)
+    tokens = _tokens(sentence) if _REASON.search(sentence) else []
     reason = _REASON.search(sentence, tokens[0].end()) if tokens else None
     return sentence[: reason.start()] if reason else sentence
 
 
 def affirmed(text: str) -> str:
     """Without what is denied for something else: "It is not red but blue" is "It is blue"."""
-    return _BUT.sub("", text)
+    return _BUT.sub("", text) if " but " in text else text
 
 
 def _is_result(sentence: str, tokens: list[re.Match[str]], *, only: bool) -> bool:

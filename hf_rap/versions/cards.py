@@ -23,6 +23,7 @@ from hf_rap.select.again import options_of
 from hf_rap.select.method import PROCESS_REWARDS
 from hf_rap.select.methods import describe_method
 from hf_rap.stats.cut import many_cut
+from hf_rap.stats.equal import many_equal
 from hf_rap.stats.health import WORDS as HEALTH_WORDS
 from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 
@@ -87,6 +88,9 @@ def render_card(facts: Mapping[str, Any]) -> str:
         unversioned=UNVERSIONED,
         cut_means=_CUT_MEANS,
         many_cut=many_cut(facts["arms"]),
+        # Facts of versions from before equal replies were counted have none.
+        equal_replies=facts.get("equal_replies") or {},
+        many_equal=many_equal(facts.get("equal_replies") or {}),
         ace_settings=facts.get("ace_settings"),
         ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_calls(facts),

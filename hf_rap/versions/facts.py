@@ -16,6 +16,7 @@ from hf_rap.errors import SettingError, codes_of
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.counts import count_rewards
+from hf_rap.stats.equal import count_equal
 from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct_of_rows, counted, grader_of
 from hf_rap.version import VERSION
 
@@ -107,6 +108,7 @@ def collect_facts(
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
         "hinted": [name for name in selection.scored.column_names if name.startswith(columns.HINTED_PREFIX)],
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
+        "equal_replies": count_equal(selection.scored),
         "adaptive": describe_adaptive(selection.scored),
         "grading": _grading(table),
         "errors": _errors(table),

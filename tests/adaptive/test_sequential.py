@@ -35,6 +35,7 @@ def jaccard(one, other):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_it_agrees_more_than_the_same_attempts_for_every_row():
     """2,000 simulated rows, 12.5 attempts per row and arm: far above what 12 for all give, and told beforehand."""
     rates, rule = simulated_rates(2_000), Sequential(most=256)

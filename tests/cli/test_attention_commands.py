@@ -106,5 +106,7 @@ def test_what_cannot_be_drawn_is_said(folder, scored):
         refused("inspect", scored, "--row", "planted-0-00001", "--attention", "--attempt", 3)
     with pytest.raises(MissingColumnError, match="reads column 'rap_attention'"):
         refused("inspect", folder / "evidence.parquet", "--row", "planted-0-00001", "--attention")
+    with pytest.raises(SourceError, match="'x'"):
+        refused("inspect", scored, "--row", "x")
     for wrong in (["--attention"], ["--out", "x.png"]):
         assert CliRunner().invoke(cli, ["inspect", str(scored), *wrong]).exit_code == 2

@@ -388,6 +388,29 @@ def test_help_has_an_example_and_the_python_call(name):
     assert "In Python: " in shown
 
 
+@pytest.mark.parametrize(
+    ("name", "titles", "rest"),
+    [
+        (
+            "run",
+            "Source Columns Model Server Sampling Run_folder Grading Selection Fewer_attempts Version",
+            "--dry-run --json --help",
+        ),
+        (
+            "rollouts",
+            "Source Columns Model Server Sampling Grading Run_folder Selection Fewer_attempts",
+            "--out --dry-run --gpu-hour-price --json --help",
+        ),
+    ],
+)
+def test_the_options_of_a_long_command_are_grouped(name, titles, rest):
+    """By what they are about; what is left is about what comes out."""
+    shown = CliRunner().invoke(cli, [name, "--help"]).output
+    headings = [heading.replace(" ", "_") for heading in re.findall(r"^(\w[\w ]*):$", shown, re.MULTILINE)]
+    assert headings == [*titles.split(), "Options"]
+    assert re.findall(r"^  (?:-h, )?(--[\w-]+)", shown.split("\nOptions:\n")[1], re.MULTILINE) == rest.split()
+
+
 def test_arguments_are_no_options():
     """SOURCE stands in the line of usage alone."""
     shown = CliRunner().invoke(cli, ["select", "--help"]).output

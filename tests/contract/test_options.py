@@ -77,6 +77,7 @@ OTHERS = {
     "arm": lambda _: "text",
     "arms": lambda _: ("blank",),
     "attn_implementation": lambda _: "eager",
+    "batch_size": lambda _: 16,
     "column": lambda _: "problem",
     "confidence": lambda _: 0.9,
     "control": lambda _: "blank",

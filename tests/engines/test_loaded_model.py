@@ -201,16 +201,17 @@ class TestPrompt:
 class TestMemory:
     @pytest.mark.parametrize("limit", [1, 2, 3, 7])
     def test_batch_is_halved_until_it_fits(self, limit: int, caplog: pytest.LogCaptureFixture) -> None:
-        """The replies are those of a machine with enough memory; later batches start at the size that fitted."""
+        """The replies are those of a machine with enough memory; later batches are of the size that fits."""
         model, processor = build("llava_llama")
         limited = LimitedMemory(model, limit)
         loaded = LoadedModel(limited, processor, batch_size=8)
         with caplog.at_level(logging.WARNING, logger="hf_rap"):
             answers = loaded.complete(rows(20), SAMPLING)
         assert answers == tiny().complete(rows(20), SAMPLING)
-        assert loaded.batch_size == {1: 1, 2: 2, 3: 2, 7: 4}[limit]
-        assert max(limited.batches[-5:]) == loaded.batch_size
-        assert caplog.messages[0] == "Out of GPU memory with 8 rows in a batch; going on with 4."
+        assert max(limited.batches[-5:]) <= limit
+        assert caplog.messages[0] == (
+            "Out of GPU memory with 8 rows in a batch; going on with 4, and with more again later."
+        )
 
     def test_memory_too_small_for_one_row(self) -> None:
         """Nothing fits: the run stops and says so in one line."""

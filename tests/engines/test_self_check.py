@@ -137,6 +137,18 @@ def test_rounding_alone_is_not_refused() -> None:
     self_check.check_replies(model)
 
 
+def test_pictures_that_cannot_share_a_batch_refuse_nobody() -> None:
+    """A processor that neither crops nor pads gets rows one by one; the replies are right."""
+    model, processor = build("llava_llama")
+    processor = copy.deepcopy(processor)
+    processor.image_processor.do_center_crop = False
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        LoadedModel(model, processor).encode(
+            [ask("a", "<image>", picture(20, 60)), ask("b", "<image>", picture(60, 20))]
+        )
+    self_check.check_replies(LoadedModel(model, processor))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     model, processor = build("llava_llama")

@@ -87,7 +87,7 @@ class TestIdentity:
     def test_batch_size_must_be_positive(self, batch_size: int) -> None:
         """Refused when it is set."""
         with pytest.raises(
-            SettingError, match=rf"^batch_size is {batch_size}: it takes a whole number of 1 or more\.$"
+            SettingError, match=rf"^batch_size is {batch_size}: it takes a whole number of 1 or more, or \"auto\"\.$"
         ):
             TransformersEngine("owner/model", batch_size=batch_size)
 
@@ -134,7 +134,7 @@ class TestLoading:
             "model": llava_folder.name,
             "processor_options": None,
             "trust_remote_code": False,
-            "batch_size": 16,
+            "batch_size": "auto",
             "architecture": "LlavaForConditionalGeneration",
             "processor": "LlavaProcessor",
             "image_processor": description["image_processor"],

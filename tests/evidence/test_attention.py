@@ -24,8 +24,8 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.columns import ATTENTION_ERROR_CODES
-from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
+from hf_rap.demo import MODEL, demo_engine, make_planted
+from hf_rap.errors import ColumnExistsError, EngineError, MissingColumnError, SettingError
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS
 from hf_rap.rows.prompts import PromptTemplate
 
@@ -272,6 +272,16 @@ def test_a_prompt_of_another_length_is_an_error():
     errors = [one["error"].split(":")[0] for row in found for one in row or []]
     assert errors
     assert set(errors) == {"image_tokens_changed"}
+
+
+def test_a_size_that_the_model_cannot_take_is_refused_at_once():
+    """Before, each row had that error."""
+    size = {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}}
+    engine = TransformersEngine(str(MODEL), device="cpu", dtype="float32", processor_options=size)
+    with pytest.raises(
+        EngineError, match=r"before the first row: ValueError: Input image size \(96\*96\) doesn't match"
+    ):
+        collect_evidence(planted().select(range(3)), Rollouts(engine))
 
 
 def test_faults_are_found_before_the_model_is_loaded():

@@ -48,6 +48,14 @@ def test_little_is_needed(collected, tmp_path):
     assert estimate(DS, Own(), rows=2).rows_measured == 2
 
 
+def test_a_stream_is_read_the_same_way():
+    """Row after row, and what is wrong is told when it is read."""
+    assert [row["rap_own"] for row in collect_evidence(DS.to_iterable_dataset(), Own())] == EXPECTED
+    other = type("Other", (Own,), {"__call__": lambda self, batch: {"rap_own": [1]}})
+    with pytest.raises(SettingError, match=r"^The collector 'Other' gives 1 values as 'rap_own' for a batch of 6 rows"):
+        list(collect_evidence(DS.to_iterable_dataset(), other()))
+
+
 @dataclass(frozen=True)
 class Frozen(Own):
     """With a layout that the user gave, and a field that is made from others."""

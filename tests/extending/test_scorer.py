@@ -25,7 +25,7 @@ from hf_rap.columns import Column
 from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from my_scores import longest
+from scores_of_a_user import longest
 
 ROWS = {
     "problem": ["a?", "b?", "c?"],
@@ -347,3 +347,16 @@ def test_its_paper_is_cited(tmp_path):
     two = FunctionScorer(cited.function, cited.reads, (*cited.writes, FLOAT), "")
     with pytest.raises(SettingError, match="it takes one column: name one of rap_longest, rap_own"):
         select_top(ds, by=two, count=1, per=None)
+
+
+def test_a_lambda_and_a_closure_are_scorers(tmp_path):
+    """Also in several processes, which get them by value; with another closed-over value the cache has another key."""
+
+    def above(limit):
+        return scorer(reads=["rap_cde"], writes=[FLOAT])(
+            lambda batch: {"rap_own": [cde > limit for cde in batch["rap_cde"]]}
+        )
+
+    ds = Dataset.from_dict(ROWS)
+    assert ds.map(above(0.5), batched=True, batch_size=1, num_proc=2)["rap_own"][:] == [1, 1, 0]
+    assert Hasher.hash(above(0.5)) != Hasher.hash(above(0.85))

@@ -32,6 +32,7 @@ def usual_client(api, client, tokens, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", tokens["reader"])
 
 
+@pytest.mark.exhaustive
 def test_moved_branch_is_seen_by_a_new_engine_and_not_by_one_in_use(push, other_grid):
     """Somebody pushes between the hash of `map` and the loading of the weights."""
     old = push(MODEL)
@@ -61,6 +62,7 @@ def test_branch_that_does_not_exist(push):
         Hasher.hash(grid(revision="v9"))
 
 
+@pytest.mark.exhaustive
 def test_adapter_is_pinned_like_a_model(api, push, grid_adapter):
     """Both files come from the commit that was found."""
     push(MODEL)

@@ -50,6 +50,7 @@ def test_two_workers_give_the_same_as_one_process(cluster, tmp_path):
         assert run.read().to_list() == collect_evidence(ds, stub_rollouts()).to_list()
 
 
+@pytest.mark.exhaustive
 def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
     """The stored replies travel with the rows; both kinds lie in one run folder."""
     from hf_rap.runs.cluster import fill_on_ray
@@ -63,6 +64,7 @@ def test_attention_and_step_scores_go_over_the_cluster_too(cluster, tmp_path):
     assert {held.kind for held in list_runs(str(tmp_path / "run"))} == {"attention", "step scores"}
 
 
+@pytest.mark.exhaustive
 def test_a_node_that_dies_costs_no_row(cluster, tmp_path):
     """Half-way one of the two nodes is killed; its rows are done again by the other."""
     from hf_rap.runs.cluster import fill_on_ray
@@ -157,7 +159,18 @@ def test_the_command_line_on_two_workers(tmp_path):
     planted.to_parquet(tmp_path / "rows.parquet")
     run, out = tmp_path / "run", tmp_path / "evidence.parquet"
     command = [sys.executable, "-m", "hf_rap", "rollouts", str(tmp_path / "rows.parquet"), "--model", "demo"]
-    command += ["--attempts", "2", "--max-new-tokens", "32", "--rows-per-part", "4", "--run", str(run)]
+    command += [
+        "--attempts",
+        "2",
+        "--batch-size",
+        "16",
+        "--max-new-tokens",
+        "32",
+        "--rows-per-part",
+        "4",
+        "--run",
+        str(run),
+    ]
     command += ["--ray", "local", "--ray-workers", "2", "--out", str(out), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment(), check=False)
     assert done.returncode == 0, done.stderr

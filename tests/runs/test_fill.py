@@ -510,7 +510,9 @@ def test_the_command_fills_lists_and_tops_up(tmp_path):
     done = CliRunner().invoke(cli, [*command, "--attempts", "1"], catch_exceptions=False)
     assert json.loads(done.stdout)["rows"] == 12
     done = CliRunner().invoke(cli, [*command, "--attempts", "2", "--out", str(out)], catch_exceptions=False)
-    assert json.loads(done.stdout) == {
+    result = json.loads(done.stdout)
+    assert set(result.pop("health")) >= {"never_solved", "always_solved", "advice"}
+    assert result == {
         "rows": 12,
         "rows with rap_error": 1,
         "cut replies with the image": 0.0,

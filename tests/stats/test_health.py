@@ -64,7 +64,6 @@ def test_replies_that_were_cut_off():
         (PROSE, 0.5),
         ("", 0.5),
         ("<think> I think and think", 0.5),
-        (r"So it is \boxed{", 0.5),
     ],
 )
 def test_replies_without_an_answer(reply, share):
