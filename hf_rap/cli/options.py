@@ -151,7 +151,7 @@ def sources_argument(command: Command) -> Command:
             help="Leave out rows that stand in this test set; may be repeated.",
         ),
     ]
-    return cast("Command", together(parts)(with_sources))
+    return cast("Command", together(parts, title="Source")(with_sources))
 
 
 class ParquetFile(click.ParamType[Path]):

@@ -399,7 +399,7 @@ def test_help_has_an_example_and_the_python_call(name):
         (
             "rollouts",
             "Source Columns Model Server Sampling Grading Run_folder Selection Fewer_attempts",
-            "--out --dry-run --gpu-hour-price --json --help",
+            "--out --overwrite --dry-run --gpu-hour-price --json --help",
         ),
     ],
 )
