@@ -18,7 +18,7 @@ from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
-from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest
+from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch, undecoded
 from hf_rap.rows.turns import each_turn
@@ -420,11 +420,15 @@ def _distinct_rows(ds: datasets.Dataset, collector: Collector) -> tuple[list[int
     layout = collector.given_layout
     if collector.reads(ds.features) or layout is None:
         return None, []
-    first: dict[tuple[str | None, str], int] = {}
+    first: dict[tuple[str | None, ...], int] = {}
+    keeps_system = collector.keeps_system({})
     place: list[int] = []
     read = ds.select_columns(layout.columns_in(ds.column_names)).with_format("arrow")
     for table in read.iter(batch_size=_ROWS_COMPARED):
-        keys = ((own_id(raw, layout), stored_digest(raw, layout)) for raw in raw_rows(columns_of(table), layout))
+        keys = (
+            (own_id(raw, layout), stored_digest(raw, layout), system_turn(raw, layout) if keeps_system else None)
+            for raw in raw_rows(columns_of(table), layout)
+        )
         place += [first.setdefault(key, len(first)) for key in keys]
     if len(first) == len(ds):
         return None, []

@@ -173,6 +173,15 @@ def test_system_turns_of_the_dataset_are_kept_when_asked(role):
     assert sent == {False: [[user], [user]], True: [[("system", "You are a grader."), user], [user]]}
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_rows_that_differ_in_their_system_turn_are_asked_apart_where_it_is_sent(keep):
+    """The same question and gold without an id of their own: two requests per arm, or one whose reply both get."""
+    rows = chatting("You are a grader.", "You are a poet.", role="system").remove_columns("id")
+    engine = All()
+    collect_evidence(rows, Rollouts(engine, attempts=1, prompt=PromptTemplate(keep_system=keep)))
+    assert len(chats(engine)) == (4 if keep else 2)
+
+
 def test_a_server_is_sent_the_system_turn_as_text_and_the_arguments_by_their_name():
     """As vLLM, SGLang and llama.cpp know them; beside what the user adds to every request."""
     engine = EndpointEngine(
