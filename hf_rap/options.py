@@ -38,6 +38,15 @@ def shown(value: object) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
 
+def is_ours(value: object) -> bool:
+    """Whether the class of an object is written here, and so does what its protocol says.
+
+    >>> is_ours("text")
+    False
+    """
+    return type(value).__module__.startswith("hf_rap.")
+
+
 def as_json(value: Any) -> Any:
     """A value as it comes back from JSON, numbers and arrays of numpy as those of Python.
 

@@ -11,7 +11,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, RapError, RowError, first_line
-from hf_rap.options import as_settings, shown
+from hf_rap.options import as_settings, is_ours, shown
 
 from .base import Completion
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .base import Engine, Request, Sampling
 
 HOPELESS = 8  # requests that fail one after the other before any was answered
-_OURS = "hf_rap."
 _answered: set[type] = set()  # engines that have answered in this process
 
 
@@ -33,7 +32,7 @@ def ask(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> list
     """
     if not requests:
         return []
-    if type(engine).__module__.startswith(_OURS):  # they do the same, knowing more
+    if is_ours(engine):  # they do the same, knowing more
         return engine.complete(requests, sampling)
     if inspect.iscoroutinefunction(engine.complete):
         raise EngineError(

@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, RowError
+from hf_rap.stats.equal import is_long
 
 from .endpoint_client import Ask, Server, ask_all
 
@@ -35,8 +36,6 @@ _OTHERWISE = {"top_k": 0}
 TRIAL = "Write thirty words that have nothing to do with each other, separated by spaces."
 _TRIALS = 4
 _TRIAL_TOKENS = 48
-_LONG_TOKENS = 20  # that equal replies of a model that is drawn from do not have by chance
-_LONG_WORDS = 15
 
 
 async def find_fields(
@@ -107,8 +106,7 @@ def _say_left_open(server: Server, names: Collection[str]) -> None:
 
 def _refuse_equal(server: Server, replies: list[Completion]) -> None:
     first = replies[0]
-    long = len(first.text.split()) > _LONG_WORDS if first.tokens is None else first.tokens > _LONG_TOKENS
-    if long and len({reply.text for reply in replies}) == 1:
+    if is_long(first.text, first.tokens) and len({reply.text for reply in replies}) == 1:
         raise EngineError(
             f"The server at {server.url} does not draw: at temperature 1 it gives the same reply to {len(replies)} requests "
             "with different seeds, so that attempts would be one reply counted several times. It may have a top_k of 1 or a "

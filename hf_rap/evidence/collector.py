@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from hf_rap.columns import ERROR, features_of, refuse_existing, typed
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of
-from hf_rap.options import as_settings, check, check_number, check_whole
+from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import fingerprint_after
@@ -293,7 +293,7 @@ def check_collector(collector: Collector) -> None:
     lacking += [] if isinstance(getattr(collector, "kind", None), str) else ["kind"]
     if lacking:
         raise _lacks(name, lacking[0])
-    if not _is_ours(collector):
+    if not is_ours(collector):
         check_columns(f"{name}.writes", collector.writes)
 
 
@@ -305,7 +305,7 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
             is named.
 
     """
-    if _is_ours(collector):
+    if is_ours(collector):
         return collector(batch)
     layout = layout_of(collector.given_layout, batch)
     raws = raw_rows(batch, layout)
@@ -336,15 +336,11 @@ def settings_of(collector: Collector) -> dict[str, Any]:
 
 def _in_map(collector: Collector) -> Any:
     """What `map` calls: one from outside by way of what reads its values."""
-    return collector if _is_ours(collector) else partial(evidence_of, collector)
+    return collector if is_ours(collector) else partial(evidence_of, collector)
 
 
 def _lacks(name: str, part: str) -> SettingError:
     return SettingError(f"The collector {name!r} has no `{part}`: see hf_rap.Collector for what one has.")
-
-
-def _is_ours(collector: Collector) -> bool:
-    return type(collector).__module__.startswith("hf_rap.")
 
 
 def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str | None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 Entered = TypeVar("Entered", bound="Callable[..., Any]")
 
 TABLES = ("pyarrow", "pandas", "polars")
-TENSORS = ("numpy", "torch", "tensorflow", "jax", "jaxlib", "mlx")
+NOT_NUMPY = ("torch", "tensorflow", "jax", "jaxlib", "mlx")  # an array of numpy may be a picture
+TENSORS = ("numpy", *NOT_NUMPY)
 PLAIN = "ds.map(..., batched=True) on a dataset without a format, ds.with_format(None)"
 
 
@@ -195,11 +196,11 @@ def _rank(reader: str, passed: tuple[Any, ...]) -> int | None:
     return rank
 
 
-def is_tensor(value: Any) -> bool:
-    """An array or a tensor, or a list of them."""
+def is_tensor(value: Any, libraries: tuple[str, ...] = TENSORS) -> bool:
+    """An array or a tensor of these libraries, or a list of them."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
-    return _library(value) in TENSORS
+    return _library(value) in libraries
 
 
 def _library(value: Any) -> str:

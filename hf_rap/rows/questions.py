@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
 
-from .batches import held_in_arrow
+from .batches import NOT_NUMPY, held_in_arrow, is_tensor
 from .cells import values_of
 from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, system_text, turns_of
 from .choice_golds import letter_of
@@ -87,7 +87,7 @@ def _column(batch: Mapping[str, Any], name: str) -> list[Any]:
     if stored is not None and _holds_files(stored.type):
         return values_of(stored)
     cells = batch[name]
-    if not isinstance(cells, (list, tuple)) or any(_is_tensor(value) for value in cells):
+    if not isinstance(cells, (list, tuple)) or any(is_tensor(value, NOT_NUMPY) for value in cells):
         raise LayoutError(
             f"Column {name!r} arrives as {type(cells).__name__} instead of a list of Python values, one per row: call "
             "ds.map(..., batched=True) on a dataset without a format (ds.with_format(None))."
@@ -99,12 +99,6 @@ def _holds_files(arrow_type: Any) -> bool:
     """Somewhere inside is the {bytes, path} struct of an Image feature."""
     inside = [arrow_type.field(i) for i in range(arrow_type.num_fields)]
     return {"bytes", "path"} <= {field.name for field in inside} or any(_holds_files(field.type) for field in inside)
-
-
-def _is_tensor(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return type(value).__module__.partition(".")[0] in {"torch", "tensorflow", "jax", "jaxlib", "mlx"}
 
 
 def read_question(row: Mapping[str, Any], layout: Layout) -> Question:

@@ -16,7 +16,7 @@ from hf_rap.columns import (
 )
 from hf_rap.errors import SettingError
 from hf_rap.evidence.results import Results, check_columns
-from hf_rap.options import check
+from hf_rap.options import check, is_ours
 from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import Counts, Where, count_rewards
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from hf_rap.rows.batches import Batch
 
 ROWS_PER_BATCH = 10_000  # only the columns that a score reads are taken from a batch
-
-
-_OURS = "hf_rap."
 
 
 class Scorer(Protocol):
@@ -99,7 +96,7 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
-        ds = add(ds, scorer if type(scorer).__module__.startswith(_OURS) else Checked(scorer))
+        ds = add(ds, scorer if is_ours(scorer) else Checked(scorer))
     return ds
 
 

@@ -11,20 +11,24 @@ if TYPE_CHECKING:
 
 # From this share on, scores say as much about the limit as about the rows.
 MANY = 0.05
-_WHERE = {"image": "with the image", "text": "on the text alone"}
+WHERE = {"image": "with the image", "text": "on the text alone"}
+
+
+def counts_cut(ds: Any) -> dict[str, tuple[int, int]]:
+    """How many replies were cut off, and of how many this is known, per arm that there is evidence of."""
+    import pyarrow.compute as pc
+
+    counts: dict[str, tuple[int, int]] = {}
+    for arm in (arm for arm in ARMS if ARM_COLUMNS[arm].truncated.name in ds.column_names):
+        name = ARM_COLUMNS[arm].truncated.name
+        flags = pc.list_flatten(ds.select_columns([name]).with_format("arrow")[:][name])
+        counts[arm] = pc.sum(flags.cast("int8")).as_py() or 0, len(flags) - flags.null_count
+    return counts
 
 
 def shares_cut(ds: Any) -> dict[str, float | None]:
     """The share of replies that were cut off, per arm that there is evidence of; None where nothing was asked."""
-    import pyarrow.compute as pc
-
-    shares: dict[str, float | None] = {}
-    for arm in (arm for arm in ARMS if ARM_COLUMNS[arm].truncated.name in ds.column_names):
-        name = ARM_COLUMNS[arm].truncated.name
-        flags = pc.list_flatten(ds.select_columns([name]).with_format("arrow")[:][name])
-        mean = pc.mean(flags.cast("int8")).as_py()
-        shares[arm] = None if mean is None else float(mean)
-    return shares
+    return {arm: cut / known if known else None for arm, (cut, known) in counts_cut(ds).items()}
 
 
 def many_cut(arms: Mapping[str, Any]) -> dict[str, float]:
@@ -42,7 +46,7 @@ def describe_cut(shares: Mapping[str, float | None]) -> str | None:
     many = many_cut(shares)
     if not many:
         return None
-    arms = " and ".join(f"{share:.1%} of the replies {_WHERE[arm]}" for arm, share in many.items())
+    arms = " and ".join(f"{share:.1%} of the replies {WHERE[arm]}" for arm, share in many.items())
     return (
         f"{arms} hit the token limit and were cut off: what they would have said is not known, and scores of rows with "
         "long replies are bent by it. With a run, --continue-cut and a larger --max-new-tokens go on with these alone "

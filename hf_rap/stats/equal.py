@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, SETTINGS
 
+from .cut import WHERE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ATTEMPTS = 4  # that a row needs to count
 LONG_TOKENS = 20  # that each of its replies has to exceed
-_LONG_WORDS = 15  # where nobody has counted tokens
+LONG_WORDS = 15  # where nobody has counted tokens
 _ROWS_AT_ONCE = 1000
 # From this share of the rows on something else than the model is at work.
 MANY = 0.05
-_WHERE = {"image": "with the image", "text": "on the text alone"}
 
 
 def count_equal(ds: Any) -> dict[str, dict[str, int]]:
@@ -49,10 +50,12 @@ def _is_drawn(settings: str | None) -> bool:
 def _all_long(texts: list[str | None] | None, tokens: list[int | None] | None) -> bool:
     if texts is None or len(texts) < ATTEMPTS or None in texts:
         return False
-    return all(
-        len((text or "").split()) > _LONG_WORDS if count is None else count > LONG_TOKENS
-        for text, count in zip(texts, tokens or [None] * len(texts), strict=True)
-    )
+    return all(is_long(text or "", count) for text, count in zip(texts, tokens or [None] * len(texts), strict=True))
+
+
+def is_long(text: str, tokens: int | None) -> bool:
+    """So long that a model that is drawn from does not give it twice by chance; `tokens` where they were counted."""
+    return len(text.split()) > LONG_WORDS if tokens is None else tokens > LONG_TOKENS
 
 
 def many_equal(counts: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
@@ -67,7 +70,7 @@ def describe_equal(counts: Mapping[str, Mapping[str, int]]) -> str | None:
     if not many:
         return None
     arms = " and ".join(
-        f"{counts[arm]['equal']:,} of {counts[arm]['rows']:,} rows {_WHERE[arm]} ({share:.1%})"
+        f"{counts[arm]['equal']:,} of {counts[arm]['rows']:,} rows {WHERE[arm]} ({share:.1%})"
         for arm, share in many.items()
     )
     return (

@@ -11,7 +11,7 @@ from hf_rap.verify import finding
 
 from .arrays import arrow_columns
 from .counts import read_counts
-from .cut import MANY, shares_cut
+from .cut import MANY, counts_cut
 from .settings import BUILT_IN, grader_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ _ADVICE: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     (
         "no_answer",
         lambda share: share >= MANY_WITHOUT_ANSWER,
-        "of the replies hold no answer: check the instruction (--instruction), and look at some of them.",
+        "of the replies hold no answer: check the prompt (--prompt), and look at some of them.",
     ),
     (
         "agreement",
@@ -169,17 +169,8 @@ def _spared(ds: Any) -> NDArray[np.bool_]:
 
 def _cut(ds: Any) -> float | None:
     """Of all replies of both arms those that were cut off."""
-    import pyarrow.compute as pc
-
-    cut, replies = 0.0, 0
-    for arm, share in shares_cut(ds).items():
-        if share is not None:
-            flags = pc.list_flatten(
-                arrow_columns(ds, [ARM_COLUMNS[arm].truncated.name])[ARM_COLUMNS[arm].truncated.name]
-            )
-            known = len(flags) - flags.null_count
-            cut, replies = cut + share * known, replies + known
-    return round(cut / replies, 6) if replies else None
+    cut, known = (sum(counts) for counts in zip((0, 0), *counts_cut(ds).values(), strict=True))
+    return round(cut / known, 6) if known else None
 
 
 def _without_answer(ds: Any) -> float | None:
