@@ -13,7 +13,7 @@ from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_whole
 from hf_rap.rows.presets import prompt_or_instruction
-from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows, read_question
 from hf_rap.stats.settings import noted
 
@@ -147,7 +147,7 @@ class Attention(Collector):
         return self.prompt
 
     def _prompt(self, settings: str | None) -> PromptTemplate:
-        prompt = self._given or PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
+        prompt = self._given or prompt_of_replies(json.loads(settings or "{}"))
         return self.check_prompt(prompt)
 
 

@@ -18,6 +18,7 @@ from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
+from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch, undecoded
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from hf_rap.columns import Column
     from hf_rap.engines.base import Engine
-    from hf_rap.rows.prompts import PromptTemplate
 
     from .grading import Grading
 
@@ -273,6 +273,32 @@ class Collector:
         return None
 
 
+class PromptedCollector(Collector):
+    """One that asks with a prompt of its own, which is given as a template, by the name of a preset, or as a file."""
+
+    prompt: PromptTemplate | str
+
+    def take_prompt(self, prompt: PromptTemplate) -> None:
+        """Puts the template in the place of what was given for it; raises as `check_prompt`."""
+        object.__setattr__(self, "prompt", self.check_prompt(prompt))
+
+    @property
+    def _prompt(self) -> PromptTemplate:
+        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
+        return self.prompt
+
+    def keeps_system(self, read: Mapping[str, Any]) -> bool:
+        """The row's own system turn is sent."""
+        del read
+        return self._prompt.keep_system
+
+
+def prepared(collector: Collector, rows: Any) -> tuple[Any, Collector]:
+    """The rows of a dataset or a stream, each of which asks one question, and the collector with its layout settled by them."""
+    rows, layout = each_turn(rows, collector.given_layout)
+    return rows, collector.with_layout(layout).over(rows)
+
+
 def _of_stored_rows(call: Any) -> Any:
     """The call for batches whose images and texts are as they are stored."""
 
@@ -390,8 +416,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
     collector.identify()
-    rows, layout = each_turn(rows, collector.given_layout)
-    collector = collector.with_layout(layout).over(rows)
+    rows, collector = prepared(collector, rows)
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
     differing = plain if distinct is None else plain.select(distinct)
@@ -443,8 +468,7 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
     if stream.features is not None:
         collector.check(stream.features)
     collector.identify()
-    stream, layout = each_turn(stream, collector.given_layout)
-    collector = collector.with_layout(layout).over(stream)
+    stream, collector = prepared(collector, stream)
     if stream.features is None:
         return stream.map(_in_map(collector), batched=True, batch_size=size)
     features = type(stream.features)({**stream.features, **collector.features})
@@ -479,9 +503,8 @@ def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_
     check_collector(collector)
     check_whole("rows", rows, least=1)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)
-    ds, layout = each_turn(ds, collector.given_layout)
+    ds, collector = prepared(collector, ds)
     rows = min(rows, len(ds))
-    collector = collector.with_layout(layout).over(ds)
     sample = ds.select([index * len(ds) // rows for index in range(rows)])
 
     def answer(rows: datasets.Dataset) -> datasets.Dataset:

@@ -15,7 +15,7 @@ from hf_rap.engines.base import Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, check_whole
-from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows
 from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.settings import graded_by, identity_in, model_in
@@ -189,7 +189,7 @@ class Controls(Collector):
 
     def keeps_system(self, read: Mapping[str, Any]) -> bool:
         """The replies with the row's own image were given to its own system turn."""
-        return _prompt_of(json.loads(read[columns.SETTINGS.name] or "{}")).keep_system
+        return prompt_of_replies(json.loads(read[columns.SETTINGS.name] or "{}")).keep_system
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
@@ -296,17 +296,13 @@ class _Row:
     @property
     def prompt(self) -> PromptTemplate:
         """What stood around the question."""
-        return _prompt_of(self.settings)
+        return prompt_of_replies(self.settings)
 
     @property
     def settings_of_all(self) -> dict[str, Any]:
         """What is the same for all arms of the row."""
         correct = {name: self.settings[name] for name in ("correct",) if name in self.settings}
         return {**self.sampling.as_dict(), **correct, **self.prompt.settings()}
-
-
-def _prompt_of(settings: Mapping[str, Any]) -> PromptTemplate:
-    return PromptTemplate.from_settings(settings) or DEFAULT_PROMPT
 
 
 @dataclass

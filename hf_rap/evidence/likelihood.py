@@ -17,7 +17,7 @@ from hf_rap.rows.prompts import ANSWER_LEAD, ANSWER_TAIL, PromptTemplate
 from hf_rap.rows.questions import raw_rows
 from hf_rap.verify import VERIFIER_VERSION, spellings
 
-from .collector import Collector
+from .collector import PromptedCollector
 from .grading import Grading
 from .rollouts import AskedRow, read_rows
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Likelihood(Collector):
+class Likelihood(PromptedCollector):
     r"""Adds how probable the gold answer is to the model: `ds.map(Likelihood(engine), batched=True)`.
 
     One forward pass per arm and spelling of the gold (most have one); nothing is generated. The answer
@@ -86,7 +86,7 @@ class Likelihood(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
+        self.take_prompt(prompt_or_instruction(self.prompt, instruction))
         for name in ("lead", "tail"):
             check_text(name, getattr(self, name))
         if not hasattr(self.engine, "log_likelihoods"):
@@ -137,19 +137,9 @@ class Likelihood(Collector):
             }
         )
 
-    def keeps_system(self, read: Mapping[str, Any]) -> bool:
-        """The row's own system turn is sent."""
-        del read
-        return self._prompt.keep_system
-
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row its error; a row without an image is what it is."""
         return super().failures({columns.ERROR.name: evidence[columns.LIKELIHOOD_ERROR.name]})
-
-    @property
-    def _prompt(self) -> PromptTemplate:
-        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
-        return self.prompt
 
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
         question = row.asked_row.question

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap import columns
 from hf_rap.errors import RowError
 from hf_rap.rows.layouts import check_given
-from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.prompts import prompt_of_replies
 from hf_rap.rows.questions import question_and_answer, raw_rows
 from hf_rap.rows.settling import settle
 from hf_rap.stats.settings import CORRECT
@@ -89,7 +89,7 @@ def regrade(
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
-        prompts = [_prompt(text) for text in new[columns.SETTINGS.name]]
+        prompts = [prompt_of_replies(json.loads(text or "{}")) for text in new[columns.SETTINGS.name]]
         for arm, column in columns.FORMATTED.items():
             replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
             new[column.name] = [formatted([of_row], prompt)[0] for of_row, prompt in zip(replies, prompts, strict=True)]
@@ -219,10 +219,6 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
 def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
     return None if settings is None else json.dumps({**json.loads(settings), **changes}, sort_keys=True)
-
-
-def _prompt(settings: str | None) -> PromptTemplate:
-    return PromptTemplate.from_settings(json.loads(settings or "{}")) or DEFAULT_PROMPT
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

@@ -23,7 +23,7 @@ from hf_rap.stats.settings import CORRECT
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
-from .collector import Collector
+from .collector import PromptedCollector
 from .going_on import continued
 from .grading import Grade, Grading, Replies
 from .psi import WINDOW
@@ -43,7 +43,7 @@ _OPENERS = 8  # threads that open pictures
 
 
 @dataclass(frozen=True)
-class Rollouts(Collector):
+class Rollouts(PromptedCollector):
     """Collects evidence for a batch of rows: `ds.map(Rollouts(engine), batched=True)`.
 
     Every question is asked `attempts` times with its images and `attempts` times on its text alone.
@@ -119,7 +119,7 @@ class Rollouts(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
+        self.take_prompt(prompt_or_instruction(self.prompt, instruction))
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
@@ -154,11 +154,6 @@ class Rollouts(Collector):
     def goal(self) -> int:
         """Attempts that a row is to have."""
         return self.attempts
-
-    def keeps_system(self, read: Mapping[str, Any]) -> bool:
-        """The row's own system turn is sent."""
-        del read
-        return self._prompt.keep_system
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -312,11 +307,6 @@ class Rollouts(Collector):
         )
         settings = attention_settings(describe(self.engine), self._prompt, WINDOW) if any(read) else None
         return {columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: [settings if reads else None for reads in read]}
-
-    @property
-    def _prompt(self) -> PromptTemplate:
-        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
-        return self.prompt
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)

@@ -12,7 +12,7 @@ from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
-from hf_rap.evidence.collector import Collector, collect_evidence
+from hf_rap.evidence.collector import PromptedCollector, collect_evidence
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.compat import hash_of
 from hf_rap.rows.presets import prompt_or_instruction
@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 16  # each is some steps times 16 continuations
 
 
 @dataclass(frozen=True)
-class StepRewards(Collector):
+class StepRewards(PromptedCollector):
     """Appends `steps_with_score` to rows with a response: `ds.map(StepRewards(engine), batched=True)`.
 
     A response is split into steps; from the end of every step the model continues it
@@ -93,7 +93,7 @@ class StepRewards(Collector):
 
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
-        object.__setattr__(self, "prompt", self.check_prompt(prompt_or_instruction(self.prompt, instruction)))
+        self.take_prompt(prompt_or_instruction(self.prompt, instruction))
         check_whole("continuations", self.continuations, least=1)
         check_text("response", self.response, empty=False)
         check(callable(self.split), "split", self.split, "a function from a response to its steps")
@@ -106,11 +106,6 @@ class StepRewards(Collector):
     def writes(self) -> tuple[Column, ...]:
         """The columns that are added."""
         return (ID, STEPS, ERROR, SETTINGS)
-
-    def keeps_system(self, read: Mapping[str, Any]) -> bool:
-        """The row's own system turn is sent."""
-        del read
-        return self._prompt.keep_system
 
     @property
     def rows_at_once(self) -> int:
@@ -165,11 +160,6 @@ class StepRewards(Collector):
                 "step_rewards": self.version,
             }
         )
-
-    @property
-    def _prompt(self) -> PromptTemplate:
-        assert isinstance(self.prompt, PromptTemplate)  # a name has become one
-        return self.prompt
 
     def _sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.seed)

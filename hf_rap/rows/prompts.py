@@ -171,6 +171,12 @@ class PromptTemplate:
 BARE = PromptTemplate()
 DEFAULT_PROMPT = PromptTemplate(suffix=DEFAULT_INSTRUCTION)
 
+
+def prompt_of_replies(settings: Mapping[str, Any]) -> PromptTemplate:
+    """The template that the replies of a row with these `rap_settings` were given to; the usual one where they do not tell."""
+    return PromptTemplate.from_settings(settings) or DEFAULT_PROMPT
+
+
 _THINK = re.compile(r"\s*<\s*think\s*>")
 _THINK_END = re.compile(r"<\s*/\s*think\s*>")
 # What an instruction asks for behind the thoughts, by the word that asks: how it opens, and how it ends.

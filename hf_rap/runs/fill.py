@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector, evidence_of
+from hf_rap.evidence.collector import check_collector, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
-from hf_rap.rows.turns import each_turn
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -166,8 +165,7 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, layout = each_turn(ds, collector.given_layout)
-        settled = collector.with_layout(layout).over(self.ds)
+        self.ds, settled = prepared(collector, ds)
         self.layout: Layout = settled.check(self.ds.features)
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
