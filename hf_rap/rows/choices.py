@@ -129,14 +129,8 @@ def _first_key(mapping: Mapping[str, Any], keys: Iterable[str]) -> Any:
 def _parsed(text: str) -> Any:
     """The list, or the mapping, in a text; None for an empty one."""
     text = text.strip()
-    if text[:1] in "[({":
-        for read in (json.loads, ast.literal_eval):
-            try:
-                value = read(text)
-            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-                continue
-            if isinstance(value, (list, tuple, dict)):
-                return value
+    if text[:1] in "[({" and (value := spelled(text, list, tuple, dict)) is not None:
+        return value
     if not text or text.casefold() in ("nan", "none", "null", "n/a", "[]"):
         return None
     if options := _marked_parts(text):
@@ -145,6 +139,18 @@ def _parsed(text: str) -> Any:
     if len(lines) > 1:
         return lines
     raise _unreadable(text)
+
+
+def spelled(text: str, *kinds: type) -> Any:
+    """What a text spells in JSON or Python, where that is of one of these kinds; else None."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        if isinstance(value, kinds):
+            return value
+    return None
 
 
 def _marked_parts(text: str) -> list[str]:

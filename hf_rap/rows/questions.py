@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from .cells import values_of
 from .chats import ASSISTANTS, EACH, flatten_content, question_at, read_chat, system_text, turns_of
 from .choice_golds import letter_of
 from .choice_text import with_options
-from .choices import Choices, read_choices
+from .choices import Choices, read_choices, spelled
 from .compat import is_batch_of_map
 from .golds import named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
@@ -309,24 +308,13 @@ def _images(row: Mapping[str, Any], layout: Layout) -> list[Any]:
 
 def _as_list(images: Any) -> list[Any]:
     if isinstance(images, str) and images.startswith("[") and images.endswith("]"):
-        images = _list_in(images)
+        names = spelled(images, list)
+        images = images if names is None else names
     if images is None or (isinstance(images, str) and not images):
         return []
     if isinstance(images, Mapping) and not any(value is not None for value in images.values()):
         return []
     return list(images) if isinstance(images, (list, tuple)) else [images]
-
-
-def _list_in(text: str) -> Any:
-    """The list of names in a text, of JSON or Python; the text where it is none."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list):
-            return value
-    return text
 
 
 def _answer(row: Mapping[str, Any], layout: Layout) -> Any:
