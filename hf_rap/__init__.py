@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .process import StepRewards, annotate_steps, load_process_rewards
     from .rows.inspection import inspect_dataset
     from .rows.layouts import Layout
+    from .rows.mixing import mix_datasets
     from .rows.prompts import PromptTemplate
     from .rows.provenance import describe_source
     from .rows.sources import load_source
@@ -99,6 +100,7 @@ __all__ = [
     "load",
     "load_process_rewards",
     "load_source",
+    "mix_datasets",
     "publish",
     "publish_to_folder",
     "pull",
@@ -139,6 +141,7 @@ _HOMES = {
     "rows.layouts": "Layout",
     "rows.prompts": "PromptTemplate",
     "rows.provenance": "describe_source",
+    "rows.mixing": "mix_datasets",
     "rows.sources": "load_source",
     "runs.fill": "collect_in_run",
     "runs.listing": "list_runs",
@@ -168,6 +171,7 @@ if TYPE_CHECKING:
     from .hub import Release as Release
     from .process import ProcessLayout as ProcessLayout
     from .rows.inspection import Inspection as Inspection
+    from .rows.mixing import Mixture as Mixture
     from .rows.provenance import SourceInfo as SourceInfo
     from .rows.sources import Source as Source
     from .runs.listing import Held as Held
@@ -195,6 +199,7 @@ _TYPES = {
     "hub": "Release",
     "process": "ProcessLayout",
     "rows.inspection": "Inspection",
+    "rows.mixing": "Mixture",
     "rows.provenance": "SourceInfo",
     "rows.sources": "Source",
     "runs.listing": "Held",

@@ -254,6 +254,9 @@ def control_rewards(control: str) -> Column:
     return ARM_COLUMNS[control].rewards
 
 
+# Written before any evidence, by what puts datasets together.
+UNASKED = Column("rap_unasked", "string", "'code: message' saying why a row is not to be asked, or null")
+
 EVIDENCE = (
     ID,
     IMAGE_REWARDS,
@@ -284,7 +287,7 @@ SCORES = (CDE, ACE, DIFFICULTY)
 # Evidence that `Rollouts` writes on request alone, or not at all.
 OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *TOKEN_IDS.values(), *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
 # What stays in `scored`: no trainer wants it.
-EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE))
+EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE, UNASKED))
 # Shown where they are there; SCORES are always shown, as not computed if need be.
 CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
@@ -296,6 +299,7 @@ FROM_GRADES = (CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, *CDE_CERTAINTY, 
 
 # What makes these columns, for errors about one that is missing.
 _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
+    ((UNASKED,), "mix_datasets(sources, without=...), or `hf-rap rollouts --without`"),
     (EVIDENCE, "ds.map(Rollouts(engine), batched=True), or `hf-rap rollouts`"),
     (
         ATTENTION_EVIDENCE,
@@ -343,6 +347,7 @@ ERROR_CODES = {
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "options_unreadable": "the options are no list of texts, or they are pictures",
     "several_turns": "the chat has several questions, and nobody said which is asked",
+    "in_test_set": "its question and pictures stand in a test set that was to be left out",
     "media_unsupported": "the chat has a video or audio block",
     "line_broken": "the line of the file is no JSON object of the expected types",
     "image_missing": "no image is named, or there is no such file",

@@ -151,6 +151,19 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
+def one_line(error: BaseException) -> str:
+    r"""All that an error says in one line, with its middle left out where it goes on for long.
+
+    The first line of what datasets says of columns that do not fit is "Couldn't cast", and why stands at its end.
+
+    >>> one_line(ValueError("Couldn't cast\na: string\nbecause column names don't match"))
+    "Couldn't cast a: string because column names don't match"
+    """
+    line = " ".join(str(error).split()) or type(error).__name__
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
+
+
 def last_line(error: BaseException) -> str:
     """The last line of what an error says, which in the text of a whole traceback is the error itself."""
     return _lines(error)[-1]

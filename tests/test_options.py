@@ -71,6 +71,7 @@ GIVEN = {
     "TransformersEngine": {"model": "m"},
     "add_epoch_rewards": {"ds": DS, "files": "nowhere", "steps_per_epoch": 1},
     "add_scores": {"ds": DS},
+    "mix_datasets": {"sources": {"a": DS}},
     "recognise_layout": {"columns": ["question", "image", "answer"]},
     "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
@@ -264,6 +265,12 @@ WRONG = {
         "several": ("all", "'all': it takes one of any, majority"),
         "labels": ([1], "[1]: it takes a list of texts"),
         "ignore": (5, "5: it takes a list of texts"),
+        "fault": TEXT_OR_NONE,
+    },
+    "mix_datasets": {
+        "sources": (["a"], "['a']: it takes a dictionary by name"),
+        "layouts": ([1], "[1]: it takes a dictionary by name"),
+        "without": ([1], "[1]: it takes a dictionary by name"),
     },
     "Likelihood": {"engine": ENGINES, "lead": TEXT, "tail": TEXT, **PROMPTS, "layout": LAYOUT},
     "LikelihoodCDEScore": {
@@ -448,6 +455,7 @@ WRONG = {
         **WITHDRAWN,
     },
     "select_cognitive": {
+        "text_rows": ("keep", "'keep': it takes one of drop, band"),
         **RANKED,
         "min_cde": (7, "7: it takes a number between -1 and 1, or a quantile such as 'q0.9'"),
         "max_ace": (-0.1, "-0.1: it takes a number of 0 or more, or a quantile such as 'q0.9'"),
@@ -528,6 +536,7 @@ def public_name(name):
 RESULTS = {
     *("Comparison", "Completion", "Difference", "EpochReport", "Estimate", "Exported", "Handoff", "Held", "Inspection"),
     *(
+        "Mixture",
         "Prescreened",
         "Prior",
         "Published",

@@ -6,6 +6,7 @@ code 1, wrong usage is 2, and a bug keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -107,4 +108,12 @@ def main() -> None:
         cli(prog_name="hf-rap")
     except RapError as error:
         click.echo(f"hf-rap: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = f" ({error.filename})" if error.filename else ""
+        click.echo(
+            f"hf-rap: the disk is full{what}: make room and start again. What was there before is as it was.", err=True
+        )
         sys.exit(1)

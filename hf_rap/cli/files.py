@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"hf_rap"
+_HOW = (
+    "batch_size",
+    "concurrency",
+    "device",
+    "ray",
+    "ray_workers",
+    "trackio",
+    "rows_per_part",
+    "retry_errors",
+    "max_errors",
+)
 ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
 
 
@@ -61,6 +72,41 @@ def layout_in(source: str) -> Layout | None:
     return Layout(**remembered) if remembered else None
 
 
+def refuse_other_file(path: Path, *, overwrite: bool) -> None:
+    """Raise `SourceError` for a file that this command would replace and that is not of the same command and options.
+
+    What is written in the same way again comes out the same, so a command can be started again.
+    """
+    import pyarrow as pa
+
+    if overwrite or not path.is_file():
+        return
+    try:
+        there = _remembered(str(path)).get("made_by")
+    except (pa.ArrowException, OSError, ValueError):  # no file of ours
+        there = None
+    if there is None or there != _made_by():
+        what = (
+            f"`hf-rap {there['command']}` with other options" if there else "something that this command has not made"
+        )
+        raise SourceError(f"There is {what} at {path}: give another name, or --overwrite.")
+
+
+def _made_by() -> dict[str, Any] | None:
+    """The command that is running and its options, as plain values; None outside of one.
+
+    How it runs is no part of it, and neither is where it writes.
+    """
+    import click
+
+    ctx = click.get_current_context(silent=True)
+    if ctx is None or ctx.command.name is None:
+        return None
+    no_options = ("out", "overwrite", "as_json", *_HOW)
+    options = {name: value for name, value in ctx.params.items() if name not in no_options}
+    return {"command": ctx.command.name, "options": json.loads(json.dumps(options, default=str, sort_keys=True))}
+
+
 def write_file(
     rows: datasets.Dataset | Selection,
     path: Path,
@@ -75,6 +121,8 @@ def write_file(
     """
     check_file(path)
     facts: dict[str, Any] = {"source": source.as_dict() if source else None}
+    if (made_by := _made_by()) is not None:
+        facts["made_by"] = made_by
     if layout is not None:
         facts["layout"] = layout.as_dict()
     if isinstance(rows, Selection):

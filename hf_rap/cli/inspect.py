@@ -11,7 +11,7 @@ import click
 
 from hf_rap.rows.presets import find_prompt
 
-from .options import as_json, command, layout_options, make_layout, prompt_option, source_argument
+from .options import as_json, command, layout_options, prompt_option, sources_argument
 from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @command()
-@source_argument
+@sources_argument
 @layout_options
 @prompt_option("What stands around the question in the rows that are shown; default: as in `hf-rap rollouts`.")
 @click.option("--show", default=5, show_default=True, help="Rows to spell out per kind of problem.")
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 @click.option("--attention", is_flag=True, help="Draw where the model looked in a reply to --row.")
 @click.option("--attempt", type=click.IntRange(1), help="Which reply, from 1; default: the one with the highest psi.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG of --attention; default: attention-ID.png.")
+@click.option("--overwrite", is_flag=True, help="Replace a file at --out.")
 @as_json
 def inspect(
-    source: str,
+    sources: tuple[str, ...],
     *,
     show: int,
     row: str | None,
@@ -52,15 +53,15 @@ def inspect(
         raise click.UsageError("--attention needs --row ID; --attempt and --out are for them.")
     if attention:
         assert row is not None
-        _draw_reply(source, row, attempt, out, as_json=as_json)
+        if len(sources) > 1:
+            raise click.UsageError("--attention draws a reply of one file.")
+        _draw_reply(sources[0], row, attempt, out, as_json=as_json)
         return
     from hf_rap.rows.inspection import inspect_dataset, inspect_row
-    from hf_rap.rows.sources import load_source
 
-    from .files import layout_in
+    from .opening import open_rows
 
-    ds = load_source(source)
-    layout = make_layout(options, ds, layout_in(source))
+    ds, _, layout = open_rows(sources, options)
     prompt = find_prompt(options["prompt"] or "default")
     if row is not None:
         shown = inspect_row(ds, row, layout, prompt=prompt)
@@ -73,8 +74,8 @@ def inspect(
     print_pairs(inspection.facts)
     for sentence in (*inspection.unread, *inspection.remarks):
         click.echo(f"\n{sentence}")
-    for asked in inspection.shown:
-        click.echo(f"\n{asked}")
+    for row_shown in inspection.shown:
+        click.echo(f"\n{row_shown}")
     _print_problems(inspection, show)
 
 

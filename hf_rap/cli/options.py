@@ -17,6 +17,7 @@ from hf_rap.rows.chats import TURNS
 from hf_rap.rows.choice_golds import ANSWERS_AS
 from hf_rap.rows.golds import SEVERAL
 from hf_rap.rows.presets import PRESETS, find_prompt
+from hf_rap.select.base import DROP, TEXT_ROWS
 from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
@@ -39,7 +40,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Grouped(click.Command):
-    """A command whose help lists its options by what they are about."""
+    """A command whose help lists its options by what they are about, and whose --out replaces no file of another's."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs it; where there is a file already, only if it was made in the same way."""
+        out = ctx.params.get("out")
+        if isinstance(out, Path) and "overwrite" in ctx.params:
+            from .files import refuse_other_file
+
+            refuse_other_file(out, overwrite=ctx.params.pop("overwrite"))
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section per title that `together` has given, in the order in which the titles come."""
@@ -105,6 +115,45 @@ def source_argument(command: Command) -> Command:
     return cast("Command", together(parts, title="Source")(with_source))
 
 
+def sources_argument(command: Command) -> Command:
+    """SOURCE, or several of them; parts of a single one may also be given as flags, which then win."""
+
+    @wraps(command)
+    def with_sources(
+        *args: Any,
+        sources: tuple[str, ...],
+        config: str | None,
+        revision: str | None,
+        split: str | None,
+        **options: Any,
+    ) -> Any:
+        from hf_rap.rows.sources import Source, parse_source
+
+        if config or revision or split:
+            if len(sources) > 1:
+                raise click.UsageError(
+                    "--config, --revision and --split are for one SOURCE: write name:config@revision#split."
+                )
+            parsed = parse_source(sources[0])
+            named = (config or parsed.config, revision or parsed.revision, split or parsed.split)
+            sources = (str(Source(parsed.path, *named)),)
+        return command(*args, sources=sources, **options)
+
+    parts = [
+        click.argument("sources", metavar="SOURCE...", nargs=-1, required=True),
+        click.option("--config", help="Configuration of SOURCE; the same as name:config."),
+        click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
+        click.option("--split", help="Split of SOURCE; the same as name#split."),
+        click.option(
+            "--without",
+            metavar="SOURCE",
+            multiple=True,
+            help="Leave out rows that stand in this test set; may be repeated.",
+        ),
+    ]
+    return cast("Command", together(parts, title="Source")(with_sources))
+
+
 class ParquetFile(click.ParamType[Path]):
     """A file that can be written later; found out now, for hours may lie between."""
 
@@ -133,7 +182,12 @@ class BatchSize(click.ParamType["int | str"]):
 
 def out_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
     """--out FILE.parquet."""
-    return click.option("--out", type=ParquetFile(), required=required, help=text)
+    return together(
+        [
+            click.option("--out", type=ParquetFile(), required=required, help=text),
+            click.option("--overwrite", is_flag=True, help="Replace a file at --out that was made in another way."),
+        ]
+    )
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
@@ -410,8 +464,18 @@ selection_options = together(
         click.option(
             "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
         ),
-        click.option("--budget", help="Exact number of rows (200), or share of all rows (0.1)."),
+        click.option(
+            "--budget",
+            help="Exact number of rows (200), share of all rows (0.1), or rows per value: geo=200,chart=100.",
+        ),
         click.option("--stratify-by", help="Column whose values share the budget."),
+        click.option(
+            "--text-rows",
+            type=click.Choice(TEXT_ROWS),
+            default=DROP,
+            show_default=True,
+            help="Rows without an image: drop them, or keep those whose pass rate is in the published band.",
+        ),
         click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
     ],
     title="Selection",
@@ -524,15 +588,21 @@ def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: La
 
 def settle_layout(options: Mapping[str, Any], ds: datasets.Dataset, source: str) -> Layout:
     """The layout that the rows of a source are read with, with nothing open; says what was decided by its rows."""
+    from .files import layout_in
+
+    return settle_noting(make_layout(options, ds, layout_in(source)), ds)
+
+
+def settle_noting(layout: Layout | None, ds: datasets.Dataset) -> Layout:
+    """The layout with nothing open; says what was decided by the rows."""
     from hf_rap.rows.settling import settle
 
-    from .files import layout_in
     from .output import note
 
-    layout, remarks = settle(make_layout(options, ds, layout_in(source)), ds)
+    settled, remarks = settle(layout, ds)
     for remark in remarks:
         note(remark)
-    return layout
+    return settled
 
 
 def _names_in(text: str | None) -> tuple[str, ...]:
@@ -639,6 +709,7 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "min_replacement_cde",
         "replacements",
         "min_probability",
+        "text_rows",
         "stratify_by",
         "method",
         "seed",
@@ -652,15 +723,22 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
 
     budget = budget_of(options["top"], "--top")
     names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed")
+    if isinstance(budget, dict):
+        raise SettingError("--top takes a number of rows or a share of them; --per names a column with a quota each.")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}
     return select_top(ds, **size, **{name: options[name] for name in names})
 
 
-def budget_of(given: str | None, option: str = "--budget") -> int | float | None:
-    """A number of rows, or a share of them."""
+def budget_of(given: str | None, option: str = "--budget") -> int | float | dict[str, int] | None:
+    """A number of rows, a share of them, or rows for each value of a column."""
     if given is None:
         return None
     try:
+        if "=" in given:
+            parts = (part.rpartition("=") for part in given.split(","))
+            return {value.strip(): int(rows) for value, _, rows in parts}
         return int(given) if given.isdigit() else float(given)
     except ValueError as error:
-        raise SettingError(f"{option} takes a number of rows (200) or a share of them (0.1), got {given!r}.") from error
+        raise SettingError(
+            f"{option} takes a number of rows (200), a share of them (0.1) or rows per value (a=200,b=100), got {given!r}."
+        ) from error

@@ -22,8 +22,8 @@ from .options import (
     rule_options,
     run_options,
     sampling_options,
-    settle_layout,
-    source_argument,
+    settle_noting,
+    sources_argument,
     together,
 )
 from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
@@ -54,7 +54,7 @@ _prescreen = [
 
 
 @command()
-@source_argument
+@sources_argument
 @layout_options
 @model_options
 @endpoint_options
@@ -70,7 +70,7 @@ _prescreen = [
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
 @as_json
 def rollouts(
-    source: str,
+    sources: tuple[str, ...],
     *,
     out: Path | None,
     prescreen: float | str | None,
@@ -80,7 +80,7 @@ def rollouts(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Collect evidence for SOURCE: replies with and without the image, graded.
+    """Collect evidence for SOURCE, or several as one dataset: replies with and without the image, graded.
 
     With --run everything is written into a run folder as it is made: start the same command again
     after whatever happened, and it goes on. `accelerate launch -m hf_rap rollouts ...` shares the
@@ -92,10 +92,11 @@ def rollouts(
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
     from hf_rap.adaptive.prescreen import collect_prescreened
+    from hf_rap.rows.turns import each_turn
     from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
-    from .files import open_source
+    from .opening import open_rows
 
     stopping = make_stopping(options)
     if prescreen is not None and dry_run is not None:
@@ -104,8 +105,9 @@ def rollouts(
         raise click.UsageError("--either-way belongs to --prescreen.")
     if dry_run is None:
         check_usage(options, out)
-    ds, info = open_source(source)
-    layout = settle_layout(options, ds, source)
+    ds, info, layout = open_rows(sources, options)
+    ds, layout = each_turn(ds, layout)
+    layout = settle_noting(layout, ds)
     if dry_run is not None:
         print_estimate(ds, make_rollouts(options, layout), rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return

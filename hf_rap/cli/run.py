@@ -24,8 +24,8 @@ from .options import (
     run_options,
     sampling_options,
     selection_options,
-    settle_layout,
-    source_argument,
+    settle_noting,
+    sources_argument,
     version_options,
 )
 from .output import note, pairs_of_cut, print_adaptive, print_pairs
@@ -35,8 +35,7 @@ from .score import usual_scores
 
 
 @command()
-@source_argument
-@click.argument("repo", required=False)
+@sources_argument
 @layout_options
 @model_options
 @endpoint_options
@@ -49,8 +48,11 @@ from .score import usual_scores
 @hub_options
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @as_json
-def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **options: Any) -> None:
-    """Roll out, score, select and publish SOURCE in one go, as a version of the dataset REPO on the Hub, or in a folder.
+def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **options: Any) -> None:
+    """Roll out, score, select and publish SOURCE in one go, as a version of a dataset on the Hub, or in a folder.
+
+    hf-rap run SOURCE... REPO publishes on the Hub, hf-rap run SOURCE... --to-folder FOLDER into a folder. Several sources
+    become one dataset.
 
     The evidence is kept: in FOLDER.run beside the folder, in ./NAME.run for user/NAME on the Hub, or where --run says.
     Start the same command again after whatever happened, and it goes on; with other thresholds nothing is asked again.
@@ -59,12 +61,17 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
 
     In Python: collect_in_run, add_scores, select_cognitive and publish_to_folder or publish, one after the other.
     """
+    from hf_rap.rows.turns import each_turn
     from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
     from hf_rap.versions.adaptive_facts import describe_adaptive
 
-    from .files import open_source
+    from .opening import open_rows
 
+    repo = None
+    if options["to_folder"] is None and len(sources) > 1:
+        *given, repo = sources
+        sources = tuple(given)
     if dry_run is None:
         check_target_options(repo, options)
     stopping = make_stopping(options)
@@ -72,8 +79,9 @@ def run(source: str, repo: str | None, *, dry_run: int | None, as_json: bool, **
         raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
     if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
         raise click.UsageError("--adaptive exact takes neither --budget nor --min-probability: they need all attempts.")
-    ds, info = open_source(source)
-    rollouts = make_rollouts(options, settle_layout(options, ds, source))
+    ds, info, layout = open_rows(sources, options)
+    ds, layout = each_turn(ds, layout)
+    rollouts = make_rollouts(options, settle_noting(layout, ds))
     if dry_run is not None:
         print_estimate(ds, rollouts, rows=dry_run, as_json=as_json)
         return

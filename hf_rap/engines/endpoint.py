@@ -22,7 +22,7 @@ from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
 from .endpoint_client import Ask, ask_all
-from .endpoint_facts import server_facts
+from .endpoint_facts import check_reachable, server_facts
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
 from .server_sampling import NEUTRAL, find_fields
 
@@ -144,6 +144,9 @@ class EndpointEngine(Hashed):
             return executor.submit(asyncio.run, self._complete(requests, sampling)).result()
 
     async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        if requests and self not in _reached:
+            await check_reachable(self.url)
+            _reached.add(self)
         if any(request.prefix for request in requests):
             await self._check_continues()
         if requests:
@@ -268,6 +271,7 @@ _facts: dict[EndpointEngine, dict[str, Any]] = {}
 _fields: dict[EndpointEngine, dict[bool, dict[str, Any]]] = {}  # by whether replies are drawn
 _draws_together: dict[EndpointEngine, bool] = {}
 _continues: set[EndpointEngine] = set()
+_reached: set[EndpointEngine] = set()
 
 
 def _named(model: str) -> dict[str, str]:

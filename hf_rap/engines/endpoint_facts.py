@@ -7,13 +7,35 @@ import json
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request, build_opener, getproxies, proxy_bypass
+
+from hf_rap.errors import EngineError, last_line
 
 _TIMEOUT = 5.0  # seconds
 _LONGEST = 1 << 20  # bytes of an answer that are read
 _SHOWN = 200  # characters of a text
 # Of an entry of /v1/models: what is asked for, and what vLLM makes up anew for every request.
 _UNTOLD = ("id", "object", "created", "permission")
+
+
+async def check_reachable(url: str) -> None:
+    """Raise `EngineError` where nothing listens at a URL, found out by one connection of at most five seconds.
+
+    Behind a proxy only that could say, so nothing is tried.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _TIMEOUT)
+    except (OSError, TimeoutError) as error:
+        why = f"no connection within {_TIMEOUT:g} s" if isinstance(error, TimeoutError) else last_line(error)
+        raise EngineError(
+            f"There is no server at {url} ({why}): start it, or correct --endpoint. Nothing was asked."
+        ) from error
+    writer.close()
 
 
 async def server_facts(url: str, model: str, token: str | None) -> dict[str, Any]:

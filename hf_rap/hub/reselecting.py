@@ -56,4 +56,8 @@ def reselect(
     if selection.rule.get("by") == facts["rule"].get("by") and not selection.method["citations"]:
         # A score whose scorer is not known here: what the version said about it is still so.
         selection.method["citations"] = facts.get("method", {}).get("citations", [])
-    return selection, SourceInfo(**facts["source"], licence=facts["licence"]), Layout(**facts["layout"])
+    return (
+        selection,
+        SourceInfo(**facts["source"], licence=facts["licence"], parts=tuple(facts.get("sources", ()))),
+        Layout(**facts["layout"]),
+    )

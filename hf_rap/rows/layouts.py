@@ -26,6 +26,7 @@ from .golds import ANY, SEVERAL
 from .paths import is_there, taken_apart
 from .picture_columns import unread_images
 
+UNASKED = "rap_unasked"  # `hf_rap.columns.UNASKED`
 PUBLISHED = "hf_rap"  # our own columns, which hold what the user's held
 
 HOW_TO_NAME_THEM = (
@@ -57,6 +58,7 @@ class Layout:
         several: of the answers of several people "any" is right, or the "majority" alone.
         labels: names of the classes, where the answers are their numbers.
         ignore: columns that look like options or images and are not read on purpose.
+        fault: a column that says why a row is not to be asked, as `rap_error` does; null for one that is.
 
     """
 
@@ -73,11 +75,12 @@ class Layout:
     several: str = ANY
     labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    fault: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
             check_text(name, getattr(self, name), empty=False)
-        for name in ("id", "source"):
+        for name in ("id", "source", "fault"):
             check_text(name, getattr(self, name), none=True, empty=False)
         for name in ("images", "choices"):
             object.__setattr__(self, name, columns_given(name, getattr(self, name)))
@@ -118,7 +121,15 @@ class Layout:
     @property
     def columns(self) -> tuple[str, ...]:
         """What is read, each once: names of columns, or of fields inside them (see `columns_in`)."""
-        named = (self.question, *self.image_columns, self.answer, self.id, self.source, *self.choice_columns)
+        named = (
+            self.question,
+            *self.image_columns,
+            self.answer,
+            self.id,
+            self.source,
+            *self.choice_columns,
+            self.fault,
+        )
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     def columns_in(self, available: Container[str]) -> list[str]:

@@ -13,7 +13,7 @@ from .compat import hub_http_error
 from .sources import Source, as_source_error, asked_source, files_in, is_saved, matching_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import datasets
     from huggingface_hub import HfApi
@@ -36,10 +36,53 @@ class SourceInfo:
     licence: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     """Local files only: name relative to the source -> SHA-256 of the content."""
+    parts: tuple[dict[str, Any], ...] = ()
+    """Of a mixture: what each of its sources says of itself, the one with the strictest licence first."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))  # JSON has lists
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON and YAML."""
-        return asdict(self)
+        values = asdict(self)
+        return (
+            {**values, "parts": list(self.parts)} if self.parts else {k: v for k, v in values.items() if k != "parts"}
+        )
+
+
+# What a licence asks for, the strictest first; what is in none of these asks for a name at most.
+_STRICTNESS = (
+    ("-nd", "noderiv"),
+    ("unknown", "other"),
+    ("-nc", "noncommercial", "research"),
+    ("-sa", "gpl", "odbl"),
+    ("by", ""),
+)
+
+
+def describe_mixture(sources: Mapping[str, SourceInfo], rows: Mapping[str, int]) -> SourceInfo:
+    """Where the rows of a mixture come from.
+
+    Args:
+        sources: of its sources, by the name that the column `source` has.
+        rows: of each.
+    """
+    parts = [
+        {
+            "name": name,
+            **{key: getattr(info, key) for key in ("id", "config", "split", "revision", "licence")},
+            "rows": rows[name],
+        }
+        for name, info in sources.items()
+    ]
+    parts.sort(key=lambda part: _strictness(part["licence"]))
+    licences = dict.fromkeys(part["licence"] or "unknown" for part in parts)
+    return SourceInfo(" + ".join(sources), licence=", ".join(licences), parts=tuple(parts))
+
+
+def _strictness(licence: str | None) -> int:
+    named = (licence or "unknown").lower()
+    return next(place for place, marks in enumerate(_STRICTNESS) if any(mark in named for mark in marks))
 
 
 def describe_source(

@@ -120,16 +120,8 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
 
     """
     content = _content(row, layout)
+    _check_question(content, layout)
     text, images = content.text, content.images
-    if not isinstance(text, str) or not text.strip():
-        what = "null" if text is None else "empty" if isinstance(text, str) else f"a {type(text).__name__}, not text"
-        raise RowError("question_missing", f"column {layout.question!r} is {what}")
-    placeholders = text.count(IMAGE)
-    if placeholders != len(images):
-        raise RowError(
-            "placeholder_mismatch",
-            f"the question has {placeholders} {IMAGE} and the row has {len(images)} image(s)",
-        )
     gold = _gold(content, layout)
     opened = tuple(open_image(image, f"image {i} of {len(images)}") for i, image in enumerate(images, 1))
     source = value_at(row, layout.source)
@@ -145,6 +137,19 @@ def read_question(row: Mapping[str, Any], layout: Layout) -> Question:
         options=content.choices.texts,
         system=system_turn(row, layout),
     )
+
+
+def _check_question(content: _Content, layout: Layout) -> None:
+    text = content.text
+    if not isinstance(text, str) or not text.strip():
+        what = "null" if text is None else "empty" if isinstance(text, str) else f"a {type(text).__name__}, not text"
+        raise RowError("question_missing", f"column {layout.question!r} is {what}")
+    placeholders = text.count(IMAGE)
+    if placeholders != len(content.images):
+        raise RowError(
+            "placeholder_mismatch",
+            f"the question has {placeholders} {IMAGE} and the row has {len(content.images)} image(s)",
+        )
 
 
 def system_turn(row: Mapping[str, Any], layout: Layout) -> str | None:
@@ -233,6 +238,28 @@ def _in_texts(answer: Any) -> Any:
     return None if answer is None else str(answer)
 
 
+class StoredQuestion(NamedTuple):
+    """A row as it is stored, nothing opened."""
+
+    question: str
+    """Its text without options, with one placeholder per image."""
+    options: tuple[str, ...]
+    images: list[Any]
+    gold: Any
+    """What is right: of a multiple choice the letter."""
+
+
+def stored_question(row: Mapping[str, Any], layout: Layout) -> StoredQuestion:
+    """What `read_question` reads, before an image is opened and the options are put in.
+
+    Raises:
+        RowError: as `read_question`, but for images.
+    """
+    content = _content(row, layout)
+    _check_question(content, layout)
+    return StoredQuestion(content.question, content.choices.texts, content.images, _gold(content, layout))
+
+
 def text_and_images(row: Mapping[str, Any], layout: Layout) -> tuple[Any, list[Any]]:
     """The question with its options and placeholders in place, and the images as stored; works for refused rows, too."""
     content = _any_content(row, layout)
@@ -254,6 +281,8 @@ class _Content(NamedTuple):
 
 def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
     check_layout(layout, list(row))  # names only: a struct may be null in one row
+    if fault := value_at(row, layout.fault):
+        raise RowError.parse(str(fault))
     question = value_at(row, layout.question)
     images = _images(row, layout)
     answer = _answer(row, layout)
@@ -283,6 +312,9 @@ def _any_content(row: Mapping[str, Any], layout: Layout) -> _Content:
         question = value_at(row, layout.question)
         text = question if isinstance(question, str) else json.dumps(_in_texts(question), sort_keys=True)
         cells = [_in_texts(value_at(row, name)) for name in layout.choice_columns]
+        cells += (
+            [fault] if (fault := value_at(row, layout.fault)) else []
+        )  # so that a run does not take it for the row without
         options = tuple(json.dumps(cell, sort_keys=True) for cell in cells)
         images = [image for image in _images(row, layout) if image is not ABSENT]
         return _Content(text, text, images, Choices(options), value_at(row, layout.answer))

@@ -11,11 +11,12 @@ from hf_rap.options import check_text
 from hf_rap.plugins import UNNAMED, plugins
 
 from .batches import held_in_arrow
-from .choice_golds import INDEX0
+from .choice_golds import INDEX0, LETTER
 from .choices import choice_columns
 from .layouts import (
     HOW_TO_NAME_THEM,
     PUBLISHED,
+    UNASKED,
     Layout,
     as_tuple,
     check_given,
@@ -72,6 +73,19 @@ class Rule:
     in_blocks: bool = False
     """Its images may be inside the chat, which then has to show it."""
 
+
+# What `hf_rap.rows.mixing` makes of several datasets.
+MIXTURE = Layout(
+    "problem",
+    "images",
+    "answer",
+    id="id",
+    source="source",
+    name="mixture",
+    choices="options",
+    answers_as=LETTER,
+    fault=UNASKED,
+)
 
 # The first rule that applies wins, so those that ask for more columns stand first.
 RULES = (
@@ -140,6 +154,8 @@ def recognise_layout(
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
     for name, column in (("question", question), ("answer", answer)):
         check_text(name, column, none=True, empty=False)
+    if all(name in columns for name in (*MIXTURE.columns, "source_id")):
+        return MIXTURE
     own: dict[str, Layout] = plugins("layout")
     fits = (layout for layout in own.values() if all(is_there(columns, name) for name in layout.columns))
     if (layout := next(fits, None)) is not None and not (question or images or answer or choices):
@@ -187,6 +203,7 @@ def recognise_layout(
         else rule.choices or choices,  # there they stand in `problem`
         answers_as=rule.answers_as,
         ignore=ignore,
+        fault=UNASKED if UNASKED in columns else None,
     )
 
 

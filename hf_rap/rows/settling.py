@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import datasets
 
 # Layouts whose gold column leaves no doubt.
-_SURE = ("hf_rap", "verl", "mm-eureka", "mm-eureka-qwen", "sharegpt", "the_cauldron", "scienceqa", "a-okvqa")
+_SURE = ("mixture", "hf_rap", "verl", "mm-eureka", "mm-eureka-qwen", "sharegpt", "the_cauldron", "scienceqa", "a-okvqa")
 _SAMPLED = 200  # rows, spread over the dataset, whose golds are read to choose their column
 _OF_A_STREAM = 200  # rows, to see what its layout is
 _ROWS_PER_STEP = 1_000

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SourceError, first_line
+from hf_rap.errors import SourceError, first_line, one_line
 from hf_rap.options import check, check_text
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def as_source_error(source: Source) -> Iterator[None]:
     except StopIteration as error:  # datasets' answer to a file without a line
         raise SourceError(f"{source} has no rows.") from error
     except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"{source} cannot be read: {first_line(_cause_of(error))}") from error
+        raise SourceError(f"{source} cannot be read: {one_line(_cause_of(error))}") from error
 
 
 def _cause_of(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SettingError
 
 from .base import DecideAgain, Selection, Settings, rows_to_select
+from .duplicates import first_of_equal, spread_again
 from .method import NO_OPTIONS
 from .methods import METHODS, find_method, options_before
 
@@ -46,7 +47,10 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
         raise SettingError(f"The rule has {unknown[0]!r}, which is no option: {', '.join(sorted(names))}.")
     options = {**rule, **rule.get("asked", {})}
     Settings.of(options).refuse_others(method.name, method.options, method.fixed)
-    return method.decide_again(ds, {**options, **method.fixed})
+    positions = first_of_equal(ds)
+    if positions is None:
+        return method.decide_again(ds, {**options, **method.fixed})
+    return spread_again(method.decide_again(ds.select(positions), {**options, **method.fixed}), positions, len(ds))
 
 
 def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.columns import ERROR
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, is_number, is_whole
+from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import cde_of, difficulty_of
 from hf_rap.stats.exact import exact
 from hf_rap.stats.thresholds import Quantile
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hf_rap.stats.counts import Counts
+
+    # Rows, a share of them, or rows for each value of a column.
+    Budget = float | Mapping[str, int]
 
 
 def ranked(rows: NDArray[np.bool_], *keys: Any) -> NDArray[np.int64]:
@@ -29,7 +35,10 @@ def ranked(rows: NDArray[np.bool_], *keys: Any) -> NDArray[np.int64]:
 
 
 def first_within(
-    rows: NDArray[np.bool_], budget: int, strata: NDArray[np.int64] | None, *keys: Any
+    rows: NDArray[np.bool_],
+    budget: int,
+    strata: NDArray[np.int64] | None,
+    *keys: Any,
 ) -> NDArray[np.bool_]:
     """The first `budget` of the flagged rows, ranked by the keys inside their stratum; there must be as many."""
     import numpy as np
@@ -97,16 +106,55 @@ def quotas_of(sizes: NDArray[np.int64], *, ratio: float | None, count: int | Non
     return quotas
 
 
-def check_budget(budget: float | None) -> None:
-    """Raise `SettingError` for anything but a number of rows, a share of them, or None."""
+def check_budget(budget: Budget | None) -> None:
+    """Raise `SettingError` for anything but a number of rows, a share of them, quotas, or None."""
+    takes = "a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)"
+    if isinstance(budget, Mapping):
+        fine = bool(budget) and all(
+            isinstance(name, str) and is_whole(rows) and rows >= 0 for name, rows in budget.items()
+        )
+        check(fine and sum(budget.values()) > 0, "budget", budget, f"{takes}, or rows for each value of stratify_by")
+        return
     fine = budget is None or (budget >= 1 if is_whole(budget) else is_number(budget) and 0 < budget <= 1)
-    check(fine, "budget", budget, "a number of rows (1, 2, ...) or a share (above 0.0, up to 1.0)")
+    check(fine, "budget", budget, takes)
 
 
-def rows_of_budget(budget: float | None, n_rows: int) -> int | None:
+def rows_per_value(budget: Any, name: str | None, column: Any, possible: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """Rows of each stratum of `strata_of`, (n_strata,), where the budget names them; None where it is one number.
+
+    Args:
+        budget: an option of a method.
+        name: of the column.
+        column: its values.
+        possible: rows that could be in, (n_rows,).
+
+    Raises:
+        SettingError: there is no such value, or fewer of its rows could be in.
+
+    """
+    import numpy as np
+
+    if not isinstance(budget, Mapping):
+        return None
+    texts = _texts(column)
+    names = sorted(texts.unique().to_pylist())
+    unknown = [value for value in budget if value not in names]
+    if unknown:
+        raise SettingError(f"budget has {unknown[0]!r}, and {name} has no such value: {', '.join(names[:10])}.")
+    quotas = np.array([budget.get(value, 0) for value in names], dtype=np.int64)
+    have = np.bincount(strata_of(str(name), column)[possible], minlength=len(names))
+    for value, wanted, there in zip(names, quotas, have, strict=True):
+        if wanted > there:
+            raise SettingError(f"budget asks for {wanted:,} rows of {name} {value!r}, and only {there:,} could be in.")
+    return quotas
+
+
+def rows_of_budget(budget: Budget | None, n_rows: int) -> int | None:
     """A budget as a number of rows; None for none."""
     if budget is None:
         return None
+    if isinstance(budget, Mapping):
+        return sum(budget.values())
     return int(budget) if is_whole(budget) else max(1, round(budget * n_rows))
 
 
@@ -136,9 +184,15 @@ def strata_of(name: str, column: Any) -> Any:
 
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         raise SettingError(f"stratify_by={name!r}: the values are of type {column.type}, not texts, numbers or flags.")
-    encoded = column.cast(pa.string()).fill_null("null").dictionary_encode()
+    encoded = _texts(column).dictionary_encode()
     rank = np.argsort(np.argsort(encoded.dictionary.to_pylist()))
     return rank[encoded.indices.to_numpy()]
+
+
+def _texts(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.cast(pa.string()).fill_null("null")
 
 
 def why_unscored(score: NDArray[np.float64], errors: Any, otherwise: str = "not_scored") -> NDArray[np.object_]:
@@ -150,6 +204,17 @@ def why_unscored(score: NDArray[np.float64], errors: Any, otherwise: str = "not_
         rows = np.flatnonzero(np.isnan(score))
         reason[rows] = [code or otherwise for code in codes_of(errors.take(rows)).to_pylist()]
     return reason
+
+
+def asked_alone(ds: Any) -> NDArray[np.bool_]:
+    """Rows that have no image, so that the question alone is the row as it is given."""
+    import numpy as np
+
+    if ERROR.name not in ds.column_names:
+        return np.zeros(len(ds), dtype=bool)
+    codes = codes_of(arrow_columns(ds, [ERROR.name])[ERROR.name])
+    alone: NDArray[np.bool_] = np.array(codes.to_pylist(), dtype=object) == "no_image"
+    return alone
 
 
 def plain(option: Any) -> Any:

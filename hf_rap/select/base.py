@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hf_rap.columns import ERROR_CODES, KEEP, OTHER_SCORES, REASON, SCORES, features_of
 from hf_rap.errors import SettingError
-from hf_rap.options import check_flags, check_number, check_text, check_whole
+from hf_rap.options import check_choice, check_flags, check_number, check_text, check_whole
 from hf_rap.papers import PAPER
 from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns, numbers_of
@@ -20,7 +21,7 @@ from hf_rap.tables import whole_dataset
 from .arrays import check_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import datasets
     import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hf_rap.stats.counts import Counts
     from hf_rap.stats.thresholds import Quantile
 
+DROP, BAND = TEXT_ROWS = ("drop", "band")  # what becomes of rows without an image
 AUTO = "auto"  # of max_ace: the usual limit for the form of the score
 
 
@@ -55,10 +57,11 @@ class Settings:
     replace_easy: bool = True
     min_replacement_cde: float | None = MIN_REPLACEMENT_CDE
     replacements: float | str = AS_MANY
-    budget: float | None = None
+    budget: float | Mapping[str, int] | None = None
     stratify_by: str | None = None
     seed: int = 0
     min_probability: float | None = None
+    text_rows: str = DROP
 
     def __post_init__(self) -> None:
         threshold("min_cde", self.min_cde, -1, 1)
@@ -69,8 +72,11 @@ class Settings:
         check_replacements(self.replacements)
         check_budget(self.budget)
         check_text("stratify_by", self.stratify_by, none=True, empty=False)
+        if isinstance(self.budget, Mapping) and self.stratify_by is None:
+            raise SettingError("A budget with rows for each value says of which column: stratify_by='source'.")
         check_whole("seed", self.seed)
         check_share("min_probability", self.min_probability)
+        check_choice("text_rows", self.text_rows, TEXT_ROWS)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:

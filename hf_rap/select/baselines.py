@@ -14,7 +14,17 @@ from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.lists import number_lists
 
-from .arrays import first_of_each, first_within, plain, quotas_of, rows_of_budget, scores_of, strata_of, why_unscored
+from .arrays import (
+    first_of_each,
+    first_within,
+    plain,
+    quotas_of,
+    rows_of_budget,
+    rows_per_value,
+    scores_of,
+    strata_of,
+    why_unscored,
+)
 from .base import DecideAgain, Decision, Selection, Settings, Step
 from .method import Citation, Method, Reason
 
@@ -123,13 +133,16 @@ def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     """The same rule as `by_hardness` for other counts of the same rows."""
     import numpy as np
 
-    budget, strata, order = _read_rank(ds, Settings.of(rule))
+    settings = Settings.of(rule)
+    budget, strata, order = _read_rank(ds, settings)
+    column = arrow_columns(ds, [settings.stratify_by]).get(settings.stratify_by or "")
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         difficulty = scores_of(image, text)[1]
         has_difficulty = ~np.isnan(difficulty)
         within = min(budget, int(has_difficulty.sum()))
-        return _first(has_difficulty, within, rule.get("budget"), strata, -difficulty, order)
+        quotas = rows_per_value(settings.budget, settings.stratify_by, column, has_difficulty)
+        return _first(has_difficulty, within, rule.get("budget"), strata, -difficulty, order, quotas=quotas)
 
     return decide_again
 
@@ -185,16 +198,22 @@ def _by_rank(
     import numpy as np
 
     budget, strata, order = _read_rank(ds, settings)
-    columns = arrow_columns(ds, [*reads, ERROR.name])
+    columns = arrow_columns(ds, [*reads, ERROR.name, settings.stratify_by])
     value = values(columns)
     has_value = ~np.isnan(value)
     possible = int(np.count_nonzero(has_value))
+    if not possible:
+        raise SettingError(
+            f"budget asks for {budget:,} rows, and none of {len(ds):,} can be ranked: all have an error instead of what is "
+            "ranked by. `hf-rap inspect` says which rows cannot be scored, and rap_error why."
+        )
     if budget > possible:
         raise SettingError(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
             f"Ask for {possible:,} or fewer."
         )
-    keep = _first(has_value, budget, settings.budget, strata, -value, order)
+    quotas = rows_per_value(settings.budget, settings.stratify_by, columns.get(settings.stratify_by or ""), has_value)
+    keep = _first(has_value, budget, settings.budget, strata, -value, order, quotas=quotas)
     budget = int(np.count_nonzero(keep))
     reason = why_unscored(value, columns.get(ERROR.name))
     reason[has_value] = reasons[1]
@@ -210,13 +229,20 @@ def _by_rank(
 
 
 def _first(
-    rows: NDArray[np.bool_], budget: int, requested: float | None, strata: NDArray[np.int64] | None, *keys: Any
+    rows: NDArray[np.bool_],
+    budget: int,
+    requested: Any,
+    strata: NDArray[np.int64] | None,
+    *keys: Any,
+    quotas: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
-    """The first rows by the keys; of each stratum by the quotas of `select_top`, where there are enough for all."""
+    """The first rows by the keys; of each stratum by its quota, or those of `select_top` where there are enough for all."""
     import numpy as np
 
     if strata is None:
         return first_within(rows, budget, None, *keys)
+    if quotas is not None:
+        return first_of_each(rows, strata, quotas, *keys)
     sizes = np.bincount(strata[rows], minlength=int(strata.max()) + 1)
     if not is_whole(requested):
         return first_of_each(rows, strata, quotas_of(sizes, ratio=requested, count=None), *keys)

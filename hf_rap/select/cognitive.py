@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.papers import PAPER
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
-from .base import AUTO, Selection, Settings, rows_to_select
+from .base import AUTO, DROP, Selection, Settings, rows_to_select
 from .methods import find_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .method import Method
 
@@ -25,13 +25,14 @@ def select_cognitive(
     min_cde: float | Quantile | str = PAPER.min_cde,
     max_ace: float | Quantile | str | None = AUTO,
     replace_easy: bool = True,
-    budget: float | None = None,
+    budget: float | Mapping[str, int] | None = None,
     stratify_by: str | None = None,
     method: str | Method | Callable[[Any, Settings], Any] = "rap",
     seed: int = 0,
     min_replacement_cde: float | None = MIN_REPLACEMENT_CDE,
     replacements: float | str = AS_MANY,
     min_probability: float | None = None,
+    text_rows: str = DROP,
 ) -> Selection:
     """The rows that make a model reason, and for every row why it is kept or not.
 
@@ -68,6 +69,7 @@ def select_cognitive(
         replace_easy: do step 4, which needs `rap_difficulty`.
         budget: a number of rows (int) or a share of all rows (float in (0, 1]); 1 is one row, 1.0
             all rows.
+            Or rows for each value of stratify_by: {"geometry3k": 200, "chartqa": 100}; other values get none.
         stratify_by: a column, each value of which gets its part of the budget, in proportion to
             the rows with it that could come in (largest remainders): so each part can be met.
         method: "rap", the rule above; "rap-paper", that of arXiv 2506.04755 to the letter; "rap-released", what its authors' script does
@@ -87,6 +89,8 @@ def select_cognitive(
             Steps 3 and 4 go by the scores as before, so rows that come in as replacements are only
             as sure as their floor makes them. Needs both columns of rewards; takes no budget. With
             method "difficulty" the true pass rate is inside the band with this probability.
+        text_rows: rows without an image have no cde. "drop" drops them as such; "band" keeps those whose pass rate on
+            their text is in the published band of arXiv 2505.13261, beside the others and without counting among them.
 
     Raises:
         MissingColumnError: `rap_cde` is absent, or a column that an option needs.
@@ -121,6 +125,7 @@ def select_cognitive(
         min_replacement_cde=min_replacement_cde,
         replacements=replacements,
         min_probability=min_probability,
+        text_rows=text_rows,
         budget=budget,
         stratify_by=stratify_by,
         seed=seed,

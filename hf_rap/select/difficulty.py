@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import DIFFICULTY, ERROR, IMAGE_REWARDS, require
-from hf_rap.errors import SettingError, codes_of
+from hf_rap.errors import SettingError
 from hf_rap.options import check, check_number, check_whole, is_whole
 from hf_rap.papers import CITE_DIFFICULTY_PRIOR, DIFFICULTY_PRIOR
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
@@ -15,7 +15,7 @@ from hf_rap.stats.exact import complement
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
-from .arrays import plain, ranked, scores_of, why_unscored
+from .arrays import asked_alone, plain, ranked, scores_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 
@@ -101,7 +101,7 @@ def decide_difficulty_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     check_share("min_probability", min_probability)
     if min_probability is not None:
         return _surely_inside(ds, low, high, min_probability)
-    alone = _asked_alone(ds)
+    alone = asked_alone(ds)
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         _, difficulty = scores_of(*_as_given(alone, image, text))
@@ -115,7 +115,7 @@ def decide_difficulty_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
 def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> DecideAgain:
     """Rows whose true pass rate is inside the band with that probability, the counts and the prior given."""
     require("select_difficulty", ds.column_names, (IMAGE_REWARDS,))
-    prior, alone = fit_prior(ds), _asked_alone(ds)
+    prior, alone = fit_prior(ds), asked_alone(ds)
 
     def surely_inside(image: Counts, text: Counts) -> NDArray[np.bool_]:
         posterior = Posterior(prior, *_as_given(alone, image, text))
@@ -123,17 +123,6 @@ def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> 
         return sure
 
     return surely_inside
-
-
-def _asked_alone(ds: Any) -> NDArray[np.bool_]:
-    """Rows that have no image, so that the question alone is the row as it is given."""
-    import numpy as np
-
-    if ERROR.name not in ds.column_names:
-        return np.zeros(len(ds), dtype=bool)
-    codes = codes_of(arrow_columns(ds, [ERROR.name])[ERROR.name])
-    alone: NDArray[np.bool_] = np.array(codes.to_pylist(), dtype=object) == "no_image"
-    return alone
 
 
 def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:

@@ -11,6 +11,7 @@ from hf_rap.options import check, check_text
 from hf_rap.rows.compat import with_columns
 
 from .base import Selection, Settings, rows_to_select, scores_in_double
+from .duplicates import DUPLICATE, MEANING, first_of_equal, spread
 from .given import ask_method, read_decision
 from .stopped import refuse_spared
 
@@ -31,7 +32,7 @@ OPTION_MEANINGS = {
 # Parts of a rule that are no options: they say how it came about.
 NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage")
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
-_STEPS = {"rows": "in all", "scored": "have a score", "selected": "are selected"}
+_STEPS = {"rows": "in all", "distinct": "are different rows", "scored": "have a score", "selected": "are selected"}
 
 
 class Citation(NamedTuple):
@@ -157,7 +158,7 @@ class Method:
             "name": self.name,
             "sentence": self.sentence(rule) if callable(self.sentence) else self.sentence,
             "data": PROCESS_REWARDS if process else QUESTIONS,
-            "reasons": {reason.name: reason.meaning for reason in self.reasons},
+            "reasons": {**{reason.name: reason.meaning for reason in self.reasons}, DUPLICATE: MEANING},
             "when": {reason.name: reason.when for reason in self.reasons if reason.when},
             "came_in": [reason.name for reason in self.reasons if reason.came_in],
             "steps": {**_STEPS, **(self.steps(rule) if callable(self.steps) else self.steps)},
@@ -191,8 +192,11 @@ class Method:
         if self.needs_budget and settings.budget is None:
             raise SettingError(f"Method {self.name!r} needs a budget: a number of rows, or a share of them.")
         reasons = {reason.name: reason.kept for reason in self.reasons}
-        given = ask_method(self.name, self.decide, ds, replace(settings, **self.fixed))
-        return read_decision(self.name, reasons, given, ds)
+        positions = first_of_equal(ds)
+        rows = ds if positions is None else ds.select(positions)
+        given = ask_method(self.name, self.decide, rows, replace(settings, **self.fixed))
+        decision = read_decision(self.name, reasons, given, rows)
+        return decision if positions is None else spread(decision, positions, len(ds))
 
 
 def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ERROR, ERROR_CODES, KEEP, REASON
 from hf_rap.stats.exact import as_double, exact
 
+from .duplicates import DUPLICATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -64,7 +66,9 @@ def untrue_reasons(selection: Selection, method: Method) -> list[tuple[int, str]
     wrong = []
     for number, row in enumerate(scored.with_format("arrow")[:].to_pylist()):
         name, kept = row[REASON.name], row[KEEP.name]
-        if name in ERROR_CODES:
+        if name == DUPLICATE:
+            true = not kept  # that another row is equal cannot be seen in this one
+        elif name in ERROR_CODES:
             true = not kept and (row.get(ERROR.name) or "").startswith(name)
         else:
             reason = reasons.get(name)

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,23 @@ from hf_rap.stats.lists import known_of, number_lists
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
-from .arrays import first_within, plain, ranked, rows_of_budget, scores_of, strata_of, why_unscored
-from .base import AUTO, DecideAgain, Decision, Settings, Step
+from .arrays import (
+    first_of_each,
+    first_within,
+    plain,
+    ranked,
+    rows_of_budget,
+    rows_per_value,
+    scores_of,
+    strata_of,
+    why_unscored,
+)
+from .base import AUTO, BAND, DecideAgain, Decision, Settings, Step
 from .method import Citation, Method, Reason
 from .remarks import LEAST_ROWS, remark_on_band, remark_on_replaced, remark_on_threshold
 from .stopped import COLLECT_ALL, read_stopped, settle_stopped, stopping_of
+from .text_rows import REASONS as TEXT_REASONS
+from .text_rows import check_text_rows, in_band, let_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -62,6 +75,12 @@ _WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
 
 def select_rap(ds: Any, settings: Settings) -> Decision:
     """The decision for each row of a dataset; what it means is told by `select_cognitive`."""
+    decision = _select_by_cde(ds, settings)
+    return let_in(ds, decision) if settings.text_rows == BAND else decision
+
+
+def _select_by_cde(ds: Any, settings: Settings) -> Decision:
+    """Without rows that have no image."""
     import numpy as np
 
     _check_columns(settings, ds.column_names)
@@ -78,6 +97,7 @@ def select_rap(ds: Any, settings: Settings) -> Decision:
     if adaptive is not None and adaptive["mode"] == "sequential":
         _check_sequential(settings)
     stopped = read_stopped(ds)
+    check_text_rows(settings, stopped=stopped is not None)
     maybe_above = np.zeros(len(ds), dtype=bool)
     if stopped is not None:
         cde, difficulty, attempts, maybe_above = _scores_of_stopped(stopped, rule)
@@ -176,6 +196,8 @@ def decide_rap_again(ds: Any, settings: Settings) -> DecideAgain:
         cde, difficulty = scores_of(image, text)
         counts = None if settings.min_probability is None else (image, text)
         keep: NDArray[np.bool_] = rule.decide(cde, difficulty, image.judged, counts)[1][0]
+        if settings.text_rows == BAND:  # a row without an image is as hard as its text
+            keep = keep | in_band(ds, scores_of(text, text)[1])[1]
         return keep
 
     return decide_again
@@ -191,6 +213,7 @@ class RapRule:
     max_ace: float | None
     budget: int | None
     strata: NDArray[np.int64] | None
+    quotas: Callable[[NDArray[np.bool_]], NDArray[np.int64] | None]
     order: NDArray[np.uint64] | None
     errors: Any
     prior: Prior | None
@@ -217,6 +240,7 @@ class RapRule:
             attempts=attempts,
             budget=self.budget,
             strata=self.strata,
+            quotas=self.quotas,
             order=self.order,
             unscored=why_unscored(cde, self.errors),
             surely_above=None if counts is None else self._surely_above(counts),
@@ -263,6 +287,7 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         max_ace=max_ace,
         budget=budget,
         strata=None if settings.stratify_by is None else strata_of(settings.stratify_by, columns[settings.stratify_by]),
+        quotas=partial(rows_per_value, settings.budget, settings.stratify_by, columns.get(settings.stratify_by or "")),
         order=seeded_order(ids_of(ds), settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
         prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
@@ -283,6 +308,7 @@ def decide(
     attempts: NDArray[np.int64] | None = None,
     budget: int | None = None,
     strata: NDArray[np.int64] | None = None,
+    quotas: Callable[[NDArray[np.bool_]], NDArray[np.int64] | None] = lambda _: None,
     order: NDArray[np.uint64] | None = None,
     unscored: NDArray[np.object_] | None = None,
     surely_above: Callable[[float], NDArray[np.bool_]] | None = None,
@@ -301,6 +327,7 @@ def decide(
         attempts: judged attempts with the image, M of the rule.
         budget: keep exactly so many rows.
         strata: numbers from 0, between which the budget is shared.
+        quotas: rows that could enter -> rows of each stratum, in the place of shares.
         order: breaks the ties that are left, smaller first; by default the row's position.
         unscored: the reason of a row without cde.
         surely_above: limit -> rows whose true cde is above it with enough probability; None asks `cde` itself.
@@ -336,7 +363,7 @@ def decide(
         enter = ranked(rows.could_enter & ~rows.keep & hard, -difficulty, -cde, order)[:most]
         rows.let_in(enter, "hard_replacement", step="replaced")
     if budget is not None:
-        rows.fit(budget, strata)
+        rows.fit(budget, strata, quotas(rows.could_enter))
     rows.count("selected")
     return rows.keep, rows.reason, tuple(rows.funnel)
 
@@ -398,9 +425,9 @@ class _Rows:
             self.reason[rows] = reason
             self.count(step)
 
-    def fit(self, budget: int, strata: NDArray[np.int64] | None) -> None:
+    def fit(self, budget: int, strata: NDArray[np.int64] | None, quotas: NDArray[np.int64] | None) -> None:
         """The budget is kept: rows that are in before others, both by the score."""
-        chosen = _within_budget(self.could_enter, budget, strata, ~self.keep, *self.keys)
+        chosen = _within_budget(self.could_enter, budget, strata, ~self.keep, *self.keys, quotas=quotas)
         self.reason[self.keep & ~chosen] = "over_budget"
         filled = chosen & ~self.keep
         self.keep = self.keep & chosen
@@ -431,18 +458,30 @@ def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
 
 
 def _within_budget(
-    could_enter: NDArray[np.bool_], budget: int, strata: NDArray[np.int64] | None, *keys: Any
+    could_enter: NDArray[np.bool_],
+    budget: int,
+    strata: NDArray[np.int64] | None,
+    *keys: Any,
+    quotas: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
     """The first `budget` of the rows that could enter, ranked by the keys inside their stratum."""
     import numpy as np
 
     possible = int(np.count_nonzero(could_enter))
+    if not possible:
+        raise SettingError(
+            f"budget asks for {budget:,} rows, and none of {len(could_enter):,} could be in: no row has a score that passes max_ace"
+            " and, with replace_easy, is not always solved. `hf-rap inspect` says which rows cannot be scored, and "
+            "rap_error why those that were asked are not; without rap_cde run `hf-rap score` first."
+        )
     if budget > possible:
         raise SettingError(
             f"budget asks for {budget:,} rows, but only {possible:,} of {len(could_enter):,} could be in: "
             "rows with a score that pass max_ace and, with replace_easy, are not always solved. "
             f"Ask for {possible:,} or fewer."
         )
+    if quotas is not None and strata is not None:
+        return first_of_each(could_enter, strata, quotas, *keys)
     return first_within(could_enter, budget, strata, *keys)
 
 
@@ -564,6 +603,7 @@ def _steps(rule: Mapping[str, Any]) -> dict[str, str]:
         "replaced": f"hard rows in place of the always solved{helped}",
         "within_budget": "fit into the budget",
         "filled": "the next by rap_cde fill the budget",
+        "text_in_band": "rows without an image whose pass rate is in the band",
     }
 
 
@@ -659,6 +699,7 @@ RAP = Method(
             "would be kept, but the budget has no room",
             "budget is not None and (rap_cde > min_cde or 0 < rap_difficulty < 1)",
         ),
+        *TEXT_REASONS,
     ),
     steps=_steps,
     options=(
@@ -670,6 +711,7 @@ RAP = Method(
         "budget",
         "stratify_by",
         "min_probability",
+        "text_rows",
     ),
     meanings={
         "min_cde": "a row needs a causal discrepancy above this",
@@ -678,6 +720,9 @@ RAP = Method(
         "min_replacement_cde": "these need a causal discrepancy above this",
         "replacements": "so many of them: rows, a share of those that leave, or as many",
         "control": "what the causal discrepancy compares the image with",
+        "text_rows": "rows without an image are dropped, or kept where their pass rate is in a band",
+        "text_easiest": "the smallest difficulty of that band",
+        "text_hardest": "the largest",
     },
     needs_all_attempts=False,
     adaptive=True,

@@ -93,7 +93,8 @@ def render_card(facts: Mapping[str, Any]) -> str:
         many_equal=many_equal(facts.get("equal_replies") or {}),
         ace_settings=facts.get("ace_settings"),
         ace_options=_ace_options(facts.get("ace_settings")),
-        load=_load_call(facts["source"]),
+        load=_load_calls(facts),
+        sources=facts.get("sources"),
         stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
         select_options=options,
         rollouts=_rollouts(facts, settings),
@@ -126,7 +127,7 @@ def _metadata(facts: Mapping[str, Any]) -> str:
     data = DatasetCardData(
         **_licence(facts["licence"]),
         pretty_name=_one_line(facts["name"]),
-        source_datasets=_on_the_hub(facts["source"]),
+        source_datasets=_on_the_hub(facts),
         task_categories=["visual-question-answering", "image-text-to-text"],
         size_categories=next((name for limit, name in SIZES if rows < limit), "n>10M"),
         tags=["hf-rap", "data-selection", "reasoning"],
@@ -174,9 +175,14 @@ def _digest(facts: Mapping[str, Any], config: str) -> dict[str, str]:
     return {"description": f"content {digest}"} if digest else {}
 
 
-def _on_the_hub(source: Mapping[str, Any]) -> list[str] | None:
-    local = str(source["revision"]).startswith("sha256:")
-    return [source["id"]] if source["id"] and not local and _HUB_ID.fullmatch(source["id"]) else None
+def _on_the_hub(facts: Mapping[str, Any]) -> list[str] | None:
+    sources = facts.get("sources") or [facts["source"]]
+    ids = [
+        source["id"]
+        for source in sources
+        if source["id"] and not str(source["revision"]).startswith("sha256:") and _HUB_ID.fullmatch(source["id"])
+    ]
+    return ids or None
 
 
 def _licence(licence: str | None) -> dict[str, Any]:
@@ -215,6 +221,14 @@ def _sentence(text: str, model: str | None) -> _Markdown:
     text = text.replace("{model}", f"`{model.replace('`', '')}`" if model else "the model")
     parts = text.split("`")
     return _Markdown("".join(_code(part) if place % 2 else _print(part) for place, part in enumerate(parts)))
+
+
+def _load_calls(facts: Mapping[str, Any]) -> Any:
+    """What loads the rows; of a mixture for each of its sources by name, in the order in which they were mixed."""
+    if not facts.get("sources"):
+        return _load_call(facts["source"])
+    calls = {part["name"]: _load_call(part) for part in facts["sources"]}
+    return {name: calls[name] for name in facts["source"]["id"].split(" + ") if name in calls}
 
 
 def _load_call(source: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, SETTINGS
+from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, REASON, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
@@ -26,6 +26,7 @@ from hf_rap.rows.parquet import Embedder
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.rows.settling import settle
 from hf_rap.select import Selection
+from hf_rap.select.duplicates import DUPLICATE
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ class Content:
             could_enter |= columns[ERROR.name].is_null().to_numpy(zero_copy_only=False)
         else:
             could_enter[:] = True
+        reasons = self.selection.scored.data.column(REASON.name)
+        could_enter &= reasons.to_numpy() != DUPLICATE
         drawn = np.zeros(rows, dtype=bool)
         for stratum in np.unique(strata[self._kept]):
             pool = np.flatnonzero(could_enter & (strata == stratum))

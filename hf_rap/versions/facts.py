@@ -90,6 +90,7 @@ def collect_facts(
         "version": version,
         "hf_rap": VERSION,
         "source": {key: provenance.get(key) for key in ("id", "config", "split", "revision")},
+        **({"sources": provenance["parts"]} if provenance.get("parts") else {}),
         "licence": licence or provenance.get("licence"),
         "rows": {"all": len(table), "kept": len(kept), "share": _ratio(len(kept), len(table))},
         "funnel": _funnel(selection),

@@ -93,10 +93,8 @@ def test_a_reply_is_drawn(scored, tmp_path):
     assert out.read_bytes().startswith(b"\x89PNG")
     assert (found["row"], found["attempts"], found["file"]) == ("planted-0-00001", 2, str(out))
     assert found["rap_ace"] > 0
-    both = [
-        run("inspect", scored, "--row", "planted-0-00001", "--attention", "--attempt", n, "--out", out, "--json")
-        for n in (1, 2)
-    ]
+    again = ("--out", out, "--overwrite", "--json")
+    both = [run("inspect", scored, "--row", "planted-0-00001", "--attention", "--attempt", n, *again) for n in (1, 2)]
     assert max(one["log_psi_windowed"] for one in both) == found["log_psi_windowed"]
 
 

@@ -218,6 +218,7 @@ def test_scoring_grades_again(folder):
     back = Dataset.from_parquet(str(folder / "back.parquet"))
     assert back["rap_image_rewards"][:] == evidence["rap_image_rewards"][:]
     assert back["rap_cde"][:] == Dataset.from_parquet(str(folder / "scored.parquet"))["rap_cde"][:]
+    score += ["--overwrite"]
     assert hf_rap(*score, "--correct", "0.5", cwd=folder).returncode == 0
     half = Dataset.from_parquet(str(folder / "again.parquet"))
     assert {json.loads(text)["correct"] for text in half["rap_settings"] if text} == {0.5}
@@ -398,7 +399,7 @@ def test_help_has_an_example_and_the_python_call(name):
         (
             "rollouts",
             "Source Columns Model Server Sampling Grading Run_folder Selection Fewer_attempts",
-            "--out --dry-run --gpu-hour-price --json --help",
+            "--out --overwrite --dry-run --gpu-hour-price --json --help",
         ),
     ],
 )

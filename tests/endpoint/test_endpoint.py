@@ -428,14 +428,24 @@ def test_nothing_but_bad_requests_end_the_run():
         ask(server, requests(20, 1), concurrency=1)
 
 
-def test_a_dead_server_ends_the_run():
-    """Not one row after the other: eight requests given up in a row are enough."""
+def test_a_server_that_is_not_there_is_found_by_one_connection():
+    """In five seconds at most, before a request is sent or sent again."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        engine = EndpointEngine(url, model="m", retries=1)
-        with pytest.raises(EngineError, match=r"is gone: the connection failed .*, 2 times, 8 requests in a row"):
+        engine = EndpointEngine(f"http://127.0.0.1:{taken.getsockname()[1]}/v1", model="m")
+        started = time.perf_counter()
+        with pytest.raises(EngineError, match=r"There is no server at http://127\.0\.0\.1:\d+/v1 \(.*\): start it"):
             engine.complete(requests(20, 1), Sampling())
+        assert time.perf_counter() - started < 6
+
+
+def test_a_server_that_dies_ends_the_run():
+    """Not one row after the other: eight requests given up in a row are enough."""
+    with FaultyServer() as server:
+        engine = EndpointEngine(server.url, model="m", retries=1)
+        engine.complete(requests(1, 1), Sampling())
+    with pytest.raises(EngineError, match=r"is gone: the connection failed .*, 2 times, 8 requests in a row"):
+        engine.complete(requests(20, 1), Sampling())
 
 
 def test_the_token_is_nowhere(monkeypatch, caplog, tmp_path, capfd):

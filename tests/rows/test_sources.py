@@ -400,3 +400,14 @@ def test_pictures_in_an_archive_have_to_be_unpacked(tmp_path, archive):
         SourceError, match=rf"names pictures such as 'images/0.png', .*but {archive} is: unpack it there"
     ):
         load_source(str(tmp_path / "train.parquet"))
+
+
+def test_columns_that_do_not_fit_are_one_line(tmp_path):
+    """Datasets says so in many lines, of which the first says nothing."""
+    write_lines(tmp_path / "a.jsonl", [{"question": "Q", "answer": "3"}])
+    write_lines(tmp_path / "b.jsonl", [{"question": "Q", "answer": "3", "more": 1}])
+
+    with pytest.raises(SourceError, match="because column names don't match") as caught:
+        load_source(str(tmp_path / "*.jsonl"))
+
+    assert "\n" not in str(caught.value)
