@@ -165,6 +165,7 @@ RUN = {
     "retry_errors": FLAG,
     "continue_cut": FLAG,
     "max_errors": (5, "5: it takes a number between 0 and 1"),
+    "max_total_tokens": AT_LEAST_1_OR_NONE,
     "rank": (1, "1: it takes a whole number between 0 and 0"),
     "world": AT_LEAST_1,
     "progress": ("log.txt", "'log.txt': it takes an open text file, or None"),

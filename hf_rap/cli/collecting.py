@@ -34,6 +34,8 @@ def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
         raise click.UsageError("Give --out FILE.parquet or --run URL.")
     if options.get("continue_cut") and (options["run"] is None or options["ray"] is not None):
         raise click.UsageError("--continue-cut goes on with the replies of a --run, and without --ray.")
+    if options["max_total_tokens"] is not None and options["run"] is None:
+        raise click.UsageError("--max-total-tokens needs --run: a folder that keeps what is done until it goes on.")
     if options["ray"] is not None and options["run"] is None:
         raise click.UsageError("--ray needs --run: a URL that every node of the cluster reaches.")
     if options["run"] is None and rank_and_world()[1] > 1:
@@ -74,7 +76,7 @@ def collect(
     if stopping is not None and options["ray"] is not None:
         raise click.UsageError("--adaptive asks in rounds, which --ray would load the model for each time.")
     rank, world = rank_and_world()
-    names = ("rows_per_part", "retry_errors", "max_errors", "continue_cut")
+    names = ("rows_per_part", "retry_errors", "max_errors", "continue_cut", "max_total_tokens")
     settings = {name: options[name] for name in names if name in options}
     log = None if options["trackio"] is None else _trackio_log(options["trackio"], f"{collector.kind} {rank}")
     if stopping is not None:

@@ -280,6 +280,12 @@ run_options = together(
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
         click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         click.option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
+        click.option(
+            "--max-total-tokens",
+            type=int,
+            metavar="N",
+            help="Stop before more tokens than this are generated; the same command goes on later.",
+        ),
         click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
     ],
     title="Run folder",

@@ -86,6 +86,13 @@ def reorder_tokens(cache: Any, columns: torch.Tensor) -> None:
             setattr(layer, name, stored.gather(2, index))
 
 
+def input_device(model: Any) -> torch.device:
+    """Where a model takes its inputs. One that accelerate has spread may have its first weights on no device at all."""
+    place = getattr(getattr(model, "_hf_hook", None), "execution_device", None)
+    place = model.device if place is None else place
+    return torch.device("cuda", place) if isinstance(place, int) else torch.device(place)
+
+
 def rope_offsets(model: Any) -> list[tuple[Any, torch.Tensor]]:
     """Modules that keep the rotary offset of each row from one call to the next, and those offsets, (rows, 1).
 

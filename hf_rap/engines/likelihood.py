@@ -109,13 +109,12 @@ def _run(
 
 def _logits(loaded: LoadedModel, sequences: dict[str, torch.Tensor], wanted: list[int]) -> torch.Tensor:
     """Logits of shape (rows, wanted, vocabulary): those of whole prompts would fill the memory."""
-    device = sequences["input_ids"].device
-    index = torch.tensor(wanted, device=device)
     if "logits_to_keep" in inspect.signature(loaded.model.forward).parameters:
-        kept: torch.Tensor = loaded.model(**sequences, use_cache=False, logits_to_keep=index).logits
+        # A list, not a tensor: of a model on several devices that would be moved to another than the logits are on.
+        kept: torch.Tensor = loaded.model(**sequences, use_cache=False, logits_to_keep=wanted).logits
         return kept
     whole: torch.Tensor = loaded.model(**sequences, use_cache=False).logits
-    return whole[:, index.to(whole.device)]
+    return whole[:, wanted]
 
 
 def _unusable(loaded: LoadedModel, tokens: list[int], first: int) -> RowError | None:

@@ -63,6 +63,7 @@ class LoadedModel:
         batch_size: rows that are generated together; None: as many as fit the memory of the GPU, 16 on a CPU.
         memory: what is measured to find out how many fit; None: that of the GPU that the model is on.
         random_weights: names of those that its checkpoint did not hold.
+        quantization: how the checkpoint is quantised, as its config says; None where it is not.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class LoadedModel:
         batch_size: int | None = 16,
         memory: Memory | None = None,
         random_weights: Sequence[str] = (),
+        quantization: dict[str, Any] | None = None,
     ) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise EngineError(
@@ -80,6 +82,7 @@ class LoadedModel:
                 "instruction-tuned model, or set one with processor.chat_template."
             )
         self.model = model.eval()
+        self.device = compat.input_device(model)
         self.processor = processor
         self.batch_size = batch_size
         self.memory = memory or memory_of(model)
@@ -89,6 +92,7 @@ class LoadedModel:
         self._ahead = Ahead(self.processed)
         self._processor = Lock()  # tokenizers of transformers are not to be called from two threads at once
         self.random_weights = random_weights
+        self.quantization = quantization
         self.context_tokens = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.answered = False
         self.checked: set[str] = set()  # by `self_check`
@@ -113,8 +117,9 @@ class LoadedModel:
             "image_processor": type(self.processor.image_processor).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attn_implementation": compat.attention_name(self.model.config),
-            "device": self.model.device.type,
+            "device": self.device.type,
             **({"random_weights": list(self.random_weights)} if self.random_weights else {}),
+            **({"quantization": self.quantization} if self.quantization else {}),
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
@@ -290,7 +295,7 @@ class LoadedModel:
         return self._on_device(self.processed(requests))
 
     def _on_device(self, processed: Any) -> dict[str, torch.Tensor]:
-        return dict(processed.to(self.model.device, dtype=self.model.dtype))
+        return dict(processed.to(self.device, dtype=self.model.dtype))
 
     def processed(self, requests: list[Request]) -> Any:
         """What the processor makes of prompts and pictures, on the CPU."""

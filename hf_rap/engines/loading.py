@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from hf_rap.errors import EngineError, first_line
 from .compat import is_forked_from_cuda
 from .identity import adapter_folder, parts_of, refuse_adapter
 from .loaded_model import LoadedModel
+from .pixel_limits import check_taken
 from .weights import refuse_wrong_weights
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ def load_model(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
         )
+    quantization = config.to_dict().get("quantization_config")
     try:
-        processor = AutoProcessor.from_pretrained(name, **hub, **dict(processor_options or {}))
+        # A copy: image processors write min_pixels and max_pixels into the size that they are given.
+        processor = AutoProcessor.from_pretrained(name, **hub, **deepcopy(dict(processor_options or {})))
     except ImportError as error:
         raise EngineError(
             f"The processor of {where!r} needs a library that is not installed: {first_line(error).split('. ')[0]}. "
@@ -65,6 +69,7 @@ def load_model(
         ) from error
     except (OSError, ValueError) as error:
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
+    check_taken(processor, processor_options or {})
     device = _usable(device)
     try:
         model, loading_info = AutoModelForImageTextToText.from_pretrained(
@@ -73,18 +78,19 @@ def load_model(
             **hub,
             dtype=dtype,
             attn_implementation=attn_implementation,
-            device_map="auto" if device == "auto" else None,
+            # Quantised weights cannot be moved once they are loaded.
+            device_map="auto" if device == "auto" else {"": device} if quantization else None,
         )
         if adapter is not None and identity.adapter is not None:
             _add_adapter(model, where, adapter, identity.adapter)
-        if device != "auto":
+        if device != "auto" and not quantization:
             model = model.to(device)
         if identity.of_folder:
             _leave_files(model)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
     random = refuse_wrong_weights(where, model, loading_info, allow_missing)
-    return LoadedModel(model, processor, batch_size=batch_size, random_weights=random)
+    return LoadedModel(model, processor, batch_size=batch_size, random_weights=random, quantization=quantization)
 
 
 def _usable(device: str | None) -> str:

@@ -154,7 +154,7 @@ def _columns(call: _Call, span: Span, image_tokens: torch.Tensor | None, window:
         weights = logs.exp()
         entropy[rows] = torch.special.entr(weights).sum(-1).mean(0)
         if image_tokens is not None:
-            image[rows] = weights[..., image_tokens[span.row]].sum(-1).mean(0)
+            image[rows] = weights[..., image_tokens[span.row].to(weights.device)].sum(-1).mean(0)
         seen = slice(span.start, span.start + int(rows[-1]) + 1)
         largest, mean = logs.amax(0), logs[..., seen].logsumexp(0) - math.log(len(logs))
         pooled = {
@@ -265,7 +265,7 @@ def _last_attention(model: Any, token: int) -> Any:
         layer.register_forward_hook(lambda *_, name=name: ran.append(name), always_call=False)
         for name, layer in layers.items()
     ]
-    prompt = torch.full((1, 3), token, device=model.device)
+    prompt = torch.full((1, 3), token, device=compat.input_device(model))
     try:
         with torch.inference_mode(), compat.rerouted(list(parts.values()), _NAME, hf_rap_read=called.append):
             model(

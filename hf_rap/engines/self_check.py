@@ -62,7 +62,7 @@ def check_once(loaded: LoadedModel, what: str, loading: Mapping[str, Any]) -> No
     """
     if what in loaded.checked:
         return
-    device = loaded.model.device
+    device = loaded.device
     fact = {
         **noted({**loaded.describe(), **loading}),
         "check": f"{what} {VERSION}",
@@ -110,7 +110,7 @@ _REPORT = "If plain transformers can, report this with the output of `hf-rap env
 def _is_exact(loaded: LoadedModel) -> bool:
     """Whether sums round so little that every token of a reply can be compared: not in half precision, nor quantised."""
     whole = loaded.model.dtype in (torch.float32, torch.float64)
-    return whole and getattr(loaded.model.config, "quantization_config", None) is None
+    return whole and loaded.quantization is None
 
 
 @torch.inference_mode()

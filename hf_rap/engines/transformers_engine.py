@@ -13,6 +13,7 @@ from hf_rap.stats.settings import set_apart
 
 from .identity import Identity, digest_before, find_identity
 from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .pixel_limits import check_limits
 
 if TYPE_CHECKING:
     from hf_rap.errors import RowError
@@ -109,6 +110,7 @@ class TransformersEngine(Hashed):
         object.__setattr__(self, "allow_missing", tuple(patterns))
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
+        check_limits(options or {})
         object.__setattr__(self, "pinned", None)
 
     def __hash__(self) -> int:

@@ -61,9 +61,22 @@ def join_attempts(
     return merged
 
 
-def count_tokens(arms: Iterable[Iterable[Sequence[int | None] | None]]) -> int:
-    """Tokens of all attempts of all rows of these arms, as far as the engine has counted them."""
-    return sum(count or 0 for arm in arms for row in arm for count in row or ())
+def count_tokens(
+    arms: Iterable[tuple[Sequence[Sequence[int | None] | None], Sequence[Sequence[str | None] | None]]],
+) -> int:
+    """Tokens of all attempts of all rows, from the counts and the texts of each arm.
+
+    Where the engine has not counted (a server that draws several replies at once) a token is three letters.
+
+    >>> count_tokens([([[7, None], None], [["seven", "three"], None])])
+    8
+    """
+    return sum(
+        len(text or "") // 3 if count is None else count
+        for counts, texts in arms
+        for of_row, of_texts in zip(counts, texts, strict=True)
+        for count, text in zip(of_row or (), of_texts or (), strict=True)
+    )
 
 
 @dataclass(frozen=True)

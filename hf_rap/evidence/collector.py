@@ -310,6 +310,11 @@ def _of_stored_rows(call: Any) -> Any:
     return checked
 
 
+def counts_tokens(collector: Collector) -> bool:
+    """Whether it says how many tokens its evidence takes."""
+    return type(collector).tokens is not Collector.tokens
+
+
 def check_collector(collector: Collector) -> None:
     """Raise `SettingError` for what collects nothing, such as a bare engine."""
     fine = isinstance(collector, Collector)

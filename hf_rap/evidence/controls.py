@@ -203,8 +203,9 @@ class Controls(Collector):
         return [first_fault(errors, _NO_FAULT) for errors in of_arms]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
-        """Tokens generated for these rows, as far as the engine has counted them."""
-        return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in self.arms)
+        """Tokens generated for these rows; about so many where the engine has not counted them."""
+        of_arms = [columns.ARM_COLUMNS[arm] for arm in self.arms]
+        return count_tokens((evidence[each.tokens.name], evidence[each.responses.name]) for each in of_arms)
 
     def _arm(self, arm: str, rows: Sequence[_Row], here: Mapping[str, Any]) -> dict[columns.Column, list[Any]]:
         cells = [_Asked.of(row) for row in rows]

@@ -278,8 +278,9 @@ class Rollouts(PromptedCollector):
         return [remark for remark in remarks if remark is not None]
 
     def tokens(self, evidence: Mapping[str, Sequence[Any]]) -> int:
-        """Tokens generated for these rows, as far as the engine has counted them."""
-        return count_tokens(evidence[columns.ARM_COLUMNS[arm].tokens.name] for arm in columns.ARMS)
+        """Tokens generated for these rows; about so many where the engine has not counted them."""
+        of_arms = [columns.ARM_COLUMNS[arm] for arm in columns.ARMS]
+        return count_tokens((evidence[each.tokens.name], evidence[each.responses.name]) for each in of_arms)
 
     def _token_ids(self, rows: list[AskedRow], arm: str) -> list[list[Any] | None]:
         """The tokens of the replies of one arm; an engine that tells none of them is found out before hours have passed."""

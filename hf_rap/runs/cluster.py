@@ -128,6 +128,8 @@ def fill_on_ray(
     run.index.refresh()
     if stopped:
         run.say_stopped(progress)
+    if progress.done < progress.rows and run.budget.rows(1, 0) == 0:
+        run.say_spent(progress)
     return progress
 
 
@@ -152,7 +154,8 @@ def _stream(
     for summary in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for part in summary.to_pylist():
             progress.count(part["failures"], part["tokens"])
-        if stopped:
+            run.budget.spend(part["tokens"])
+        if stopped or run.budget.rows(1, 0) == 0:
             run.folder.write(f"{FOLDER}/{_STOP}", b"")
         else:
             run.check_errors(progress)

@@ -8,12 +8,12 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.collector import check_collector, evidence_of, prepared
+from hf_rap.evidence.collector import check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
@@ -21,6 +21,7 @@ from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
+from .budget import Budget
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -74,6 +75,14 @@ class Task:
     arm: str | None = None
     stored: tuple[Stretch, ...] = ()
 
+    def parted(self, rows: int) -> tuple[Task, Task]:
+        """The first of its rows, and the others."""
+        parts = slice(0, rows), slice(rows, None)
+        first, rest = (
+            replace(self, indices=self.indices[part], rows=self.rows[part], stored=self.stored[part]) for part in parts
+        )
+        return first, rest
+
 
 class Made(NamedTuple):
     """A part, what `Progress` is to count of its rows, and the tokens it took."""
@@ -119,6 +128,10 @@ class Run:
         continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
             of which one cannot go on stays as it was.
         max_errors: stop when more than this share of the rows fails, in [0, 1].
+        max_total_tokens: stop before more tokens than this are generated, by all processes together; what is done is in
+            the run, and the same call goes on with a budget of its own. A part is made smaller where it might pass it:
+            for rollouts a row can take attempts x max_new_tokens in each arm. Other evidence stops behind the part that
+            passes it. None: no limit.
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
         progress: where lines about the progress go; None: stderr.
@@ -141,6 +154,7 @@ class Run:
         retry_errors: bool = False,
         continue_cut: bool = False,
         max_errors: float = MAX_ERRORS,
+        max_total_tokens: int | None = None,
         rank: int = 0,
         world: int = 1,
         progress: Any = None,
@@ -152,10 +166,13 @@ class Run:
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
         check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
+        check_whole("max_total_tokens", max_total_tokens, least=1, none=True)
         check_whole("world", world, least=1)
         check_whole("rank", rank, least=0, most=world - 1)
         check(progress is None or hasattr(progress, "write"), "progress", progress, "an open text file, or None")
         check(log is None or callable(log), "log", log, "a function of a dictionary of numbers, or None")
+        if max_total_tokens is not None and not counts_tokens(collector):
+            raise SettingError(f"max_total_tokens counts tokens that a model generates, and {collector.kind} has none.")
         if getattr(collector, "first_attempt", 0):
             raise SettingError("A run counts attempts from 0 itself: leave first_attempt out.")
         if len(ds) == 0:
@@ -175,6 +192,7 @@ class Run:
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
         self.max_errors = max_errors
+        self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
         self.rank = rank
         self.world = world
         self.out = progress
@@ -276,7 +294,7 @@ class Run:
             indices,
             lambda stretch: not self.index.is_current(stretch) or (retry and self.index.lacks_grades(stretch)),
         )
-        return self._do(tasks, self._regraded, "grading") if tasks else None
+        return self._do(tasks, self._regraded, "grading", generates=False) if tasks else None
 
     def continue_replies(self, indices: Sequence[int]) -> Progress | None:
         """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
@@ -329,6 +347,16 @@ class Run:
                 f"{self.folder.url!r}. Start the same command again to go on."
             )
 
+    def say_spent(self, progress: Progress) -> None:
+        """End a call whose budget is spent."""
+        assert self.budget.limit is not None
+        shared = "" if self.world == 1 else f", the share of one of {self.world} processes,"
+        raise RunError(
+            f"Stopped at the budget: of {self.budget.limit:,} tokens{shared} {self.budget.spent:,} are generated, and the next row "
+            f"might need more than are left. {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+            f"{self.folder.url!r}. Start the same command again to go on, with a budget of its own."
+        )
+
     def start_progress(self, tasks: Sequence[Task], kind: str | None = None) -> Progress:
         """The counter of these tasks."""
         kind = kind or self.collector.kind
@@ -373,12 +401,24 @@ class Run:
         tasks: list[Task],
         make: Callable[[Task, dict[str, list[Any]]], Made],
         kind: str | None = None,
+        *,
+        generates: bool = True,
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
+        waiting = tasks[::-1]
         with stop_after_part() as stopped:
-            for task in tasks:
+            while waiting:
+                task = waiting.pop()
+                if generates:
+                    fits = self.budget.rows(len(task.rows), self._most_tokens(task))
+                    if fits == 0:
+                        self.say_spent(progress)
+                    if fits < len(task.rows):
+                        task, rest = task.parted(fits)
+                        waiting.append(rest)
                 (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
                 part, failures, tokens = make(task, batch)
+                self.budget.spend(tokens)
                 if len(part):
                     stop = task.first + task.attempts
                     name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop)
@@ -388,6 +428,11 @@ class Run:
                     self.say_stopped(progress)
                 self.check_errors(progress)
         return progress
+
+    def _most_tokens(self, task: Task) -> int:
+        """What a row of the task can take; 0 where that is not known."""
+        arms = len(self.collector.separate_arms) if task.arm is None else 1
+        return (self.collector.reply_tokens or 0) * task.attempts * arms
 
     def _asked(self, task: Task, batch: dict[str, list[Any]]) -> Made:
         """The part for rows that the model is asked."""
@@ -410,7 +455,8 @@ class Run:
         part = _as_part(self.collector, evidence, task, [self.collector.reply_tokens] * len(task.stored))
         self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
         went_on = part.filter(pa.array([failure is None for failure in failures]))
-        return Made(went_on, failures, None)
+        spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
+        return Made(went_on, failures, spent)
 
     def _held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
         """The stored evidence of these stretches, one row each."""

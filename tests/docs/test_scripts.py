@@ -46,6 +46,12 @@ long = pytest.mark.exhaustive
     ("benchmark", "options", "printed"),
     [
         ("planted", ("--rows", "12", "--attempts", "2"), "| planted kind | rows |"),
+        ("batches", (), "| auto |"),
+        (
+            "gpu",
+            ("--size", "tiny", "--rows", "4", "4", "--batches", "2", "4", "--new-tokens", "4"),
+            "operations per step: ",
+        ),
         pytest.param("rollouts", ("--rows", "4", "--rounds", "1"), "ratio: ", marks=long),
         pytest.param("controls", SMALL, "| kept, cde > 0.5 | text | blank | shuffled |", marks=long),
         pytest.param("likelihood", (*SMALL, "--steps", "2"), "| left out, lowest size, either sign |", marks=long),

@@ -130,6 +130,18 @@ def llama(attention: str) -> Any:
     return transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
 
 
+def test_the_device_of_inputs_is_known(transformers_part: Any) -> None:
+    """That of the weights, or the one on which accelerate runs parts that lie elsewhere."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    model = llama("sdpa")
+    assert compat.input_device(model) == torch.device("cpu")
+    with transformers_part("the hook of accelerate, model._hf_hook.execution_device"):
+        add_hook_to_module(model, AlignDevicesHook(execution_device="cpu", offload=True, place_submodules=True))
+        assert next(model.parameters()).device.type == "meta"
+        assert compat.input_device(model) == torch.device("cpu")
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_the_kernel_of_a_model_can_be_asked_for(transformers_part: Any, attention: str) -> None:
     """The name is part of the description of an engine."""

@@ -116,5 +116,7 @@ def test_overlapping_goes_count_once():
 
 
 def test_tokens_are_counted_as_far_as_they_are_known():
-    """Null for a row, an arm or an attempt counts as nothing."""
-    assert count_tokens([[[3, None], None], [[4], []]]) == 7
+    """Null for a row or an arm counts as nothing; a reply that nobody has counted has a token per three letters."""
+    arms = [([[3, None], None], [["abc", None], None]), ([[4], []], [["abc"], []])]
+    assert count_tokens(arms) == 7
+    assert count_tokens([([[None, 2]], [["six letters", "x"]])]) == 3 + 2
