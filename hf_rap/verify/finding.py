@@ -41,6 +41,7 @@ _BETWEEN = re.compile(
     r"(?:[\s,;$.&、]|\\q?quad|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or|maybe|perhaps|possibly)\b|</?\w+>)*",
     re.IGNORECASE,
 )
+_BETWEEN_CHARS = 50
 
 _CUE = re.compile(
     r"(?:"
@@ -117,7 +118,13 @@ def stated_last(text: str) -> str:
     >>> stated_last(r"Adding up, we get \boxed{42}."), stated_last("42")
     ('42', '')
     """
-    return next((statement.text for statement in reversed(statements(text)) if statement.text), "")
+    last = last_of(statements(text))
+    return last.text if last else ""
+
+
+def last_of(stated: list[Statement]) -> Statement | None:
+    """The last that says anything."""
+    return next((statement for statement in reversed(stated) if statement.text), None)
 
 
 def find_answer(reply: str) -> Statement:
@@ -126,8 +133,7 @@ def find_answer(reply: str) -> Statement:
     >>> find_answer("I count them. There are\n12 dots. I hope this helps!").text
     '12 dots.'
     """
-    last = next((statement for statement in reversed(statements(reply)) if statement.text), None)
-    return last or Statement((lines_of(reply) or [""])[-1], explicit=False)
+    return last_of(statements(reply)) or Statement((lines_of(reply) or [""])[-1], explicit=False)
 
 
 def lines_of(reply: str) -> list[str]:
@@ -206,21 +212,16 @@ def _from_json(text: str) -> str:
 
 
 def _joined(text: str, marks: list[tuple[int, int, str]]) -> list[tuple[int, str]]:
-    if len(marks) < 2:
-        return [(start, inner.strip()) for start, _, inner in marks]
-    groups: list[tuple[int, int, list[str]]] = []
+    """Marks with nothing between them that parts them are one, with each of their texts once."""
+    groups: list[tuple[int, list[str]]] = []
+    last = len(text)
     for start, end, inner in marks:
-        content = inner.strip()
-        if (
-            groups
-            and start >= groups[-1][1]
-            and _BETWEEN.fullmatch(text, groups[-1][1], min(start, groups[-1][1] + 50))
-            and start - groups[-1][1] < 50
-        ):
-            groups[-1] = (groups[-1][0], end, [*groups[-1][2], content])
+        if 0 <= start - last < _BETWEEN_CHARS and _BETWEEN.fullmatch(text, last, start):
+            groups[-1][1].append(inner.strip())
         else:
-            groups.append((start, end, [content]))
-    return [(start, ", ".join(dict.fromkeys(texts))) for start, _, texts in groups]
+            groups.append((start, [inner.strip()]))
+        last = end
+    return [(start, ", ".join(dict.fromkeys(texts))) for start, texts in groups]
 
 
 def _behind(text: str, start: int) -> str:

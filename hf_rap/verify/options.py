@@ -131,6 +131,11 @@ def read_choice(text: str, options: Mapping[str, str] | None = None) -> Choice |
     return None
 
 
+def letter_of(text: str, options: Mapping[str, str]) -> str:
+    """The first option with the words of a text, "" when none has them."""
+    return next((letter for letter, option in options.items() if same_words(text, option)), "")
+
+
 def choice_in_lines(lines: Sequence[str], options: Mapping[str, str]) -> Choice | None:
     """What the last line says that names an option: "B", "B. blue", "(B) is correct", "I would go with B".
 

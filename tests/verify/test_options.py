@@ -197,3 +197,15 @@ def test_hedges_pay_for_no_letter(letters):
         assert judge(letters, gold, question=question).reward == 0.0
         assert judge(f"\\boxed{{{letters}}}", gold, question=question).reward == 0.0
         assert judge(f"The answer is {letters}.", gold, question=question).reward == 0.0
+
+
+def test_a_letter_behind_the_tenth_may_be_small():
+    """Where the gold says which letters there are; "x" is otherwise an unknown."""
+    assert [judge(reply, "K").reward for reply in ("\\boxed{k}", "\\boxed{(K)}", "\\boxed{j}")] == [1.0, 1.0, 0.0]
+
+
+def test_a_sentence_in_a_box_names_its_option():
+    """Read as a line of the reply would be."""
+    question = "Which is longer? (A) red (B) blue"
+    for text, reward in (("I would go with B because of its length", 1.0), ("I would go with A, as it seems", 0.0)):
+        assert judge(f"<answer>{text}</answer>", "B", question=question).reward == reward
