@@ -48,7 +48,7 @@ _CUE = re.compile(
     r"(?:\b(?:(?:answers?|solution|correction|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
     r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)s?\b)|^\W{0,9}choice\b)"
     r"(?:\s+(?:correct[ae]?|corretta|correta|juste|finale?)\b)?(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
-    r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
+    r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will|seems\s+to|appears\s+to)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
     r"|(?:答案|结果)(?:\s*应该|应)?\s*[是为:：]|选项\s*[是为:：]|(?:答え|正解)\s*[は:：]|(?:정답|답)\s*[은는:：]"
     r")[\s*_:：]*(?:\$\$\s*|\\\[\s*)?"
     r"|(?:故|应|应该|应当|因此|所以)选(?:择)?\s*[:：]?\s*(?=[(（]?[A-Z])",
