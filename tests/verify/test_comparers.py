@@ -75,6 +75,7 @@ def test_children_are_used_again(pool):
     assert pool.all == {child}
 
 
+@pytest.mark.slow
 def test_time_is_processor_time_of_the_child(pool, tmp_path):
     """A child that waits longer than the limit goes on; one that works longer ends by SIGPROF, in one multiplication too."""
     code = (
@@ -205,6 +206,7 @@ def test_no_child_outlives_its_parent(ending):
     assert all(ends(pid) for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_daemon_thread_may_be_judging_at_the_end():
     """Without a word on stderr."""
     done = run(

@@ -144,6 +144,7 @@ def test_a_few_words_again_and_again_are_read_in_time(count):
             assert time.thread_time() - start < 1, text[:40]
 
 
+@pytest.mark.slow
 def test_other_threads_go_on_judging():
     """While one thread judges a page of hostile replies, another gets every ordinary verdict right."""
     over = threading.Event()
@@ -168,6 +169,7 @@ def test_other_threads_go_on_judging():
     assert all(right)
 
 
+@pytest.mark.slow
 def test_hostile_replies_get_the_same_judgement_in_every_thread():
     """Reason and all, in another order."""
     replies = MATHS[::4]
