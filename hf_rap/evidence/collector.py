@@ -87,8 +87,15 @@ class Collector:
 
     def with_layout(self, layout: Layout | None) -> Self:
         """The same with this layout."""
+        return self._with("layout", layout)
+
+    def with_engine(self, engine: Any) -> Self:
+        """The same that asks this engine."""
+        return self._with("engine", engine)
+
+    def _with(self, name: str, value: Any) -> Self:
         made = copy.copy(self)
-        object.__setattr__(made, "layout", layout)  # most are frozen
+        object.__setattr__(made, name, value)  # most are frozen
         return made
 
     def check_given(self) -> None:

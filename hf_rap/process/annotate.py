@@ -24,7 +24,7 @@ from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from .steps import prefixes, split_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import datasets
 
@@ -250,7 +250,7 @@ class _Row:
         """Some step has no success, or could not be judged."""
         return self.error is not None or any(correct == 0 for correct, _ in self.counts.values())
 
-    def take(self, number: int, answer: list[Completion] | RowError) -> None:
+    def take(self, number: int, answer: Sequence[Completion] | RowError) -> None:
         """Count the right ones among the continuations of a step."""
         assert self.question is not None
         if isinstance(answer, RowError):
