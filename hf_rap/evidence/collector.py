@@ -11,12 +11,13 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing, typed
+from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
-from hf_rap.rows.compat import fingerprint_after
+from hf_rap.rows.compat import engine_bar, fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
@@ -307,12 +308,16 @@ def prepared(collector: Collector, rows: Any) -> tuple[Any, Collector]:
 
 
 def _of_stored_rows(call: Any) -> Any:
-    """The call for batches whose images and texts are as they are stored."""
+    """The call for batches whose images and texts are as they are stored, with a bar that moves with every answer.
+
+    `Dataset.map` has a bar of its own, which stands still for as long as a batch takes.
+    """
 
     @wraps(call)
     def checked(self: Collector, batch: Batch) -> Any:
         batch.check_undecoded()
-        return call(self, batch)
+        with shown_by(partial(engine_bar, str(getattr(self, "kind", "evidence")))):
+            return call(self, batch)
 
     return checked
 

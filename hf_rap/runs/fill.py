@@ -137,7 +137,7 @@ class Run:
             passes it. None: no limit.
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
-        progress: where lines about the progress go; None: stderr.
+        progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:

@@ -20,7 +20,7 @@ class Progress:
     Args:
         rows: how many there are to do.
         label: what stands before each line: the kind of evidence, the rank.
-        out: where lines go; None: stderr.
+        out: where lines go; None: stderr, and nowhere where `datasets.disable_progress_bars` holds.
         log: called with the numbers of every line, as trackio.log is.
     """
 
@@ -34,6 +34,9 @@ class Progress:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        from datasets import are_progress_bars_disabled
+
+        self._quiet = self.out is None and are_progress_bars_disabled()
         self.out = self.out or sys.stderr
         self._started = self._told = time.monotonic()
 
@@ -53,14 +56,13 @@ class Progress:
         assert self.out is not None
         now = time.monotonic()
         last = self.done >= self.rows
-        if self.out.isatty():
-            self.out.write(f"\r\x1b[K{self.line()}" + "\n" * last)
-        elif last or now - self._told >= SECONDS_BETWEEN_LINES:
-            self.out.write(f"{self.line()}\n")
-        else:
+        on_terminal = self.out.isatty() and not self._quiet
+        if not (on_terminal or last or now - self._told >= SECONDS_BETWEEN_LINES):
             return
         self._told = now
-        self.out.flush()
+        if not self._quiet:
+            self.out.write(f"\r\x1b[K{self.line()}" + "\n" * last if on_terminal else f"{self.line()}\n")
+            self.out.flush()
         if self.log is not None:
             self.log(self.numbers())
 
