@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from hf_rap.evidence.collector import duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -87,14 +89,3 @@ class Progress:
             f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
             f"{now['rows_per_second']:.2f} rows/s, {tokens}{duration(now['seconds_left'])} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(42), duration(3000), duration(36000)
-    ('42 s', '50 min', '10.0 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
