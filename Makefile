@@ -69,6 +69,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/batches.py
 	$(BIN)/python benchmarks/gpu.py --size small --batches 16 64 --rows 64 64 --new-tokens 12 --dtype float32
