@@ -22,7 +22,7 @@ HOPELESS = 8  # requests that fail one after the other before any was answered
 _answered: set[type] = set()  # engines that have answered in this process
 
 
-def ask(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+def ask(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> Sequence[Sequence[Completion] | RowError]:
     """`request.attempts` completions per request, or the error of that request alone.
 
     Raises:

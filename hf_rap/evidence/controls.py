@@ -349,7 +349,7 @@ class _Asked:
                 )
             )
 
-    def take(self, arm: str, answers: Sequence[list[Completion] | RowError]) -> None:
+    def take(self, arm: str, answers: Sequence[Sequence[Completion] | RowError]) -> None:
         """Note what the model said; one request that failed leaves nothing to compare with."""
         failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
         said = [completion for answer in answers if not isinstance(answer, RowError) for completion in answer]

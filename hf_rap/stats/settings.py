@@ -51,6 +51,8 @@ def correct_of_rows(settings: Any) -> float | NDArray[np.float64]:
     """`correct_of` a column of settings, an Arrow array: (n_rows,), or one number where all rows have the same."""
     import numpy as np
 
+    if len(settings) and settings[1:].equals(settings[:-1]):  # as those of one collection are
+        return correct_of(settings[0].as_py())
     coded = settings.cast("string").dictionary_encode()
     thresholds = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
     if (thresholds == CORRECT).all():
