@@ -20,7 +20,7 @@ _APPROXIMATELY = re.compile(
 )
 _BRACKET_OR_SEPARATOR = re.compile(
     r"(?P<open>[({\[])|(?P<close>[)}\]])"
-    r"|(?P<comma>(?!,\d{3}(?!\d))[,;](?:[\s~]*(?:and|or(?=[^,;]*=))[\s~]+)?|[\s~]+(?:or|and)[\s~]+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
+    r"|(?P<comma>(?!,\d{3}(?!\d))[,;](?:[\s~]*(?:or|and)[\s~]+)?|[\s~]+(?:or|and)[\s~]+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
     r"|(?P<equals>(?<![<>!\\:=])=(?!=))"
 )
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
