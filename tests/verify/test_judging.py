@@ -30,6 +30,7 @@ def test_reward_follows_the_verdict():
         ("\\boxed{}", "no answer in the reply"),
         ("\\boxed{42", "no answer in the reply"),
         ("\\boxed{" + "9" * 2001 + "}", "no answer in the reply"),
+        ("<answer>" + "9" * 2001 + "</answer>", "no answer in the reply"),
         ("I went on and on about the shapes " * 5, "no answer in the reply"),
         ("\\boxed{41}", ""),
         ("dots", ""),
