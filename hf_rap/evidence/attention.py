@@ -8,7 +8,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
-from hf_rap.engines.asking import describe
+from hf_rap.engines.asking import attend, describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
@@ -258,7 +258,7 @@ def attend_rows(
                 places.append((row, attempt))
             else:
                 _at(cells, row)[attempt] = _entry(request)
-    for (row, attempt), answer in zip(places, engine.attend(replies, window=window), strict=True):
+    for (row, attempt), answer in zip(places, attend(engine, replies, window=window), strict=True):
         _at(cells, row)[attempt] = _entry(answer)
     return cells
 
