@@ -12,7 +12,7 @@ from random import Random
 
 import pandas as pd
 import pytest
-from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, disable_caching
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, disable_caching, enable_caching
 from every_callable import CALLABLES, ENGINE, asks, everything, needs_images, new_columns, rows_for
 
 import hf_rap
@@ -79,6 +79,8 @@ BATCH_SIZES = {"batched": {}, "one": {"batch_size": 1}, "three": {"batch_size": 
 @pytest.fixture(scope="module", autouse=True)
 def no_cache():
     disable_caching()
+    yield
+    enable_caching()
 
 
 @pytest.fixture(scope="module")
