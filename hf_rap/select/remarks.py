@@ -62,8 +62,8 @@ def remark_on_ties(
         return None
     how = "their order in the dataset" if first else "a draw by the seed"
     return (
-        f"{kept:,} of the {int(keep.sum()):,} kept rows have the same {by} as {dropped:,} that are not kept: between them "
-        f"{how} has decided, not the score."
+        f"Level in {by}: {kept:,} of the {int(keep.sum()):,} kept rows and {dropped:,} of those that are not. Between them {how} "
+        "has decided, not the score."
     )
 
 

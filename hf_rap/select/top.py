@@ -118,6 +118,7 @@ def select_top(
       kept     top          2  among the best of its source by the score that was ranked
       dropped  below_quota  2  others of its source rank before it and fill the quota
       dropped  not_scored   1  the score is null and rap_error does not say why
+      remark   Level in rap_bis: 1 of the 2 kept rows and 1 of those that are not. Between them their order in the dataset has decided, not the score.
 
     """
     import numpy as np

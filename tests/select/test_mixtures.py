@@ -200,7 +200,7 @@ def test_a_top_that_ties_decide_says_so(ties, how):
     ds = scored([("a", *NEEDED[1:])] + [(str(n), low, NONE, None, "geo") for n in range(5)])
 
     assert select_top(ds, by="rap_cde", count=3, per=None, ties=ties).remarks == (
-        f"2 of the 3 kept rows have the same rap_cde as 3 that are not kept: between them {how} has decided, not the score.",
+        f"Level in rap_cde: 2 of the 3 kept rows and 3 of those that are not. Between them {how} has decided, not the score.",
     )
     assert select_top(ds, by="rap_cde", count=1, per=None, ties=ties).remarks == ()
     assert select_top(ds, by="rap_cde", count=6, per=None, ties=ties).remarks == ()
