@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
 from hf_rap.process import load_process_rewards
-from hf_rap.rows.layouts import Layout
+from hf_rap.rows.layouts import Layout, layout_from
 from hf_rap.rows.parquet import Embedder, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source
 from hf_rap.rows.sources import load_source
@@ -25,6 +25,8 @@ from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
 from hf_rap.system import release_mapped_files, whole_file
+
+from .output import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +71,7 @@ def open_process_rewards(
 def layout_in(source: str) -> Layout | None:
     """The layout that the rows of a file of ours were read with, so that later steps read them the same way."""
     remembered = _remembered(source).get("layout")
-    return Layout(**remembered) if remembered else None
+    return layout_from(remembered, Path(source).name) if remembered else None
 
 
 def refuse_other_file(path: Path, *, overwrite: bool) -> None:
@@ -130,15 +132,22 @@ def write_file(
         facts["remarks"] = rows.remarks
         rows = rows.scored
     with whole_file(path) as partial:
-        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(facts).encode()})
+        write_table(
+            _with_files(rows, layout.media_roots if layout else ()),
+            rows.features,
+            partial,
+            metadata={KEY: json.dumps(facts).encode()},
+        )
 
 
-def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
+def _with_files(rows: datasets.Dataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
     """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
-    embedder = Embedder(rows.features)
+    embedder = Embedder.of(rows, roots)
     for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
         yield embedder.embed(table)
         release_mapped_files()
+    if remark := embedder.remark():
+        note(remark)
 
 
 def check_file(path: Path) -> Path:

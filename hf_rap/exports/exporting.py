@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import ExportError
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
+from hf_rap.rows.media import allowed
 from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
@@ -61,6 +62,7 @@ def export(
     fix: bool = False,
     drop: bool = False,
     prompt: PromptTemplate | str | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
 
@@ -79,6 +81,7 @@ def export(
         drop: leave out the rows that would be refused, instead of refusing all.
         prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
             one that each row was scored with; the question stays bare where nothing says it.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: there is no such trainer.
@@ -92,7 +95,8 @@ def export(
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
-    rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
+    with allowed(media_roots):
+        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(

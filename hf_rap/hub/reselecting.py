@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.options import check, check_flags
-from hf_rap.rows.layouts import Layout
+from hf_rap.rows.layouts import layout_from
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.select.again import select_again
 from hf_rap.versions.configs import SCORED
@@ -15,6 +15,7 @@ from .reading import find_version, load, open_repository
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+    from hf_rap.rows.layouts import Layout
     from hf_rap.select import Selection
 
 
@@ -59,5 +60,5 @@ def reselect(
     return (
         selection,
         SourceInfo(**facts["source"], licence=facts["licence"], parts=tuple(facts.get("sources", ()))),
-        Layout(**facts["layout"]),
+        layout_from(facts["layout"], f"rap.json of {repo_id}"),
     )

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
 from hf_rap.options import check_path, check_text, renamed
+from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import write_shards
 from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
@@ -34,6 +35,7 @@ from .tags import FIRST, numbers
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.provenance import SourceInfo
@@ -65,6 +67,7 @@ def publish_to_folder(
     layout: Layout | None = None,
     random_control: bool = False,
     control: bool | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Published:
     """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
 
@@ -92,6 +95,7 @@ def publish_to_folder(
         layout: which column is what; None recognises it.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
         control: the old name of `random_control`.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: the version is not three numbers.
@@ -106,7 +110,8 @@ def publish_to_folder(
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
-    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+    with allowed(media_roots):
+        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
 
     def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
         written = {config: _write_config(content, config, folder) for config in content.configs}
