@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
+from hf_rap.options import ForeignError, read_json
 from hf_rap.process import load_process_rewards
 from hf_rap.rows.layouts import Layout, layout_from
 from hf_rap.rows.parquet import Embedder, write_table
-from hf_rap.rows.provenance import SourceInfo, describe_source
+from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"hf_rap"
+_REMEMBERED = {
+    "source": dict,
+    "layout": dict,
+    "rule": dict,
+    "funnel": list,
+    "method": dict,
+    "remarks": list,
+    "made_by": dict,
+}
 _HOW = (
     "batch_size",
     "concurrency",
@@ -56,7 +66,7 @@ def open_source(source: str) -> tuple[datasets.Dataset, SourceInfo]:
     """
     ds = load_source(source)
     remembered = _remembered(source).get("source")
-    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+    return ds, source_info(remembered, source) if remembered else describe_source(source, ds)
 
 
 def open_process_rewards(
@@ -65,7 +75,7 @@ def open_process_rewards(
     """Like `open_source`, for rollouts with step scores: see `load_process_rewards`."""
     ds = load_process_rewards(source, images=images, strict=strict)
     remembered = _remembered(source).get("source")
-    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+    return ds, source_info(remembered, source) if remembered else describe_source(source, ds)
 
 
 def layout_in(source: str) -> Layout | None:
@@ -181,12 +191,17 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     remembered = _remembered(str(path))
     if "rule" not in remembered:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
-    source = remembered["source"]
-    funnel = tuple(Step(*step) for step in remembered["funnel"])
+    source = remembered.get("source")
+    try:
+        funnel = tuple(Step(*step) for step in remembered["funnel"])
+    except (KeyError, TypeError) as error:
+        raise SourceError(
+            f"{path.name} does not say how its rows were selected: write it with `hf-rap select --out`."
+        ) from error
     method = remembered.get("method") or describe_method(remembered["rule"], ds.column_names)
     remarks = tuple(remembered.get("remarks", ()))
     selection = Selection(scores_in_double(ds), remembered["rule"], funnel, method, remarks)
-    return selection, SourceInfo(**source) if source else None
+    return selection, source_info(source, str(path)) if source else None
 
 
 def is_selection(source: str) -> bool:
@@ -201,5 +216,15 @@ def _remembered(source: str) -> dict[str, Any]:
     if not (source.endswith(".parquet") and Path(source).is_file()):
         return {}
     content = (pq.read_schema(source).metadata or {}).get(KEY)
-    remembered: dict[str, Any] = json.loads(content) if content else {}
+    if not content:
+        return {}
+    try:
+        remembered: dict[str, Any] = read_json(content)
+    except ForeignError as error:
+        raise SourceError(f"{Path(source).name}: what it says of itself, under hf_rap, {error}.") from error
+    for name, kind in _REMEMBERED.items():
+        if not isinstance(remembered.get(name), (kind, type(None))):
+            raise SourceError(
+                f"{Path(source).name}: what it says of its {name}, under hf_rap, is none that hf-rap writes."
+            )
     return remembered

@@ -276,6 +276,13 @@ endpoint_options = together(
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
+        click.option(
+            "--max-reply-bytes",
+            type=click.IntRange(1),
+            default=1 << 26,
+            show_default=True,
+            help="Of an answer of the server; a larger one counts as one that cannot be read.",
+        ),
         click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
     ],
     title="Server",
@@ -661,6 +668,7 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
         revision=options["model_revision"],
         token_env=options["token_env"],
         concurrency=options["concurrency"],
+        max_reply_bytes=options["max_reply_bytes"],
         extra_body=_json_object(options["extra_body"], "--extra-body") or None,
     )
 

@@ -9,6 +9,7 @@ README.md            what was left out and why, and the lines to paste
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,4 +226,10 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
 
 
 def _readme(handoff: Handoff, snippet: str) -> str:
-    return f"# Export for {handoff.trainer}\n\n```\n{handoff.table()}\n```\n\n```sh\n{snippet}\n```\n"
+    return f"# Export for {handoff.trainer}\n\n{_fenced(handoff.table())}\n\n{_fenced(snippet)}\n"
+
+
+def _fenced(text: str) -> str:
+    """A block of text as it is, which nothing in it can end; of no language, for some lines are YAML or Python."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"

@@ -33,9 +33,9 @@ def outside_remark(ds: datasets.Dataset, layout: Layout) -> str | None:
     """
     import datasets
 
-    columns = [taken_apart(ds.column_names, name)[0] for name in layout.image_columns]
-    if isinstance(ds, datasets.IterableDataset) or not columns:
+    if isinstance(ds, datasets.IterableDataset) or not layout.image_columns:
         return None
+    columns = [taken_apart(ds.column_names, name)[0] for name in layout.image_columns]
     names = 0
     folders: dict[str, None] = {}
     plain = ds.select_columns(columns).with_format("arrow")

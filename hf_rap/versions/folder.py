@@ -13,14 +13,13 @@ The same selection gives the same bytes.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import PublishError
+from hf_rap.errors import PublishError, SourceError
 from hf_rap.options import check_path, check_text, renamed
 from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import write_shards
@@ -29,7 +28,7 @@ from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
 from .configs import Content, check_selection
-from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
+from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, read_manifest, same_content
 from .plots import draw_plots
 from .tags import FIRST, numbers
 
@@ -157,10 +156,9 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
 def _manifest(folder: Path) -> dict[str, Any] | None:
     """What a version in this folder says of itself; None where there is none."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        return read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+    except (OSError, SourceError):
         return None
-    return manifest if isinstance(manifest, dict) else None
 
 
 def _write_config(content: Content, config: str, folder: Path) -> Written:

@@ -102,8 +102,7 @@ OUTSIDE = {
     "link_to_a_link": chain,
     "a_folder_that_begins_alike": lambda m: str(
         (m.top / "set-of-others").mkdir()
-        or ((m.top / "set-of-others" / "a.png").write_bytes(png())
-        and m.top / "set-of-others" / "a.png")
+        or ((m.top / "set-of-others" / "a.png").write_bytes(png()) and m.top / "set-of-others" / "a.png")
     ),
     "zip_elsewhere": zip_elsewhere,
     "link_to_a_zip": zip_link,
