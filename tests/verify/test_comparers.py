@@ -15,6 +15,8 @@ import pytest
 from hf_rap.errors import SettingError
 from hf_rap.verify import comparers, judge
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 ROOT = Path(__file__).parents[2]
 EQUAL = ("equal", r"2\sqrt{3}", r"\sqrt{12}")
 
@@ -75,7 +77,6 @@ def test_children_are_used_again(pool):
     assert pool.all == {child}
 
 
-@pytest.mark.slow
 def test_time_is_processor_time_of_the_child(pool, tmp_path):
     """A child that waits longer than the limit goes on; one that works longer ends by SIGPROF, in one multiplication too."""
     code = (
@@ -206,7 +207,6 @@ def test_no_child_outlives_its_parent(ending):
     assert all(ends(pid) for pid in pids)
 
 
-@pytest.mark.slow
 def test_a_daemon_thread_may_be_judging_at_the_end():
     """Without a word on stderr."""
     done = run(
@@ -322,7 +322,6 @@ def test_judging_in_a_worker_of_a_data_loader():
     assert list(loader) == [1.0, 0.0] * 3
 
 
-@pytest.mark.slow
 def test_judging_in_a_ray_task():
     """And in an actor with threads."""
     ray = pytest.importorskip("ray")

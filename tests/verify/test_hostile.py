@@ -9,6 +9,8 @@ import pytest
 
 from hf_rap.verify import Verdict, judge, mathematics, read_gold
 
+pytestmark = pytest.mark.slow  # each uses up its processor time
+
 GOLDS = [read_gold(gold) for gold in ("42", "\\sqrt{2}", "x^2+1", "B", "red cube", "(1,2)", "2\\pi cm")]
 LONG = 1_000_000
 
@@ -144,7 +146,6 @@ def test_a_few_words_again_and_again_are_read_in_time(count):
             assert time.thread_time() - start < 1, text[:40]
 
 
-@pytest.mark.slow
 def test_other_threads_go_on_judging():
     """While one thread judges a page of hostile replies, another gets every ordinary verdict right."""
     over = threading.Event()
@@ -169,7 +170,6 @@ def test_other_threads_go_on_judging():
     assert all(right)
 
 
-@pytest.mark.slow
 def test_hostile_replies_get_the_same_judgement_in_every_thread():
     """Reason and all, in another order."""
     replies = MATHS[::4]
