@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
-from hf_rap.options import ForeignError, read_json
 from hf_rap.process import load_process_rewards
 from hf_rap.rows.layouts import Layout, layout_from
-from hf_rap.rows.parquet import Embedder, write_table
+from hf_rap.rows.parquet import Embedder, facts_in, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
@@ -211,17 +210,9 @@ def is_selection(source: str) -> bool:
 
 def _remembered(source: str) -> dict[str, Any]:
     """What a file of ours says of itself; nothing for anything else."""
-    import pyarrow.parquet as pq
-
     if not (source.endswith(".parquet") and Path(source).is_file()):
         return {}
-    content = (pq.read_schema(source).metadata or {}).get(KEY)
-    if not content:
-        return {}
-    try:
-        remembered: dict[str, Any] = read_json(content)
-    except ForeignError as error:
-        raise SourceError(f"{Path(source).name}: what it says of itself, under hf_rap, {error}.") from error
+    remembered = facts_in(source, KEY)
     for name, kind in _REMEMBERED.items():
         if not isinstance(remembered.get(name), (kind, type(None))):
             raise SourceError(

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import SourceError
+from hf_rap.options import ForeignError, read_json
 
 from .images import is_picture
 from .media import HOW, Barred, own_folders, read_named, without_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     import datasets
     import pyarrow as pa
@@ -86,6 +89,25 @@ def write_table(
     with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
         for group in _row_groups(batches, schema):
             writer.write_table(group, row_group_size=max(1, len(group)))
+
+
+def facts_in(path: str, key: bytes) -> dict[str, Any]:
+    """What a Parquet file says under a key of its metadata, as JSON; nothing where it says nothing.
+
+    Raises:
+        SourceError: it is no JSON object.
+
+    """
+    import pyarrow.parquet as pq
+
+    content = (pq.read_schema(path).metadata or {}).get(key)
+    if not content:
+        return {}
+    try:
+        facts: dict[str, Any] = read_json(content)
+    except ForeignError as error:
+        raise SourceError(f"{Path(path).name}: what it says of itself, under {key.decode()}, {error}.") from error
+    return facts
 
 
 def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
@@ -286,6 +308,9 @@ def _json_without_folders(cell: str) -> str:
             return {name: of(part) for name, part in value.items()}
         return without_folder(value) if isinstance(value, str) else value
 
-    value = json.loads(cell)
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
     short = of(value)
     return cell if short == value else json.dumps(short)
