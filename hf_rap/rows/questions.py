@@ -24,6 +24,7 @@ from .compat import is_batch_of_map
 from .golds import check_flag, named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .layouts import check_layout
+from .media import named_in
 from .paths import value_at
 from .placeholders import ABSENT, is_numbered, put_in_place
 from .prompts import IMAGE
@@ -294,7 +295,7 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
         images = [image for image in images if image is not ABSENT] if not is_numbered(question) else images
         if named == len(images):  # those of later questions are not shown
             images = images[: question.count(IMAGE)]
-        images = images or inside
+        images = images or [named_in(image, layout.media_roots) for image in inside]
         answer = reply if is_gold else answer
     choices = read_choices([value_at(row, name) for name in layout.choice_columns]) if layout.choices else Choices()
     if not isinstance(question, str) or not question.strip():
@@ -348,7 +349,10 @@ def _gold(content: _Content, layout: Layout) -> Any:
 
 def _images(row: Mapping[str, Any], layout: Layout) -> list[Any]:
     """The images as stored, in order; ABSENT for the number of one that the row does not have."""
-    cells = [_as_list(value_at(row, name)) for name in layout.image_columns]
+    cells = [
+        [named_in(image, layout.media_roots) for image in _as_list(value_at(row, name))]
+        for name in layout.image_columns
+    ]
     if len(cells) > 1 and all(len(cell) <= 1 for cell in cells):
         return [cell[0] if cell else ABSENT for cell in cells]
     return [image for cell in cells for image in cell]

@@ -21,6 +21,7 @@ from .compat import features_of_batch
 from .golds import is_readable, plain_gold
 from .layouts import Layout, check_given, check_unread
 from .own_ids import shared_among, shared_id
+from .media import given_roots, own_folders, roots_of_process
 from .paths import is_there, taken_apart, value_at
 from .recognition import ANSWER_COLUMNS, layout_of, recognise_layout
 
@@ -61,8 +62,11 @@ def settle(
             read, or golds are numbers of options and nothing says from where they count.
     """
     check_given(layout)
+    roots = own_folders(ds)
     ds = first_rows(ds)
     recognised = layout_of(layout, ds.features)
+    roots = tuple(dict.fromkeys((*recognised.media_roots, *roots, *given_roots())))
+    recognised = replace(recognised, media_roots=roots)
     if not despite_unread:
         check_unread(recognised, ds.features)
     remarks = []
@@ -133,6 +137,7 @@ def settle_batch(layout: Layout | None, batch: Mapping[str, Any]) -> Layout:
     """The same for what a batch shows; `answers_as` stays None where its golds do not say."""
     check_given(layout)
     recognised = layout_of(layout, batch)
+    recognised = replace(recognised, media_roots=recognised.media_roots or roots_of_process())
     check_unread(recognised, batch)
 
     def rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
