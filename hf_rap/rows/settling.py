@@ -20,8 +20,8 @@ from .choices import Choices, choice_columns, read_choices
 from .compat import features_of_batch
 from .golds import is_readable, plain_gold
 from .layouts import Layout, check_given, check_unread
-from .own_ids import shared_among, shared_id
 from .media import given_roots, own_folders, roots_of_process
+from .own_ids import shared_among, shared_id
 from .paths import is_there, taken_apart, value_at
 from .recognition import ANSWER_COLUMNS, layout_of, recognise_layout
 
