@@ -227,10 +227,13 @@ def test_names_in_the_blocks_of_a_chat(tmp_path):
     assert errors(load_source(str(folder / "train.jsonl"))) == [None]
 
 
-def test_workers_of_map_know_the_folders_that_were_given(tmp_path, monkeypatch):
+def test_workers_of_map_know_the_folders_that_were_given(tmp_path):
     """Processes that are started have the variable."""
     (tmp_path / "a.png").write_bytes(png())
-    monkeypatch.setenv("HF_RAP_MEDIA_ROOTS", os.pathsep.join([str(tmp_path / "gone"), str(tmp_path)]))
     ds = datasets.Dataset.from_list([{**ROW, "image": str(tmp_path / "a.png")}] * 2)
-    made = ds.map(Rollouts(Knows(), attempts=1), batched=True, num_proc=2)
+    os.environ["HF_RAP_MEDIA_ROOTS"] = os.pathsep.join([str(tmp_path / "gone"), str(tmp_path)])
+    try:
+        made = ds.map(Rollouts(Knows(), attempts=1), batched=True, num_proc=2)
+    finally:  # datasets has put another os.environ in the place of the one that monkeypatch knows
+        os.environ.pop("HF_RAP_MEDIA_ROOTS")
     assert made["rap_error"][:] == [None, None]
