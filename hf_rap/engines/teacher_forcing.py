@@ -38,7 +38,7 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         return []
     probe = AttentionProbe(loaded.model, _ordinary_token(loaded))
     tokens = [
-        reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.without_ends(reply.token_ids)
+        reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.texts.without_ends(reply.token_ids)
         for reply in replies
     ]
     answers: dict[int, ReplyAttention | RowError] = {}
@@ -139,7 +139,7 @@ def _changed(reply: Reply, prompt: int) -> RowError | None:
 
 def _other_tokens(loaded: LoadedModel, reply: Reply) -> RowError | None:
     """Ids are of one tokenizer, and mean other words in another."""
-    if reply.token_ids is None or _bare(loaded, loaded.decode(reply.token_ids)) == _bare(loaded, reply.text):
+    if reply.token_ids is None or _bare(loaded, loaded.texts.decode(reply.token_ids)) == _bare(loaded, reply.text):
         return None
     return RowError(
         "tokens_changed",

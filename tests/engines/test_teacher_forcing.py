@@ -136,7 +136,7 @@ def test_sampled_replies_are_read_with_the_tokens_that_were_sampled() -> None:
     asked = [Reply(question(), one.text, token_ids=one.token_ids) for one in answers]
     read = attend(model, asked, window=WINDOW)
     for reply, found in zip(asked, read, strict=True):
-        said = model.without_ends(reply.token_ids or ())
+        said = model.texts.without_ends(reply.token_ids or ())
         if len(said) > 1:
             assert isinstance(found, ReplyAttention), found
             assert found.tokens == model.processor.tokenizer.convert_ids_to_tokens(said)
