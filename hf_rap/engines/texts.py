@@ -7,14 +7,14 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError
+from hf_rap.errors import EngineError, RowError
 
 from .base import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from .base import Request, Sampling
+    from .base import Reply, Request, Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +137,35 @@ class Texts:
         tokenizer = self.processor.tokenizer
         special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
         return special & set(tokenizer(text, add_special_tokens=False).input_ids)
+
+    def reply_tokens(self, text: str) -> list[int]:
+        """The tokens of a reply; what spells a control token in it is text."""
+        ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        return ids
+
+    def spelled(self, reply: Reply) -> tuple[list[int], int]:
+        """The tokens of a reply's prefix and text, and how many of them belong to the prefix alone.
+
+        They are cut together, as a model would write them: where a tokenizer joins the end of the prefix with the start of
+        the text, that joint token is one of the text.
+
+        Raises:
+            RowError: the text has no tokens, or is spelled with one for what is unknown.
+        """
+        prefix = reply.request.prefix
+        before = self.reply_tokens(prefix) if prefix else []
+        tokens = self.reply_tokens(prefix + reply.text)
+        pairs = zip(before, tokens, strict=False)
+        first = next(
+            (place for place, (of_prefix, of_both) in enumerate(pairs) if of_prefix != of_both),
+            min(len(before), len(tokens)),
+        )
+        unknown = self.processor.tokenizer.unk_token_id
+        if len(tokens) == first:
+            raise RowError("text_empty", "the tokenizer makes no token of the text")
+        if unknown is not None and unknown in tokens[first:]:
+            raise RowError("text_unknown", "the tokenizer has no token for a part of the text")
+        return tokens, first
 
     def _text_after(self, prefix: str, tokens: list[int]) -> str:
         """The text of the tokens as it follows the prefix.

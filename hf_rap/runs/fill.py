@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.options import ONLY_IN_MAP, marked
@@ -22,6 +23,7 @@ from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
 from .budget import Budget
+from .flight import Flight
 from .folder import RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -406,28 +408,43 @@ class Run:
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
+        flight: Flight[tuple[Task, int, Made]] = Flight(self._parts_at_once if generates else 1)
         with stop_after_part() as stopped:
-            while waiting:
-                task = waiting.pop()
-                if generates:
-                    fits = self.budget.rows(len(task.rows), self._most_tokens(task))
-                    if fits == 0:
+            while flight or (waiting and not stopped):
+                while waiting and not (flight.is_full or stopped):
+                    task, reserved = waiting.pop(), 0
+                    if generates:
+                        most = self._most_tokens(task)
+                        fits = self.budget.rows(len(task.rows), most)
+                        if fits < len(task.rows):
+                            task, rest = task.parted(fits)
+                            waiting.append(rest)
+                        if fits == 0:
+                            break
+                        reserved = fits * most
+                        self.budget.spend(reserved)  # until it is known what the part takes
+                    (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+                    flight.begin(partial(_with_task, make, task, batch, reserved))
+                if not flight:
+                    if not stopped:
                         self.say_spent(progress)
-                    if fits < len(task.rows):
-                        task, rest = task.parted(fits)
-                        waiting.append(rest)
-                (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-                part, failures, tokens = make(task, batch)
-                self.budget.spend(tokens)
+                    break
+                task, reserved, (part, failures, tokens) = flight.take()
+                self.budget.spend((tokens or 0) - reserved)
                 if len(part):
                     stop = task.first + task.attempts
                     name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop)
                     self.index.add(f"{self.fingerprint}/{name}", part)
                 progress.count(failures, tokens)
-                if stopped:
-                    self.say_stopped(progress)
                 self.check_errors(progress)
+            if stopped:
+                self.say_stopped(progress)
         return progress
+
+    @property
+    def _parts_at_once(self) -> int:
+        """Parts that are asked for together: more than one where the engine would else wait for the last reply of each."""
+        return int(getattr(getattr(self.collector, "engine", None), "parts_at_once", 1))
 
     def _most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""
@@ -469,6 +486,12 @@ class Run:
             tables[path] = part.select(names)
         rows = [tables[stretch.part].slice(stretch.place, 1).to_pylist()[0] for stretch in stretches]
         return {name: [row[name] for row in rows] for name in names}
+
+
+def _with_task(
+    make: Callable[[Task, dict[str, list[Any]]], Made], task: Task, batch: dict[str, list[Any]], reserved: int
+) -> tuple[Task, int, Made]:
+    return task, reserved, make(task, batch)
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:

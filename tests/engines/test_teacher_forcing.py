@@ -66,7 +66,7 @@ def test_a_prompt_is_run_once_for_all_its_replies(family: str) -> None:
     one, other = question("a"), question("b", 33, "<image>How many are red, and which stands at the left?")
     texts = [(one, "A red square, I think."), (other, "12"), (one, "It is 3."), (one, "x" * 40), (other, "No, two.")]
     asked = [Reply(request, text) for request, text in texts]
-    tokens = [teacher_forcing.reply_tokens(model, reply.text) for reply in asked]
+    tokens = [model.texts.reply_tokens(reply.text) for reply in asked]
     probe = AttentionProbe(model.model, tokens[0][0])
     expected = forced_passes.whole(
         model, probe, [reply.request for reply in asked], tokens, cuts=[0] * 5, window=WINDOW

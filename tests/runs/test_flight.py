@@ -1,0 +1,88 @@
+"""Parts that are asked for at the same time, for engines that would else wait for the last reply of each."""
+
+import threading
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from hf_rap import Completion, Rollouts, collect_in_run
+from hf_rap.demo import make_planted
+from hf_rap.errors import EngineError, RunError
+from hf_rap.runs.flight import Flight
+
+SECONDS = 10  # that nothing here takes, unless it is broken
+
+
+def test_work_is_taken_in_the_order_in_which_it_was_begun():
+    """However long each takes."""
+    flight, second = Flight(2), threading.Event()
+    flight.begin(lambda: second.wait(SECONDS) and "first")
+    flight.begin(second.set)
+    assert flight.is_full
+    assert (flight.take(), flight.take(), len(flight)) == ("first", None, 0)
+
+
+def test_one_at_a_time_is_done_by_who_takes_it():
+    """In the same thread: models and signals stay where they are."""
+    flight = Flight(1)
+    flight.begin(threading.current_thread)
+    assert flight.take() is threading.current_thread()
+
+
+def test_error_comes_out_where_it_is_taken():
+    """As it was raised."""
+    flight = Flight(2)
+    flight.begin(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        flight.take()
+
+
+@dataclass(frozen=True)
+class Together:
+    """Answers a part only once another is there as well."""
+
+    parts_at_once: ClassVar[int] = 2
+    rows_per_part: ClassVar[int] = 2
+    barrier: ClassVar[threading.Barrier] = threading.Barrier(2, timeout=SECONDS)
+    tokens: int = 5
+
+    def complete(self, requests, sampling):
+        self.barrier.wait()
+        return [[Completion("\\boxed{1}", self.tokens, truncated=False)] * request.attempts for request in requests]
+
+    def describe(self):
+        return {"model": "together"}
+
+
+def test_two_parts_are_with_the_engine_together(tmp_path):
+    """And each row gets its own replies, in its own part."""
+    ds = make_planted(8)
+    evidence = collect_in_run(ds, Rollouts(Together(), attempts=1, max_new_tokens=5), str(tmp_path))
+    assert evidence["id"] == ds["id"]
+    assert evidence["rap_text_responses"] == [["\\boxed{1}"]] * 8
+    parts = sorted(path for path in tmp_path.rglob("*.parquet"))
+    assert len(parts) == 4
+
+
+def test_budget_holds_for_parts_in_flight(tmp_path):
+    """What a part may take is set aside when it begins: 8 rows x 2 arms x 5 tokens, 40 of which are allowed."""
+    with pytest.raises(RunError, match="of 40 tokens 40 are generated"):
+        collect_in_run(
+            make_planted(8), Rollouts(Together(), attempts=1, max_new_tokens=5), str(tmp_path), max_total_tokens=40
+        )
+
+
+def test_engine_that_stops_ends_the_run(tmp_path):
+    """What was written stays, and nothing waits for the other part."""
+
+    class Stops(Together):
+        def complete(self, requests, sampling):
+            super().complete(requests, sampling)
+            raise EngineError("gone")
+
+        def describe(self):
+            return {"model": "stops"}
+
+    with pytest.raises(EngineError, match="gone"):
+        collect_in_run(make_planted(8), Rollouts(Stops(), attempts=1, max_new_tokens=5), str(tmp_path))
