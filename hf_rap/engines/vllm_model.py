@@ -80,6 +80,8 @@ class VLLMModel:
             self._end()
             raise
         self.context_tokens = int(self._engine.model_config.max_model_len)
+        # Whether it fits is found out once the places of pictures are filled, and said in our words.
+        self._any_length = replace(self._engine.renderer.default_cmpl_tok_params, max_total_tokens=None)
         self.seeded = seeded and takes_seeds()
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
@@ -98,8 +100,11 @@ class VLLMModel:
             return replies if sampling.temperature else replies * request.attempts  # all attempts are equal
 
         def send(request: Request) -> Future[Any]:
-            ids = self._ids(request)
-            return self._send(ids, request, self._params(request, sampling), sampling.max_new_tokens)
+            try:
+                params = self._params(request, sampling)
+            except ValueError as error:
+                raise EngineError(f"vLLM does not draw so: {first_line(error)}") from error
+            return self._send(self._ids(request), request, params, sampling.max_new_tokens)
 
         answers: list[list[Completion] | RowError] = self._each(requests, send, read)
         return answers
@@ -223,7 +228,7 @@ class VLLMModel:
 
     async def _generate(self, prompt: dict[str, Any], params: SamplingParams, reply_tokens: int) -> Any:
         """The output of one request; one that is too long never reaches the engine."""
-        (rendered,) = await self._engine.renderer.render_cmpl_async([prompt])
+        (rendered,) = await self._engine.renderer.render_cmpl_async([prompt], self._any_length)
         length = len(rendered["prompt_token_ids"])
         if length + reply_tokens > self.context_tokens:
             raise RowError(
