@@ -9,6 +9,7 @@ import atexit
 import os
 import secrets
 import sys
+import threading
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -40,6 +41,7 @@ _ABOUT_PICTURES = ("vision", "visual", "projector", "merger", "image", "mlp1")  
 
 
 _running: dict[str, VLLMModel] = {}
+_starting = threading.Lock()
 _owner: list[int] = []  # the process that has started it
 
 
@@ -69,16 +71,17 @@ def check_installed() -> None:
 def running(engine: Any, identity: Identity) -> VLLMModel:
     """The engine of this process, started when there is none for these options."""
     key = f"{engine!r} {identity}"
-    if key not in _running or not _running[key].alive:
-        if _owner and _owner[0] != os.getpid():
-            raise EngineError(
-                "A forked process cannot use the vLLM of the process it comes from: leave out num_proc. vLLM uses the whole "
-                "machine by itself, and all its GPUs with data_parallel_size."
-            )
-        stop()
-        _running[key] = _start(engine, identity)
-        _owner[:] = [os.getpid()]
-    return _running[key]
+    if _owner and _owner[0] != os.getpid():
+        raise EngineError(
+            "A forked process cannot use the vLLM of the process it comes from: leave out num_proc. vLLM uses the whole "
+            "machine by itself, and all its GPUs with data_parallel_size."
+        )
+    with _starting:  # two parts of a run ask for it at the same time
+        if key not in _running or not _running[key].alive:
+            stop()
+            _running[key] = _start(engine, identity)
+            _owner[:] = [os.getpid()]
+        return _running[key]
 
 
 def stop() -> None:
