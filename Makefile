@@ -29,14 +29,18 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Small models use one core each, so as many tests run beside each other as there are cores, up to four; each process
+# loads the libraries for itself. One process, for a debugger: .venv/bin/pytest.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test-fast: $(READY)  ## everything but the tests marked slow or exhaustive
-	$(BIN)/pytest -q -m "not slow and not exhaustive"
+	$(BIN)/pytest -q -m "not slow and not exhaustive" $(BESIDE)
 
 test: lint  ## what CI runs: everything but the tests marked exhaustive
-	$(BIN)/pytest -q -m "not exhaustive" --durations=10
+	$(BIN)/pytest -q -m "not exhaustive" --durations=10 $(BESIDE)
 
 test-all: lint  ## everything: kills by the hundred, a fault in every single request, large fuzz
-	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30
+	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30 $(BESIDE)
 
 # In environments of their own: the newest version of everything, and the oldest that pyproject.toml allows.
 test-newest:
