@@ -22,11 +22,12 @@ def below():
     except psutil.Error:
         return []
 
-def trackers(process):
+def ends_by_itself(process):
     try:
-        return "resource_tracker" in " ".join(process.cmdline())
+        line = " ".join(process.cmdline())
     except psutil.Error:
         return True
+    return "resource_tracker" in line or "hf_rap.verify" in line
 
 def note():
     for process in below():
@@ -56,7 +57,7 @@ while True:
 note()
 for process in watched.values():
     try:
-        if process.is_running() and not trackers(process):
+        if process.is_running() and not ends_by_itself(process):
             process.kill()
     except psutil.Error:
         pass

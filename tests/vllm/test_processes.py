@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 MODEL = ("--engine", "vllm", "--model", "demo", "--max-new-tokens", "64")
 EAGER = ("--vllm-options", '{"enforce_eager": true, "max_num_seqs": 64}')
-LONGEST = 600  # seconds, on a machine that does other things too
+LONGEST = 900  # seconds, on a machine that does other things too
 
 
 def started(folder, *words):
@@ -99,4 +99,4 @@ def test_a_signal_finishes_the_parts_in_flight(tmp_path):
     os.killpg(command.pid, signal.SIGINT)
     _, err = command.communicate(timeout=LONGEST)
     assert command.returncode == 1
-    assert "Stopped as asked" in err.splitlines()[-1]
+    assert "hf-rap: Stopped as asked" in err
