@@ -26,6 +26,6 @@ if [[ ! -e $FOLDER/ready || scripts/requirements/vllm.txt -nt $FOLDER/ready ]]; 
   touch "$FOLDER/ready"
 fi
 
-export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+export TOKENIZERS_PARALLELISM=false
 export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} # GiB; the models are small
 "$FOLDER/bin/python" -m pytest -q -p no:cacheprovider --durations=10 tests/vllm tests/engines/test_vllm_engine.py "$@"

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.slow
 LONGEST = 900  # seconds to start, on a machine that does other things too
 
 
+@pytest.fixture(autouse=True)
+def _loopback_is_not_the_network(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """`vllm serve` with the small model."""
