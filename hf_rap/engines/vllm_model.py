@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from vllm import AsyncEngineArgs, AsyncLLMEngine, SamplingParams
+from vllm.exceptions import VLLMValidationError
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.exceptions import EngineDeadError
@@ -66,6 +68,8 @@ class VLLMModel:
         self._names = itertools.count()
         self._tokenizer = threading.Lock()  # tokenizers of transformers are not to be called from two threads at once
         self._lora = LoRARequest("adapter", 1, lora[0]) if lora else None
+        # Before signals are blocked: starting it unblocks them in the thread that does.
+        resource_tracker.ensure_running()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="hf_rap vLLM", daemon=True)
         self._thread.start()
@@ -102,7 +106,7 @@ class VLLMModel:
         def send(request: Request) -> Future[Any]:
             try:
                 params = self._params(request, sampling)
-            except ValueError as error:
+            except (ValueError, VLLMValidationError) as error:
                 raise EngineError(f"vLLM does not draw so: {first_line(error)}") from error
             return self._send(self._ids(request), request, params, sampling.max_new_tokens)
 
