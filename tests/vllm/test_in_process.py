@@ -7,7 +7,6 @@ import pytest
 
 from hf_rap import Likelihood, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.engines.base import Request, Sampling
-from hf_rap.engines.vllm_model import takes_seeds
 from hf_rap.errors import EngineError, RunError
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.settings import counted
@@ -132,6 +131,8 @@ def test_run_that_was_stopped_goes_on_with_more_attempts(engine, planted, tmp_pa
 
 def test_seeds_give_the_same_replies_in_the_same_batch(engine, planted):
     """Where the build takes them; that of the CPU draws anew each time."""
+    from hf_rap.engines.vllm_model import takes_seeds
+
     requests = [request(planted, place, attempts=4) for place in range(6)]
     sampling = Sampling(max_new_tokens=24, temperature=1.5)
     once, again = (engine.complete(requests, sampling) for _ in range(2))
