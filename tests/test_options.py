@@ -206,6 +206,7 @@ WRONG = {
     "Attention": {
         "engine": ENGINES,
         "window": (1, "1: it takes a whole number of 2 or more"),
+        "other_model": FLAG,
         **PROMPTS,
         "layout": LAYOUT,
     },
@@ -513,7 +514,7 @@ WRONG = {
         "seed": SEED,
     },
     "stability": {
-        "rule": ("rap", "'rap': it takes options of select_cognitive by name, or selection.rule"),
+        "rule": ("rap", "'rap': it takes options of select_cognitive by name, or a Selection"),
         "attempts": (5, "5: it takes whole numbers of 1 or more, such as (5, 8, 16, 32)"),
         "draws": AT_LEAST_1_OR_NONE,
         "seed": (-1, "-1: it takes a whole number of 0 or more"),

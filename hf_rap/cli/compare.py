@@ -51,7 +51,7 @@ def compare(
 
     In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2))
     """
-    from hf_rap.select.comparison import compare_methods
+    from hf_rap.select.comparison import compare_methods, with_scores
     from hf_rap.versions.plots import draw_comparison
 
     from .files import open_source
@@ -59,9 +59,9 @@ def compare(
     ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if swept is not None:
-        _compare_values(_with_scores(ds), swept, names, seed=seed, plot=plot, as_json=as_json)
+        _compare_values(with_scores(ds), swept, names, seed=seed, plot=plot, as_json=as_json)
         return
-    comparison = compare_methods(_with_scores(ds), names, budget=budget, seed=seed)
+    comparison = compare_methods(ds, names, budget=budget, seed=seed)
     plot.write_bytes(draw_comparison(comparison.as_dict()))
     if as_json:
         print_json({**comparison.as_dict(), "plot": str(plot)})
@@ -96,17 +96,6 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
             )
             click.echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
     note(f"plot: {plot}")
-
-
-def _with_scores(ds: Any) -> Any:
-    """The dataset with cde, difficulty and the scores of plugins, where there is evidence for them."""
-    from hf_rap.scorers import find_scorer
-    from hf_rap.scorers.base import add_scores
-
-    from .score import can_be_made, usual_scores
-
-    scorers = [find_scorer(name) for name in usual_scores(ds.column_names) if name != "ace"]
-    return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, set(ds.column_names))))
 
 
 def _print_table(comparison: Comparison) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hf_rap.errors import NothingSelectedError
+from hf_rap.scorers import usual_scores
 
 from .collecting import collect, say_faster
 from .options import (
@@ -31,7 +32,6 @@ from .options import (
 from .output import note, pairs_of_cut, print_adaptive, print_pairs
 from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
-from .score import usual_scores
 
 
 @command()

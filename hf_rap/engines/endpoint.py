@@ -6,12 +6,11 @@ inference client. How requests are sent, retried and given up is in `endpoint_cl
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +20,8 @@ from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
+from .answers import Answers, answering
+from .apart import run_apart
 from .endpoint_client import Ask, ask_all
 from .endpoint_facts import check_reachable, server_facts
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
@@ -139,11 +140,11 @@ class EndpointEngine(Hashed):
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
-        # In a thread of its own: notebooks have a running event loop, which asyncio.run refuses.
-        with ThreadPoolExecutor(1) as executor:
-            return executor.submit(asyncio.run, self._complete(requests, sampling)).result()
+        with answering(len(requests)) as answers:
+            run_apart(self._complete(requests, sampling, answers))
+            return answers.all()
 
-    async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+    async def _complete(self, requests: Sequence[Request], sampling: Sampling, answers: Answers) -> None:
         if requests and self not in _reached:
             await check_reachable(self.url)
             _reached.add(self)
@@ -152,15 +153,24 @@ class EndpointEngine(Hashed):
         if requests:
             await self._find_fields(draws=sampling.temperature > 0)
         together = await self._together(requests, sampling)
-        asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
-        answers = iter(await ask_all(self, self.token(), asks))
-        done: list[list[Completion] | RowError] = []
-        for request in requests:
-            count = len(self._shares(request, sampling, together=together))
-            done.append(_gather(request, sampling, [next(answers) for _ in range(count)]))
+        asks = [
+            (place, ask)
+            for place, request in enumerate(requests)
+            for ask in self._asks(request, sampling, together=together)
+        ]
+        shares: list[dict[int, list[Completion] | RowError]] = [{} for _ in requests]
+        counts = Counter(place for place, _ in asks)
+
+        def take(number: int, answer: list[Completion] | RowError) -> None:
+            place = asks[number][0]
+            shares[place][number] = answer
+            if len(shares[place]) == counts[place]:
+                parts = [shares[place][share] for share in sorted(shares[place])]
+                answers.add([place], [_gather(requests[place], sampling, parts)])
+
+        await ask_all(self, self.token(), [ask for _, ask in asks], take=take)
         if self not in _facts:
             _facts[self] = await server_facts(self.url, self.model, self.token())
-        return done
 
     def token(self) -> str | None:
         """The token, read now."""

@@ -88,7 +88,12 @@ class _State:
 
 
 async def ask_all(
-    server: Server, token: str | None, asks: Sequence[Ask], *, trial: bool = False
+    server: Server,
+    token: str | None,
+    asks: Sequence[Ask],
+    *,
+    trial: bool = False,
+    take: Callable[[int, list[Completion] | RowError], object] | None = None,
 ) -> list[list[Completion] | RowError]:
     """The answer to each request, in order; never more than `server.concurrency` at once.
 
@@ -97,6 +102,7 @@ async def ask_all(
         token: sent as a bearer token; None sends none.
         asks: what to ask.
         trial: refusals are an answer here, not a sign that something is wrong.
+        take: called with the number of a request and its answer as soon as it is there.
 
     Raises:
         EngineError: asking on is pointless.
@@ -119,7 +125,9 @@ async def ask_all(
 
         async def work(client: AsyncInferenceClient) -> None:
             for place, ask in waiting:
-                answers[place] = await _answer(client, ask, server, state, trial=trial)
+                answer = answers[place] = await _answer(client, ask, server, state, trial=trial)
+                if take is not None:
+                    take(place, answer)
 
         workers = [asyncio.ensure_future(work(clients[number // _CONNECTIONS])) for number in range(width)]
         try:

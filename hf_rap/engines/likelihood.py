@@ -11,6 +11,7 @@ import torch
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import estimated_tokens, likeness
@@ -30,12 +31,12 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     Replies that share a batch are of one kind (`LoadedModel.kind_of`) and of similar length.
     """
     spelled: dict[int, tuple[list[int], int]] = {}
-    answers: dict[int, LogLikelihood | RowError] = {}
+    unusable: dict[int, RowError] = {}
     for index, reply in enumerate(replies):
         try:
             spelled[index] = loaded.texts.spelled(reply)
         except RowError as error:
-            answers[index] = error
+            unusable[index] = error
     kinds = {index: loaded.kind_of(replies[index].request) for index in spelled}
     order = sorted(spelled, key=lambda index: (kinds[index], likeness(replies[index].request)))
 
@@ -45,12 +46,14 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     def prompt_and_text(index: int) -> float:
         return estimated_tokens(replies[index].request) + len(spelled[index][0])
 
-    for _, group in groupby(order, key=lambda index: kinds[index]):
-        for batch, answered in loaded.in_batches(
-            "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
-        ):
-            answers.update(zip(batch, answered, strict=True))
-    return [answers[index] for index in range(len(replies))]
+    with answering(len(replies)) as answers:
+        answers.add(list(unusable), list(unusable.values()))
+        for _, group in groupby(order, key=lambda index: kinds[index]):
+            for batch, answered in loaded.in_batches(
+                "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
+            ):
+                answers.add(batch, answered)
+        return answers.all()
 
 
 def _read_batch(

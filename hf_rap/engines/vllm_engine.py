@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,8 @@ from .identity import Identity, find_identity
 from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .base import Completion, LogLikelihood, Reply, Request, Sampling
     from .vllm_model import VLLMModel
 
@@ -214,6 +217,15 @@ class VLLMEngine(Hashed):
         from .vllm_start import running
 
         return running(self, self.identity)
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Within, whoever waits for replies in another thread is interrupted and gets those that are there."""
+        from .vllm_start import started
+
+        model = started()
+        with nullcontext() if model is None else model.interrupted():
+            yield
 
     def close(self) -> None:
         """Ends vLLM's processes, if they run; what is asked afterwards starts them again. Happens by itself at the end."""

@@ -7,7 +7,8 @@ import itertools
 import signal
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from hf_rap.errors import EngineError, RowError, first_line
 
+from .answers import answering
 from .base import LogLikelihood, stream_key
 from .guardian import Guardian
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from .base import Completion, Reply, Request, Sampling
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _SEED_BITS = (1 << 31) - 1
 _HOPELESS = 8  # so many failed rows before the first answer end the run
+_LOOKS_UP = 0.2  # seconds after which who waits looks whether to stop
 _LONGEST_END = 20.0  # seconds that vLLM has to end by itself
 
 
@@ -66,6 +69,7 @@ class VLLMModel:
         self.busy_seconds = 0.0  # with at least one request in the engine
         self._busy_since = 0.0
         self._names = itertools.count()
+        self._interrupted = threading.Event()
         self._tokenizer = threading.Lock()  # tokenizers of transformers are not to be called from two threads at once
         self._lora = LoRARequest("adapter", 1, lora[0]) if lora else None
         # Before signals are blocked: starting it unblocks them in the thread that does.
@@ -150,23 +154,42 @@ class VLLMModel:
 
     def _each(self, items: Sequence[Any], send: Callable[[Any], Future[Any]], read: Callable[[Any, Any], Any]) -> Any:
         """What is read of the output for each item, or its error; all are sent before the first is waited for."""
-        waiting: list[Future[Any] | RowError] = []
-        answers: list[Any] = []
-        try:
-            for item in items:
-                try:
-                    waiting.append(send(item))
-                except RowError as error:
-                    waiting.append(error)
-            for item, future in zip(items, waiting, strict=True):
-                answers.append(future if isinstance(future, RowError) else self._answer(item, future, read))
-                self._stop_if_hopeless(answers, len(items))
-        except BaseException:
-            for future in waiting:
-                if not isinstance(future, RowError):
+        waiting: dict[int, Future[Any]] = {}
+        with answering(len(items)) as answers:
+            try:
+                for place, item in enumerate(items):
+                    try:
+                        waiting[place] = send(item)
+                    except RowError as error:
+                        answers.add([place], [error])
+                for place, future in waiting.items():
+                    self._wait_for(future)
+                    answers.add([place], [self._answer(items[place], future, read)])
+                    self._stop_if_hopeless(list(answers.there.values()), len(items))
+            except KeyboardInterrupt:
+                for place in waiting.keys() - answers.there.keys():  # those that overtook the one that was waited for
+                    if waiting[place].done():
+                        answers.add([place], [self._answer(items[place], waiting[place], read)])
+                raise
+            finally:
+                for future in waiting.values():
                     future.cancel()
-            raise
-        return answers
+            return answers.all()
+
+    def _wait_for(self, future: Future[Any]) -> None:
+        """Until it is done; raises `KeyboardInterrupt` when another thread has been told to stop."""
+        while not wait([future], timeout=_LOOKS_UP).done:
+            if self._interrupted.is_set():
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Within, whoever waits for replies is interrupted and gets those that are there."""
+        self._interrupted.set()
+        try:
+            yield
+        finally:
+            self._interrupted.clear()
 
     def _answer(self, item: Any, future: Future[Any], read: Callable[[Any, Any], Any]) -> Any:
         try:
@@ -263,8 +286,8 @@ class VLLMModel:
         return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments))
 
     def _turn(self) -> None:
-        # Masks go on to processes that are started in this thread: Ctrl-C and SIGTERM let a part in flight be finished,
-        # for which vLLM has to live. It is ended by us, and by the guardian where we are gone.
+        # Masks go on to processes that are started in this thread: after Ctrl-C and SIGTERM what is answered is kept, for
+        # which vLLM has to live. It is ended by us, and by the guardian where we are gone.
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         asyncio.set_event_loop(self._loop)

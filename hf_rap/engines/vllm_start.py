@@ -84,6 +84,11 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
         return _running[key]
 
 
+def started() -> VLLMModel | None:
+    """The engine of this process, if it runs."""
+    return next(iter(_running.values()), None) if _owner == [os.getpid()] else None
+
+
 def stop() -> None:
     """Ends it, in the process that has started it."""
     while _running:

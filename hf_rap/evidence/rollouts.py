@@ -336,7 +336,7 @@ class AskedRow:
     gold: Any = None
     has_gold: bool = False  # one that the verifier can read
     error: RowError | None = None
-    attempts: dict[str, list[Completion]] = field(default_factory=dict)
+    attempts: dict[str, Sequence[Completion]] = field(default_factory=dict)
     grades: dict[str, list[Grade]] = field(default_factory=dict)
 
     @property
@@ -351,7 +351,7 @@ class AskedRow:
         """Tokens of the prompt with the image, if it was asked and the engine says so."""
         return next((attempt.prompt_tokens for attempt in self.attempts.get("image", ())), None)
 
-    def take(self, arm: str, answer: list[Completion] | RowError) -> None:
+    def take(self, arm: str, answer: Sequence[Completion] | RowError) -> None:
         """Note what the model said in one arm; `grade_rows` grades it."""
         if isinstance(answer, RowError):
             self.error = answer

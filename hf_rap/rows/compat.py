@@ -149,14 +149,27 @@ def add_dataset_info(card: Any, infos: Mapping[str, datasets.DatasetInfo]) -> No
     DatasetInfosDict(infos).to_dataset_card_data(card)
 
 
-def progress_bar(desc: str, *, unit: str, total: int | None = None, leave: bool = True) -> Any:
+def progress_bar(
+    desc: str, *, unit: str, total: int | None = None, leave: bool = True, place: int | None = None
+) -> Any:
     """A bar of tqdm that `datasets.disable_progress_bars` switches off, like those of datasets itself.
 
     The switch is public, the bar is not.
     """
     from datasets.utils import tqdm
 
-    return tqdm(desc=desc, unit=unit, total=total, leave=leave)
+    return tqdm(desc=desc, unit=unit, total=total, leave=leave, position=place)
+
+
+def engine_bar(desc: str, total: int) -> Any:
+    """The bar of one call of an engine, below that of `Dataset.map`; each of its processes has a line of its own.
+
+    Which process this is, is told by the name that the library `multiprocess` gives it, as datasets starts them.
+    """
+    name = sys.modules["multiprocess"].current_process().name if "multiprocess" in sys.modules else "MainProcess"
+    number = name.rpartition("-")[2]
+    place = int(number) if number.isdigit() else None
+    return progress_bar(desc, unit=" requests", total=total, leave=False, place=place)
 
 
 def hub_http_error() -> type[Exception]:

@@ -14,10 +14,11 @@ from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.stats.settings import counted
 
-from .fill import make_part, settings_of, stop_after_part
+from .fill import make_part, settings_of
 from .folder import RunFolder, fingerprint_of
 from .index import FAILURE, Row
 from .lease import FOLDER
+from .stopping import notes_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEY, _ID = "__run_key", "__run_id"
 _FIRST, _ATTEMPTS, _ARM = "__run_first", "__run_attempts", "__run_arm"
+_STOPPING = "Finishing the parts in flight, then stopping. Once more stops at once and loses these."
 _STOP = "stop"  # a file beside the leases: workers begin no more parts
 
 
@@ -117,7 +119,7 @@ def fill_on_ray(
         workers = max(1, int(have["GPU"] / gpus if gpus else have.get("CPU", 1)))
     run.folder.remove(f"{FOLDER}/{_STOP}")
     try:
-        with stop_after_part() as stopped:
+        with notes_signals(_STOPPING) as stopped:
             _stream(run, tasks, progress, stopped, workers=min(workers, len(tasks)), gpus=gpus)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
@@ -128,8 +130,8 @@ def fill_on_ray(
     finally:
         run.folder.remove(f"{FOLDER}/{_STOP}")
     run.index.refresh()
-    if stopped:
-        run.say_stopped(progress)
+    if stopped and progress.done < progress.rows:
+        raise run.stopped(progress)
     if progress.done < progress.rows and run.budget.rows(1, 0) == 0:
         run.say_spent(progress)
     return progress

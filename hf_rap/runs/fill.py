@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.evidence.attempts import of_grades
 from hf_rap.evidence.collector import check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
+from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
+from .beside import starts_anew
 from .budget import Budget
 from .flight import Flight
-from .folder import RunFolder, Unusable, check_url, fingerprint_of
+from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
     ATTEMPTS,
@@ -46,9 +48,10 @@ from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .progress import Progress
+from .stopping import ASKING, Noting, notes_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
     import datasets
@@ -63,6 +66,8 @@ logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
+_STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
+_SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -77,13 +82,14 @@ class Task:
     arm: str | None = None
     stored: tuple[Stretch, ...] = ()
 
-    def parted(self, rows: int) -> tuple[Task, Task]:
-        """The first of its rows, and the others."""
-        parts = slice(0, rows), slice(rows, None)
-        first, rest = (
-            replace(self, indices=self.indices[part], rows=self.rows[part], stored=self.stored[part]) for part in parts
+    def at(self, places: Sequence[int]) -> Task:
+        """Those of its rows."""
+        return replace(
+            self,
+            indices=[self.indices[place] for place in places],
+            rows=[self.rows[place] for place in places],
+            stored=tuple(self.stored[place] for place in places) if self.stored else (),
         )
-        return first, rest
 
 
 class Made(NamedTuple):
@@ -92,6 +98,15 @@ class Made(NamedTuple):
     part: pa.Table
     failures: Sequence[str | None]
     tokens: int | None
+
+
+class PartInFlight(NamedTuple):
+    """A part that is being made: what it is of, what the engine has said, and tokens that are set aside for it."""
+
+    task: Task
+    batch: dict[str, list[Any]]
+    notes: Noting
+    reserved: int
 
 
 def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
@@ -136,7 +151,7 @@ class Run:
             passes it. None: no limit.
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
-        progress: where lines about the progress go; None: stderr.
+        progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
 
     Raises:
@@ -212,6 +227,10 @@ class Run:
             self.fingerprint = fingerprint_of(settings)
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            begun = len(folders) > 1 or MANIFEST in self.folder.names(self.fingerprint)
+            remark = None if begun else starts_anew(self.folder, self.collector.kind, settings)
+            if remark is not None:
+                logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
             self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
@@ -341,13 +360,12 @@ class Run:
                 "--retry-errors (retry_errors=True)."
             )
 
-    def say_stopped(self, progress: Progress) -> None:
-        """End a call that was asked to stop, unless it has just done the last row."""
-        if progress.done < progress.rows:
-            raise RunError(
-                f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
-                f"{self.folder.url!r}. Start the same command again to go on."
-            )
+    def stopped(self, progress: Progress) -> RunError:
+        """What ends a call that was asked to stop."""
+        return RunError(
+            f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+            f"{self.folder.url!r}. Start the same command again to go on."
+        )
 
     def say_spent(self, progress: Progress) -> None:
         """End a call whose budget is spent."""
@@ -401,44 +419,43 @@ class Run:
     def _do(
         self,
         tasks: list[Task],
-        make: Callable[[Task, dict[str, list[Any]]], Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
         kind: str | None = None,
         *,
         generates: bool = True,
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
-        flight: Flight[tuple[Task, int, Made]] = Flight(self._parts_at_once if generates else 1)
-        with stop_after_part() as stopped:
-            while flight or (waiting and not stopped):
-                while waiting and not (flight.is_full or stopped):
-                    task, reserved = waiting.pop(), 0
-                    if generates:
-                        most = self._most_tokens(task)
-                        fits = self.budget.rows(len(task.rows), most)
-                        if fits < len(task.rows):
-                            task, rest = task.parted(fits)
-                            waiting.append(rest)
-                        if fits == 0:
-                            break
-                        reserved = fits * most
-                        self.budget.spend(reserved)  # until it is known what the part takes
-                    (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-                    flight.begin(partial(_with_task, make, task, batch, reserved))
-                if not flight:
-                    if not stopped:
+        flight: Flight[PartInFlight, Made] = Flight(self._parts_at_once if generates else 1)
+        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
+            try:
+                while waiting or flight:
+                    while waiting and not flight.is_full:
+                        task, reserved = waiting.pop(), 0
+                        if generates:
+                            most = self._most_tokens(task)
+                            fits = self.budget.rows(len(task.rows), most)
+                            if fits < len(task.rows):
+                                waiting.append(task.at(range(fits, len(task.rows))))
+                                task = task.at(range(fits))
+                            if fits == 0:
+                                break
+                            reserved = fits * most
+                            self.budget.spend(reserved)  # until it is known what the part takes
+                        flight.begin(*self._begun(task, make, reserved))
+                    if not flight:
                         self.say_spent(progress)
-                    break
-                task, reserved, (part, failures, tokens) = flight.take()
-                self.budget.spend((tokens or 0) - reserved)
-                if len(part):
-                    stop = task.first + task.attempts
-                    name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop)
-                    self.index.add(f"{self.fingerprint}/{name}", part)
-                progress.count(failures, tokens)
-                self.check_errors(progress)
-            if stopped:
-                self.say_stopped(progress)
+                    part, made = flight.oldest()
+                    self.budget.spend((made.tokens or 0) - part.reserved)
+                    self._write(part.task, made.part)
+                    flight.drop()
+                    progress.count(made.failures, made.tokens)
+                    self.check_errors(progress)
+            except KeyboardInterrupt:
+                self._keep_all(flight, make, progress)
+                if not stopped:  # not by us
+                    raise
+                raise self.stopped(progress) from None
         return progress
 
     @property
@@ -446,32 +463,91 @@ class Run:
         """Parts that are asked for together: more than one where the engine would else wait for the last reply of each."""
         return int(getattr(getattr(self.collector, "engine", None), "parts_at_once", 1))
 
+    def _begun(
+        self, task: Task, make: Callable[[Task, dict[str, list[Any]], Collector], Made], reserved: int
+    ) -> tuple[PartInFlight, Callable[[], Made]]:
+        """What is noted of a part while it is made, and what makes it."""
+        engine = getattr(self.collector, "engine", None)
+        notes = Noting(engine)
+        asks = any(hasattr(engine, name) for name in ASKING)
+        collector = self.collector.with_engine(notes) if asks else self.collector
+        (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+        return PartInFlight(task, batch, notes, reserved), partial(make, task, batch, collector)
+
+    def _keep_all(
+        self,
+        flight: Flight[PartInFlight, Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+    ) -> None:
+        """Write as much of the parts in flight as is answered."""
+        interrupted = getattr(getattr(self.collector, "engine", None), "interrupted", nullcontext)
+        if flight.most > 1:
+            with interrupted():
+                flight.settle(_SETTLE_SECONDS)
+        for part in flight:
+            if part.notes.calls:
+                self._keep(part.task, part.batch, part.notes, make, progress)
+
     def _most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""
         arms = len(self.collector.separate_arms) if task.arm is None else 1
         return (self.collector.reply_tokens or 0) * task.attempts * arms
 
-    def _asked(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _write(self, task: Task, part: pa.Table) -> None:
+        if len(part):
+            name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
+            self.index.add(f"{self.fingerprint}/{name}", part)
+
+    def _keep(
+        self,
+        task: Task,
+        batch: dict[str, list[Any]],
+        notes: Noting,
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+    ) -> None:
+        """Write the rows of a part that have all of their answers. Who grades them may take long, and does it another time."""
+        import pyarrow as pa
+
+        whole = notes.tell_again()
+        places = [place for place, row in enumerate(task.rows) if row.id in whole]
+        if not places:
+            return
+        rows = {name: [values[place] for place in places] for name, values in batch.items()}
+        with grades_later():
+            made = make(task.at(places), rows, self.collector.with_engine(notes))
+        answered = [row not in notes.unanswered for row in made.part[ID].to_pylist()]
+        part = made.part.filter(pa.array(answered, pa.bool_()))
+        if self.collector.grading is not None:
+            failures = [None if of_grades(failure) else failure for failure in part[FAILURE].to_pylist()]
+            for name, values in ((FAILURE, failures), (GRADER, [None] * len(part))):
+                place = part.schema.get_field_index(name)
+                part = part.set_column(place, part.schema.field(place), pa.array(values, part.schema.field(place).type))
+        self._write(task, part)
+        progress.count([None] * len(part), made.tokens)
+
+    def _asked(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows that the model is asked."""
-        part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
+        part, tokens = make_part(collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
         return Made(part, part[FAILURE].to_pylist(), tokens)
 
-    def _regraded(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _regraded(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose stored replies are graded again."""
-        evidence = self.collector.regrade(batch, self._held(task.stored))
-        part = _as_part(self.collector, evidence, task, [stretch.limit for stretch in task.stored])
+        evidence = collector.regrade(batch, self._held(task.stored))
+        part = _as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
-    def _continued(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _continued(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose cut replies have gone on; without those that could not."""
         import pyarrow as pa
 
         held = self._held(task.stored)
         places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
-        evidence, failures = self.collector.go_on(batch, held, places)
-        part = _as_part(self.collector, evidence, task, [self.collector.reply_tokens] * len(task.stored))
+        evidence, failures = collector.go_on(batch, held, places)
+        part = _as_part(collector, evidence, task, [collector.reply_tokens] * len(task.stored))
         self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
-        went_on = part.filter(pa.array([failure is None for failure in failures]))
+        went_on = part.filter(pa.array([failure is None for failure in failures], pa.bool_()))
         spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
         return Made(went_on, failures, spent)
 
@@ -486,12 +562,6 @@ class Run:
             tables[path] = part.select(names)
         rows = [tables[stretch.part].slice(stretch.place, 1).to_pylist()[0] for stretch in stretches]
         return {name: [row[name] for row in rows] for name in names}
-
-
-def _with_task(
-    make: Callable[[Task, dict[str, list[Any]]], Made], task: Task, batch: dict[str, list[Any]], reserved: int
-) -> tuple[Task, int, Made]:
-    return task, reserved, make(task, batch)
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
@@ -553,26 +623,3 @@ def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows:
 def rank_and_world() -> tuple[int, int]:
     """Which of how many processes this is, as `accelerate launch` and `torchrun` say."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-@contextmanager
-def stop_after_part() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM (pre-emption) only fill the list, once; the second time they interrupt at once."""
-    stopped: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def note(number: int, _frame: object) -> None:
-        stopped.append(number)
-        logger.warning("Finishing the part in flight, then stopping. Once more stops at once and loses that part.")
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -51,6 +51,8 @@ def correct_of_rows(settings: Any) -> float | NDArray[np.float64]:
     """`correct_of` a column of settings, an Arrow array: (n_rows,), or one number where all rows have the same."""
     import numpy as np
 
+    if len(settings) and settings[1:].equals(settings[:-1]):  # as those of one collection are
+        return correct_of(settings[0].as_py())
     coded = settings.cast("string").dictionary_encode()
     thresholds = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
     if (thresholds == CORRECT).all():
@@ -113,6 +115,16 @@ def identity_in(settings: Mapping[str, Any]) -> str | None:
     """What pins the model of these settings; None where they do not tell: a server's, or older ones."""
     identity: str | None = counted(settings).get("identity")
     return identity
+
+
+def same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
+    """Whether two settings are of one model, by what pins it; None where one of them does not tell.
+
+    >>> same_model({"identity": "me/grid@12ab"}, {"identity": "me/grid@34cd"}), same_model({}, {"identity": "me/grid@34cd"})
+    (False, None)
+    """
+    identities = identity_in(there), identity_in(here)
+    return None if None in identities else identities[0] == identities[1]
 
 
 def model_in(settings: Mapping[str, Any]) -> str:

@@ -35,6 +35,8 @@ from hf_rap.tables import whole_dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import datasets
+
 PROMPT_FIELDS = ("prompt", "input")
 REWARD_FIELDS = ("reward", "score")
 # TRL's completions have these beside the columns of the reward functions.
@@ -77,7 +79,7 @@ def add_epoch_rewards(
     reward: str | None = None,
     id_column: str | None = None,
     prompt: Callable[[str], str] | None = None,
-) -> tuple[Any, EpochReport]:
+) -> tuple[datasets.Dataset, EpochReport]:
     """The dataset with `rap_epoch_rewards`, and a report of what was matched. `add_limr_score` takes it from there.
 
     Attempts belong to a row by its id where the files have one, and by a hash of the prompt's text otherwise. In a

@@ -162,6 +162,7 @@ def test_the_switch_of_datasets_turns_bars_off(datasets_part):
         datasets.disable_progress_bars()
         try:
             assert compat.progress_bar("rows", unit=" rows").disable
+            assert compat.engine_bar("rollouts", 3).disable
         finally:
             datasets.enable_progress_bars()
 

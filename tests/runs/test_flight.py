@@ -1,6 +1,9 @@
 """Parts that are asked for at the same time, for engines that would else wait for the last reply of each."""
 
+import os
+import signal
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +11,7 @@ import pytest
 
 from hf_rap import Completion, Rollouts, collect_in_run
 from hf_rap.demo import make_planted
+from hf_rap.engines.base import Interrupted
 from hf_rap.errors import EngineError, RunError
 from hf_rap.runs.flight import Flight
 
@@ -15,27 +19,39 @@ SECONDS = 10  # that nothing here takes, unless it is broken
 
 
 def test_work_is_taken_in_the_order_in_which_it_was_begun():
-    """However long each takes."""
+    """However long each takes, and it stays until it is dropped."""
     flight, second = Flight(2), threading.Event()
-    flight.begin(lambda: second.wait(SECONDS) and "first")
-    flight.begin(second.set)
-    assert flight.is_full
-    assert (flight.take(), flight.take(), len(flight)) == ("first", None, 0)
+    flight.begin("a", lambda: second.wait(SECONDS) and "first")
+    flight.begin("b", second.set)
+    assert (flight.is_full, list(flight)) == (True, ["a", "b"])
+    assert flight.oldest() == flight.oldest() == ("a", "first")
+    flight.drop()
+    assert (flight.oldest(), len(flight)) == (("b", None), 1)
 
 
-def test_one_at_a_time_is_done_by_who_takes_it():
+def test_one_at_a_time_is_done_by_who_waits_for_it():
     """In the same thread: models and signals stay where they are."""
     flight = Flight(1)
-    flight.begin(threading.current_thread)
-    assert flight.take() is threading.current_thread()
+    flight.begin("a", threading.current_thread)
+    assert flight.oldest() == ("a", threading.current_thread())
 
 
-def test_error_comes_out_where_it_is_taken():
+def test_error_comes_out_where_it_is_waited_for():
     """As it was raised."""
     flight = Flight(2)
-    flight.begin(lambda: 1 // 0)
+    flight.begin("a", lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        flight.take()
+        flight.oldest()
+
+
+def test_settling_takes_no_longer_than_it_may():
+    """One that has ended with an error has ended."""
+    flight, never = Flight(2), threading.Event()
+    flight.begin("a", lambda: 1 // 0)
+    flight.settle(SECONDS)
+    flight.begin("b", lambda: never.wait(SECONDS))
+    flight.settle(0.01)
+    never.set()
 
 
 @dataclass(frozen=True)
@@ -88,3 +104,30 @@ def test_engine_that_stops_ends_the_run(tmp_path):
 
     with pytest.raises(EngineError, match="gone"):
         collect_in_run(make_planted(8), Rollouts(Stops(), attempts=1, max_new_tokens=5), str(tmp_path))
+
+
+class Interruptible(Together):
+    """Asks the process to stop; both parts then have the replies to their first row."""
+
+    told: ClassVar[threading.Event] = threading.Event()
+
+    def complete(self, requests, sampling):
+        if self.barrier.wait() == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.told.wait(SECONDS)
+        fine = [Completion("\\boxed{1}", self.tokens, truncated=False)]
+        first = requests[0].row_id
+        raise Interrupted([fine if request.row_id == first else None for request in requests])
+
+    @contextmanager
+    def interrupted(self):
+        """Those who wait are told."""
+        self.told.set()
+        yield
+
+
+def test_parts_in_flight_keep_what_is_answered(tmp_path):
+    """Ctrl-C: the rows that have all of their replies, of each part, are in the run."""
+    with pytest.raises(RunError, match="Stopped as asked: 2 of 8 rows"):
+        collect_in_run(make_planted(8), Rollouts(Interruptible(), attempts=1, max_new_tokens=5), str(tmp_path))
+    assert len(list(tmp_path.rglob("*.parquet"))) == 2

@@ -356,6 +356,17 @@ def test_folders_of_one_name_do_not_share_a_cache(tmp_path):
     assert found == [8, 12]
 
 
+def test_a_cell_that_publishes_can_be_run_twice(tmp_path):
+    """With the folder open in a notebook, whose checkpoints lie beside the files; the second time nothing is written."""
+
+    def cell():
+        return publish_to_folder(select(dataset()), tmp_path / "v", version="1.0.0", random_control=True)
+
+    first = cell()
+    (tmp_path / "v" / ".ipynb_checkpoints").mkdir()
+    assert (cell().files, cell().path) == (first.files, first.path)
+
+
 def test_the_same_version_is_given_back(tmp_path):
     """Publishing twice changes no byte; other content under the same version is refused, as is another version."""
     first = publish_to_folder(select(dataset()), tmp_path / "v")

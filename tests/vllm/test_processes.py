@@ -77,8 +77,8 @@ def test_kill_leaves_no_process_and_the_run_goes_on(tmp_path, planted, expected)
     )
 
 
-def test_a_signal_finishes_the_parts_in_flight(tmp_path):
-    """As everywhere: SIGINT to the whole group, as a terminal sends it, ends no vLLM before its part is written."""
+def test_a_signal_keeps_what_is_answered(tmp_path):
+    """As everywhere: SIGINT to the whole group, as a terminal sends it, stops, and what is done is in the run."""
     make_planted(60).to_parquet(tmp_path / "rows.parquet")
     command = subprocess.Popen(
         [
