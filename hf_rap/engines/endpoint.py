@@ -1,7 +1,6 @@
 """A model behind an OpenAI-compatible server as an engine: what to ask, and how to read the answer.
 
-vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint, through huggingface_hub's
-inference client. How requests are sent, retried and given up is in `endpoint_client`.
+vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint. How requests are sent, retried and given up is in `endpoint_client`.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from .answers import Answers, answering
 from .apart import run_apart
 from .endpoint_client import Ask, ask_all
 from .endpoint_facts import check_reachable, server_facts
+from .endpoint_http import MAX_REPLY_BYTES
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
 from .server_sampling import NEUTRAL, find_fields
 
@@ -79,6 +79,7 @@ class EndpointEngine(Hashed):
             an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
             the server asks for in Retry-After.
         extra_body: added to every request, for example `{"return_token_ids": True}`.
+        max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
@@ -96,6 +97,7 @@ class EndpointEngine(Hashed):
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
+    max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class EndpointEngine(Hashed):
         check_whole("concurrency", self.concurrency, least=1)
         check_number("timeout", self.timeout, least=0)
         check_whole("retries", self.retries, least=0)
+        check_whole("max_reply_bytes", self.max_reply_bytes, least=1)
         body = self.extra_body
         check(body is None or isinstance(body, Mapping), "extra_body", body, "a dictionary, or None")
 
@@ -135,6 +138,7 @@ class EndpointEngine(Hashed):
             "concurrency": self.concurrency,
             "timeout": self.timeout,
             "retries": self.retries,
+            "max_reply_bytes": self.max_reply_bytes,
         }
         return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 
@@ -179,6 +183,11 @@ class EndpointEngine(Hashed):
         token = os.environ.get(self.token_env)
         if not token:
             raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise EngineError(
+                f"The environment variable {self.token_env} holds a line break, a space or another character that no token "
+                "has: set it again (in a shell: export NAME=$(cat FILE))."
+            )
         return token
 
     async def _find_fields(self, *, draws: bool) -> None:

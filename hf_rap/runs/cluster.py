@@ -170,7 +170,7 @@ def _block(run: Run, task: Task) -> pa.Table:
     import pyarrow as pa
 
     rows = run.ds.select_columns(run.columns)
-    table = Embedder(rows.features).embed(rows.with_format("arrow")[task.indices])
+    table = Embedder.of(rows, run.layout.media_roots).embed(rows.with_format("arrow")[task.indices])
     return (
         table.append_column(_KEY, pa.array([row.key for row in task.rows]))
         .append_column(_ID, pa.array([row.id for row in task.rows]))

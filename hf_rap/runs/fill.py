@@ -19,6 +19,7 @@ from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
+from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -51,7 +52,7 @@ from .progress import Progress
 from .stopping import ASKING, Noting, notes_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     import datasets
@@ -153,6 +154,7 @@ class Run:
         world: how many processes share the work.
         progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         RunError: the folder cannot be used or another process is writing into it; it was written before models had
@@ -176,11 +178,13 @@ class Run:
         world: int = 1,
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
+        media_roots: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
+        media_roots = checked_roots(media_roots)
         check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
         check_whole("max_total_tokens", max_total_tokens, least=1, none=True)
@@ -199,7 +203,8 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, settled = prepared(collector, ds)
+        with allowed(media_roots):
+            self.ds, settled = prepared(collector, ds)
         self.layout: Layout = settled.check(self.ds.features)
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.

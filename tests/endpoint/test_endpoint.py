@@ -362,26 +362,18 @@ def test_token_ids_are_those_that_the_server_tells():
 def test_thoughts_that_a_server_splits_off_go_on_where_they_were():
     """A chain of thought that the prefix has begun is not begun a second time."""
     message = {"reasoning_content": "so 3", "content": " \\boxed{3}"}
-
-    class Message(dict):
-        content = message["content"]
-
-    assert _text(Message(message), "<think> red ,") == "so 3</think> \\boxed{3}"
-    assert _text(Message(message), "") == "<think>so 3</think> \\boxed{3}"
-    assert _text(Message(content=" \\boxed{3}"), "<think> 3 </think>") == " \\boxed{3}"
+    assert _text(message, "<think> red ,") == "so 3</think> \\boxed{3}"
+    assert _text(message, "") == "<think>so 3</think> \\boxed{3}"
+    assert _text({"content": " \\boxed{3}"}, "<think> 3 </think>") == " \\boxed{3}"
 
 
 def test_a_thought_that_was_cut_off_is_not_closed():
     """It would look finished, and nothing could go on from it; one that was cut off behind the thought is."""
-
-    class Message(dict):
-        content = ""
-
-    assert _text(Message(reasoning_content="so 3"), "", cut=True) == "<think>so 3"
-    assert _text(Message(reasoning_content="so 3"), "<think> red ,", cut=True) == "so 3"
-    assert _text(Message(reasoning_content="so 3"), "") == "<think>so 3</think>"
-    Message.content = "It is"
-    assert _text(Message(reasoning_content="so 3"), "", cut=True) == "<think>so 3</think>It is"
+    message = {"reasoning_content": "so 3", "content": ""}
+    assert _text(message, "", cut=True) == "<think>so 3"
+    assert _text(message, "<think> red ,", cut=True) == "so 3"
+    assert _text(message, "") == "<think>so 3</think>"
+    assert _text({**message, "content": "It is"}, "", cut=True) == "<think>so 3</think>It is"
 
 
 FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]
