@@ -148,6 +148,7 @@ HINTS = {
     "column": TEXT_OR_NONE,
     "templates": ("easy", "'easy': it takes pairs of a largest difficulty and a sentence"),
 }
+MEDIA_ROOTS = (5, "5: it takes folders that exist")
 WEIGHTING = {
     "reward_func": (0.5, "0.5: it takes a reward function of the trainer"),
     "weight": (
@@ -161,6 +162,7 @@ WEIGHTING = {
 RUN = {
     "collector": COLLECTOR,
     "url": URL,
+    "media_roots": MEDIA_ROOTS,
     "rows_per_part": AT_LEAST_1_OR_NONE,
     "retry_errors": FLAG,
     "continue_cut": FLAG,
@@ -189,6 +191,7 @@ PUBLISHED = {
     "layout": LAYOUT,
     "random_control": FLAG,
     "version": VERSION,
+    "media_roots": MEDIA_ROOTS,
 }
 # Callable -> option -> a wrong value, and how the message goes on behind "<option> is ".
 WRONG = {
@@ -242,6 +245,7 @@ WRONG = {
         "timeout": (-1, "-1: it takes a number of 0 or more"),
         "retries": (-1, "-1: it takes a whole number of 0 or more"),
         "extra_body": DICTIONARY,
+        "max_reply_bytes": AT_LEAST_1,
     },
     "Exact": {
         "min_cde": (
@@ -268,6 +272,7 @@ WRONG = {
         "labels": ([1], "[1]: it takes a list of texts"),
         "ignore": (5, "5: it takes a list of texts"),
         "fault": TEXT_OR_NONE,
+        "media_roots": (5, "5: it takes a list of texts"),
     },
     "mix_datasets": {
         "sources": (["a"], "['a']: it takes a dictionary by name"),
@@ -373,7 +378,7 @@ WRONG = {
         "stopping": ("fast", "'fast': it takes one of exact, sequential"),
         "url": URL,
     },
-    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE},
+    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE, "media_roots": MEDIA_ROOTS},
     "collect_in_run": RUN,
     "collect_prescreened": {
         "collector": COLLECTOR,
@@ -393,7 +398,7 @@ WRONG = {
         "rows": AT_LEAST_1,
         "gpu_hour_price": (-2, "-2: it takes a number of 0 or more, or None"),
     },
-    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG},
+    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG, "media_roots": MEDIA_ROOTS},
     "export_internvl_prm": {
         "path": ("a.json", "'a.json': it takes the name of a file that ends in .jsonl"),
         "form": ("xml", "'xml': it takes one of prm-token, turns"),
@@ -423,6 +428,7 @@ WRONG = {
         "config": TEXT_OR_NONE,
         "revision": TEXT_OR_NONE,
         "split": TEXT_OR_NONE,
+        "media_roots": MEDIA_ROOTS,
     },
     "one_row_per_response": {"column": TEXT},
     "order_curriculum": {

@@ -230,6 +230,7 @@ layout_options = together(
             type=click.Choice(SEVERAL),
             help="Of the answers of several people, any (default) or the majority.",
         ),
+        click.option("--labels", help="What the numbers 0, 1, ... of the golds stand for: no,yes."),
         click.option("--ignore-columns", help="Columns that look like options or images and are not to be read: a,b."),
         click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
     ],
@@ -608,6 +609,7 @@ def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: La
         **{name: names[0] if len(names) == 1 else names for name, names in columns.items() if names},
         "id": options.get("id_column"),
         "ignore": _names_in(options.get("ignore_columns")) or None,
+        "labels": _names_in(options.get("labels")) or None,
     }
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if remembered is not None:

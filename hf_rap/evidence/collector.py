@@ -19,7 +19,7 @@ from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import engine_bar, fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
-from hf_rap.rows.media import allowed
+from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.rows.outside import outside_remark
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
@@ -447,6 +447,7 @@ def collect_evidence(
     rows = whole_or_stream("collect_evidence", ds)
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
+    media_roots = checked_roots(media_roots)
     size = rows_per_step or collector.rows_at_once
     if isinstance(rows, datasets.IterableDataset):
         with allowed(media_roots):

@@ -21,7 +21,7 @@ from hf_rap.plugins import UNNAMED
 from .chats import TURNS
 from .choice_golds import ANSWERS_AS
 from .choice_text import CHOICE_FORM, check_form
-from .choices import choice_columns
+from .choices import choice_columns, choice_lists
 from .golds import ANY, SEVERAL
 from .paths import is_there, taken_apart
 from .picture_columns import unread_images
@@ -218,6 +218,9 @@ def unread_columns(layout: Layout, columns: Mapping[str, Any]) -> list[str]:
         return []
     read = {*layout.columns_in(columns), *layout.ignore}
     choices = [group for group in choice_columns(columns) if not read & set(group)]
+    if not layout.choices:
+        usual = {name for group in choices for name in group}
+        choices += [(name,) for name in choice_lists(columns) if name not in read | usual]
     sentences = []
     for what, option, unread in (
         ("options", "choices", [name for group in choices for name in group]),

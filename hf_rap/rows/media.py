@@ -35,6 +35,7 @@ MAX_PIXELS = 100_000_000
 ROOTS_VARIABLE = "HF_RAP_MEDIA_ROOTS"  # folders, separated as in PATH; processes that are started have it, too
 HOW = "--media-root FOLDER (media_roots=[FOLDER] in Python)"
 _LONGEST_NAME = 4096
+_TAKES = "folders that exist"
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _FOLDER_BUILDERS = ("imagefolder", "audiofolder", "videofolder", "pdffolder", "niftifolder")
 
@@ -298,10 +299,11 @@ def allowed(media_roots: Iterable[str | os.PathLike[str]] = ()) -> Iterator[None
 def checked_roots(media_roots: Any) -> tuple[str, ...]:
     """Folders as absolute paths; raises `SettingError` for what is none."""
     single = isinstance(media_roots, (str, os.PathLike))
+    check(single or media_roots is None or isinstance(media_roots, Iterable), "media_roots", media_roots, _TAKES)
     roots = (media_roots,) if single else tuple(media_roots or ())
     for root in roots:
         fine = isinstance(root, (str, os.PathLike)) and os.fspath(root) and os.path.isdir(os.path.expanduser(root))
-        check(fine, "media_roots", root, "folders that exist")
+        check(fine, "media_roots", root, _TAKES)
     return tuple(os.path.abspath(os.path.expanduser(root)) for root in roots)
 
 

@@ -21,7 +21,7 @@ from .choice_golds import letter_of
 from .choice_text import with_options
 from .choices import Choices, read_choices, spelled
 from .compat import is_batch_of_map
-from .golds import named_label, plain_gold
+from .golds import check_flag, named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .layouts import check_layout
 from .media import named_in
@@ -284,7 +284,7 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
     check_layout(layout, list(row))  # names only: a struct may be null in one row
     if fault := value_at(row, layout.fault):
         raise RowError.parse(str(fault))
-    question = value_at(row, layout.question)
+    question = _question(row, layout)
     images = _images(row, layout)
     answer = _answer(row, layout)
     chat = read_chat(question)
@@ -303,6 +303,18 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
     (question, *options), images = put_in_place([question, *choices.texts], images)
     choices = choices._replace(texts=tuple(options))
     return _Content(question, with_options(question, options, layout.choice_form), images, choices, answer)
+
+
+def _question(row: Mapping[str, Any], layout: Layout) -> Any:
+    """As the dataset has it; of a list with one text that text (ChartQAPro)."""
+    question = value_at(row, layout.question)
+    texts = isinstance(question, (list, tuple)) and all(isinstance(text, str) for text in question)
+    if texts and len(question) > 1:
+        raise RowError(
+            "several_turns",
+            f"column {layout.question!r} holds a list of {len(question)} texts, and a row asks one question: make a row of each",
+        )
+    return question[0] if texts and question else question
 
 
 def _any_content(row: Mapping[str, Any], layout: Layout) -> _Content:
@@ -328,7 +340,11 @@ def _gold(content: _Content, layout: Layout) -> Any:
         RowError: `gold_unreadable`: it is none of the options.
     """
     gold = plain_gold(content.answer, layout.several)
-    return letter_of(gold, content.choices, layout.answers_as) if content.choices.texts else gold
+    if content.choices.texts:
+        return letter_of(gold, content.choices, layout.answers_as)
+    if not layout.labels and isinstance(content.question, str):
+        check_flag(gold, content.question)
+    return gold
 
 
 def _images(row: Mapping[str, Any], layout: Layout) -> list[Any]:

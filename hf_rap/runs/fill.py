@@ -17,7 +17,7 @@ from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
-from hf_rap.rows.media import allowed
+from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -171,6 +171,7 @@ class Run:
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
+        media_roots = checked_roots(media_roots)
         check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
         check_whole("max_total_tokens", max_total_tokens, least=1, none=True)
