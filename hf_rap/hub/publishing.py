@@ -19,16 +19,16 @@ from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.changes import changes_between
-from hf_rap.versions.configs import CONFIGS, Content, check_selection
+from hf_rap.versions.configs import Content, check_selection
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
 from hf_rap.versions.readme import merge_readme
 from hf_rap.versions.tags import BUMPS, bumped, numbers, tag_of
 
-from .compat import note_checksum
+from .compat import is_ignored, note_checksum
+from .guest import Ground, check_guest, check_ignored, look_around
 from .reading import check_files, decision_columns, open_repository, read_decisions
-from .repository import KIND, Refs, Repository
-from .retries import repeated
+from .repository import Refs, Repository
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -133,25 +133,37 @@ def publish(
     repository = open_repository(repo_id, api)
     content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
-    version = version or bumped(refs.versions, bump or "")
-    work = _Work(repository, content, refs, version, source, licence)
+    newest = repository.newest_version(refs)
+    version = version or _free(refs, newest[1]["version"] if newest else None, bump or "")
+    ground = look_around(repository, refs)
+    work = _Work(repository, content, refs, ground, version, source, licence)
     earlier, is_tagged = work.earlier(), tag_of(version) in refs.tags
     if earlier is not None or dry_run:
         facts, pictures, written, _ = work.build(send=False)
         if earlier is not None and (is_tagged or not dry_run) and same_content(facts, written, earlier[1]):
             return work.finish(*earlier)
         if is_tagged:
-            free = bumped(refs.versions, "patch")
+            free = _free(refs, version, "patch")
             raise VersionExistsError(
                 f"{repo_id} has a version {version} with other content, and a version never changes. "
                 f"Publish as {free} (or --bump).",
                 next_version=free,
             )
+    check_guest(repository, refs, ground, version, content.configs)
     if dry_run:
         files, texts = work.files(facts, pictures, written)
         return Release(repo_id, version, None, True, facts, files, texts[README].decode())
+    check_ignored(repository, content.configs)
     facts, pictures, written, operations = work.build(send=True)
     return work.commit(facts, pictures, written, operations)
+
+
+def _free(refs: Refs, version: str | None, part: str) -> str:
+    """The version after `version` whose name no tag and no branch has; None takes the first one."""
+    version = bumped([version] if version else [], part)
+    while tag_of(version) in refs.tags or tag_of(version) in refs.branches:
+        version = bumped([version], part)
+    return version
 
 
 def _check_licence(licence: str | None, *, despite_licence: bool) -> None:
@@ -183,6 +195,7 @@ class _Work:
     repository: Repository
     content: Content
     refs: Refs
+    ground: Ground
     version: str
     source: SourceInfo | None
     licence: str | None
@@ -204,7 +217,7 @@ class _Work:
                 return None
         manifest = None if commit is None else self.repository.manifest(commit)
         if commit is None or manifest is None or manifest["version"] != self.version:
-            free = bumped(self.refs.versions, "patch")
+            free = _free(self.refs, self.version, "patch")
             raise VersionExistsError(
                 f"{self.repository.id} has a tag {tag_of(self.version)} that hf-rap has not made. Publish as {free}.",
                 next_version=free,
@@ -255,12 +268,11 @@ class _Work:
         self, facts: dict[str, Any], pictures: dict[str, bytes], written: dict[str, Written]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
         """What the manifest lists, and the content of all small files. Completes `facts`."""
-        head = self._head_manifest()
+        head = self.ground.manifest
         facts["withdrawn"] = head["facts"].get("withdrawn") or {} if head else {}
         facts["since"] = self._since()
-        readme = self.repository.download(README, self.refs.head) if self.refs.head else None
-        existing = readme.read_text(encoding="utf-8") if readme else None
-        texts = {**draw_plots(facts), **pictures, README: merge_readme(existing, render_card(facts)).encode()}
+        card = merge_readme(self.ground.readme, render_card(facts), self.ground.metadata)
+        texts = {**draw_plots(facts), **pictures, README: card.encode()}
         files = {name: file_entry(content) for name, content in texts.items()}
         for record in written.values():
             files |= record.files
@@ -280,6 +292,11 @@ class _Work:
         small = [CommitOperationAdd(name, content) for name, content in texts.items()]
         deletions = self._deletions(files)
         self.repository.upload(small)
+        left_out = [operation.path_in_repo for operation in [*operations, *small] if is_ignored(operation)]
+        if left_out:
+            raise PublishError(
+                f"{self.repository.id}: .gitignore leaves out {', '.join(left_out[:5])}. Change it first."
+            )
         ours = file_entry(texts[MANIFEST])["sha256"]
 
         def landed(commit: str) -> bool:
@@ -317,54 +334,25 @@ class _Work:
         manifest = self.repository.manifest(commit)
         return manifest is not None and manifest["version"] == self.version
 
-    def _head_manifest(self) -> dict[str, Any] | None:
-        return self.repository.manifest(self.refs.head) if self.refs.head else None
-
     def _since(self) -> dict[str, Any] | None:
         """What changed against the version before, where both have ids."""
         scored = self.content.selection.scored
-        before = [version for version in self.refs.versions if numbers(version) < numbers(self.version)]
-        if not before or ID.name not in scored.column_names:
+        if ID.name not in scored.column_names:
             return None
-        commit = self.repository.commit_of(tag_of(before[-1]))
-        manifest = None if commit is None else self.repository.manifest(commit)
-        if commit is None or manifest is None:
+        before = self.repository.newest_version(self.refs, below=self.version)
+        if before is None:
             return None
+        commit, manifest = before
         old = read_decisions(self.repository, commit, manifest)
         if ID.name not in old.column_names:
             return None
         group_by = self.content.group_by
         names = [name for name in scored.column_names if name in decision_columns(group_by)]
         new = scored.select_columns(names).with_format("arrow")[:]
-        return {"version": before[-1], **changes_between(old, new, group_by=group_by).facts}
+        return {"version": manifest["version"], **changes_between(old, new, group_by=group_by).facts}
 
     def _deletions(self, files: dict[str, dict[str, Any]]) -> list[CommitOperationDelete]:
-        """Files of the version before that this one has not.
-
-        Raises:
-            PublishError: somebody else's files would be read as part of a config.
-
-        """
+        """Files of the version before that this one has not, and that nobody has changed."""
         from huggingface_hub import CommitOperationDelete
 
-        there = set(
-            repeated(
-                f"Listing {self.repository.id}",
-                lambda: self.repository.api.list_repo_files(
-                    self.repository.id, revision=self.refs.head, repo_type=KIND
-                ),
-            )
-        )
-        head = self._head_manifest()
-        ours = set(head["files"]) if head else set()
-        foreign = sorted(
-            name
-            for name in there - ours - set(files)
-            if name.partition("/")[0] in CONFIGS and name.endswith(".parquet")
-        )
-        if foreign:
-            raise PublishError(
-                f"{self.repository.id} has files that hf-rap has not written, in folders that it writes to "
-                f"({', '.join(foreign[:5])}). Move them, or publish to another repository."
-            )
-        return [CommitOperationDelete(name) for name in sorted((ours & there) - set(files))]
+        return [CommitOperationDelete(name) for name in sorted(self.ground.ours - set(files) - {README})]

@@ -12,7 +12,6 @@ from hf_rap.versions.configs import SCORED, SELECTED
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import numbers, tag_of
 
-from .compat import is_file
 from .repository import KIND, Repository
 from .retries import repeated
 
@@ -87,9 +86,9 @@ def find_version(
         raise SourceError(f"{repository.id}: there is no such dataset on the Hub, or this token may not see it.")
     withdrawn = ((repository.manifest(refs.head) or {}).get("facts") or {}).get("withdrawn") or {}
     if version is None:
-        version = next(
-            (candidate for candidate in reversed(refs.versions) if allow_withdrawn or candidate not in withdrawn), None
-        )
+        newest = repository.newest_version(refs, without=() if allow_withdrawn else withdrawn)
+        if newest is not None:
+            return newest
     if version not in refs.versions:
         names = ", ".join(refs.versions) or "none"
         raise SourceError(f"{repository.id} has no version {version or 'that is not withdrawn'}; there is: {names}.")
@@ -100,14 +99,13 @@ def find_version(
             f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
             why=why,
         )
-    commit = repository.commit_of(tag_of(version))
-    manifest = None if commit is None else repository.manifest(commit)
-    if commit is None or manifest is None or manifest["version"] != version:
+    published = repository.version(refs, version)
+    if published is None:
         raise SourceError(
             f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap (no {MANIFEST} for {version} in it). "
             f'datasets.load_dataset("{repository.id}", revision="{tag_of(version)}") may read it.'
         )
-    return commit, manifest
+    return published
 
 
 def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
@@ -203,11 +201,7 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
         HubError: something differs.
 
     """
-    listed = repeated(
-        f"Checking {repository.id}",
-        lambda: list(repository.api.list_repo_tree(repository.id, recursive=True, revision=commit, repo_type=KIND)),
-    )
-    there = {item.path: item for item in listed if is_file(item)}
+    there = repository.tree(commit)
     wrong = []
     for name, entry in manifest["files"].items():
         file = there.get(name)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import BranchMovedError, HubError, SettingError, first_line
 from hf_rap.options import check_text
 from hf_rap.versions.manifest import MANIFEST
-from hf_rap.versions.tags import tag_of, versions_of
+from hf_rap.versions.tags import numbers, tag_of, versions_of
 
-from .compat import check_repo_id
+from .compat import check_repo_id, is_file, is_ignored
 from .retries import attempts, failures, repeated, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
@@ -26,15 +26,16 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class Refs:
-    """Where the branch and the tags of a repository stand."""
+    """Where the branches and the tags of a repository stand."""
 
     head: str
     tags: dict[str, str]
     """Name -> commit."""
+    branches: frozenset[str] = frozenset()
 
     @property
     def versions(self) -> list[str]:
-        """The versions that are tagged, lowest first."""
+        """The tags that look like versions, lowest first; whether hf-rap made them is for `Repository.version`."""
         return versions_of(self.tags)
 
 
@@ -104,7 +105,35 @@ class Repository:
         head = next((branch.target_commit for branch in listing.branches if branch.name == MAIN), None)
         if head is None:
             raise HubError(f"{self.id} has no branch {MAIN}.", status=None)
-        return Refs(head, {tag.name: tag.target_commit for tag in listing.tags})
+        branches = frozenset(branch.name for branch in listing.branches)
+        return Refs(head, {tag.name: tag.target_commit for tag in listing.tags}, branches)
+
+    def version(self, refs: Refs, version: str) -> tuple[str, dict[str, Any]] | None:
+        """Commit and manifest of a version; None where there is no such tag, or hf-rap has not made it."""
+        commit = self.commit_of(tag_of(version)) if tag_of(version) in refs.tags else None
+        manifest = None if commit is None else self.manifest(commit)
+        if commit is None or manifest is None or manifest["version"] != version:
+            return None
+        return commit, manifest
+
+    def newest_version(
+        self, refs: Refs, *, below: str | None = None, without: Container[str] = ()
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Commit and manifest of the highest version that hf-rap made, lower than `below`; None where there is none."""
+        for candidate in reversed(refs.versions):
+            if candidate in without or (below is not None and numbers(candidate) >= numbers(below)):
+                continue
+            if (version := self.version(refs, candidate)) is not None:
+                return version
+        return None
+
+    def tree(self, commit: str) -> dict[str, Any]:
+        """Every file at a commit, by its path."""
+        listed = repeated(
+            f"Listing {self.id}",
+            lambda: list(self.api.list_repo_tree(self.id, recursive=True, revision=commit, repo_type=KIND)),
+        )
+        return {entry.path: entry for entry in listed if is_file(entry)}
 
     def commit_of(self, revision: str) -> str | None:
         """The commit that a tag or branch stands for; None when there is none."""
@@ -161,6 +190,15 @@ class Repository:
             if commit.title.startswith(title) and matches(commit.commit_id):
                 return str(commit.commit_id)
         return None
+
+    def ignored(self, names: Sequence[str]) -> list[str]:
+        """Which of these files the Hub would leave out of a commit, because .gitignore names them."""
+        from huggingface_hub import CommitOperationAdd
+
+        # The Hub is asked how it wants each, and is sent none: an empty file goes with the commit.
+        operations = [CommitOperationAdd(name, b"") for name in names]
+        self.upload(operations)
+        return [operation.path_in_repo for operation in operations if is_ignored(operation)]
 
     def upload(self, operations: Iterable[CommitOperationAdd]) -> None:
         """Send the content of large files ahead of their commit; what the Hub has already is not sent again."""

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -473,12 +474,23 @@ class _Exchange:
                 {
                     "path": one["path"],
                     "uploadMode": "lfs" if one["path"].endswith(LFS_ENDINGS) else "regular",
-                    "shouldIgnore": False,
+                    "shouldIgnore": self._is_ignored(files, one["path"]),
                     **({"oid": files[one["path"]].etag} if one["path"] in files else {}),
                 }
                 for one in json.loads(body)["files"]
             ]
         }
+
+    def _is_ignored(self, files: dict[str, File], path: str) -> bool:
+        """By the .gitignore of the branch: names, paths, folders, and `!` for what stays."""
+        ignored = False
+        for line in self.hub.content(files[".gitignore"]).decode().split() if ".gitignore" in files else ():
+            pattern = line.removeprefix("!").strip("/")
+            parts = path.split("/")
+            places = [path, parts[-1], *("/".join(parts[:depth]) for depth in range(1, len(parts))), *parts[:-1]]
+            if any(fnmatch(place, pattern) for place in places):
+                ignored = not line.startswith("!")
+        return ignored
 
     def batch(self, body: bytes, kind: str, name: str) -> Any:
         repo = self._repo(kind, name, write=True)

@@ -173,9 +173,9 @@ def test_own_readme_text_and_metadata_survive(hub, api, select):
     assert metadata["license"] == "mit"
     assert {"mine", "hf-rap"} <= set(metadata["tags"])
     assert [(one["config_name"], one.get("default")) for one in metadata["configs"]] == [
-        ("selected", True),
+        ("selected", None),
         ("scored", None),
-        ("raw", None),
+        ("raw", True),
     ]
 
 
