@@ -7,7 +7,7 @@ sent again, a commit without its tag is found and tagged, and a version that is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.changes import changes_between
 from hf_rap.versions.configs import Content, check_selection
+from hf_rap.versions.digest import RowDigest
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
 from hf_rap.versions.readme import merge_readme
@@ -27,7 +28,7 @@ from hf_rap.versions.tags import BUMPS, bumped, numbers, tag_of
 
 from .compat import is_ignored, note_checksum
 from .guest import Ground, check_guest, check_ignored, look_around
-from .reading import check_files, decision_columns, open_repository, read_decisions
+from .reading import check_files, checked_files, decision_columns, open_repository, read_decisions
 from .repository import Refs, Repository
 
 if TYPE_CHECKING:
@@ -138,19 +139,20 @@ def publish(
     ground = look_around(repository, refs)
     work = _Work(repository, content, refs, ground, version, source, licence)
     earlier, is_tagged = work.earlier(), tag_of(version) in refs.tags
-    if earlier is not None or dry_run:
-        facts, pictures, written, _ = work.build(send=False)
-        if earlier is not None and (is_tagged or not dry_run) and same_content(facts, written, earlier[1]):
-            return work.finish(*earlier)
-        if is_tagged:
-            free = _free(refs, version, "patch")
-            raise VersionExistsError(
-                f"{repo_id} has a version {version} with other content, and a version never changes. "
-                f"Publish as {free} (or --bump).",
-                next_version=free,
-            )
+    if earlier is not None and (is_tagged or not dry_run) and work.is_at(*earlier):
+        return work.finish(*earlier)
+    if is_tagged:
+        free = _free(refs, version, "patch")
+        raise VersionExistsError(
+            f"{repo_id} has a version {version} with other content, and a version never changes. "
+            f"Publish as {free} (or --bump).",
+            next_version=free,
+        )
+    if bump is not None and newest is not None and work.is_at(*newest):
+        return replace(work, version=newest[1]["version"]).finish(*newest)
     check_guest(repository, refs, ground, version, content.configs)
     if dry_run:
+        facts, pictures, written, _ = work.build(send=False)
         files, texts = work.files(facts, pictures, written)
         return Release(repo_id, version, None, True, facts, files, texts[README].decode())
     check_ignored(repository, content.configs)
@@ -224,6 +226,20 @@ class _Work:
             )
         return commit, manifest
 
+    def is_at(self, commit: str, manifest: dict[str, Any]) -> bool:
+        """These very rows are there already, in a version that nobody has withdrawn."""
+        head = self.ground.manifest
+        if manifest["version"] != self.version and manifest["version"] in (head or manifest)["facts"].get(
+            "withdrawn", {}
+        ):
+            return False
+        licence = self.licence or (self.source.licence if self.source else None)
+
+        def files(config: str) -> list[Path]:
+            return checked_files(self.repository, commit, manifest, config)
+
+        return same_content(self.content, manifest, licence, files)
+
     def build(
         self, *, send: bool
     ) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written], list[CommitOperationAdd]]:
@@ -234,9 +250,9 @@ class _Work:
         operations: list[CommitOperationAdd] = []
         with TemporaryDirectory(prefix="hf-rap-") as folder:
             for config in self.content.configs:
-                record, sent = Written(), []
-                batches, features = self.content.batches(config), self.content.features(config)
-                for shard in shards_of(batches, features, Path(folder) / config):
+                record, sent, digest = Written(), [], RowDigest(self.content.features(config))
+                batches = digest.over(self.content.batches(config))
+                for shard in shards_of(batches, digest.features, Path(folder) / config):
                     name = f"{config}/{shard.name}"
                     record.add(shard, name)
                     if send:
@@ -251,6 +267,7 @@ class _Work:
                 record.files = dict(zip(names, record.files.values(), strict=True))
                 for operation, name in zip(sent, names if sent else [], strict=True):
                     operation.path_in_repo = name
+                record.content = digest.hexdigest()
                 written[config] = record
                 operations += sent
         facts, pictures = describe(

@@ -55,7 +55,7 @@ def load(
     check_flags(allow_withdrawn=allow_withdrawn)
     repository = open_repository(repo_id, api)
     commit, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
-    paths = _checked_files(repository, commit, manifest, config)
+    paths = checked_files(repository, commit, manifest, config)
     loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
     rows = manifest["facts"]["configs"][config]["rows"]
     if len(loaded) != rows:
@@ -108,7 +108,7 @@ def find_version(
     return published
 
 
-def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
+def checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
     """The files of a config in the client's cache, each with the checksum of the manifest."""
     names = files_of(manifest, config)
     if not names:

@@ -93,11 +93,59 @@ def test_other_content_needs_another_version(hub, api, select):
 
 @pytest.mark.parametrize(("part", "version"), [("patch", "1.0.1"), ("minor", "1.1.0"), ("major", "2.0.0")])
 def test_bump_takes_the_next_version(hub, api, select, part, version):
-    """The first one is 1.0.0; unchanged data is not sent a second time."""
+    """The first one is 1.0.0."""
     assert publish(select(), REPO, bump=part, api=api).version == "1.0.0"
+    assert publish(select(min_cde=0.4), REPO, bump=part, api=api).version == version
+
+
+def test_bump_without_a_change_names_the_version_that_is_there(hub, api, select):
+    """A no-op; only a version that is asked for by its number is made of the same rows once more, and sends none of them."""
+    first = publish(select(), REPO, bump="minor", api=api)
     hub.reset()
-    assert publish(select(), REPO, bump=part, api=api).version == version
+    again = publish(select(), REPO, bump="minor", api=api)
+    assert (again.version, again.is_new, again.commit) == ("1.0.0", False, first.commit)
+    assert {seen.method for seen in hub.log} <= {"GET", "HEAD"}
+    assert publish(select(), REPO, "1.0.1", api=api).is_new
     assert hub.uploaded == []
+    yank(REPO, "1.0.1", why="wrong", api=api)
+    assert publish(select(), REPO, bump="patch", api=api).version == "1.0.2"
+
+
+def test_same_rows_are_the_same_version_whatever_wrote_them(hub, api, select, monkeypatch):
+    """Other files of other sizes, and facts that are counted since: it is the content that decides."""
+    publish(select(), REPO, "1.0.0", api=api)
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.manifest.FORMAT", 99)
+    hub.reset()
+    assert not publish(select(), REPO, "1.0.0", api=api).is_new
+    assert hub.uploaded == []
+    with pytest.raises(VersionExistsError, match="other content"):
+        publish(select(), REPO, "1.0.0", api=api, random_control=True)
+    with pytest.raises(VersionExistsError, match="other content"):
+        publish(select(), REPO, "1.0.0", api=api, licence="cc0-1.0")
+    with pytest.raises(VersionExistsError, match="other content"):
+        publish(select(topic="other"), REPO, "1.0.0", api=api)
+
+
+def test_version_without_a_digest_is_compared_by_reading(hub, api, select, monkeypatch):
+    """As those of before have none."""
+    from hf_rap.hub import publishing
+
+    really = publishing.describe
+
+    def before(*args, **options):
+        facts, pictures = really(*args, **options)
+        del facts["content"]
+        return facts, pictures
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "describe", before)
+        publish(select(), REPO, "1.0.0", api=api)
+    assert "content" not in json.loads(files_at(hub, "v1.0.0")["rap.json"])["facts"]
+    assert not publish(select(), REPO, "1.0.0", api=api).is_new
+    with pytest.raises(VersionExistsError, match="other content"):
+        publish(select(topic="other"), REPO, "1.0.0", api=api)
 
 
 def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
