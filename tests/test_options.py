@@ -436,6 +436,7 @@ WRONG = {
         "bump": ("next", "'next': it takes one of major, minor, patch"),
         "private": FLAG,
         "despite_licence": FLAG,
+        "allow_lower": FLAG,
         "dry_run": FLAG,
     },
     "publish_to_folder": {**PUBLISHED, "path": NEW_FOLDER, "name": TEXT_OR_NONE},

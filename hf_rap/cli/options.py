@@ -531,6 +531,7 @@ _hub = [
         "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
     ),
     click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
+    click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
 ]
 hub_options = together(_hub, title="Version")

@@ -61,8 +61,9 @@ def check_target_options(repo: str | None, options: Mapping[str, Any]) -> None:
     folder = options["to_folder"]
     if (repo is None) == (folder is None):
         raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
-    if folder is not None and (options["bump"] or options["public"] or options["despite_licence"]):
-        raise click.UsageError("--bump, --public and --despite-licence are for the Hub.")
+    for_hub = [name for name in ("bump", "public", "despite_licence", "allow_lower") if options[name]]
+    if folder is not None and for_hub:
+        raise click.UsageError(f"--{for_hub[0].replace('_', '-')} is for the Hub.")
     if repo is not None and options["name"]:
         raise click.UsageError("--name is for a folder; on the Hub the dataset is called as its repository.")
     if repo is not None and (options["version_name"] is None) == (options["bump"] is None):
@@ -98,6 +99,7 @@ def publish_version(
         bump=options["bump"],
         private=not options["public"],
         despite_licence=options["despite_licence"],
+        allow_lower=options["allow_lower"],
         dry_run=bool(options.get("dry_run")),
         **shared,
     )

@@ -101,6 +101,11 @@ def look_around(repository: Repository, refs: Refs) -> Ground:
             digest = hash_file(path) if path else ""
         if digest != entry["sha256"]:
             changed.add(name)
+    if changed and manifest is not None:
+        # What was never as it should be is a commit of ours that went wrong, and not somebody's change.
+        made = repository.commit_with(manifest["version"])
+        then = repository.tree(made) if made else {}
+        changed = {name for name in changed if name not in then or then[name].blob_id != files[name].blob_id}
     return Ground(files, manifest, read_readme(repository, refs.head) if README in files else None, frozenset(changed))
 
 

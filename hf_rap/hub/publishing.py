@@ -27,8 +27,9 @@ from hf_rap.versions.readme import merge_readme
 from hf_rap.versions.tags import BUMPS, bumped, numbers, tag_of
 
 from .compat import is_ignored, note_checksum
-from .guest import Ground, check_guest, check_ignored, look_around
-from .reading import check_files, checked_files, decision_columns, open_repository, read_decisions
+from .guest import Ground, check_guest, check_ignored, look_around, read_readme
+from .landing import commit_version, tag_version
+from .reading import checked_files, decision_columns, open_repository, read_decisions, wrong_files
 from .repository import Refs, Repository
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def publish(
     source: SourceInfo | None = None,
     licence: str | None = None,
     despite_licence: bool = False,
+    allow_lower: bool = False,
     layout: Layout | None = None,
     dry_run: bool = False,
     api: HfApi | None = None,
@@ -102,6 +104,7 @@ def publish(
             loaded from, and else prints as unknown.
         licence: of the data; None takes the licence of `source`.
         despite_licence: publish although the licence allows no changed copies.
+        allow_lower: publish although a higher version is there; the branch then holds the lower one.
         layout: which column is what; None recognises it.
         dry_run: write and check everything, but send nothing.
         api: another client for the Hub.
@@ -126,6 +129,7 @@ def publish(
         "private": private,
         "random_control": random_control,
         "despite_licence": despite_licence,
+        "allow_lower": allow_lower,
         "dry_run": dry_run,
     }
     check_selection(selection, layout, source, licence, **flags)
@@ -139,7 +143,7 @@ def publish(
     ground = look_around(repository, refs)
     work = _Work(repository, content, refs, ground, version, source, licence)
     earlier, is_tagged = work.earlier(), tag_of(version) in refs.tags
-    if earlier is not None and (is_tagged or not dry_run) and work.is_at(*earlier):
+    if earlier is not None and (is_tagged or (not dry_run and work.is_whole(*earlier))) and work.is_at(*earlier):
         return work.finish(*earlier)
     if is_tagged:
         free = _free(refs, version, "patch")
@@ -150,6 +154,11 @@ def publish(
         )
     if bump is not None and newest is not None and work.is_at(*newest):
         return replace(work, version=newest[1]["version"]).finish(*newest)
+    if newest is not None and numbers(version) < numbers(newest[1]["version"]) and not allow_lower:
+        raise PublishError(
+            f"{repo_id} has version {newest[1]['version']}, and with {version} its branch would go back to a lower one. "
+            "Publish as a higher version (or bump), or pass allow_lower=True (--allow-lower)."
+        )
     check_guest(repository, refs, ground, version, content.configs)
     if dry_run:
         facts, pictures, written, _ = work.build(send=False)
@@ -214,7 +223,7 @@ class _Work:
         if tag_of(self.version) in self.refs.tags:
             commit = self.repository.commit_of(tag_of(self.version))
         else:
-            commit = self.repository.find_commit(self._title_start, matches=self._is_ours)
+            commit = self.repository.commit_with(self.version)
             if commit is None:
                 return None
         manifest = None if commit is None else self.repository.manifest(commit)
@@ -314,42 +323,23 @@ class _Work:
             raise PublishError(
                 f"{self.repository.id}: .gitignore leaves out {', '.join(left_out[:5])}. Change it first."
             )
-        ours = file_entry(texts[MANIFEST])["sha256"]
+        every: list[CommitOperationAdd | CommitOperationDelete] = [*operations, *small, *deletions]
+        commit = commit_version(self.repository, every, facts, texts[MANIFEST], parent=self.refs.head)
+        tag_version(self.repository, commit, facts, {**files, MANIFEST: file_entry(texts[MANIFEST])})
+        return Release(self.repository.id, self.version, commit, True, facts, files, texts[README].decode())
 
-        def landed(commit: str) -> bool:
-            path = self.repository.download(MANIFEST, commit)
-            return path is not None and file_entry(path.read_bytes())["sha256"] == ours
+    def is_whole(self, commit: str, manifest: dict[str, Any]) -> bool:
+        """A commit without a tag has all that its manifest lists; one that has not is built over."""
+        return not wrong_files(self.repository, commit, manifest["facts"], manifest["files"])
 
-        title = f"{self._title_start}{facts['rows']['kept']:,} of {facts['rows']['all']:,} rows"
-        commit = self.repository.commit([*operations, *small, *deletions], title, parent=self.refs.head, landed=landed)
-        manifest = {"version": self.version, "facts": facts, "files": files}
-        return self.finish(commit, manifest, card=texts[README].decode())
-
-    def finish(self, commit: str, manifest: dict[str, Any], *, card: str | None = None) -> Release:
-        """Check what lies on the Hub and tag it, unless that was done before."""
+    def finish(self, commit: str, manifest: dict[str, Any]) -> Release:
+        """A version that is there, which gets its tag where it has none."""
         facts, files = manifest["facts"], manifest["files"]
         is_new = tag_of(self.version) not in self.refs.tags
         if is_new:
-            check_files(self.repository, commit, manifest)
-            title = f"{self._title_start}{facts['rows']['kept']:,} of {facts['rows']['all']:,} rows"
-            self.repository.tag(self.version, commit, title)
-            tag_commit = self.repository.commit_of(tag_of(self.version))
-            if tag_commit != commit:
-                raise PublishError(
-                    f"{self.repository.id}: the tag {tag_of(self.version)} stands for {tag_commit}, not for {commit}."
-                )
-        if card is None:
-            path = self.repository.download(README, commit)
-            card = path.read_text(encoding="utf-8") if path else ""
+            tag_version(self.repository, commit, facts, files)
+        card = read_readme(self.repository, commit) or ""
         return Release(self.repository.id, self.version, commit, is_new, facts, files, card)
-
-    @property
-    def _title_start(self) -> str:
-        return f"Version {self.version}: "
-
-    def _is_ours(self, commit: str) -> bool:
-        manifest = self.repository.manifest(commit)
-        return manifest is not None and manifest["version"] == self.version
 
     def _since(self) -> dict[str, Any] | None:
         """What changed against the version before, where both have ids."""

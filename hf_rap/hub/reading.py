@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
-from hf_rap.errors import HubError, SourceError, WithdrawnError
+from hf_rap.errors import SourceError, WithdrawnError
 from hf_rap.options import check_flags, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.configs import SCORED, SELECTED
@@ -194,16 +194,21 @@ def _open(repository: Repository, path: str) -> Any:
     return files.open(f"{KIND}s/{repository.id}@{path}", "rb", block_size=1 << 20)
 
 
-def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -> None:
-    """Compare what lies on the Hub at a commit with its manifest: every checksum, and the rows of every config.
+def wrong_files(
+    repository: Repository, commit: str, facts: dict[str, Any], files: dict[str, dict[str, Any]]
+) -> list[str]:
+    """What lies at a commit and is not what it should be: every checksum, and the rows of every config; [] for nothing.
 
-    Raises:
-        HubError: something differs.
+    Args:
+        repository: where.
+        commit: of a version.
+        facts: of that version.
+        files: path -> {"sha256", "bytes"}, as they should be.
 
     """
     there = repository.tree(commit)
     wrong = []
-    for name, entry in manifest["files"].items():
+    for name, entry in files.items():
         file = there.get(name)
         if file is None:
             wrong.append(f"{name} is missing")
@@ -212,13 +217,9 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
                 wrong.append(f"{name} has another checksum")
         elif (path := repository.download(name, commit)) is None or hash_file(path) != entry["sha256"]:
             wrong.append(f"{name} has another checksum")
-    for config, described in manifest["facts"]["configs"].items():
-        rows = row_counts(repository, commit, files_of(manifest, config)) if not wrong else described["rows"]
+    for config, described in facts["configs"].items():
+        names = sorted(name for name in files if name.startswith(f"{config}/"))
+        rows = row_counts(repository, commit, names) if not wrong else described["rows"]
         if rows != described["rows"]:
             wrong.append(f"{config} has {rows:,} rows instead of {described['rows']:,}")
-    if wrong:
-        raise HubError(
-            f"{repository.id}: what came back is not what was sent ({'; '.join(wrong[:5])}). "
-            f"The commit {commit[:10]} stays without a tag; run the same command again.",
-            status=None,
-        )
+    return wrong

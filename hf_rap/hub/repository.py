@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import BranchMovedError, HubError, SettingError, first_line
+from hf_rap.errors import BranchMovedError, HubError, SettingError, VersionExistsError, first_line
 from hf_rap.options import check_text
 from hf_rap.versions.manifest import MANIFEST
-from hf_rap.versions.tags import numbers, tag_of, versions_of
+from hf_rap.versions.tags import bumped, numbers, tag_of, versions_of
 
 from .compat import check_repo_id, is_file, is_ignored
-from .retries import attempts, failures, repeated, status_of
+from .retries import attempts, failures, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 
 KIND = "dataset"
 MAIN = "main"
+
+
+def title_start(version: str) -> str:
+    """How the title of every commit of a version begins."""
+    return f"Version {version}: "
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,15 @@ class Repository:
         if commit is None or manifest is None or manifest["version"] != version:
             return None
         return commit, manifest
+
+    def commit_with(self, version: str) -> str | None:
+        """The newest commit of the branch that made this version, tagged or not."""
+
+        def makes_it(commit: str) -> bool:
+            manifest = self.manifest(commit)
+            return manifest is not None and manifest["version"] == version
+
+        return self.find_commit(title_start(version), matches=makes_it)
 
     def newest_version(
         self, refs: Refs, *, below: str | None = None, without: Container[str] = ()
@@ -211,7 +225,7 @@ class Repository:
 
     def commit(
         self,
-        operations: list[CommitOperationAdd | CommitOperationDelete],
+        operations: list[CommitOperationAdd | CommitOperationDelete | CommitOperationCopy],
         title: str,
         *,
         parent: str,
@@ -243,7 +257,7 @@ class Repository:
                 if commit is not None:
                     return commit
                 refs = self.refs()
-                if status_of(error) in (409, 412) or refs is None or refs.head != parent:
+                if refs is None or refs.head != parent:
                     raise BranchMovedError(
                         f"Somebody else has committed to {self.id} in the meantime, so nothing was committed or tagged. "
                         "Look at what changed, and run the same command again: it builds on the new state."
@@ -257,7 +271,8 @@ class Repository:
         """The tag of a version on a commit; fine when it is there already and stands for this commit.
 
         Raises:
-            HubError: the tag stands for another commit, or cannot be made.
+            VersionExistsError: somebody else has made it for another commit.
+            HubError: it cannot be made.
 
         """
         name = tag_of(version)
@@ -270,10 +285,11 @@ class Repository:
                 if tag_commit == commit:
                     return
                 if tag_commit is not None:
-                    raise HubError(
+                    free = bumped([version], "patch")
+                    raise VersionExistsError(
                         f"{what}: somebody else has made this tag on commit {tag_commit[:10]}, it was to be {commit[:10]}. "
-                        "Publish as another version.",
-                        status=409,
+                        f"Publish as {free}.",
+                        next_version=free,
                     ) from error
                 wait(what, error)
             else:

@@ -22,7 +22,8 @@ WAITS = (1.0, 2.0, 4.0, 8.0)
 # A longer Retry-After is reported instead of waited for: the Hub counts its limits in windows of five minutes.
 MAX_RETRY_AFTER = 300.0
 
-_PASSING = {408, 429, 500, 502, 503, 504}
+# 409: another commit is in progress; 412: the branch is not where it was thought to be, though a look finds it there.
+_PASSING = {408, 409, 412, 429, 500, 502, 503, 504}
 _ADVICE = {
     401: "The Hub does not know this token: log in with `hf auth login`, or set HF_TOKEN.",
     403: (

@@ -529,9 +529,11 @@ class _Exchange:
                 content = base64.b64decode(value["content"])
                 files[path] = File(len(content), content)
             elif line["key"] == "lfsFile":
-                if not (self.hub.folder / value["oid"]).exists():
+                stored = self.hub.folder / value["oid"]
+                if not stored.exists():
                     raise Answer(400, message=f"LFS pointer of {path} points to nothing")
-                files[path] = File(value["size"], sha256=value["oid"])
+                # The client copies a file within a repository by its checksum alone.
+                files[path] = File(stored.stat().st_size, sha256=value["oid"])
             elif line["key"] == "deletedFile":
                 if path not in files:
                     raise Answer(400, message=f"{path} does not exist")
