@@ -1,4 +1,8 @@
-"""Versions on the Hub, read back: whole and checked, or only the decisions."""
+"""Versions on the Hub, read back: whole and checked, or only the decisions.
+
+With HF_HUB_OFFLINE=1 a version is what was read of it before, found by the name of its tag: exactly its files, or an
+error. `load_dataset` takes any version of its cache then (github.com/huggingface/datasets/issues/7928).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import numbers, tag_of
 
 from .repository import KIND, Repository
-from .retries import repeated
+from .retries import is_offline, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,22 +33,28 @@ def load(
     config: str = SELECTED,
     *,
     version: str | None = None,
+    streaming: bool = False,
     allow_withdrawn: bool = False,
     api: HfApi | None = None,
-) -> datasets.Dataset:
+) -> datasets.Dataset | datasets.IterableDataset:
     """The rows of a published version, after every file was compared with the checksums of its manifest.
 
-    `datasets.load_dataset(repo_id, config, revision="v1.0.0")` gives the same rows without the check.
+    `datasets.load_dataset(repo_id, config, revision="v1.0.0")` gives the same rows without the check, and, offline,
+    those of any version that it has in its cache. Here a version that was loaded once is found offline again, and
+    no other one.
 
     Args:
         repo_id: `user/name`.
         config: "selected", "scored" or "control".
-        version: "1.0.0"; None takes the highest that is not withdrawn.
-        allow_withdrawn: load the version also when its publisher has withdrawn it.
+        version: "1.0.0"; None takes the highest that is not withdrawn, which only the Hub can say.
+        streaming: read the rows as they are asked for, from the files on this machine or else from the Hub, where
+            the checksums that the Hub lists are compared.
+        allow_withdrawn: load the version also when its publisher has withdrawn it. Offline nobody knows.
         api: another client for the Hub.
 
     Raises:
-        SourceError: there is no such repository, version or config, or a file is not what was published.
+        SourceError: there is no such repository, version or config, or a file is not what was published; offline,
+            also where it was never loaded.
         WithdrawnError: the version is withdrawn.
         HubError: the Hub does not answer.
 
@@ -52,11 +62,22 @@ def load(
     import datasets
 
     check_text("config", config, empty=False)
-    check_flags(allow_withdrawn=allow_withdrawn)
+    check_flags(streaming=streaming, allow_withdrawn=allow_withdrawn)
     repository = open_repository(repo_id, api)
     commit, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
-    paths = checked_files(repository, commit, manifest, config)
-    loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
+    if streaming and not is_offline():
+        urls = _checked_urls(repository, commit, manifest, config)
+        streamed: datasets.IterableDataset = datasets.load_dataset(
+            "parquet", data_files=urls, split="train", streaming=True, token=repository.api.token
+        )
+        return streamed
+    paths = [str(path) for path in checked_files(repository, commit, manifest, config)]
+    if streaming:
+        local: datasets.IterableDataset = datasets.load_dataset(
+            "parquet", data_files=paths, split="train", streaming=True
+        )
+        return local
+    loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=paths, split="train")
     rows = manifest["facts"]["configs"][config]["rows"]
     if len(loaded) != rows:
         raise SourceError(f"{repo_id} {manifest['version']}: {config} has {len(loaded):,} rows instead of {rows:,}.")
@@ -81,6 +102,8 @@ def find_version(
     """
     if version is not None:
         numbers(version)
+    if is_offline():
+        return _version_in_cache(repository, version)
     refs = repository.refs()
     if refs is None:
         raise SourceError(f"{repository.id}: there is no such dataset on the Hub, or this token may not see it.")
@@ -88,6 +111,7 @@ def find_version(
     if version is None:
         newest = repository.newest_version(refs, without=() if allow_withdrawn else withdrawn)
         if newest is not None:
+            repository.remember(newest[1]["version"])
             return newest
     if version not in refs.versions:
         names = ", ".join(refs.versions) or "none"
@@ -105,19 +129,49 @@ def find_version(
             f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap (no {MANIFEST} for {version} in it). "
             f'datasets.load_dataset("{repository.id}", revision="{tag_of(version)}") may read it.'
         )
+    repository.remember(version)
     return published
+
+
+def _version_in_cache(repository: Repository, version: str | None) -> tuple[str, dict[str, Any]]:
+    """Commit and manifest of a version that was read here before.
+
+    Raises:
+        SourceError: it was not, or nobody says which one.
+
+    """
+    there = repository.versions_in_cache()
+    if version is None or version not in there:
+        which = "say which version" if version is None else f"version {version} was never loaded on this machine"
+        raise SourceError(
+            f"{repository.id}: HF_HUB_OFFLINE is set, so {which} (there is: {', '.join(there) or 'none'}). "
+            "Load it once with the Hub in reach."
+        )
+    commit = there[version]
+    manifest = repository.manifest(commit)
+    if manifest is None or manifest["version"] != version:
+        raise SourceError(f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap.")
+    return commit, manifest
+
+
+def _checked_urls(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[str]:
+    """The files of a config at the Hub, each of which the Hub lists with the checksum of the manifest."""
+    names = _names(repository, manifest, config)
+    there = repository.tree(commit)
+    for name in names:
+        listed = getattr(there.get(name), "lfs", None)
+        if listed is None or listed.sha256 != manifest["files"][name]["sha256"]:
+            raise SourceError(
+                f"{repository.id} {manifest['version']}: {name} is not listed with the checksum of {MANIFEST}, so it cannot "
+                "be checked as a stream. Load it without streaming."
+            )
+    return [f"hf://{KIND}s/{repository.id}@{commit}/{name}" for name in names]
 
 
 def checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
     """The files of a config in the client's cache, each with the checksum of the manifest."""
-    names = files_of(manifest, config)
-    if not names:
-        raise SourceError(
-            f"{repository.id} {manifest['version']} has no config {config!r}; "
-            f"there is: {', '.join(manifest['facts']['configs'])}."
-        )
     paths = []
-    for name in names:
+    for name in _names(repository, manifest, config):
         path = repository.download(name, commit)
         digest = None if path is None else hash_file(path)
         if path is None or digest != manifest["files"][name]["sha256"]:
@@ -128,6 +182,16 @@ def checked_files(repository: Repository, commit: str, manifest: dict[str, Any],
             )
         paths.append(path)
     return paths
+
+
+def _names(repository: Repository, manifest: dict[str, Any], config: str) -> list[str]:
+    names = files_of(manifest, config)
+    if not names:
+        raise SourceError(
+            f"{repository.id} {manifest['version']} has no config {config!r}; "
+            f"there is: {', '.join(manifest['facts']['configs'])}."
+        )
+    return names
 
 
 def files_of(manifest: dict[str, Any], config: str) -> list[str]:

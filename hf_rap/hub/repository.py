@@ -182,6 +182,22 @@ class Repository:
             raise
         return Path(local_path)
 
+    def remember(self, version: str) -> None:
+        """Keep in the client's cache what commit the tag of a version stands for, so that it is found offline."""
+        repeated(
+            f"Reading {MANIFEST} of {self.id}",
+            lambda: self.api.hf_hub_download(self.id, MANIFEST, repo_type=KIND, revision=tag_of(version)),
+        )
+
+    def versions_in_cache(self) -> dict[str, str]:
+        """The versions whose tags the client's cache knows, lowest first, and their commits."""
+        from huggingface_hub import constants
+
+        owner, _, name = self.id.partition("/")
+        refs = Path(constants.HF_HUB_CACHE) / f"{KIND}s--{owner}--{name}" / "refs"
+        tags = [path.name for path in refs.iterdir()] if refs.is_dir() else []
+        return {version: (refs / tag_of(version)).read_text(encoding="utf-8") for version in versions_of(tags)}
+
     def manifest(self, commit: str) -> dict[str, Any] | None:
         """What rap.json said at a commit; None when there was none, or none of ours."""
         path = self.download(MANIFEST, commit)

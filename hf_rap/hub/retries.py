@@ -81,10 +81,19 @@ def passes(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in _PASSING
+    if is_offline():
+        return False
     # No answer, one that was cut off, one that is not JSON, or an upload through Xet that failed.
     return isinstance(
         error, (hub_http_error(), ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
     )
+
+
+def is_offline() -> bool:
+    """HF_HUB_OFFLINE is set: nothing is asked, and trying again is no use."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -106,6 +115,8 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
 def _advice(status: int | None, error: BaseException) -> str:
     if status in _ADVICE:
         return _ADVICE[status]
+    if status is None and is_offline():
+        return "HF_HUB_OFFLINE is set: unset it, or take what is on this machine."
     if passes(error):
         return "Run the same command again later: it goes on where it stopped."
     return ""
