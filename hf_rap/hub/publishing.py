@@ -8,8 +8,6 @@ sent again, a commit without its tag is found and tagged, and a version that is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
@@ -31,8 +29,11 @@ from .guest import Ground, check_guest, check_ignored, look_around, read_readme
 from .landing import commit_version, tag_version
 from .reading import checked_files, decision_columns, open_repository, read_decisions, wrong_files
 from .repository import Refs, Repository
+from .scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     from hf_rap.rows.layouts import Layout
@@ -257,11 +258,11 @@ class _Work:
 
         written: dict[str, Written] = {}
         operations: list[CommitOperationAdd] = []
-        with TemporaryDirectory(prefix="hf-rap-") as folder:
+        with scratch_folder() as folder:
             for config in self.content.configs:
                 record, sent, digest = Written(), [], RowDigest(self.content.features(config))
                 batches = digest.over(self.content.batches(config))
-                for shard in shards_of(batches, digest.features, Path(folder) / config):
+                for shard in shards_of(batches, digest.features, folder / config):
                     name = f"{config}/{shard.name}"
                     record.add(shard, name)
                     if send:

@@ -6,10 +6,11 @@ error. `load_dataset` takes any version of its cache then (github.com/huggingfac
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
-from hf_rap.errors import SourceError, WithdrawnError
+from hf_rap.errors import SettingError, SourceError, WithdrawnError
 from hf_rap.options import check_flags, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.configs import SCORED, SELECTED
@@ -85,9 +86,18 @@ def load(
 
 
 def open_repository(repo_id: str, api: HfApi | None) -> Repository:
-    """The repository, through this client or the usual one."""
+    """The repository, through this client or the usual one.
+
+    Raises:
+        SettingError: the name is none of a repository, or the token cannot be one.
+
+    """
     from huggingface_hub import HfApi
 
+    token = api.token if api else None
+    # The client would put it into a header as it is, and into the error that follows.
+    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
+        raise SettingError("The token of the client has blanks or other characters that no token has. Strip it.")
     return Repository(repo_id, api or HfApi())
 
 
@@ -120,7 +130,7 @@ def find_version(
         why = withdrawn[version]
         raise WithdrawnError(
             f"{repository.id} {version} is withdrawn: {why.rstrip('.')}. Take another version (there is: "
-            f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
+            f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True (--allow-withdrawn).",
             why=why,
         )
     published = repository.version(refs, version)

@@ -5,11 +5,12 @@ The client repeats uploads and listings by itself, but neither commits nor tags 
 
 from __future__ import annotations
 
+import re
 import time
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_rap.errors import HubError, first_line
+from hf_rap.errors import HubError, first_line, hide_secrets
 from hf_rap.rows.compat import hub_http_error
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MAX_RETRY_AFTER = 300.0
 
 # 409: another commit is in progress; 412: the branch is not where it was thought to be, though a look finds it there.
 _PASSING = {408, 409, 412, 429, 500, 502, 503, 504}
+_NOTHING_LEFT = re.compile(r"\br=0\s*;\s*t=(\d+)")
 _ADVICE = {
     401: "The Hub does not know this token: log in with `hf auth login`, or set HF_TOKEN.",
     403: (
@@ -106,6 +108,7 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
     """The failure in a sentence with what to do about it."""
     from huggingface_hub.errors import LocalTokenNotFoundError
 
+    hide_secrets(error)
     status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
     said = getattr(error, "server_message", None) or first_line(error)
     answer = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
@@ -123,9 +126,14 @@ def _advice(status: int | None, error: BaseException) -> str:
 
 
 def _retry_after(error: BaseException) -> float:
-    """Seconds that the Hub asks to wait, 0 if it does not."""
+    """Seconds that the Hub asks to wait, 0 if it does not.
+
+    Retry-After: 55, or RateLimit: "api";r=0;t=55 (nothing is left, for 55 seconds), the header of a draft that the Hub sends.
+    """
     headers: Any = getattr(getattr(error, "response", None), "headers", {})
+    limits = [float(seconds) for seconds in _NOTHING_LEFT.findall(headers.get("RateLimit") or "")]
     try:
-        return float(headers.get("Retry-After") or 0)
+        after = float(headers.get("Retry-After") or 0)
     except ValueError:  # a date, which the Hub does not send
-        return 0.0
+        after = 0.0
+    return max([after, *limits])

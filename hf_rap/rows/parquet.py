@@ -159,7 +159,9 @@ class Embedder:
 
     def __init__(self, features: datasets.Features) -> None:
         self.missing = 0
-        self.features = {name: self._lenient(feature) for name, feature in features.items()}
+        lenient = {name: self._lenient(feature) for name, feature in features.items()}
+        # Columns without files pass as they are; arrays of more dimensions would not come back as what they were.
+        self.features = {name: feature for name, feature in lenient.items() if _has_files(feature)}
 
     def embed(self, table: pa.Table) -> pa.Table:
         """The table with the files inside."""
@@ -167,13 +169,11 @@ class Embedder:
 
         from .compat import embed_files
 
-        arrays = [
-            pa.chunked_array(
-                [embed_files(chunk, self.features[name]) for chunk in table[name].chunks], table[name].type
-            )
-            for name in table.column_names
-        ]
-        return pa.Table.from_arrays(arrays, schema=table.schema)
+        for name, feature in self.features.items():
+            column, place = table[name], table.column_names.index(name)
+            embedded = pa.chunked_array([embed_files(chunk, feature) for chunk in column.chunks], column.type)
+            table = table.set_column(place, table.schema.field(place), embedded)
+        return table
 
     def _lenient(self, feature: Any) -> Any:
         """The feature, with every part of it that can embed files replaced by a `_Lenient` one."""
@@ -186,6 +186,12 @@ class Embedder:
         if isinstance(feature, datasets.List):
             return datasets.List(self._lenient(feature.feature), length=feature.length)
         return _Lenient(feature, self) if hasattr(feature, "embed_storage") else feature
+
+
+def _has_files(feature: Any) -> bool:
+    if isinstance(feature, dict):
+        return any(map(_has_files, feature.values()))
+    return isinstance(feature, _Lenient) or (hasattr(feature, "feature") and _has_files(feature.feature))
 
 
 class _Lenient:

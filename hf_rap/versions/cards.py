@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 MAX_CHARS = 500
+# The Hub refuses larger metadata with 413; the files have the types as well.
+MAX_TYPES_BYTES = 500_000
 # Of a question or an answer among the rows to look at.
 MAX_SAMPLE_CHARS = 240
 # More than this many different settings are only counted.
@@ -108,6 +110,7 @@ def render_card(facts: Mapping[str, Any]) -> str:
         hub=facts.get("hub"),
         shards=_shards(facts),
         samples=_samples(facts),
+        too_many_names=has_too_many_names(facts),
         since=facts.get("since"),
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
@@ -141,10 +144,16 @@ def _metadata(facts: Mapping[str, Any]) -> str:
             for config in described
         ],
     )
-    if facts.get("configs"):
+    if facts.get("configs") and not has_too_many_names(facts):
         _add_dataset_info(data, facts["configs"])
     text: str = data.to_yaml()
     return text
+
+
+def has_too_many_names(facts: Mapping[str, Any]) -> bool:
+    """The types of the columns, with the names of their classes, are more than the metadata of a README can hold."""
+    described = facts.get("configs") or {}
+    return sum(len(json.dumps(config["features"])) for config in described.values()) > MAX_TYPES_BYTES
 
 
 def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:

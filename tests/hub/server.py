@@ -31,6 +31,8 @@ TOKENS = {
     "hf_readerSECRETreader": ("user", "read"),
     "hf_otherSECRETother": ("other", "write"),
 }
+INJECTED = "injected"  # what an answer says that a test has asked for
+LIMITS = {"Retry-After": "1"}  # what an answer 429 says of them
 LFS_ENDINGS = (".parquet", ".png", ".jpg", ".arrow", ".zip")
 GIT_ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n"
 
@@ -233,7 +235,7 @@ class _Exchange:
             return 502, {"Content-Type": "text/html"}, b"<html><h1>502 Bad Gateway</h1></html>"
         try:
             if isinstance(fault, int):
-                raise Answer(fault, message="injected", headers={"Retry-After": "1"} if fault == 429 else {})
+                raise Answer(fault, message=INJECTED, headers=LIMITS if fault == 429 else {})
             if self.has_token and self.user is None and self.origin == "hub":
                 raise Answer(401, message="Invalid credentials in Authorization header")
             return self._routed(body)

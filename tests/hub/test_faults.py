@@ -264,6 +264,43 @@ def test_lower_version_needs_a_flag(hub, api):
     assert publish(make(0.2), REPO, bump="minor", api=api).version == "2.1.0"
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"RateLimit": '"api";r=0;t=55'}, 55),
+        ({"RateLimit": '"api";r=12;t=55'}, 1),
+        ({"RateLimit": '"api";r=3;t=9, "resolvers";r=0;t=41', "Retry-After": "2"}, 41),
+        ({"Retry-After": "Fri, 27 Nov 2026 01:00:00 GMT"}, 1),
+    ],
+)
+def test_limits_are_waited_for_as_long_as_they_last(hub, publish_second, no_waiting, monkeypatch, headers, seconds):
+    """Both headers in which the Hub says it."""
+    monkeypatch.setattr(sys.modules["fake_hub_server"], "LIMITS", headers)
+    done = []
+    hub.fault = lambda _, __, path: done.append(path) or 429 if "/tag/" in path and not done else None
+    publish_second()
+    assert no_waiting == [seconds]
+
+
+def test_shards_of_killed_runs_are_removed(hub, publish_second, tmp_path, monkeypatch):
+    """And those of runs that go on are not."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive = tmp_path / "hf-rap-dead", tmp_path / "hf-rap-alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "lock").touch()
+    script = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", script, str(alive / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        owner.stdout.readline()
+        publish_second()
+        assert sorted(path.name for path in tmp_path.glob("hf-rap-*")) == ["hf-rap-alive"]
+        owner.stdin.close()
+
+
 def test_retry_after_is_waited_for(hub, publish_second, no_waiting):
     """As long as the Hub says; when that is too long, it is said instead."""
     done = []
