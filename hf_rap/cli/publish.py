@@ -86,7 +86,12 @@ def publish_version(
     from hf_rap.versions.folder import publish_to_folder
     from hf_rap.versions.tags import FIRST
 
-    shared = {"random_control": options["random_control"], "source": source, "layout": layout}
+    shared = {
+        "random_control": options["random_control"],
+        "licence": options["licence"],
+        "source": source,
+        "layout": layout,
+    }
     if repo is None:
         version, name = options["version_name"] or FIRST, options["name"]
         done = publish_to_folder(selection, options["to_folder"], version=version, name=name, **shared)
@@ -150,6 +155,8 @@ def report_release(release: Release, *, as_json: bool) -> None:
         )
     print_stability(release.facts.get("stability"))
     print_health(release.facts.get("health"))
+    if release.note:
+        note(release.note)
     state = (
         "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
     )

@@ -30,6 +30,7 @@ from .landing import commit_version, tag_version
 from .reading import checked_files, decision_columns, open_repository, read_decisions, wrong_files
 from .repository import Refs, Repository
 from .scratch import scratch_folder
+from .terms import check_licence, note_on_visibility
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 # Above this the Hub keeps a file as a large one, apart from the commit, whatever .gitattributes says; a smaller one
 # may have to go into the commit itself.
 ALWAYS_LARGE = 10_000_000
-# Licences that do not allow to pass on a changed copy, by their ids on the Hub; a selection is one.
-NO_DERIVATIVES = ("cc-by-nd", "cc-by-nc-nd")
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Release:
     files: dict[str, dict[str, Any]]
     """Path -> {"sha256", "bytes"}, without the manifest itself."""
     card: str
+    note: str | None = None
+    """A sentence on what can be seen by whom, where that differs from the source."""
 
     @property
     def tag(self) -> str:
@@ -103,8 +104,8 @@ def publish(
         control: the old name of `random_control`.
         source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
             loaded from, and else prints as unknown.
-        licence: of the data; None takes the licence of `source`.
-        despite_licence: publish although the licence allows no changed copies.
+        licence: of the data; None takes the licence of `source`, and no other may ask for less.
+        despite_licence: publish although the licence of the source forbids it.
         allow_lower: publish although a higher version is there; the branch then holds the lower one.
         layout: which column is what; None recognises it.
         dry_run: write and check everything, but send nothing.
@@ -135,7 +136,7 @@ def publish(
     }
     check_selection(selection, layout, source, licence, **flags)
     source = source or source_of(selection.scored, api=api)
-    _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
+    check_licence(licence, source, despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
     content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
@@ -161,13 +162,14 @@ def publish(
             "Publish as a higher version (or bump), or pass allow_lower=True (--allow-lower)."
         )
     check_guest(repository, refs, ground, version, content.configs)
+    note = note_on_visibility(repository, source, private=private, is_there=bool(refs.head))
     if dry_run:
         facts, pictures, written, _ = work.build(send=False)
         files, texts = work.files(facts, pictures, written)
-        return Release(repo_id, version, None, True, facts, files, texts[README].decode())
+        return Release(repo_id, version, None, True, facts, files, texts[README].decode(), note)
     check_ignored(repository, content.configs)
     facts, pictures, written, operations = work.build(send=True)
-    return work.commit(facts, pictures, written, operations)
+    return replace(work.commit(facts, pictures, written, operations), note=note)
 
 
 def _free(refs: Refs, version: str | None, part: str) -> str:
@@ -176,15 +178,6 @@ def _free(refs: Refs, version: str | None, part: str) -> str:
     while tag_of(version) in refs.tags or tag_of(version) in refs.branches:
         version = bumped([version], part)
     return version
-
-
-def _check_licence(licence: str | None, *, despite_licence: bool) -> None:
-    named = (licence or "").lower()
-    if not despite_licence and any(clause in part for clause in NO_DERIVATIVES for part in named.split(", ")):
-        raise PublishError(
-            f"The source has the licence {licence}, which allows no changed copies, and a selection is one. With the "
-            "permission of its owners: despite_licence=True (--despite-licence)."
-        )
 
 
 def _prepared(repository: Repository, *, private: bool, dry_run: bool) -> Refs:

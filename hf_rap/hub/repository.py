@@ -97,6 +97,11 @@ class Repository:
             lambda: self.api.create_repo(self.id, repo_type=KIND, private=private, exist_ok=True),
         )
 
+    def is_private(self, repo_id: str) -> bool:
+        """Whether a dataset, this or another, is only for some."""
+        info = repeated(f"Looking at {repo_id}", lambda: self.api.dataset_info(repo_id))
+        return bool(info.private)
+
     def refs(self) -> Refs | None:
         """Branch and tags; None when there is no such repository."""
         try:

@@ -384,7 +384,9 @@ class _Exchange:
         url = f"{self.hub.url}/{key[0]}/{key[1]}"
         if key in self.hub.repos:
             return 409, {}, json.dumps({"error": "You already created this dataset repo", "url": url}).encode()
-        self.hub.repos[key] = Repo(*key, private=bool(asked.get("private")))
+        # The client says visibility since 1.0.
+        private = bool(asked.get("private")) or asked.get("visibility") == "private"
+        self.hub.repos[key] = Repo(*key, private=private)
         self.hub.repos[key].add({".gitattributes": File(len(GIT_ATTRIBUTES), GIT_ATTRIBUTES)}, "initial commit", owner)
         return {"url": url, "name": key[1]}
 

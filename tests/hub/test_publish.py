@@ -272,6 +272,7 @@ def test_card_of_process_rewards_tells_how_to_export_them(hub, api, tmp_path, mo
     commands = [shlex.split(line) for line in card.splitlines() if line.startswith("hf-rap export")]
     assert len(commands) == 2
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", api.token)  # a new repository is private
     for _, *words, folder in commands:
         assert CliRunner().invoke(cli, [*words, folder], catch_exceptions=False).exit_code == 0
     assert len((tmp_path / "rap-internvl" / "train.jsonl").read_text().splitlines()) == 2
@@ -357,7 +358,21 @@ def test_tag_made_by_hand_is_left_alone(hub, api, select):
     assert len(hub.repo(REPO).commits) == 1
 
 
-@pytest.mark.parametrize("licence", ["cc-by-nd-4.0", "cc-by-nc-nd-4.0", "mit, cc-by-nd-4.0"])
+@pytest.mark.parametrize(
+    "licence",
+    [
+        *(
+            "cc-by-nd-4.0",
+            "cc-by-nc-nd-4.0",
+            "mit, cc-by-nd-4.0",
+            "CC BY-ND 4.0",
+            "CC_BY_NC_ND",
+            "cc-by-nd",
+            "CC BY NC ND",
+        ),
+        *("Attribution-NoDerivatives 4.0", "Attribution - No Derivatives", "NoDerivs"),
+    ],
+)
 def test_licence_that_allows_no_changes_needs_a_flag(hub, api, select, licence):
     """A selection is a changed copy."""
     source = SourceInfo("user/source", licence=licence)
@@ -365,6 +380,49 @@ def test_licence_that_allows_no_changes_needs_a_flag(hub, api, select, licence):
         publish(select(), REPO, "1.0.0", api=api, source=source)
     assert hub.log == []
     assert publish(select(), REPO, "1.0.0", api=api, source=source, despite_licence=True).is_new
+
+
+def test_given_licence_does_not_undo_that_of_the_source(hub, api, select):
+    """It may ask for more, not for less."""
+    source = SourceInfo("user/source", licence="cc-by-nc-4.0")
+    for licence, of_source in (("mit", source), ("mit", SourceInfo("user/source", licence="cc-by-nd-4.0"))):
+        with pytest.raises(PublishError, match=r"asks for less than that of the source|allows no changed copies"):
+            publish(select(), REPO, "1.0.0", api=api, source=of_source, licence=licence)
+    assert hub.log == []
+    assert publish(select(), REPO, "1.0.0", api=api, source=source, licence="cc-by-nc-sa-4.0").is_new
+    assert (
+        "license: cc-by-nc-sa-4.0"
+        in publish(
+            select(), "user/more", "1.0.0", api=api, source=SourceInfo("a", licence="mit"), licence="cc-by-nc-sa-4.0"
+        ).card
+    )
+
+
+def test_other_visibility_than_the_source_is_said(hub, api, select):
+    """Both ways; a source that cannot be asked says nothing."""
+    for name, private in (("user/open", False), ("user/closed", True)):
+        api.create_repo(name, repo_type="dataset", private=private)
+    notes = [
+        publish(
+            select(), f"user/{number}", "1.0.0", api=api, source=SourceInfo(source), private=private, dry_run=True
+        ).note
+        for number, (source, private) in enumerate(
+            [
+                ("user/open", True),
+                ("user/closed", False),
+                ("user/open", False),
+                ("user/closed", True),
+                ("user/gone", True),
+            ]
+        )
+    ]
+    assert notes == [
+        "user/open is public, and user/0 is private: nobody else sees it. New ones are made public with --public.",
+        "user/closed is private, and user/1 is public: everybody can see what is selected from it.",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_branch_that_moved_is_not_overwritten(hub, api, select):
