@@ -291,6 +291,7 @@ class _Work:
         head = self.ground.manifest
         facts["withdrawn"] = head["facts"].get("withdrawn") or {} if head else {}
         facts["since"] = self._since()
+        facts["versions"] = self._versions_before()
         card = merge_readme(self.ground.readme, render_card(facts), self.ground.metadata)
         texts = {**draw_plots(facts), **pictures, README: card.encode()}
         files = {name: file_entry(content) for name, content in texts.items()}
@@ -334,6 +335,17 @@ class _Work:
             tag_version(self.repository, commit, facts, files)
         card = read_readme(self.repository, commit) or ""
         return Release(self.repository.id, self.version, commit, is_new, facts, files, card)
+
+    def _versions_before(self) -> list[dict[str, Any]]:
+        """The versions that the one before lists, and itself, for the table of the card; lowest first."""
+        head = self.ground.manifest
+        if head is None:
+            return []
+        rows = head["facts"]["rows"]
+        before = {entry["version"]: entry for entry in head["facts"].get("versions") or []}
+        before[head["version"]] = {"version": head["version"], "kept": rows["kept"], "all": rows["all"]}
+        before.pop(self.version, None)
+        return sorted(before.values(), key=lambda entry: numbers(entry["version"]))
 
     def _since(self) -> dict[str, Any] | None:
         """What changed against the version before, where both have ids."""
