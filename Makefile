@@ -7,7 +7,7 @@ READY := .venv/.ready
 # instead of several gigabytes.
 TORCH := torch==2.13.0
 
-.PHONY: demo demo-prm check-trl-prm test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
+.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
 $(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
 	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
@@ -28,6 +28,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check-pyright: $(READY)  ## what pyright says to code of users, from an environment of its own
+	$(PYTHON) -m venv .venv-pyright
+	.venv-pyright/bin/python -m pip install --quiet --requirement scripts/requirements/pyright.txt
+	$(BIN)/pytest -q tests/docs/test_types.py
 
 # Small models use one core each, so as many tests run beside each other as there are cores, up to four; each process
 # loads the libraries for itself. One process, for a debugger: .venv/bin/pytest.
@@ -68,6 +73,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/batches.py
 	$(BIN)/python benchmarks/gpu.py --size small --batches 16 64 --rows 64 64 --new-tokens 12 --dtype float32
@@ -90,4 +96,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 	scripts/check_trainers.sh
 
 clean:
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-pyright rap-demo rap-demo-prm rap-training

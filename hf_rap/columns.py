@@ -444,11 +444,8 @@ def struct_fields(column: Column) -> list[str]:
 
 
 def typed(values: Mapping[Column, Iterable[Any]]) -> dict[str, list[Any]]:
-    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type. Values may be an Arrow array."""
-    return {
-        column.name: TypedList(value.to_pylist() if hasattr(value, "to_pylist") else value, column.dtype)
-        for column, value in values.items()
-    }
+    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
+    return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
 
 
 def features_of(columns: Iterable[Column]) -> datasets.Features:

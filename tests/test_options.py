@@ -148,6 +148,7 @@ HINTS = {
     "column": TEXT_OR_NONE,
     "templates": ("easy", "'easy': it takes pairs of a largest difficulty and a sentence"),
 }
+MEDIA_ROOTS = (5, "5: it takes folders that exist")
 WEIGHTING = {
     "reward_func": (0.5, "0.5: it takes a reward function of the trainer"),
     "weight": (
@@ -161,6 +162,7 @@ WEIGHTING = {
 RUN = {
     "collector": COLLECTOR,
     "url": URL,
+    "media_roots": MEDIA_ROOTS,
     "rows_per_part": AT_LEAST_1_OR_NONE,
     "retry_errors": FLAG,
     "continue_cut": FLAG,
@@ -189,6 +191,7 @@ PUBLISHED = {
     "layout": LAYOUT,
     "random_control": FLAG,
     "version": VERSION,
+    "media_roots": MEDIA_ROOTS,
 }
 # Callable -> option -> a wrong value, and how the message goes on behind "<option> is ".
 WRONG = {
@@ -205,6 +208,7 @@ WRONG = {
     "Attention": {
         "engine": ENGINES,
         "window": (1, "1: it takes a whole number of 2 or more"),
+        "other_model": FLAG,
         **PROMPTS,
         "layout": LAYOUT,
     },
@@ -241,6 +245,7 @@ WRONG = {
         "timeout": (-1, "-1: it takes a number of 0 or more"),
         "retries": (-1, "-1: it takes a whole number of 0 or more"),
         "extra_body": DICTIONARY,
+        "max_reply_bytes": AT_LEAST_1,
     },
     "Exact": {
         "min_cde": (
@@ -267,6 +272,7 @@ WRONG = {
         "labels": ([1], "[1]: it takes a list of texts"),
         "ignore": (5, "5: it takes a list of texts"),
         "fault": TEXT_OR_NONE,
+        "media_roots": (5, "5: it takes a list of texts"),
     },
     "mix_datasets": {
         "sources": (["a"], "['a']: it takes a dictionary by name"),
@@ -372,7 +378,7 @@ WRONG = {
         "stopping": ("fast", "'fast': it takes one of exact, sequential"),
         "url": URL,
     },
-    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE},
+    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE, "media_roots": MEDIA_ROOTS},
     "collect_in_run": RUN,
     "collect_prescreened": {
         "collector": COLLECTOR,
@@ -392,7 +398,7 @@ WRONG = {
         "rows": AT_LEAST_1,
         "gpu_hour_price": (-2, "-2: it takes a number of 0 or more, or None"),
     },
-    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG},
+    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG, "media_roots": MEDIA_ROOTS},
     "export_internvl_prm": {
         "path": ("a.json", "'a.json': it takes the name of a file that ends in .jsonl"),
         "form": ("xml", "'xml': it takes one of prm-token, turns"),
@@ -422,6 +428,7 @@ WRONG = {
         "config": TEXT_OR_NONE,
         "revision": TEXT_OR_NONE,
         "split": TEXT_OR_NONE,
+        "media_roots": MEDIA_ROOTS,
     },
     "one_row_per_response": {"column": TEXT},
     "order_curriculum": {
@@ -496,7 +503,7 @@ WRONG = {
         "seed": SEED,
     },
     "stability": {
-        "rule": ("rap", "'rap': it takes options of select_cognitive by name, or selection.rule"),
+        "rule": ("rap", "'rap': it takes options of select_cognitive by name, or a Selection"),
         "attempts": (5, "5: it takes whole numbers of 1 or more, such as (5, 8, 16, 32)"),
         "draws": AT_LEAST_1_OR_NONE,
         "seed": (-1, "-1: it takes a whole number of 0 or more"),

@@ -11,7 +11,7 @@ import click
 
 from hf_rap.errors import RunError
 
-from .output import note, print_json, print_pairs
+from .output import note, paste, print_json, print_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +119,7 @@ def report(
     else:
         print_pairs(result)
     if out is not None:
-        note(f"next: {then.format(out)}")
+        note(f"next: {then.replace('{}', paste(out))}")
 
 
 def _trackio_log(project: str, name: str) -> Callable[[dict[str, float]], object]:

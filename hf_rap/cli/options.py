@@ -44,6 +44,10 @@ class Grouped(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs it; where there is a file already, only if it was made in the same way."""
+        if media_roots := ctx.params.pop("media_roots", ()):
+            from hf_rap.rows.media import allowed
+
+            ctx.with_resource(allowed(media_roots))
         out = ctx.params.get("out")
         if isinstance(out, Path) and "overwrite" in ctx.params:
             from .files import refuse_other_file
@@ -91,6 +95,16 @@ def _old_instruction(_: click.Context, __: click.Parameter, value: str | None) -
     return value
 
 
+_media_root = click.option(
+    "--media-root",
+    "media_roots",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder beside that of SOURCE whose files rows may name; may be given several times.",
+)
+
+
 def source_argument(command: Command) -> Command:
     """SOURCE as one text; its parts may also be given as flags, which then win."""
 
@@ -111,6 +125,7 @@ def source_argument(command: Command) -> Command:
         click.option("--config", help="Configuration of SOURCE; the same as name:config."),
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
+        _media_root,
     ]
     return cast("Command", together(parts, title="Source")(with_source))
 
@@ -144,6 +159,7 @@ def sources_argument(command: Command) -> Command:
         click.option("--config", help="Configuration of SOURCE; the same as name:config."),
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
+        _media_root,
         click.option(
             "--without",
             metavar="SOURCE",
@@ -214,6 +230,7 @@ layout_options = together(
             type=click.Choice(SEVERAL),
             help="Of the answers of several people, any (default) or the majority.",
         ),
+        click.option("--labels", help="What the numbers 0, 1, ... of the golds stand for: no,yes."),
         click.option("--ignore-columns", help="Columns that look like options or images and are not to be read: a,b."),
         click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
     ],
@@ -260,6 +277,13 @@ endpoint_options = together(
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
+        click.option(
+            "--max-reply-bytes",
+            type=click.IntRange(1),
+            default=1 << 26,
+            show_default=True,
+            help="Of an answer of the server; a larger one counts as one that cannot be read.",
+        ),
         click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
     ],
     title="Server",
@@ -587,6 +611,7 @@ def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: La
         **{name: names[0] if len(names) == 1 else names for name, names in columns.items() if names},
         "id": options.get("id_column"),
         "ignore": _names_in(options.get("ignore_columns")) or None,
+        "labels": _names_in(options.get("labels")) or None,
     }
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if remembered is not None:
@@ -647,6 +672,7 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
         revision=options["model_revision"],
         token_env=options["token_env"],
         concurrency=options["concurrency"],
+        max_reply_bytes=options["max_reply_bytes"],
         extra_body=_json_object(options["extra_body"], "--extra-body") or None,
     )
 

@@ -175,7 +175,6 @@ def print_estimate(
 ) -> None:
     """What the whole of `ds` would take, measured on a few of its rows."""
     from hf_rap.evidence.collector import estimate
-    from hf_rap.runs.progress import duration
 
     forecast = estimate(ds, collector, rows=rows, gpu_hour_price=gpu_hour_price)
     if as_json:
@@ -184,7 +183,7 @@ def print_estimate(
     pairs = {
         "measured": f"{forecast.rows_measured} rows in {forecast.seconds_measured:.1f} s, model already loaded",
         "rate": f"{forecast.rows_per_second:.2f} rows/s, {forecast.tokens_per_second or 0:.0f} tokens/s",
-        "all rows": f"{forecast.rows:,} rows, about {duration(forecast.hours * 3600)}",
+        "all rows": f"{forecast.rows:,} rows, {forecast.time}",
     }
     if forecast.price is not None:
         pairs["price"] = f"about {forecast.price:,.2f}, at {gpu_hour_price:,.2f} an hour on one GPU"

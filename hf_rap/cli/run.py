@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hf_rap.errors import NothingSelectedError
+from hf_rap.scorers import usual_scores
 
 from .collecting import collect
 from .options import (
@@ -28,10 +29,9 @@ from .options import (
     sources_argument,
     version_options,
 )
-from .output import note, pairs_of_cut, print_adaptive, print_pairs
+from .output import echo, note, pairs_of_cut, print_adaptive, print_pairs
 from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
-from .score import usual_scores
 
 
 @command()
@@ -97,7 +97,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     selection = make_selection(scored, options)
     note("4/4 writing the version and its card")
     if not as_json:
-        click.echo(repr(selection))
+        echo(repr(selection))
         print_adaptive(describe_adaptive(selection.scored))
         print_pairs(pairs_of_cut(selection.scored, as_json=False))
     try:

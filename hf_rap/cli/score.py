@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
 
 from hf_rap.columns import CONTROLS, IMAGE_REWARDS, TEXT_REWARDS
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
-from hf_rap.scorers import SCORERS, Scorer, find_scorer
+from hf_rap.scorers import SCORERS, Scorer, find_scorer, usual_scores
 from hf_rap.scorers.ace import ATTEMPTS
 
 from .options import (
@@ -24,10 +24,7 @@ from .options import (
     source_argument,
     together,
 )
-from .output import note, print_json, print_pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from .output import note, paste, print_json, print_pairs
 
 _ACE = {
     "--ace-form": (click.Choice(FORMS), "literal as in the paper, or windowed; default: windowed."),
@@ -178,7 +175,8 @@ def score(
         print_json(result)
     else:
         print_pairs(result)
-    note(f"next: hf-rap select {out}{' --top 0.1 --per source' if bis else ''} --out selection.parquet")
+    top = ("--top", "0.1", "--per", "source") if bis else ()
+    note(f"next: {paste('hf-rap', 'select', out, *top, '--out', 'selection.parquet')}")
 
 
 def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[str, Any]]:
@@ -198,20 +196,3 @@ def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[
     )
     who = Grading(settings.get("verifier"))
     return new, {"graded by": f"{who.name} {who.version}", "grades that changed": changed}
-
-
-def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:
-    """The scores that a dataset with these columns gets when none are named: those of plugins where they can be made."""
-    from hf_rap.columns import ATTENTION
-    from hf_rap.plugins import plugins
-
-    there = set(columns)
-    own: dict[str, Scorer] = plugins("scorer", SCORERS)
-    made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
-    return ("cde", *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
-
-
-def can_be_made(scorer: Scorer, columns: set[str]) -> bool:
-    """Its evidence is there, and its scores are not."""
-    reads, writes = ({column.name for column in part} for part in (scorer.reads, scorer.writes))
-    return reads <= columns and not writes & columns

@@ -140,10 +140,23 @@ class LogLikelihood:
     tokens: int
 
 
-class Engine(Protocol):
-    """A model that answers requests. Must pickle and hash cheaply: weights load on first use."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a call of an engine; `answers` has one entry per request, None where there is no answer."""
 
-    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+    def __init__(self, answers: Sequence[Any]) -> None:
+        self.answers = list(answers)
+        super().__init__()
+
+
+class Engine(Protocol):
+    """A model that answers requests. Must pickle and hash cheaply: weights load on first use.
+
+    Whatever it waits for, Ctrl-C ends it: the KeyboardInterrupt goes on to the caller within a few seconds, and what is in
+    flight is cancelled. One that is raised as `Interrupted`, with the answers that are there, keeps them in a run folder.
+    `hf_rap.engines.answers.answering` does so, and moves the bar of `Dataset.map`.
+    """
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> Sequence[Sequence[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
         ...
 
@@ -159,7 +172,7 @@ class Engine(Protocol):
 class AttentionEngine(Engine, Protocol):
     """An engine that can also tell where its model looks."""
 
-    def attend(self, replies: Sequence[Reply], *, window: int) -> list[ReplyAttention | RowError]:
+    def attend(self, replies: Sequence[Reply], *, window: int) -> Sequence[ReplyAttention | RowError]:
         """The attention inside each reply, or the error of that reply alone."""
         ...
 
@@ -167,6 +180,6 @@ class AttentionEngine(Engine, Protocol):
 class LikelihoodEngine(Engine, Protocol):
     """An engine that can also tell how likely a given reply is."""
 
-    def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+    def log_likelihoods(self, replies: Sequence[Reply]) -> Sequence[LogLikelihood | RowError]:
         """Of the text of each reply, behind its request's prompt and prefix; or the error of that reply alone."""
         ...

@@ -1,17 +1,15 @@
 """A model behind an OpenAI-compatible server as an engine: what to ask, and how to read the answer.
 
-vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint, through huggingface_hub's
-inference client. How requests are sent, retried and given up is in `endpoint_client`.
+vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint. How requests are sent, retried and given up is in `endpoint_client`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,8 +19,11 @@ from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
+from .answers import Answers, answering
+from .apart import run_apart
 from .endpoint_client import Ask, ask_all
 from .endpoint_facts import check_reachable, server_facts
+from .endpoint_http import MAX_REPLY_BYTES
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
 from .server_sampling import NEUTRAL, find_fields
 
@@ -78,6 +79,7 @@ class EndpointEngine(Hashed):
             an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
             the server asks for in Retry-After.
         extra_body: added to every request, for example `{"return_token_ids": True}`.
+        max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
@@ -95,6 +97,7 @@ class EndpointEngine(Hashed):
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
+    max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
@@ -110,6 +113,7 @@ class EndpointEngine(Hashed):
         check_whole("concurrency", self.concurrency, least=1)
         check_number("timeout", self.timeout, least=0)
         check_whole("retries", self.retries, least=0)
+        check_whole("max_reply_bytes", self.max_reply_bytes, least=1)
         body = self.extra_body
         check(body is None or isinstance(body, Mapping), "extra_body", body, "a dictionary, or None")
 
@@ -134,16 +138,17 @@ class EndpointEngine(Hashed):
             "concurrency": self.concurrency,
             "timeout": self.timeout,
             "retries": self.retries,
+            "max_reply_bytes": self.max_reply_bytes,
         }
         return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
-        # In a thread of its own: notebooks have a running event loop, which asyncio.run refuses.
-        with ThreadPoolExecutor(1) as executor:
-            return executor.submit(asyncio.run, self._complete(requests, sampling)).result()
+        with answering(len(requests)) as answers:
+            run_apart(self._complete(requests, sampling, answers))
+            return answers.all()
 
-    async def _complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+    async def _complete(self, requests: Sequence[Request], sampling: Sampling, answers: Answers) -> None:
         if requests and self not in _reached:
             await check_reachable(self.url)
             _reached.add(self)
@@ -152,15 +157,24 @@ class EndpointEngine(Hashed):
         if requests:
             await self._find_fields(draws=sampling.temperature > 0)
         together = await self._together(requests, sampling)
-        asks = [ask for request in requests for ask in self._asks(request, sampling, together=together)]
-        answers = iter(await ask_all(self, self.token(), asks))
-        done: list[list[Completion] | RowError] = []
-        for request in requests:
-            count = len(self._shares(request, sampling, together=together))
-            done.append(_gather(request, sampling, [next(answers) for _ in range(count)]))
+        asks = [
+            (place, ask)
+            for place, request in enumerate(requests)
+            for ask in self._asks(request, sampling, together=together)
+        ]
+        shares: list[dict[int, list[Completion] | RowError]] = [{} for _ in requests]
+        counts = Counter(place for place, _ in asks)
+
+        def take(number: int, answer: list[Completion] | RowError) -> None:
+            place = asks[number][0]
+            shares[place][number] = answer
+            if len(shares[place]) == counts[place]:
+                parts = [shares[place][share] for share in sorted(shares[place])]
+                answers.add([place], [_gather(requests[place], sampling, parts)])
+
+        await ask_all(self, self.token(), [ask for _, ask in asks], take=take)
         if self not in _facts:
             _facts[self] = await server_facts(self.url, self.model, self.token())
-        return done
 
     def token(self) -> str | None:
         """The token, read now."""
@@ -169,6 +183,11 @@ class EndpointEngine(Hashed):
         token = os.environ.get(self.token_env)
         if not token:
             raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise EngineError(
+                f"The environment variable {self.token_env} holds a line break, a space or another character that no token "
+                "has: set it again (in a shell: export NAME=$(cat FILE))."
+            )
         return token
 
     async def _find_fields(self, *, draws: bool) -> None:

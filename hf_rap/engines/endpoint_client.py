@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, visible
+from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.compat import hub_http_error
 
 from .base import Completion
+from .endpoint_http import Answer, TooLargeError, chat_url, post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from huggingface_hub import AsyncInferenceClient
+    from collections.abc import Callable, Mapping, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class Server(Protocol):
     def timeout(self) -> float: ...  # noqa: D102
     @property
     def retries(self) -> int: ...  # noqa: D102
+    @property
+    def max_reply_bytes(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,20 @@ class _State:
 
     def clean(self, text: str) -> str:
         """The text, shortened, on one line, without the token."""
-        text = " ".join(text.split())
-        if self.token:
-            text = text.replace(self.token, "***")
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return visible(" ".join(self.masked(text).split()), _SHOWN)
+
+    def masked(self, text: str) -> str:
+        """The text without the token, which a server may repeat."""
+        return text.replace(self.token, "***") if self.token else text
 
 
 async def ask_all(
-    server: Server, token: str | None, asks: Sequence[Ask], *, trial: bool = False
+    server: Server,
+    token: str | None,
+    asks: Sequence[Ask],
+    *,
+    trial: bool = False,
+    take: Callable[[int, list[Completion] | RowError], object] | None = None,
 ) -> list[list[Completion] | RowError]:
     """The answer to each request, in order; never more than `server.concurrency` at once.
 
@@ -97,29 +106,28 @@ async def ask_all(
         token: sent as a bearer token; None sends none.
         asks: what to ask.
         trial: refusals are an answer here, not a sign that something is wrong.
+        take: called with the number of a request and its answer as soon as it is there.
 
     Raises:
         EngineError: asking on is pointless.
     """
-    from huggingface_hub import AsyncInferenceClient
+    from huggingface_hub import get_async_session
 
     state = _State(token)
     answers: list[list[Completion] | RowError | None] = [None] * len(asks)
     waiting = iter(enumerate(asks))
     async with AsyncExitStack() as stack:
         width = min(server.concurrency, len(asks))
-        # None takes away the header that the client makes up from the token of `hf auth login`.
-        headers = {"authorization": f"Bearer {token}" if token else None}
-        clients = [
-            await stack.enter_async_context(
-                AsyncInferenceClient(base_url=server.url, timeout=server.timeout, headers=headers)  # type: ignore[arg-type]
-            )
-            for _ in range(-(-width // _CONNECTIONS))
-        ]
+        # The client of the user's own making (`set_async_client_factory`), with proxies and certificates.
+        clients = [await stack.enter_async_context(get_async_session()) for _ in range(-(-width // _CONNECTIONS))]
+        for client in clients:
+            client.event_hooks["response"] = []  # which would read the bodies of errors whatever their size
 
-        async def work(client: AsyncInferenceClient) -> None:
+        async def work(client: Any) -> None:
             for place, ask in waiting:
-                answers[place] = await _answer(client, ask, server, state, trial=trial)
+                answer = answers[place] = await _answer(client, ask, server, state, trial=trial)
+                if take is not None:
+                    take(place, answer)
 
         workers = [asyncio.ensure_future(work(clients[number // _CONNECTIONS])) for number in range(width)]
         try:
@@ -131,9 +139,7 @@ async def ask_all(
     return [answer for answer in answers if answer is not None]
 
 
-async def _answer(
-    client: AsyncInferenceClient, ask: Ask, server: Server, state: _State, *, trial: bool
-) -> list[Completion] | RowError:
+async def _answer(client: Any, ask: Ask, server: Server, state: _State, *, trial: bool) -> list[Completion] | RowError:
     tries = 0
     while True:
         try:
@@ -169,43 +175,48 @@ def _row_error(server: Server, state: _State, message: str, cause: Exception, *,
     return error
 
 
-async def _ask_once(client: AsyncInferenceClient, ask: Ask, server: Server, state: _State) -> list[Completion]:
-    from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
+async def _ask_once(client: Any, ask: Ask, server: Server, state: _State) -> list[Completion]:
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
+    headers = {"authorization": f"Bearer {state.token}"} if state.token else {}
+    options = {name: value for name, value in ask.options.items() if name != "extra_body"}
+    payload = {"messages": ask.messages(), **options, **(ask.options.get("extra_body") or {}), "stream": False}
     try:
         # The client's own time-out is for each read: a server that drips bytes would never meet it.
         answer = await asyncio.wait_for(
-            client.chat_completion(ask.messages(), **ask.options), timeout=server.timeout or None
+            post(client, chat_url(server.url), payload, headers, server.max_reply_bytes), timeout=server.timeout or None
         )
-    except HfHubHTTPError as error:
-        raise _refusal(error, server, state) from error
     except OfflineModeIsEnabled as error:
         raise EngineError(f"HF_HUB_OFFLINE is set, so no request is sent to {server.url}: unset it.") from error
-    except (TimeoutError, InferenceTimeoutError) as error:
+    except TimeoutError as error:
         raise _TransientError(f"no answer within {server.timeout:g} s") from error
-    except (hub_http_error(), OSError) as error:
+    except TooLargeError as error:
+        raise _TransientError(f"{error} (--max-reply-bytes)") from error
+    except (hub_http_error(), OSError, ValueError) as error:
         raise _TransientError(state.clean(f"the connection failed ({type(error).__name__}: {error})")) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error
-    return _read(answer, ask)
-
-
-def _refusal(error: Any, server: Server, state: _State) -> Exception:
-    """An HTTP status as the error it stands for."""
-    status = error.response.status_code
-    answer = f"the server answered {status}: {state.clean(_body(error)) or 'nothing else'}"
-    if status in _REFUSED:
-        return EngineError(f"The server at {server.url} {_REFUSED[status]}; {answer}")
-    if status in _RETRIED or status >= 500:
-        return _TransientError(answer, _retry_after(error.response.headers.get("retry-after")))
-    return _RefusedError(answer)
-
-
-def _body(error: Any) -> str:
+    if answer.elsewhere is not None:
+        raise _RefusedError(
+            f"the server sends requests on to {visible(answer.elsewhere, _SHOWN)} ({answer.status}), which is not followed: "
+            "give that address as --endpoint where it is meant"
+        )
+    if not 200 <= answer.status < 300:
+        raise _refusal(answer, server, state)
     try:
-        return str(error.response.text)
-    except RuntimeError:  # httpx: the body was not read
-        return str(error)
+        return _read(read_json(answer.body, most=server.max_reply_bytes), ask, state)
+    except (ForeignError, _OddError) as error:
+        raise _TransientError(f"the server's answer {error}") from error
+
+
+def _refusal(answer: Answer, server: Server, state: _State) -> Exception:
+    """An HTTP status as the error it stands for."""
+    status = answer.status
+    body = answer.body.decode("utf-8", "replace")
+    message = f"the server answered {status}: {state.clean(body) or 'nothing else'}"
+    if status in _REFUSED:
+        return EngineError(f"The server at {server.url} {_REFUSED[status]}; {message}")
+    if status in _RETRIED or status >= 500:
+        return _TransientError(message, _retry_after(answer.headers.get("retry-after")))
+    return _RefusedError(message)
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -225,47 +236,73 @@ def _retry_after(value: str | None) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def _read(answer: Any, ask: Ask) -> list[Completion]:
-    """The completions in an answer; tokens are null where several replies share one count."""
-    try:
-        usage = answer.usage
-        tokens = usage.completion_tokens if usage is not None and ask.replies == 1 else None
-        prompt_tokens = usage.prompt_tokens if usage is not None else None
-        read = [
-            Completion(
-                _text(choice.message, ask.prefix, cut),
-                tokens,
-                cut,
-                prompt_tokens,
-                _token_ids(choice),
-            )
-            for choice in answer.choices
-            for cut in [choice.finish_reason == "length"]
-        ]
-    except (TypeError, AttributeError, KeyError) as error:
-        raise _TransientError(f"the server's answer is not a chat completion ({type(error).__name__})") from error
-    if not read:
-        raise _TransientError("the server's answer has no choices")
-    if len(read) != ask.replies:
-        raise _RefusedError(f"the server sent {len(read)} replies, asked for {ask.replies}")
+class _OddError(ValueError):
+    """A field of an answer is not what it should be; the message goes on behind "the server's answer"."""
+
+
+_MOST_TOKENS = 1 << 31  # more would not fit into the columns
+
+
+def _read(answer: Mapping[str, Any], ask: Ask, state: _State) -> list[Completion]:
+    """The completions in an answer; tokens are null where several replies share one count.
+
+    Raises:
+        _OddError: it is no chat completion.
+        _RefusedError: it has another number of replies.
+    """
+    usage = _field(answer, "usage", dict)
+    tokens, prompt_tokens = (_count(usage or {}, name) for name in ("completion_tokens", "prompt_tokens"))
+    choices = _field(answer, "choices", list)
+    if not choices:
+        raise _OddError("has no choices")
+    if len(choices) != ask.replies:
+        raise _RefusedError(f"the server sent {len(choices)} replies, asked for {ask.replies}")
+    read = []
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise _OddError("is not a chat completion (a choice is none)")
+        message = _field(choice, "message", dict)
+        if message is None:
+            raise _OddError("is not a chat completion (no message)")
+        cut = _field(choice, "finish_reason", str) == "length"
+        text = state.masked(_text(message, ask.prefix, cut))
+        read.append(Completion(text, tokens if ask.replies == 1 else None, cut, prompt_tokens, _token_ids(choice)))
     return read
 
 
-def _token_ids(choice: Any) -> tuple[int, ...] | None:
+def _field(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    """A field of this type, or None."""
+    value = values.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise _OddError(f"is not a chat completion ({name} is a {type(value).__name__})")
+    return value
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int | None:
+    """A number of tokens; some servers write 12.0."""
+    value = usage.get(name)
+    if value is None:
+        return None
+    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or value != int(value) or not 0 <= value < _MOST_TOKENS:
+        raise _OddError(f"is not a chat completion ({name} is no number of tokens)")
+    return int(value)
+
+
+def _token_ids(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The tokens of the reply, from servers that tell them: vLLM, asked by `return_token_ids`."""
     ids = choice.get("token_ids")
-    return tuple(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
+    fine = isinstance(ids, list) and all(type(token) is int and 0 <= token < _MOST_TOKENS for token in ids)
+    return tuple(ids) if fine and isinstance(ids, list) else None
 
 
-def _text(message: Any, prefix: str, cut: bool = False) -> str:
+def _text(message: Mapping[str, Any], prefix: str, cut: bool = False) -> str:
     """The reply; a chain of thought that the server has split off stands before it again.
 
     One that was cut off inside the thought has no end of it: it would look finished, and could not go on.
     """
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    content = message.content or ""
-    if not isinstance(content, str):
-        raise TypeError(f"content is a {type(content).__name__}")
+    thought = _field(message, "reasoning_content", str) or _field(message, "reasoning", str)
+    content = _field(message, "content", str) or ""
     if thought:
         begun = prefix.rfind("<think>") > prefix.rfind("</think>")
         end = "" if cut and not content.strip() else "</think>"

@@ -11,6 +11,7 @@ import torch
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import estimated_tokens, likeness
@@ -35,7 +36,6 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     spelled = [_spelled(loaded, reply) for reply in replies]
     kinds = [loaded.kind_of(reply.request) for reply in replies]
     order = sorted(range(len(replies)), key=lambda index: (kinds[index], likeness(replies[index].request)))
-    answers: dict[int, LogLikelihood | RowError] = {}
 
     def run(part: list[int]) -> list[LogLikelihood | RowError]:
         return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
@@ -43,12 +43,13 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
     def prompt_and_text(index: int) -> float:
         return estimated_tokens(replies[index].request) + len(spelled[index][0])
 
-    for _, group in groupby(order, key=lambda index: kinds[index]):
-        for batch, answered in loaded.in_batches(
-            "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
-        ):
-            answers.update(zip(batch, answered, strict=True))
-    return [answers[index] for index in range(len(replies))]
+    with answering(len(replies)) as answers:
+        for _, group in groupby(order, key=lambda index: kinds[index]):
+            for batch, answered in loaded.in_batches(
+                "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
+            ):
+                answers.add(batch, answered)
+        return answers.all()
 
 
 def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:

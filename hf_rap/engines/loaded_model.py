@@ -28,6 +28,7 @@ from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warni
 
 from . import compat
 from .ahead import Ahead
+from .answers import answering
 from .base import Completion, Request, Sampling
 from .batching import FIRST, Memory, Plan, memory_of
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
@@ -132,7 +133,6 @@ class LoadedModel:
         """
         kinds = [(self.kind_of(request), request.attempts) for request in requests]
         order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
-        answers: dict[int, list[Completion] | RowError] = {}
 
         def tokens(index: int) -> float:
             return requests[index].attempts * (estimated_tokens(requests[index]) + sampling.max_new_tokens)
@@ -140,12 +140,12 @@ class LoadedModel:
         def run(batch: list[int]) -> list[list[Completion] | RowError]:
             return self._complete_or_halve([requests[index] for index in batch], sampling)
 
-        with self._ahead:
+        with self._ahead, answering(len(requests)) as answers:
             for _, group in groupby(order, key=lambda index: kinds[index]):
                 for batch, answered in self.in_batches("replies", list(group), tokens, run, self._prepare(requests)):
-                    answers.update(zip(batch, answered, strict=True))
-                    self._stop_if_hopeless(list(answers.values()), len(requests))
-        return [answers[index] for index in range(len(requests))]
+                    answers.add(batch, answered)
+                    self._stop_if_hopeless(list(answers.there.values()), len(requests))
+            return answers.all()
 
     def _prepare(self, requests: Sequence[Request]) -> Callable[[list[int]], None]:
         """What is done for the batch that comes next."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .answers import answering
 from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
 from .loaded_model import estimated_tokens, likeness
@@ -41,7 +42,6 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.without_ends(reply.token_ids)
         for reply in replies
     ]
-    answers: dict[int, ReplyAttention | RowError] = {}
 
     def run(part: list[int]) -> list[ReplyAttention | RowError]:
         return _attend_batch(
@@ -59,11 +59,12 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         of_request.setdefault(id(reply.request), []).append(index)
     kinds = {key: loaded.kind_of(replies[group[0]].request) for key, group in of_request.items()}
     order = sorted(of_request, key=lambda key: (kinds[key], likeness(replies[of_request[key][0]].request)))
-    for _, keys in groupby(order, key=lambda key: kinds[key]):
-        groups = [of_request[key] for key in keys]
-        for batch, answered in loaded.in_batches("attention", groups, prompt_and_replies, run_groups):
-            answers.update(zip(chain(*batch), answered, strict=True))
-    return [answers[index] for index in range(len(replies))]
+    with answering(len(replies)) as answers:
+        for _, keys in groupby(order, key=lambda key: kinds[key]):
+            groups = [of_request[key] for key in keys]
+            for batch, answered in loaded.in_batches("attention", groups, prompt_and_replies, run_groups):
+                answers.add(list(chain(*batch)), answered)
+        return answers.all()
 
 
 def _attend_batch(

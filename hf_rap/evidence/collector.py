@@ -11,13 +11,16 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, features_of, refuse_existing, typed
+from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of
 from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
-from hf_rap.rows.compat import fingerprint_after
+from hf_rap.rows.compat import engine_bar, fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
+from hf_rap.rows.media import allowed, checked_roots
+from hf_rap.rows.outside import outside_remark
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
 from hf_rap.rows.recognition import layout_of
@@ -29,6 +32,7 @@ from hf_rap.tables import whole_dataset, whole_or_stream
 from .results import Results, check_columns
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
@@ -43,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS_COMPARED = 256  # in memory at once, to find equal ones
 ROWS_AT_ONCE = 64  # the engine batches on its own
+_WARM_UP = 16  # rows before those that are timed: the first batches of a model are slow
 # No failures: the row is what it is.
 NO_FAULT = ("no_image", "cut_off", "in_test_set")
 
@@ -87,8 +92,15 @@ class Collector:
 
     def with_layout(self, layout: Layout | None) -> Self:
         """The same with this layout."""
+        return self._with("layout", layout)
+
+    def with_engine(self, engine: Any) -> Self:
+        """The same that asks this engine."""
+        return self._with("engine", engine)
+
+    def _with(self, name: str, value: Any) -> Self:
         made = copy.copy(self)
-        object.__setattr__(made, "layout", layout)  # most are frozen
+        object.__setattr__(made, name, value)  # most are frozen
         return made
 
     def check_given(self) -> None:
@@ -219,9 +231,11 @@ class Collector:
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
-        layout, remarks = settle(self.given_layout, whole_or_stream(type(self).__name__, ds))
-        for remark in remarks:
-            logger.warning(remark)
+        rows = whole_or_stream(type(self).__name__, ds)
+        layout, remarks = settle(self.given_layout, rows)
+        for remark in (*remarks, outside_remark(rows, layout)):
+            if remark:
+                logger.warning(remark)
         return self.with_layout(layout)
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
@@ -300,12 +314,16 @@ def prepared(collector: Collector, rows: Any) -> tuple[Any, Collector]:
 
 
 def _of_stored_rows(call: Any) -> Any:
-    """The call for batches whose images and texts are as they are stored."""
+    """The call for batches whose images and texts are as they are stored, with a bar that moves with every answer.
+
+    `Dataset.map` has a bar of its own, which stands still for as long as a batch takes.
+    """
 
     @wraps(call)
     def checked(self: Collector, batch: Batch) -> Any:
         batch.check_undecoded()
-        return call(self, batch)
+        with shown_by(partial(engine_bar, str(getattr(self, "kind", "evidence")))):
+            return call(self, batch)
 
     return checked
 
@@ -381,13 +399,27 @@ def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str 
 
 @overload
 def collect_evidence(
-    ds: datasets.IterableDataset, collector: Collector, *, rows_per_step: int | None = None
+    ds: datasets.IterableDataset,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> datasets.IterableDataset: ...
 @overload  # datasets has no types for mypy, to which this is the same as the one above
 def collect_evidence(  # type: ignore[overload-cannot-match]
-    ds: Any, collector: Collector, *, rows_per_step: int | None = None
+    ds: Any,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> datasets.Dataset: ...
-def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None = None) -> Any:
+def collect_evidence(
+    ds: Any,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
+) -> Any:
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
@@ -402,6 +434,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
             and whose images stay files: `.decode(True)` behind it opens them.
         collector: what collects.
         rows_per_step: rows that are handed over together.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: `ds` is none of these.
@@ -414,14 +447,17 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     rows = whole_or_stream("collect_evidence", ds)
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
+    media_roots = checked_roots(media_roots)
     size = rows_per_step or collector.rows_at_once
     if isinstance(rows, datasets.IterableDataset):
-        return _collect_from_stream(rows, collector, size)
+        with allowed(media_roots):
+            return _collect_from_stream(rows, collector, size)
     if len(rows) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
     collector.identify()
-    rows, collector = prepared(collector, rows)
+    with allowed(media_roots):
+        rows, collector = prepared(collector, rows)
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
     differing = plain if distinct is None else plain.select(distinct)
@@ -480,9 +516,9 @@ def _collect_from_stream(stream: datasets.IterableDataset, collector: Collector,
     return undecoded(stream).map(_in_map(collector), batched=True, batch_size=size, features=features)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
-    """What a run over all rows would take, from a measured sample of them."""
+    """What a run over all rows would take, from a measured sample of them; printed as people say it."""
 
     rows_measured: int
     seconds_measured: float
@@ -492,37 +528,90 @@ class Estimate:
     hours: float
     price: float | None = None
     """Hours times the price of one, in its currency; None where no price was given."""
+    at_most: bool = False
+    """Fewer rows were measured than are handed over together, so a long run is faster than this."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         return asdict(self)
 
+    @property
+    def time(self) -> str:
+        """For all rows, as people say it."""
+        return f"{'at most' if self.at_most else 'about'} {duration(self.hours * 3600)}"
 
-def estimate(ds: datasets.Dataset, collector: Collector, *, rows: int, gpu_hour_price: float | None = None) -> Estimate:
-    """Times `collector` on `rows` rows spread evenly over the dataset; the loading of the model does not count.
+    def __repr__(self) -> str:
+        tokens = "" if self.tokens_per_second is None else f", {self.tokens_per_second:,.0f} tokens/s"
+        price = "" if self.price is None else f", {self.price:,.2f} at the price that was given"
+        measured = f"{self.rows_measured:,} rows measured in {duration(self.seconds_measured)}"
+        return f"Estimate: {self.time} for {self.rows:,} rows{price} ({measured}: {self.rows_per_second:,.3g} rows/s{tokens})"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(0.04), duration(68.3), duration(3000), duration(36000)
+    ('0.04 s', '68 s', '50 min', '10.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 or not seconds else f"{seconds:.1g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def estimate(
+    ds: Any, collector: Collector, *, rows: int | None = None, gpu_hour_price: float | None = None
+) -> Estimate:
+    """Times `collector` on some rows, spread evenly over the dataset, after others: neither the loading of the model nor its first batch counts.
+
+    Args:
+        ds: a `Dataset`, or the only split of a `DatasetDict`.
+        collector: what would collect.
+        rows: to measure. None: as many as are handed over together (`collector.rows_at_once`). With fewer, which keep
+            an engine less busy, the time is said to be at most that.
+        gpu_hour_price: of an hour of the GPU, in any currency.
 
     Raises:
-        SettingError: rows below 1.
+        SettingError: rows below 1, or `ds` is no dataset.
+        SourceError: the dataset has no rows.
+        LayoutError, MissingColumnError, ColumnExistsError: the columns do not fit.
     """
     ds = whole_dataset("estimate", ds)
     check_collector(collector)
-    check_whole("rows", rows, least=1)
+    check_whole("rows", rows, least=1, none=True)
     check_number("gpu_hour_price", gpu_hour_price, least=0, none=True)
+    if len(ds) == 0:
+        raise SourceError("The dataset has no rows.")
+    collector.check(ds.features)
     ds, collector = prepared(collector, ds)
-    rows = min(rows, len(ds))
-    sample = ds.select([index * len(ds) // rows for index in range(rows)])
+    size = collector.rows_at_once
+    rows = min(size if rows is None else rows, len(ds))
+    measured = [index * len(ds) // rows for index in range(rows)]
+    # Others, as far as there are: a server remembers the prompts that it has read.
+    between = {(2 * place + 1) * len(ds) // (2 * _WARM_UP) for place in range(_WARM_UP)}
+    first = sorted(between - set(measured)) or measured[:_WARM_UP]
 
-    def answer(rows: datasets.Dataset) -> datasets.Dataset:
-        return rows.with_format(None).map(
-            collector, batched=True, remove_columns=ds.column_names, load_from_cache_file=False, desc="estimate"
+    def answer(places: list[int]) -> datasets.Dataset:
+        return (
+            ds.select(places)
+            .with_format(None)
+            .map(
+                _in_map(collector),
+                batched=True,
+                batch_size=size,
+                remove_columns=ds.column_names,
+                features=collector.features,
+                load_from_cache_file=False,
+                desc="estimate",
+            )
         )
 
-    answer(sample.select([0]))  # loads the model and warms up
+    answer(first)
     started = time.perf_counter()
-    evidence = answer(sample)
+    evidence = answer(measured)
     seconds = time.perf_counter() - started
     tokens = collector.tokens(evidence)
     hours = len(ds) / rows * seconds / 3600
     price = None if gpu_hour_price is None else hours * gpu_hour_price
     rate = None if tokens is None else tokens / seconds
-    return Estimate(rows, seconds, len(ds), rows / seconds, rate, hours, price)
+    at_most = rows < min(size, len(ds))
+    return Estimate(rows, seconds, len(ds), rows / seconds, rate, hours, price, at_most)

@@ -14,7 +14,9 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
@@ -49,6 +51,19 @@ def grader(version: str, *, batched: bool = False) -> Callable[[Function], Funct
         return function
 
     return tell
+
+
+_later: ContextVar[bool] = ContextVar("later", default=False)
+
+
+@contextmanager
+def grades_later() -> Iterator[None]:
+    """Within, no verifier is asked: a run that was told to stop has its replies graded when it goes on."""
+    token = _later.set(True)
+    try:
+        yield
+    finally:
+        _later.reset(token)
 
 
 class Grade(NamedTuple):
@@ -137,6 +152,8 @@ class Grading:
     def grade(self, rows: Sequence[Replies]) -> list[list[Grade]]:
         """One grade per reply. Whatever a verifier does with one of them, the others get theirs."""
         fixed = [[self._without_asking(*text) for text in replies.texts] for replies in rows]
+        if _later.get():
+            return [[grade or Grade(None, "not graded yet") for grade in grades] for grades in fixed]
         open_texts = [
             list(dict.fromkeys(text for (text, _), grade in zip(replies.texts, grades, strict=True) if grade is None))
             for replies, grades in zip(rows, fixed, strict=True)
@@ -191,13 +208,14 @@ class Grading:
     def _call_each(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What each call gives, or the exception that it raised."""
         if _is_async(self.verifier):
-            return asyncio.run_coroutine_threadsafe(_together(self.verifier, calls), _loop(os.getpid())).result()
-        answers: list[Any] = []
+            answers: list[Any] = _waited_for(_together(self.verifier, calls))
+            return answers
+        answers = []
         for call in calls:
             try:
                 answer = self.verifier(*call)
                 if inspect.isawaitable(answer):  # of a plain function around an asynchronous one
-                    answer = asyncio.run_coroutine_threadsafe(_awaited(answer), _loop(os.getpid())).result()
+                    answer = _waited_for(_awaited(answer))
                 answers.append(list(answer) if isinstance(answer, Iterator) else answer)
             except Exception as error:  # noqa: BLE001 - whatever one reply does to it, the run goes on
                 answers.append(error)
@@ -244,6 +262,16 @@ def _check_callable(verifier: Any, name: str) -> None:
 
 def _is_async(verifier: Any) -> bool:
     return inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(type(verifier).__call__)
+
+
+def _waited_for(asked: Coroutine[Any, Any, Any]) -> Any:
+    """What it gives; Ctrl-C cancels it."""
+    result = asyncio.run_coroutine_threadsafe(asked, _loop(os.getpid()))
+    try:
+        return result.result()
+    except KeyboardInterrupt:
+        result.cancel()
+        raise
 
 
 async def _awaited(answer: Any) -> Any:

@@ -19,7 +19,7 @@ from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
 from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
-from hf_rap.stats.settings import CORRECT
+from hf_rap.stats.settings import CORRECT, settings_in
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
@@ -211,7 +211,7 @@ class Rollouts(PromptedCollector):
         """
         row = join_attempts(pieces, attempts)
         settings = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
-        limits = [json.loads(text)["max_new_tokens"] for text in dict.fromkeys(settings) if text is not None]
+        limits = [settings_in(text).get("max_new_tokens") or 0 for text in dict.fromkeys(settings) if text is not None]
         if limits:
             here = {**self.grading.settings(), "max_new_tokens": min(limits)}
             row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)
@@ -336,7 +336,7 @@ class AskedRow:
     gold: Any = None
     has_gold: bool = False  # one that the verifier can read
     error: RowError | None = None
-    attempts: dict[str, list[Completion]] = field(default_factory=dict)
+    attempts: dict[str, Sequence[Completion]] = field(default_factory=dict)
     grades: dict[str, list[Grade]] = field(default_factory=dict)
 
     @property
@@ -351,7 +351,7 @@ class AskedRow:
         """Tokens of the prompt with the image, if it was asked and the engine says so."""
         return next((attempt.prompt_tokens for attempt in self.attempts.get("image", ())), None)
 
-    def take(self, arm: str, answer: list[Completion] | RowError) -> None:
+    def take(self, arm: str, answer: Sequence[Completion] | RowError) -> None:
         """Note what the model said in one arm; `grade_rows` grades it."""
         if isinstance(answer, RowError):
             self.error = answer

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ID
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
 from hf_rap.options import check_choice, renamed
+from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
@@ -33,6 +34,8 @@ from .scratch import scratch_folder
 from .terms import check_licence, note_on_visibility
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
     from pathlib import Path
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -84,6 +87,7 @@ def publish(
     allow_lower: bool = False,
     layout: Layout | None = None,
     dry_run: bool = False,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
     api: HfApi | None = None,
 ) -> Release:
     """Publish `selection` as a version of a dataset on the Hub: data, card, plots and manifest in one commit, then a tag.
@@ -109,6 +113,7 @@ def publish(
         allow_lower: publish although a higher version is there; the branch then holds the lower one.
         layout: which column is what; None recognises it.
         dry_run: write and check everything, but send nothing.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
         api: another client for the Hub.
 
     Raises:
@@ -138,7 +143,8 @@ def publish(
     source = source or source_of(selection.scored, api=api)
     check_licence(licence, source, despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
-    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+    with allowed(media_roots):
+        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
     newest = repository.newest_version(refs)
     version = version or _free(refs, newest[1]["version"] if newest else None, bump or "")

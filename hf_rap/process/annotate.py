@@ -7,7 +7,18 @@ from dataclasses import InitVar, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
+from hf_rap.columns import (
+    ERROR,
+    EVIDENCE_NAMES,
+    ID,
+    IMAGE_RESPONSES,
+    SETTINGS,
+    STEPS,
+    Column,
+    refuse_existing,
+    require,
+    typed,
+)
 from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
@@ -24,7 +35,7 @@ from hf_rap.verify import VERIFIER_VERSION, Gold, judge_each, read_gold
 from .steps import prefixes, split_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import datasets
 
@@ -215,6 +226,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
+    refuse_existing("one_row_per_response", evidence.column_names, [Column(column, "", "")])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
@@ -250,7 +262,7 @@ class _Row:
         """Some step has no success, or could not be judged."""
         return self.error is not None or any(correct == 0 for correct, _ in self.counts.values())
 
-    def take(self, number: int, answer: list[Completion] | RowError) -> None:
+    def take(self, number: int, answer: Sequence[Completion] | RowError) -> None:
         """Count the right ones among the continuations of a step."""
         assert self.question is not None
         if isinstance(answer, RowError):

@@ -89,16 +89,6 @@ def with_columns(
     return whole
 
 
-def embed_files(array: pa.Array, feature: Any) -> pa.Array:
-    """An array with the files that it points to inside, by the `embed_storage` of the parts of its feature.
-
-    Datasets does so in `push_to_hub` alone; a feature's own `embed_storage` reaches neither into lists nor into structs.
-    """
-    from datasets.table import embed_array_storage
-
-    return embed_array_storage(array, feature)
-
-
 def show_to_hash(kind: type, seen: Callable[[Any], Any]) -> bool:
     """Have the hash of `Dataset.map` see `seen(value)` in place of a value of this class; other picklers see the value.
 
@@ -149,14 +139,27 @@ def add_dataset_info(card: Any, infos: Mapping[str, datasets.DatasetInfo]) -> No
     DatasetInfosDict(infos).to_dataset_card_data(card)
 
 
-def progress_bar(desc: str, *, unit: str, total: int | None = None, leave: bool = True) -> Any:
+def progress_bar(
+    desc: str, *, unit: str, total: int | None = None, leave: bool = True, place: int | None = None
+) -> Any:
     """A bar of tqdm that `datasets.disable_progress_bars` switches off, like those of datasets itself.
 
     The switch is public, the bar is not.
     """
     from datasets.utils import tqdm
 
-    return tqdm(desc=desc, unit=unit, total=total, leave=leave)
+    return tqdm(desc=desc, unit=unit, total=total, leave=leave, position=place)
+
+
+def engine_bar(desc: str, total: int) -> Any:
+    """The bar of one call of an engine, below that of `Dataset.map`; each of its processes has a line of its own.
+
+    Which process this is, is told by the name that the library `multiprocess` gives it, as datasets starts them.
+    """
+    name = sys.modules["multiprocess"].current_process().name if "multiprocess" in sys.modules else "MainProcess"
+    number = name.rpartition("-")[2]
+    place = int(number) if number.isdigit() else None
+    return progress_bar(desc, unit=" requests", total=total, leave=False, place=place)
 
 
 def hub_http_error() -> type[Exception]:

@@ -14,10 +14,11 @@ from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.stats.settings import counted
 
-from .fill import make_part, settings_of, stop_after_part
+from .fill import make_part, settings_of
 from .folder import RunFolder, fingerprint_of
 from .index import FAILURE, Row
 from .lease import FOLDER
+from .stopping import notes_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEY, _ID = "__run_key", "__run_id"
 _FIRST, _ATTEMPTS, _ARM = "__run_first", "__run_attempts", "__run_arm"
+_STOPPING = "Finishing the parts in flight, then stopping. Once more stops at once and loses these."
 _STOP = "stop"  # a file beside the leases: workers begin no more parts
 
 
@@ -115,7 +117,7 @@ def fill_on_ray(
         workers = max(1, int(have["GPU"] / gpus if gpus else have.get("CPU", 1)))
     run.folder.remove(f"{FOLDER}/{_STOP}")
     try:
-        with stop_after_part() as stopped:
+        with notes_signals(_STOPPING) as stopped:
             _stream(run, tasks, progress, stopped, workers=min(workers, len(tasks)), gpus=gpus)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
@@ -126,8 +128,8 @@ def fill_on_ray(
     finally:
         run.folder.remove(f"{FOLDER}/{_STOP}")
     run.index.refresh()
-    if stopped:
-        run.say_stopped(progress)
+    if stopped and progress.done < progress.rows:
+        raise run.stopped(progress)
     if progress.done < progress.rows and run.budget.rows(1, 0) == 0:
         run.say_spent(progress)
     return progress
@@ -166,7 +168,7 @@ def _block(run: Run, task: Task) -> pa.Table:
     import pyarrow as pa
 
     rows = run.ds.select_columns(run.columns)
-    table = Embedder(rows.features).embed(rows.with_format("arrow")[task.indices])
+    table = Embedder.of(rows, run.layout.media_roots).embed(rows.with_format("arrow")[task.indices])
     return (
         table.append_column(_KEY, pa.array([row.key for row in task.rows]))
         .append_column(_ID, pa.array([row.id for row in task.rows]))

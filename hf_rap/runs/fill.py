@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.evidence.attempts import of_grades
 from hf_rap.evidence.collector import check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
+from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole, shown
+from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
+from .beside import starts_anew
 from .budget import Budget
-from .folder import RunFolder, Unusable, check_url, fingerprint_of
+from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
     ATTEMPTS,
@@ -44,9 +46,10 @@ from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .progress import Progress
+from .stopping import ASKING, Noting, notes_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     import datasets
@@ -61,6 +64,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
+_STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -75,13 +79,14 @@ class Task:
     arm: str | None = None
     stored: tuple[Stretch, ...] = ()
 
-    def parted(self, rows: int) -> tuple[Task, Task]:
-        """The first of its rows, and the others."""
-        parts = slice(0, rows), slice(rows, None)
-        first, rest = (
-            replace(self, indices=self.indices[part], rows=self.rows[part], stored=self.stored[part]) for part in parts
+    def at(self, places: Sequence[int]) -> Task:
+        """Those of its rows."""
+        return replace(
+            self,
+            indices=[self.indices[place] for place in places],
+            rows=[self.rows[place] for place in places],
+            stored=tuple(self.stored[place] for place in places) if self.stored else (),
         )
-        return first, rest
 
 
 class Made(NamedTuple):
@@ -134,8 +139,9 @@ class Run:
             passes it. None: no limit.
         rank: number of this process among `world`; each does its own rows.
         world: how many processes share the work.
-        progress: where lines about the progress go; None: stderr.
+        progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         RunError: the folder cannot be used or another process is writing into it; it was written before models had
@@ -159,11 +165,13 @@ class Run:
         world: int = 1,
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
+        media_roots: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
+        media_roots = checked_roots(media_roots)
         check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
         check_whole("max_total_tokens", max_total_tokens, least=1, none=True)
@@ -182,7 +190,8 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, settled = prepared(collector, ds)
+        with allowed(media_roots):
+            self.ds, settled = prepared(collector, ds)
         self.layout: Layout = settled.check(self.ds.features)
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
@@ -210,6 +219,10 @@ class Run:
             self.fingerprint = fingerprint_of(settings)
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            begun = len(folders) > 1 or MANIFEST in self.folder.names(self.fingerprint)
+            remark = None if begun else starts_anew(self.folder, self.collector.kind, settings)
+            if remark is not None:
+                logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
             self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
@@ -339,13 +352,12 @@ class Run:
                 "--retry-errors (retry_errors=True)."
             )
 
-    def say_stopped(self, progress: Progress) -> None:
-        """End a call that was asked to stop, unless it has just done the last row."""
-        if progress.done < progress.rows:
-            raise RunError(
-                f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
-                f"{self.folder.url!r}. Start the same command again to go on."
-            )
+    def stopped(self, progress: Progress) -> RunError:
+        """What ends a call that was asked to stop."""
+        return RunError(
+            f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
+            f"{self.folder.url!r}. Start the same command again to go on."
+        )
 
     def say_spent(self, progress: Progress) -> None:
         """End a call whose budget is spent."""
@@ -399,14 +411,14 @@ class Run:
     def _do(
         self,
         tasks: list[Task],
-        make: Callable[[Task, dict[str, list[Any]]], Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
         kind: str | None = None,
         *,
         generates: bool = True,
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
-        with stop_after_part() as stopped:
+        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
             while waiting:
                 task = waiting.pop()
                 if generates:
@@ -414,47 +426,97 @@ class Run:
                     if fits == 0:
                         self.say_spent(progress)
                     if fits < len(task.rows):
-                        task, rest = task.parted(fits)
-                        waiting.append(rest)
-                (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-                part, failures, tokens = make(task, batch)
-                self.budget.spend(tokens)
-                if len(part):
-                    stop = task.first + task.attempts
-                    name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop)
-                    self.index.add(f"{self.fingerprint}/{name}", part)
-                progress.count(failures, tokens)
-                if stopped:
-                    self.say_stopped(progress)
+                        waiting.append(task.at(range(fits, len(task.rows))))
+                        task = task.at(range(fits))
+                self._do_part(task, make, progress, stopped)
                 self.check_errors(progress)
         return progress
+
+    def _do_part(
+        self,
+        task: Task,
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+        stopped: Sequence[int],
+    ) -> None:
+        """Make and write the part of a task, or as much of it as is answered when the run is asked to stop."""
+        engine = getattr(self.collector, "engine", None)
+        notes = Noting(engine)
+        asks = any(hasattr(engine, name) for name in ASKING)
+        collector = self.collector.with_engine(notes) if asks else self.collector
+        batch: dict[str, list[Any]] = {}
+        try:
+            (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+            part, failures, tokens = make(task, batch, collector)
+            self.budget.spend(tokens)
+            self._write(task, part)
+            progress.count(failures, tokens)
+        except KeyboardInterrupt:
+            if notes.calls:
+                self._keep(task, batch, notes, make, progress)
+            if not stopped:  # not by us
+                raise
+            raise self.stopped(progress) from None
 
     def _most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""
         arms = len(self.collector.separate_arms) if task.arm is None else 1
         return (self.collector.reply_tokens or 0) * task.attempts * arms
 
-    def _asked(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _write(self, task: Task, part: pa.Table) -> None:
+        if len(part):
+            name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
+            self.index.add(f"{self.fingerprint}/{name}", part)
+
+    def _keep(
+        self,
+        task: Task,
+        batch: dict[str, list[Any]],
+        notes: Noting,
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+    ) -> None:
+        """Write the rows of a part that have all of their answers. Who grades them may take long, and does it another time."""
+        import pyarrow as pa
+
+        whole = notes.tell_again()
+        places = [place for place, row in enumerate(task.rows) if row.id in whole]
+        if not places:
+            return
+        rows = {name: [values[place] for place in places] for name, values in batch.items()}
+        with grades_later():
+            made = make(task.at(places), rows, self.collector.with_engine(notes))
+        answered = [row not in notes.unanswered for row in made.part[ID].to_pylist()]
+        part = made.part.filter(pa.array(answered, pa.bool_()))
+        if self.collector.grading is not None:
+            failures = [None if of_grades(failure) else failure for failure in part[FAILURE].to_pylist()]
+            for name, values in ((FAILURE, failures), (GRADER, [None] * len(part))):
+                place = part.schema.get_field_index(name)
+                part = part.set_column(place, part.schema.field(place), pa.array(values, part.schema.field(place).type))
+        self._write(task, part)
+        progress.count([None] * len(part), made.tokens)
+
+    def _asked(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows that the model is asked."""
-        part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
+        part, tokens = make_part(collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
         return Made(part, part[FAILURE].to_pylist(), tokens)
 
-    def _regraded(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _regraded(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose stored replies are graded again."""
-        evidence = self.collector.regrade(batch, self._held(task.stored))
-        part = _as_part(self.collector, evidence, task, [stretch.limit for stretch in task.stored])
+        evidence = collector.regrade(batch, self._held(task.stored))
+        part = _as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
-    def _continued(self, task: Task, batch: dict[str, list[Any]]) -> Made:
+    def _continued(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose cut replies have gone on; without those that could not."""
         import pyarrow as pa
 
         held = self._held(task.stored)
         places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
-        evidence, failures = self.collector.go_on(batch, held, places)
-        part = _as_part(self.collector, evidence, task, [self.collector.reply_tokens] * len(task.stored))
+        evidence, failures = collector.go_on(batch, held, places)
+        part = _as_part(collector, evidence, task, [collector.reply_tokens] * len(task.stored))
         self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
-        went_on = part.filter(pa.array([failure is None for failure in failures]))
+        went_on = part.filter(pa.array([failure is None for failure in failures], pa.bool_()))
         spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
         return Made(went_on, failures, spent)
 
@@ -530,26 +592,3 @@ def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows:
 def rank_and_world() -> tuple[int, int]:
     """Which of how many processes this is, as `accelerate launch` and `torchrun` say."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-@contextmanager
-def stop_after_part() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM (pre-emption) only fill the list, once; the second time they interrupt at once."""
-    stopped: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def note(number: int, _frame: object) -> None:
-        stopped.append(number)
-        logger.warning("Finishing the part in flight, then stopping. Once more stops at once and loses that part.")
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

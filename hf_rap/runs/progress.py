@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from hf_rap.evidence.collector import duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -20,7 +22,7 @@ class Progress:
     Args:
         rows: how many there are to do.
         label: what stands before each line: the kind of evidence, the rank.
-        out: where lines go; None: stderr.
+        out: where lines go; None: stderr, and nowhere where `datasets.disable_progress_bars` holds.
         log: called with the numbers of every line, as trackio.log is.
     """
 
@@ -34,6 +36,9 @@ class Progress:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        from datasets import are_progress_bars_disabled
+
+        self._quiet = self.out is None and are_progress_bars_disabled()
         self.out = self.out or sys.stderr
         self._started = self._told = time.monotonic()
 
@@ -53,14 +58,13 @@ class Progress:
         assert self.out is not None
         now = time.monotonic()
         last = self.done >= self.rows
-        if self.out.isatty():
-            self.out.write(f"\r\x1b[K{self.line()}" + "\n" * last)
-        elif last or now - self._told >= SECONDS_BETWEEN_LINES:
-            self.out.write(f"{self.line()}\n")
-        else:
+        on_terminal = self.out.isatty() and not self._quiet
+        if not (on_terminal or last or now - self._told >= SECONDS_BETWEEN_LINES):
             return
         self._told = now
-        self.out.flush()
+        if not self._quiet:
+            self.out.write(f"\r\x1b[K{self.line()}" + "\n" * last if on_terminal else f"{self.line()}\n")
+            self.out.flush()
         if self.log is not None:
             self.log(self.numbers())
 
@@ -85,14 +89,3 @@ class Progress:
             f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
             f"{now['rows_per_second']:.2f} rows/s, {tokens}{duration(now['seconds_left'])} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(42), duration(3000), duration(36000)
-    ('42 s', '50 min', '10.0 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

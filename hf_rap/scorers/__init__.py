@@ -6,6 +6,9 @@ take it from there.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hf_rap.columns import ATTENTION
 from hf_rap.errors import SettingError
 from hf_rap.plugins import plugins
 
@@ -17,6 +20,9 @@ from .difficulty import DifficultyScore, difficulty_score
 from .function import FunctionScorer, scorer
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LIMRScore, add_limr_score
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 SCORERS: dict[str, Scorer] = {
     "ace": ace_score,
@@ -43,6 +49,20 @@ def find_scorer(name: str) -> Scorer:
     return scorers[name]
 
 
+def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:
+    """The scores that a dataset with these columns gets when none are named: those of plugins where they can be made."""
+    there = set(columns)
+    own: dict[str, Scorer] = plugins("scorer", SCORERS)
+    made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
+    return ("cde", *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+
+
+def can_be_made(scorer: Scorer, columns: Collection[str]) -> bool:
+    """Its evidence is there, and its scores are not."""
+    reads, writes = ({column.name for column in part} for part in (scorer.reads, scorer.writes))
+    return reads <= set(columns) and not writes & set(columns)
+
+
 __all__ = [
     "SCORERS",
     "ACEScore",
@@ -57,9 +77,11 @@ __all__ = [
     "add_limr_score",
     "add_scores",
     "bis_score",
+    "can_be_made",
     "cde_score",
     "difficulty_score",
     "find_scorer",
     "likelihood_cde_score",
     "scorer",
+    "usual_scores",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from hf_rap.columns import (
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     import datasets
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from hf_rap.rows.batches import Batch
@@ -96,7 +96,7 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
-        ds = add(ds, scorer if is_ours(scorer) else Checked(scorer))
+        ds = add(ds, scorer if is_ours(scorer) else _Checked(scorer))
     return ds
 
 
@@ -113,7 +113,7 @@ def check_scorer(scorer: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Checked:
+class _Checked:
     """A scorer from outside, whose results are read as those of a function are."""
 
     scorer: Scorer
@@ -191,15 +191,15 @@ def counts_in(batch: Batch, *columns: Column) -> list[Counts]:
     """
     require(batch.reader, batch, columns)
     correct = correct_of_rows(batch.arrow(SETTINGS.name)) if SETTINGS.name in batch else CORRECT
-    ids = None
-    if ID.name in batch:  # as Arrow has them: they are for errors alone
-        ids = batch.stored(ID.name) if batch.stored(ID.name) is not None else batch[ID.name]
-    where = Where(ids=ids, of=" of the batch")
+    where = Where(ids=partial(batch.__getitem__, ID.name) if ID.name in batch else None, of=" of the batch")
     return [count_rewards(batch.reader, column, batch.arrow(column.name), correct, where) for column in columns]
 
 
-def scores(values: NDArray[np.float64], has_score: NDArray[np.bool_]) -> pa.Array:
-    """Scores in Arrow; null where the row has none."""
-    import pyarrow as pa
+def scores(values: NDArray[Any], has_score: NDArray[np.bool_]) -> list[Any]:
+    """Scores as Python numbers; None where the row has none."""
+    import numpy as np
 
-    return pa.array(values, mask=~has_score)
+    numbers: list[Any] = values.tolist()
+    for row in np.flatnonzero(~has_score).tolist():
+        numbers[row] = None
+    return numbers

@@ -101,7 +101,7 @@ class LIMRScore:
         return 1 - fsum((reward - mean) ** 2 for reward, mean in seen) / largest if largest else None
 
 
-def add_limr_score(ds: Any) -> Any:
+def add_limr_score(ds: Any) -> datasets.Dataset:
     """The dataset with `rap_limr`, from the `rap_epoch_rewards` of all its rows.
 
     Unlike other scores this one compares rows, so it is a function of the whole dataset.

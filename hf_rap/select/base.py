@@ -156,7 +156,7 @@ class Selection:
 
     """
 
-    scored: Any
+    scored: datasets.Dataset
     rule: dict[str, Any]
     funnel: tuple[Step, ...]
     method: dict[str, Any]
@@ -168,12 +168,12 @@ class Selection:
         return self._keep.nonzero()[0]
 
     @cached_property
-    def selected(self) -> Any:
+    def selected(self) -> datasets.Dataset:
         """The rows that are kept, in their order."""
         return self.scored.select(self.kept_rows)
 
     @cached_property
-    def rejected(self) -> Any:
+    def rejected(self) -> datasets.Dataset:
         """The rows that are not kept, in their order."""
         return self.scored.select((~self._keep).nonzero()[0])
 

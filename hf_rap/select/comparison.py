@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY, foreign_scores
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_whole
+from hf_rap.scorers import can_be_made, find_scorer, usual_scores
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
@@ -67,7 +68,8 @@ def compare_methods(
     """The selections of these methods, each as published, side by side.
 
     Args:
-        ds: a `Dataset` with the columns that the methods read.
+        ds: a `Dataset` with the columns that the methods read, or a `Selection`; cde and difficulty are computed from its
+            evidence where they are not there.
         methods: names in `hf_rap.select.METHODS` or methods of your own, no name twice. "rap:blank" is the method rap with a cde that
             compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that.
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
@@ -79,7 +81,7 @@ def compare_methods(
         MissingColumnError: a method reads a column that is not there.
 
     """
-    ds = rows_to_select("compare_methods", ds)
+    ds = with_scores(rows_to_select("compare_methods", ds))
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -103,6 +105,12 @@ def compare_methods(
         selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
         jaccard=tuple(tuple(overlap(kept[name], kept[second]) for second in names) for name in names),
     )
+
+
+def with_scores(ds: Any) -> Any:
+    """The dataset with cde, difficulty and the scores of plugins, where there is evidence for them."""
+    scorers = [find_scorer(name) for name in usual_scores(ds.column_names) if name != "ace"]
+    return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, ds.column_names)))
 
 
 def _size(selections: dict[str, Selection], method: str) -> int:

@@ -12,7 +12,7 @@ from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior
 
 from .again import decide_again
-from .base import rows_to_select
+from .base import Selection, rows_to_select
 from .methods import find_method
 from .stopped import stopping_of
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from . import Selection
 
 # The numbers of attempts that are looked at unless others are asked for.
 ATTEMPTS = (5, 8, 16, 32)
@@ -74,7 +73,7 @@ class Stability:
 
 def stability(
     ds: Any,
-    rule: Mapping[str, Any],
+    rule: Mapping[str, Any] | Selection | None = None,
     *,
     attempts: Sequence[int] = ATTEMPTS,
     draws: int | None = None,
@@ -97,8 +96,9 @@ def stability(
     Args:
         ds: a `Dataset` with `rap_image_rewards` and `rap_text_rewards`; scores are computed from these. Also read,
             where they are there: `rap_id`, `rap_error`, `rap_ace` and what the rule names.
-        rule: options of `select_cognitive` by name, for example {"min_cde": 0.5}, or `selection.rule`. Methods "rap",
-            "rap-released", "difficulty" and "hardest".
+            A `Selection` is its rows and its rule.
+        rule: options of `select_cognitive` by name, for example {"min_cde": 0.5}, a `Selection`, or its `rule`; None takes
+            that of `ds`. Methods "rap", "rap-released", "difficulty" and "hardest".
         attempts: per arm, for the curve; "rap-released" knows five alone.
         draws: how many; None takes 40, and fewer for more than 10,000 rows.
         seed: of the draws.
@@ -118,7 +118,10 @@ def stability(
     """
     import numpy as np
 
-    check(isinstance(rule, Mapping), "rule", rule, "options of select_cognitive by name, or selection.rule")
+    if rule is None or isinstance(rule, Selection):
+        rule = getattr(ds if rule is None else rule, "rule", None)
+    check(isinstance(rule, Mapping), "rule", rule, "options of select_cognitive by name, or a Selection")
+    assert rule is not None
     fine = isinstance(attempts, Sequence) and all(is_whole(count) and count >= 1 for count in attempts)
     check(fine, "attempts", attempts, "whole numbers of 1 or more, such as (5, 8, 16, 32)")
     check_whole("draws", draws, least=1, none=True)

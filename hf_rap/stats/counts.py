@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ID, IMAGE_REWARDS, SETTINGS, Column, control_rewards, require
@@ -12,7 +13,7 @@ from .lists import lengths_of, number_lists, sums_of
 from .settings import CORRECT, correct_of_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -53,7 +54,7 @@ def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Co
     start = 0
     for piece in table.to_batches(max_chunksize=_ROWS_AT_ONCE):  # so that no column is copied as a whole
         correct = correct_of_rows(piece[SETTINGS.name]) if SETTINGS.name in beside else CORRECT
-        where = Where(start, piece[ID.name] if ID.name in beside else None)
+        where = Where(start, partial(piece.column, ID.name) if ID.name in beside else None)
         for arm, column in zip(arms, columns, strict=True):
             arm.append(count_rewards(reader, column, piece[column.name], correct, where))
         start += len(piece)
@@ -65,12 +66,12 @@ class Where(NamedTuple):
     """What an error calls a row: its number, counted from `start`, and its id."""
 
     start: int = 0
-    ids: Sequence[Any] | None = None
+    ids: Callable[[], Sequence[Any]] | None = None
     of: str = ""
 
     def name(self, row: int) -> str:
         """Of the row in this place."""
-        named = "" if self.ids is None else f" ({ID.name} {str(self.ids[row])!r})"
+        named = "" if self.ids is None else f" ({ID.name} {str(self.ids()[row])!r})"
         return f"row {self.start + row}{self.of}{named}"
 
 
@@ -102,13 +103,11 @@ def count_rewards(
     flat = lists.flatten()
     values = flat.to_numpy(zero_copy_only=False)
     right = (values >= 0) & (values <= 1)  # NaN is neither, nor is a null, which is NaN here
-    judged = lengths
-    if not right.all():
+    if np.count_nonzero(right) + flat.null_count < len(values):
         wrong = np.flatnonzero(~right & flat.is_valid().to_numpy(zero_copy_only=False))
-        if wrong.size:
-            rows = np.searchsorted(ends, wrong, side="right")
-            raise LayoutError(_bad_rewards(reader, column, rows, values[wrong], where or Where()))
-        judged = sums_of(right, ends)
+        rows = np.searchsorted(ends, wrong, side="right")
+        raise LayoutError(_bad_rewards(reader, column, rows, values[wrong], where or Where()))
+    judged = sums_of(right, ends) if flat.null_count else lengths
     limit = correct if isinstance(correct, float) else np.repeat(correct, lengths)
     return Counts(sums_of(values >= limit, ends).astype(np.float64), judged)
 
@@ -120,10 +119,10 @@ def cde_of(image: Counts, without: Counts) -> NDArray[np.float64]:
     """
     import numpy as np
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cde: NDArray[np.float64] = (image.solved * without.judged - without.solved * image.judged) / (
-            image.judged * without.judged
-        )
+    attempts = image.judged * without.judged
+    unknown = np.full(len(attempts), np.nan)
+    difference = image.solved * without.judged - without.solved * image.judged
+    cde: NDArray[np.float64] = np.divide(difference, attempts, out=unknown, where=attempts > 0)
     return cde
 
 
@@ -131,8 +130,10 @@ def difficulty_of(image: Counts) -> NDArray[np.float64]:
     """The double nearest to 1 - p1 of each row, (n_rows,); NaN without a judged attempt."""
     import numpy as np
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        difficulty: NDArray[np.float64] = (image.judged - image.solved) / image.judged
+    unknown = np.full(len(image.judged), np.nan)
+    difficulty: NDArray[np.float64] = np.divide(
+        image.judged - image.solved, image.judged, out=unknown, where=image.judged > 0
+    )
     return difficulty
 
 

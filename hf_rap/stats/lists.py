@@ -53,9 +53,11 @@ def lengths_of(lists: pa.Array) -> NDArray[np.int64]:
     import numpy as np
     import pyarrow.compute as pc
 
-    lengths = pc.list_value_length(lists)
-    lengths = lengths.fill_null(0) if lengths.null_count else lengths
-    return lengths.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+    if not lists.null_count:
+        ends: NDArray[np.int64] = lists.offsets.to_numpy().astype(np.int64)
+        return ends[1:] - ends[:-1]
+    lengths: NDArray[np.int64] = pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)
+    return lengths
 
 
 def known_of(lists: pa.Array) -> NDArray[np.int64]:
@@ -68,8 +70,11 @@ def sums_of(flags: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.int
     """How many flags of each row are set, (n_rows,), where the flags of a row end before `ends`."""
     import numpy as np
 
-    before = np.concatenate(([0], np.cumsum(flags)))[np.concatenate(([0], ends))]
-    return np.diff(before)
+    before = np.zeros(len(flags) + 1, dtype=np.int64)
+    np.cumsum(flags, out=before[1:])
+    sums: NDArray[np.int64] = before[ends]
+    sums[1:] = sums[1:] - sums[:-1]
+    return sums
 
 
 def _in_double(lists: pa.Array, single: pa.DataType) -> pa.Array:

@@ -12,6 +12,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SettingError
+from hf_rap.options import ForeignError, read_json, shown
 from hf_rap.version import VERSION
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ _WRITTEN_DOWN = ("device", "transformers", "torch", "hf_rap")
 _OF_REPLIES = ("verifier", "verifier_version", "cut", "correct", "max_new_tokens")
 
 
+def settings_in(text: str | None) -> dict[str, Any]:
+    """What a cell of `rap_settings` says; nothing where it is null.
+
+    Raises:
+        SettingError: it is none that hf-rap has written.
+
+    """
+    try:
+        values: dict[str, Any] = read_json(text or "{}")
+    except ForeignError as error:
+        raise SettingError(f"rap_settings says {shown(text)}, which {error}: collect the evidence anew.") from error
+    return values
+
+
 @lru_cache(maxsize=1024)
 def correct_of(settings: str | None) -> float:
     """The reward from which on an attempt of a row counts as solved, by its `rap_settings`; 1 where these do not say.
@@ -40,10 +56,10 @@ def correct_of(settings: str | None) -> float:
     (0.5, 1.0)
     """
     try:
-        parsed = json.loads(settings or "{}")
-    except ValueError:
+        parsed = read_json(settings or "{}")
+    except ForeignError:
         return CORRECT
-    correct = parsed.get("correct") if isinstance(parsed, dict) else None
+    correct = parsed.get("correct")
     return float(correct) if isinstance(correct, (int, float)) and 0 < correct <= 1 else CORRECT
 
 
@@ -51,6 +67,8 @@ def correct_of_rows(settings: Any) -> float | NDArray[np.float64]:
     """`correct_of` a column of settings, an Arrow array: (n_rows,), or one number where all rows have the same."""
     import numpy as np
 
+    if len(settings) and settings[1:].equals(settings[:-1]):  # as those of one collection are
+        return correct_of(settings[0].as_py())
     coded = settings.cast("string").dictionary_encode()
     thresholds = np.array([correct_of(text) for text in coded.dictionary.to_pylist()], dtype=np.float64)
     if (thresholds == CORRECT).all():
@@ -113,6 +131,16 @@ def identity_in(settings: Mapping[str, Any]) -> str | None:
     """What pins the model of these settings; None where they do not tell: a server's, or older ones."""
     identity: str | None = counted(settings).get("identity")
     return identity
+
+
+def same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
+    """Whether two settings are of one model, by what pins it; None where one of them does not tell.
+
+    >>> same_model({"identity": "me/grid@12ab"}, {"identity": "me/grid@34cd"}), same_model({}, {"identity": "me/grid@34cd"})
+    (False, None)
+    """
+    identities = identity_in(there), identity_in(here)
+    return None if None in identities else identities[0] == identities[1]
 
 
 def model_in(settings: Mapping[str, Any]) -> str:

@@ -14,7 +14,6 @@ Read are the files in which trainers keep their rollouts:
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
-from hf_rap.options import check, check_text, check_whole
+from hf_rap.options import check, check_text, check_whole, read_json
 from hf_rap.rows.chats import user_text
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
@@ -35,10 +34,13 @@ from hf_rap.tables import whole_dataset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import datasets
+
 PROMPT_FIELDS = ("prompt", "input")
 REWARD_FIELDS = ("reward", "score")
 # TRL's completions have these beside the columns of the reward functions.
 TRL_FIELDS = ("step", "prompt", "completion", "advantage", "image", "images")
+_MAX_DUMP = 1 << 32  # bytes: the rollouts of a training run in one file
 READERS = (".parquet", ".json", ".jsonl")
 
 
@@ -77,7 +79,7 @@ def add_epoch_rewards(
     reward: str | None = None,
     id_column: str | None = None,
     prompt: Callable[[str], str] | None = None,
-) -> tuple[Any, EpochReport]:
+) -> tuple[datasets.Dataset, EpochReport]:
     """The dataset with `rap_epoch_rewards`, and a report of what was matched. `add_limr_score` takes it from there.
 
     Attempts belong to a row by its id where the files have one, and by a hash of the prompt's text otherwise. In a
@@ -194,9 +196,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             rows = table.drop_columns([name for name in ("images", "image") if name in table.column_names]).to_pylist()
         else:
             text = path.read_text(encoding="utf-8")
-            rows = (
-                json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
-            )
+            lines = [] if path.suffix == ".json" else [line for line in text.splitlines() if line]
+            rows = [read_json(line) for line in lines] if lines else read_json(text, list, most=_MAX_DUMP)
     except (OSError, ValueError) as error:  # Arrow's errors are both
         raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

@@ -12,6 +12,7 @@ from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
+    import datasets
     import numpy as np
     from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ def order_curriculum(
     buckets: int | Sequence[float] | None = None,
     shuffle_within: bool = True,
     seed: int = 0,
-) -> Any:
+) -> datasets.Dataset:
     """The rows in ascending order of a score: easy to hard.
 
     Rows with equal scores are never torn apart, so there may be fewer buckets than asked for. The order in a

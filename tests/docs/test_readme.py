@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, load_dataset
 
 from hf_rap.cli import COMMANDS
 from hf_rap.demo import make_planted
@@ -74,3 +75,29 @@ def test_every_scorer_is_in_the_table():
     from hf_rap.scorers import SCORERS
 
     assert [name for name in SCORERS if f"| `{name}_score` |" not in README] == []
+
+
+def test_what_is_kept_is_as_the_readme_says(tmp_path):
+    """By datasets itself: rows from files once, rows in memory and interrupted ones each time."""
+    log = tmp_path / "log"
+
+    def write_down(batch):
+        with log.open("a") as file:
+            file.write("x")
+        if (tmp_path / "stop").exists():
+            raise KeyboardInterrupt
+        return {"seen": [True] * len(batch["id"])}
+
+    memory = Dataset.from_dict({"id": ["a", "b"]})
+    memory.to_parquet(tmp_path / "rows.parquet")
+    stored = load_dataset("parquet", data_files=str(tmp_path / "rows.parquet"), split="train", cache_dir=str(tmp_path))
+    for rows, times in ((memory, 2), (stored, 1)):
+        log.write_text("")
+        for _ in range(2):
+            rows.map(write_down, batched=True, new_fingerprint=f"kept-{times}")
+        assert len(log.read_text()) == times
+    (tmp_path / "stop").touch()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            stored.map(write_down, batched=True, new_fingerprint="interrupted")
+    assert len(log.read_text()) == 1 + 2

@@ -52,6 +52,7 @@ long = pytest.mark.exhaustive
             ("--size", "tiny", "--rows", "4", "4", "--batches", "2", "4", "--new-tokens", "4"),
             "operations per step: ",
         ),
+        ("scoring", ("--rows", "2000", "--rounds", "1"), "| 2,000 | add_scores + select | 1 |"),
         pytest.param("rollouts", ("--rows", "4", "--rounds", "1"), "ratio: ", marks=long),
         pytest.param("controls", SMALL, "| kept, cde > 0.5 | text | blank | shuffled |", marks=long),
         pytest.param("likelihood", (*SMALL, "--steps", "2"), "| left out, lowest size, either sign |", marks=long),

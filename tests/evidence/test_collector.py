@@ -1,5 +1,10 @@
 """collect_evidence and estimate, on the built-in model."""
 
+import re
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 from datasets import Image, IterableDataset, List
 
@@ -95,8 +100,53 @@ def test_faults_are_found_before_the_model_is_loaded():
 def test_estimate_measures_the_rows_it_is_given():
     """Four rows are timed, and the hours are for all of them."""
     found = estimate(make_planted(24), ROLLOUTS, rows=4)
-    assert (found.rows_measured, found.rows) == (4, 24)
+    assert (found.rows_measured, found.rows, found.at_most) == (4, 24, True)
     assert found.hours == pytest.approx(24 / found.rows_per_second / 3600)
     assert found.tokens_per_second > 0
     with pytest.raises(SettingError, match="rows is 0: it takes a whole number of 1 or more"):
         estimate(make_planted(24), ROLLOUTS, rows=0)
+
+
+@dataclass(frozen=True)
+class Timed(Scripted):
+    """Each call takes the time of a request, however many there are; the first one, of a model that wakes up, ten times that."""
+
+    rows_per_part: ClassVar[int] = 8
+
+    def complete(self, requests, sampling):
+        time.sleep(0.03 if self.seen else 0.3)
+        return super().complete(requests, sampling)
+
+
+def test_an_estimate_does_not_count_the_first_batch_and_is_said_as_people_say_it():
+    """16 rows in two batches of 8 take two calls; all 400 rows 50 calls, 1.5 seconds, not the 15 of a first batch."""
+    ds = rows(*(([png()], "<image>How many?", str(number)) for number in range(400)))
+    engine = Timed()
+    found = estimate(ds, Rollouts(engine, attempts=2), rows=16, gpu_hour_price=3600)
+    assert 0.05 < found.seconds_measured < 0.5
+    assert not found.at_most
+    assert found.hours * 3600 == pytest.approx(25 * found.seconds_measured)
+    assert found.price == pytest.approx(found.hours * 3600)
+    assert re.fullmatch(
+        r"Estimate: about \d\S* s for 400 rows, \d\S* at the price that was given \(16 rows measured in \S+ s: \S+ rows/s, "
+        r"\S+ tokens/s\)",
+        repr(found),
+    )
+    whole = estimate(ds, Rollouts(engine, attempts=2))
+    assert (whole.rows_measured, whole.at_most) == (8, False)
+    few = estimate(ds, Rollouts(engine, attempts=2), rows=2)
+    assert repr(few).startswith("Estimate: at most ")
+    # What is measured was not asked before: a server remembers prompts.
+    engine.seen.clear()
+    estimate(ds, Rollouts(engine, attempts=2), rows=8)
+    asked = [request.row_id for request in engine.seen if request.arm == "image"]
+    assert len(asked) == len(set(asked)) == 16 + 8
+
+
+def test_an_estimate_of_few_rows_warms_up_on_the_same_ones():
+    """Where there are no others."""
+    ds = rows(([png()], "<image>How many?", "3"))
+    found = estimate(ds, Rollouts(Scripted(), attempts=2))
+    assert (found.rows_measured, found.rows, found.at_most) == (1, 1, False)
+    with pytest.raises(SourceError, match="has no rows"):
+        estimate(ds.select([]), Rollouts(Scripted()))

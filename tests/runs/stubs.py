@@ -6,6 +6,7 @@ In a file of its own, since child processes and Ray workers import it.
 from __future__ import annotations
 
 import io
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from hf_rap import Completion, Engine, Rollouts
+from hf_rap.engines.answers import answering
 from hf_rap.engines.base import ReplyAttention
 from hf_rap.errors import RowError
 
@@ -67,6 +69,27 @@ class Stub:
 
     def describe(self):
         return {"engine": "stub", "model": self.name, "torch": "never mind"}
+
+
+@dataclass(frozen=True)
+class OneByOne(Stub):
+    """The same, which has its answers one after the other; `interrupted_at` is a request in a call that never comes back."""
+
+    interrupted_at: int | None = None
+
+    def complete(self, requests, sampling):
+        return self._each(requests, lambda request: super(OneByOne, self).complete([request], sampling))
+
+    def attend(self, replies, *, window):
+        return self._each(replies, lambda reply: super(OneByOne, self).attend([reply], window=window))
+
+    def _each(self, items, answer):
+        with answering(len(items)) as answers:
+            for place, item in enumerate(items):
+                if place == self.interrupted_at:
+                    signal.raise_signal(signal.SIGINT)
+                answers.add([place], answer(item))
+            return answers.all()
 
 
 @dataclass(frozen=True)

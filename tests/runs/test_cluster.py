@@ -140,7 +140,7 @@ def test_ctrl_c_finishes_the_parts_in_flight(tmp_path):
     finally:
         child.kill()
     assert child.returncode == 1
-    assert "Finishing the part in flight" in told
+    assert "Finishing the parts in flight" in told
     (held,) = list_runs(str(run))
     assert f"Stopped as asked: {held.rows} of 400 rows of this call are in the run" in told
     assert "Start the same command again to go on." in told

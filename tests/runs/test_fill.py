@@ -4,11 +4,10 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 from fsspec.implementations.memory import MemoryFileSystem
-from stubs import Stub, evidence_rows, make_rows, stub_rollouts
+from stubs import evidence_rows, make_rows, stub_rollouts
 
 from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
@@ -25,7 +24,7 @@ from hf_rap.errors import RapDeprecationWarning, RunError, SettingError
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import stored_digest
 from hf_rap.rows.recognition import recognise_layout
-from hf_rap.runs.fill import Run, stop_after_part
+from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
 from hf_rap.runs.lease import Lease
 
@@ -300,41 +299,6 @@ def test_a_share_of_errors_may_be_reached_and_not_passed(run):
             collect_in_run(ds, stub_rollouts(), f"{run}-{share}", rows_per_part=40, max_errors=share)
     evidence = collect_in_run(ds, stub_rollouts(), run, rows_per_part=40, max_errors=0.125)
     assert evidence.to_list() == collect_evidence(ds, stub_rollouts()).to_list()
-
-
-def test_a_signal_in_the_last_part_loses_nothing(run):
-    """All rows are in: the call ends as if nothing had been sent."""
-
-    @dataclass(frozen=True)
-    class Interrupted(Stub):
-        def complete(self, requests, sampling):
-            signal.raise_signal(signal.SIGINT)
-            return super().complete(requests, sampling)
-
-    ds = make_rows(4)
-    evidence = collect_in_run(ds, Rollouts(Interrupted(), attempts=3), run, rows_per_part=4)
-    assert evidence.to_list() == collect_evidence(ds, stub_rollouts()).to_list()
-    with pytest.raises(RunError, match="Stopped as asked: 2 of 4 rows of this call are in the run"):
-        collect_in_run(ds, Rollouts(Interrupted(), attempts=3), f"{run}-2", rows_per_part=2)
-
-
-def test_a_second_signal_interrupts_at_once():
-    """The first is only noted; afterwards signals do what they did before."""
-    at_start = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
-    before = signal.getsignal(signal.SIGINT)
-    seen = []
-
-    def send_twice():
-        with stop_after_part() as stopped:
-            signal.raise_signal(signal.SIGINT)
-            seen.extend(stopped)
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        send_twice()
-    assert seen == [signal.SIGINT]
-    assert signal.getsignal(signal.SIGINT) is before
-    signal.signal(signal.SIGINT, at_start)
 
 
 def test_impossible_options_are_refused(run):

@@ -102,11 +102,11 @@ def test_kills_change_nothing(tmp_path, kind, kills):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_finishes_the_part_in_flight(tmp_path, number):
-    """Ctrl-C and SIGTERM end the run after the part, with a sentence that says how to go on."""
+def test_asked_to_stop_it_stops_at_once_and_keeps_what_is_answered(tmp_path, number):
+    """Ctrl-C and SIGTERM end the run in the middle of a part of ten rows, with a sentence that says how to go on."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from stubs import *; from hf_rap import collect_in_run;"
-        "collect_in_run(make_rows(400), stub_rollouts(seconds=0.05), sys.argv[2], rows_per_part=10)"
+        "collect_in_run(make_rows(400), Rollouts(OneByOne(seconds=0.05), attempts=3), sys.argv[2], rows_per_part=100)"
     )
     run = tmp_path / "run"
     child = subprocess.Popen(
@@ -114,14 +114,17 @@ def test_asked_to_stop_it_finishes_the_part_in_flight(tmp_path, number):
     )
     while not list(run.glob("*/*.parquet")):
         time.sleep(0.05)
+    time.sleep(1)
     child.send_signal(number)
+    sent = time.monotonic()
     _, told = child.communicate(timeout=60)
+    assert time.monotonic() - sent < 3
     assert child.returncode == 1
-    assert "Finishing the part in flight" in told
+    assert "Stopping. What is answered is kept" in told
     assert "rows of this call are in the run" in told
     assert "Start the same command again to go on." in told
     (held,) = list_runs(str(run))
-    assert held.rows % 10 == 0
-    assert held.rows < 400
+    assert 100 < held.rows < 400
+    assert held.rows % 100 != 0
     ds = make_rows(400)
     assert collect_in_run(ds, stub_rollouts(), str(run)).to_list() == collect_evidence(ds, stub_rollouts()).to_list()

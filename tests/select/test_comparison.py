@@ -10,6 +10,8 @@ from PIL import Image
 
 from hf_rap.cli import cli
 from hf_rap.errors import MissingColumnError, SettingError
+from hf_rap.scorers import add_scores, cde_score, difficulty_score
+from hf_rap.select import select_cognitive
 from hf_rap.select.comparison import Compared, compare_methods
 from hf_rap.versions.plots import draw_comparison
 
@@ -96,3 +98,18 @@ def test_the_select_command_knows_the_methods(tmp_path):
     assert json.loads(done.stdout)["reasons"] == {"moderate": 2, "too_easy": 1, "too_hard": 1}
     refused = CliRunner().invoke(cli, ["select", str(source), "--method", "difficulty", "--min-cde", "0.2"])
     assert isinstance(refused.exception, SettingError)
+
+
+def test_evidence_is_compared_as_the_command_compares_it():
+    """Cde and difficulty are computed where they are not there; what is there stays."""
+    rewards = {
+        "rap_image_rewards": [[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]],
+        "rap_text_rewards": [[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]],
+    }
+    ds = Dataset.from_dict({"rap_id": ["a", "b", "c"], **rewards})
+    methods = ["rap", "difficulty"]
+    scored = add_scores(ds, cde_score, difficulty_score)
+    assert compare_methods(ds, methods) == compare_methods(scored, methods)
+    assert compare_methods(select_cognitive(scored), methods) == compare_methods(scored, methods)
+    own = scored.remove_columns("rap_cde").add_column("rap_cde", [0.0, 0.9, 0.0])
+    assert compare_methods(own, methods) != compare_methods(scored, methods)

@@ -174,3 +174,16 @@ def test_the_card_says_it():
     assert "| 32 |" in card
     unknown = render_card({**facts, "stability": {"unknown": "why not"}})
     assert "unknown (why not)" in unknown
+
+
+def test_a_selection_is_its_rows_and_its_rule():
+    """As a newcomer calls it, with or without the rows beside it."""
+    rewards = {"rap_image_rewards": [[1.0] * 5, [1.0, 0.0, 0.0, 0.0, 0.0]] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
+    ds = add_scores(Dataset.from_dict(rewards), cde_score, difficulty_score)
+    selection = select_cognitive(ds, min_cde=0.5, replace_easy=False)
+    found = stability(ds, selection.rule)
+    assert stability(ds, selection) == stability(selection) == stability(selection.scored, selection) == found
+    with pytest.raises(
+        SettingError, match="rule is None: it takes options of select_cognitive by name, or a Selection"
+    ):
+        stability(ds)

@@ -160,7 +160,7 @@ def test_images_given_as_paths_are_read_into_the_files(tmp_path, read):
         paths[-1].write_bytes(file)
     ds = dataset(problem=["Red?", "Green?", "Blue?"], answer=["no"] * 3, rap_cde=[0.9] * 3).remove_columns("images")
     ds = ds.add_column("image", [str(path) for path in paths]).cast_column("image", Image())
-    publish_to_folder(select(ds), tmp_path / "v")
+    publish_to_folder(select(ds), tmp_path / "v", media_roots=[tmp_path])
     for path in paths:
         path.unlink()
     scored, selected = read(tmp_path / "v", "scored"), read(tmp_path / "v")
@@ -354,6 +354,17 @@ def test_folders_of_one_name_do_not_share_a_cache(tmp_path):
         publish_to_folder(selection, tmp_path / place / "version")
         found.append(len(load_dataset(str(tmp_path / place / "version"), "selected", split="train")))
     assert found == [8, 12]
+
+
+def test_a_cell_that_publishes_can_be_run_twice(tmp_path):
+    """With the folder open in a notebook, whose checkpoints lie beside the files; the second time nothing is written."""
+
+    def cell():
+        return publish_to_folder(select(dataset()), tmp_path / "v", version="1.0.0", random_control=True)
+
+    first = cell()
+    (tmp_path / "v" / ".ipynb_checkpoints").mkdir()
+    assert (cell().files, cell().path) == (first.files, first.path)
 
 
 def test_the_same_version_is_given_back(tmp_path):
