@@ -433,7 +433,7 @@ WRONG = {
     "fit_prior": {"control": ("white", "'white': it takes one of text, blank, shuffled")},
     "inspect_dataset": {"layout": LAYOUT, "prompt": PROMPTS["prompt"]},
     "list_runs": {"url": URL},
-    "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, **WITHDRAWN},
+    "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, "streaming": FLAG, **WITHDRAWN},
     "load_process_rewards": {
         "source": (5, "5: it takes a folder, files, a Hub id or a Dataset"),
         "images": (5, "5: it takes the folder that holds the image files, or None"),
@@ -461,6 +461,7 @@ WRONG = {
         "bump": ("next", "'next': it takes one of major, minor, patch"),
         "private": FLAG,
         "despite_licence": FLAG,
+        "allow_lower": FLAG,
         "dry_run": FLAG,
     },
     "publish_to_folder": {**PUBLISHED, "path": NEW_FOLDER, "name": TEXT_OR_NONE},

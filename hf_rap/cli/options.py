@@ -551,6 +551,7 @@ version_options = together(
     [
         click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder, instead of REPO."),
         click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
+        click.option("--licence", help="Of the data, such as cc-by-4.0; default: that of the source."),
         click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
     ],
     title="Version",
@@ -573,7 +574,8 @@ _hub = [
         "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
     ),
     click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
-    click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+    click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
+    click.option("--despite-licence", is_flag=True, help="Publish although the licence of the source forbids it."),
 ]
 hub_options = together(_hub, title="Version")
 dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")

@@ -101,12 +101,13 @@ def describe_mixture(sources: Mapping[str, SourceInfo], rows: Mapping[str, int])
         }
         for name, info in sources.items()
     ]
-    parts.sort(key=lambda part: _strictness(part["licence"]))
+    parts.sort(key=lambda part: strictness(part["licence"]))
     licences = dict.fromkeys(part["licence"] or "unknown" for part in parts)
     return SourceInfo(" + ".join(sources), licence=", ".join(licences), parts=tuple(parts))
 
 
-def _strictness(licence: str | None) -> int:
+def strictness(licence: str | None) -> int:
+    """How much a licence asks for: 0 for the most, which is to change nothing."""
     named = (licence or "unknown").lower()
     return next(place for place, marks in enumerate(_STRICTNESS) if any(mark in named for mark in marks))
 
