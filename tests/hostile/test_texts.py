@@ -178,8 +178,8 @@ def test_literals_of_a_card_mean_the_same(text):
 def test_a_generated_part_with_the_mark_of_its_end_stays_whole():
     """What the user has written behind it is not taken for generated."""
     card = f"---\n{{}}\n---\n\n# Card\n\n{cards._python(END)}\n"
-    once = merge_readme(f"mine\n\n{BEGIN}\nold\n{END}\n\nalso mine", card)
-    assert merge_readme(once, card) == once
+    once = merge_readme(f"mine\n\n{BEGIN}\nold\n{END}\n\nalso mine", card, {})
+    assert merge_readme(once, card, {}) == once
 
 
 FINE = {"version": "1.0.0", "facts": {}, "files": {"selected/train.parquet": {"sha256": "a", "bytes": 1}}}
