@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.engines.answers import shown_by
+from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
 from hf_rap.evidence.attempts import of_grades
@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
+_ROWS_TO_JUDGE_IN_FLIGHT = 200  # what is refused comes back before what is answered
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
@@ -130,7 +131,8 @@ class Run:
         retry_errors: do rows again that failed in an earlier call; where only grades failed, only grades.
         continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
             of which one cannot go on stays as it was.
-        max_errors: stop when more than this share of the rows fails, in [0, 1].
+        max_errors: stop when more than this share of the rows fails, in [0, 1]: of all rows that the run holds, and not before
+            32 of this call are done; 200 while others are in flight to a server.
         max_total_tokens: stop before more tokens than this are generated, by all processes together; what is done is in
             the run, and the same call goes on with a budget of its own. A part is made smaller where it might pass it:
             for rollouts a row can take attempts x max_new_tokens in each arm. Other evidence stops behind the part that
@@ -333,11 +335,19 @@ class Run:
             return dict.fromkeys(arms, self.collector.goal)
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
-    def check_errors(self, progress: Progress) -> None:
-        """Stop a run that is broken as a whole."""
-        if progress.done >= _ROWS_TO_JUDGE and progress.failed > self.max_errors * progress.done:
+    def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:
+        """Stop a run that is broken as a whole: by the share of failed rows among all that it holds, of this call and earlier.
+
+        `in_flight`: other rows have been asked and are not answered yet.
+        """
+        enough = _ROWS_TO_JUDGE_IN_FLIGHT if in_flight else _ROWS_TO_JUDGE
+        if progress.done < enough or progress.failed <= self.max_errors * progress.done:
+            return
+        self.index.refresh()  # what other processes have written
+        rows, failed = self.index.counts(done=True)
+        if failed > self.max_errors * rows:
             raise RunError(
-                f"{progress.failed:,} of {progress.done:,} rows failed, more than max_errors={self.max_errors} allows. "
+                f"{failed:,} of {rows:,} rows failed, more than max_errors={self.max_errors} allows. "
                 f"The first: {'; '.join(progress.errors)}. They are in the run; when the cause is gone, go on with "
                 "--retry-errors (retry_errors=True)."
             )
@@ -408,7 +418,7 @@ class Run:
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
-        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
+        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None), judged_by_caller():
             while waiting:
                 task = waiting.pop()
                 if generates:

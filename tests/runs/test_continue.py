@@ -291,10 +291,8 @@ class Unfinished(FaultyServer):
 
 @pytest.fixture
 def reachable(monkeypatch):
-    """127.0.0.1 is not the network; and every test asks anew what the server can do."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
-    monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
+    """Every test asks anew what the server can do."""
+    monkeypatch.setattr("hf_rap.engines.endpoint_memory._known", {})
 
 
 def served(server, limit):
