@@ -44,10 +44,9 @@ class Apart:
 
         Thread(target=_settle, args=(self._result, asyncio.run, watched()), daemon=True, name="hf-rap requests").start()
 
-    @property
-    def has_ended(self) -> bool:
-        """There is a result, or an error."""
-        return self._result.done()
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Called in whatever thread it ends in; at once, where it has ended."""
+        self._result.add_done_callback(lambda _: call())
 
     def result(self) -> Any:
         """What the coroutine gives, once it has ended; its error, if it ended with one."""

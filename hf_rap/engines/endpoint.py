@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import count
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -21,15 +22,17 @@ from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
 from .answers import answering, is_judged_by_caller
-from .apart import run_apart
-from .endpoint_client import Ask, Pool, ask_all, is_refusal
+from .apart import Apart, run_apart
+from .endpoint_ask import Ask
+from .endpoint_client import Pool, ask_all, is_refusal
 from .endpoint_facts import check_reachable, server_facts
-from .endpoint_memory import known
+from .endpoint_memory import memory_of
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .read_ahead import ReadAhead
 from .server_sampling import NEUTRAL, find_fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from PIL import Image
 
@@ -42,6 +45,7 @@ _EXIF_ORIENTATION = 0x0112
 # Seeds are sent as non-negative 31-bit numbers, which every server takes.
 _SEED_BITS = (1 << 31) - 1
 _HOPELESS = 8  # rows that are all refused: it is not their fault
+_LOOK_SECONDS = 1.0  # after which who waits for answers is told that none has come
 _ROWS_TO_REFUSE = 3  # that a server does not draw several replies for before that is taken for its way
 # How vLLM and SGLang are told to go on with a reply that is the last message.
 _NO_NEW_TURN = {"add_generation_prompt": False}
@@ -138,7 +142,7 @@ class EndpointEngine(Hashed):
             **({"revision": self.revision} if self.revision else {}),
             "extra_body": dict(self.extra_body or {}),
             "endpoint": self.version,
-            "server": known(self).facts or "not asked yet",
+            "server": memory_of(self).facts or "not asked yet",
             "concurrency": self.concurrency,
             "timeout": self.timeout,
             "retries": self.retries,
@@ -159,6 +163,50 @@ class EndpointEngine(Hashed):
             self._refuse_hopeless(requests, given)
         return given
 
+    def stream(
+        self, requests: Iterator[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion] | RowError] | str | None]:
+        """Answers as they come, each with the number of its request; so many in flight as `concurrency` says, to the last.
+
+        `requests` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
+        what is waited for where the server is away, or None.
+
+        Raises:
+            EngineError: as `complete`, once all answers that came have been given.
+        """
+        answers: SimpleQueue[tuple[int, list[Completion] | RowError] | None] = SimpleQueue()
+        ahead = ReadAhead(requests, self.concurrency)
+        pools: list[Pool] = []
+        apart = Apart(self._run(ahead, sampling, lambda *answer: answers.put(answer), pools))
+        apart.when_ended(lambda: answers.put(None))
+        try:
+            while True:
+                try:
+                    answer = answers.get(timeout=_LOOK_SECONDS)
+                except Empty:
+                    yield pools[0].waiting if pools else None
+                    continue
+                if answer is None:
+                    break
+                yield answer
+            apart.result()
+        finally:
+            ahead.close()
+            apart.stop()
+
+    def lighten(self, image: Image.Image, file: bytes | None) -> tuple[Image.Image, bytes]:
+        """A picture as it will be sent, and not decoded: many rows wait for their turn.
+
+        Args:
+            image: opened, upright, RGB.
+            file: as stored, if there is one.
+        """
+        from PIL import Image
+
+        if file is None or _plain_format(file) is None:
+            file = _as_png(image)
+        return Image.open(io.BytesIO(file)), file
+
     def _refuse_hopeless(self, requests: Sequence[Request], answers: Sequence[list[Completion] | RowError]) -> None:
         """A refusal is the error of its row. Where there are only refusals something else than the rows is wrong."""
         rows = {request.row_id for request in requests}
@@ -173,6 +221,7 @@ class EndpointEngine(Hashed):
         requests: AsyncIterator[tuple[int, Request]],
         sampling: Sampling,
         take: Callable[[int, list[Completion] | RowError], object],
+        pools: list[Pool] | None = None,
     ) -> None:
         """Asks what comes, and gives each answer with the number of its request as soon as it is there."""
         waiting: dict[int, _Waiting] = {}
@@ -199,14 +248,16 @@ class EndpointEngine(Hashed):
                 take(place, _gather(there.request, sampling, parts))
 
         async with Pool(self, self.token()) as pool:
+            if pools is not None:
+                pools.append(pool)
             try:
                 await pool.run(asks(), take_share)
             finally:
-                known(self).forget() if pool.was_away else known(self).touch()
+                memory_of(self).forget() if pool.was_away else memory_of(self).touch()
 
     async def _prepare(self, request: Request, sampling: Sampling) -> None:
         """Find out what has to be known of the server before this request; most requests find it known."""
-        server = known(self)
+        server = memory_of(self)
         if not server.reached:
             if not self.wait_for_server:
                 await check_reachable(self.url)
@@ -214,8 +265,8 @@ class EndpointEngine(Hashed):
         if request.prefix:
             await self._check_continues()
         await self._find_fields(draws=sampling.temperature > 0)
-        if not server.told:
-            server.facts, server.told = await server_facts(self.url, self.model, self.token()), True
+        if not server.has_facts_of_now:
+            server.facts, server.has_facts_of_now = await server_facts(self.url, self.model, self.token()), True
 
     def token(self) -> str | None:
         """The token, read now."""
@@ -228,7 +279,7 @@ class EndpointEngine(Hashed):
 
     async def _find_fields(self, *, draws: bool) -> None:
         """What the server takes of `server_sampling.NEUTRAL`, and whether it draws."""
-        server = known(self)
+        server = memory_of(self)
         if draws in server.fields:
             return
         fields = await find_fields(self, self.token(), {"model": self.model}, self.extra_body or {}, draws=draws)
@@ -243,7 +294,7 @@ class EndpointEngine(Hashed):
         """
         if sampling.temperature == 0 or request.attempts == 1:
             return False
-        server = known(self)
+        server = memory_of(self)
         if server.together is None and request.row_id not in server.refused:
             (answer,) = await ask_all(self, self.token(), [self._ask(request, sampling, 0, 2)], trial=True)
             if not isinstance(answer, RowError):
@@ -261,7 +312,7 @@ class EndpointEngine(Hashed):
         tokens in the same prompt with it than without. One that ignores it would close the turn and
         start anew, and every score of a step would be wrong without a word.
         """
-        if known(self).continues:
+        if memory_of(self).continues:
             return
         messages = [{"role": "user", "content": "Count to ten."}, {"role": "assistant", "content": "One, two, three,"}]
         options = {"model": self.model, "max_tokens": 1, "temperature": 0.0, "seed": 0}
@@ -276,7 +327,7 @@ class EndpointEngine(Hashed):
         if error is None:
             started, closed = (answer[0].prompt_tokens for answer in answers if not isinstance(answer, RowError))
             if started is not None and closed is not None and started < closed:
-                known(self).continues = True
+                memory_of(self).continues = True
                 return
         why = error or (
             f"with and without continue_final_message it counts {started} and {closed} tokens in the same prompt, so it "
@@ -298,7 +349,7 @@ class EndpointEngine(Hashed):
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
-        neutral = known(self).fields.get(sampling.temperature > 0, NEUTRAL)
+        neutral = memory_of(self).fields.get(sampling.temperature > 0, NEUTRAL)
         extra = {**neutral, **top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
@@ -385,10 +436,14 @@ def data_url(image: Image.Image, file: bytes | None) -> str:
     """
     mime = _plain_format(file) if file is not None else None
     if mime is None or file is None:
-        buffer = io.BytesIO()
-        image.save(buffer, format="PNG")
-        mime, file = _FORMATS["PNG"], buffer.getvalue()
+        mime, file = _FORMATS["PNG"], _as_png(image)
     return f"data:{mime};base64,{base64.b64encode(file).decode()}"
+
+
+def _as_png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _plain_format(file: bytes) -> str | None:

@@ -13,7 +13,7 @@ from .base import Completion
 from .endpoint_http import RefusedError, TransientError
 
 if TYPE_CHECKING:
-    from .endpoint_client import Ask
+    from .endpoint_ask import Ask
 
 # A reply that ended so is not what the model had to say: it was broken off, or somebody has taken it away.
 _NO_REPLY = ("abort", "error", "content_filter")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_rap.errors import EngineError, RowError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from typing import Self
 
+    from .endpoint_ask import Ask, Server
+
 logger = logging.getLogger(__name__)
 
 Answer: TypeAlias = list[Completion] | RowError
@@ -29,41 +31,6 @@ _LONGEST_WAIT = 60.0
 _LONGEST_LOOK = 15.0  # seconds between two looks whether a server is back
 _GROWTH = 8  # a request that was late gets up to so many times `timeout`
 _HOPELESS = 8  # rows given up one after the other: the server is gone
-
-
-class Server(Protocol):
-    """What has to be known of a server; an `EndpointEngine`."""
-
-    @property
-    def url(self) -> str: ...  # noqa: D102
-    @property
-    def concurrency(self) -> int: ...  # noqa: D102
-    @property
-    def timeout(self) -> float: ...  # noqa: D102
-    @property
-    def retries(self) -> int: ...  # noqa: D102
-    @property
-    def wait_for_server(self) -> float: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One HTTP request for a row. `messages` is called when it is sent, in a thread if it `is_large`: images are, in base64.
-
-    With a `prefix` the replies go on from this text; without one, white space around them is nothing.
-    """
-
-    messages: Callable[[], list[dict[str, Any]]]
-    options: dict[str, Any]
-    replies: int
-    prefix: str = ""
-    row: str = ""
-    is_large: bool = False
-
-    def body(self) -> dict[str, Any]:
-        """What is sent; `extra_body` wins."""
-        options = {name: value for name, value in self.options.items() if name != "extra_body"}
-        return {**options, "messages": self.messages(), "stream": False, **self.options.get("extra_body", {})}
 
 
 class Pool:
@@ -89,7 +56,9 @@ class Pool:
         clients = -(-self.width // CONNECTIONS)
         self._clients = [Client(server, token, -(-self.width // clients)) for _ in range(clients)]
         self._stack = AsyncExitStack()
-        self._given_up: list[tuple[int, Ask, RowError]] = []  # since the last answer
+        # With the time; whether it is the fault of their rows an answer to what was sent later will tell.
+        self._given_up: list[tuple[float, int, RowError]] = []
+        self._rows_in_a_row: set[str] = set()  # given up since the last answer
         self._away_since: float | None = None
         self._back: asyncio.Future[None] | None = None
         self._looks = 0
@@ -117,8 +86,8 @@ class Pool:
                         number, ask = await anext(asks)
                 except StopAsyncIteration:
                     return
-                answer = await self._answer(client, ask)
-                self._settle(number, ask, answer, take)
+                answer, sent = await self._answer(client, ask)
+                self._settle(number, ask, answer, sent, take)
 
         workers = [
             asyncio.ensure_future(work(self._clients[place % len(self._clients)])) for place in range(self.width)
@@ -131,39 +100,48 @@ class Pool:
             await asyncio.gather(*workers, return_exceptions=True)
         if self._given_up and all(_cause(error).away for _, _, error in self._given_up):
             raise self._gone()
-        self._hand_over(take)
+        self._hand_over(math.inf, take)
 
-    def _settle(self, number: int, ask: Ask, answer: Answer, take: Callable[[int, Answer], object]) -> None:
+    def _settle(
+        self, number: int, ask: Ask, answer: Answer, sent: float, take: Callable[[int, Answer], object]
+    ) -> None:
         if not self.trial and isinstance(answer, RowError) and isinstance(answer.__cause__, TransientError):
-            self._given_up.append((number, ask, answer))
-            if len({ask.row for _, ask, _ in self._given_up}) >= _HOPELESS:
+            self._given_up.append((asyncio.get_running_loop().time(), number, answer))
+            self._rows_in_a_row.add(ask.row)
+            if len(self._rows_in_a_row) >= _HOPELESS:
                 raise self._gone()
             return
         if not isinstance(answer, RowError):
-            self._hand_over(take)  # the server lives, so they are errors of their rows
+            self._rows_in_a_row.clear()
+            self._hand_over(sent, take)
         take(number, answer)
 
-    def _hand_over(self, take: Callable[[int, Answer], object]) -> None:
-        for number, _, error in self._given_up:
-            take(number, error)
-        self._given_up.clear()
+    def _hand_over(self, before: float, take: Callable[[int, Answer], object]) -> None:
+        """Requests that were given up before are errors of their rows: the server lives."""
+        for time, number, error in self._given_up:
+            if time < before:
+                take(number, error)
+        self._given_up = [given_up for given_up in self._given_up if given_up[0] >= before]
 
     def _gone(self) -> EngineError:
-        rows = len({ask.row for _, ask, _ in self._given_up})
+        _, _, error = self._given_up[-1]
         return EngineError(
-            f"The server at {self.server.url} is gone: {self._given_up[-1][2].message}, {rows} rows one after the other. What "
-            "was answered before is kept; start the same command again when the server is back."
+            f"The server at {self.server.url} is gone: {error.message}, {len(self._rows_in_a_row)} rows one after the other. "
+            "What was answered before is kept; start the same command again when the server is back."
         )
 
-    async def _answer(self, client: Client, ask: Ask) -> Answer:
+    async def _answer(self, client: Client, ask: Ask) -> tuple[Answer, float]:
+        """The answer, and when it was asked for the last time."""
+        loop = asyncio.get_running_loop()
         tries = 0
         timeout = self.server.timeout
         while True:
+            sent = loop.time()
             try:
                 replies = read_answer(await client.post(ask.body, seconds=timeout, in_thread=ask.is_large), ask)
             except RefusedError as error:
                 self._is_back()
-                return _row_error(str(error), error)
+                return _row_error(str(error), error), sent
             except TransientError as error:
                 self.was_away |= error.away
                 if error.away and self.server.wait_for_server:
@@ -171,7 +149,7 @@ class Pool:
                     continue
                 tries += 1
                 if tries > self.server.retries:
-                    return _row_error(f"{error}, {tries} times", error)
+                    return _row_error(f"{error}, {tries} times", error), sent
                 if error.late:
                     timeout = min(2 * timeout, _GROWTH * self.server.timeout)
                 # "Full jitter" would often wait next to nothing; between half and all of it spreads as well.
@@ -180,7 +158,7 @@ class Pool:
                 await asyncio.sleep(max(wait, error.wait or 0.0))
             else:
                 self._is_back()
-                return replies
+                return replies, sent
 
     async def _until_back(self, why: str) -> None:
         """Waits until the server can be reached; one looks, the others wait for it."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from .endpoint_client import Server
+    from .endpoint_ask import Server
 
 CONNECTIONS = 32  # of one client: with hundreds it spends more time on choosing one than on sending
 _CONNECT_TIMEOUT = 20.0  # seconds

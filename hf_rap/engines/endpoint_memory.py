@@ -13,7 +13,7 @@ _SECONDS = 60.0  # a server that was stopped and started again in between would 
 
 
 @dataclass
-class Known:
+class Memory:
     """What one server was found to do.
 
     Attributes:
@@ -23,7 +23,7 @@ class Known:
         refused: rows for which it would not, while that is not known.
         continues: it goes on with a reply that was started.
         facts: what it tells of itself; these stay when the rest is forgotten, until it tells others.
-        told: these facts are of now.
+        has_facts_of_now: these facts are not from before it was forgotten.
 
     """
 
@@ -33,7 +33,7 @@ class Known:
     refused: set[str] = field(default_factory=set)
     continues: bool = False
     facts: dict[str, Any] | None = None
-    told: bool = False
+    has_facts_of_now: bool = False
     seen: float = field(default_factory=time.monotonic)
 
     def touch(self) -> None:
@@ -45,12 +45,12 @@ class Known:
         self.__init__(facts=self.facts)  # type: ignore[misc]
 
 
-_known: dict[Any, Known] = {}
+_memories: dict[Any, Memory] = {}
 
 
-def known(server: Hashable) -> Known:
-    """What is known of it, which is nothing where it was last asked a minute ago or more."""
-    there = _known.setdefault(server, Known())
+def memory_of(server: Hashable) -> Memory:
+    """What was found out about it, which is nothing where it was last asked a minute ago or more."""
+    there = _memories.setdefault(server, Memory())
     if time.monotonic() - there.seen > _SECONDS:
         there.forget()
     there.touch()

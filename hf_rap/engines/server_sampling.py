@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import EngineError, RowError
 from hf_rap.stats.equal import is_long
 
-from .endpoint_client import Ask, Server, ask_all, is_refusal
+from .endpoint_ask import Ask, Server
+from .endpoint_client import ask_all, is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

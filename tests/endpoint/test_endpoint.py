@@ -37,7 +37,7 @@ SECRET = "hf_this_is_the_secret_token"
 def quick(monkeypatch):
     """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("hf_rap.engines.endpoint_memory._known", {})
+    monkeypatch.setattr("hf_rap.engines.endpoint_memory._memories", {})
 
 
 def requests(count=1, attempts=2, *, image=None, file=None):

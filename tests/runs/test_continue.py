@@ -292,7 +292,7 @@ class Unfinished(FaultyServer):
 @pytest.fixture
 def reachable(monkeypatch):
     """Every test asks anew what the server can do."""
-    monkeypatch.setattr("hf_rap.engines.endpoint_memory._known", {})
+    monkeypatch.setattr("hf_rap.engines.endpoint_memory._memories", {})
 
 
 def served(server, limit):
