@@ -231,7 +231,7 @@ class EndpointEngine(Hashed):
         async def asks() -> AsyncIterator[tuple[int, Ask]]:
             async for place, request in requests:
                 await self._prepare(request, sampling)
-                made = self._asks(request, sampling, together=await self._together(request, sampling))
+                made = self.asks(request, sampling, together=await self._together(request, sampling))
                 waiting[place] = _Waiting(request, len(made))
                 for share, ask in enumerate(made):
                     number = next(numbers)
@@ -344,7 +344,8 @@ class EndpointEngine(Hashed):
             return [(0, 1)]  # all attempts are equal
         return [(0, request.attempts)] if together else [(number, 1) for number in range(request.attempts)]
 
-    def _asks(self, request: Request, sampling: Sampling, *, together: bool) -> list[Ask]:
+    def asks(self, request: Request, sampling: Sampling, *, together: bool) -> list[Ask]:
+        """The HTTP requests that a request becomes; `together`: the server draws several replies for one prompt."""
         return [self._ask(request, sampling, *share) for share in self._shares(request, sampling, together=together)]
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:

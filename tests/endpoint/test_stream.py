@@ -312,12 +312,11 @@ def test_the_stream_goes_through_the_command(tmp_path):
             "--attempts",
             "2",
         ]
-        command += ["--timeout", "5m", "--retries", "2", "--wait-for-server", "30m", "--run", str(tmp_path / "run")]
-        done = CliRunner().invoke(cli, command, catch_exceptions=False)
+        command += ["--timeout", "5m", "--retries", "2", "--run", str(tmp_path / "run"), "--wait-for-server"]
+        done = CliRunner().invoke(cli, [*command, "30m"], catch_exceptions=False)
+        refused = CliRunner().invoke(cli, [*command, "soon"])
     assert done.exit_code == 0
     manifest = json.loads(next((tmp_path / "run").glob("*/manifest.json")).read_text())
-    assert {name: manifest["settings"][name] for name in ("timeout", "retries", "wait_for_server")} == {
-        "timeout": 300.0,
-        "retries": 2,
-        "wait_for_server": 1800.0,
-    }
+    assert {name: manifest["settings"][name] for name in ("timeout", "retries")} == {"timeout": 300.0, "retries": 2}
+    assert refused.exit_code == 2
+    assert "'soon' is no duration" in refused.stderr
