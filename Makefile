@@ -34,14 +34,18 @@ check-pyright: $(READY)  ## what pyright says to code of users, from an environm
 	.venv-pyright/bin/python -m pip install --quiet --requirement scripts/requirements/pyright.txt
 	$(BIN)/pytest -q tests/docs/test_types.py
 
+# Small models use one core each, so as many tests run beside each other as there are cores, up to four; each process
+# loads the libraries for itself. One process, for a debugger: .venv/bin/pytest.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test-fast: $(READY)  ## everything but the tests marked slow or exhaustive
-	$(BIN)/pytest -q -m "not slow and not exhaustive"
+	$(BIN)/pytest -q -m "not slow and not exhaustive" $(BESIDE)
 
 test: lint  ## what CI runs: everything but the tests marked exhaustive
-	$(BIN)/pytest -q -m "not exhaustive" --durations=10
+	$(BIN)/pytest -q -m "not exhaustive" --durations=10 $(BESIDE)
 
 test-all: lint  ## everything: kills by the hundred, a fault in every single request, large fuzz
-	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30
+	$(BIN)/pytest -q --hypothesis-profile=exhaustive --durations=30 $(BESIDE)
 
 # In environments of their own: the newest version of everything, and the oldest that pyproject.toml allows.
 test-newest:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 RULES: dict[str, dict[str, Any]] = {
     "cde > 0.5": {"replace_easy": False},
+    "cde > 0.5, replacement with a floor (the default)": {},
     "cde > 0.5, replacement as in the paper": {"method": "rap-paper"},
 }
 ATTEMPTS = (3, 5, 8, 16)

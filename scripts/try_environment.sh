@@ -9,6 +9,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$folder/bin/hf-rap" env
-"$folder/bin/pytest" -q -m "not slow and not exhaustive"
+"$folder/bin/pytest" -q -m "not slow and not exhaustive" --numprocesses auto --maxprocesses 4 --dist worksteal
 "$folder/bin/pytest" -q tests/wheel
 "$folder/bin/hf-rap" demo --out "$work/demo"

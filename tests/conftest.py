@@ -4,6 +4,7 @@ import gc
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -54,6 +55,15 @@ def own_cache(tmp_path_factory):
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
     yield
     datasets.config.HF_DATASETS_CACHE = before
+
+
+@pytest.fixture(autouse=True)
+def servers_are_new():
+    """Ports are given out again: what is remembered of a server must not be told of the server of another test."""
+    yield
+    if endpoint := sys.modules.get("hf_rap.engines.endpoint"):
+        for remembered in ("_facts", "_fields", "_draws_together", "_continues", "_reached"):
+            getattr(endpoint, remembered).clear()
 
 
 @pytest.fixture(scope="session")

@@ -205,6 +205,7 @@ WRONG = {
     "Attention": {
         "engine": ENGINES,
         "window": (1, "1: it takes a whole number of 2 or more"),
+        "other_model": FLAG,
         **PROMPTS,
         "layout": LAYOUT,
     },

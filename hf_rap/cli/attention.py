@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @layout_options
 @model_options
 @click.option("--window", type=int, help="Rows of a column that the windowed psi takes; default: 16.")
+@click.option("--other-model", is_flag=True, help="Read replies that another model or revision wrote.")
 @prompt_option("How the replies were asked for; default: as their rap_settings say.")
 @old_instruction
 @run_options
@@ -40,6 +41,7 @@ def attention(
     source: str,
     *,
     window: int | None,
+    other_model: bool,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -65,6 +67,7 @@ def attention(
     reader = Attention(
         make_local_engine(options),
         window=WINDOW if window is None else window,
+        other_model=other_model,
         prompt=prompt_if_given(options),
         layout=layout,
     )

@@ -6,20 +6,40 @@ Whatever one request does to an engine, the others get their answers; an engine 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, RapError, RowError, first_line
 from hf_rap.options import as_settings, is_ours, shown
 
-from .base import Completion
+from .base import Completion, LogLikelihood, ReplyAttention
 
 if TYPE_CHECKING:
-    from .base import Engine, Request, Sampling
+    from .base import AttentionEngine, Engine, LikelihoodEngine, Reply, Request, Sampling
 
 HOPELESS = 8  # requests that fail one after the other before any was answered
 _answered: set[type] = set()  # engines that have answered in this process
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One of the methods that an engine is asked by.
+
+    Args:
+        name: of the method.
+        answer: what it gives per item, for people.
+        ask: calls it with items.
+        read: an answer to an item as it should be; raises `EngineError`.
+    """
+
+    name: str
+    answer: str
+    ask: Callable[[Sequence[Any]], Any]
+    read: Callable[[Any, Any], Any]
 
 
 def ask(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> Sequence[Sequence[Completion] | RowError]:
@@ -30,23 +50,56 @@ def ask(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> Sequ
             requests.
 
     """
-    if not requests:
+    way = _Way(
+        f"{_name(engine)}.complete",
+        "one list of completions",
+        lambda items: engine.complete(items, sampling),
+        partial(_completions, f"{_name(engine)}.complete gives"),
+    )
+    return _ask(engine, requests, way)
+
+
+def attend(engine: AttentionEngine, replies: Sequence[Reply], *, window: int) -> Sequence[ReplyAttention | RowError]:
+    """The attention inside each reply, or the error of that reply alone; raises as `ask` does."""
+    way = _Way(
+        f"{_name(engine)}.attend",
+        "one ReplyAttention",
+        lambda items: engine.attend(items, window=window),
+        partial(_attention, f"{_name(engine)}.attend gives"),
+    )
+    return _ask(engine, replies, way)
+
+
+def log_likelihoods(engine: LikelihoodEngine, replies: Sequence[Reply]) -> Sequence[LogLikelihood | RowError]:
+    """How likely each reply is, or the error of that reply alone; raises as `ask` does."""
+    way = _Way(
+        f"{_name(engine)}.log_likelihoods",
+        "one LogLikelihood",
+        engine.log_likelihoods,
+        partial(_likelihood, f"{_name(engine)}.log_likelihoods gives"),
+    )
+    return _ask(engine, replies, way)
+
+
+def _ask(engine: Any, items: Sequence[Any], way: _Way) -> Sequence[Any]:
+    if not items:
         return []
     if is_ours(engine):  # they do the same, knowing more
-        return engine.complete(requests, sampling)
-    if inspect.iscoroutinefunction(engine.complete):
+        answers: Sequence[Any] = way.ask(items)
+        return answers
+    if inspect.iscoroutinefunction(getattr(engine, way.name.rpartition(".")[2])):
         raise EngineError(
-            f"{_name(engine)}.complete is asynchronous: it takes a function that returns its answers, such as one that "
+            f"{way.name} is asynchronous: it takes a function that returns its answers, such as one that "
             "gathers them in asyncio.run."
         )
-    answers = _together(engine, requests, sampling)
-    if isinstance(answers, Exception):
+    read = _together(way, items)
+    if isinstance(read, Exception):
         if type(engine) not in _answered:
-            _stop_if_hopeless(engine, requests[:HOPELESS], sampling)
-        answers = _in_halves(engine, requests, sampling)
-    if any(not isinstance(answer, RowError) for answer in answers):
+            _stop_if_hopeless(engine, way, items[:HOPELESS])
+        read = _in_halves(way, items)
+    if any(not isinstance(answer, RowError) for answer in read):
         _answered.add(type(engine))
-    return answers
+    return read
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -59,29 +112,27 @@ def describe(engine: Engine) -> dict[str, Any]:
     return as_settings(f"{_name(engine)}.describe", engine.describe())
 
 
-def _together(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling
-) -> list[list[Completion] | RowError] | Exception:
+def _together(way: _Way, items: Sequence[Any]) -> list[Any] | Exception:
     """The answers, or what the engine raised."""
     try:
-        return _read(engine, engine.complete(requests, sampling), requests)
+        return _read(way, way.ask(items), items)
     except RowError as error:  # raised instead of given back
         return error
     except RapError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever one request does to it, the run goes on
+    except Exception as error:  # noqa: BLE001 - whatever one item does to it, the run goes on
         return error
 
 
-def _in_halves(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
-    """Halves a batch on which the engine raises until the request at fault stands alone."""
-    answers = _together(engine, requests, sampling)
+def _in_halves(way: _Way, items: Sequence[Any]) -> list[Any]:
+    """Halves a batch on which the engine raises until the item at fault stands alone."""
+    answers = _together(way, items)
     if not isinstance(answers, Exception):
         return answers
-    if len(requests) == 1:
+    if len(items) == 1:
         return [_row_error(answers)]
-    middle = (len(requests) + 1) // 2
-    return [*_in_halves(engine, requests[:middle], sampling), *_in_halves(engine, requests[middle:], sampling)]
+    middle = (len(items) + 1) // 2
+    return [*_in_halves(way, items[:middle]), *_in_halves(way, items[middle:])]
 
 
 def _row_error(error: Exception) -> RowError:
@@ -92,33 +143,32 @@ def _row_error(error: Exception) -> RowError:
     return row_error
 
 
-def _stop_if_hopeless(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> None:
+def _stop_if_hopeless(engine: Any, way: _Way, items: Sequence[Any]) -> None:
     """Nothing but failures from the start is the fault of the engine, not of some row."""
-    answers = [answer for request in requests for answer in _in_halves(engine, [request], sampling)]
+    answers = [answer for item in items for answer in _in_halves(way, [item])]
     failures = [answer for answer in answers if isinstance(answer, RowError) and answer.code == "engine_failed"]
-    if len(failures) == len(requests) > 1:
+    if len(failures) == len(items) > 1:
         raise EngineError(
             f"{_name(engine)} failed on each of its first {len(failures)} requests; {failures[0]}"
         ) from failures[0].__cause__
 
 
-def _read(engine: Engine, given: Any, requests: Sequence[Request]) -> list[list[Completion] | RowError]:
-    """One answer per request, from whatever gives one after the other."""
-    takes = "it takes one list of completions, or a RowError, per request"
+def _read(way: _Way, given: Any, items: Sequence[Any]) -> list[Any]:
+    """One answer per item, from whatever gives one after the other."""
+    takes = f"it takes {way.answer}, or a RowError, per request"
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise EngineError(f"{_name(engine)}.complete gives {shown(given)}: {takes}.")
+        raise EngineError(f"{way.name} gives {shown(given)}: {takes}.")
     answers = list(given)
-    if len(answers) != len(requests):
-        raise EngineError(
-            f"{_name(engine)}.complete gives {len(answers)} answers to {len(requests)} requests: {takes}, in their order."
-        )
-    return [_answer(engine, answer, request) for answer, request in zip(answers, requests, strict=True)]
+    if len(answers) != len(items):
+        raise EngineError(f"{way.name} gives {len(answers)} answers to {len(items)} requests: {takes}, in their order.")
+    return [
+        _row_error(answer) if isinstance(answer, Exception) else way.read(answer, item)
+        for answer, item in zip(answers, items, strict=True)
+    ]
 
 
-def _answer(engine: Engine, given: Any, request: Request) -> list[Completion] | RowError:
-    if isinstance(given, Exception):
-        return _row_error(given)
-    sentence = f"{_name(engine)}.complete gives {{}} to a request: it takes {request.attempts} Completion(text, tokens, truncated)"
+def _completions(gives: str, given: Any, request: Request) -> list[Completion]:
+    sentence = f"{gives} {{}} to a request: it takes {request.attempts} Completion(text, tokens, truncated)"
     if isinstance(given, Completion) and request.attempts == 1:
         given = [given]
     if isinstance(given, (str, bytes, Mapping, Completion)) or not isinstance(given, Iterable):
@@ -126,12 +176,12 @@ def _answer(engine: Engine, given: Any, request: Request) -> list[Completion] | 
     completions = list(given)
     if len(completions) != request.attempts:
         raise EngineError(f"{sentence.format(f'{len(completions)} completions')}, as many as request.attempts says.")
-    return [_completion(engine, completion) for completion in completions]
+    return [_completion(gives, completion) for completion in completions]
 
 
-def _completion(engine: Engine, given: Any) -> Completion:
+def _completion(gives: str, given: Any) -> Completion:
     """A completion with its numbers as Python has them."""
-    sentence = f"{_name(engine)}.complete gives {shown(given)}: it takes a Completion"
+    sentence = f"{gives} {shown(given)}: it takes a Completion"
     if not isinstance(given, Completion):
         raise EngineError(f"{sentence}(text, tokens, truncated).")
     if not (given.text is None or isinstance(given.text, str)):  # None: there is no such reply, and it is not graded
@@ -148,5 +198,38 @@ def _completion(engine: Engine, given: Any) -> Completion:
     return Completion(given.text, tokens, bool(given.truncated), prompt_tokens, ids)
 
 
-def _name(engine: Engine) -> str:
+def _attention(gives: str, given: Any, _reply: Reply) -> ReplyAttention:
+    """An attention whose lists have one number per token."""
+    if not isinstance(given, ReplyAttention):
+        raise EngineError(f"{gives} {shown(given)} to a reply: it takes a ReplyAttention, or a RowError.")
+    whole = {**_named("products", given.products), **_named("windows", given.windows)}
+    whole |= {"image_shares": given.image_shares, "entropies": given.entropies}
+    for name, values in whole.items():
+        if values and len(values) != len(given.tokens):
+            raise EngineError(
+                f"{gives} a ReplyAttention with {len(given.tokens)} tokens and {len(values)} {name}: it takes one per token."
+            )
+    thoughts = {**_named("", given.thinking_products), **_named("", given.thinking_windows)}
+    if not all(isinstance(number, Real) for values in (*whole.values(), *thoughts.values()) for number in values):
+        raise EngineError(f"{gives} a ReplyAttention with something else than numbers.")
+    return given
+
+
+def _named(name: str, readings: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}[{reading!r}]": values for reading, values in readings.items()}
+
+
+def _likelihood(gives: str, given: Any, _reply: Reply) -> LogLikelihood:
+    """A likelihood with its numbers as Python has them."""
+    sentence = f"{gives} {shown(given)} to a reply: it takes a LogLikelihood"
+    if not isinstance(given, LogLikelihood):
+        raise EngineError(f"{sentence}(logprob, tokens), or a RowError.")
+    if not isinstance(given.logprob, Real) or not isfinite(given.logprob):
+        raise EngineError(f"{sentence} whose logprob is a number of nats; a reply that cannot be read gets a RowError.")
+    if not isinstance(given.tokens, Integral) or isinstance(given.tokens, bool) or given.tokens < 0:
+        raise EngineError(f"{sentence} whose tokens is a whole number.")
+    return LogLikelihood(float(given.logprob), int(given.tokens))
+
+
+def _name(engine: Any) -> str:
     return type(engine).__name__

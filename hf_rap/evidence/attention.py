@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
-from hf_rap.engines.asking import describe
+from hf_rap.engines.asking import attend, describe
 from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
-from hf_rap.options import check_whole
+from hf_rap.options import check_flags, check_whole
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows, read_question
-from hf_rap.stats.settings import noted
+from hf_rap.stats.settings import model_in, noted, same_model, set_apart
+from hf_rap.tables import whole_or_stream
 
 from .collector import Collector, first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
+
+    import datasets
 
     from hf_rap.engines.base import AttentionEngine, ReplyAttention
     from hf_rap.rows.layouts import Layout
 
 VERSION_OF_EVIDENCE = "2"  # part of the settings: raise it when the same reply can give other numbers
+_SETTINGS_AT_ONCE = 1000  # texts in memory
+_REPLIES_BY = "replies_by"
 _NO_FAULT = ("reply_empty", "reply_too_short")
 
 
@@ -42,6 +49,8 @@ class Attention(Collector):
     Args:
         engine: a local model (`TransformersEngine`), the one that wrote the replies.
         window: rows of a column that the windowed psi takes.
+        other_model: read replies that another model wrote, or another revision of it, which is refused otherwise: how this
+            one looks at them says nothing of why they were written.
         prompt: how the rows were asked, see `Rollouts`; None takes it from the row's `rap_settings`, and without those
             the default of `Rollouts`.
         layout: which column is what; None recognises the layout from the column names.
@@ -56,10 +65,12 @@ class Attention(Collector):
         rap_attention: per attempt with the image, null where there is no reply. An attempt that
             cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
             or a code of `rap_error`) and nulls; it never stops the run.
-        rap_attention_settings: JSON, what could change it.
+        rap_attention_settings: JSON, what could change it. Beside it `replies_by`, the model that wrote the replies,
+            where that is another one, or where nothing tells that it is this one (a server's replies, say).
 
     Raises:
-        SettingError: the window is shorter than 2, or the engine cannot tell its attention.
+        SettingError: the window is shorter than 2, the engine cannot tell its attention, or another model wrote the
+            replies.
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has `rap_attention` already.
         EngineError: the model cannot be loaded, or its last layer has no ordinary attention.
@@ -76,6 +87,7 @@ class Attention(Collector):
     engine: AttentionEngine
     window: int = WINDOW
     prompt: PromptTemplate | str | None = None
+    other_model: bool = field(default=False, metadata=ONLY_IN_MAP)
     layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
     version: str = VERSION_OF_EVIDENCE
     instruction: InitVar[str | None] = None
@@ -83,6 +95,7 @@ class Attention(Collector):
     def __post_init__(self, instruction: str | None) -> None:
         self.check_given()
         check_engine(self.engine, self.window)
+        check_flags(other_model=self.other_model)
         if self.prompt is not None or instruction is not None:
             object.__setattr__(self, "prompt", prompt_or_instruction(self.prompt, instruction))
 
@@ -111,6 +124,18 @@ class Attention(Collector):
         """The replies were given to the row's own system turn."""
         return self._prompt(read.get(columns.SETTINGS.name)).keep_system
 
+    def over(self, ds: datasets.Dataset) -> Self:
+        """The same with its layout settled; replies of another model are refused before the model is loaded."""
+        settled = super().over(ds)
+        rows = whole_or_stream("Attention", ds)
+        identity = getattr(self.engine, "identity", None)
+        read_twice = hasattr(rows, "num_rows") and columns.SETTINGS.name in rows.column_names  # a stream is not
+        if identity is not None and read_twice and not self.other_model:
+            for batch in rows.select_columns(columns.SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
+                for text in dict.fromkeys(batch[columns.SETTINGS.name]):
+                    self._replies_by(json.loads(text or "{}"), identity.as_settings())
+        return settled
+
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
@@ -118,18 +143,19 @@ class Attention(Collector):
         responses = batch[columns.IMAGE_RESPONSES.name]
         unknown = [None] * len(responses)
         prompts = batch.get(columns.IMAGE_PROMPT_TOKENS.name) or unknown
-        templates = [self._prompt(text) for text in batch.get(columns.SETTINGS.name) or unknown]
+        writers = batch.get(columns.SETTINGS.name) or unknown
+        templates = [self._prompt(text) for text in writers]
         requests = [
             None if texts is None else _request(raw, layout, template)
             for raw, texts, template in zip(raw_rows(batch, layout), responses, templates, strict=True)
         ]
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
-        cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
         described = describe(self.engine) if any(requests) else {}
         settings = [
-            None if row is None else attention_settings(described, template, self.window, self.version)
-            for row, template in zip(cells, templates, strict=True)
+            None if texts is None else self._settings_of(json.loads(written or "{}"), described, template)
+            for texts, written, template in zip(responses, writers, templates, strict=True)
         ]
+        cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
         return columns.typed({columns.ATTENTION: cells, columns.ATTENTION_SETTINGS: settings})
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
@@ -140,6 +166,39 @@ class Attention(Collector):
         """Tokens of the replies that were read."""
         rows = evidence[columns.ATTENTION.name]
         return sum(len(entry["tokens"] or ()) for attempts in rows for entry in attempts or () if entry is not None)
+
+    def remarks(self, ds: datasets.Dataset) -> list[str]:
+        """Whose replies these are, where that is not sure to be this model."""
+        read: Counter[str] = Counter()
+        for batch in ds.select_columns(columns.ATTENTION_SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
+            texts = Counter(text for text in batch[columns.ATTENTION_SETTINGS.name] if text is not None)
+            for text, rows in texts.items():
+                settings = json.loads(text)
+                if _REPLIES_BY in settings:
+                    read[f"by {settings[_REPLIES_BY]}, read with {model_in(settings)}"] += rows
+        return [
+            f"The replies of {rows:,} rows were written {whose}: it is this model's attention only if that is the same model."
+            for whose, rows in read.items()
+        ]
+
+    def _settings_of(self, there: Mapping[str, Any], here: Mapping[str, Any], prompt: PromptTemplate) -> str:
+        """`rap_attention_settings` of a row whose replies were written with the settings `there`."""
+        settings = _settings(here, prompt, self.window, self.version)
+        writer = self._replies_by(there, here)
+        if writer is not None:
+            settings = set_apart({**settings, _REPLIES_BY: writer}, _REPLIES_BY)
+        return json.dumps(settings, sort_keys=True)
+
+    def _replies_by(self, there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+        """The model that wrote the replies, where nothing says that it is this one."""
+        same = same_model(there, here)
+        if same is False and not self.other_model:
+            raise SettingError(
+                f"These replies were written by {model_in(there)}, and this is {model_in(here)}: how it looks at them says "
+                "nothing of why they were written. Read them with the model and revision that wrote them, or say that "
+                "another one is meant: Attention(engine, other_model=True), --other-model."
+            )
+        return None if same else model_in(there)
 
     @property
     def _given(self) -> PromptTemplate | None:
@@ -199,7 +258,7 @@ def attend_rows(
                 places.append((row, attempt))
             else:
                 _at(cells, row)[attempt] = _entry(request)
-    for (row, attempt), answer in zip(places, engine.attend(replies, window=window), strict=True):
+    for (row, attempt), answer in zip(places, attend(engine, replies, window=window), strict=True):
         _at(cells, row)[attempt] = _entry(answer)
     return cells
 

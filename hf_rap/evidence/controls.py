@@ -18,7 +18,7 @@ from hf_rap.options import check, check_whole
 from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows
 from hf_rap.rows.settling import settle_batch
-from hf_rap.stats.settings import graded_by, identity_in, model_in
+from hf_rap.stats.settings import graded_by, model_in, same_model
 from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens
@@ -238,7 +238,7 @@ class Controls(Collector):
         for row in rows:
             if not row.asks:
                 continue
-            if row.settings.get("model") and here.get("model") and not _same_model(row.settings, here):
+            if not _same_model(row.settings, here):
                 raise SettingError(
                     f"The replies with the image of row {row.read.id!r} came from {model_in(row.settings)!r}, and this is "
                     f"{model_in(here)!r}: a control compares two pictures, not two models."
@@ -254,10 +254,9 @@ class Controls(Collector):
 
 def _same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
     """By identity where both tell one, else by name: replies may come from a server that has the same model."""
-    identities = identity_in(there), identity_in(here)
-    if None not in identities:
-        return identities[0] == identities[1]
-    return PurePath(there["model"]).name == PurePath(here["model"]).name
+    same = same_model(there, here)
+    names = [PurePath(settings["model"]).name for settings in (there, here) if settings.get("model")]
+    return len(set(names)) < 2 if same is None else same
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
-from hf_rap.engines.asking import describe
+from hf_rap.engines.asking import describe, log_likelihoods
 from hf_rap.engines.base import Reply, Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
@@ -106,9 +106,8 @@ class Likelihood(PromptedCollector):
         layout = self.check_batch(batch)
         rows = [_Row.of(row) for row in read_rows(raw_rows(batch, layout), layout, Grading())]
         spots = [(row, arm, place) for row in rows for arm in columns.ARMS for place in range(len(row.spellings))]
-        answers = self.engine.log_likelihoods(
-            [self._reply(row, arm, row.spellings[place]) for row, arm, place in spots]
-        )
+        replies = [self._reply(row, arm, row.spellings[place]) for row, arm, place in spots]
+        answers = log_likelihoods(self.engine, replies)
         for (row, arm, place), answer in zip(spots, answers, strict=True):
             row.take(arm, place, answer)
         settings = json.dumps(self.settings(), sort_keys=True) if spots else None

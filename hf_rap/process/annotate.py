@@ -7,7 +7,18 @@ from dataclasses import InitVar, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_rap.columns import ERROR, EVIDENCE_NAMES, ID, IMAGE_RESPONSES, SETTINGS, STEPS, Column, require, typed
+from hf_rap.columns import (
+    ERROR,
+    EVIDENCE_NAMES,
+    ID,
+    IMAGE_RESPONSES,
+    SETTINGS,
+    STEPS,
+    Column,
+    refuse_existing,
+    require,
+    typed,
+)
 from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
@@ -215,6 +226,7 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     evidence = whole_dataset("one_row_per_response", evidence)
     check_text("column", column, empty=False)
     require("one_row_per_response", evidence.column_names, [IMAGE_RESPONSES])
+    refuse_existing("one_row_per_response", evidence.column_names, [Column(column, "", "")])
     replies = evidence.with_format(None)[IMAGE_RESPONSES.name][:]
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 GOES_ON_FROM = "goes_on_from"
 """In a manifest: folders of that time, whose evidence belongs to the fingerprint."""
-_KERNEL = "attention"
-_OF_THE_MODEL = ("model", "revision", "weights", "adapter")  # what the identity has taken the place of
+KERNEL = "attention"
+OF_THE_MODEL = ("model", "revision", "weights", "adapter")  # what the identity has taken the place of
 
 
 def folders_before(folder: RunFolder, collector: Collector, settings: Mapping[str, Any]) -> list[str]:
@@ -37,7 +37,7 @@ def folders_before(folder: RunFolder, collector: Collector, settings: Mapping[st
     """
     here = counted(settings)
     pinned = "identity" in here
-    aside = {_KERNEL, *settings[NOT_COUNTED], *(_OF_THE_MODEL if pinned else ())}
+    aside = {KERNEL, *settings[NOT_COUNTED], *(OF_THE_MODEL if pinned else ())}
     same, untold = [], None
     for fingerprint in folder.fingerprints():
         manifest = folder.manifest(fingerprint)
@@ -85,8 +85,8 @@ def _retold(text: str | None, engine: Mapping[str, Any]) -> str | None:
     before = json.loads(text or "{}")
     if text is None or NOT_COUNTED in before:
         return text
-    kept = {name: value for name, value in before.items() if name not in _OF_THE_MODEL}
-    if "attn_implementation" in engine and _KERNEL in kept:
-        kept["attn_implementation"] = kept.pop(_KERNEL)
-    of_the_model = {name: engine[name] for name in (*_OF_THE_MODEL, "identity") if name in engine}
+    kept = {name: value for name, value in before.items() if name not in OF_THE_MODEL}
+    if "attn_implementation" in engine and KERNEL in kept:
+        kept["attn_implementation"] = kept.pop(KERNEL)
+    of_the_model = {name: engine[name] for name in (*OF_THE_MODEL, "identity") if name in engine}
     return json.dumps(set_apart({**counted(engine), **of_the_model, **kept}, *engine[NOT_COUNTED]), sort_keys=True)

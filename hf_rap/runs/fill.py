@@ -19,8 +19,9 @@ from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
+from .beside import starts_anew
 from .budget import Budget
-from .folder import RunFolder, Unusable, check_url, fingerprint_of
+from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     FAILURE,
     ID,
@@ -190,6 +191,10 @@ class Run:
             self.fingerprint = fingerprint_of(settings)
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
+            begun = len(folders) > 1 or MANIFEST in self.folder.names(self.fingerprint)
+            remark = None if begun else starts_anew(self.folder, self.collector.kind, settings)
+            if remark is not None:
+                logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
             self._engine_now = noted(describe()) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}

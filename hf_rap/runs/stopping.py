@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.engines.asking import ask
+from hf_rap.engines.asking import ask, attend, log_likelihoods
 from hf_rap.engines.base import Interrupted
 from hf_rap.errors import RowError
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ASKING = ("complete", "attend", "log_likelihoods")  # what an engine is asked by
+# What an engine is asked by; whatever others have written is read there.
+ASKING: dict[str, Callable[..., Any]] = {"complete": ask, "attend": attend, "log_likelihoods": log_likelihoods}
 
 
 class Noting:
@@ -41,9 +42,7 @@ class Noting:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.engine, name)
-        if name == "complete":
-            value = partial(ask, self.engine)  # what others have written is read there
-        return partial(self._ask, value) if name in ASKING else value
+        return partial(self._ask, partial(ASKING[name], self.engine)) if name in ASKING else value
 
     def tell_again(self) -> set[str]:
         """From now on ask nobody, and know the answers for rows alone that have one to whatever they were asked; gives these."""

@@ -96,7 +96,7 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
             available += [column.name for column in scorer.writes]
     add = _add_to_table if isinstance(ds, datasets.Dataset) else _add_to_stream
     for scorer in scorers:
-        ds = add(ds, scorer if is_ours(scorer) else Checked(scorer))
+        ds = add(ds, scorer if is_ours(scorer) else _Checked(scorer))
     return ds
 
 
@@ -113,7 +113,7 @@ def check_scorer(scorer: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Checked:
+class _Checked:
     """A scorer from outside, whose results are read as those of a function are."""
 
     scorer: Scorer

@@ -117,6 +117,16 @@ def identity_in(settings: Mapping[str, Any]) -> str | None:
     return identity
 
 
+def same_model(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
+    """Whether two settings are of one model, by what pins it; None where one of them does not tell.
+
+    >>> same_model({"identity": "me/grid@12ab"}, {"identity": "me/grid@34cd"}), same_model({}, {"identity": "me/grid@34cd"})
+    (False, None)
+    """
+    identities = identity_in(there), identity_in(here)
+    return None if None in identities else identities[0] == identities[1]
+
+
 def model_in(settings: Mapping[str, Any]) -> str:
     """The model of these settings, for people, with what pins it where that is told.
 

@@ -18,6 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from .quantities import RELATIVE_ROUNDING, ROUNDING, terminates
+
 # Of processor time, so that a verdict is the same on a busy machine. Ordinary pairs take 1 to 50 ms.
 CPU_SECONDS = 2
 # Of address space; math-verify and sympy take 60 MB of it.
@@ -29,8 +31,6 @@ TOO_LARGE = "too_large_to_compare"
 NOT_EVALUATED = "cannot_be_evaluated"
 NO_MATH_VERIFY = "no_math_verify"
 
-# A decimal and a number that is none agree when they round to the same six decimals and six digits.
-ROUNDING, RELATIVE_ROUNDING = 5e-7, 5e-6
 # Larger numbers, and powers of sums with more terms, are not compared.
 MAX_DIGITS = 10_000
 # Digits to which exact numbers are compared.
@@ -207,19 +207,10 @@ def _same_number(gold: Any, answer: Any, *, rounded: bool) -> bool:
         return False
     exact, stated = gold.evalf(DIGITS), answer.evalf(DIGITS)
     gap, size = abs(exact - stated), max(abs(exact), abs(stated))
-    if rounded and not (gold.is_Rational and answer.is_Rational and _terminates(gold) and _terminates(answer)):
+    if rounded and not all(number.is_Rational and terminates(int(number.q)) for number in (gold, answer)):
         return bool(gap <= min(ROUNDING, RELATIVE_ROUNDING * abs(exact)))
     tolerance = 10.0 ** -(DIGITS - 10)
     return bool(gap <= tolerance * size) or bool(gap < tolerance and simplify(gold - answer) == 0)
-
-
-def _terminates(number: Any) -> bool:
-    """The number has a last decimal."""
-    rest = int(number.q)
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
 
 
 def _same_to_math_verify(gold: Any, answer: Any) -> bool:

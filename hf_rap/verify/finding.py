@@ -41,13 +41,14 @@ _BETWEEN = re.compile(
     r"(?:[\s,;$.&、]|\\q?quad|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or|maybe|perhaps|possibly)\b|</?\w+>)*",
     re.IGNORECASE,
 )
+_BETWEEN_CHARS = 50
 
 _CUE = re.compile(
     r"(?:"
     r"(?:\b(?:(?:answers?|solution|correction|result|letter|antwort|respuesta|réponse|resposta|risposta|ответ)\b"
     r"|ans\b\.?|(?:final|correct|right|best|selected|my)\s+(?:final\s+)?(?:choice|option)s?\b)|^\W{0,9}choice\b)"
     r"(?:\s+(?:correct[ae]?|corretta|correta|juste|finale?)\b)?(?:\s+(?:to|for)\s[^.\n]{1,80}?)?[\s*_]*"
-    r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
+    r"(?:\b(?:is|are|ist|lautet|es|est|é|è|(?:would|should|could|must|will|seems\s+to|appears\s+to)\s+be)\b|(?<=ans\.)|[:：=]|\s[-–—](?=\s))"
     r"|(?:答案|结果)(?:\s*应该|应)?\s*[是为:：]|选项\s*[是为:：]|(?:答え|正解)\s*[は:：]|(?:정답|답)\s*[은는:：]"
     r")[\s*_:：]*(?:\$\$\s*|\\\[\s*)?"
     r"|(?:故|应|应该|应当|因此|所以)选(?:择)?\s*[:：]?\s*(?=[(（]?[A-Z])",
@@ -117,7 +118,13 @@ def stated_last(text: str) -> str:
     >>> stated_last(r"Adding up, we get \boxed{42}."), stated_last("42")
     ('42', '')
     """
-    return next((statement.text for statement in reversed(statements(text)) if statement.text), "")
+    last = last_of(statements(text))
+    return last.text if last else ""
+
+
+def last_of(stated: list[Statement]) -> Statement | None:
+    """The last that says anything."""
+    return next((statement for statement in reversed(stated) if statement.text), None)
 
 
 def find_answer(reply: str) -> Statement:
@@ -126,8 +133,7 @@ def find_answer(reply: str) -> Statement:
     >>> find_answer("I count them. There are\n12 dots. I hope this helps!").text
     '12 dots.'
     """
-    last = next((statement for statement in reversed(statements(reply)) if statement.text), None)
-    return last or Statement((lines_of(reply) or [""])[-1], explicit=False)
+    return last_of(statements(reply)) or Statement((lines_of(reply) or [""])[-1], explicit=False)
 
 
 def lines_of(reply: str) -> list[str]:
@@ -206,21 +212,16 @@ def _from_json(text: str) -> str:
 
 
 def _joined(text: str, marks: list[tuple[int, int, str]]) -> list[tuple[int, str]]:
-    if len(marks) < 2:
-        return [(start, inner.strip()) for start, _, inner in marks]
-    groups: list[tuple[int, int, list[str]]] = []
+    """Marks with nothing between them that parts them are one, with each of their texts once."""
+    groups: list[tuple[int, list[str]]] = []
+    last = len(text)
     for start, end, inner in marks:
-        content = inner.strip()
-        if (
-            groups
-            and start >= groups[-1][1]
-            and _BETWEEN.fullmatch(text, groups[-1][1], min(start, groups[-1][1] + 50))
-            and start - groups[-1][1] < 50
-        ):
-            groups[-1] = (groups[-1][0], end, [*groups[-1][2], content])
+        if 0 <= start - last < _BETWEEN_CHARS and _BETWEEN.fullmatch(text, last, start):
+            groups[-1][1].append(inner.strip())
         else:
-            groups.append((start, end, [content]))
-    return [(start, ", ".join(dict.fromkeys(texts))) for start, _, texts in groups]
+            groups.append((start, [inner.strip()]))
+        last = end
+    return [(start, ", ".join(dict.fromkeys(texts))) for start, texts in groups]
 
 
 def _behind(text: str, start: int) -> str:

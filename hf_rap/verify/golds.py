@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 from hf_rap.errors import RowError
 
-from .finding import statements
+from .finding import last_of, statements
 from .mathematics import is_readable_math, split_parts
-from .options import LETTERS, read_choice, read_options
+from .options import LETTERS, letter_of, read_choice, read_options
 from .quantities import read_quantity
-from .words import is_words, read_time, read_yes_no, same_words
+from .words import is_words, read_time, read_yes_no
 from .writing import clean
 
 if TYPE_CHECKING:
@@ -102,14 +102,7 @@ def read_gold(answer: object, *, question: str = "", options: Sequence[str] | No
 
     """
     choices = read_options(question, options)
-    if hasattr(answer, "tolist"):  # numpy
-        answer = answer.tolist()
-    if not isinstance(answer, (list, tuple)):
-        return Gold(_read_single(answer, choices))
-    if not answer:
-        raise _unreadable(answer, "an empty list")
-    answers = [text for text in answer if text is not None and text != ""] or answer
-    return Gold(tuple(accepted for text in answers for accepted in _read_single(text, choices)))
+    return Gold(tuple(accepted for single in _listed(answer) for accepted in _read_single(single, choices)))
 
 
 def spellings(answer: object) -> list[str]:
@@ -125,17 +118,24 @@ def spellings(answer: object) -> list[str]:
     (['Yes', 'yes', 'true'], ['B', '30'], ['5 cm'])
 
     """
-    if hasattr(answer, "tolist"):  # numpy
-        answer = answer.tolist()
     texts: dict[str, None] = {}
-    for single in answer if isinstance(answer, (list, tuple)) else [answer]:
+    for single in _listed(answer):
         written = "" if isinstance(single, bool) else clean(str(single))
         for accepted in read_gold(single).accepted:
             same = written.casefold() in {accepted.text.casefold(), *(_TRUTH if accepted.kind == "yes_no" else ())}
             texts |= dict.fromkeys(text for text in (written if same else "", accepted.text) if text)
-    if not texts:
-        read_gold(answer)  # an empty list: says so
     return list(texts)
+
+
+def _listed(answer: object) -> Sequence[object]:
+    """The answers that are accepted."""
+    if hasattr(answer, "tolist"):  # numpy
+        answer = answer.tolist()
+    if not isinstance(answer, (list, tuple)):
+        return [answer]
+    if not answer:
+        raise _unreadable(answer, "an empty list")
+    return [single for single in answer if single is not None and single != ""] or answer
 
 
 def _as_text(answer: object) -> str:
@@ -155,9 +155,7 @@ def _read_single(answer: object, options: Mapping[str, str]) -> tuple[Accepted, 
     text = _as_text(answer)
     if options:
         plain = clean(text)
-        letter = next(
-            (letter for letter, option in options.items() if plain == option or same_words(plain, option)), ""
-        )
+        letter = letter_of(plain, options)
         if letter and plain not in options:
             return (Accepted("choice", letter), *read_option(options[letter]))
     return _read_text(text, "".join(options))
@@ -169,8 +167,8 @@ def _read_text(answer: str, letters: str = "") -> tuple[Accepted, ...]:
         raise _unreadable(answer, f"longer than {MAX_SOLUTION_CHARS} characters")
     kept = _PICTURE.sub("", answer)
     stated = statements(kept)
-    last = next((statement.text for statement in reversed(stated) if statement.text), "")
-    text = clean(last or ("" if any(statement.explicit for statement in stated) else kept))
+    last = last_of(stated)
+    text = clean(last.text if last else "" if any(statement.explicit for statement in stated) else kept)
     if _LINK.search(text) or (kept != answer and not text):
         raise _unreadable(answer, "a picture or a link")
     if (

@@ -19,7 +19,8 @@ _APPROXIMATELY = re.compile(
     r"(?:^|.*[^\\\w])\\approx(?![a-z])\s*|^(?:about|approximately|around|roughly)\s+", re.IGNORECASE
 )
 _BRACKET_OR_SEPARATOR = re.compile(
-    r"(?P<open>[({\[])|(?P<close>[)}\]])|(?P<comma>(?!,\d{3}(?!\d))[,;]|\s+(?:or|and)\s+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
+    r"(?P<open>[({\[])|(?P<close>[)}\]])"
+    r"|(?P<comma>(?!,\d{3}(?!\d))[,;](?:[\s~]*(?:or|and)[\s~]+)?|[\s~]+(?:or|and)[\s~]+|\\(?:lor|land|vee|wedge)(?![a-zA-Z]))"
     r"|(?P<equals>(?<![<>!\\:=])=(?!=))"
 )
 _EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")

@@ -17,6 +17,8 @@ _OPTION_MARKERS = (
     re.compile(r"\(([A-Z])\)"),
     re.compile(r"(?:^|(?<=[\s,;:]))([A-Z])[.．、](?=.)"),
     re.compile(r"(?:^|(?<=[\s,;:]))([A-Z])[):：]"),
+    re.compile(r"\(([a-z])\)"),
+    re.compile(r"(?:^|(?<=[\s,;:]))([a-z])\)"),
 )
 _KIND = r"(?:(?i:the|la|le|die|der)\s+)?(?:(?i:option|opción|choice|answer|letter|point|figure|graph|image|picture|选项)\s*)?"
 _ALONE = re.compile(rf"{_KIND}[(\[]?([A-Z])[)\]]?(?:选项)?[.:]?|[(\[]?([a-z])[)\]]?[.:]?")
@@ -30,13 +32,13 @@ _WITH_TEXT = re.compile(
     r"((?!\s*(?:\(?[A-Z]\b(?!\s*$)|(?:is|are|was|can|could|must|or)\b|and\b|[,/&?]))(?!.*\b(?:or|and)\s+\(?[A-Z](?:[).:]|$)).+)"
 )
 _CAPITAL = re.compile("[A-Z]")
-_LETTER_FIRST = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?\s+(.+)")
+_LETTER_FIRST = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:]?\s+(.+)")
 _TEXT_FIRST = re.compile(r"(.+?)\s*\(([A-Z])\)")
 _BUT_NOT = re.compile(r"[,;]?\s+(?:(?:and|but)\s+)?(?:not|rather than|instead of)\s+(?:option\s+)?\(?[A-Z]\b.*")
 _STATED = re.compile(
     r"\b(?i:option|choice|letter)\s*[:：]?\s*[(\[]?(?P<a>[A-Z])\b"
     r"|(?:\b(?i:say|leaves|so,?|thus,?|hence,?|therefore,?)|[→⇒])\s+[(\[*]*(?P<g>[A-Z])[.!)\]*]*\s*$"
-    r"|\b(?i:choos\w+|select\w*|pick\w*|go(?:ing)?\s+with|went\s+with|it'?s|it\s+is|must\s+be)\s+[(\[*]*(?P<b>[A-Z])(?=[.,;:!)\]*]|\s*$|\s+(?:because|since|as)\b)"
+    r"|\b(?i:choos\w+|select\w*|pick\w*|go(?:ing)?\s+with|went\s+with|it'?s|it\s+is|must\s+be)\s+[(\[*]*(?P<b>[A-Z])(?=[.,;:!)\]*]|\s*$|\s+[-–—]\s|\s+(?:because|since|as)\b)"
     r"|(?<![\w(])[(\[*]*(?P<c>[A-Z])[)\]*.]*\s+(?:is|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:only\s+)?(?:correct|right|best|answer|true)\b(?!-)"
     r"|\((?P<d>[A-Z])\)"
     r"|选(?:项|择)?\s*[:：]?\s*[(（]?(?P<e>[A-Z])|(?P<f>[A-Z])(?:选项)?(?:是|为)?(?:正确|对的)"
@@ -76,7 +78,7 @@ def read_options(question: str, options: Sequence[str] | None = None) -> dict[st
     """The options of a multiple-choice question by letter; empty when they cannot be told apart.
 
     `options` goes before what stands in the question, where these forms are known: "(A) 30 (B) 40", "A. 30",
-    "A) 30", "A: 30", on one line or on several. The letters must run A, B, C, ... and each needs a text of its own.
+    "A) 30", "A: 30", "(a) 30", "a) 30", on one line or on several. The letters must run A, B, C, ... and each needs a text of its own.
 
     >>> read_options("How many? Choices: (A) 30 (B) 40")
     {'A': '30', 'B': '40'}
@@ -91,7 +93,7 @@ def read_options(question: str, options: Sequence[str] | None = None) -> dict[st
         return {}
     for marker in _OPTION_MARKERS:
         markers = list(marker.finditer(question))
-        letters = "".join(match[1] for match in markers)
+        letters = "".join(match[1] for match in markers).upper()
         markers = markers[letters.rfind("A") :]
         letters = letters[letters.rfind("A") :]
         if len(letters) < 2 or letters != LETTERS[: len(letters)]:
@@ -101,7 +103,7 @@ def read_options(question: str, options: Sequence[str] | None = None) -> dict[st
             clean(question[match.end() : end].strip().partition("\n")[0])
             for match, end in zip(markers, ends, strict=True)
         ]
-        if not {"", "?", "!"} & set(texts) and len({text.casefold() for text in texts}) == len(texts):
+        if not {"", "?", "!", "and", "or"} & set(texts) and len({text.casefold() for text in texts}) == len(texts):
             return dict(zip(letters, texts, strict=True))
     return {}
 
@@ -112,15 +114,15 @@ def read_choice(text: str, options: Mapping[str, str] | None = None) -> Choice |
     >>> read_choice("(B) 30"), read_choice("A, C"), read_choice("A or C"), read_choice("a cat")
     (Choice(letters='B', text='30'), Choice(letters='AC', text=''), None, None)
     """
-    if not _CAPITAL.search(text) and len(text) > 3:
+    if len(text) > 3 and not options and not _CAPITAL.search(text):
         return None
     text = text.replace("~", " ").strip()
     text = _BUT_NOT.sub("", text).rstrip(" ,.;:")
     if match := _ALONE.fullmatch(text):
         return Choice((match[1] or match[2]).upper()) if match[1] or match[2] in _lower(options) else None
     match = _LETTER_FIRST.fullmatch(text) if options else None
-    if match and options and match[1] in options and same_words(match[2], options[match[1]]):
-        return Choice(match[1], match[2])
+    if match and options and same_words(match[2], options.get(match[1].upper(), "")):
+        return Choice(match[1].upper(), match[2])
     if _SEVERAL.fullmatch(text) or (re.fullmatch("[A-H]{2,6}", text) and "".join(sorted(set(text))) == text):
         return Choice("".join(sorted(set(re.findall("[A-Z]", text)))))
     match = _WITH_TEXT.fullmatch(text)
@@ -129,6 +131,11 @@ def read_choice(text: str, options: Mapping[str, str] | None = None) -> Choice |
     if options and (match := _TEXT_FIRST.fullmatch(text)) and same_words(match[1], options.get(match[2], "")):
         return Choice(match[2], match[1])
     return None
+
+
+def letter_of(text: str, options: Mapping[str, str]) -> str:
+    """The first option with the words of a text, "" when none has them."""
+    return next((letter for letter, option in options.items() if same_words(text, option)), "")
 
 
 def choice_in_lines(lines: Sequence[str], options: Mapping[str, str]) -> Choice | None:

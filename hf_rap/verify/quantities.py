@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .units import canonical_unit
 
 # What rounds to the same six decimals and six digits agrees, where only one of the two is a decimal.
-_ROUNDING, _RELATIVE_ROUNDING = Fraction(1, 2 * 10**6), Fraction(1, 2 * 10**5)
+ROUNDING, RELATIVE_ROUNDING = Fraction(1, 2 * 10**6), Fraction(1, 2 * 10**5)
 # 0.30000000000000004 is 0.3: a binary float that was written out.
 _FLOAT_NOISE, _FLOAT_DIGITS = Fraction(1, 10**12), 10**12
 
@@ -40,20 +40,8 @@ _ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _MULTIPLES = {"hundred": 100, "dozen": 12, **_SCALES}
-_PARTS = {
-    "half": 2,
-    "halve": 2,
-    "third": 3,
-    "quarter": 4,
-    "fourth": 4,
-    "fifth": 5,
-    "sixth": 6,
-    "eighth": 8,
-    "tenth": 10,
-}
-_VALUES = {word: value for value, word in enumerate(_ONES)} | {
-    word: 20 + 10 * place for place, word in enumerate(_TENS)
-}
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}  # fmt: skip
+_VALUES = {word: value for value, word in enumerate(_ONES)} | {word: 10 * ten for ten, word in enumerate(_TENS, 2)}
 _SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES[1:10])}))?|{'|'.join(reversed(_ONES))})"
 _HUNDREDS = rf"(?:(?:{_SMALL}|a) hundred(?: (?:and )?{_SMALL})?|{_SMALL})"
 NUMBER_WORDS = (
@@ -64,33 +52,7 @@ _HALF = re.compile(r"(?:an?\s+|one[- ])?half$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"(?:negative|minus)\s+(?=\S)", re.IGNORECASE)
 
 # Words that cannot be what is counted: "3 or 5", "2 pi", "5 is not it".
-_NOT_UNITS = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "is",
-        "are",
-        "of",
-        "to",
-        "by",
-        "if",
-        "than",
-        "pi",
-        "sqrt",
-        "sin",
-        "cos",
-        "tan",
-        "log",
-        "ln",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "squared",
-        "cubed",
-        "times",
-    ]
-)
+_NOT_UNITS = frozenset({"and", "or", "not", "is", "are", "of", "to", "by", "if", "than", "pi", "sqrt", "sin", "cos", "tan", "log", "ln", "maybe", "perhaps", "possibly", "squared", "cubed", "times"})  # fmt: skip
 _UNIT_START = re.compile(r"[\s~]+(?=[A-Za-z°%\u4e00-\u9fff])|(?<=[\d})])(?=[A-Za-z°%\u4e00-\u9fff])")
 _LETTER = re.compile(r"[A-Za-z](?![A-Za-z])")
 # "2n-1" and "5t^2" are no newtons and teslas; "5m^2" is an area.
@@ -245,16 +207,15 @@ def _same(left: Fraction, right: Fraction) -> bool:
     if left == right or left.denominator == right.denominator == 1:
         return left == right
     gap, size = abs(left - right), max(abs(left), abs(right))
-    if _terminates(left) and _terminates(right):
+    ends = [terminates(value.denominator) for value in (left, right)]
+    if all(ends):
         return max(left.denominator, right.denominator) > _FLOAT_DIGITS and gap <= _FLOAT_NOISE * size
-    if not (_terminates(left) or _terminates(right)):
-        return False
-    return gap <= min(_ROUNDING, _RELATIVE_ROUNDING * size)
+    return any(ends) and gap <= min(ROUNDING, RELATIVE_ROUNDING * size)
 
 
-def _terminates(value: Fraction) -> bool:
-    """It can be written as a decimal."""
-    return pow(10, value.denominator.bit_length(), value.denominator) == 0
+def terminates(denominator: int) -> bool:
+    """A fraction in lowest terms with this denominator has a last decimal."""
+    return pow(10, denominator.bit_length(), denominator) == 0
 
 
 def _read_unit(text: str, *, letters_are_units: bool) -> tuple[int, str] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .finding import MAX_ANSWER_CHARS, Statement, lines_of, stated_last, statements
 from .golds import MAX_GOLD_WORDS, Accepted, Gold, read_option
 from .mathematics import NotComparedError, same_math, split_parts, without_approximately
-from .options import Choice, behind_list, choice_in_lines, option_named, read_choice
+from .options import Choice, behind_list, choice_in_lines, letter_of, option_named, read_choice
 from .prose import affirmed, states_nothing, value_in
 from .quantities import in_digits, read_quantity, read_ratio
 from .words import is_sentence, is_words, read_yes_no, same_time, same_words
@@ -110,9 +110,7 @@ class _Task:
         values = [accepted for accepted in gold.accepted if accepted.kind != "choice"]
         task = cls(options, letters, values)
         if not letters:
-            letters |= {
-                letter for letter, text in options.items() if any(task.is_same(text, accepted) for accepted in values)
-            }
+            letters |= {letter for letter, text in options.items() if task.is_any(text)}
         values += [
             accepted
             for letter in sorted(letters)
@@ -137,7 +135,7 @@ class _Task:
             return self._is_chosen(choice)
         value = value_in(statement.text, only=True)
         if value:
-            return any(self.is_same(value.text, accepted) for accepted in self.values)
+            return self.is_any(value.text)
         named = option_named(answer, self.options)
         if named and self.letters:
             return named in self.letters
@@ -173,20 +171,18 @@ class _Task:
         choice = read_choice(answer, self.options)
         if choice and self.letters:
             return self._is_chosen(choice)
-        if any(
-            self.is_same(answer, accepted) for accepted in self.values if accepted.kind in ("words", "yes_no", "time")
-        ):
+        if self.is_any(answer, "words", "yes_no", "time"):
             return True
         if states_nothing(answer):
             return None
         if choice and (choice.text or choice.letters in self.options):
             return self._is_chosen(choice)
-        option = next((letter for letter, text in self.options.items() if same_words(answer, text)), "")
+        option = letter_of(answer, self.options)
         if option and self.letters:
             return option in self.letters
         if self.letters and answer.upper() in self.letters:
             return True
-        if any(self.is_same(answer, accepted) for accepted in self.values):
+        if self.is_any(answer):
             return True
         return False if read_quantity(answer) or not (is_words(answer) or is_sentence(answer)) else None
 
@@ -195,7 +191,7 @@ class _Task:
         if self.letters:
             return choice.letters in self.letters
         text = clean(self.options.get(choice.letters, choice.text))
-        return bool(text) and any(self.is_same(text, accepted) for accepted in self.values)
+        return bool(text) and self.is_any(text)
 
     def _agrees_in_line(self, line: str) -> bool | None:  # noqa: PLR0911 - one for each way to say it
         answer = _LEAD_IN.sub(
@@ -218,14 +214,14 @@ class _Task:
             return self._is_yes_no(yes_no)
         value = value_in(line)
         if value:
-            return any(self.is_same(value.text, accepted) for accepted in self.values)
+            return self.is_any(value.text)
         return False if re.search(r"\d", line) or self._has("words") else None
 
     def _has(self, kind: str) -> bool:
         return any(accepted.kind == kind for accepted in self.values)
 
     def _is_yes_no(self, word: str) -> bool:
-        return any(accepted.kind == "yes_no" and accepted.text == word for accepted in self.values)
+        return Accepted("yes_no", word) in self.values
 
     def _is_in_words(self, line: str, accepted: Accepted) -> bool:
         """A sentence that states the words: "It is a red cube", but not "It is not a red cube"."""
@@ -234,6 +230,11 @@ class _Task:
         words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", accepted.text)))
         match = re.match(_IN_SENTENCE.format(f"(?P<words>{words})", words), line, re.IGNORECASE)
         return match is not None and not _NOT.search(line[: max(0, match.start("words"))])
+
+    def is_any(self, answer: str, *kinds: str) -> bool:
+        """One of the accepted answers that are no letters, or of those of these kinds."""
+        values = [accepted for accepted in self.values if accepted.kind in kinds] if kinds else self.values
+        return any(self.is_same(answer, accepted) for accepted in values)
 
     def is_same(self, answer: str, accepted: Accepted) -> bool:
         if accepted.kind == "yes_no":

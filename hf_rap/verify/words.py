@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .quantities import read_quantity
 from .writing import compact
 
 _LINKED = r"(?:$|[,.;:!。，]|\s+-\s|\s+(?:it|they|he|she|this|that|there|we|the|because|since)\b)"
@@ -16,27 +17,7 @@ _YES_NO = re.compile(
 _YES_NO_AT_END = re.compile(r"\b(?:is|are|be|answer|so,?)\s+(?:(yes|true)|(no|false))\W*$", re.IGNORECASE)
 _WORD_CHARS = re.compile(r"[\w\s.,;:'\u2019\"!?&()%°#@~$/∥⊥≅△-]*")
 _WORD = re.compile(r"(?<![^\W_])[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7a3]+")
-_FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "ln",
-        "exp",
-        "sqrt",
-        "pi",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "or",
-        "and",
-    ]
-)
+_FUNCTIONS = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "pi", "max", "min", "gcd", "lcm", "or", "and"})  # fmt: skip
 # What is a product of variables rather than a word: ab and ba are equal.
 _PRODUCT = re.compile(r"[abc]{2,3}|[xyzw]{2,4}|[mnpqk]{2,3}|[uvw]{2,3}")
 _FORMULA = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?(?:_?\{?\d+\}?)?){2,}")  # H_2O
@@ -45,7 +26,6 @@ _PUNCTUATION = re.compile(r"(?<!\d)[.,:/-]|[.,:/-](?!\d)|[^\w\s.,:/∥⊥≅△-
 _AND = re.compile(r",?\s+and\s+")
 _TIME = re.compile(r"(\d{1,2})(?:[:：](\d{2}))?(?::\d{2})?\s*(?:([ap])\.?\s?m\.?|o'?clock)?", re.IGNORECASE)
 _PAST = re.compile(r"(half past|quarter past|quarter to)\s+(\w+)", re.IGNORECASE)
-_HOURS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def read_yes_no(text: str, *, at_end: bool = False) -> str:
@@ -105,10 +85,9 @@ def read_time(text: str) -> tuple[int, bool] | None:
     ((885, True), (165, False), None)
     """
     if match := _PAST.fullmatch(text):
-        word = match[2].casefold()
-        hour = _HOURS.index(word) + 1 if word in _HOURS else int(word) if word.isdecimal() else 99
+        hours = read_quantity(match[2])
         shift = {"half past": 30, "quarter past": 15, "quarter to": -15}[match[1].casefold()]
-        return ((hour * 60 + shift) % 720, False) if hour <= 12 else None
+        return (int(hours.value * 60 + shift) % 720, False) if hours and not hours.unit and hours.value <= 12 else None
     match = _TIME.fullmatch(text)
     if match is None or not (match[2] or match[3] or text.casefold().endswith("clock")):
         return None

@@ -47,7 +47,7 @@ _LATEX: tuple[tuple[re.Pattern[str], Any], ...] = tuple((re.compile(pattern), by
     (r"\\(?:[hv]space\*?|[hv]?phantom)\s*\{[^{}]*\}", ""),
     (r"\\(?:[bB]igg?[lrm]?|(?:display|text|script)style|limits|[lL]arge|LARGE|[hH]uge|small|tiny|normalsize)(?![a-zA-Z])", ""),
     (r"\\(?:text)?color\s*\{[^{}]*\}", ""),
-    (r"\{,\}|,\\!", ","),
+    (r"\{,\}|,\\!\s*", ","),
     (r"\\!", ""),
     (r"(?<!\\)\\[,;: ]|\\q?quad(?![a-zA-Z])|~", " "),
     (r"\\[dtc]frac", r"\\frac"),
@@ -66,6 +66,9 @@ _UPRIGHT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm"
     r"|underline|bold|boldsymbol|bm|emph)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
+_TIED_TO_NOTHING = re.compile(r"(?<=[({\[])~")
+# Where one dollar sign of two is missing, that round "A" or an expression: before a number it is money.
+_LONE_DOLLAR = re.compile(r"^\$(?=[A-Za-z\\])|(?<=[A-Za-z}])\$$")
 _SPACES = re.compile(r"\s+")
 _TRIMMED = ' \t\n\r.,;:。，；："“”'
 _QUOTED = re.compile(r"'([^']+)'|\{([^{}]*)\}")
@@ -89,8 +92,9 @@ def clean(text: str) -> str:
         previous = None
         while previous != text:
             previous, text = text, _UPRIGHT.sub(r"~\1", text)
-    if text.count("$") >= 2:  # one alone is dollars
-        text = text.replace("$", "")
+        text = _TIED_TO_NOTHING.sub("", text)
+    if "$" in text:
+        text = text.replace("$", "") if text.count("$") >= 2 else _LONE_DOLLAR.sub("", text.strip())
     text = _SPACES.sub(" ", text.strip().lstrip("~")).lstrip(_TRIMMED.replace(".", "")).rstrip(_TRIMMED)
     quoted = _QUOTED.fullmatch(text)
     return (quoted[1] or quoted[2] or "").strip(" ~") if quoted else text

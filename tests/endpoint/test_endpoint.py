@@ -6,20 +6,25 @@ import json
 import logging
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from datasets import Dataset
 from model_server import ModelServer
 from PIL import Image
 from server import FaultyServer, completion, completion_of, send
 from stubs import make_rows
 
 from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence, collect_in_run
+from hf_rap.cli import cli
 from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
 from hf_rap.engines.base import Request, Sampling
@@ -30,6 +35,7 @@ from hf_rap.errors import EngineError, RowError, RunError, SettingError
 from hf_rap.process import one_row_per_response
 from hf_rap.rows.prompts import PromptTemplate
 
+ROOT = Path(__file__).parents[2]
 SECRET = "hf_this_is_the_secret_token"
 
 
@@ -306,16 +312,41 @@ def test_two_values_for_one_argument_of_the_chat_template_are_refused():
         assert server.bodies == []
 
 
-def test_a_thinking_budget_is_passed_and_tells_runs_apart(tmp_path):
-    """Servers have it under names of their own; with another one the replies are asked anew."""
-    ds, seen = make_planted(6).select([0]), []
-    for name, budget in (("thinking_token_budget", 64), ("thinking_token_budget", 64), ("thinking_budget_tokens", 32)):
+BUDGETS = [
+    json.loads(text) for text in re.findall(r"`--extra-body '(.*)'`", (ROOT / "docs" / "prompts.md").read_text())
+]
+
+
+def test_the_page_of_prompts_has_a_budget_for_each_server():
+    """vLLM, SGLang and llama.cpp."""
+    assert [list(budget) for budget in BUDGETS] == [
+        ["thinking_token_budget"],
+        ["custom_params"],
+        ["thinking_budget_tokens"],
+    ]
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
+def test_a_thinking_budget_is_passed_and_tells_runs_apart(budget, tmp_path):
+    """As the page on prompts has it for each server, on the command line; without it the replies are asked anew."""
+    make_planted(6).select([0]).to_parquet(tmp_path / "rows.parquet")
+    seen = []
+    for body in (budget, budget, {}):
         with FaultyServer() as server:
-            engine = EndpointEngine(server.url, model="m", extra_body={name: budget})
-            evidence = collect_in_run(ds, Rollouts(engine, attempts=1), str(tmp_path / "run"))
-            seen.append([body[name] for body in server.bodies])
-            assert json.loads(evidence["rap_settings"][0])["extra_body"] == {name: budget}
-    assert seen == [[64, 64], [], [32, 32]]  # both arms
+            done = CliRunner().invoke(
+                cli,
+                [
+                    *("rollouts", str(tmp_path / "rows.parquet"), "--endpoint", server.url, "--model", "m"),
+                    *("--extra-body", json.dumps(body), "--attempts", "1", "--run", str(tmp_path / "run")),
+                    *("--out", str(tmp_path / "evidence.parquet"), "--overwrite"),
+                ],
+                catch_exceptions=False,
+            )
+            assert done.exit_code == 0, done.output
+            seen.append([{name: sent.get(name) for name in budget} for sent in server.bodies])
+        evidence = Dataset.from_parquet(str(tmp_path / "evidence.parquet"), cache_dir=str(tmp_path / str(len(seen))))
+        assert json.loads(evidence["rap_settings"][0])["extra_body"] == body
+    assert seen == [[budget, budget], [], [dict.fromkeys(budget)] * 2]  # both arms
 
 
 def test_token_ids_are_those_that_the_server_tells():

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 from functools import cache
 
 import pytest
@@ -319,3 +320,51 @@ def test_replies_of_a_server_are_read_by_a_local_model():
     texts = ["".join(one["tokens"]) for row in found["rap_attention"] for one in row or []]
     assert texts
     assert set(texts) == {r"\boxed{3}"}
+
+
+def settings_after(ds, attention):
+    """`rap_attention_settings` of the rows that have any, parsed."""
+    found = collect_evidence(ds, attention)["rap_attention_settings"]
+    return [json.loads(one) for one in found if one is not None]
+
+
+def test_replies_of_another_model_are_refused(caplog, other_grid, tmp_path):
+    """Other weights of the same classes, whichever way: the sentence names both, before either is loaded."""
+    small = planted().select(range(4))
+    engine = TransformersEngine(str(other_grid), device="cpu", dtype="float32")
+    ds = collect_evidence(small, ROLLOUTS)
+    theirs, ours = engine.identity, demo_engine().identity
+    sentence = re.escape(
+        f"These replies were written by {ours.model.name} ({ours}), and this is {theirs.model.name} ({theirs}): how it looks "
+        "at them says nothing of why they were written. Read them with the model and revision that wrote them, or say that "
+        "another one is meant: Attention(engine, other_model=True), --other-model."
+    )
+    for read in (
+        lambda: collect_evidence(ds, Attention(engine)),
+        lambda: ds.map(Attention(engine), batched=True),
+        lambda: list(collect_evidence(ds.to_iterable_dataset(), Attention(engine))),
+        lambda: collect_in_run(ds, Attention(engine), str(tmp_path / "run")),
+    ):
+        with pytest.raises(SettingError, match=sentence):
+            read()
+    assert not (tmp_path / "run").exists()
+    told = settings_after(ds, Attention(engine, other_model=True))
+    assert {(one["identity"], one["replies_by"]) for one in told} == {(str(theirs), f"{ours.model.name} ({ours})")}
+    assert f"written by {ours.model.name} ({ours}), read with {theirs.model.name} ({theirs}): it is" in caplog.text
+
+
+def test_whose_replies_these_are_is_said_where_nothing_tells_it(caplog):
+    """A server's replies, and replies without settings: read, with a remark; those of the same model go without one."""
+    small = planted().select(range(3))
+    served = collect_evidence(small, Rollouts(Mute(), attempts=2))
+    for ds in (served, served.remove_columns("rap_settings")):
+        caplog.clear()
+        told = settings_after(ds, Attention(demo_engine()))
+        assert [one["replies_by"] for one in told] == ["unknown model"] * 3
+        assert caplog.text.count("The replies of 3 rows were written by unknown model, read with ") == 1
+        assert all("replies_by" in one["not_counted"] for one in told)
+    caplog.clear()
+    assert all(
+        "replies_by" not in one for one in settings_after(collect_evidence(small, ROLLOUTS), Attention(demo_engine()))
+    )
+    assert "were written by" not in caplog.text

@@ -126,6 +126,7 @@ def test_nothing_is_overwritten():
         (True, ["yes"]),
         (3, ["3"]),
         (["car", "Automobile", "car"], ["car", "Automobile"]),
+        (["3", None], ["3"]),
         (r"so \boxed{\frac{1}{2}}", [r"\frac{1}{2}"]),
     ],
 )
@@ -134,7 +135,7 @@ def test_spellings(answer, ways):
     assert spellings(answer) == ways
 
 
-@pytest.mark.parametrize("answer", [None, "", [], ["3", None], "n/a"])
+@pytest.mark.parametrize("answer", [None, "", [], [None], "n/a"])
 def test_golds_without_spelling_are_refused(answer):
     """With the error of `read_gold`."""
     with pytest.raises(RowError, match="gold_unreadable"):

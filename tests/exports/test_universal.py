@@ -90,6 +90,7 @@ def test_works_in_map():
         with_indices=True,
         features=universal_features(),
         remove_columns=ds.column_names,
+        new_fingerprint="universal",  # else the function is hashed with all that its module holds
     )
     assert made.with_format("arrow")[:]["images"].to_pylist() == [[{"bytes": encoded(3), "path": None}]]
 

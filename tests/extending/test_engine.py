@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hf_rap import Completion, Rollouts, StepRewards, collect_evidence, collect_in_run
+from hf_rap import Attention, Completion, Likelihood, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.demo import make_planted
 from hf_rap.engines import asking
+from hf_rap.engines.base import LogLikelihood, ReplyAttention
 from hf_rap.errors import EngineError, RowError, SettingError
 
 DS = make_planted(6)
@@ -215,3 +216,70 @@ def test_an_engine_with_a_client_works_in_several_processes():
         rows = DS.map(Rollouts(Client(), attempts=2), batched=True, **options)
         assert rows["rap_image_responses"][0] == [REPLY.text] * 2
     assert collect_evidence(DS, Rollouts(Client(), attempts=2))["rap_image_responses"][0] == [REPLY.text] * 2
+
+
+@dataclass(frozen=True)
+class Reads(Own):
+    """It reads replies, too, and `gives` is for those."""
+
+    def complete(self, requests, sampling):
+        return usual(requests)
+
+    def attend(self, replies, *, window):
+        return self.gives(replies)
+
+    def log_likelihoods(self, replies):
+        return self.gives(replies)
+
+
+def looked(tokens=2, values=2):
+    products = {f"{heads}{rows}": [-1.0] * values for heads in ("max", "mean") for rows in ("", "_reply")}
+    return ReplyAttention(["a"] * tokens, products, products, [0.5] * tokens, [0.5] * tokens)
+
+
+def attended(gives):
+    return collect_evidence(USUAL, Attention(Reads(gives)))["rap_attention"][:]
+
+
+def likely(gives):
+    return collect_evidence(DS, Likelihood(Reads(gives)))
+
+
+def test_a_reply_that_cannot_be_read_costs_that_reply():
+    """Whether its error is raised for all of them, or given back in its place; the others are read."""
+
+    def gives(answer, raises):
+        def give(replies):
+            bad = [reply.request.row_id == IDS[1] for reply in replies]
+            if raises and any(bad):
+                raise ValueError("no such picture")
+            return (ValueError("no such picture") if wrong else answer for wrong in bad)
+
+        return give
+
+    for raises in (True, False):
+        cells = attended(gives(looked(), raises))
+        assert [entry["error"] for entry in cells[1]] == ["engine_failed: ValueError: no such picture"] * 2
+        assert cells[0][0]["tokens"] == ["a", "a"]
+        collected = likely(gives(LogLikelihood(np.float32(-1.5), np.int64(2)), raises))
+        assert collected["rap_likelihood_error"][1] == "engine_failed: ValueError: no such picture"
+        assert collected["rap_image_gold_logprobs"][0][0] == -1.5
+
+
+@pytest.mark.parametrize(
+    ("collect", "gives", "says"),
+    [
+        (attended, lambda replies: None, "Reads.attend gives None: it takes one ReplyAttention, or a RowError, per request."),
+        (attended, lambda replies: [looked()], "Reads.attend gives 1 answers to "),
+        (attended, lambda replies: [0.5 for _ in replies], "Reads.attend gives 0.5 to a reply: it takes a ReplyAttention"),
+        (attended, lambda replies: [looked(2, 3) for _ in replies], "with 2 tokens and 3 products['max']: it takes one per token."),
+        (likely, lambda replies: [-0.5 for _ in replies], "Reads.log_likelihoods gives -0.5 to a reply: it takes a LogLikelihood(logprob, tokens)"),
+        (likely, lambda replies: [LogLikelihood(float("nan"), 2) for _ in replies], "whose logprob is a number of nats"),
+        (likely, lambda replies: [LogLikelihood(-0.5, None) for _ in replies], "whose tokens is a whole number."),
+    ],
+)  # fmt: skip
+def test_readings_that_are_none_are_told(collect, gives, says):
+    """At once, as completions are."""
+    with pytest.raises(EngineError) as error:
+        collect(gives)
+    assert says in str(error.value)

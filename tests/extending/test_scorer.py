@@ -294,6 +294,7 @@ def test_a_class_that_is_wrong_is_told(wrong, says):
     assert says in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_cache_key_is_that_of_what_decides(tmp_path, monkeypatch):
     """The same in another process; another one when a constant or a helper of its module changes, or a default."""
     code = """

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stubs import make_rows, stub_rollouts
+from stubs import Stub, make_rows, stub_rollouts
 
-from hf_rap import EndpointEngine, Rollouts, TransformersEngine
+from hf_rap import Attention, EndpointEngine, Rollouts, StepRewards, TransformersEngine, collect_in_run
 from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.engines.identity import digest_before
 from hf_rap.errors import RunError
@@ -40,13 +40,26 @@ def settings_before(rollouts, **told):
     return {**kept, "attention": "sdpa", "revision": None, "weights": None, **told}
 
 
-def write_run(folder, settings):
-    """A run of that day without any parts."""
+def write_run(folder, settings, kind="rollouts", parts=()):
+    """A run of that day, without any parts that could be read."""
     (folder / BEFORE).mkdir(parents=True)
     (folder / "run.json").write_text('{"format": 2}')
-    manifest = {"format": 2, "kind": "rollouts", "tops_up": True, "settings": settings}
+    manifest = {"format": 2, "kind": kind, "tops_up": True, "settings": settings}
     (folder / BEFORE / "manifest.json").write_text(json.dumps(manifest))
+    for name in parts:
+        (folder / BEFORE / name).write_bytes(b"")
     return str(folder)
+
+
+PART = f"0000-0002-00003-{'0' * 32}.parquet"
+
+
+def remarks(rewards_or_rollouts, url, ds, caplog):
+    """What is said when the run is opened."""
+    caplog.clear()
+    with Run(ds, rewards_or_rollouts, url):
+        pass
+    return [record.getMessage() for record in caplog.records if record.name == "hf_rap.runs.fill"]
 
 
 def goes_on(rollouts, url, ds=None):
@@ -116,3 +129,42 @@ def test_engine_of_somebody_else(tmp_path):
     url = write_run(tmp_path / "run", settings_before(stub_rollouts()))
     assert goes_on(stub_rollouts(), url, make_rows(3))
     assert not goes_on(stub_rollouts(name="other"), url, make_rows(3))
+
+
+def test_a_run_that_starts_anew_says_why(tmp_path, caplog):
+    """Step scores of a time when a way to split had no name, and rollouts whose prompt was told otherwise; once."""
+    rewards = StepRewards(Stub(), continuations=2, split=str.split)
+    old = settings_before(rewards, split="split 12ab")
+    url = write_run(tmp_path / "steps", old, kind="step scores", parts=[PART])
+    ds = make_rows(3).add_column("response", ["a b"] * 3)
+    (remark,) = remarks(rewards, url, ds, caplog)
+    assert remark == (
+        f"The run {url!r} holds step scores that cannot be continued, because other settings made them: "
+        'split is "split 12ab" there, "str.split" here. It starts anew beside them.'
+    )
+    assert remarks(rewards, url, ds, caplog) == []
+
+    old = {**settings_before(stub_rollouts()), "instruction": None, "template": "x" * 100}
+    url = write_run(tmp_path / "rollouts", old, parts=[PART])
+    (remark,) = remarks(stub_rollouts(), url, make_rows(3), caplog)
+    assert remark.startswith(
+        f"The run {url!r} holds rollouts that cannot be continued, because other settings made them: "
+    )
+    assert 'instruction is null there, "' in remark
+    assert f'template is "{"x" * 59}... (102 characters) there, not told here. It starts' in remark
+
+
+def test_a_run_beside_others_names_what_differs_least(tmp_path, caplog):
+    """Of the same kind alone; one that goes on, or holds nothing yet, says nothing."""
+    url, ds = str(tmp_path / "run"), make_rows(3)
+    assert remarks(stub_rollouts(), url, ds, caplog) == []
+    assert remarks(replace(stub_rollouts(), temperature=0.5), url, ds, caplog) == []  # nothing was collected
+    collect_in_run(ds, stub_rollouts(), url)
+    collect_in_run(ds, replace(stub_rollouts(name="other"), temperature=0.7), url)
+    assert remarks(stub_rollouts(5), url, ds, caplog) == []
+    (remark,) = remarks(replace(stub_rollouts(name="other"), temperature=0.8), url, ds, caplog)
+    assert remark.endswith("settings made them: temperature is 0.7 there, 0.8 here. It starts anew beside them.")
+    (remark,) = remarks(stub_rollouts(name="third"), url, ds, caplog)
+    assert remark.endswith("settings made them: stub there, third here. It starts anew beside them.")
+    evidence = collect_in_run(ds, stub_rollouts(), url)
+    assert remarks(Attention(Stub()), url, evidence, caplog) == []

@@ -341,7 +341,7 @@ def test_the_command_goes_on(tmp_path):
     for limit, more in ((4, []), (48, ["--continue-cut"])):
         run = ["--run", str(tmp_path / "run"), "--max-new-tokens", str(limit), *more]
         done = CliRunner().invoke(
-            cli, [*words, *run, "--json", "--out", str(tmp_path / "e.parquet")], catch_exceptions=False
+            cli, [*words, *run, "--json", "--out", str(tmp_path / f"{limit}.parquet")], catch_exceptions=False
         )
         told[limit] = json.loads(done.stdout)
     assert told[4]["cut replies with the image"] == 1.0

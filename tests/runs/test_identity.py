@@ -8,9 +8,11 @@ import pytest
 from datasets import Dataset
 from stubs import stub_rollouts
 
-from hf_rap import Attention, Rollouts, TransformersEngine, collect_evidence, collect_in_run, list_runs
+from hf_rap import Attention, EndpointEngine, Rollouts, TransformersEngine, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import MODEL, make_planted
 from hf_rap.engines.loaded_model import LoadedModel
+from hf_rap.evidence.collector import settings_of
+from hf_rap.runs.folder import fingerprint_of
 from hf_rap.stats.settings import counted, model_in
 
 
@@ -154,6 +156,16 @@ def test_engine_that_tells_no_identity_says_so():
     assert settings["identity"] == "not told by the engine"
     assert "identity" not in counted(settings)
     assert model_in(settings) == "stub"
+
+
+def test_server_does_not_top_up_what_a_local_model_drew():
+    """The engine is counted by itself, whatever else a server may come to tell."""
+    local, served = (
+        settings_of(Rollouts(engine, attempts=2))
+        for engine in (grid(MODEL), EndpointEngine("http://h/v1", model="grid-vlm"))
+    )
+    assert (counted(local)["engine"], counted(served)["engine"]) == ("transformers", "endpoint")
+    assert fingerprint_of({**local, "engine": "endpoint"}) != fingerprint_of(local)
 
 
 def test_size_of_batches_is_no_part_of_the_key(ds, asked):

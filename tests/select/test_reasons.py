@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from functools import cache
 
 import pytest
 from datasets import Dataset, Features, List, Value
@@ -16,6 +17,7 @@ from hf_rap.select.rap import NOT_ABOVE
 from hf_rap.select.top import TOP
 
 
+@cache
 def simulated(rows: int = 10_000, attempts: int = 5) -> Dataset:
     """Rows whose pass rates are drawn from all over the square; some attempts and some rows are unknown."""
     draw = random.Random(5)
@@ -49,29 +51,32 @@ def simulated(rows: int = 10_000, attempts: int = 5) -> Dataset:
     return add_limr_score(add_scores(Dataset.from_dict(values, features), cde_score, difficulty_score))
 
 
-DS = simulated()
 SELECTIONS = {
-    "rap": lambda: select_cognitive(DS, min_cde=0.25),
-    "rap without attention": lambda: select_cognitive(DS, min_cde=0.25, max_ace=None),
-    "rap with another floor": lambda: select_cognitive(DS, min_cde=0.5, min_replacement_cde=0.25),
-    "rap without a floor": lambda: select_cognitive(DS, min_cde=0.25, min_replacement_cde=None, replacements=0.5),
-    "rap above a negative limit": lambda: select_cognitive(DS, min_cde=-0.2, max_ace=None),
-    "rap without difficulty": lambda: select_cognitive(DS.remove_columns("rap_difficulty"), replace_easy=False),
-    "rap-paper": lambda: select_cognitive(DS, method="rap-paper", replacements=20),
-    "rap within a budget": lambda: select_cognitive(DS, min_cde=0.25, budget=300),
-    "rap filled to a budget": lambda: select_cognitive(DS, min_cde=0.5, max_ace=0.125, budget=100),
-    "rap by probability": lambda: select_cognitive(DS, min_cde=0.25, min_probability=0.9, max_ace=None),
-    "rap-released": lambda: select_cognitive(DS, method="rap-released"),
-    "difficulty": lambda: select_cognitive(DS, method="difficulty"),
-    "difficulty with bounds": lambda: select_difficulty(DS, 0.3, 0.7),
-    "difficulty by probability": lambda: select_difficulty(DS, min_probability=0.8),
-    "stage one": lambda: split_stages(DS).one,
-    "stage two": lambda: split_stages(DS).two,
-    "random": lambda: select_cognitive(DS, method="random", budget=50),
-    "hardest": lambda: select_cognitive(DS, method="hardest", budget=50),
-    "longest": lambda: select_cognitive(DS, method="longest", budget=50),
-    "limr": lambda: select_cognitive(DS, method="limr"),
-    "top": lambda: select_top(DS, by="rap_difficulty", ratio=0.2, per="topic"),
+    "rap": cache(lambda: select_cognitive(simulated(), min_cde=0.25)),
+    "rap without attention": cache(lambda: select_cognitive(simulated(), min_cde=0.25, max_ace=None)),
+    "rap with another floor": cache(lambda: select_cognitive(simulated(), min_cde=0.5, min_replacement_cde=0.25)),
+    "rap without a floor": cache(
+        lambda: select_cognitive(simulated(), min_cde=0.25, min_replacement_cde=None, replacements=0.5)
+    ),
+    "rap above a negative limit": cache(lambda: select_cognitive(simulated(), min_cde=-0.2, max_ace=None)),
+    "rap without difficulty": cache(
+        lambda: select_cognitive(simulated().remove_columns("rap_difficulty"), replace_easy=False)
+    ),
+    "rap-paper": cache(lambda: select_cognitive(simulated(), method="rap-paper", replacements=20)),
+    "rap within a budget": cache(lambda: select_cognitive(simulated(), min_cde=0.25, budget=300)),
+    "rap filled to a budget": cache(lambda: select_cognitive(simulated(), min_cde=0.5, max_ace=0.125, budget=100)),
+    "rap by probability": cache(lambda: select_cognitive(simulated(), min_cde=0.25, min_probability=0.9, max_ace=None)),
+    "rap-released": cache(lambda: select_cognitive(simulated(), method="rap-released")),
+    "difficulty": cache(lambda: select_cognitive(simulated(), method="difficulty")),
+    "difficulty with bounds": cache(lambda: select_difficulty(simulated(), 0.3, 0.7)),
+    "difficulty by probability": cache(lambda: select_difficulty(simulated(), min_probability=0.8)),
+    "stage one": cache(lambda: split_stages(simulated()).one),
+    "stage two": cache(lambda: split_stages(simulated()).two),
+    "random": cache(lambda: select_cognitive(simulated(), method="random", budget=50)),
+    "hardest": cache(lambda: select_cognitive(simulated(), method="hardest", budget=50)),
+    "longest": cache(lambda: select_cognitive(simulated(), method="longest", budget=50)),
+    "limr": cache(lambda: select_cognitive(simulated(), method="limr")),
+    "top": cache(lambda: select_top(simulated(), by="rap_difficulty", ratio=0.2, per="topic")),
 }
 
 
@@ -128,8 +133,8 @@ def test_a_selection_is_made_again_from_its_rule(name):
 
 def test_an_option_can_be_changed_and_another_method_taken():
     """What a method does not know is refused; another method starts from its own defaults."""
-    rule = select_difficulty(DS, 0.3, 0.7).rule
-    assert select_again(DS, rule, {"low": 0.5}).rule == {**rule, "low": 0.5}
-    assert select_again(DS, rule, {"method": "random", "budget": 5}).rule["budget"] == 5
+    rule = select_difficulty(simulated(), 0.3, 0.7).rule
+    assert select_again(simulated(), rule, {"low": 0.5}).rule == {**rule, "low": 0.5}
+    assert select_again(simulated(), rule, {"method": "random", "budget": 5}).rule["budget"] == 5
     with pytest.raises(SettingError, match=r"min_cde=0\.2 means nothing to select_difficulty"):
-        select_again(DS, rule, {"min_cde": 0.2})
+        select_again(simulated(), rule, {"min_cde": 0.2})

@@ -15,6 +15,8 @@ import pytest
 from hf_rap.errors import SettingError
 from hf_rap.verify import comparers, judge
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 ROOT = Path(__file__).parents[2]
 EQUAL = ("equal", r"2\sqrt{3}", r"\sqrt{12}")
 
@@ -320,7 +322,6 @@ def test_judging_in_a_worker_of_a_data_loader():
     assert list(loader) == [1.0, 0.0] * 3
 
 
-@pytest.mark.slow
 def test_judging_in_a_ray_task():
     """And in an actor with threads."""
     ray = pytest.importorskip("ray")

@@ -133,8 +133,17 @@ def test_any_readable_gold_answers_itself():
         assert judge(f"\\boxed{{{gold}}}", gold).reward == 1.0, gold
 
 
-@pytest.mark.parametrize("golds", [["Yes", "true"], ["B. 30"], ["$5$ cm"], ["x = 12"]])
+@pytest.mark.parametrize(
+    "golds", [["Yes", "true"], ["B. 30"], ["$5$ cm"], ["x = 12"], np.array(["1/2", "half"]), ["7", None]]
+)
 def test_spellings_are_answers(golds):
     """Each way to write a gold is judged right."""
     for text in spellings(golds):
         assert judge(f"\\boxed{{{text}}}", golds).reward == 1.0
+
+
+@pytest.mark.parametrize(("golds", "what"), [([], "an empty list"), (None, "null"), ([None], "null")])
+def test_what_is_no_gold_has_no_spellings(golds, what):
+    """The same sentence as of `read_gold`."""
+    with pytest.raises(RowError, match=f"is {what}"):
+        spellings(golds)

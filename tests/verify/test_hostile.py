@@ -9,6 +9,8 @@ import pytest
 
 from hf_rap.verify import Verdict, judge, mathematics, read_gold
 
+pytestmark = pytest.mark.slow  # each uses up its processor time
+
 GOLDS = [read_gold(gold) for gold in ("42", "\\sqrt{2}", "x^2+1", "B", "red cube", "(1,2)", "2\\pi cm")]
 LONG = 1_000_000
 

@@ -30,6 +30,7 @@ def test_reward_follows_the_verdict():
         ("\\boxed{}", "no answer in the reply"),
         ("\\boxed{42", "no answer in the reply"),
         ("\\boxed{" + "9" * 2001 + "}", "no answer in the reply"),
+        ("<answer>" + "9" * 2001 + "</answer>", "no answer in the reply"),
         ("I went on and on about the shapes " * 5, "no answer in the reply"),
         ("\\boxed{41}", ""),
         ("dots", ""),
@@ -111,7 +112,7 @@ def test_a_reply_cannot_make_itself_unreadable(reply, gold, reason):
     [
         ("5, maybe 7", []),
         (boxed("5, maybe 7"), []),
-        ("The answer is 5, or 7.", []),
+        ("The answer is 5, or 7.", ["5, 7"]),
         ("The answer is 5. The answer is 7.", ["7"]),
         (boxed("5") + " " + boxed("7"), ["5, 7"]),
         (boxed("5") + " and " + boxed("7"), ["5, 7"]),

@@ -29,6 +29,11 @@ LONG = [
         ("(A) 30", {}),
         ("(A) (B)", {}),
         ("(A) 1 (B) 2 (A) 3", {}),
+        ("How many? a) 30 b) 40", {"A": "30", "B": "40"}),
+        ("How many?\n(a) 30\n(b) 40", {"A": "30", "B": "40"}),
+        ("How many dots are in (A) and (B) together?", {}),
+        ("Figures (a), (b) and (c) show dots. How many?", {}),
+        ("Is f(a) = f(b)?", {}),
         ("How many?", {}),
     ],
 )
@@ -91,6 +96,8 @@ def test_choices_as_people_write_them(text, choice):
         ("B blue", Choice("B", "blue")),
         ("blue (B)", Choice("B", "blue")),
         ("B red", None),
+        ("b. blue", Choice("B", "blue")),
+        ("b. red", None),
         ("c", Choice("C")),
         ("d", None),
     ],
@@ -119,6 +126,7 @@ def test_choices_with_the_options_known(text, choice):
         ("A bird in the hand", ""),
         ("The size is 60, so option C is the answer; option A would need more.", "C"),
         ("I'd say B.", "B"),
+        ("I would pick B — a safe choice.", "B"),
         ("So A, C and D are out.", ""),
         ("Both B and C are correct.", "BC"),
         ("I'd go with B, or maybe C.", "BC"),
@@ -197,3 +205,15 @@ def test_hedges_pay_for_no_letter(letters):
         assert judge(letters, gold, question=question).reward == 0.0
         assert judge(f"\\boxed{{{letters}}}", gold, question=question).reward == 0.0
         assert judge(f"The answer is {letters}.", gold, question=question).reward == 0.0
+
+
+def test_a_letter_behind_the_tenth_may_be_small():
+    """Where the gold says which letters there are; "x" is otherwise an unknown."""
+    assert [judge(reply, "K").reward for reply in ("\\boxed{k}", "\\boxed{(K)}", "\\boxed{j}")] == [1.0, 1.0, 0.0]
+
+
+def test_a_sentence_in_a_box_names_its_option():
+    """Read as a line of the reply would be."""
+    question = "Which is longer? (A) red (B) blue"
+    for text, reward in (("I would go with B because of its length", 1.0), ("I would go with A, as it seems", 0.0)):
+        assert judge(f"<answer>{text}</answer>", "B", question=question).reward == reward

@@ -20,7 +20,7 @@ def pairs_of(name: str) -> list[dict]:
 
 
 # First ours, then those that follow public reports of wrong verdicts, then those that were written before it was known
-# which of them are judged right (95 % at first sight).
+# which of them are judged right (83 to 98 % of a batch at first sight).
 FILES = {name: pairs_of(name) for name in ("answers.jsonl", "answers_reported.jsonl", "answers_held_out.jsonl")}
 PAIRS = [pair for pairs in FILES.values() for pair in pairs]
 
@@ -55,6 +55,7 @@ def test_pairs_hold_every_verdict_many_times(name):
     assert verdicts["unreadable"] >= 5
 
 
+@pytest.mark.slow
 def test_verdicts_are_the_same_in_threads_and_in_any_order():
     """Eight threads, another order: each pair gets the very judgement that it gets in the main thread."""
     expected = {number: judged(pair) for number, pair in enumerate(PAIRS)}

@@ -159,6 +159,7 @@ def leaves_out(gold: str) -> bool:
     return any(sign in gold for sign in ("%", "$", "°", "cm", " m", "percent", "apples", "units", "dollars", "liters"))
 
 
+@pytest.mark.slow
 def test_no_reply_is_paid_by_two_golds_that_disagree():
     """Every reply against every number, letter and word; but for what may be left out, and for option texts."""
     golds = [gold for gold in GOLDS if readable(gold) and not leaves_out(gold)]
@@ -173,6 +174,7 @@ def test_no_reply_is_paid_by_two_golds_that_disagree():
             assert CORRECT in (judge(first, second), judge(second, first)), (reply, first, second)
 
 
+@pytest.mark.slow
 def test_a_verdict_does_not_depend_on_the_calls_before():
     """Forwards with an empty cache, backwards with a full one, and in new children."""
     pairs = random.Random(2).sample([pair for pair in PAIRS if "\\" in str(pair["gold"])], 30)
@@ -260,6 +262,7 @@ def fuzz(count: int, seed: int, folder: Path) -> None:
     assert {verdict for verdict, _ in report["judgements"]} <= {"correct", "wrong", "unreadable"}
 
 
+@pytest.mark.slow
 def test_random_pairs_in_eight_threads(tmp_path):
     """A few hundred of them."""
     fuzz(200, 3, tmp_path)

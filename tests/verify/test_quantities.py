@@ -208,3 +208,9 @@ def test_times_of_the_day(left, right, same):
 def test_what_is_no_time(text):
     """A number alone, or hours and minutes that no clock shows."""
     assert read_time(text) is None
+
+
+def test_a_number_in_braces_keeps_its_unit():
+    """As templates of prompts lead to: "{5} cm"."""
+    texts = ("{5}\\text{ cm}", "{5.0}~\\mathrm{cm}", "{5}\\text{ m}", "{6}\\text{ cm}")
+    assert [judge(f"\\boxed{{{text}}}", "5 cm").reward for text in texts] == [1.0, 1.0, 0.0, 0.0]

@@ -38,6 +38,12 @@ from hf_rap.verify.writing import clean
         ("\\begin{array}{c} 5 \\end{array}", "5"),
         ("\\lbrace 1 \\rbrace", "\\{ 1 \\}"),
         ("\\hspace{2pt}\\bigl(1,2\\bigr)", "(1,2)"),
+        ("11,\\! 111", "11,111"),
+        ("\\frac{\\text{3}}{\\text{4} cm}", "\\frac{3}{4 cm}"),
+        ("$A", "A"),
+        ("A$", "A"),
+        ("$5", "$5"),
+        ("US$5", "US$5"),
     ],
 )
 def test_clean_writes_one_thing_in_one_way(text, plain):
