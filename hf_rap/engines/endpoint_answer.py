@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .base import Completion
-from .endpoint_http import RefusedError, TransientError
+from .endpoint_http import RefusedError, TransientError, well_formed
 
 if TYPE_CHECKING:
     from .endpoint_ask import Ask
@@ -79,6 +79,7 @@ def text_of(message: Mapping[str, Any], prefix: str, cut: bool = False) -> str:
         begun = prefix.rfind("<think>") > prefix.rfind("</think>")
         end = "" if cut and not content.strip() else "</think>"
         content = f"{thought}{end}{content}" if begun else f"<think>{thought}{end}{content}"
+    content = well_formed(content)
     return content if prefix else content.strip()
 
 

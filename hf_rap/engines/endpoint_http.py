@@ -107,7 +107,7 @@ class Client:
 
     def clean(self, text: str) -> str:
         """The text, shortened, on one line, without the token."""
-        text = " ".join(text.split())
+        text = well_formed(" ".join(text.split()))
         if self.token:
             text = text.replace(self.token, "***")
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -138,6 +138,19 @@ class Client:
         if isinstance(code, int) and 400 <= code < 600:
             return self._refusal(code, text, {})
         return TransientError(f"the server answered with an error: {self.clean(text)}")
+
+
+def well_formed(text: str) -> str:
+    r"""The text with U+FFFD for halves of characters, which JSON can hold and no file.
+
+    >>> well_formed("\ud83d\ude00 \ud800.") == "\U0001f600 \ufffd."
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _encoded(make_body: Callable[[], Mapping[str, Any]]) -> bytes:

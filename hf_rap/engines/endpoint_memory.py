@@ -48,6 +48,11 @@ class Memory:
 _memories: dict[Any, Memory] = {}
 
 
+def forget_all() -> None:
+    """Nothing is known of any server."""
+    _memories.clear()
+
+
 def memory_of(server: Hashable) -> Memory:
     """What was found out about it, which is nothing where it was last asked a minute ago or more."""
     there = _memories.setdefault(server, Memory())

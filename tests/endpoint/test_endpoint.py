@@ -41,9 +41,8 @@ SECRET = "hf_this_is_the_secret_token"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
+    """Waits a hundred times shorter."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("hf_rap.engines.endpoint_memory._memories", {})
 
 
 def requests(count=1, attempts=2, *, image=None, file=None):
@@ -389,6 +388,19 @@ def test_content_in_parts_is_joined():
     assert text_of({"content": parts}, "") == "<think>so 3</think>It is 3."
     with pytest.raises(TypeError, match="neither text nor thinking"):
         text_of({"content": [{"type": "image_url"}]}, "")
+
+
+def test_half_a_character_in_a_reply_costs_nothing(tmp_path):
+    """A server that cuts between the halves of an emoji: the reply is stored, with a sign in its place."""
+
+    class Halves(FaultyServer):
+        def reply(self, request, body, n):
+            send(request, 200, completion_of(body, ["\ud83d is \\boxed{1}"] * n))
+
+    with Halves(draws_n="yes") as server:
+        rollouts = Rollouts(EndpointEngine(server.url, model="m"), attempts=2)
+        evidence = collect_in_run(make_rows(3), rollouts, str(tmp_path / "run"))
+    assert evidence["rap_text_responses"][0] == ["\ufffd is \\boxed{1}"] * 2
 
 
 FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]

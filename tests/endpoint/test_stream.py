@@ -25,9 +25,8 @@ from hf_rap.runs.fill import Run
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Waits a hundred times shorter; and every test asks anew what the server can do."""
+    """Waits a hundred times shorter."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("hf_rap.engines.endpoint_memory._memories", {})
 
 
 def number_in(body):
