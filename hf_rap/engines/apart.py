@@ -75,6 +75,8 @@ class _Daemons(ThreadPoolExecutor):
 
 
 def _settle(result: Future[Any], function: Callable[..., Any], *args: Any, **options: Any) -> None:
+    if not result.set_running_or_notify_cancel():  # whoever wanted it is gone
+        return
     try:
         value = function(*args, **options)
     except BaseException as error:  # noqa: BLE001 - told to whoever waits for the result

@@ -187,8 +187,9 @@ class Pool:
             logger.warning(
                 "The server at %s is away (%s). It is waited for, %g s at most.", self.server.url, why, patience
             )
+        since = self._away_since  # an answer that was under way may take it back meanwhile
         while True:
-            left = self._away_since + patience - loop.time()
+            left = since + patience - loop.time()
             if left <= 0:
                 raise EngineError(
                     f"The server at {self.server.url} has been away for {patience:g} s: {why}. What was answered before is "

@@ -176,8 +176,8 @@ def test_a_server_that_stays_away_is_waited_for_only_so_long(tmp_path):
 def test_a_late_answer_gets_more_time(tmp_path):
     """A row that needs twice the time-out is answered at the second try."""
 
-    with Server(slow=lambda number: 0.6 if number == 3 else 0.0) as server:
-        evidence = collect_in_run(make_rows(5), rollouts(server, timeout=0.4), str(tmp_path / "run"))
+    with Server(slow=lambda number: 3.0 if number == 3 else 0.0) as server:
+        evidence = collect_in_run(make_rows(5), rollouts(server, timeout=2.0), str(tmp_path / "run"))
     assert set(evidence["rap_error"]) == {None}
 
 
