@@ -164,6 +164,23 @@ def one_line(error: BaseException) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
+def visible(text: str, most: int = _LONGEST_LINE) -> str:
+    r"""A text from outside as it may be printed: on one line, bounded, nothing in it that steers a terminal or turns letters round.
+
+    Control, escape, bidirectional and half characters are spelled out.
+
+    >>> visible("a\x1b[31m\u202eb\n"), visible("abcdef", 3)
+    ('a\\x1b[31m\\u202eb\\n', 'abc...')
+    """
+    shown = text[: most + 1]
+    if not shown.isprintable():
+        shown = "".join(
+            letter if letter.isprintable() or letter == " " else letter.encode("unicode_escape").decode()
+            for letter in shown
+        )
+    return shown if len(text) <= most else f"{shown[:most]}..."
+
+
 def last_line(error: BaseException) -> str:
     """The last line of what an error says, which in the text of a whole traceback is the error itself."""
     return _lines(error)[-1]

@@ -1,4 +1,7 @@
-"""Whether the value of an option can work: every check names the option, its value, and what it takes."""
+"""Whether the value of an option can work: every check names the option, its value, and what it takes.
+
+And whether JSON that others have written can be used: `read_json`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,67 @@ if TYPE_CHECKING:
 
 GOES_AWAY = "0.2"  # old names of what was renamed
 _SHOWN = 80  # characters of a value
+
+
+MAX_JSON_BYTES = 1 << 26
+MAX_JSON_DEPTH = 64
+
+
+class ForeignError(ValueError):
+    """What others have written is not what it should be; the message goes on behind the name of the file."""
+
+
+def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTES, depth: int = MAX_JSON_DEPTH) -> Any:
+    """JSON that somebody else has written: of bounded size and depth, with numbers that are some and texts that can be written.
+
+    Args:
+        text: what was read.
+        kind: what it has to be, `dict` or `list`; `object` for anything.
+        most: bytes, or characters of a text.
+        depth: how many lists and dictionaries may stand inside each other.
+
+    Raises:
+        ForeignError: it is no such JSON.
+
+    """
+    if len(text) > most:
+        raise ForeignError(f"has {len(text):,} bytes, and at most {most:,} are read")
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ForeignError(f"is nested more than {depth} deep") from error
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise ForeignError("is no JSON") from error
+    if not isinstance(value, kind):
+        raise ForeignError(f"is no JSON {'object' if kind is dict else 'list'}")
+    _check_values(value, depth)
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """Raise `ForeignError` for what is nested too deep, and for half characters, which no file can hold."""
+    level = [value]
+    for _ in range(depth + 1):
+        below: list[Any] = []
+        for part in level:
+            if isinstance(part, str):
+                if not part.isascii() and any("\ud800" <= letter <= "\udfff" for letter in part):
+                    raise ForeignError("has half a character in a text")
+            elif isinstance(part, dict):
+                below += part.keys()
+                below += part.values()
+            elif isinstance(part, list):
+                below += part
+            elif isinstance(part, float) and not math.isfinite(part):
+                raise ForeignError("has a number beyond all bounds")
+        if not below:
+            return
+        level = below
+    raise ForeignError(f"is nested more than {depth} deep")
 
 
 def check(fine: object, name: str, value: object, takes: str) -> None:

@@ -69,6 +69,7 @@ GIVEN = {
     "Run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
     "StepRewards": {"engine": ENGINE},
     "TransformersEngine": {"model": "m"},
+    "VLLMEngine": {"model": "m"},
     "add_epoch_rewards": {"ds": DS, "files": "nowhere", "steps_per_epoch": 1},
     "add_scores": {"ds": DS},
     "mix_datasets": {"sources": {"a": DS}},
@@ -148,6 +149,7 @@ HINTS = {
     "column": TEXT_OR_NONE,
     "templates": ("easy", "'easy': it takes pairs of a largest difficulty and a sentence"),
 }
+MEDIA_ROOTS = (5, "5: it takes folders that exist")
 WEIGHTING = {
     "reward_func": (0.5, "0.5: it takes a reward function of the trainer"),
     "weight": (
@@ -161,6 +163,7 @@ WEIGHTING = {
 RUN = {
     "collector": COLLECTOR,
     "url": URL,
+    "media_roots": MEDIA_ROOTS,
     "rows_per_part": AT_LEAST_1_OR_NONE,
     "retry_errors": FLAG,
     "continue_cut": FLAG,
@@ -189,6 +192,7 @@ PUBLISHED = {
     "layout": LAYOUT,
     "random_control": FLAG,
     "version": VERSION,
+    "media_roots": MEDIA_ROOTS,
 }
 # Callable -> option -> a wrong value, and how the message goes on behind "<option> is ".
 WRONG = {
@@ -242,6 +246,7 @@ WRONG = {
         "timeout": (-1, "-1: it takes a number of 0 or more"),
         "retries": (-1, "-1: it takes a whole number of 0 or more"),
         "extra_body": DICTIONARY,
+        "max_reply_bytes": AT_LEAST_1,
     },
     "Exact": {
         "min_cde": (
@@ -268,6 +273,7 @@ WRONG = {
         "labels": ([1], "[1]: it takes a list of texts"),
         "ignore": (5, "5: it takes a list of texts"),
         "fault": TEXT_OR_NONE,
+        "media_roots": (5, "5: it takes a list of texts"),
     },
     "mix_datasets": {
         "sources": (["a"], "['a']: it takes a dictionary by name"),
@@ -359,6 +365,23 @@ WRONG = {
         "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
         "allow_missing": ("visual.*", """'visual.*': it takes names or patterns such as ("visual.*",)"""),
     },
+    "VLLMEngine": {
+        "model": (None, "None: it takes a Hub id, or the folder of a model"),
+        "revision": TEXT_OR_NONE,
+        "dtype": ("fp16", "'fp16': it takes one of auto, bfloat16, float16, float32"),
+        "adapter": (5, "5: it takes a Hub id as name or name@revision, the folder of an adapter, or None"),
+        "processor_options": DICTIONARY,
+        "trust_remote_code": FLAG,
+        "use_generation_config": FLAG,
+        "max_model_len": AT_LEAST_1_OR_NONE,
+        "tensor_parallel_size": AT_LEAST_1,
+        "data_parallel_size": AT_LEAST_1,
+        "gpu_memory_utilization": (1.5, "1.5: it takes a number above 0 and up to 1"),
+        "max_num_seqs": AT_LEAST_1_OR_NONE,
+        "enforce_eager": FLAG,
+        "seeded": FLAG,
+        "options": DICTIONARY,
+    },
     "add_epoch_rewards": {
         "steps_per_epoch": (2.5, "2.5: it takes a whole number of 1 or more"),
         "reward": TEXT_OR_NONE,
@@ -373,7 +396,7 @@ WRONG = {
         "stopping": ("fast", "'fast': it takes one of exact, sequential"),
         "url": URL,
     },
-    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE},
+    "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE, "media_roots": MEDIA_ROOTS},
     "collect_in_run": RUN,
     "collect_prescreened": {
         "collector": COLLECTOR,
@@ -393,7 +416,7 @@ WRONG = {
         "rows": AT_LEAST_1,
         "gpu_hour_price": (-2, "-2: it takes a number of 0 or more, or None"),
     },
-    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG},
+    "export": {**EXPORT, "path": NEW_FOLDER, "layout": LAYOUT, "drop": FLAG, "media_roots": MEDIA_ROOTS},
     "export_internvl_prm": {
         "path": ("a.json", "'a.json': it takes the name of a file that ends in .jsonl"),
         "form": ("xml", "'xml': it takes one of prm-token, turns"),
@@ -423,6 +446,7 @@ WRONG = {
         "config": TEXT_OR_NONE,
         "revision": TEXT_OR_NONE,
         "split": TEXT_OR_NONE,
+        "media_roots": MEDIA_ROOTS,
     },
     "one_row_per_response": {"column": TEXT},
     "order_curriculum": {

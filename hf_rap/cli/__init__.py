@@ -12,7 +12,7 @@ from importlib import import_module
 
 import click
 
-from hf_rap.errors import RapError
+from hf_rap.errors import RapError, visible
 from hf_rap.version import VERSION
 
 # Each command in one sentence, in the order of use. The command itself is the function of its name in the file of its
@@ -54,6 +54,9 @@ GROUPS = {
     },
 }
 COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
+
+
+_LONGEST_ERROR = 4000  # characters
 
 
 class Commands(click.Group):
@@ -107,12 +110,12 @@ def main() -> None:
     try:
         cli(prog_name="hf-rap")
     except RapError as error:
-        click.echo(f"hf-rap: {' '.join(str(error).split())}", err=True)
+        click.echo(f"hf-rap: {visible(' '.join(str(error).split()), _LONGEST_ERROR)}", err=True)
         sys.exit(1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        what = f" ({error.filename})" if error.filename else ""
+        what = f" ({visible(str(error.filename))})" if error.filename else ""
         click.echo(
             f"hf-rap: the disk is full{what}: make room and start again. What was there before is as it was.", err=True
         )

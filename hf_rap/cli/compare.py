@@ -10,7 +10,7 @@ import click
 from hf_rap.select.methods import METHODS
 
 from .options import as_json, command, source_argument
-from .output import note, print_json
+from .output import echo, note, print_json
 
 if TYPE_CHECKING:
     from hf_rap.select.comparison import Comparison
@@ -84,9 +84,9 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
     if as_json:
         print_json({**results.as_dict(), "plot": str(plot)})
     else:
-        click.echo(f"{results.rows:,} rows, method {results.method}\n")
+        echo(f"{results.rows:,} rows, method {results.method}\n")
         heads = (results.option, "rows", "came in later", "overlap with a band", "with random rows")
-        click.echo("  ".join(f"{head:>{len(head)}}" for head in heads))
+        echo("  ".join(f"{head:>{len(head)}}" for head in heads))
         for point in results.points:
             shares = (point.came_in, point.band, point.random)
             cells = (
@@ -94,27 +94,27 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
                 f"{point.rows:,}",
                 *("-" if share is None else f"{share:.0%}" for share in shares),
             )
-            click.echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
+            echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
     note(f"plot: {plot}")
 
 
 def _print_table(comparison: Comparison) -> None:
     names = [selection.method for selection in comparison.selections]
     width = max(10, *map(len, names))
-    click.echo(f"{comparison.rows:,} rows\n")
+    echo(f"{comparison.rows:,} rows\n")
     first = comparison.selections[0]
     controls = [f"cde:{control}" for control in first.mean_controls]
     heads = ("mean difficulty", "mean cde", *controls, *(f"mean {name}" for name in first.mean_scores))
     widths = (16, *(max(9, len(head)) for head in heads[1:]))
     head_cells = "".join(f" {head:>{size}}" for head, size in zip(heads, widths, strict=True))
-    click.echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
+    echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
     for selection in comparison.selections:
         others = (*selection.mean_controls.values(), *selection.mean_scores.values())
         means = (selection.mean_difficulty, selection.mean_cde, *others)
         texts = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
         cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
-        click.echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
-    click.echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
+        echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
+    echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
     for name, row in zip(names, comparison.jaccard, strict=True):
         cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
-        click.echo(f"{name:<{width}} {cells}")
+        echo(f"{name:<{width}} {cells}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import command
-from .output import note
+from .output import echo, note
 from .publish import report_version
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("4/4 writing the version and its card")
     done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
 
-    click.echo(f"\n{selection!r}\n")
+    echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)
     _print_kinds(results)
     share = precision(results)
     if share is not None:
-        click.echo(f"\n{share:.1%} of the kept rows cannot be answered without their picture.")
+        echo(f"\n{share:.1%} of the kept rows cannot be answered without their picture.")
     report_version(done, as_json=False)
     note(f"{time.perf_counter() - started:.0f} s")
 
 
 def _print_kinds(results: list[KindResult]) -> None:
-    click.echo(f"{'planted kind':<20} {'rows':>5} {'kept':>5}  {'solved with image':>18} {'without':>9}")
+    echo(f"{'planted kind':<20} {'rows':>5} {'kept':>5}  {'solved with image':>18} {'without':>9}")
     for result in results:
         rates = [f"{rate:.0%}" if rate is not None else "unknown" for rate in (result.image_rate, result.text_rate)]
-        click.echo(f"{result.kind:<20} {result.rows:>5} {result.kept:>5}  {rates[0]:>18} {rates[1]:>9}")
+        echo(f"{result.kind:<20} {result.rows:>5} {result.kept:>5}  {rates[0]:>18} {rates[1]:>9}")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import as_json, command
-from .output import print_json, print_pairs
+from .output import echo, print_json, print_pairs
 
 
 @command()
@@ -36,9 +36,9 @@ def diff(versions: tuple[str, ...], *, group_by: str | None, show: int, as_json:
         return
     _print_facts(result.facts)
     for row in result.rows[:show]:
-        click.echo(f"{row['change']:<8} {row['id']}  {row['was'] or 'not there'} -> {row['now'] or 'not there'}")
+        echo(f"{row['change']:<8} {row['id']}  {row['was'] or 'not there'} -> {row['now'] or 'not there'}")
     if len(result.rows) > show:
-        click.echo(f"and {len(result.rows) - show:,} more rows: --show N, or --json")
+        echo(f"and {len(result.rows) - show:,} more rows: --show N, or --json")
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
@@ -56,20 +56,20 @@ def _print_facts(facts: dict[str, Any]) -> None:
     )
     for change in facts["changes"]:
         reasons = f"{change['was'] or 'not there'} -> {change['now'] or 'not there'}"
-        click.echo(f"{change['change']:<8} {change['rows']:>8,}  {reasons}")
+        echo(f"{change['change']:<8} {change['rows']:>8,}  {reasons}")
     tables = {"rap_difficulty": facts["difficulty"]}
     if facts["groups"]:
         tables[facts["groups"]["column"]] = facts["groups"]["shown"]
     for title, lines in tables.items():
         if lines:
-            click.echo(f"\nkept rows by {title}")
+            echo(f"\nkept rows by {title}")
             print_pairs(
                 {
                     str(row["value"]): f"{row['old']:,} ({row['old_share']}) -> {row['new']:,} ({row['new_share']})"
                     for row in lines
                 }
             )
-    click.echo()
+    echo()
 
 
 def _names(models: list[str]) -> str:

@@ -11,7 +11,7 @@ from hf_rap.exports.trainers import TRAINERS
 
 from .export_prm import PRM_TRAINERS, export_prm, prm_options
 from .options import as_json, command, handoff_options, layout_options, make_layout, make_limits, source_argument
-from .output import note, print_json
+from .output import echo, note, print_json
 
 if TYPE_CHECKING:
     from hf_rap.exports.exporting import Exported
@@ -57,7 +57,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
         if as_json:
             print_json(handoff.as_dict())
         else:
-            click.echo(handoff.table())
+            echo(handoff.table())
         return
     report_export(
         write(
@@ -88,4 +88,4 @@ def report_export(done: Exported, *, as_json: bool) -> None:
         return
     note(done.handoff.table())
     note(f"written: {done.path}; to train on it:")
-    click.echo(done.snippet)
+    echo(done.snippet)

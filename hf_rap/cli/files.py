@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
 from hf_rap.process import load_process_rewards
-from hf_rap.rows.layouts import Layout
-from hf_rap.rows.parquet import Embedder, write_table
-from hf_rap.rows.provenance import SourceInfo, describe_source
+from hf_rap.rows.layouts import Layout, layout_from
+from hf_rap.rows.parquet import Embedder, facts_in, write_table
+from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
 from hf_rap.system import release_mapped_files, whole_file
+
+from .output import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"hf_rap"
+_REMEMBERED = {
+    "source": dict,
+    "layout": dict,
+    "rule": dict,
+    "funnel": list,
+    "method": dict,
+    "remarks": list,
+    "made_by": dict,
+}
 _HOW = (
     "batch_size",
     "concurrency",
@@ -54,7 +65,7 @@ def open_source(source: str) -> tuple[datasets.Dataset, SourceInfo]:
     """
     ds = load_source(source)
     remembered = _remembered(source).get("source")
-    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+    return ds, source_info(remembered, source) if remembered else describe_source(source, ds)
 
 
 def open_process_rewards(
@@ -63,13 +74,13 @@ def open_process_rewards(
     """Like `open_source`, for rollouts with step scores: see `load_process_rewards`."""
     ds = load_process_rewards(source, images=images, strict=strict)
     remembered = _remembered(source).get("source")
-    return ds, SourceInfo(**remembered) if remembered else describe_source(source, ds)
+    return ds, source_info(remembered, source) if remembered else describe_source(source, ds)
 
 
 def layout_in(source: str) -> Layout | None:
     """The layout that the rows of a file of ours were read with, so that later steps read them the same way."""
     remembered = _remembered(source).get("layout")
-    return Layout(**remembered) if remembered else None
+    return layout_from(remembered, Path(source).name) if remembered else None
 
 
 def refuse_other_file(path: Path, *, overwrite: bool) -> None:
@@ -130,15 +141,22 @@ def write_file(
         facts["remarks"] = rows.remarks
         rows = rows.scored
     with whole_file(path) as partial:
-        write_table(_with_files(rows), rows.features, partial, metadata={KEY: json.dumps(facts).encode()})
+        write_table(
+            _with_files(rows, layout.media_roots if layout else ()),
+            rows.features,
+            partial,
+            metadata={KEY: json.dumps(facts).encode()},
+        )
 
 
-def _with_files(rows: datasets.Dataset) -> Iterator[pa.Table]:
+def _with_files(rows: datasets.Dataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
     """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
-    embedder = Embedder(rows.features)
+    embedder = Embedder.of(rows, roots)
     for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
         yield embedder.embed(table)
         release_mapped_files()
+    if remark := embedder.remark():
+        note(remark)
 
 
 def check_file(path: Path) -> Path:
@@ -172,12 +190,17 @@ def read_selection(path: Path) -> tuple[Selection, SourceInfo | None]:
     remembered = _remembered(str(path))
     if "rule" not in remembered:
         raise SourceError(f"{path} does not say how its rows were selected: write it with `hf-rap select --out`.")
-    source = remembered["source"]
-    funnel = tuple(Step(*step) for step in remembered["funnel"])
+    source = remembered.get("source")
+    try:
+        funnel = tuple(Step(*step) for step in remembered["funnel"])
+    except (KeyError, TypeError) as error:
+        raise SourceError(
+            f"{path.name} does not say how its rows were selected: write it with `hf-rap select --out`."
+        ) from error
     method = remembered.get("method") or describe_method(remembered["rule"], ds.column_names)
     remarks = tuple(remembered.get("remarks", ()))
     selection = Selection(scores_in_double(ds), remembered["rule"], funnel, method, remarks)
-    return selection, SourceInfo(**source) if source else None
+    return selection, source_info(source, str(path)) if source else None
 
 
 def is_selection(source: str) -> bool:
@@ -187,10 +210,12 @@ def is_selection(source: str) -> bool:
 
 def _remembered(source: str) -> dict[str, Any]:
     """What a file of ours says of itself; nothing for anything else."""
-    import pyarrow.parquet as pq
-
     if not (source.endswith(".parquet") and Path(source).is_file()):
         return {}
-    content = (pq.read_schema(source).metadata or {}).get(KEY)
-    remembered: dict[str, Any] = json.loads(content) if content else {}
+    remembered = facts_in(source, KEY)
+    for name, kind in _REMEMBERED.items():
+        if not isinstance(remembered.get(name), (kind, type(None))):
+            raise SourceError(
+                f"{Path(source).name}: what it says of its {name}, under hf_rap, is none that hf-rap writes."
+            )
     return remembered

@@ -12,7 +12,7 @@ import click
 from hf_rap.rows.presets import find_prompt
 
 from .options import as_json, command, layout_options, prompt_option, sources_argument
-from .output import print_json, print_pairs
+from .output import echo, print_json, print_pairs
 
 if TYPE_CHECKING:
     from hf_rap.rows.inspection import Inspection
@@ -65,7 +65,7 @@ def inspect(
     prompt = find_prompt(options["prompt"] or "default")
     if row is not None:
         shown = inspect_row(ds, row, layout, prompt=prompt)
-        print_json(asdict(shown)) if as_json else click.echo(str(shown))
+        print_json(asdict(shown)) if as_json else echo(str(shown))
         return
     inspection = inspect_dataset(ds, layout, prompt=prompt)
     if as_json:
@@ -73,20 +73,20 @@ def inspect(
         return
     print_pairs(inspection.facts)
     for sentence in (*inspection.unread, *inspection.remarks):
-        click.echo(f"\n{sentence}")
+        echo(f"\n{sentence}")
     for row_shown in inspection.shown:
-        click.echo(f"\n{row_shown}")
+        echo(f"\n{row_shown}")
     _print_problems(inspection, show)
 
 
 def _print_problems(inspection: Inspection, show: int) -> None:
     for code, count in inspection.codes.items():
-        click.echo(f"\n{code}: {count}")
+        echo(f"\n{code}: {count}")
         shown = [problem for problem in inspection.problems if problem.code == code][:show]
         for problem in shown:
-            click.echo(f"  row {problem.index} ({problem.row_id}): {problem.message}")
+            echo(f"  row {problem.index} ({problem.row_id}): {problem.message}")
         if count > len(shown):
-            click.echo(f"  and {count - len(shown)} more")
+            echo(f"  and {count - len(shown)} more")
 
 
 def _draw_reply(source: str, row_id: str, attempt: int | None, out: Path | None, *, as_json: bool) -> None:

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.engines.vllm_engine import VLLMEngine
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.handoff import Limits
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
 
-TRANSFORMERS, ENDPOINT = "transformers", "endpoint"  # of --engine
+TRANSFORMERS, VLLM, ENDPOINT = "transformers", "vllm", "endpoint"  # of --engine
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -44,6 +45,10 @@ class Grouped(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs it; where there is a file already, only if it was made in the same way."""
+        if media_roots := ctx.params.pop("media_roots", ()):
+            from hf_rap.rows.media import allowed
+
+            ctx.with_resource(allowed(media_roots))
         out = ctx.params.get("out")
         if isinstance(out, Path) and "overwrite" in ctx.params:
             from .files import refuse_other_file
@@ -91,6 +96,16 @@ def _old_instruction(_: click.Context, __: click.Parameter, value: str | None) -
     return value
 
 
+_media_root = click.option(
+    "--media-root",
+    "media_roots",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder beside that of SOURCE whose files rows may name; may be given several times.",
+)
+
+
 def source_argument(command: Command) -> Command:
     """SOURCE as one text; its parts may also be given as flags, which then win."""
 
@@ -111,6 +126,7 @@ def source_argument(command: Command) -> Command:
         click.option("--config", help="Configuration of SOURCE; the same as name:config."),
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
+        _media_root,
     ]
     return cast("Command", together(parts, title="Source")(with_source))
 
@@ -144,6 +160,7 @@ def sources_argument(command: Command) -> Command:
         click.option("--config", help="Configuration of SOURCE; the same as name:config."),
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
+        _media_root,
         click.option(
             "--without",
             metavar="SOURCE",
@@ -214,6 +231,7 @@ layout_options = together(
             type=click.Choice(SEVERAL),
             help="Of the answers of several people, any (default) or the majority.",
         ),
+        click.option("--labels", help="What the numbers 0, 1, ... of the golds stand for: no,yes."),
         click.option("--ignore-columns", help="Columns that look like options or images and are not to be read: a,b."),
         click.option("--id", "id_column", help="Column that names the rows; default: recognised, else a content hash."),
     ],
@@ -270,14 +288,30 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-endpoint_options = together(
+_engine_option = together(
     [
         click.option(
             "--engine",
             default=TRANSFORMERS,
             show_default=True,
-            help="transformers, endpoint, or your own; --endpoint implies it.",
+            help="transformers, vllm, endpoint, or your own; --endpoint implies it. Another engine is other evidence.",
+        )
+    ],
+    title="Model",
+)
+_vllm_options = together(
+    [
+        click.option("--data-parallel", type=int, help="Copies of the model, each on GPUs of its own; default: 1."),
+        click.option("--tensor-parallel", type=int, help="GPUs that share one model; default: 1."),
+        click.option("--max-model-len", type=int, help="Tokens of prompt and reply; default: as many as fit."),
+        click.option(
+            "--vllm-options", metavar="JSON", help='Other engine arguments of vLLM, e.g. \'{"quantization": "fp8"}\'.'
         ),
+    ],
+    title="vLLM",
+)
+_endpoint_options = together(
+    [
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
@@ -296,10 +330,18 @@ endpoint_options = together(
             show_default=True,
             help="How long a server that is away is waited for, e.g. 30m; no request uses up its retries meanwhile.",
         ),
+        click.option(
+            "--max-reply-bytes",
+            type=click.IntRange(1),
+            default=1 << 26,
+            show_default=True,
+            help="Of an answer of the server; a larger one counts as one that cannot be read.",
+        ),
         click.option("--extra-body", default="{}", help="JSON added to every request, e.g. '{\"top_k\": -1}'."),
     ],
     title="Server",
 )
+engine_options = together([_engine_option, _vllm_options, _endpoint_options])
 
 run_options = together(
     [
@@ -310,7 +352,8 @@ run_options = together(
             "--rows-per-part",
             type=int,
             help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
-            "16 for steps, and for evidence of a server other than rollouts 8 x --concurrency.",
+            "16 for steps, 256 in vLLM on a GPU, where two are in flight, and for evidence of a server other than rollouts "
+            "8 x --concurrency.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
@@ -621,6 +664,7 @@ def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: La
         **{name: names[0] if len(names) == 1 else names for name, names in columns.items() if names},
         "id": options.get("id_column"),
         "ignore": _names_in(options.get("ignore_columns")) or None,
+        "labels": _names_in(options.get("labels")) or None,
     }
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if remembered is not None:
@@ -668,7 +712,7 @@ def make_rollouts(options: dict[str, Any], layout: Layout) -> Rollouts:
 
 
 def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
-    """The server that endpoint_options name."""
+    """The server that engine_options name."""
     from hf_rap.engines.endpoint import EndpointEngine
 
     if options["adapter"] is not None:
@@ -684,15 +728,20 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
         timeout=options["timeout"],
         retries=options["retries"],
         wait_for_server=options["wait_for_server"],
+        max_reply_bytes=options["max_reply_bytes"],
         extra_body=_json_object(options["extra_body"], "--extra-body") or None,
     )
 
 
 def make_engine(options: dict[str, Any]) -> Engine:
-    """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
+    """The server that engine_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
-    if name != TRANSFORMERS and options["adapter"] is not None:
-        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
+    if name not in (TRANSFORMERS, VLLM) and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS} and {VLLM}: --engine {name} does not take one.")
+    if name != VLLM:
+        _refuse_given(options, _OF_VLLM, f"for --engine {VLLM}")
+    if name == VLLM:
+        return _make_vllm(options)
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:
@@ -700,14 +749,54 @@ def make_engine(options: dict[str, Any]) -> Engine:
     return make_local_engine(options) if options["endpoint"] is None else _make_endpoint(options)
 
 
+_OF_VLLM = ("data_parallel", "tensor_parallel", "max_model_len", "vllm_options")
+_NOT_OF_VLLM = ("endpoint", "device", "attn_implementation", "batch_size", "allow_missing")
+
+
+def _refuse_given(options: Mapping[str, Any], names: Iterable[str], what_for: str) -> None:
+    """Raises `UsageError` where one of these is given."""
+    given = [name for name in names if options[name] not in (None, "auto", ())]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} is {what_for}.")
+
+
+def _make_vllm(options: dict[str, Any]) -> VLLMEngine:
+    """The model of model_options in vLLM."""
+    from hf_rap.engines.vllm_engine import VLLMEngine
+
+    _refuse_given(options, _NOT_OF_VLLM, f"not for --engine {VLLM}, which finds that out itself, or has --vllm-options")
+    others = _json_object(options["vllm_options"] or "{}", "--vllm-options")
+    fields = {name: others.pop(name) for name in VLLMEngine.arguments if name in others}
+    return VLLMEngine(
+        _model_named(options),
+        revision=options["model_revision"],
+        dtype=options["dtype"],
+        adapter=options["adapter"],
+        processor_options=_json_object(options["processor_options"], "--processor-options") or None,
+        trust_remote_code=options["trust_remote_code"],
+        max_model_len=options["max_model_len"],
+        data_parallel_size=options["data_parallel"] or 1,
+        tensor_parallel_size=options["tensor_parallel"] or 1,
+        options=others or None,
+        **fields,
+    )
+
+
+def _model_named(options: Mapping[str, Any]) -> str:
+    """--model, in which demo is the small model that ships with hf_rap."""
+    from hf_rap.demo import MODEL
+
+    return str(MODEL) if options["model"] == "demo" else str(options["model"])
+
+
 def _make_own_engine(name: str, model: str) -> Engine:
     """The engine of a plugin: its class, called with the model."""
     from hf_rap.plugins import plugins
 
-    classes = plugins("engine", (TRANSFORMERS, ENDPOINT))
+    classes = plugins("engine", (TRANSFORMERS, VLLM, ENDPOINT))
     if name not in classes:
         raise SettingError(
-            f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, ENDPOINT, *classes])}. The class of your own "
+            f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, VLLM, ENDPOINT, *classes])}. The class of your own "
             "(see `hf_rap.Engine`) comes in with `hf-rap --plugin module:attribute`."
         )
     engine: Engine = classes[name](model)
@@ -716,11 +805,10 @@ def _make_own_engine(name: str, model: str) -> Engine:
 
 def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
     """The model of model_options."""
-    from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(
-        str(MODEL) if options["model"] == "demo" else options["model"],
+        _model_named(options),
         revision=options["model_revision"],
         device=options["device"],
         dtype=options["dtype"],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from hf_rap.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +19,7 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
-        click.echo(f"{name:<{width}}  {shown}")
+        echo(f"{name:<{width}}  {shown}")
 
 
 def pairs_of_cut(ds: Any, *, as_json: bool) -> dict[str, Any]:
@@ -34,9 +37,9 @@ def print_stability(facts: Mapping[str, Any] | None) -> None:
     """How far a fresh scoring would agree with a selection, from the facts."""
     if not facts or "jaccard" not in facts:
         why = f" ({facts['unknown']})" if facts and facts.get("unknown") else ""
-        click.echo(f"Expected agreement with a fresh scoring: unknown{why}")
+        echo(f"Expected agreement with a fresh scoring: unknown{why}")
         return
-    click.echo(
+    echo(
         f"Expected agreement with a fresh scoring: {facts['jaccard']:.1%} of the rows of either (Jaccard), "
         f"{facts['lowest']:.1%} to {facts['highest']:.1%} in {facts['draws']} simulated pairs"
     )
@@ -45,9 +48,9 @@ def print_stability(facts: Mapping[str, Any] | None) -> None:
         for point in facts["curve"]
     ]
     for title, place in (("attempts", 0), ("agreement", 1)):
-        click.echo(f"  {title:<9}  " + "  ".join(f"{cell[place]:>7}" for cell in cells))
+        echo(f"  {title:<9}  " + "  ".join(f"{cell[place]:>7}" for cell in cells))
     if facts["note"]:
-        click.echo(f"  {facts['note']}")
+        echo(f"  {facts['note']}")
 
 
 def print_health(facts: Mapping[str, Any] | None) -> None:
@@ -55,7 +58,7 @@ def print_health(facts: Mapping[str, Any] | None) -> None:
     from hf_rap.stats.health import health_of
 
     if facts is not None:
-        click.echo(str(health_of(facts)))
+        echo(str(health_of(facts)))
 
 
 def print_adaptive(facts: Mapping[str, Any] | None) -> None:
@@ -66,12 +69,12 @@ def print_adaptive(facts: Mapping[str, Any] | None) -> None:
         f"{arm} {counts['min']} to {counts['max']}, mean {counts['mean']:.2f}"
         for arm, counts in facts["per_row"].items()
     )
-    click.echo(f"Attempts per row: {'; '.join(arms)}")
+    echo(f"Attempts per row: {'; '.join(arms)}")
     if facts["attempts_spared"] is not None:
         planned = facts["attempts"] + facts["attempts_spared"]
-        click.echo(f"Attempts spared: {facts['attempts_spared']:,} of {planned:,} ({_share(facts, 'attempts')})")
+        echo(f"Attempts spared: {facts['attempts_spared']:,} of {planned:,} ({_share(facts, 'attempts')})")
         if facts["tokens_spared"] is not None:
-            click.echo(f"Tokens spared: about {facts['tokens_spared']:,} ({_share(facts, 'tokens')})")
+            echo(f"Tokens spared: about {facts['tokens_spared']:,} ({_share(facts, 'tokens')})")
 
 
 def _share(facts: Mapping[str, Any], name: str) -> str:
@@ -81,9 +84,33 @@ def _share(facts: Mapping[str, Any], name: str) -> str:
 
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo("\n".join(line if line.isprintable() else "".join(map(_in_json, line)) for line in text.split("\n")))
 
 
 def note(text: str) -> None:
     """A line for people, on stderr, so that stdout stays data."""
-    click.echo(text, err=True)
+    echo(text, err=True)
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Text with names and words of others in it: what would steer the terminal, or turn letters round, is spelled out."""
+    click.echo("\n".join("\t".join(map(_line, line.split("\t"))) for line in str(text).split("\n")), err=err)
+
+
+def _in_json(letter: str) -> str:
+    """DEL, C1 and bidirectional characters, which JSON does not mind, as it spells others."""
+    return letter if letter.isprintable() else "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]
+
+
+def _line(text: str) -> str:
+    return text if text.isprintable() else visible(text, len(text))
+
+
+def paste(*words: object) -> str:
+    """A command of ours to paste into a shell, every word quoted where it needs to be.
+
+    >>> paste("hf-rap", "select", "a$(touch b).parquet")
+    "hf-rap select 'a$(touch b).parquet'"
+    """
+    return shlex.join(map(str, words))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import as_json, command, dry_publish_option, hub_options, layout_options, make_layout, version_options
-from .output import note, print_health, print_json, print_pairs, print_stability
+from .output import echo, note, print_health, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,11 +114,11 @@ def report_version(done: Published, *, as_json: bool) -> None:
         return
     print_stability(stability)
     print_health(done.facts.get("health"))
-    click.echo(
+    echo(
         f"version {done.version} in {done.path}: {rows['kept']:,} of {rows['all']:,} rows selected, "
         f"card in {done.path / 'README.md'}"
     )
-    click.echo(f'load it: datasets.load_dataset("{done.path}", "selected")')
+    echo(f"load it: datasets.load_dataset({json.dumps(str(done.path))}, 'selected')")
 
 
 def report_release(release: Release, *, as_json: bool) -> None:
@@ -142,7 +143,7 @@ def report_release(release: Release, *, as_json: bool) -> None:
         print_pairs({name: f"{file['bytes']:,} bytes" for name, file in release.files.items()})
     if since:
         kept = since["kept"]
-        click.echo(
+        echo(
             f"since {since['version']}: {kept['added']:,} rows in, {kept['removed']:,} out, "
             f"{kept['both']:,} in both (Jaccard {kept['jaccard']})"
         )
@@ -151,5 +152,5 @@ def report_release(release: Release, *, as_json: bool) -> None:
     state = (
         "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
     )
-    click.echo(f"version {release.version} of {release.repo_id} {state} {rows['kept']:,} of {rows['all']:,} rows")
-    click.echo(f'load it: datasets.load_dataset("{release.repo_id}", "selected", revision="{release.tag}")')
+    echo(f"version {release.version} of {release.repo_id} {state} {rows['kept']:,} of {rows['all']:,} rows")
+    echo(f'load it: datasets.load_dataset("{release.repo_id}", "selected", revision="{release.tag}")')

@@ -9,12 +9,12 @@ import click
 from hf_rap.errors import NothingSelectedError
 from hf_rap.scorers import usual_scores
 
-from .collecting import collect
+from .collecting import collect, say_faster
 from .options import (
     adaptive_options,
     as_json,
     command,
-    endpoint_options,
+    engine_options,
     grading_options,
     hub_options,
     layout_options,
@@ -29,7 +29,7 @@ from .options import (
     sources_argument,
     version_options,
 )
-from .output import note, pairs_of_cut, print_adaptive, print_pairs
+from .output import echo, note, pairs_of_cut, print_adaptive, print_pairs
 from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
 
@@ -38,7 +38,7 @@ from .rollouts import print_estimate
 @sources_argument
 @layout_options
 @model_options
-@endpoint_options
+@engine_options
 @sampling_options
 @run_options
 @grading_options
@@ -97,7 +97,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     selection = make_selection(scored, options)
     note("4/4 writing the version and its card")
     if not as_json:
-        click.echo(repr(selection))
+        echo(repr(selection))
         print_adaptive(describe_adaptive(selection.scored))
         print_pairs(pairs_of_cut(selection.scored, as_json=False))
     try:
@@ -107,6 +107,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
             f"{error} The evidence stays in {kept}: start again with other thresholds, and nothing is asked again."
         ) from error
     note(f"the evidence stays in {kept}: other thresholds, or more --attempts, go on from there")
+    say_faster(options)
 
 
 def _run_beside(repo: str | None, options: dict[str, Any]) -> str:

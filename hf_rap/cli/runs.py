@@ -9,7 +9,7 @@ import click
 from hf_rap.stats.settings import model_in
 
 from .options import as_json, command
-from .output import note, print_json
+from .output import echo, note, print_json
 
 # What tells two runs of the same model apart.
 _SHOWN = ("temperature", "top_p", "top_k", "max_new_tokens", "seed", "continuations", "early_stop", "window")
@@ -45,7 +45,7 @@ def runs(url: str, *, as_json: bool) -> None:
         settings = ", ".join(f"{name} {value}" for name, value in shown.items())
         model = "no model" if held.settings and held.model is None else model_in(held.settings)
         about = f" ({settings})" if settings else "" if held.settings else " (manifest unreadable)"
-        click.echo(f"{held.fingerprint}  {held.kind or 'unknown'}  {model}  {', '.join(counts)}{about}")
+        echo(f"{held.fingerprint}  {held.kind or 'unknown'}  {model}  {', '.join(counts)}{about}")
         for line in held.unusable:
             note(f"not used: {line}")
     if not entries:

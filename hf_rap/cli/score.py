@@ -24,7 +24,7 @@ from .options import (
     source_argument,
     together,
 )
-from .output import note, print_json, print_pairs
+from .output import note, paste, print_json, print_pairs
 
 _ACE = {
     "--ace-form": (click.Choice(FORMS), "literal as in the paper, or windowed; default: windowed."),
@@ -175,7 +175,8 @@ def score(
         print_json(result)
     else:
         print_pairs(result)
-    note(f"next: hf-rap select {out}{' --top 0.1 --per source' if bis else ''} --out selection.parquet")
+    top = ("--top", "0.1", "--per", "source") if bis else ()
+    note(f"next: {paste('hf-rap', 'select', out, *top, '--out', 'selection.parquet')}")
 
 
 def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[str, Any]]:

@@ -16,7 +16,7 @@ from .options import (
     source_argument,
     top_options,
 )
-from .output import note, print_health, print_json, print_stability
+from .output import echo, note, paste, print_health, print_json, print_stability
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,9 +55,9 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
         facts |= {"reasons": selection.reasons, "remarks": selection.remarks}
         print_json({**facts, "stability": stability, "health": health})
     else:
-        click.echo(repr(selection))
+        echo(repr(selection))
         print_stability(stability)
         if options["top"] is None:  # what ranks steps of a reply has no attempts
             print_health(health)
     if out is not None:
-        note(f"next: hf-rap publish {out} user/name --version 1.0.0 (or --to-folder NEW_FOLDER)")
+        note(f"next: {paste('hf-rap', 'publish', out, 'user/name', '--version', '1.0.0')} (or --to-folder NEW_FOLDER)")

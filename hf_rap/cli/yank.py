@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .options import command
+from .output import echo
 
 
 @command()
@@ -22,4 +23,4 @@ def yank(repo: str, version_name: str, *, why: str) -> None:
 
     version = version_name.removeprefix("v")
     commit = withdraw(repo, version, why=why)
-    click.echo(f"{repo} {version} is marked as withdrawn (commit {commit[:10]}); hf_rap.load refuses it from now on")
+    echo(f"{repo} {version} is marked as withdrawn (commit {commit[:10]}); hf_rap.load refuses it from now on")

@@ -26,6 +26,7 @@ from .apart import Apart, run_apart
 from .endpoint_ask import Ask
 from .endpoint_client import Pool, ask_all, is_refusal
 from .endpoint_facts import check_reachable, server_facts
+from .endpoint_http import MAX_REPLY_BYTES
 from .endpoint_memory import memory_of
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
 from .read_ahead import ReadAhead
@@ -88,6 +89,7 @@ class EndpointEngine(Hashed):
         wait_for_server: seconds that a server which cannot be reached (no connection, 502, 503, 504) is waited for; no
             request uses up its retries in the meantime. 0 does not wait.
         extra_body: added to every request, for example `{"return_token_ids": True}`.
+        max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
@@ -106,6 +108,7 @@ class EndpointEngine(Hashed):
     retries: int = field(default=8, metadata=ROUNDING)
     wait_for_server: float = field(default=0.0, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
+    max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
@@ -122,6 +125,7 @@ class EndpointEngine(Hashed):
         check_number("timeout", self.timeout, least=0)
         check_whole("retries", self.retries, least=0)
         check_number("wait_for_server", self.wait_for_server, least=0)
+        check_whole("max_reply_bytes", self.max_reply_bytes, least=1)
         body = self.extra_body
         check(body is None or isinstance(body, Mapping), "extra_body", body, "a dictionary, or None")
 
@@ -146,6 +150,7 @@ class EndpointEngine(Hashed):
             "concurrency": self.concurrency,
             "timeout": self.timeout,
             "retries": self.retries,
+            "max_reply_bytes": self.max_reply_bytes,
         }
         return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 
@@ -275,6 +280,11 @@ class EndpointEngine(Hashed):
         token = os.environ.get(self.token_env)
         if not token:
             raise EngineError(f"The environment variable {self.token_env} that should hold the token is not set.")
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise EngineError(
+                f"The environment variable {self.token_env} holds a line break, a space or another character that no token "
+                "has: set it again (in a shell: export NAME=$(cat FILE))."
+            )
         return token
 
     async def _find_fields(self, *, draws: bool) -> None:

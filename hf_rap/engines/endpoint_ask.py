@@ -21,6 +21,8 @@ class Server(Protocol):
     @property
     def retries(self) -> int: ...  # noqa: D102
     @property
+    def max_reply_bytes(self) -> int: ...  # noqa: D102
+    @property
     def wait_for_server(self) -> float: ...  # noqa: D102
 
 
@@ -41,4 +43,4 @@ class Ask:
     def body(self) -> dict[str, Any]:
         """What is sent; `extra_body` wins."""
         options = {name: value for name, value in self.options.items() if name != "extra_body"}
-        return {**options, "messages": self.messages(), "stream": False, **self.options.get("extra_body", {})}
+        return {**options, "messages": self.messages(), **(self.options.get("extra_body") or {}), "stream": False}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hf_rap.errors import EngineError, RowError
 
 from .base import Completion
-from .endpoint_answer import read_answer
+from .endpoint_answer import RefusedError
 from .endpoint_facts import check_reachable
-from .endpoint_http import CONNECTIONS, Client, RefusedError, TransientError
+from .endpoint_request import CONNECTIONS, Client, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -138,7 +138,7 @@ class Pool:
         while True:
             sent = loop.time()
             try:
-                replies = read_answer(await client.post(ask.body, seconds=timeout, in_thread=ask.is_large), ask)
+                replies = await client.ask(ask, seconds=timeout)
             except RefusedError as error:
                 self._is_back()
                 return _row_error(str(error), error), sent

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import math
+import time
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener, getproxies, proxy_bypass
 
-from hf_rap.errors import EngineError, last_line
+from hf_rap.errors import EngineError, last_line, visible
+from hf_rap.options import ForeignError, read_json
 
 _TIMEOUT = 5.0  # seconds
 _LONGEST = 1 << 20  # bytes of an answer that are read
 _SHOWN = 200  # characters of a text
+_FIELDS = 40  # of an entry
 # Of an entry of /v1/models: what is asked for, and what vLLM makes up anew for every request.
 _UNTOLD = ("id", "object", "created", "permission")
 
@@ -53,23 +56,30 @@ def _facts(url: str, model: str, token: str | None) -> dict[str, Any]:
     entries = [entry for entry in listed or () if isinstance(entry, dict) and entry.get("id") == model]
     facts: dict[str, Any] = {"models": models if isinstance(models, str) else "does not list this model"}
     if entries:
-        facts = {name: _short(value) for name, value in entries[0].items() if name not in _UNTOLD and _is_plain(value)}
+        facts = {
+            _short(name): _short(value)
+            for name, value in list(entries[0].items())[:_FIELDS]
+            if name not in _UNTOLD and _is_plain(value)
+        }
     parts = urlsplit(url)
     version = _get(f"{parts.scheme}://{parts.netloc}/version", token)
     if isinstance(version, dict) and isinstance(version.get("version"), str):
         facts["version"] = _short(version["version"])
-    return facts
+    return {
+        name: value.replace(token, "***") if token and isinstance(value, str) else value
+        for name, value in facts.items()
+    }
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float))
+    return isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value))
 
 
 def _short(value: Any) -> Any:
     """A value as told, without the folder of a path, and not longer than a line."""
     if not isinstance(value, str):
         return value
-    return (value.rstrip("/").rpartition("/")[2] if value.startswith(("/", "~", ".")) else value)[:_SHOWN]
+    return visible(value.rstrip("/").rpartition("/")[2] if value.startswith(("/", "~", ".")) else value, _SHOWN)
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -85,7 +95,20 @@ def _get(url: str, token: str | None) -> Any:
     request = Request(quote(url, safe=":/?=&%@[]"), headers=headers)  # noqa: S310 - EndpointEngine takes http and https only
     try:
         with build_opener(_NoRedirect).open(request, timeout=_TIMEOUT) as answer:
-            return json.loads(answer.read(_LONGEST))
+            return read_json(_read(answer), object, most=_LONGEST)
+    except ForeignError as error:
+        return f"an answer that {error}"
     except (OSError, HTTPException, ValueError) as error:
         code = getattr(error, "code", None)
         return f"the server answered {code}" if code else f"no answer that can be read ({type(error).__name__})"
+
+
+def _read(answer: Any) -> bytes:
+    """At most what is read of an answer, and no longer than it may take as a whole, though it come byte by byte."""
+    content, until = bytearray(), time.monotonic() + _TIMEOUT
+    while len(content) <= _LONGEST and time.monotonic() < until:
+        part = answer.read1(1 << 16)
+        if not part:
+            break
+        content += part
+    return bytes(content)

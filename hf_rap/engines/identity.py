@@ -10,7 +10,6 @@ fingerprint of a run and in the key of `Dataset.map`, and is what is then loaded
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
+from hf_rap.options import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,10 +144,10 @@ def _adapter_base(name: str, revision: str | None) -> str | None:
     """The model that an adapter was trained on, as it says; None where `name` is no adapter."""
     try:
         path = Path(name) / ADAPTER if Path(name).is_dir() else Path(_download(name, ADAPTER, revision))
-        config = json.loads(path.read_text())
-    except (OSError, ValueError):
+        config = read_json(path.read_bytes())
+    except (OSError, ValueError):  # ForeignError is one
         return None
-    return str(config.get("base_model_name_or_path") or "") if isinstance(config, dict) else None
+    return str(config.get("base_model_name_or_path") or "")
 
 
 def _find(name: str, revision: str | None, config: str) -> Pinned:
@@ -251,7 +251,7 @@ def _tensors(file: BinaryIO) -> list[tuple[int, int]] | None:
     if length > _LONGEST_HEADER:
         return None
     try:
-        header: dict[str, Any] = json.loads(file.read(length))
+        header: dict[str, Any] = read_json(file.read(length), most=_LONGEST_HEADER)
         places = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
         return sorted((8 + length + int(start), 8 + length + int(end)) for start, end in places) or None
     except (ValueError, KeyError, TypeError, AttributeError):

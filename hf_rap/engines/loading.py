@@ -6,6 +6,7 @@ import os
 from copy import deepcopy
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,6 +76,7 @@ def load_model(
         model, loading_info = AutoModelForImageTextToText.from_pretrained(
             name,
             output_loading_info=True,
+            use_safetensors=True,  # a pickle runs what it likes when it is loaded
             **hub,
             dtype=dtype,
             attn_implementation=attn_implementation,
@@ -118,8 +120,14 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
     """Put the adapter into the layers of the model. What does not fit is refused: its layers would stay as they were."""
     if find_spec("peft") is None:
         raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
+    folder = adapter_folder(parts_of(adapter)[0], pinned)
+    if not (Path(folder) / "adapter_model.safetensors").is_file():
+        raise EngineError(
+            f"The adapter {adapter!r} has no adapter_model.safetensors, and a pickle (.bin) can run what it likes when it is "
+            "loaded: save it with safe_serialization=True."
+        )
     try:
-        loaded = model.load_adapter(adapter_folder(parts_of(adapter)[0], pinned))
+        loaded = model.load_adapter(folder)
     except ImportError as error:
         raise EngineError(
             f"The adapter {adapter!r} needs a newer peft than {version('peft')}: pip install -U peft. ({first_line(error)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from contextvars import copy_context
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -26,7 +27,8 @@ class ReadAhead(Generic[Item]):
         self._ready: Queue[Any] = Queue(most)
         self._closed = Event()
         self._number = 0
-        Thread(target=self._read, daemon=True, name="hf-rap reading").start()
+        # What holds where it is made, such as the folders that pictures may lie in, holds in the thread.
+        Thread(target=copy_context().run, args=(self._read,), daemon=True, name="hf-rap reading").start()
 
     def close(self) -> None:
         """Read no more."""

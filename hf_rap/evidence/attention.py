@@ -16,7 +16,7 @@ from hf_rap.options import check_flags, check_whole
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows, read_question
-from hf_rap.stats.settings import model_in, noted, same_model, set_apart
+from hf_rap.stats.settings import model_in, noted, same_model, set_apart, settings_in
 from hf_rap.tables import whole_or_stream
 
 from .collector import Collector, first_fault
@@ -206,7 +206,7 @@ class Attention(Collector):
         return self.prompt
 
     def _prompt(self, settings: str | None) -> PromptTemplate:
-        prompt = self._given or prompt_of_replies(json.loads(settings or "{}"))
+        prompt = self._given or prompt_of_replies(settings_in(settings))
         return self.check_prompt(prompt)
 
 

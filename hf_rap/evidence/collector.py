@@ -19,6 +19,8 @@ from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import engine_bar, fingerprint_after
 from hf_rap.rows.layouts import Layout, check_given, check_unread
+from hf_rap.rows.media import allowed, checked_roots
+from hf_rap.rows.outside import outside_remark
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
 from hf_rap.rows.recognition import layout_of
@@ -30,6 +32,7 @@ from hf_rap.tables import whole_dataset, whole_or_stream
 from .results import Results, check_columns
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
@@ -228,9 +231,11 @@ class Collector:
 
     def over(self, ds: datasets.Dataset) -> Self:
         """The same, once it knows all the rows that it will get: its layout is settled (`hf_rap.rows.settling`)."""
-        layout, remarks = settle(self.given_layout, whole_or_stream(type(self).__name__, ds))
-        for remark in remarks:
-            logger.warning(remark)
+        rows = whole_or_stream(type(self).__name__, ds)
+        layout, remarks = settle(self.given_layout, rows)
+        for remark in (*remarks, outside_remark(rows, layout)):
+            if remark:
+                logger.warning(remark)
         return self.with_layout(layout)
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
@@ -394,13 +399,27 @@ def first_fault(errors: Iterable[str | None], no_fault: Collection[str]) -> str 
 
 @overload
 def collect_evidence(
-    ds: datasets.IterableDataset, collector: Collector, *, rows_per_step: int | None = None
+    ds: datasets.IterableDataset,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> datasets.IterableDataset: ...
 @overload  # datasets has no types for mypy, to which this is the same as the one above
 def collect_evidence(  # type: ignore[overload-cannot-match]
-    ds: Any, collector: Collector, *, rows_per_step: int | None = None
+    ds: Any,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> datasets.Dataset: ...
-def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None = None) -> Any:
+def collect_evidence(
+    ds: Any,
+    collector: Collector,
+    *,
+    rows_per_step: int | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
+) -> Any:
     """The dataset with the columns of `collector` added: `Rollouts`, `Attention`, `Likelihood`, `Controls`, ...
 
     The same as `ds.map(collector, batched=True)`, but columns are checked before the model is
@@ -415,6 +434,7 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
             and whose images stay files: `.decode(True)` behind it opens them.
         collector: what collects.
         rows_per_step: rows that are handed over together.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: `ds` is none of these.
@@ -427,14 +447,17 @@ def collect_evidence(ds: Any, collector: Collector, *, rows_per_step: int | None
     rows = whole_or_stream("collect_evidence", ds)
     check_collector(collector)
     check_whole("rows_per_step", rows_per_step, least=1, none=True)
+    media_roots = checked_roots(media_roots)
     size = rows_per_step or collector.rows_at_once
     if isinstance(rows, datasets.IterableDataset):
-        return _collect_from_stream(rows, collector, size)
+        with allowed(media_roots):
+            return _collect_from_stream(rows, collector, size)
     if len(rows) == 0:
         raise SourceError("The dataset has no rows.")
     collector.check(rows.features)
     collector.identify()
-    rows, collector = prepared(collector, rows)
+    with allowed(media_roots):
+        rows, collector = prepared(collector, rows)
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
     differing = plain if distinct is None else plain.select(distinct)

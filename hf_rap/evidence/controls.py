@@ -18,7 +18,7 @@ from hf_rap.options import check, check_whole
 from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows
 from hf_rap.rows.settling import settle_batch
-from hf_rap.stats.settings import graded_by, model_in, same_model
+from hf_rap.stats.settings import graded_by, model_in, same_model, settings_in
 from hf_rap.tables import whole_dataset
 
 from .attempts import count_tokens
@@ -182,14 +182,14 @@ class Controls(Collector):
         why_not = None if rewards else read.get(columns.ERROR.name)
         options = {
             name: value
-            for name, value in json.loads(settings or "{}").items()
+            for name, value in settings_in(settings).items()
             if name in (*_SAMPLING, "instruction", "prompt")
         }
         return {"attempts": len(rewards or ()), "asked": options, "why_not": why_not}
 
     def keeps_system(self, read: Mapping[str, Any]) -> bool:
         """The replies with the row's own image were given to its own system turn."""
-        return prompt_of_replies(json.loads(read[columns.SETTINGS.name] or "{}")).keep_system
+        return prompt_of_replies(settings_in(read[columns.SETTINGS.name])).keep_system
 
     def regrade(self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The stored evidence of the rows of `batch` with new grades."""
@@ -281,7 +281,7 @@ class _Row:
         why_not = read.error
         if why_not is None and not rewards:
             why_not = RowError("not_asked", error or columns.CONTROL_ERROR_CODES["not_asked"])
-        return cls(read, raw, len(rewards or ()), json.loads(settings or "{}"), why_not)
+        return cls(read, raw, len(rewards or ()), settings_in(settings), why_not)
 
     @property
     def asks(self) -> bool:

@@ -11,7 +11,7 @@ from hf_rap.rows.layouts import check_given
 from hf_rap.rows.prompts import prompt_of_replies
 from hf_rap.rows.questions import question_and_answer, raw_rows
 from hf_rap.rows.settling import settle
-from hf_rap.stats.settings import CORRECT
+from hf_rap.stats.settings import CORRECT, settings_in
 from hf_rap.tables import whole_dataset
 
 from .attempts import formatted, of_grades, ungraded
@@ -89,7 +89,7 @@ def regrade(
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
-        prompts = [prompt_of_replies(json.loads(text or "{}")) for text in new[columns.SETTINGS.name]]
+        prompts = [prompt_of_replies(settings_in(text)) for text in new[columns.SETTINGS.name]]
         for arm, column in columns.FORMATTED.items():
             replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
             new[column.name] = [formatted([of_row], prompt)[0] for of_row, prompt in zip(replies, prompts, strict=True)]
@@ -218,7 +218,7 @@ def _question(raw: Mapping[str, Any], layout: Layout, grading: Grading) -> tuple
 
 def settings_with(settings: str | None, changes: Mapping[str, Any]) -> str | None:
     """The settings of a row, with these in the place of what they said of them; null stays null."""
-    return None if settings is None else json.dumps({**json.loads(settings), **changes}, sort_keys=True)
+    return None if settings is None else json.dumps({**settings_in(settings), **changes}, sort_keys=True)
 
 
 def _replaced(ds: datasets.Dataset, made: datasets.Dataset) -> datasets.Dataset:

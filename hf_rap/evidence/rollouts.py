@@ -20,7 +20,7 @@ from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
 from hf_rap.rows.settling import settle_batch
 from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
-from hf_rap.stats.settings import CORRECT
+from hf_rap.stats.settings import CORRECT, settings_in
 
 from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
@@ -235,7 +235,7 @@ class Rollouts(PromptedCollector):
         """
         row = join_attempts(pieces, attempts)
         settings = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
-        limits = [json.loads(text)["max_new_tokens"] for text in dict.fromkeys(settings) if text is not None]
+        limits = [settings_in(text).get("max_new_tokens") or 0 for text in dict.fromkeys(settings) if text is not None]
         if limits:
             here = {**self.grading.settings(), "max_new_tokens": min(limits)}
             row[columns.SETTINGS.name] = settings_with(row[columns.SETTINGS.name], here)

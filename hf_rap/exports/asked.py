@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import SETTINGS
+from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.prompts import PromptTemplate
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _parsed(text: str | None) -> PromptTemplate | None:
 
 def _loaded(text: Any) -> dict[str, Any] | None:
     try:
-        values = json.loads(text) if isinstance(text, str) else None
-    except ValueError:  # settings of somebody else
+        values: dict[str, Any] | None = read_json(text) if isinstance(text, str) else None
+    except ForeignError:  # settings of somebody else
         return None
-    return values if isinstance(values, dict) else None
+    return values

@@ -9,6 +9,7 @@ README.md            what was left out and why, and the lines to paste
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import ExportError
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
+from hf_rap.rows.media import allowed
 from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
@@ -61,6 +63,7 @@ def export(
     fix: bool = False,
     drop: bool = False,
     prompt: PromptTemplate | str | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
 
@@ -79,6 +82,7 @@ def export(
         drop: leave out the rows that would be refused, instead of refusing all.
         prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
             one that each row was scored with; the question stays bare where nothing says it.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: there is no such trainer.
@@ -92,7 +96,8 @@ def export(
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
-    rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
+    with allowed(media_roots):
+        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(
@@ -221,4 +226,10 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
 
 
 def _readme(handoff: Handoff, snippet: str) -> str:
-    return f"# Export for {handoff.trainer}\n\n```\n{handoff.table()}\n```\n\n```sh\n{snippet}\n```\n"
+    return f"# Export for {handoff.trainer}\n\n{_fenced(handoff.table())}\n\n{_fenced(snippet)}\n"
+
+
+def _fenced(text: str) -> str:
+    """A block of text as it is, which nothing in it can end; of no language, for some lines are YAML or Python."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"

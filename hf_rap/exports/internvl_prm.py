@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import LayoutError, SettingError
 from hf_rap.options import check_choice, check_flags, check_number, check_text
 from hf_rap.rows.images import encoded_bytes
+from hf_rap.rows.media import without_folder
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.system import sync_below, whole_file
 from hf_rap.tables import whole_dataset
@@ -120,7 +121,7 @@ def _image(row: PRMRow, folder: Path) -> str | list[str]:
     names = []
     for number, image in enumerate(row.images):
         if isinstance(image, str):
-            names.append(image)
+            names.append(without_folder(image))
             continue
         content = encoded_bytes(image)
         if content is None:

@@ -71,6 +71,9 @@ class LlamaFactory:
                 "template: qwen2_vl",
                 # Its default silently shrinks larger images.
                 "image_max_pixels: 589824",
-                *(f"{name}: {json.dumps(value)}" for name, value in given.chat_template_kwargs.items()),
+                *(
+                    f"{json.dumps(name) if not name.isidentifier() else name}: {json.dumps(value)}"
+                    for name, value in given.chat_template_kwargs.items()
+                ),
             ]
         )

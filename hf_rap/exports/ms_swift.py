@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,5 +50,5 @@ class MsSwift:
             f"--gradient_accumulation_steps={given.batch(self.accepts.default_batch)}",
             # Without it a row that fails is left out without a word.
             "--strict true",
-            *(f"--{name} {json.dumps(value)}" for name, value in given.chat_template_kwargs.items()),
+            *(shlex.join([f"--{name}", json.dumps(value)]) for name, value in given.chat_template_kwargs.items()),
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ID
 from hf_rap.errors import PublishError, SettingError, VersionExistsError
 from hf_rap.options import check_choice, renamed
+from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
@@ -31,6 +32,9 @@ from .repository import KIND, Refs, Repository
 from .retries import repeated
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     from hf_rap.rows.layouts import Layout
@@ -79,6 +83,7 @@ def publish(
     despite_licence: bool = False,
     layout: Layout | None = None,
     dry_run: bool = False,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
     api: HfApi | None = None,
 ) -> Release:
     """Publish `selection` as a version of a dataset on the Hub: data, card, plots and manifest in one commit, then a tag.
@@ -103,6 +108,7 @@ def publish(
         despite_licence: publish although the licence allows no changed copies.
         layout: which column is what; None recognises it.
         dry_run: write and check everything, but send nothing.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
         api: another client for the Hub.
 
     Raises:
@@ -131,7 +137,8 @@ def publish(
     source = source or source_of(selection.scored, api=api)
     _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
-    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+    with allowed(media_roots):
+        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
     version = version or bumped(refs.versions, bump or "")
     work = _Work(repository, content, refs, version, source, licence)

@@ -6,19 +6,18 @@ For trainers that can pin neither a config nor a revision: the folder holds exac
 from __future__ import annotations
 
 import glob
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, visible
 from hf_rap.exports.exporting import Exported, check_options, export
 from hf_rap.exports.trainers import find_trainer
 from hf_rap.options import check_flags, check_path, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.rows.sources import Source, as_source_error
-from hf_rap.versions.manifest import MANIFEST
+from hf_rap.versions.manifest import MANIFEST, file_below, read_manifest
 from hf_rap.versions.tags import numbers, tag_of
 
 from .reading import find_version, open_repository
@@ -103,15 +102,18 @@ def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[P
     """The data files of a config, whose bytes are those that the manifest lists."""
     if not (folder / MANIFEST).is_file():
         raise SourceError(f"{repo} holds no {MANIFEST}: it is no version that hf_rap published.")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest((folder / MANIFEST).read_bytes(), repo)
     if manifest["version"] != version:
-        raise SourceError(f"{repo} holds version {manifest['version']}, not {version}.")
+        raise SourceError(f"{repo} holds version {visible(manifest['version'], 40)}, not {version}.")
     listed = {name: entry for name, entry in manifest["files"].items() if name.endswith(".parquet")}
     chosen = {name: entry for name, entry in listed.items() if name.startswith(f"{config}/")}
     if not chosen:
         configs = sorted({name.partition("/")[0] for name in listed})
         raise SourceError(f"{repo} has no config {config!r} in version {version} (it has: {', '.join(configs)}).")
-    for name, entry in chosen.items():
-        if not (folder / name).is_file() or hash_file(folder / name) != entry["sha256"]:
+    files = []
+    for name, entry in sorted(chosen.items()):
+        file = file_below(folder, name)
+        if file is None or hash_file(file) != entry["sha256"]:
             raise SourceError(f"{repo}: {name} is missing or not what {MANIFEST} of version {version} lists.")
-    return [folder / name for name in sorted(chosen)]
+        files.append(folder / name)
+    return files

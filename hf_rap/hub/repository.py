@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import BranchMovedError, HubError, SettingError, first_line
+from hf_rap.errors import BranchMovedError, HubError, SettingError, SourceError, first_line
 from hf_rap.options import check_text
-from hf_rap.versions.manifest import MANIFEST
+from hf_rap.versions.manifest import MANIFEST, read_manifest
 from hf_rap.versions.tags import tag_of, versions_of
 
 from .compat import check_repo_id
@@ -145,10 +144,9 @@ class Repository:
         if path is None:
             return None
         try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            return read_manifest(path.read_bytes(), self.id)
+        except SourceError:
             return None
-        return read if isinstance(read, dict) and {"version", "facts", "files"} <= read.keys() else None
 
     def find_commit(self, title: str, *, matches: Callable[[str], bool], until: str | None = None) -> str | None:
         """The newest commit of the branch, after `until`, with this beginning of its title, that `matches`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.options import check, check_flags
-from hf_rap.rows.layouts import Layout
-from hf_rap.rows.provenance import SourceInfo
+from hf_rap.rows.layouts import layout_from
+from hf_rap.rows.provenance import source_info
 from hf_rap.select.again import select_again
 from hf_rap.versions.configs import SCORED
 
@@ -15,6 +15,8 @@ from .reading import find_version, load, open_repository
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+    from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.provenance import SourceInfo
     from hf_rap.select import Selection
 
 
@@ -50,7 +52,7 @@ def reselect(
     check(options is None or isinstance(options, dict), "options", options, "a dictionary")
     repository = open_repository(repo_id, api)
     _, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
-    facts = manifest["facts"]
+    facts, where = manifest["facts"], f"rap.json of {repo_id}"
     scored = load(repo_id, SCORED, version=manifest["version"], allow_withdrawn=allow_withdrawn, api=repository.api)
     selection = select_again(scored, facts["rule"], options)
     if selection.rule.get("by") == facts["rule"].get("by") and not selection.method["citations"]:
@@ -58,6 +60,8 @@ def reselect(
         selection.method["citations"] = facts.get("method", {}).get("citations", [])
     return (
         selection,
-        SourceInfo(**facts["source"], licence=facts["licence"], parts=tuple(facts.get("sources", ()))),
-        Layout(**facts["layout"]),
+        source_info(
+            {**facts["source"], "licence": facts["licence"], "parts": tuple(facts.get("sources") or ())}, where
+        ),
+        layout_from(facts["layout"], where),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ERROR_CODES
 from hf_rap.errors import RowError
 from hf_rap.rows.images import open_image
+from hf_rap.rows.media import Named, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +45,12 @@ def find_file_faults(images: pa.Array, fault_of: Callable[[str], RowError | None
 
 def image_fault(name: str, root: Path, *, opened: bool) -> RowError | None:
     """What is wrong with an image file below `root`; opens it only where asked to."""
-    path = root / name
-    if not path.is_file():
-        return RowError("image_missing", f"there is no file {name!r} in the folder of the images")
+    image = Named(name, str(root / name), (str(root),))
+    if image.lies_outside() or not (root / name).is_file():
+        return RowError("image_missing", f"there is no file {short_name(name)} in the folder of the images")
     if opened:
         try:
-            open_image(str(path))
+            open_image(image)
         except RowError as error:
             return error
     return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hf_rap.columns import ERROR, ID, STEPS
 from hf_rap.errors import SourceError
 from hf_rap.rows.compat import progress_bar
+from hf_rap.rows.media import note_origin
 from hf_rap.system import whole_file
 
 from . import jsonl
@@ -42,7 +43,7 @@ def dataset_from_files(files: list[Path], root: Path | None, *, opened: bool) ->
         status = file.stat()
         key.update(f"{file.absolute()}\x1f{status.st_size}\x1f{status.st_mtime_ns}\x1f".encode())
     key.update(f"{root}\x1f{opened}\x1f{_READER_VERSION}".encode())
-    path = Path(datasets.config.HF_DATASETS_CACHE) / "hf_rap" / f"process-{key.hexdigest()}.arrow"
+    path = Path(datasets.config.HF_DATASETS_CACHE) / "hf_rap" / f"process-{key.hexdigest()}" / "rows.arrow"
     # Images can come and go without the annotations changing, so that these are looked at again.
     if root is not None or not path.is_file():
         schema = _features(with_images=root is not None).arrow_schema
@@ -56,6 +57,8 @@ def dataset_from_files(files: list[Path], root: Path | None, *, opened: bool) ->
     ds = datasets.Dataset.from_file(str(path))
     if len(ds) == 0:
         raise SourceError(f"{', '.join(file.name for file in files)} has no rows.")
+    if root is not None:
+        note_origin(ds, [root])
     return ds
 
 

@@ -44,7 +44,13 @@ def _decoded(cells: list[Any], kind: pa.DataType) -> list[Any]:
         if value is None or not _holds_json(kind):
             return value
         if isinstance(kind, pa.JsonType):
-            return json.loads(value)
+            try:
+                return json.loads(value)
+            except (
+                ValueError,
+                RecursionError,
+            ):  # nested beyond all use: the text itself, which is no question or answer
+                return value
         if isinstance(value, list):
             return [of_cell(item, kind.value_type) for item in value]
         return {name: of_cell(item, kind.field(name).type) for name, item in value.items()}

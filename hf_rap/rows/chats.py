@@ -11,13 +11,13 @@ engine, trainer and id sees the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from hf_rap.errors import RowError
 
+from .choices import spelled
 from .prompts import IMAGE
 
 FIRST, LAST, EACH = TURNS = ("first", "last", "each")
@@ -37,10 +37,7 @@ class Turn(NamedTuple):
 def turns_of(value: Any) -> list[tuple[str, Any]] | None:
     """(role, content) of each turn of a chat; None when the value is no chat."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
+        value = spelled(value, list)
     for role, content in (("role", "content"), ("from", "value")):
         if (
             isinstance(value, Mapping) and isinstance(value.get(role), list) and content in value
@@ -144,7 +141,7 @@ def transcript(turns: list[Turn]) -> str:
 def flatten_content(content: Any) -> tuple[str, list[Any]]:
     """The text of a turn, and the images its blocks hold."""
     if not isinstance(content, list):
-        return str(content or ""), []
+        return "" if content is None else str(content), []
     text, images = [], []
     for block in content:
         if not isinstance(block, Mapping):

@@ -94,6 +94,8 @@ class Undecided(Exception):  # noqa: N818 - not an error for callers
 def letter_of(gold: Any, choices: Choices, answers_as: str | None) -> Any:
     """The letter of the right option; several golds give several letters, or one if they mean the same.
 
+    Options that are right together ("A, C" in one text) are all their letters ("AC").
+
     Args:
         gold: as the dataset has it.
         choices: the options of the row.
@@ -109,8 +111,15 @@ def letter_of(gold: Any, choices: Choices, answers_as: str | None) -> Any:
     values = [value for value in _candidates(gold) if not _is_missing(value)]
     if not values:
         return gold
-    letters = list(dict.fromkeys(LETTERS[_place(value, choices, answers_as)] for value in values))
+    letters = list(dict.fromkeys(_letters(value, choices, answers_as) for value in values))
     return letters[0] if len(letters) == 1 else letters
+
+
+def _letters(gold: Any, choices: Choices, answers_as: str | None) -> str:
+    together = _named_letters(gold) if answers_as in (None, NAMED, LETTER) and isinstance(gold, str) else ""
+    if len(together) > 1 and together[-1] in LETTERS[: len(choices.texts)] and _place_of_text(gold, choices) is None:
+        return together
+    return LETTERS[_place(gold, choices, answers_as)]
 
 
 def _place(gold: Any, choices: Choices, answers_as: str | None) -> int:
@@ -153,13 +162,17 @@ def _place_of_letter(gold: Any, count: int) -> int | None:
     text = str(gold).strip()
     match = _ONE_LETTER.fullmatch(text)
     letter = match[1].upper() if match else ""
-    if not match:
-        try:
-            letters = [accepted.text for accepted in read_gold(text).accepted if accepted.kind == "choice"]
-        except RowError:
-            letters = []
-        letter = letters[0] if letters and len(letters[0]) == 1 else ""
-    return LETTERS.index(letter) if letter and letter in LETTERS[:count] else None
+    letter = letter or _named_letters(text)
+    return LETTERS.index(letter) if len(letter) == 1 and letter in LETTERS[:count] else None
+
+
+def _named_letters(gold: str) -> str:
+    """The letters that a text states, in their order, "AC" of "A, C"; "" for none."""
+    try:
+        letters = [accepted.text for accepted in read_gold(gold).accepted if accepted.kind == "choice"]
+    except RowError:
+        return ""
+    return letters[0] if letters else ""
 
 
 def whole(value: Any) -> int | None:

@@ -21,12 +21,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RowError
 
+from .batches import held_in_arrow
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-CHOICE_COLUMNS = ("choices", "options", "option", "choice", "answer_choices", "multiple_choices", "candidates", "opts")
+CHOICE_COLUMNS = (
+    *("choices", "options", "option", "choice", "answer_choices", "multiple_choices", "candidates", "opts"),
+    *("answer_options", "option_list", "options_list", "choice_list", "choices_list", "mc_options", "multi_choice"),
+)
+_LOOKS_LIKE_CHOICES = re.compile(r"option|choice|candidate|alternative|distractor", re.IGNORECASE)
 # One column per option: the name before its letter or number.
 _FAMILY = re.compile(r"(?P<stem>(?:choice|option|opt|op|answer_choice|candidate)[ _-]?)(?P<mark>[a-zA-Z]|\d{1,2})")
 _TEXT_KEYS = ("text", "texts", "value", "content", "option", "choice", "description", "answer")
@@ -68,6 +74,29 @@ def choice_columns(names: Iterable[str]) -> list[tuple[str, ...]]:
     return single
 
 
+def choice_lists(columns: Mapping[str, Any]) -> list[str]:
+    """Columns that hold lists of texts and speak of options by another name than the usual ones, `alternatives` for one.
+
+    Args:
+        columns: `ds.features`, a batch, a row, or names with None, of which none can be told.
+    """
+    return [name for name in columns if _LOOKS_LIKE_CHOICES.search(name) and _holds_lists_of_texts(columns, name)]
+
+
+def _holds_lists_of_texts(columns: Mapping[str, Any], name: str) -> bool:
+    import pyarrow as pa
+
+    stored = held_in_arrow(columns, name)
+    if stored is not None:
+        within = stored.type.value_type if hasattr(stored.type, "value_type") else None
+        return within is not None and (pa.types.is_string(within) or pa.types.is_large_string(within))
+    feature = columns[name]
+    if hasattr(feature, "feature"):
+        return getattr(feature.feature, "dtype", "") in ("string", "large_string")
+    cells = [cell for cell in feature if cell] if isinstance(feature, (list, tuple)) else []
+    return bool(cells) and all(isinstance(cell, list) and all(isinstance(t, str) for t in cell) for cell in cells[:64])
+
+
 def read_choices(values: Sequence[Any]) -> Choices:
     """The options in the cells of a row: one cell that holds them all, or one cell per option.
 
@@ -90,13 +119,22 @@ def read_choices(values: Sequence[Any]) -> Choices:
         return _of_mapping(value)
     if isinstance(value, (list, tuple)):
         if value and all(isinstance(option, Mapping) and not _is_picture(option) for option in value):
-            texts = [_first_key(option, _TEXT_KEYS) for option in value]
-            labels = [_first_key(option, _LABEL_KEYS) for option in value]
-            return _labelled(texts, labels)
+            return _of_structs(value)
         return Choices(_as_texts(value))
     if _is_picture(value):
         raise _pictures()
     raise _unreadable(value)
+
+
+def _of_structs(value: Sequence[Mapping[str, Any]]) -> Choices:
+    """[{"label": "A", "text": "x"}, ...], or [{"A": "x"}, {"B": "y"}]."""
+    named = [(name, text) for option in value for name, text in option.items() if text is not None]
+    if "".join(str(name) for name, _ in named) == LETTERS[: len(value)]:
+        return Choices(_as_texts([text for _, text in named]))
+    texts = [_first_key(option, _TEXT_KEYS) for option in value]
+    if all(text is None for text in texts):
+        raise _unreadable(value)
+    return _labelled(texts, [_first_key(option, _LABEL_KEYS) for option in value])
 
 
 def _of_mapping(value: Mapping[str, Any]) -> Choices:

@@ -90,16 +90,6 @@ def with_columns(
     return whole
 
 
-def embed_files(array: pa.Array, feature: Any) -> pa.Array:
-    """An array with the files that it points to inside, by the `embed_storage` of the parts of its feature.
-
-    Datasets does so in `push_to_hub` alone; a feature's own `embed_storage` reaches neither into lists nor into structs.
-    """
-    from datasets.table import embed_array_storage
-
-    return embed_array_storage(array, feature)
-
-
 def show_to_hash(kind: type, seen: Callable[[Any], Any]) -> bool:
     """Have the hash of `Dataset.map` see `seen(value)` in place of a value of this class; other picklers see the value.
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
-from urllib.request import url2pathname
 
 from hf_rap.errors import RowError, warnings_stay_warnings
+
+from .media import KEYS, MAX_PIXELS, Barred, Named, read_named, read_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,11 +29,9 @@ MAX_ASPECT_RATIO = 200
 
 # A shorter string is taken for the name of a missing file; the smallest PNG has 67 bytes, 92 as base64.
 _MIN_BASE64 = 64
-_KEYS = ("bytes", "path", "image", "url")
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 
 
-class _Unreadable(Exception):  # noqa: N818 - not an error for callers
+class _Unreadable(Barred):
     """What is wrong with an image."""
 
 
@@ -42,9 +39,10 @@ class _Unreadable(Exception):  # noqa: N818 - not an error for callers
 def open_image(value: Any, where: str = "image") -> Image.Image:
     """The image as upright 8-bit RGB.
 
-    Takes what datasets hold: a {"bytes", "path"} struct, encoded bytes, a path (relative ones start
-    at the working directory), a file: or data: URL, base64, a PIL image, or a uint8 array (height,
-    width[, 3 or 4]). Remote URLs are not fetched.
+    Takes what datasets hold: a {"bytes", "path"} struct, encoded bytes, a name (a path, a file: URL, a member of a zip
+    file), a data: URL, base64, a PIL image, or a uint8 array (height, width[, 3 or 4]). What a name leads to has to pass
+    `hf_rap.rows.media`; a `Path` is the word of a program, not of a row, and is opened wherever it leads. Remote URLs are
+    not fetched.
 
     EXIF orientation is applied, as `datasets` does on decoding. Transparent pixels show white, the
     colour of the page most figures were drawn for (black would hide black lines). 16-bit greys
@@ -62,7 +60,7 @@ def open_image(value: Any, where: str = "image") -> Image.Image:
     try:
         image = _upright_rgb(_opened(value))
         _check_size(*image.size)
-    except _Unreadable as error:
+    except Barred as error:
         raise RowError("image_unreadable", f"{where}: {error}") from error
     except Exception as error:
         # Image decoders answer broken data with almost any exception (SyntaxError, struct.error, zlib.error, ...).
@@ -77,9 +75,20 @@ def encoded_bytes(value: Any) -> bytes | None:
     """
     try:
         content = _source(value)
-    except (_Unreadable, OSError):
+    except (Barred, OSError):
         return None
     return content if isinstance(content, bytes) else None
+
+
+def is_picture(content: bytes) -> bool:
+    """Pillow knows the format by the first bytes; nothing is decoded."""
+    from PIL import Image
+
+    try:
+        Image.open(BytesIO(content)).close()
+    except Exception:  # noqa: BLE001 - decoders answer broken data with almost any exception, see `open_image`
+        return False
+    return True
 
 
 def picture_digest(value: Any) -> bytes:
@@ -104,8 +113,8 @@ def fingerprint(value: Any) -> bytes:
     """The image as it is stored: its file, else its mode, size and pixels, else its name."""
     try:
         content = _source(value)
-    except (_Unreadable, OSError):
-        return b"name:" + str(value).encode("utf-8", "surrogatepass")
+    except (Barred, OSError):
+        return b"name:" + str(value.value if isinstance(value, Named) else value).encode("utf-8", "surrogatepass")
     if isinstance(content, bytes):
         return b"file:" + content
     if hasattr(content, "getpalette"):  # PIL
@@ -123,8 +132,10 @@ def fingerprint(value: Any) -> bytes:
 
 def _source(value: Any) -> Any:
     """The file's bytes, or the decoded image as it came."""
+    if isinstance(value, Named):
+        return _bytes_at(value.name, value.roots)
     if isinstance(value, Mapping):
-        content = next((value[key] for key in _KEYS if value.get(key) is not None), None)
+        content = next((value[key] for key in KEYS if value.get(key) is not None), None)
         if content is None:
             raise _Unreadable(f"the image is null (keys: {', '.join(map(str, value)) or 'none'})")
         return _source(content)
@@ -133,24 +144,16 @@ def _source(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, os.PathLike):
-        value = os.fspath(value)
+        return read_regular(value)
     if isinstance(value, str):
-        return _bytes_at(value)
+        return _bytes_at(value, ())
     return value
 
 
-def _bytes_at(text: str) -> bytes:
+def _bytes_at(text: str, roots: tuple[str, ...]) -> bytes:
     if text.startswith("data:"):
         return _data_url(text)
-    if text.startswith("file://"):
-        text = url2pathname(text.removeprefix("file://").removeprefix("localhost"))
-    elif url := _URL.match(text):
-        raise _Unreadable(f"{url[1]} URLs are not fetched ({text[:80]}): download the image and give its path")
-    if os.path.isfile(text):  # noqa: PTH113 - Path raises on texts that are no path
-        return Path(text).read_bytes()
-    if decoded := _base64(text):
-        return decoded
-    raise _Unreadable(f"there is no file {_short_path(text)}")
+    return _base64(text) or read_named(text, roots)
 
 
 def _data_url(text: str) -> bytes:
@@ -172,15 +175,10 @@ def _base64(text: str) -> bytes | None:
         return None
 
 
-def _short_path(text: str) -> str:
-    """A path without the folders above its own: the message may be published in `rap_error`."""
-    return repr("/".join(Path(text).parts[-2:]) if Path(text).is_absolute() else text[:200])
-
-
 def _what_is(value: Any) -> str:
     try:
         content = _source(value)
-    except OSError:
+    except (Barred, OSError):
         return "the file"
     return f"what is stored ({len(content)} bytes)" if isinstance(content, bytes) else f"a {type(content).__name__}"
 
@@ -195,16 +193,15 @@ def _opened(value: Any) -> Image.Image:
         try:
             content = Image.open(BytesIO(content))
         except UnidentifiedImageError as error:
-            start = content[:16]
-            raise _Unreadable(
-                f"{len(content)} bytes are not an image that Pillow knows (they start {start!r})"
-            ) from error
+            raise _Unreadable(f"{len(content):,} bytes are not an image that Pillow knows") from error
     elif hasattr(content, "__array_interface__") and not isinstance(content, Image.Image):
         content = _from_array(content)
     if not isinstance(content, Image.Image):
         raise _Unreadable(
             f"a {type(content).__name__} is not an image (known: bytes, path, URL, PIL image, uint8 array)"
         )
+    if content.width * content.height > MAX_PIXELS:
+        raise _Unreadable(f"{content.width:,} x {content.height:,} pixels are more than {MAX_PIXELS:,}")
     content.load()
     return content
 

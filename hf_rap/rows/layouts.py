@@ -11,17 +11,17 @@ A row of hiyouga/geometry3k, as one example of what is read here:
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from hf_rap.errors import LayoutError, MissingColumnError
+from hf_rap.errors import LayoutError, MissingColumnError, SettingError, first_line
 from hf_rap.options import check, check_choice, check_text
 from hf_rap.plugins import UNNAMED
 
 from .chats import TURNS
 from .choice_golds import ANSWERS_AS
 from .choice_text import CHOICE_FORM, check_form
-from .choices import choice_columns
+from .choices import choice_columns, choice_lists
 from .golds import ANY, SEVERAL
 from .paths import is_there, taken_apart
 from .picture_columns import unread_images
@@ -59,6 +59,8 @@ class Layout:
         labels: names of the classes, where the answers are their numbers.
         ignore: columns that look like options or images and are not read on purpose.
         fault: a column that says why a row is not to be asked, as `rap_error` does; null for one that is.
+        media_roots: folders whose files rows may name, beside the dataset's own (see `hf_rap.rows.media`). Stands in no
+            file: it is of this machine.
 
     """
 
@@ -76,6 +78,7 @@ class Layout:
     labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fault: str | None = None
+    media_roots: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("question", "answer", "name"):
@@ -86,14 +89,15 @@ class Layout:
             object.__setattr__(self, name, columns_given(name, getattr(self, name)))
         for name in ("labels", "ignore"):
             object.__setattr__(self, name, texts_given(name, getattr(self, name)))
+        object.__setattr__(self, "media_roots", texts_given("media_roots", self.media_roots))
         check_choice("answers_as", self.answers_as, ANSWERS_AS, none=True)
         check_choice("turns", self.turns, TURNS, none=True)
         check_choice("several", self.several, SEVERAL)
         check_form("choice_form", self.choice_form)
 
     def __repr__(self) -> str:
-        shown = [field for field in fields(self) if field.default is not getattr(self, field.name)]
-        return f"Layout({', '.join(f'{field.name}={getattr(self, field.name)!r}' for field in shown)})"
+        shown = [part for part in _written(self) if part.default is not getattr(self, part.name)]
+        return f"Layout({', '.join(f'{part.name}={getattr(self, part.name)!r}' for part in shown)})"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -102,10 +106,10 @@ class Layout:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON: the columns and the name, and of the other fields those that are not the default."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {part.name: getattr(self, part.name) for part in _written(self)}
         shown = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         always = ("question", "images", "answer", "id", "source", "name")
-        defaults = {field.name: field.default for field in fields(self)}
+        defaults = {part.name: part.default for part in _written(self)}
         return {name: value for name, value in shown.items() if name in always or values[name] != defaults[name]}
 
     @property
@@ -140,6 +144,31 @@ class Layout:
 
         """
         return list(dict.fromkeys(taken_apart(available, name)[0] for name in self.columns))
+
+
+def _written(layout: Layout) -> list[Field[Any]]:
+    """The fields that are shown and stored: all but folders of this machine."""
+    return [part for part in fields(layout) if part.name != "media_roots"]
+
+
+def layout_from(values: Any, where: str) -> Layout:
+    """The layout in a file or a version, which anybody may have written.
+
+    Args:
+        values: what `Layout.as_dict` gave.
+        where: the file, for the error.
+
+    Raises:
+        LayoutError: it is none. It may name no folders of this machine.
+
+    """
+    names = {part.name for part in fields(Layout)} - {"media_roots"}
+    if not isinstance(values, Mapping) or not set(values) <= names:
+        raise LayoutError(f"{where} says of its layout what no release of hf-rap writes: make the file again.")
+    try:
+        return Layout(**values)
+    except (SettingError, TypeError) as error:
+        raise LayoutError(f"{where} has a layout that is none: {first_line(error)}") from error
 
 
 def as_tuple(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -189,6 +218,9 @@ def unread_columns(layout: Layout, columns: Mapping[str, Any]) -> list[str]:
         return []
     read = {*layout.columns_in(columns), *layout.ignore}
     choices = [group for group in choice_columns(columns) if not read & set(group)]
+    if not layout.choices:
+        usual = {name for group in choices for name in group}
+        choices += [(name,) for name in choice_lists(columns) if name not in read | usual]
     sentences = []
     for what, option, unread in (
         ("options", "choices", [name for group in choices for name in group]),

@@ -24,6 +24,7 @@ from hf_rap.options import check
 from .cells import columns_of
 from .images import encoded_bytes, picture_digest
 from .layouts import UNASKED
+from .media import Named
 from .prompts import IMAGE
 from .questions import content_id, own_id, raw_rows, row_id, stored_question
 from .recognition import MIXTURE
@@ -210,7 +211,9 @@ def _as_image(image: Any) -> Any:
     content = encoded_bytes(image)
     if content is not None:
         return {"bytes": content, "path": None}
-    return image if hasattr(image, "getpalette") else {"bytes": None, "path": str(image)}
+    if hasattr(image, "getpalette"):
+        return image
+    return {"bytes": None, "path": image.name if isinstance(image, Named) else str(image)}
 
 
 def _keys(ds: datasets.Dataset, layout: Layout) -> Iterator[bytes | None]:

@@ -7,11 +7,19 @@ bytes.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SourceError
+from hf_rap.options import ForeignError, read_json
+
+from .images import is_picture
+from .media import HOW, Barred, own_folders, read_named, without_folder
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     import datasets
     import pyarrow as pa
@@ -20,6 +28,8 @@ SHARD_BYTES = 500_000_000
 # A row group is what a reader has to hold at once; the viewer of the Hub refuses those above 300 MB.
 ROW_GROUP_BYTES = 64_000_000
 ROW_GROUP_ROWS = 10_000
+_ABSOLUTE_IN_JSON = r'"(/|~|[A-Za-z]:|file:|zip:)'
+_ABSOLUTE = r"^(/|~|[A-Za-z]:[\\/]|file:|zip:)[^\n]+$"
 
 
 def write_shards(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> list[Path]:
@@ -81,6 +91,25 @@ def write_table(
             writer.write_table(group, row_group_size=max(1, len(group)))
 
 
+def facts_in(path: str, key: bytes) -> dict[str, Any]:
+    """What a Parquet file says under a key of its metadata, as JSON; nothing where it says nothing.
+
+    Raises:
+        SourceError: it is no JSON object.
+
+    """
+    import pyarrow.parquet as pq
+
+    content = (pq.read_schema(path).metadata or {}).get(key)
+    if not content:
+        return {}
+    try:
+        facts: dict[str, Any] = read_json(content)
+    except ForeignError as error:
+        raise SourceError(f"{Path(path).name}: what it says of itself, under {key.decode()}, {error}.") from error
+    return facts
+
+
 def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
     """The batches joined to row groups."""
     import pyarrow as pa
@@ -112,6 +141,8 @@ def _portable(described: Any) -> Any:
         return [_portable(part) for part in described]
     if not isinstance(described, dict):
         return described
+    if described.get("_type") == "Image":
+        described = {**described, "decode": True}  # the files are inside
     if described.get("_type") != "List":
         return {key: _portable(value) for key, value in described.items()}
     inner = _portable(described["feature"])
@@ -121,58 +152,165 @@ def _portable(described: Any) -> Any:
 
 
 class Embedder:
-    """Reads the files that a table points to into it. Bytes that are there stay as they are.
+    """Reads the files that a table names into it. Bytes that are there stay as they are.
 
-    A file that cannot be read becomes null and is counted in `missing`; of a path only the last
-    part is kept.
+    A name goes through `hf_rap.rows.media`: what does not pass, and what cannot be read, becomes null and is counted in
+    `missing`; of a path only the last part is kept. A text that is the path of a file of this machine keeps its last part
+    alone, too.
+
+    Args:
+        features: of the table.
+        roots: folders whose files it may name, see `own_folders`.
+
     """
 
-    def __init__(self, features: datasets.Features) -> None:
-        self.missing = 0
-        self.features = {name: self._lenient(feature) for name, feature in features.items()}
+    def __init__(self, features: datasets.Features, roots: tuple[str, ...] = ()) -> None:
+        self.features = features
+        self.roots = roots
+        self.missing_by_column: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, ds: datasets.Dataset, roots: tuple[str, ...] = ()) -> Embedder:
+        """For the rows of a dataset, which may name files of its own folders and of `roots`."""
+        return cls(ds.features, (*own_folders(ds), *roots))
+
+    @property
+    def missing(self) -> int:
+        """How many files could not be read."""
+        return sum(self.missing_by_column.values())
 
     def embed(self, table: pa.Table) -> pa.Table:
         """The table with the files inside."""
         import pyarrow as pa
 
-        from .compat import embed_files
-
         arrays = [
             pa.chunked_array(
-                [embed_files(chunk, self.features[name]) for chunk in table[name].chunks], table[name].type
+                [self._inside(chunk, name, self.features[name]) for chunk in table[name].chunks], kind.type
             )
-            for name in table.column_names
+            for name, kind in zip(table.column_names, table.schema, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=table.schema)
 
-    def _lenient(self, feature: Any) -> Any:
-        """The feature, with every part of it that can embed files replaced by a `_Lenient` one."""
-        import datasets
+    def remark(self) -> str | None:
+        """What was left out so far, in a sentence; None where that is nothing."""
+        if not self.missing:
+            return None
+        columns = ", ".join(f"{count:,} in {name!r}" for name, count in sorted(self.missing_by_column.items()))
+        return (
+            f"{self.missing:,} files that rows name are null in what is written ({columns}): they are not there, no "
+            f"media, or outside of the dataset's own folder. Where they are yours: {HOW}."
+        )
 
-        if isinstance(feature, dict):
-            return {name: self._lenient(part) for name, part in feature.items()}
-        if isinstance(feature, datasets.LargeList):
-            return datasets.LargeList(self._lenient(feature.feature))
-        if isinstance(feature, datasets.List):
-            return datasets.List(self._lenient(feature.feature), length=feature.length)
-        return _Lenient(feature, self) if hasattr(feature, "embed_storage") else feature
-
-
-class _Lenient:
-    """Image, audio or the like, where a missing file is no reason to stop."""
-
-    def __init__(self, feature: Any, embedder: Embedder) -> None:
-        self.feature = feature
-        self.embedder = embedder
-
-    def embed_storage(self, storage: pa.StructArray, **options: Any) -> pa.StructArray:
-        """What `datasets` calls with the {bytes, path} structs of a column."""
+    def _inside(self, array: pa.Array, column: str, feature: Any) -> pa.Array:
+        """An array, with what `feature` says of the parts in it that are media or texts."""
         import pyarrow as pa
 
+        kind = array.type
+        if isinstance(kind, pa.JsonType):
+            cells = _without_folders(array.storage, _ABSOLUTE_IN_JSON, _json_without_folders)
+            return array if cells is array.storage else pa.ExtensionArray.from_storage(kind, cells)
+        if hasattr(feature, "embed_storage"):
+            return self._embedded(array, column, is_image=type(feature).__name__ == "Image")
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return _without_folders(array)
+        if pa.types.is_struct(kind) and isinstance(feature, Mapping):
+            parts = [self._inside(array.field(part.name), column, feature[part.name]) for part in kind]
+            return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null()) if parts else array
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+            return self._in_lists(array, column, inner) if _holds_names(kind.value_type) else array
+        return array
+
+    def _in_lists(self, array: Any, column: str, inner: Any) -> pa.Array:
+        import pyarrow.compute as pc
+
+        if not len(array):
+            return array
+        start, stop = array.offsets[0].as_py(), array.offsets[-1].as_py()
+        before = array.values.slice(start, stop - start)  # those of these rows alone
+        values = self._inside(before, column, inner)
+        if values is before:
+            return array
+        offsets = pc.subtract(array.offsets, array.offsets[0])
+        mask = array.is_null() if array.null_count else None
+        return type(array).from_arrays(offsets, values, type=array.type, mask=mask)
+
+    def _embedded(self, array: pa.StructArray, column: str, *, is_image: bool) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kind = array.type
+        if not (pa.types.is_struct(kind) and {"bytes", "path"} <= {part.name for part in kind}):
+            return array
+        content, paths = array.field("bytes"), array.field("path")
+        named = pc.and_(pc.and_(content.is_null(), paths.is_valid()), array.is_valid())
+        places = pc.indices_nonzero(named).to_pylist()
+        bases = pc.replace_substring_regex(pc.replace_substring_regex(paths, "::.*$", ""), r"^.*[/\\]", "")
+        if not places and bases.equals(paths):
+            return array
+        bytes_of: list[Any] = content.to_pylist() if places else []
+        null = ~array.is_valid().to_numpy(zero_copy_only=False)
+        for place in places:
+            bytes_of[place] = self._file(paths[place].as_py(), is_image=is_image)
+            if bytes_of[place] is None:
+                self.missing_by_column[column] += 1
+                null[place] = True
+        content = pa.array(bytes_of, kind.field("bytes").type) if places else content
+        parts = {"bytes": content, "path": bases}
+        fields = list(kind)
+        arrays = [parts.get(part.name, array.field(part.name)).cast(part.type) for part in fields]
+        return pa.StructArray.from_arrays(arrays, fields=fields, mask=pa.array(null))
+
+    def _file(self, name: str, *, is_image: bool) -> bytes | None:
         try:
-            return self.feature.embed_storage(storage, **options)
-        except OSError:
-            if len(storage) == 1:
-                self.embedder.missing += 1
-                return pa.nulls(1, storage.type)
-            return pa.concat_arrays([self.embed_storage(storage.slice(i, 1), **options) for i in range(len(storage))])
+            content = read_named(name, self.roots)
+        except Barred:
+            return None
+        # A file that its owner never meant for a picture is not carried away as one.
+        return content if not is_image or is_picture(content) else None
+
+
+def _holds_names(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or any(_holds_names(kind.field(place).type) for place in range(kind.num_fields))
+    )
+
+
+def _without_folders(
+    array: pa.Array, pattern: str = _ABSOLUTE, shorten: Callable[[str], str] = without_folder
+) -> pa.Array:
+    """Texts, of which those that are the path of a file of this machine have only its last part."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    places = pc.indices_nonzero(pc.match_substring_regex(array, pattern).fill_null(False)).to_pylist()
+    texts = {place: array[place].as_py() for place in places}
+    short = {place: short for place, text in texts.items() if (short := shorten(text)) != text}
+    if not short:
+        return array
+    values = array.to_pylist()
+    for place, text in short.items():
+        values[place] = text
+    return pa.array(values, array.type)
+
+
+def _json_without_folders(cell: str) -> str:
+    """The same of the texts in a cell of mixed types, which datasets stores as JSON."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, list):
+            return [of(part) for part in value]
+        if isinstance(value, dict):
+            return {name: of(part) for name, part in value.items()}
+        return without_folder(value) if isinstance(value, str) else value
+
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    short = of(value)
+    return cell if short == value else json.dumps(short)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SourceError
+
 from .compat import hub_http_error
 from .sources import Source, as_source_error, asked_source, files_in, is_saved, matching_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     import datasets
     from huggingface_hub import HfApi
@@ -48,6 +51,29 @@ class SourceInfo:
         return (
             {**values, "parts": list(self.parts)} if self.parts else {k: v for k, v in values.items() if k != "parts"}
         )
+
+
+def source_info(values: Mapping[str, Any], where: str) -> SourceInfo:
+    """Where rows come from, as a file or a version says, which anybody may have written.
+
+    Args:
+        values: what `SourceInfo.as_dict` gave.
+        where: the file, for the error.
+
+    Raises:
+        SourceError: it is no such thing.
+
+    """
+    texts = ("id", "config", "split", "revision", "licence")
+    known = {*texts, "files", "parts"}
+    fine = set(values) <= known  # the id of rows in memory is None
+    fine = fine and all(isinstance(values.get(name), (str, type(None))) for name in texts)
+    fine = (
+        fine and isinstance(values.get("files") or {}, Mapping) and isinstance(values.get("parts") or [], (list, tuple))
+    )
+    if not fine or not all(isinstance(part, Mapping) for part in values.get("parts") or ()):
+        raise SourceError(f"{where} says of its source what no release of hf-rap writes.")
+    return SourceInfo(**values)
 
 
 # What a licence asks for, the strictest first; what is in none of these asks for a name at most.

@@ -21,9 +21,10 @@ from .choice_golds import letter_of
 from .choice_text import with_options
 from .choices import Choices, read_choices, spelled
 from .compat import is_batch_of_map
-from .golds import named_label, plain_gold
+from .golds import check_flag, named_label, plain_gold
 from .images import encoded_bytes, fingerprint, open_image, picture_digest
 from .layouts import check_layout
+from .media import named_in
 from .paths import value_at
 from .placeholders import ABSENT, is_numbered, put_in_place
 from .prompts import IMAGE
@@ -283,7 +284,7 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
     check_layout(layout, list(row))  # names only: a struct may be null in one row
     if fault := value_at(row, layout.fault):
         raise RowError.parse(str(fault))
-    question = value_at(row, layout.question)
+    question = _question(row, layout)
     images = _images(row, layout)
     answer = _answer(row, layout)
     chat = read_chat(question)
@@ -294,7 +295,7 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
         images = [image for image in images if image is not ABSENT] if not is_numbered(question) else images
         if named == len(images):  # those of later questions are not shown
             images = images[: question.count(IMAGE)]
-        images = images or inside
+        images = images or [named_in(image, layout.media_roots) for image in inside]
         answer = reply if is_gold else answer
     choices = read_choices([value_at(row, name) for name in layout.choice_columns]) if layout.choices else Choices()
     if not isinstance(question, str) or not question.strip():
@@ -302,6 +303,18 @@ def _content(row: Mapping[str, Any], layout: Layout) -> _Content:
     (question, *options), images = put_in_place([question, *choices.texts], images)
     choices = choices._replace(texts=tuple(options))
     return _Content(question, with_options(question, options, layout.choice_form), images, choices, answer)
+
+
+def _question(row: Mapping[str, Any], layout: Layout) -> Any:
+    """As the dataset has it; of a list with one text that text (ChartQAPro)."""
+    question = value_at(row, layout.question)
+    texts = isinstance(question, (list, tuple)) and all(isinstance(text, str) for text in question)
+    if texts and len(question) > 1:
+        raise RowError(
+            "several_turns",
+            f"column {layout.question!r} holds a list of {len(question)} texts, and a row asks one question: make a row of each",
+        )
+    return question[0] if texts and question else question
 
 
 def _any_content(row: Mapping[str, Any], layout: Layout) -> _Content:
@@ -327,12 +340,19 @@ def _gold(content: _Content, layout: Layout) -> Any:
         RowError: `gold_unreadable`: it is none of the options.
     """
     gold = plain_gold(content.answer, layout.several)
-    return letter_of(gold, content.choices, layout.answers_as) if content.choices.texts else gold
+    if content.choices.texts:
+        return letter_of(gold, content.choices, layout.answers_as)
+    if not layout.labels and isinstance(content.question, str):
+        check_flag(gold, content.question)
+    return gold
 
 
 def _images(row: Mapping[str, Any], layout: Layout) -> list[Any]:
     """The images as stored, in order; ABSENT for the number of one that the row does not have."""
-    cells = [_as_list(value_at(row, name)) for name in layout.image_columns]
+    cells = [
+        [named_in(image, layout.media_roots) for image in _as_list(value_at(row, name))]
+        for name in layout.image_columns
+    ]
     if len(cells) > 1 and all(len(cell) <= 1 for cell in cells):
         return [cell[0] if cell else ABSENT for cell in cells]
     return [image for cell in cells for image in cell]

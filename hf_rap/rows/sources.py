@@ -23,6 +23,12 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SourceError, first_line, one_line
 from hf_rap.options import check, check_text
 
+from .compat import hub_http_error
+from .images import encoded_bytes
+from .layouts import as_tuple
+from .media import checked_roots, note_origin, own_folders, short_name
+from .picture_columns import choose_images, holds_pictures
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
@@ -80,17 +86,20 @@ def load_source(
     config: str | None = None,
     revision: str | None = None,
     split: str | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> datasets.Dataset:
     """The dataset at `source`; the options go before what the text of the source says.
 
-    Without a split: `train`, or the only one there is. Columns of class labels hold their names. Paths of images in the rows of local files
-    are relative to the folder of the file (or to the folder that was given) and come out absolute.
+    Without a split: `train`, or the only one there is. Columns of class labels hold their names. Paths of images in the
+    rows of local files are relative to the folder of the file (or to the folder that was given), and a column of them
+    comes out as one of images. What rows may name is in `hf_rap.rows.media`.
 
     Args:
         source: `name:config@revision#split`, see the top of this module.
         config: which of several configurations.
         revision: branch, tag or commit on the Hub.
         split: which split; `train[:100]` works on the Hub and in folders with data files.
+        media_roots: folders, beside the dataset's own, whose files rows may name.
 
     Raises:
         SourceError: there is no such dataset, config, split or access, or it has no rows.
@@ -99,12 +108,24 @@ def load_source(
     check(isinstance(source, (str, os.PathLike, Source)), "source", source, "a Hub id, a folder or files")
     for name, value in (("config", config), ("revision", revision), ("split", split)):
         check_text(name, value, none=True)
+    more = checked_roots(media_roots)
     origin = asked_source(source if isinstance(source, Source) else os.fspath(source), config, revision, split)
     with as_source_error(origin):
         dataset = _load_local(origin) if origin.is_local else _load_by_name(origin.path, origin)
     if len(dataset) == 0:
         raise SourceError(f"{origin} has no rows.")
-    return _with_class_names(dataset)
+    dataset = _with_class_names(dataset)
+    if origin.is_local:
+        note_origin(dataset, [*_folders_of(origin), *more])
+    elif more:
+        note_origin(dataset, [*own_folders(dataset), *more])
+    return dataset
+
+
+def _folders_of(source: Source) -> list[Path]:
+    """The folder that was given, or those of the files."""
+    path = Path(source.path).expanduser()
+    return [path] if path.is_dir() else list(dict.fromkeys(file.parent for file in matching_files(source)))
 
 
 def asked_source(source: str | Source, config: str | None, revision: str | None, split: str | None) -> Source:
@@ -146,6 +167,7 @@ def _load_by_name(name: str, source: Source) -> datasets.Dataset:
     """A Hub id, or a folder that `load_dataset` understands."""
     import datasets
 
+    _check_card(name, source)
     configs = datasets.get_dataset_config_names(name, revision=source.revision)
     config = source.config
     if config is None:
@@ -155,7 +177,66 @@ def _load_by_name(name: str, source: Source) -> datasets.Dataset:
         raise SourceError(f"{source} {problem}: choose one of {', '.join(configs)} ({source.path}:{configs[0]}).")
     splits = datasets.get_dataset_split_names(name, config, revision=source.revision)
     builder = datasets.load_dataset_builder(name, config, revision=source.revision, cache_dir=_cache_of(source))
+    _check_data_files(builder, name, source)
     return _built(builder, _choose_split(source, splits), source)
+
+
+def _check_card(name: str, source: Source) -> None:
+    """The same before datasets looks at anything that the card names: it would ask servers for it."""
+    for pattern in _patterns(_card_of(name, source)):
+        place = os.path.normpath(os.path.join("/top", pattern))  # noqa: PTH118 - a pattern may be no path
+        if "://" in pattern or "::" in pattern or not f"{place}/".startswith("/top/"):
+            raise SourceError(
+                f"{source}: its README.md takes data from outside of it ({short_name(pattern)}), which is not read. Give "
+                "that as the source where it is yours."
+            )
+
+
+def _card_of(name: str, source: Source) -> Any:
+    """The metadata of a card; nothing where there is none, or none that can be had now."""
+    import yaml  # type: ignore[import-untyped]
+    from huggingface_hub import hf_hub_download, metadata_load
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        if source.is_local:
+            readme = Path(name) / "README.md"
+            return metadata_load(readme) if readme.is_file() else None
+        return metadata_load(hf_hub_download(name, "README.md", repo_type="dataset", revision=source.revision))
+    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, hub_http_error(), OSError):
+        return None  # datasets says what is wrong, in its own words
+    except (ValueError, yaml.YAMLError):
+        return None
+
+
+def _patterns(card: Any) -> Iterator[str]:
+    """All that a card says of where its data lies."""
+    configs = card.get("configs") if isinstance(card, dict) else None
+    for config in configs if isinstance(configs, list) else ():
+        if not isinstance(config, dict):
+            continue
+        yield from _texts([config.get("data_dir")])
+        files = config.get("data_files")
+        for part in files if isinstance(files, list) else [files]:
+            yield from _texts(part.get("path") if isinstance(part, dict) and "path" in part else _values(part))
+
+
+def _values(files: Any) -> list[Any]:
+    return list(files.values()) if isinstance(files, dict) else [files]
+
+
+def _check_data_files(builder: datasets.DatasetBuilder, name: str, source: Source) -> None:
+    """Raise `SourceError` where a card says that data lies elsewhere: in another folder, repository or at a URL."""
+    top = os.path.realpath(name) + os.sep if source.is_local else f"hf://datasets/{name}@"
+    given = getattr(builder.config, "data_files", None) or {}
+    for files in given.values():
+        for file in map(str, files):
+            inside = os.path.realpath(file) if source.is_local and "://" not in file else file
+            if not inside.startswith(top):
+                raise SourceError(
+                    f"{source}: its README.md takes data from outside of it ({short_name(file)}), which is not read. Give that "
+                    "as the source where it is yours."
+                )
 
 
 def _cache_of(source: Source) -> str | None:
@@ -330,7 +411,9 @@ def _folders_of_paths(folder: Path) -> list[Path]:
 
 
 def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> datasets.Dataset:
-    """Columns that name image files relative to one of the folders, made absolute."""
+    """Columns that name image files, as columns of images; a relative name starts at one of the folders."""
+    from datasets import Image, List
+
     columns = [name for name, feature in dataset.features.items() if _may_hold_paths(name, feature)]
     sample = dataset.select_columns(columns)[:_SAMPLED] if columns else {}
     folder_of = {
@@ -340,9 +423,16 @@ def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> data
         if any(_is_image_in(folder, text) for text in _texts(values))
     }
     _refuse_packed(sample, folder_of, folders)
+    chosen = as_tuple(choose_images(dataset.features))
+    if any(name in chosen for name in folder_of) or any(holds_pictures(dataset.features, name) for name in chosen):
+        folder_of = {name: folder for name, folder in folder_of.items() if name in chosen}  # others are only names
     if not folder_of:
         return dataset
-    return dataset.map(partial(_absolute, folders=folder_of), batched=True, features=dataset.features)
+    is_single = {name: getattr(dataset.features[name], "dtype", None) is not None for name in folder_of}
+    image = Image(decode=False)  # decoded, a URL in another row would be fetched
+    made = {name: image if is_single[name] else List(image) for name in folder_of}
+    features = type(dataset.features)({**dataset.features, **made})
+    return dataset.map(partial(_as_images, folders=folder_of), batched=True, features=features)
 
 
 def _refuse_packed(sample: Mapping[str, Any], there: Container[str], folders: list[Path]) -> None:
@@ -394,20 +484,31 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_image_in(folder: Path, text: str) -> bool:
-    return text.lower().endswith(_IMAGE_ENDINGS) and os.path.isfile(folder / text)  # noqa: PTH113 - Path raises on texts that are no path
+    if not text.lower().endswith(_IMAGE_ENDINGS) or "://" in text:
+        return False
+    return os.path.isabs(text) or os.path.isfile(folder / text)  # noqa: PTH113, PTH117 - Path raises on texts that are no path
 
 
-def _absolute(batch: Mapping[str, list[Any]], folders: dict[str, str]) -> dict[str, list[Any]]:
-    """The columns of `folders` with their paths put below the folder; what is absolute or a URL stays."""
+def _as_images(batch: Mapping[str, list[Any]], folders: dict[str, str]) -> dict[str, list[Any]]:
+    """The columns of `folders` as images, names put below the folder; what is absolute, a URL or base64 stays."""
 
-    def absolute(value: Any, folder: str) -> Any:
+    def image(value: Any, folder: str) -> Any:
         if isinstance(value, list):
-            return [absolute(item, folder) for item in value]
-        if isinstance(value, str) and value.lower().endswith(_IMAGE_ENDINGS) and "://" not in value:
-            return os.path.join(folder, value)  # noqa: PTH118 - keeps an absolute value as it is written
-        return value
+            return [image(item, folder) for item in value]
+        if not isinstance(value, str) or not value:
+            return None
+        if value.lower().endswith(_IMAGE_ENDINGS) and "://" not in value:
+            value = os.path.join(folder, value)  # noqa: PTH118 - keeps an absolute value as it is written
+        elif (content := encoded_bytes(value)) is not None:  # base64, or a data: URL
+            return {"bytes": content, "path": None}
+        return {"bytes": None, "path": value}
 
-    return {name: [absolute(value, folder) for value in batch[name]] for name, folder in folders.items()}
+    made: dict[str, list[Any]] = {}
+    for name, folder in folders.items():
+        cells = [image(value, folder) for value in batch[name]]
+        is_mixed = any(isinstance(cell, list) for cell in cells)
+        made[name] = [[cell] if is_mixed and isinstance(cell, dict) else cell for cell in cells]
+    return made
 
 
 def files_in(folder: Path) -> list[Path]:

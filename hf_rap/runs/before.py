@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
-from hf_rap.stats.settings import NOT_COUNTED, counted, set_apart
+from hf_rap.stats.settings import NOT_COUNTED, counted, set_apart, settings_in
 
 from .folder import fingerprint_of
 
@@ -82,7 +82,7 @@ def with_identity(row: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str
 
 
 def _retold(text: str | None, engine: Mapping[str, Any]) -> str | None:
-    before = json.loads(text or "{}")
+    before = settings_in(text)
     if text is None or NOT_COUNTED in before:
         return text
     kept = {name: value for name, value in before.items() if name not in OF_THE_MODEL}

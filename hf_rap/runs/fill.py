@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.answers import judged_by_caller, shown_by
@@ -15,12 +17,14 @@ from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole
+from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
 from .budget import Budget
+from .flight import Flight
 from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     FAILURE,
@@ -43,7 +47,7 @@ from .stream import Streaming
 from .task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     import datasets
@@ -60,6 +64,7 @@ MAX_ERRORS = 0.5  # share of failed rows above which something else than the row
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
 _ROWS_TO_JUDGE_IN_FLIGHT = 200  # what is refused comes back before what is answered
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
+_SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -69,6 +74,15 @@ class Made(NamedTuple):
     part: pa.Table
     failures: Sequence[str | None]
     tokens: int | None
+
+
+class PartInFlight(NamedTuple):
+    """A part that is being made: what it is of, what the engine has said, and tokens that are set aside for it."""
+
+    task: Task
+    batch: dict[str, list[Any]]
+    notes: Noting
+    reserved: int
 
 
 def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
@@ -116,6 +130,7 @@ class Run:
         world: how many processes share the work.
         progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         RunError: the folder cannot be used or another process is writing into it; it was written before models had
@@ -139,11 +154,13 @@ class Run:
         world: int = 1,
         progress: Any = None,
         log: Callable[[dict[str, float]], object] | None = None,
+        media_roots: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         ds = whole_dataset("Run", ds)
         check_collector(collector)
         check_url(url)
         check_whole("rows_per_part", rows_per_part, least=1, none=True)
+        media_roots = checked_roots(media_roots)
         check_flags(retry_errors=retry_errors, continue_cut=continue_cut)
         check_number("max_errors", max_errors, least=0, most=1)
         check_whole("max_total_tokens", max_total_tokens, least=1, none=True)
@@ -162,7 +179,8 @@ class Run:
         if continue_cut:
             check_goes_on(collector.engine)
         collector.check(ds.features)
-        self.ds, settled = prepared(collector, ds)
+        with allowed(media_roots):
+            self.ds, settled = prepared(collector, ds)
         self.layout: Layout = settled.check(self.ds.features)
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
@@ -415,45 +433,68 @@ class Run:
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
+        flight: Flight[PartInFlight, Made] = Flight(self._parts_at_once if generates else 1)
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None), judged_by_caller():
-            while waiting:
-                task = waiting.pop()
-                if generates:
-                    fits = self.budget.rows(len(task.rows), self.most_tokens(task))
-                    if fits == 0:
+            try:
+                while waiting or flight:
+                    while waiting and not flight.is_full:
+                        task, reserved = waiting.pop(), 0
+                        if generates:
+                            most = self.most_tokens(task)
+                            fits = self.budget.rows(len(task.rows), most)
+                            if fits < len(task.rows):
+                                waiting.append(task.at(range(fits, len(task.rows))))
+                                task = task.at(range(fits))
+                            if fits == 0:
+                                break
+                            reserved = fits * most
+                            self.budget.spend(reserved)  # until it is known what the part takes
+                        flight.begin(*self._begun(task, make, reserved))
+                    if not flight:
                         self.say_spent(progress)
-                    if fits < len(task.rows):
-                        waiting.append(task.at(range(fits, len(task.rows))))
-                        task = task.at(range(fits))
-                self._do_part(task, make, progress, stopped)
-                self.check_errors(progress)
+                    part, made = flight.oldest()
+                    self.budget.spend((made.tokens or 0) - part.reserved)
+                    self.write(part.task, made.part)
+                    flight.drop()
+                    progress.count(made.failures, made.tokens)
+                    self.check_errors(progress)
+            except KeyboardInterrupt:
+                self._keep_all(flight, make, progress)
+                if not stopped:  # not by us
+                    raise
+                raise self.stopped(progress) from None
         return progress
 
-    def _do_part(
-        self,
-        task: Task,
-        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
-        progress: Progress,
-        stopped: Sequence[int],
-    ) -> None:
-        """Make and write the part of a task, or as much of it as is answered when the run is asked to stop."""
+    @property
+    def _parts_at_once(self) -> int:
+        """Parts that are asked for together: more than one where the engine would else wait for the last reply of each."""
+        return int(getattr(getattr(self.collector, "engine", None), "parts_at_once", 1))
+
+    def _begun(
+        self, task: Task, make: Callable[[Task, dict[str, list[Any]], Collector], Made], reserved: int
+    ) -> tuple[PartInFlight, Callable[[], Made]]:
+        """What is noted of a part while it is made, and what makes it."""
         engine = getattr(self.collector, "engine", None)
         notes = Noting(engine)
         asks = any(hasattr(engine, name) for name in ASKING)
         collector = self.collector.with_engine(notes) if asks else self.collector
-        batch: dict[str, list[Any]] = {}
-        try:
-            (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-            part, failures, tokens = make(task, batch, collector)
-            self.budget.spend(tokens)
-            self.write(task, part)
-            progress.count(failures, tokens)
-        except KeyboardInterrupt:
-            if notes.calls:
-                self._keep(task, batch, notes, make, progress)
-            if not stopped:  # not by us
-                raise
-            raise self.stopped(progress) from None
+        (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+        return PartInFlight(task, batch, notes, reserved), partial(make, task, batch, collector)
+
+    def _keep_all(
+        self,
+        flight: Flight[PartInFlight, Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+    ) -> None:
+        """Write as much of the parts in flight as is answered."""
+        interrupted = getattr(getattr(self.collector, "engine", None), "interrupted", nullcontext)
+        if flight.most > 1:
+            with interrupted():
+                flight.settle(_SETTLE_SECONDS)
+        for part in flight:
+            if part.notes.calls:
+                self._keep(part.task, part.batch, part.notes, make, progress)
 
     def most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
-from hf_rap.options import check_path
+from hf_rap.options import check_path, read_json
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
@@ -150,11 +150,13 @@ class RunFolder:
         try:
             # With threads the process may abort when it ends soon after (https://github.com/apache/arrow/issues/34314).
             table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
-            metadata = json.loads((table.schema.metadata or {})[METADATA])
-        except (pa.ArrowException, KeyError, ValueError) as error:
+            metadata = read_json((table.schema.metadata or {})[METADATA])
+        except (pa.ArrowException, KeyError, ValueError) as error:  # ForeignError is one
             return Unusable(path, f"not a part that hf_rap wrote ({type(error).__name__})")
-        if metadata != {"format": FORMAT, "fingerprint": fingerprint}:
-            return Unusable(path, f"says {metadata}, expected format {FORMAT} and fingerprint {fingerprint}")
+        says = (metadata, len(table))
+        expected = ({"format": FORMAT, "fingerprint": fingerprint}, int(named["rows"]))
+        if says != expected:
+            return Unusable(path, f"says {says[0]} with {says[1]} rows, expected {expected[0]} with {expected[1]} rows")
         for field in schema or ():
             column = _as_type(table[field.name], field.type) if field.name in table.column_names else None
             if column is None:
@@ -170,10 +172,10 @@ class RunFolder:
     def manifest(self, fingerprint: str) -> dict[str, Any]:
         """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
         try:
-            manifest = json.loads(self.read(f"{fingerprint}/{MANIFEST}"))
+            manifest: dict[str, Any] = read_json(self.read(f"{fingerprint}/{MANIFEST}"))
         except (FileNotFoundError, ValueError):
             return {}
-        return manifest if isinstance(manifest, dict) else {}
+        return manifest
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
@@ -212,7 +214,7 @@ class RunFolder:
         names = self.names("")
         if _RUN in names:
             try:
-                stored = json.loads(self.read(_RUN))["format"]
+                stored = read_json(self.read(_RUN))["format"]
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
             if stored != FORMAT:

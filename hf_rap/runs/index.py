@@ -178,6 +178,8 @@ class Index:
         later = [field for field in (GRADER, LIMIT) if field in self.schema.names]
         required = pa.schema([field for field in self.schema if field.name not in later])
         part = self.folder.read_part(fingerprint, name, required)
+        if not isinstance(part, Unusable) and (why := wrong_in(part)):
+            part = Unusable(path, why)
         if isinstance(part, Unusable) or all(field in part.column_names for field in later):
             return part
         if fingerprint not in self._told:
@@ -314,6 +316,32 @@ class Index:
     def every(self) -> Iterator[Stretch]:
         """All that there are."""
         return (stretch for held in self._stretches.values() for stretch in held)
+
+
+def wrong_in(part: pa.Table) -> str | None:
+    """What no part of ours says: rows without a key, attempts that are none, rewards beyond [0, 1]; None for a good one."""
+    import pyarrow.compute as pc
+
+    for name in (KEY, ID, FIRST, ATTEMPTS):
+        if part[name].null_count:
+            return f"{name} is null in {part[name].null_count} rows"
+    if len(part) and (pc.min(part[FIRST]).as_py() < 0 or pc.min(part[ATTEMPTS]).as_py() < 1):
+        return "it counts attempts from below 0, or none"
+    for name in part.column_names:
+        column = part[name]
+        if not name.endswith("_rewards") or str(getattr(column.type, "value_type", "")) != "double":
+            continue
+        rewards = pc.list_flatten(column).drop_null()
+        fine = pc.and_(pc.greater_equal(rewards, 0.0), pc.less_equal(rewards, 1.0))  # NaN is neither
+        if not pc.all(fine, min_count=0).as_py():
+            bad = rewards.filter(pc.invert(fine))[0].as_py()
+            return f"{name} has {bad:g}, and rewards are in [0, 1]"
+        replies = name.removesuffix("_rewards") + "_responses"
+        if replies in part.column_names:
+            same = pc.equal(pc.list_value_length(column), pc.list_value_length(part[replies]))
+            if not pc.all(same, min_count=0).as_py():
+                return f"{name} has not as many entries as {replies}"
+    return None
 
 
 def _unasked(stretch: Stretch) -> bool:

@@ -32,6 +32,41 @@ def remark_on_replaced(keep: NDArray[np.bool_], replaced: NDArray[np.bool_]) -> 
     )
 
 
+def remark_on_ties(
+    by: str,
+    scores: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    left: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    *,
+    first: bool,
+) -> str | None:
+    """That rows are kept and others are not although their scores are the same.
+
+    Args:
+        by: the score.
+        scores: what was ranked.
+        keep: the rows that are in.
+        left: those that did not fit into the quota.
+        groups: numbers of the quotas that rows belong to.
+        first: the earlier row is kept; else a seeded draw decides.
+
+    """
+    import numpy as np
+
+    ranked = keep | left
+    _, codes = np.unique(np.stack([groups[ranked], scores[ranked]]), axis=1, return_inverse=True)
+    counts = [np.bincount(codes.ravel()[part[ranked]], minlength=int(ranked.sum())) for part in (keep, left)]
+    kept, dropped = (int(count[(counts[0] > 0) & (counts[1] > 0)].sum()) for count in counts)
+    if not kept:
+        return None
+    how = "their order in the dataset" if first else "a draw by the seed"
+    return (
+        f"Level in {by}: {kept:,} of the {int(keep.sum()):,} kept rows and {dropped:,} of those that are not. Between them {how} "
+        "has decided, not the score."
+    )
+
+
 def remark_on_band(keep: NDArray[np.bool_], difficulty: NDArray[np.float64] | None) -> str | None:
     """That the kept rows are those of a band of pass rates, no more and no less; of rows that are scored."""
     import numpy as np

@@ -15,9 +15,11 @@ from hf_rap.columns import (
     CDE,
     DIFFICULTY,
     ERROR,
+    ID,
     LIMR,
     OWN_NAMES,
     QUESTIONS,
+    STEPS,
     features_of,
     how_to_make,
     require,
@@ -31,7 +33,9 @@ from hf_rap.stats.arrays import ids_of, seeded_order
 
 from .arrays import plain, quotas_of, why_unscored
 from .base import Decision, Selection, Step, rows_to_select
+from .duplicates import first_of_equal
 from .method import Citation, Method, Reason, make_selection
+from .remarks import remark_on_ties
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -65,7 +69,7 @@ def select_top(
     1. A row without a score is dropped, with the code of its `rap_error` as reason. It counts in no
        quota.
     2. With drop_duplicates, of identical rollouts (same image, question, response and steps) of a
-       source the earliest stays.
+       source the earliest stays; of questions that stand in the dataset twice (equal `rap_id`) always.
     3. The quota of a source with m rows left is the whole part of ratio * m, computed exactly (0.29
        of 100 is 29), but at least one row. With count instead, count rows are shared out in
        proportion to m by largest remainders, at least one each.
@@ -114,6 +118,7 @@ def select_top(
       kept     top          2  among the best of its source by the score that was ranked
       dropped  below_quota  2  others of its source rank before it and fill the quota
       dropped  not_scored   1  the score is null and rap_error does not say why
+      remark   Level in rap_bis: 1 of the 2 kept rows and 1 of those that are not. Between them their order in the dataset has decided, not the score.
 
     """
     import numpy as np
@@ -158,7 +163,7 @@ def select_top(
         ratio=ratio,
         count=count,
         unscored=why_unscored(scores, table[ERROR.name] if ERROR.name in table.column_names else None),
-        rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else None,
+        rollouts=codes(table, [*groups, *ROLLOUT]) if drop_duplicates else _equal_questions(ds),
         questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
         max_per_question=max_per_question,
         order=None if ties == FIRST else seeded_order(ids_of(ds), seed),
@@ -180,7 +185,20 @@ def select_top(
         "ties": ties,
         "seed": plain(seed),
     }
-    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule))
+    tied = remark_on_ties(by, scores, keep, reason == "below_quota", codes(table, groups), first=ties == FIRST)
+    remarks = () if tied is None else (tied,)
+    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule, remarks))
+
+
+def _equal_questions(ds: Any) -> NDArray[np.int64] | None:
+    """Numbers that are equal where rows of questions have one `rap_id`; None where none have, or rows are replies with steps."""
+    import numpy as np
+
+    if STEPS.name in ds.column_names or first_of_equal(ds) is None:
+        return None
+    ids = ds.select_columns([ID.name]).with_format("arrow")[:][ID.name].combine_chunks()
+    numbers = np.asarray(ids.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
+    return np.where(numbers < 0, len(ds) + np.arange(len(ds)), numbers)
 
 
 def _score_of(by: Any) -> tuple[str, Scorer | None]:
@@ -387,6 +405,6 @@ TOP = Method(
     needs_all_attempts=False,
     citations=_citations,
     function="select_top",
-    version="2",
+    version="3",
     before={"ties": FIRST},
 )

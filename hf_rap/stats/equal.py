@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, SETTINGS
 
 from .cut import WHERE
+from .settings import settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def count_equal(ds: Any) -> dict[str, dict[str, int]]:
 @cache
 def _is_drawn(settings: str | None) -> bool:
     """Whether replies were drawn at a temperature above 0, as far as their settings say."""
-    return settings is None or json.loads(settings).get("temperature") != 0
+    return settings is None or settings_in(settings).get("temperature") != 0
 
 
 def _all_long(texts: list[str | None] | None, tokens: list[int | None] | None) -> bool:

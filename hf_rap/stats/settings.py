@@ -12,6 +12,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SettingError
+from hf_rap.options import ForeignError, read_json, shown
 from hf_rap.version import VERSION
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ _WRITTEN_DOWN = ("device", "transformers", "torch", "hf_rap")
 _OF_REPLIES = ("verifier", "verifier_version", "cut", "correct", "max_new_tokens")
 
 
+def settings_in(text: str | None) -> dict[str, Any]:
+    """What a cell of `rap_settings` says; nothing where it is null.
+
+    Raises:
+        SettingError: it is none that hf-rap has written.
+
+    """
+    try:
+        values: dict[str, Any] = read_json(text or "{}")
+    except ForeignError as error:
+        raise SettingError(f"rap_settings says {shown(text)}, which {error}: collect the evidence anew.") from error
+    return values
+
+
 @lru_cache(maxsize=1024)
 def correct_of(settings: str | None) -> float:
     """The reward from which on an attempt of a row counts as solved, by its `rap_settings`; 1 where these do not say.
@@ -40,10 +56,10 @@ def correct_of(settings: str | None) -> float:
     (0.5, 1.0)
     """
     try:
-        parsed = json.loads(settings or "{}")
-    except ValueError:
+        parsed = read_json(settings or "{}")
+    except ForeignError:
         return CORRECT
-    correct = parsed.get("correct") if isinstance(parsed, dict) else None
+    correct = parsed.get("correct")
     return float(correct) if isinstance(correct, (int, float)) and 0 < correct <= 1 else CORRECT
 
 

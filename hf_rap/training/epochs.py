@@ -14,7 +14,6 @@ Read are the files in which trainers keep their rollouts:
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
-from hf_rap.options import check, check_text, check_whole
+from hf_rap.options import ForeignError, check, check_text, check_whole, read_json
 from hf_rap.rows.chats import user_text
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
@@ -41,6 +40,7 @@ PROMPT_FIELDS = ("prompt", "input")
 REWARD_FIELDS = ("reward", "score")
 # TRL's completions have these beside the columns of the reward functions.
 TRL_FIELDS = ("step", "prompt", "completion", "advantage", "image", "images")
+_MAX_DUMP = 1 << 32  # bytes: the rollouts of a training run in one file
 READERS = (".parquet", ".json", ".jsonl")
 
 
@@ -196,9 +196,10 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             rows = table.drop_columns([name for name in ("images", "image") if name in table.column_names]).to_pylist()
         else:
             text = path.read_text(encoding="utf-8")
-            rows = (
-                json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
-            )
+            lines = [] if path.suffix == ".json" else [line for line in text.splitlines() if line]
+            rows = [read_json(line) for line in lines] if lines else read_json(text, object, most=_MAX_DUMP)
+    except ForeignError as error:
+        raise SourceError(f"{path} cannot be read: it {error}.") from error
     except (OSError, ValueError) as error:  # Arrow's errors are both
         raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

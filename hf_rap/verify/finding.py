@@ -206,7 +206,7 @@ def _tags(text: str) -> Iterator[tuple[int, int, str]]:
 def _from_json(text: str) -> str:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip("\"'")
     return ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else text
 

@@ -53,6 +53,9 @@ _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
 # What may have a meaning in Markdown or HTML. An underscore has none between letters, a dash none inside a line.
 _SPECIAL = re.compile(r"""[^\w \-.,;:=+/()%'"?]|(?<![^\W_])_|_(?![^\W_])""")
 _SPECIAL_IN_CODE = re.compile(r"""[^\w \-.,;:=+/()%'"?{}]|_""")
+# What renderers make a link of by itself; a comment within is nothing to see, and no link any more.
+_LINK = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=&#64;)")
+_NO_LINK = "<!-- -->"
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.\-]*")
 _HUB_ID = re.compile(r"[\w.\-]+/[\w.\-]+", re.ASCII)
 
@@ -375,7 +378,7 @@ def _print(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return _decimal(value)
-    return _SPECIAL.sub(_entity, _one_line(str(value)))
+    return _LINK.sub(_NO_LINK, _SPECIAL.sub(_entity, _one_line(str(value))))
 
 
 def _entity(match: re.Match[str]) -> str:
@@ -432,12 +435,15 @@ def _python(value: Any) -> _Markdown:
     literal = json.dumps(value, ensure_ascii=False)
     if not literal.isprintable():  # a bidirectional control must not rearrange a line of code
         literal = ascii(value)
-    return _Markdown(literal.replace("`", "\\u0060"))
+    return _Markdown(literal.replace("`", "\\u0060").replace("<!--", "\\u003c!--"))
 
 
 def _shell(value: str) -> _Markdown:
-    """Part of a line inside a fenced block of shell, which only a line of its own could end."""
-    return _Markdown(_one_line(value))
+    """Part of a line inside a fenced block of shell, which only a line of its own could end.
+
+    In a word that is quoted, `<!''--` is `<!--` to the shell, and no comment to who reads the card.
+    """
+    return _Markdown(_one_line(value).replace("<!--", "<!''--"))
 
 
 def _short(text: str | None) -> str | None:

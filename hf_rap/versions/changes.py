@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, ID, KEEP, REASON, SCORES, SETTINGS, require
-from hf_rap.stats.settings import identity_in, model_in
+from hf_rap.stats.settings import identity_in, model_in, settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,7 +178,7 @@ def _mean(table: pa.Table, column: str) -> float | None:
 def _models(*tables: pa.Table) -> list[list[str]]:
     """The models of every set of settings in the rows of each table, with their identities where all tell them."""
     settings_of = [
-        [json.loads(text) for text in table[SETTINGS.name].unique().drop_null().to_pylist()]
+        [settings_in(text) for text in table[SETTINGS.name].unique().drop_null().to_pylist()]
         if SETTINGS.name in table.column_names
         else []
         for table in tables

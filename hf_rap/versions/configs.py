@@ -89,7 +89,7 @@ class Content:
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
         layout, _ = settle(layout, selection.scored)
-        return cls(selection, layout, data_source, Embedder(selection.scored.features), random_control)
+        return cls(selection, layout, data_source, Embedder.of(selection.scored, layout.media_roots), random_control)
 
     @property
     def group_by(self) -> str | None:
@@ -131,7 +131,7 @@ class Content:
 
         """
         if config == SCORED:
-            self.embedder.missing = 0
+            self.embedder.missing_by_column.clear()
             return (self.embedder.embed(table) for _, table in batches_of(self.selection.scored))
         return self._universal_batches(config, self._kept if config == SELECTED else self._drawn)
 
@@ -184,7 +184,7 @@ class Content:
         features = self.features(SELECTED)
         schema = features.arrow_schema
         further = [name for name in features if name not in UNIVERSAL]
-        embedder = Embedder(type(features)({name: features[name] for name in further}))
+        embedder = Embedder(type(features)({name: features[name] for name in further}), self.embedder.roots)
         read = layout.columns_in(scored.column_names)
         prompts = Asked.of(scored)
         for start, table in batches_of(scored):

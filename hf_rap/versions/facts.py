@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap import columns
 from hf_rap.columns import ARMS, Column, arrow_type
 from hf_rap.errors import SettingError, codes_of
+from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.counts import count_rewards
@@ -463,7 +464,7 @@ def _prompts(kept: pa.Table) -> list[dict[str, Any]] | None:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        settings = json.loads(text)
-    except ValueError:
-        settings = None
-    return settings if isinstance(settings, dict) else {"settings": text}
+        settings: dict[str, Any] = read_json(text)
+    except ForeignError:
+        return {"settings": text}
+    return settings

@@ -13,27 +13,28 @@ The same selection gives the same bytes.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import PublishError
+from hf_rap.errors import PublishError, SourceError
 from hf_rap.options import check_path, check_text, renamed
+from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import write_shards
 from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
 from .configs import Content, check_selection
-from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
+from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, read_manifest, same_content
 from .plots import draw_plots
 from .tags import FIRST, numbers
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.provenance import SourceInfo
@@ -65,6 +66,7 @@ def publish_to_folder(
     layout: Layout | None = None,
     random_control: bool = False,
     control: bool | None = None,
+    media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Published:
     """Write `selection` as a new folder, all or nothing: a kill half-way leaves nothing at `path`.
 
@@ -92,6 +94,7 @@ def publish_to_folder(
         layout: which column is what; None recognises it.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
         control: the old name of `random_control`.
+        media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
         SettingError: the version is not three numbers.
@@ -106,7 +109,8 @@ def publish_to_folder(
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
-    content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+    with allowed(media_roots):
+        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
 
     def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
         written = {config: _write_config(content, config, folder) for config in content.configs}
@@ -152,10 +156,9 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
 def _manifest(folder: Path) -> dict[str, Any] | None:
     """What a version in this folder says of itself; None where there is none."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        return read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+    except (OSError, SourceError):
         return None
-    return manifest if isinstance(manifest, dict) else None
 
 
 def _write_config(content: Content, config: str, folder: Path) -> Written:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.errors import SourceError, visible
+from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.provenance import hash_file
 from hf_rap.select.stability import describe_stability
 from hf_rap.stats.health import check_health
@@ -26,6 +29,7 @@ MANIFEST = "rap.json"
 README = "README.md"
 FORMAT = 1
 # Facts that say nothing about the rows: a version stays the same version when only these differ.
+_PLAIN_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)*", re.ASCII)
 _AROUND = ("hf_rap", "method", "since", "stability", "withdrawn")
 
 
@@ -123,3 +127,48 @@ def same_content(facts: Mapping[str, Any], written: Mapping[str, Written], manif
 
 def _plain(facts: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: value for name, value in facts.items() if name not in _AROUND}))
+
+
+def read_manifest(content: bytes, where: str) -> dict[str, Any]:
+    """What rap.json says, which a stranger may have written: of the shape of ours, and of files of its own folder alone.
+
+    Args:
+        content: of the file.
+        where: the folder or repository, for the error.
+
+    Raises:
+        SourceError: it is no manifest of a version.
+
+    """
+    try:
+        manifest: dict[str, Any] = read_json(content)
+    except ForeignError as error:
+        raise SourceError(f"{where}: its {MANIFEST} {error}.") from error
+    shapes = (("version", str), ("facts", dict), ("files", dict))
+    if not all(isinstance(manifest.get(name), kind) for name, kind in shapes):
+        raise SourceError(f"{where}: its {MANIFEST} is none that hf-rap writes (no version, facts and files).")
+    for name, entry in manifest["files"].items():
+        if not _is_plain_name(name):
+            raise SourceError(
+                f"{where}: its {MANIFEST} lists {visible(name, 80)!r}, which is no file of its own folder."
+            )
+        fine = isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("bytes"), int)
+        if not fine:
+            raise SourceError(f"{where}: its {MANIFEST} says nothing of the content of {visible(name, 80)!r}.")
+    return manifest
+
+
+def _is_plain_name(name: str) -> bool:
+    """A relative path as `publish` writes it: forward slashes, no way up, nothing that a system reads in its own way."""
+    parts = name.split("/")
+    return _PLAIN_NAME.fullmatch(name) is not None and not any(part in ("", ".", "..") for part in parts)
+
+
+def file_below(folder: Path, name: str) -> Path | None:
+    """The file of a manifest's name, where it lies below the folder; None where it is missing or a link leads out.
+
+    A snapshot of the Hub consists of links into blobs/ beside it, which count as its own.
+    """
+    path, top = (folder / name).resolve(), folder.resolve()
+    blobs = top.parent.parent / "blobs" if top.parent.name == "snapshots" else top
+    return path if path.is_file() and (path.is_relative_to(top) or path.is_relative_to(blobs)) else None

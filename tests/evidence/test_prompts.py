@@ -27,7 +27,8 @@ class All(Scripted):
 
     def attend(self, replies, *, window):
         self.seen.extend(reply.request for reply in replies)
-        return [ReplyAttention(["a", "b"], *[{"max": [0.0], "mean": [0.0]}] * 2, [], [0.0]) for _ in replies]
+        psi = {"max": [0.0, 0.0], "mean": [0.0, 0.0]}
+        return [ReplyAttention(["a", "b"], psi, psi, [], [0.0, 0.0]) for _ in replies]
 
     def log_likelihoods(self, replies):
         self.seen.extend(reply.request for reply in replies)

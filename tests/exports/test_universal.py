@@ -10,6 +10,7 @@ from PIL import Image as Pictures
 from hf_rap.errors import RowError
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.rows.layouts import Layout
+from hf_rap.rows.media import allowed
 from hf_rap.rows.recognition import recognise_layout
 
 
@@ -69,7 +70,8 @@ def test_bytes_are_kept_however_they_are_stored(tmp_path, kind):
     value = {"bytes": encoded(9), "path": str(tmp_path / "a.png"), "base64": base64.b64encode(encoded(9)).decode()}[
         kind
     ]
-    assert first({"image": [value], "question": ["?"], "answer": ["1"]})["images"][0]["bytes"] == encoded(9)
+    with allowed([tmp_path]):
+        assert first({"image": [value], "question": ["?"], "answer": ["1"]})["images"][0]["bytes"] == encoded(9)
 
 
 def test_decoded_image_is_encoded_without_loss():

@@ -102,37 +102,6 @@ def test_columns_are_added_without_writing_the_others_again(datasets_part):
         assert len({*fingerprints}) == 3, "what map has cached is found by the content"
 
 
-class Read:
-    """A feature whose files are b"read", and what it was given."""
-
-    def __init__(self):
-        self.paths = []
-
-    def embed_storage(self, storage, **options):
-        self.paths += storage.field("path").to_pylist()
-        return pa.StructArray.from_arrays(
-            [pa.array([b"read"] * len(storage)), storage.field("path")], ["bytes", "path"]
-        )
-
-
-def test_files_are_embedded_through_lists_and_structs(datasets_part):
-    """Every part of the feature that has an `embed_storage` is called with its {bytes, path} structs."""
-    file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    array = pa.array(
-        [[{"image": {"bytes": None, "path": "a.png"}}], [], [{"image": {"bytes": None, "path": "b.png"}}]],
-        type=pa.list_(pa.struct([("image", file)])),
-    )
-    reader = Read()
-    with datasets_part("datasets.table.embed_array_storage"):
-        embedded = compat.embed_files(array, List({"image": reader}))
-        assert reader.paths == ["a.png", "b.png"]
-        assert embedded.to_pylist() == [
-            [{"image": {"bytes": b"read", "path": "a.png"}}],
-            [],
-            [{"image": {"bytes": b"read", "path": "b.png"}}],
-        ]
-
-
 def test_types_and_row_counts_reach_the_metadata_of_a_card(datasets_part):
     """As `push_to_hub` writes them, and `load_dataset` and the viewer read them."""
     info = DatasetInfo(

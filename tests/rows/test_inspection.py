@@ -32,7 +32,7 @@ def test_each_problem_is_named_with_its_row():
         {"id": "broken", "images": [{"bytes": b"x", "path": None}], "problem": "<image>a", "answer": "3"},
         {"id": "places", "images": [png()], "problem": "<image><image>a", "answer": "3"},
         {"id": "empty", "images": [png()], "problem": " ", "answer": "3"},
-        {"id": "text", "images": [], "problem": "a", "answer": "3"},
+        {"id": "text", "images": [], "problem": "a", "answer": None},
         {"id": "text", "images": [], "problem": "a", "answer": None},
     ]
     found = inspect_dataset(Dataset.from_list(rows, features=FEATURES))
@@ -42,12 +42,13 @@ def test_each_problem_is_named_with_its_row():
         (3, "places", "placeholder_mismatch"),
         (4, "empty", "question_missing"),
         (5, "text", "no_image"),
+        (5, "text", "gold_unreadable"),
         (6, "text", "no_image"),
         (6, "text", "gold_unreadable"),
     ]
     assert (found.rows, found.usable, found.duplicates) == (7, 1, 1)
     assert found.images_per_row == {0: 2, 1: 2}
-    assert found.codes["gold_unreadable"] == 2
+    assert found.codes["gold_unreadable"] == 3
 
 
 def test_a_stream_is_inspected_like_a_table():

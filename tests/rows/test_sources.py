@@ -148,6 +148,11 @@ def test_pattern_reads_all_files_in_the_order_of_their_names():
     assert load_source("data/*.jsonl")["question"][:] == ["a", "b"]
 
 
+def named(path):
+    """A picture that is not opened yet."""
+    return {"bytes": None, "path": str(path)}
+
+
 def test_image_paths_start_at_the_folder_of_their_file(tmp_path):
     """Two folders may use the same names for other pictures; ids that look like paths stay."""
     for folder, colour in (("one", "red"), ("two", "blue")):
@@ -163,10 +168,11 @@ def test_image_paths_start_at_the_folder_of_their_file(tmp_path):
     assert rows == {
         "id": ["p/a.png"] * 2,
         "question": ["see a.png"] * 2,
-        "images": [[f"{tmp_path}/{folder}/p/a.png", "https://x/b.png"] for folder in ("one", "two")],
-        "photo": [f"{tmp_path}/{folder}/p/a.png" for folder in ("one", "two")],
+        "images": [[named(f"{tmp_path}/{folder}/p/a.png"), named("https://x/b.png")] for folder in ("one", "two")],
+        "photo": ["p/a.png"] * 2,
     }
-    assert [open_image(path).getpixel((0, 0)) for path in rows["photo"]] == [(255, 0, 0), (0, 0, 255)]
+    first = [Path(images[0]["path"]) for images in rows["images"]]
+    assert [open_image(path).getpixel((0, 0)) for path in first] == [(255, 0, 0), (0, 0, 255)]
 
 
 @pytest.mark.parametrize("where", [".", "data"])
@@ -176,7 +182,7 @@ def test_image_paths_in_a_folder_start_there_or_beside_the_data(tmp_path, where)
     write_lines(folder / "data" / "train.jsonl", [{"question": "q", "image": "a.png"}])
     Image.new("RGB", (8, 6), "red").save(folder / where / "a.png")
 
-    assert load_source(str(folder))["image"][:] == [str(folder / where / "a.png")]
+    assert load_source(str(folder))["image"][:] == [named(folder / where / "a.png")]
 
 
 def test_image_paths_start_at_the_folder_itself_where_both_fit(tmp_path):
@@ -186,7 +192,7 @@ def test_image_paths_start_at_the_folder_itself_where_both_fit(tmp_path):
     for where in (folder, folder / "data"):
         Image.new("RGB", (8, 6), "red").save(where / "a.png")
 
-    assert load_source(str(folder))["image"][:] == [str(folder / "a.png")]
+    assert load_source(str(folder))["image"][:] == [named(folder / "a.png")]
 
 
 def test_folder_gives_its_default_config(tmp_path):
@@ -370,7 +376,7 @@ def test_rows_beside_pictures_are_read_and_not_the_pictures_alone(tmp_path):
     ds = load_source(str(folder))
 
     assert ds.column_names == ["id", "conversations", "answer", "image_urls"]
-    assert ds["image_urls"][:] == [[str(folder / "images" / "1.png")]]
+    assert ds["image_urls"][:] == [[named(folder / "images" / "1.png")]]
 
 
 def test_files_beside_pictures_are_splits_by_their_names(tmp_path):

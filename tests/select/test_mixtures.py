@@ -10,6 +10,7 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import cde_score
 from hf_rap.select.methods import METHODS
 from hf_rap.select.predicates import untrue_reasons
+from hf_rap.select.top import select_top
 
 ONES, NONE = [1.0] * 5, [0.0] * 5
 
@@ -178,3 +179,28 @@ def test_a_budget_without_a_row_says_what_to_do(method):
 
     with pytest.raises(SettingError, match=r"none of 1 (could be in|can be ranked).*`hf-rap inspect` says which rows"):
         select_cognitive(ds, method=method, budget=1)
+
+
+def test_the_top_of_a_score_holds_equal_rows_once():
+    """As the other methods; rows without an id are all different."""
+    ds = scored(
+        [NEEDED, NEEDED, ("b", [1.0, 0.0, 0.0, 0.0, 0.0], NONE, None, "geo"), (None, *NEEDED[1:]), (None, *NEEDED[1:])]
+    )
+
+    selection = select_top(ds, by="rap_cde", count=4, per=None)
+
+    assert selection.scored["rap_reason"][:] == ["top", "duplicate", "top", "top", "top"]
+    assert selection.method["reasons"]["duplicate"].startswith("the same row stands earlier")
+
+
+@pytest.mark.parametrize(("ties", "how"), [("first", "their order in the dataset"), ("random", "a draw by the seed")])
+def test_a_top_that_ties_decide_says_so(ties, how):
+    """Scores of few attempts are equal for many rows; where a quota ends between scores there is nothing to say."""
+    low = [1.0, 0.0, 0.0, 0.0, 0.0]
+    ds = scored([("a", *NEEDED[1:])] + [(str(n), low, NONE, None, "geo") for n in range(5)])
+
+    assert select_top(ds, by="rap_cde", count=3, per=None, ties=ties).remarks == (
+        f"Level in rap_cde: 2 of the 3 kept rows and 3 of those that are not. Between them {how} has decided, not the score.",
+    )
+    assert select_top(ds, by="rap_cde", count=1, per=None, ties=ties).remarks == ()
+    assert select_top(ds, by="rap_cde", count=6, per=None, ties=ties).remarks == ()

@@ -160,7 +160,7 @@ def test_images_given_as_paths_are_read_into_the_files(tmp_path, read):
         paths[-1].write_bytes(file)
     ds = dataset(problem=["Red?", "Green?", "Blue?"], answer=["no"] * 3, rap_cde=[0.9] * 3).remove_columns("images")
     ds = ds.add_column("image", [str(path) for path in paths]).cast_column("image", Image())
-    publish_to_folder(select(ds), tmp_path / "v")
+    publish_to_folder(select(ds), tmp_path / "v", media_roots=[tmp_path])
     for path in paths:
         path.unlink()
     scored, selected = read(tmp_path / "v", "scored"), read(tmp_path / "v")
