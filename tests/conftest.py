@@ -17,7 +17,7 @@ import pytest
 hypothesis.settings.register_profile("exhaustive", max_examples=1_000, deadline=None)
 
 # Servers, trainers and runs in processes of their own: `make test` runs them, `make test-fast` does not.
-SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
+SLOW_FOLDERS = {"endpoint", "hostile", "hub", "runs", "training"}
 
 
 def pytest_collection_modifyitems(items):
