@@ -7,7 +7,7 @@ READY := .venv/.ready
 # instead of several gigabytes.
 TORCH := torch==2.13.0
 
-.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
+.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-vllm test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
 
 $(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
 	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
@@ -58,6 +58,9 @@ test-oldest:
 	.venv-oldest/bin/python scripts/check_bounds.py
 	scripts/try_environment.sh .venv-oldest
 
+test-vllm:  ## the engine that runs vLLM, and a vLLM server, in an environment of its own (a small build for CPUs)
+	PYTHON=$(PYTHON) scripts/check_vllm.sh
+
 # The same versions for every Python and system, so that what fails on one of them alone fails for it and not for a
 # version. torch brings setuptools besides; uv and editables are what the rest is installed with.
 lock: .venv-lock/bin/uv  ## writes constraints.txt anew, with the newest versions
@@ -83,6 +86,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/likelihood.py
 	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/runs.py
+	$(BIN)/python benchmarks/changed_versions.py
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning
@@ -95,4 +99,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 	scripts/check_trainers.sh
 
 clean:
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-pyright rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright rap-demo rap-demo-prm rap-training

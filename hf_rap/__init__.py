@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .engines.base import Completion, Engine
     from .engines.endpoint import EndpointEngine
     from .engines.transformers_engine import TransformersEngine
+    from .engines.vllm_engine import VLLMEngine
     from .errors import RapError
     from .evidence.attention import Attention
     from .evidence.collector import Collector, collect_evidence, estimate
@@ -76,6 +77,7 @@ __all__ = [
     "Sequential",
     "StepRewards",
     "TransformersEngine",
+    "VLLMEngine",
     "__version__",
     "ace_score",
     "add_plugin",
@@ -124,6 +126,7 @@ _HOMES = {
     "engines.base": "Completion Engine",
     "engines.endpoint": "EndpointEngine",
     "engines.transformers_engine": "TransformersEngine",
+    "engines.vllm_engine": "VLLMEngine",
     "errors": "RapError",
     "evidence.attention": "Attention",
     "evidence.collector": "Collector collect_evidence estimate",

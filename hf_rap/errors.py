@@ -22,13 +22,13 @@ Everything else that escapes from hf_rap is a bug. Warnings of other libraries a
 
 from __future__ import annotations
 
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator
 
 
@@ -151,6 +151,37 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
+# A token of the Hub, any header that carries one, and what makes a signed address open the file behind it.
+_SECRETS = (
+    (re.compile(r"\bhf_\w+"), "hf_..."),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\"]+"), r"\1 ..."),
+    (re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+"), r"\1?..."),
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text of others without tokens and signatures.
+
+    >>> without_secrets("Illegal header value b'Bearer hf_abc' at https://x.y/z?Signature=1&Expires=2")
+    "Illegal header value b'Bearer ...' at https://x.y/z?..."
+    """
+    for pattern, shown in _SECRETS:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def hide_secrets(error: BaseException | None) -> None:
+    """Take tokens and signatures out of what an error of others says, and out of those behind it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.args = tuple(without_secrets(part) if isinstance(part, str) else part for part in error.args)
+        for name, value in list(vars(error).items()):
+            if isinstance(value, str):
+                setattr(error, name, without_secrets(value))
+        error = error.__cause__ or error.__context__
+
+
 def one_line(error: BaseException) -> str:
     r"""All that an error says in one line, with its middle left out where it goes on for long.
 
@@ -159,7 +190,7 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("Couldn't cast\na: string\nbecause column names don't match"))
     "Couldn't cast a: string because column names don't match"
     """
-    line = " ".join(str(error).split()) or type(error).__name__
+    line = without_secrets(" ".join(str(error).split()) or type(error).__name__)
     half = _LONGEST_LINE // 2
     return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
@@ -187,7 +218,7 @@ def last_line(error: BaseException) -> str:
 
 
 def _lines(error: BaseException) -> list[str]:
-    return (str(error).strip() or type(error).__name__).splitlines()
+    return without_secrets(str(error).strip() or type(error).__name__).splitlines()
 
 
 class RunError(RapError):

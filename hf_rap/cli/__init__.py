@@ -7,6 +7,7 @@ code 1, wrong usage is 2, and a bug keeps its traceback.
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from importlib import import_module
 
@@ -105,12 +106,21 @@ def cli(places: tuple[str, ...]) -> None:
             add_plugin(place)
 
 
+def in_flags(message: str) -> str:
+    """What an error says to do, in the words of the command line alone.
+
+    >>> in_flags("Take another version, or pass allow_withdrawn=True (--allow-withdrawn).")
+    'Take another version, or pass --allow-withdrawn.'
+    """
+    return re.sub(r"\b\w+=\w+ \((--[a-z-]+)\)", r"\1", message)
+
+
 def main() -> None:
     """Entry point of the console script."""
     try:
         cli(prog_name="hf-rap")
     except RapError as error:
-        click.echo(f"hf-rap: {visible(' '.join(str(error).split()), _LONGEST_ERROR)}", err=True)
+        click.echo(f"hf-rap: {in_flags(visible(' '.join(str(error).split()), _LONGEST_ERROR))}", err=True)
         sys.exit(1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -11,7 +11,7 @@ from .options import (
     as_json,
     command,
     drawing_options,
-    endpoint_options,
+    engine_options,
     layout_options,
     make_engine,
     make_prompt,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @source_argument
 @layout_options
 @model_options
-@endpoint_options
+@engine_options
 @drawing_options
 @click.option("--response", default="response", show_default=True, help="Column of the response.")
 @click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")

@@ -138,3 +138,17 @@ def _trackio_log(project: str, name: str) -> Callable[[dict[str, float]], object
     atexit.register(finish)
     log: Callable[[dict[str, float]], object] = trackio.log
     return log
+
+
+def say_faster(options: Mapping[str, Any]) -> None:
+    """Says that vLLM would have been faster where it would: on a GPU, instead of transformers."""
+    from hf_rap.engines.loading import device_of_rank
+
+    from .options import TRANSFORMERS, VLLM
+
+    local = options["engine"] == TRANSFORMERS and options["endpoint"] is None
+    if local and (options["device"] or device_of_rank(None)).startswith(("cuda", "auto")):
+        note(
+            f"on a GPU --engine {VLLM} is faster (pip install vllm); it makes other evidence, in a run folder of its own: "
+            "docs/engines.md"
+        )

@@ -12,7 +12,7 @@ from .collecting import check_usage, collect, report
 from .options import (
     as_json,
     command,
-    endpoint_options,
+    engine_options,
     grader_options,
     layout_options,
     make_engine,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @source_argument
 @layout_options
 @model_options
-@endpoint_options
+@engine_options
 @grader_options
 @click.option("--arms", default=",".join(CONTROLS), show_default=True, help="Comma-separated.")
 @click.option("--seed", default=0, show_default=True, help="Of who gives pictures to whom.")

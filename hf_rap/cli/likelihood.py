@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -10,9 +10,10 @@ from .collecting import check_usage, collect, report
 from .options import (
     as_json,
     command,
+    engine_options,
     layout_options,
     likelihood_prompt_options,
-    make_local_engine,
+    make_engine,
     make_prompt,
     model_options,
     out_option,
@@ -24,11 +25,14 @@ from .options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hf_rap.engines.base import LikelihoodEngine
+
 
 @command()
 @source_argument
 @layout_options
 @model_options
+@engine_options
 @likelihood_prompt_options
 @click.option("--lead", help="Start of the reply, before the gold answer; default: \\boxed{.")
 @click.option("--tail", help="Text that ends the answer; default: }.")
@@ -62,7 +66,7 @@ def likelihood(
     given = {name: options[name] for name in ("lead", "tail") if options[name] is not None}
     prompt = make_prompt(options, "at-once")
     layout = settle_layout(options, ds, source)
-    reader = Likelihood(make_local_engine(options), prompt=prompt, layout=layout, **given)
+    reader = Likelihood(cast("LikelihoodEngine", make_engine(options)), prompt=prompt, layout=layout, **given)
     evidence = collect(ds, reader, options, wanted=out is not None)
     if evidence is None:
         return

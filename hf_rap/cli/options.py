@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from hf_rap.engines.base import Engine
     from hf_rap.engines.endpoint import EndpointEngine
     from hf_rap.engines.transformers_engine import TransformersEngine
+    from hf_rap.engines.vllm_engine import VLLMEngine
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.exports.handoff import Limits
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
 
-TRANSFORMERS, ENDPOINT = "transformers", "endpoint"  # of --engine
+TRANSFORMERS, VLLM, ENDPOINT = "transformers", "vllm", "endpoint"  # of --engine
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -266,14 +267,30 @@ model_options = together(
     title="Model",
 )
 
-endpoint_options = together(
+_engine_option = together(
     [
         click.option(
             "--engine",
             default=TRANSFORMERS,
             show_default=True,
-            help="transformers, endpoint, or your own; --endpoint implies it.",
+            help="transformers, vllm, endpoint, or your own; --endpoint implies it. Another engine is other evidence.",
+        )
+    ],
+    title="Model",
+)
+_vllm_options = together(
+    [
+        click.option("--data-parallel", type=int, help="Copies of the model, each on GPUs of its own; default: 1."),
+        click.option("--tensor-parallel", type=int, help="GPUs that share one model; default: 1."),
+        click.option("--max-model-len", type=int, help="Tokens of prompt and reply; default: as many as fit."),
+        click.option(
+            "--vllm-options", metavar="JSON", help='Other engine arguments of vLLM, e.g. \'{"quantization": "fp8"}\'.'
         ),
+    ],
+    title="vLLM",
+)
+_endpoint_options = together(
+    [
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
@@ -288,6 +305,7 @@ endpoint_options = together(
     ],
     title="Server",
 )
+engine_options = together([_engine_option, _vllm_options, _endpoint_options])
 
 run_options = together(
     [
@@ -298,7 +316,7 @@ run_options = together(
             "--rows-per-part",
             type=int,
             help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
-            "8 x --concurrency with a server, 16 for steps.",
+            "8 x --concurrency with a server, 256 in vLLM on a GPU, where two are in flight, 16 for steps.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
@@ -533,6 +551,7 @@ version_options = together(
     [
         click.option("--to-folder", type=click.Path(path_type=Path), help="New or empty folder, instead of REPO."),
         click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
+        click.option("--licence", help="Of the data, such as cc-by-4.0; default: that of the source."),
         click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
     ],
     title="Version",
@@ -555,7 +574,8 @@ _hub = [
         "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
     ),
     click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
-    click.option("--despite-licence", is_flag=True, help="Publish although the licence allows no changed copies."),
+    click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
+    click.option("--despite-licence", is_flag=True, help="Publish although the licence of the source forbids it."),
 ]
 hub_options = together(_hub, title="Version")
 dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
@@ -657,7 +677,7 @@ def make_rollouts(options: dict[str, Any], layout: Layout) -> Rollouts:
 
 
 def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
-    """The server that endpoint_options name."""
+    """The server that engine_options name."""
     from hf_rap.engines.endpoint import EndpointEngine
 
     if options["adapter"] is not None:
@@ -676,10 +696,14 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
 
 
 def make_engine(options: dict[str, Any]) -> Engine:
-    """The server that endpoint_options name, the engine of a plugin, or the local model of model_options."""
+    """The server that engine_options name, the engine of a plugin, or the local model of model_options."""
     name = options["engine"]
-    if name != TRANSFORMERS and options["adapter"] is not None:
-        raise click.UsageError(f"--adapter is for {TRANSFORMERS}: --engine {name} does not take one.")
+    if name not in (TRANSFORMERS, VLLM) and options["adapter"] is not None:
+        raise click.UsageError(f"--adapter is for {TRANSFORMERS} and {VLLM}: --engine {name} does not take one.")
+    if name != VLLM:
+        _refuse_given(options, _OF_VLLM, f"for --engine {VLLM}")
+    if name == VLLM:
+        return _make_vllm(options)
     if name not in (TRANSFORMERS, ENDPOINT):
         return _make_own_engine(name, options["model"])
     if name == ENDPOINT and options["endpoint"] is None:
@@ -687,14 +711,54 @@ def make_engine(options: dict[str, Any]) -> Engine:
     return make_local_engine(options) if options["endpoint"] is None else _make_endpoint(options)
 
 
+_OF_VLLM = ("data_parallel", "tensor_parallel", "max_model_len", "vllm_options")
+_NOT_OF_VLLM = ("endpoint", "device", "attn_implementation", "batch_size", "allow_missing")
+
+
+def _refuse_given(options: Mapping[str, Any], names: Iterable[str], what_for: str) -> None:
+    """Raises `UsageError` where one of these is given."""
+    given = [name for name in names if options[name] not in (None, "auto", ())]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} is {what_for}.")
+
+
+def _make_vllm(options: dict[str, Any]) -> VLLMEngine:
+    """The model of model_options in vLLM."""
+    from hf_rap.engines.vllm_engine import VLLMEngine
+
+    _refuse_given(options, _NOT_OF_VLLM, f"not for --engine {VLLM}, which finds that out itself, or has --vllm-options")
+    others = _json_object(options["vllm_options"] or "{}", "--vllm-options")
+    fields = {name: others.pop(name) for name in VLLMEngine.arguments if name in others}
+    return VLLMEngine(
+        _model_named(options),
+        revision=options["model_revision"],
+        dtype=options["dtype"],
+        adapter=options["adapter"],
+        processor_options=_json_object(options["processor_options"], "--processor-options") or None,
+        trust_remote_code=options["trust_remote_code"],
+        max_model_len=options["max_model_len"],
+        data_parallel_size=options["data_parallel"] or 1,
+        tensor_parallel_size=options["tensor_parallel"] or 1,
+        options=others or None,
+        **fields,
+    )
+
+
+def _model_named(options: Mapping[str, Any]) -> str:
+    """--model, in which demo is the small model that ships with hf_rap."""
+    from hf_rap.demo import MODEL
+
+    return str(MODEL) if options["model"] == "demo" else str(options["model"])
+
+
 def _make_own_engine(name: str, model: str) -> Engine:
     """The engine of a plugin: its class, called with the model."""
     from hf_rap.plugins import plugins
 
-    classes = plugins("engine", (TRANSFORMERS, ENDPOINT))
+    classes = plugins("engine", (TRANSFORMERS, VLLM, ENDPOINT))
     if name not in classes:
         raise SettingError(
-            f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, ENDPOINT, *classes])}. The class of your own "
+            f"There is no engine {name!r}. There is: {', '.join([TRANSFORMERS, VLLM, ENDPOINT, *classes])}. The class of your own "
             "(see `hf_rap.Engine`) comes in with `hf-rap --plugin module:attribute`."
         )
     engine: Engine = classes[name](model)
@@ -703,11 +767,10 @@ def _make_own_engine(name: str, model: str) -> Engine:
 
 def make_local_engine(options: dict[str, Any]) -> TransformersEngine:
     """The model of model_options."""
-    from hf_rap.demo import MODEL
     from hf_rap.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(
-        str(MODEL) if options["model"] == "demo" else options["model"],
+        _model_named(options),
         revision=options["model_revision"],
         device=options["device"],
         dtype=options["dtype"],

@@ -62,8 +62,9 @@ def check_target_options(repo: str | None, options: Mapping[str, Any]) -> None:
     folder = options["to_folder"]
     if (repo is None) == (folder is None):
         raise click.UsageError("Give either REPO (user/name) or --to-folder FOLDER.")
-    if folder is not None and (options["bump"] or options["public"] or options["despite_licence"]):
-        raise click.UsageError("--bump, --public and --despite-licence are for the Hub.")
+    for_hub = [name for name in ("bump", "public", "despite_licence", "allow_lower") if options[name]]
+    if folder is not None and for_hub:
+        raise click.UsageError(f"--{for_hub[0].replace('_', '-')} is for the Hub.")
     if repo is not None and options["name"]:
         raise click.UsageError("--name is for a folder; on the Hub the dataset is called as its repository.")
     if repo is not None and (options["version_name"] is None) == (options["bump"] is None):
@@ -86,7 +87,12 @@ def publish_version(
     from hf_rap.versions.folder import publish_to_folder
     from hf_rap.versions.tags import FIRST
 
-    shared = {"random_control": options["random_control"], "source": source, "layout": layout}
+    shared = {
+        "random_control": options["random_control"],
+        "licence": options["licence"],
+        "source": source,
+        "layout": layout,
+    }
     if repo is None:
         version, name = options["version_name"] or FIRST, options["name"]
         done = publish_to_folder(selection, options["to_folder"], version=version, name=name, **shared)
@@ -99,6 +105,7 @@ def publish_version(
         bump=options["bump"],
         private=not options["public"],
         despite_licence=options["despite_licence"],
+        allow_lower=options["allow_lower"],
         dry_run=bool(options.get("dry_run")),
         **shared,
     )
@@ -149,6 +156,8 @@ def report_release(release: Release, *, as_json: bool) -> None:
         )
     print_stability(release.facts.get("stability"))
     print_health(release.facts.get("health"))
+    if release.note:
+        note(release.note)
     state = (
         "would be" if release.commit is None else "is" if release.is_new else "was there already, with this content:"
     )

@@ -31,6 +31,7 @@ def reselect(
     public: bool,
     random_control: bool,
     despite_licence: bool,
+    allow_lower: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -67,6 +68,7 @@ def reselect(
         source=source,
         layout=layout,
         despite_licence=despite_licence,
+        allow_lower=allow_lower,
         dry_run=dry_run,
     )
     report_release(release, as_json=as_json)

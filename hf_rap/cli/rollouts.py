@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .collecting import check_usage, collect, report
+from .collecting import check_usage, collect, report, say_faster
 from .options import (
     NumberOrWord,
     adaptive_options,
     as_json,
     command,
-    endpoint_options,
+    engine_options,
     grading_options,
     layout_options,
     make_rollouts,
@@ -57,7 +57,7 @@ _prescreen = [
 @sources_argument
 @layout_options
 @model_options
-@endpoint_options
+@engine_options
 @sampling_options
 @grading_options
 @run_options
@@ -154,6 +154,7 @@ def rollouts(
     )
     if not as_json:
         print_health(health)
+    say_faster(options)
 
 
 def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:

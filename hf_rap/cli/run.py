@@ -9,12 +9,12 @@ import click
 from hf_rap.errors import NothingSelectedError
 from hf_rap.scorers import usual_scores
 
-from .collecting import collect
+from .collecting import collect, say_faster
 from .options import (
     adaptive_options,
     as_json,
     command,
-    endpoint_options,
+    engine_options,
     grading_options,
     hub_options,
     layout_options,
@@ -38,7 +38,7 @@ from .rollouts import print_estimate
 @sources_argument
 @layout_options
 @model_options
-@endpoint_options
+@engine_options
 @sampling_options
 @run_options
 @grading_options
@@ -107,6 +107,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
             f"{error} The evidence stays in {kept}: start again with other thresholds, and nothing is asked again."
         ) from error
     note(f"the evidence stays in {kept}: other thresholds, or more --attempts, go on from there")
+    say_faster(options)
 
 
 def _run_beside(repo: str | None, options: dict[str, Any]) -> str:

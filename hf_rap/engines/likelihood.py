@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,7 +15,6 @@ from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import estimated_tokens, likeness
-from .teacher_forcing import reply_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +26,19 @@ if TYPE_CHECKING:
 def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
     """The log-probability of each reply behind prompt and prefix, in nats at temperature 1, or the error of that reply.
 
-    Prefix and text are cut into tokens together, as a model would write them, and the tokens from the
-    first one on that the prefix alone does not have are counted. So where a tokenizer joins the end of
-    the prefix with the start of the text, that joint token counts, in every arm alike.
+    The tokens from the first one on that the prefix alone does not have are counted (`Texts.spelled`), in every arm alike.
 
     Replies that share a batch are of one kind (`LoadedModel.kind_of`) and of similar length.
     """
-    spelled = [_spelled(loaded, reply) for reply in replies]
-    kinds = [loaded.kind_of(reply.request) for reply in replies]
-    order = sorted(range(len(replies)), key=lambda index: (kinds[index], likeness(replies[index].request)))
+    spelled: dict[int, tuple[list[int], int]] = {}
+    unusable: dict[int, RowError] = {}
+    for index, reply in enumerate(replies):
+        try:
+            spelled[index] = loaded.texts.spelled(reply)
+        except RowError as error:
+            unusable[index] = error
+    kinds = {index: loaded.kind_of(replies[index].request) for index in spelled}
+    order = sorted(spelled, key=lambda index: (kinds[index], likeness(replies[index].request)))
 
     def run(part: list[int]) -> list[LogLikelihood | RowError]:
         return _read_batch(loaded, [replies[index] for index in part], [spelled[index] for index in part])
@@ -44,6 +47,7 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
         return estimated_tokens(replies[index].request) + len(spelled[index][0])
 
     with answering(len(replies)) as answers:
+        answers.add(list(unusable), list(unusable.values()))
         for _, group in groupby(order, key=lambda index: kinds[index]):
             for batch, answered in loaded.in_batches(
                 "likelihood", list(group), prompt_and_text, lambda part: loaded.in_halves(part, run)
@@ -52,35 +56,18 @@ def log_likelihoods(loaded: LoadedModel, replies: Sequence[Reply]) -> list[LogLi
         return answers.all()
 
 
-def _spelled(loaded: LoadedModel, reply: Reply) -> tuple[list[int], int]:
-    """The tokens of prefix and text, and how many of them belong to the prefix alone."""
-    before = reply_tokens(loaded, reply.request.prefix) if reply.request.prefix else []
-    whole = reply_tokens(loaded, reply.request.prefix + reply.text)
-    pairs = zip(before, whole, strict=False)
-    first = next(
-        (place for place, (prefix_token, whole_token) in enumerate(pairs) if prefix_token != whole_token),
-        min(len(before), len(whole)),
-    )
-    return whole, first
-
-
 def _read_batch(
     loaded: LoadedModel, replies: list[Reply], spelled: list[tuple[list[int], int]]
 ) -> list[LogLikelihood | RowError]:
-    errors = [_unusable(loaded, *spelling) for spelling in spelled]
-    fitting = [place for place, error in enumerate(errors) if error is None]
-    inputs: dict[str, torch.Tensor] = {}
-    if fitting:
-        inputs = loaded.encode([replace(replies[place].request, prefix="") for place in fitting])
-        prompts = inputs["attention_mask"].sum(dim=1).tolist()
-        for place, prompt in zip(fitting, prompts, strict=True):
-            errors[place] = _too_long(loaded, prompt, len(spelled[place][0]))
+    inputs = loaded.encode([replace(reply.request, prefix="") for reply in replies])
+    prompts = inputs["attention_mask"].sum(dim=1).tolist()
+    errors = [_too_long(loaded, prompt, len(ids)) for prompt, (ids, _) in zip(prompts, spelled, strict=True)]
     if any(errors):
         fine = [place for place, error in enumerate(errors) if error is None]
-        rest = _read_batch(loaded, [replies[place] for place in fine], [spelled[place] for place in fine])
-        answers = iter(rest)
+        rest = [replies[place] for place in fine], [spelled[place] for place in fine]
+        answers = iter(_read_batch(loaded, *rest) if fine else [])
         return [error or next(answers) for error in errors]
-    return _run(loaded, inputs, spelled) if replies else []
+    return _run(loaded, inputs, spelled)
 
 
 @torch.inference_mode()
@@ -116,15 +103,6 @@ def _logits(loaded: LoadedModel, sequences: dict[str, torch.Tensor], wanted: lis
         return kept
     whole: torch.Tensor = loaded.model(**sequences, use_cache=False).logits
     return whole[:, wanted]
-
-
-def _unusable(loaded: LoadedModel, tokens: list[int], first: int) -> RowError | None:
-    tokenizer: Any = loaded.processor.tokenizer
-    if len(tokens) == first:
-        return RowError("text_empty", "the tokenizer makes no token of the text")
-    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in tokens[first:]:
-        return RowError("text_unknown", "the tokenizer has no token for a part of the text")
-    return None
 
 
 def _too_long(loaded: LoadedModel, prompt: int, text: int) -> RowError | None:

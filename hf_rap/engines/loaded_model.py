@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,17 +28,19 @@ from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warni
 from . import compat
 from .ahead import Ahead
 from .answers import answering
-from .base import Completion, Request, Sampling
 from .batching import FIRST, Memory, Plan, memory_of
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
 from .noise import GumbelNoise
 from .roomy_cache import ROOM, make_room
+from .texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from transformers import LogitsProcessor
+
+    from .base import Completion, Request, Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,7 @@ class LoadedModel:
         random_weights: Sequence[str] = (),
         quantization: dict[str, Any] | None = None,
     ) -> None:
-        if getattr(processor, "chat_template", None) is None:
-            raise EngineError(
-                f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
-                "instruction-tuned model, or set one with processor.chat_template."
-            )
+        self.texts = Texts(processor, model.generation_config.eos_token_id)
         self.model = model.eval()
         self.device = compat.input_device(model)
         self.processor = processor
@@ -100,14 +97,10 @@ class LoadedModel:
         # Layers that look at pictures by themselves keep them in the place of tokens.
         self.looks_across = bool(getattr(model.config.get_text_config(), "cross_attention_layers", None))
         self.shares_prefixes = not self.looks_across
-        self._variables: dict[str, bool] = {}  # names that were looked for in the chat template
-        ends = model.generation_config.eos_token_id
-        self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
-        self.end_ids |= {processor.tokenizer.eos_token_id} - {None}
         # Published generation configs carry penalties and a low temperature that would bend the
         # distribution that pass rates are about; only the end tokens are kept.
         model.generation_config = GenerationConfig(
-            eos_token_id=sorted(self.end_ids) or None, pad_token_id=self._pad_id()
+            eos_token_id=sorted(self.texts.end_ids) or None, pad_token_id=self._pad_id()
         )
 
     def describe(self) -> dict[str, Any]:
@@ -274,7 +267,7 @@ class LoadedModel:
         with self._processor:
             completions = [
                 replace(
-                    self._completion(reply, sampling, requests[place // attempts].prefix),
+                    self.texts.completion(reply, sampling, requests[place // attempts].prefix),
                     prompt_tokens=lengths[place // attempts],
                 )
                 for place, reply in enumerate(replies)
@@ -303,67 +296,16 @@ class LoadedModel:
             return self._processed(requests)
 
     def _processed(self, requests: list[Request]) -> Any:
-        texts = [self._prompt(request) + self._clean(request.prefix) for request in requests]
-        begin = self.processor.tokenizer.bos_token
+        texts = [self.texts.whole_prompt(request) for request in requests]
         images = [list(request.images) for request in requests]
         return self.processor(
             text=texts,
             images=images if any(images) else None,
             padding=True,
             padding_side="left",
-            add_special_tokens=not (begin and texts[0].startswith(begin)),
+            add_special_tokens=self.texts.adds_special_tokens(texts[0]),
             return_tensors="pt",
         )
-
-    def _prompt(self, request: Request) -> str:
-        """The prompt of a request; a chat template that leaves the system turn out is refused."""
-        messages = self._defuse(request.messages)
-        arguments = {name: value for name, value in request.chat_template_kwargs.items() if self._reads(name)}
-        text: str = self.processor.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **arguments
-        )
-        for part in (part for turn in messages if turn["role"] == "system" for part in turn["content"]):
-            if part["text"].strip() not in text:
-                raise EngineError(
-                    "The chat template of this model leaves the system turn out: give a prompt without one "
-                    "(prefix and suffix stand in the user's turn)."
-                )
-        return text
-
-    def _reads(self, name: str) -> bool:
-        """The chat template has a variable of this name; said once where it has none, since then it changes nothing."""
-        if name not in self._variables:
-            self._variables[name] = re.search(rf"\b{re.escape(name)}\b", str(self.processor.chat_template)) is not None
-            if not self._variables[name]:
-                logger.warning("The chat template of this model does not read %r, so it changes nothing.", name)
-        return self._variables[name]
-
-    def _defuse(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The messages with no control token in any text."""
-        return [
-            {
-                **message,
-                "content": [
-                    {**part, "text": self._clean(part["text"])} if part["type"] == "text" else part
-                    for part in message["content"]
-                ],
-            }
-            for message in messages
-        ]
-
-    def _clean(self, text: str) -> str:
-        """The text without control tokens.
-
-        A zero-width space after the first character of, say, `<|im_end|>` keeps the text readable
-        and makes it ordinary text to the tokenizer.
-        """
-        tokenizer = self.processor.tokenizer
-        controls = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-        controls |= set(tokenizer.all_special_tokens)
-        for control in sorted(controls, key=len, reverse=True):
-            if len(control) > 1:
-                text = text.replace(control, f"{control[0]}\u200b{control[1:]}")
-        return text
 
     @torch.inference_mode()
     def sample(
@@ -455,51 +397,6 @@ class LoadedModel:
             yield
         finally:
             compat.set_rope_offsets(compat.rope_offsets(self.model), None)
-
-    def _completion(self, tokens: list[int], sampling: Sampling, prefix: str = "") -> Completion:
-        end = next((index for index, token in enumerate(tokens) if token in self.end_ids), None)
-        reply = tokens if end is None else tokens[: end + 1]
-        return Completion(
-            text=self._text_after(prefix, reply) if prefix else self.decode(reply).strip(),
-            tokens=len(reply),
-            truncated=end is None and len(tokens) >= sampling.max_new_tokens,
-            token_ids=tuple(reply),
-        )
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text as the model wrote it, with its control tokens: in some models those are the ends of a thought or a box.
-
-        Left out are the tokens that begin, end and pad a text, and the marks of a turn at the very end.
-        """
-        said = self.without_ends(tokens)
-        while said and said[-1] in self._turn_ids:
-            said.pop()
-        text: str = self.processor.tokenizer.decode(said, skip_special_tokens=False)
-        return text
-
-    def without_ends(self, tokens: Sequence[int]) -> list[int]:
-        """The tokens but those that begin, end and pad a text."""
-        tokenizer = self.processor.tokenizer
-        silent = self.end_ids | {tokenizer.bos_token_id, tokenizer.pad_token_id}
-        return [token for token in tokens if token not in silent]
-
-    @cached_property
-    def _turn_ids(self) -> set[int]:
-        """The control tokens that every prompt has: who speaks, and where a turn ends."""
-        chat = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
-        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        tokenizer = self.processor.tokenizer
-        special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-        return special & set(tokenizer(text, add_special_tokens=False).input_ids)
-
-    def _text_after(self, prefix: str, tokens: list[int]) -> str:
-        """The text of the tokens as it follows the prefix.
-
-        Decoded with the prefix in front: alone, many tokenizers drop the space before the first word.
-        """
-        before = self.processor.tokenizer(self._clean(prefix), add_special_tokens=False)["input_ids"]
-        start, whole = self.decode(before), self.decode(before + tokens)
-        return whole[len(start) :] if whole.startswith(start) else " " + self.decode(tokens)
 
     def _pad_id(self) -> int:
         tokenizer = self.processor.tokenizer

@@ -23,7 +23,7 @@ from . import compat
 from .base import Reply, Request, Sampling
 from .forced_passes import with_replies
 from .remembered import is_remembered, remember
-from .teacher_forcing import attend, reply_tokens
+from .teacher_forcing import attend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -203,7 +203,7 @@ def _check_attention(loaded: LoadedModel) -> None:
     for reply, read in zip(replies, attend(loaded, replies, window=_WINDOW), strict=True):
         if isinstance(read, RowError):
             raise read
-        tokens = reply_tokens(loaded, reply.text)
+        tokens = loaded.texts.reply_tokens(reply.text)
         sequences, (span,) = with_replies(loaded.encode([reply.request]), [tokens])
         weights = _eager_weights(loaded, sequences)[0, :, span.start : span.stop].amax(0)
         pooled = (weights[:, span.start : span.stop] / weights.sum(-1, keepdim=True)).tolist()

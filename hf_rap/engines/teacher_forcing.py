@@ -39,7 +39,7 @@ def attend(loaded: LoadedModel, replies: Sequence[Reply], *, window: int) -> lis
         return []
     probe = AttentionProbe(loaded.model, _ordinary_token(loaded))
     tokens = [
-        reply_tokens(loaded, reply.text) if reply.token_ids is None else loaded.without_ends(reply.token_ids)
+        loaded.texts.reply_tokens(reply.text) if reply.token_ids is None else loaded.texts.without_ends(reply.token_ids)
         for reply in replies
     ]
 
@@ -110,14 +110,8 @@ def _distinct(replies: list[Reply]) -> tuple[list[Request], list[int]]:
     return list(requests.values()), [places[id(reply.request)] for reply in replies]
 
 
-def reply_tokens(loaded: LoadedModel, text: str) -> list[int]:
-    """The tokens of a reply; what spells a control token in it is text."""
-    ids: list[int] = loaded.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-    return ids
-
-
 def _ordinary_token(loaded: LoadedModel) -> int:
-    return reply_tokens(loaded, "a")[-1]
+    return loaded.texts.reply_tokens("a")[-1]
 
 
 def _unusable(tokens: list[int]) -> RowError | None:
@@ -140,7 +134,7 @@ def _changed(reply: Reply, prompt: int) -> RowError | None:
 
 def _other_tokens(loaded: LoadedModel, reply: Reply) -> RowError | None:
     """Ids are of one tokenizer, and mean other words in another."""
-    if reply.token_ids is None or _bare(loaded, loaded.decode(reply.token_ids)) == _bare(loaded, reply.text):
+    if reply.token_ids is None or _bare(loaded, loaded.texts.decode(reply.token_ids)) == _bare(loaded, reply.text):
         return None
     return RowError(
         "tokens_changed",

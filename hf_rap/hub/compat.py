@@ -36,6 +36,14 @@ def note_checksum(operation: CommitOperationAdd, sha256: str) -> None:
     operation.upload_info.sha256 = bytes.fromhex(sha256)
 
 
+def is_ignored(operation: CommitOperationAdd) -> bool:
+    """Whether the Hub has said of a file, when it was asked how to send it, that .gitignore names it.
+
+    Such a file is left out of the commit with a line in the log, and no answer tells.
+    """
+    return operation._should_ignore is True
+
+
 def is_file(entry: Any) -> TypeGuard[RepoFile]:
     """Whether an entry of `list_repo_tree` is a file and not a folder; its type has no public name in 1.0."""
     from huggingface_hub.hf_api import RepoFile

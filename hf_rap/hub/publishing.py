@@ -7,9 +7,7 @@ sent again, a commit without its tag is found and tagged, and a version that is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
@@ -20,20 +18,25 @@ from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.changes import changes_between
-from hf_rap.versions.configs import CONFIGS, Content, check_selection
+from hf_rap.versions.configs import Content, check_selection
+from hf_rap.versions.digest import RowDigest
 from hf_rap.versions.manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, same_content
 from hf_rap.versions.plots import draw_plots
 from hf_rap.versions.readme import merge_readme
 from hf_rap.versions.tags import BUMPS, bumped, numbers, tag_of
 
-from .compat import note_checksum
-from .reading import check_files, decision_columns, open_repository, read_decisions
-from .repository import KIND, Refs, Repository
-from .retries import repeated
+from .compat import is_ignored, note_checksum
+from .guest import Ground, check_guest, check_ignored, look_around, read_readme
+from .landing import commit_version, tag_version
+from .reading import checked_files, decision_columns, open_repository, read_decisions, wrong_files
+from .repository import Refs, Repository
+from .scratch import scratch_folder
+from .terms import check_licence, note_on_visibility
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from pathlib import Path
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 # Above this the Hub keeps a file as a large one, apart from the commit, whatever .gitattributes says; a smaller one
 # may have to go into the commit itself.
 ALWAYS_LARGE = 10_000_000
-# Licences that do not allow to pass on a changed copy, by their ids on the Hub; a selection is one.
-NO_DERIVATIVES = ("cc-by-nd", "cc-by-nc-nd")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Release:
     files: dict[str, dict[str, Any]]
     """Path -> {"sha256", "bytes"}, without the manifest itself."""
     card: str
+    note: str | None = None
+    """A sentence on what can be seen by whom, where that differs from the source."""
 
     @property
     def tag(self) -> str:
@@ -81,6 +84,7 @@ def publish(
     source: SourceInfo | None = None,
     licence: str | None = None,
     despite_licence: bool = False,
+    allow_lower: bool = False,
     layout: Layout | None = None,
     dry_run: bool = False,
     media_roots: Iterable[str | os.PathLike[str]] = (),
@@ -104,8 +108,9 @@ def publish(
         control: the old name of `random_control`.
         source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
             loaded from, and else prints as unknown.
-        licence: of the data; None takes the licence of `source`.
-        despite_licence: publish although the licence allows no changed copies.
+        licence: of the data; None takes the licence of `source`, and no other may ask for less.
+        despite_licence: publish although the licence of the source forbids it.
+        allow_lower: publish although a higher version is there; the branch then holds the lower one.
         layout: which column is what; None recognises it.
         dry_run: write and check everything, but send nothing.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
@@ -131,43 +136,54 @@ def publish(
         "private": private,
         "random_control": random_control,
         "despite_licence": despite_licence,
+        "allow_lower": allow_lower,
         "dry_run": dry_run,
     }
     check_selection(selection, layout, source, licence, **flags)
     source = source or source_of(selection.scored, api=api)
-    _check_licence(licence or (source.licence if source else None), despite_licence=despite_licence)
+    check_licence(licence, source, despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
     with allowed(media_roots):
         content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
     refs = _prepared(repository, private=private, dry_run=dry_run)
-    version = version or bumped(refs.versions, bump or "")
-    work = _Work(repository, content, refs, version, source, licence)
+    newest = repository.newest_version(refs)
+    version = version or _free(refs, newest[1]["version"] if newest else None, bump or "")
+    ground = look_around(repository, refs)
+    work = _Work(repository, content, refs, ground, version, source, licence)
     earlier, is_tagged = work.earlier(), tag_of(version) in refs.tags
-    if earlier is not None or dry_run:
-        facts, pictures, written, _ = work.build(send=False)
-        if earlier is not None and (is_tagged or not dry_run) and same_content(facts, written, earlier[1]):
-            return work.finish(*earlier)
-        if is_tagged:
-            free = bumped(refs.versions, "patch")
-            raise VersionExistsError(
-                f"{repo_id} has a version {version} with other content, and a version never changes. "
-                f"Publish as {free} (or --bump).",
-                next_version=free,
-            )
-    if dry_run:
-        files, texts = work.files(facts, pictures, written)
-        return Release(repo_id, version, None, True, facts, files, texts[README].decode())
-    facts, pictures, written, operations = work.build(send=True)
-    return work.commit(facts, pictures, written, operations)
-
-
-def _check_licence(licence: str | None, *, despite_licence: bool) -> None:
-    named = (licence or "").lower()
-    if not despite_licence and any(clause in part for clause in NO_DERIVATIVES for part in named.split(", ")):
-        raise PublishError(
-            f"The source has the licence {licence}, which allows no changed copies, and a selection is one. With the "
-            "permission of its owners: despite_licence=True (--despite-licence)."
+    if earlier is not None and (is_tagged or (not dry_run and work.is_whole(*earlier))) and work.is_at(*earlier):
+        return work.finish(*earlier)
+    if is_tagged:
+        free = _free(refs, version, "patch")
+        raise VersionExistsError(
+            f"{repo_id} has a version {version} with other content, and a version never changes. "
+            f"Publish as {free} (or --bump).",
+            next_version=free,
         )
+    if bump is not None and newest is not None and work.is_at(*newest):
+        return replace(work, version=newest[1]["version"]).finish(*newest)
+    if newest is not None and numbers(version) < numbers(newest[1]["version"]) and not allow_lower:
+        raise PublishError(
+            f"{repo_id} has version {newest[1]['version']}, and with {version} its branch would go back to a lower one. "
+            "Publish as a higher version (or bump), or pass allow_lower=True (--allow-lower)."
+        )
+    check_guest(repository, refs, ground, version, content.configs)
+    note = note_on_visibility(repository, source, private=private, is_there=bool(refs.head))
+    if dry_run:
+        facts, pictures, written, _ = work.build(send=False)
+        files, texts = work.files(facts, pictures, written)
+        return Release(repo_id, version, None, True, facts, files, texts[README].decode(), note)
+    check_ignored(repository, content.configs)
+    facts, pictures, written, operations = work.build(send=True)
+    return replace(work.commit(facts, pictures, written, operations), note=note)
+
+
+def _free(refs: Refs, version: str | None, part: str) -> str:
+    """The version after `version` whose name no tag and no branch has; None takes the first one."""
+    version = bumped([version] if version else [], part)
+    while tag_of(version) in refs.tags or tag_of(version) in refs.branches:
+        version = bumped([version], part)
+    return version
 
 
 def _prepared(repository: Repository, *, private: bool, dry_run: bool) -> Refs:
@@ -190,6 +206,7 @@ class _Work:
     repository: Repository
     content: Content
     refs: Refs
+    ground: Ground
     version: str
     source: SourceInfo | None
     licence: str | None
@@ -206,17 +223,31 @@ class _Work:
         if tag_of(self.version) in self.refs.tags:
             commit = self.repository.commit_of(tag_of(self.version))
         else:
-            commit = self.repository.find_commit(self._title_start, matches=self._is_ours)
+            commit = self.repository.commit_with(self.version)
             if commit is None:
                 return None
         manifest = None if commit is None else self.repository.manifest(commit)
         if commit is None or manifest is None or manifest["version"] != self.version:
-            free = bumped(self.refs.versions, "patch")
+            free = _free(self.refs, self.version, "patch")
             raise VersionExistsError(
                 f"{self.repository.id} has a tag {tag_of(self.version)} that hf-rap has not made. Publish as {free}.",
                 next_version=free,
             )
         return commit, manifest
+
+    def is_at(self, commit: str, manifest: dict[str, Any]) -> bool:
+        """These very rows are there already, in a version that nobody has withdrawn."""
+        head = self.ground.manifest
+        if manifest["version"] != self.version and manifest["version"] in (head or manifest)["facts"].get(
+            "withdrawn", {}
+        ):
+            return False
+        licence = self.licence or (self.source.licence if self.source else None)
+
+        def files(config: str) -> list[Path]:
+            return checked_files(self.repository, commit, manifest, config)
+
+        return same_content(self.content, manifest, licence, files)
 
     def build(
         self, *, send: bool
@@ -226,11 +257,11 @@ class _Work:
 
         written: dict[str, Written] = {}
         operations: list[CommitOperationAdd] = []
-        with TemporaryDirectory(prefix="hf-rap-") as folder:
+        with scratch_folder() as folder:
             for config in self.content.configs:
-                record, sent = Written(), []
-                batches, features = self.content.batches(config), self.content.features(config)
-                for shard in shards_of(batches, features, Path(folder) / config):
+                record, sent, digest = Written(), [], RowDigest(self.content.features(config))
+                batches = digest.over(self.content.batches(config))
+                for shard in shards_of(batches, digest.features, folder / config):
                     name = f"{config}/{shard.name}"
                     record.add(shard, name)
                     if send:
@@ -245,6 +276,7 @@ class _Work:
                 record.files = dict(zip(names, record.files.values(), strict=True))
                 for operation, name in zip(sent, names if sent else [], strict=True):
                     operation.path_in_repo = name
+                record.content = digest.hexdigest()
                 written[config] = record
                 operations += sent
         facts, pictures = describe(
@@ -262,12 +294,12 @@ class _Work:
         self, facts: dict[str, Any], pictures: dict[str, bytes], written: dict[str, Written]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
         """What the manifest lists, and the content of all small files. Completes `facts`."""
-        head = self._head_manifest()
+        head = self.ground.manifest
         facts["withdrawn"] = head["facts"].get("withdrawn") or {} if head else {}
         facts["since"] = self._since()
-        readme = self.repository.download(README, self.refs.head) if self.refs.head else None
-        existing = readme.read_text(encoding="utf-8") if readme else None
-        texts = {**draw_plots(facts), **pictures, README: merge_readme(existing, render_card(facts)).encode()}
+        facts["versions"] = self._versions_before()
+        card = merge_readme(self.ground.readme, render_card(facts), self.ground.metadata)
+        texts = {**draw_plots(facts), **pictures, README: card.encode()}
         files = {name: file_entry(content) for name, content in texts.items()}
         for record in written.values():
             files |= record.files
@@ -287,91 +319,59 @@ class _Work:
         small = [CommitOperationAdd(name, content) for name, content in texts.items()]
         deletions = self._deletions(files)
         self.repository.upload(small)
-        ours = file_entry(texts[MANIFEST])["sha256"]
+        left_out = [operation.path_in_repo for operation in [*operations, *small] if is_ignored(operation)]
+        if left_out:
+            raise PublishError(
+                f"{self.repository.id}: .gitignore leaves out {', '.join(left_out[:5])}. Change it first."
+            )
+        every: list[CommitOperationAdd | CommitOperationDelete] = [*operations, *small, *deletions]
+        commit = commit_version(self.repository, every, facts, texts[MANIFEST], parent=self.refs.head)
+        tag_version(self.repository, commit, facts, {**files, MANIFEST: file_entry(texts[MANIFEST])})
+        return Release(self.repository.id, self.version, commit, True, facts, files, texts[README].decode())
 
-        def landed(commit: str) -> bool:
-            path = self.repository.download(MANIFEST, commit)
-            return path is not None and file_entry(path.read_bytes())["sha256"] == ours
+    def is_whole(self, commit: str, manifest: dict[str, Any]) -> bool:
+        """A commit without a tag has all that its manifest lists; one that has not is built over."""
+        return not wrong_files(self.repository, commit, manifest["facts"], manifest["files"])
 
-        title = f"{self._title_start}{facts['rows']['kept']:,} of {facts['rows']['all']:,} rows"
-        commit = self.repository.commit([*operations, *small, *deletions], title, parent=self.refs.head, landed=landed)
-        manifest = {"version": self.version, "facts": facts, "files": files}
-        return self.finish(commit, manifest, card=texts[README].decode())
-
-    def finish(self, commit: str, manifest: dict[str, Any], *, card: str | None = None) -> Release:
-        """Check what lies on the Hub and tag it, unless that was done before."""
+    def finish(self, commit: str, manifest: dict[str, Any]) -> Release:
+        """A version that is there, which gets its tag where it has none."""
         facts, files = manifest["facts"], manifest["files"]
         is_new = tag_of(self.version) not in self.refs.tags
         if is_new:
-            check_files(self.repository, commit, manifest)
-            title = f"{self._title_start}{facts['rows']['kept']:,} of {facts['rows']['all']:,} rows"
-            self.repository.tag(self.version, commit, title)
-            tag_commit = self.repository.commit_of(tag_of(self.version))
-            if tag_commit != commit:
-                raise PublishError(
-                    f"{self.repository.id}: the tag {tag_of(self.version)} stands for {tag_commit}, not for {commit}."
-                )
-        if card is None:
-            path = self.repository.download(README, commit)
-            card = path.read_text(encoding="utf-8") if path else ""
+            tag_version(self.repository, commit, facts, files)
+        card = read_readme(self.repository, commit) or ""
         return Release(self.repository.id, self.version, commit, is_new, facts, files, card)
 
-    @property
-    def _title_start(self) -> str:
-        return f"Version {self.version}: "
-
-    def _is_ours(self, commit: str) -> bool:
-        manifest = self.repository.manifest(commit)
-        return manifest is not None and manifest["version"] == self.version
-
-    def _head_manifest(self) -> dict[str, Any] | None:
-        return self.repository.manifest(self.refs.head) if self.refs.head else None
+    def _versions_before(self) -> list[dict[str, Any]]:
+        """The versions that the one before lists, and itself, for the table of the card; lowest first."""
+        head = self.ground.manifest
+        if head is None:
+            return []
+        rows = head["facts"]["rows"]
+        before = {entry["version"]: entry for entry in head["facts"].get("versions") or []}
+        before[head["version"]] = {"version": head["version"], "kept": rows["kept"], "all": rows["all"]}
+        before.pop(self.version, None)
+        return sorted(before.values(), key=lambda entry: numbers(entry["version"]))
 
     def _since(self) -> dict[str, Any] | None:
         """What changed against the version before, where both have ids."""
         scored = self.content.selection.scored
-        before = [version for version in self.refs.versions if numbers(version) < numbers(self.version)]
-        if not before or ID.name not in scored.column_names:
+        if ID.name not in scored.column_names:
             return None
-        commit = self.repository.commit_of(tag_of(before[-1]))
-        manifest = None if commit is None else self.repository.manifest(commit)
-        if commit is None or manifest is None:
+        before = self.repository.newest_version(self.refs, below=self.version)
+        if before is None:
             return None
+        commit, manifest = before
         old = read_decisions(self.repository, commit, manifest)
         if ID.name not in old.column_names:
             return None
         group_by = self.content.group_by
         names = [name for name in scored.column_names if name in decision_columns(group_by)]
         new = scored.select_columns(names).with_format("arrow")[:]
-        return {"version": before[-1], **changes_between(old, new, group_by=group_by).facts}
+        return {"version": manifest["version"], **changes_between(old, new, group_by=group_by).facts}
 
     def _deletions(self, files: dict[str, dict[str, Any]]) -> list[CommitOperationDelete]:
-        """Files of the version before that this one has not.
-
-        Raises:
-            PublishError: somebody else's files would be read as part of a config.
-
-        """
+        """Files of the version before that this one has not, and that nobody has changed."""
         from huggingface_hub import CommitOperationDelete
 
-        there = set(
-            repeated(
-                f"Listing {self.repository.id}",
-                lambda: self.repository.api.list_repo_files(
-                    self.repository.id, revision=self.refs.head, repo_type=KIND
-                ),
-            )
-        )
-        head = self._head_manifest()
-        ours = set(head["files"]) if head else set()
-        foreign = sorted(
-            name
-            for name in there - ours - set(files)
-            if name.partition("/")[0] in CONFIGS and name.endswith(".parquet")
-        )
-        if foreign:
-            raise PublishError(
-                f"{self.repository.id} has files that hf-rap has not written, in folders that it writes to "
-                f"({', '.join(foreign[:5])}). Move them, or publish to another repository."
-            )
-        return [CommitOperationDelete(name) for name in sorted((ours & there) - set(files))]
+        return [CommitOperationDelete(name) for name in sorted(self.ground.ours - set(files) - {README})]

@@ -16,11 +16,10 @@ from hf_rap.exports.exporting import Exported, check_options, export
 from hf_rap.exports.trainers import find_trainer
 from hf_rap.options import check_flags, check_path, check_text
 from hf_rap.rows.provenance import hash_file
-from hf_rap.rows.sources import Source, as_source_error
 from hf_rap.versions.manifest import MANIFEST, file_below, read_manifest
-from hf_rap.versions.tags import numbers, tag_of
+from hf_rap.versions.tags import numbers
 
-from .reading import find_version, open_repository
+from .reading import checked_files, find_version, open_repository
 
 if TYPE_CHECKING:
     from hf_rap.exports.handoff import Limits
@@ -75,27 +74,14 @@ def pull(
     version = version.removeprefix("v") if isinstance(version, str) else version
     numbers(version)
     if Path(repo).is_dir():
-        folder = Path(repo)
+        files = _checked_files(Path(repo), os.fspath(repo), version, config)
     else:
-        folder = _fetch(os.fspath(repo), version, config, allow_withdrawn=allow_withdrawn)
-    files = _checked_files(folder, os.fspath(repo), version, config)
+        repository = open_repository(os.fspath(repo), None)
+        files = checked_files(repository, *find_version(repository, version, allow_withdrawn=allow_withdrawn), config)
     with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
         names = [glob.escape(str(file)) for file in files]
         ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
         return export(ds, path, to=to, limits=limits, fix=fix, drop=drop, prompt=prompt)
-
-
-def _fetch(repo: str, version: str, config: str, *, allow_withdrawn: bool) -> Path:
-    """The files of one config at the tag of the version, in the cache of huggingface_hub."""
-    from huggingface_hub import constants, snapshot_download
-
-    if not constants.HF_HUB_OFFLINE:
-        find_version(open_repository(repo, None), version, allow_withdrawn=allow_withdrawn)
-    tag = tag_of(version)
-    with as_source_error(Source(repo, revision=tag)):
-        return Path(
-            snapshot_download(repo, repo_type="dataset", revision=tag, allow_patterns=[MANIFEST, f"{config}/*"])
-        )
 
 
 def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[Path]:

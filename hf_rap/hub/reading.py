@@ -1,20 +1,24 @@
-"""Versions on the Hub, read back: whole and checked, or only the decisions."""
+"""Versions on the Hub, read back: whole and checked, or only the decisions.
+
+With HF_HUB_OFFLINE=1 a version is what was read of it before, found by the name of its tag: exactly its files, or an
+error. `load_dataset` takes any version of its cache then (github.com/huggingface/datasets/issues/7928).
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID, KEEP, REASON, SCORES, SETTINGS
-from hf_rap.errors import HubError, SourceError, WithdrawnError
+from hf_rap.errors import SettingError, SourceError, WithdrawnError
 from hf_rap.options import check_flags, check_text
 from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.configs import SCORED, SELECTED
 from hf_rap.versions.manifest import MANIFEST
 from hf_rap.versions.tags import numbers, tag_of
 
-from .compat import is_file
 from .repository import KIND, Repository
-from .retries import repeated
+from .retries import is_offline, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,22 +34,28 @@ def load(
     config: str = SELECTED,
     *,
     version: str | None = None,
+    streaming: bool = False,
     allow_withdrawn: bool = False,
     api: HfApi | None = None,
-) -> datasets.Dataset:
+) -> datasets.Dataset | datasets.IterableDataset:
     """The rows of a published version, after every file was compared with the checksums of its manifest.
 
-    `datasets.load_dataset(repo_id, config, revision="v1.0.0")` gives the same rows without the check.
+    `datasets.load_dataset(repo_id, config, revision="v1.0.0")` gives the same rows without the check, and, offline,
+    those of any version that it has in its cache. Here a version that was loaded once is found offline again, and
+    no other one.
 
     Args:
         repo_id: `user/name`.
         config: "selected", "scored" or "control".
-        version: "1.0.0"; None takes the highest that is not withdrawn.
-        allow_withdrawn: load the version also when its publisher has withdrawn it.
+        version: "1.0.0"; None takes the highest that is not withdrawn, which only the Hub can say.
+        streaming: read the rows as they are asked for, from the files on this machine or else from the Hub, where
+            the checksums that the Hub lists are compared.
+        allow_withdrawn: load the version also when its publisher has withdrawn it. Offline nobody knows.
         api: another client for the Hub.
 
     Raises:
-        SourceError: there is no such repository, version or config, or a file is not what was published.
+        SourceError: there is no such repository, version or config, or a file is not what was published; offline,
+            also where it was never loaded.
         WithdrawnError: the version is withdrawn.
         HubError: the Hub does not answer.
 
@@ -53,11 +63,22 @@ def load(
     import datasets
 
     check_text("config", config, empty=False)
-    check_flags(allow_withdrawn=allow_withdrawn)
+    check_flags(streaming=streaming, allow_withdrawn=allow_withdrawn)
     repository = open_repository(repo_id, api)
     commit, manifest = find_version(repository, version, allow_withdrawn=allow_withdrawn)
-    paths = _checked_files(repository, commit, manifest, config)
-    loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
+    if streaming and not is_offline():
+        urls = _checked_urls(repository, commit, manifest, config)
+        streamed: datasets.IterableDataset = datasets.load_dataset(
+            "parquet", data_files=urls, split="train", streaming=True, token=repository.api.token
+        )
+        return streamed
+    paths = [str(path) for path in checked_files(repository, commit, manifest, config)]
+    if streaming:
+        local: datasets.IterableDataset = datasets.load_dataset(
+            "parquet", data_files=paths, split="train", streaming=True
+        )
+        return local
+    loaded: datasets.Dataset = datasets.load_dataset("parquet", data_files=paths, split="train")
     rows = manifest["facts"]["configs"][config]["rows"]
     if len(loaded) != rows:
         raise SourceError(f"{repo_id} {manifest['version']}: {config} has {len(loaded):,} rows instead of {rows:,}.")
@@ -65,9 +86,18 @@ def load(
 
 
 def open_repository(repo_id: str, api: HfApi | None) -> Repository:
-    """The repository, through this client or the usual one."""
+    """The repository, through this client or the usual one.
+
+    Raises:
+        SettingError: the name is none of a repository, or the token cannot be one.
+
+    """
     from huggingface_hub import HfApi
 
+    token = api.token if api else None
+    # The client would put it into a header as it is, and into the error that follows.
+    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
+        raise SettingError("The token of the client has blanks or other characters that no token has. Strip it.")
     return Repository(repo_id, api or HfApi())
 
 
@@ -82,14 +112,17 @@ def find_version(
     """
     if version is not None:
         numbers(version)
+    if is_offline():
+        return _version_in_cache(repository, version)
     refs = repository.refs()
     if refs is None:
         raise SourceError(f"{repository.id}: there is no such dataset on the Hub, or this token may not see it.")
     withdrawn = ((repository.manifest(refs.head) or {}).get("facts") or {}).get("withdrawn") or {}
     if version is None:
-        version = next(
-            (candidate for candidate in reversed(refs.versions) if allow_withdrawn or candidate not in withdrawn), None
-        )
+        newest = repository.newest_version(refs, without=() if allow_withdrawn else withdrawn)
+        if newest is not None:
+            repository.remember(newest[1]["version"])
+            return newest
     if version not in refs.versions:
         names = ", ".join(refs.versions) or "none"
         raise SourceError(f"{repository.id} has no version {version or 'that is not withdrawn'}; there is: {names}.")
@@ -97,29 +130,58 @@ def find_version(
         why = withdrawn[version]
         raise WithdrawnError(
             f"{repository.id} {version} is withdrawn: {why.rstrip('.')}. Take another version (there is: "
-            f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True.",
+            f"{', '.join(candidate for candidate in refs.versions if candidate not in withdrawn) or 'none'}), or pass allow_withdrawn=True (--allow-withdrawn).",
             why=why,
         )
-    commit = repository.commit_of(tag_of(version))
-    manifest = None if commit is None else repository.manifest(commit)
-    if commit is None or manifest is None or manifest["version"] != version:
+    published = repository.version(refs, version)
+    if published is None:
         raise SourceError(
             f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap (no {MANIFEST} for {version} in it). "
             f'datasets.load_dataset("{repository.id}", revision="{tag_of(version)}") may read it.'
         )
+    repository.remember(version)
+    return published
+
+
+def _version_in_cache(repository: Repository, version: str | None) -> tuple[str, dict[str, Any]]:
+    """Commit and manifest of a version that was read here before.
+
+    Raises:
+        SourceError: it was not, or nobody says which one.
+
+    """
+    there = repository.versions_in_cache()
+    if version is None or version not in there:
+        which = "say which version" if version is None else f"version {version} was never loaded on this machine"
+        raise SourceError(
+            f"{repository.id}: HF_HUB_OFFLINE is set, so {which} (there is: {', '.join(there) or 'none'}). "
+            "Load it once with the Hub in reach."
+        )
+    commit = there[version]
+    manifest = repository.manifest(commit)
+    if manifest is None or manifest["version"] != version:
+        raise SourceError(f"{repository.id}: the tag {tag_of(version)} was not made by hf-rap.")
     return commit, manifest
 
 
-def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
-    """The files of a config in the client's cache, each with the checksum of the manifest."""
-    names = files_of(manifest, config)
-    if not names:
-        raise SourceError(
-            f"{repository.id} {manifest['version']} has no config {config!r}; "
-            f"there is: {', '.join(manifest['facts']['configs'])}."
-        )
-    paths = []
+def _checked_urls(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[str]:
+    """The files of a config at the Hub, each of which the Hub lists with the checksum of the manifest."""
+    names = _names(repository, manifest, config)
+    there = repository.tree(commit)
     for name in names:
+        listed = getattr(there.get(name), "lfs", None)
+        if listed is None or listed.sha256 != manifest["files"][name]["sha256"]:
+            raise SourceError(
+                f"{repository.id} {manifest['version']}: {name} is not listed with the checksum of {MANIFEST}, so it cannot "
+                "be checked as a stream. Load it without streaming."
+            )
+    return [f"hf://{KIND}s/{repository.id}@{commit}/{name}" for name in names]
+
+
+def checked_files(repository: Repository, commit: str, manifest: dict[str, Any], config: str) -> list[Path]:
+    """The files of a config in the client's cache, each with the checksum of the manifest."""
+    paths = []
+    for name in _names(repository, manifest, config):
         path = repository.download(name, commit)
         digest = None if path is None else hash_file(path)
         if path is None or digest != manifest["files"][name]["sha256"]:
@@ -130,6 +192,16 @@ def _checked_files(repository: Repository, commit: str, manifest: dict[str, Any]
             )
         paths.append(path)
     return paths
+
+
+def _names(repository: Repository, manifest: dict[str, Any], config: str) -> list[str]:
+    names = files_of(manifest, config)
+    if not names:
+        raise SourceError(
+            f"{repository.id} {manifest['version']} has no config {config!r}; "
+            f"there is: {', '.join(manifest['facts']['configs'])}."
+        )
+    return names
 
 
 def files_of(manifest: dict[str, Any], config: str) -> list[str]:
@@ -196,20 +268,21 @@ def _open(repository: Repository, path: str) -> Any:
     return files.open(f"{KIND}s/{repository.id}@{path}", "rb", block_size=1 << 20)
 
 
-def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -> None:
-    """Compare what lies on the Hub at a commit with its manifest: every checksum, and the rows of every config.
+def wrong_files(
+    repository: Repository, commit: str, facts: dict[str, Any], files: dict[str, dict[str, Any]]
+) -> list[str]:
+    """What lies at a commit and is not what it should be: every checksum, and the rows of every config; [] for nothing.
 
-    Raises:
-        HubError: something differs.
+    Args:
+        repository: where.
+        commit: of a version.
+        facts: of that version.
+        files: path -> {"sha256", "bytes"}, as they should be.
 
     """
-    listed = repeated(
-        f"Checking {repository.id}",
-        lambda: list(repository.api.list_repo_tree(repository.id, recursive=True, revision=commit, repo_type=KIND)),
-    )
-    there = {item.path: item for item in listed if is_file(item)}
+    there = repository.tree(commit)
     wrong = []
-    for name, entry in manifest["files"].items():
+    for name, entry in files.items():
         file = there.get(name)
         if file is None:
             wrong.append(f"{name} is missing")
@@ -218,13 +291,9 @@ def check_files(repository: Repository, commit: str, manifest: dict[str, Any]) -
                 wrong.append(f"{name} has another checksum")
         elif (path := repository.download(name, commit)) is None or hash_file(path) != entry["sha256"]:
             wrong.append(f"{name} has another checksum")
-    for config, described in manifest["facts"]["configs"].items():
-        rows = row_counts(repository, commit, files_of(manifest, config)) if not wrong else described["rows"]
+    for config, described in facts["configs"].items():
+        names = sorted(name for name in files if name.startswith(f"{config}/"))
+        rows = row_counts(repository, commit, names) if not wrong else described["rows"]
         if rows != described["rows"]:
             wrong.append(f"{config} has {rows:,} rows instead of {described['rows']:,}")
-    if wrong:
-        raise HubError(
-            f"{repository.id}: what came back is not what was sent ({'; '.join(wrong[:5])}). "
-            f"The commit {commit[:10]} stays without a tag; run the same command again.",
-            status=None,
-        )
+    return wrong

@@ -6,34 +6,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import BranchMovedError, HubError, SettingError, SourceError, first_line
+from hf_rap.errors import BranchMovedError, HubError, SettingError, SourceError, VersionExistsError, first_line
 from hf_rap.options import check_text
 from hf_rap.versions.manifest import MANIFEST, read_manifest
-from hf_rap.versions.tags import tag_of, versions_of
+from hf_rap.versions.tags import bumped, numbers, tag_of, versions_of
 
-from .compat import check_repo_id
-from .retries import attempts, failures, repeated, status_of
+from .compat import check_repo_id, is_file, is_ignored
+from .retries import attempts, failures, repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable, Sequence
 
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 
 KIND = "dataset"
 MAIN = "main"
 
 
+def title_start(version: str) -> str:
+    """How the title of every commit of a version begins."""
+    return f"Version {version}: "
+
+
 @dataclass(frozen=True)
 class Refs:
-    """Where the branch and the tags of a repository stand."""
+    """Where the branches and the tags of a repository stand."""
 
     head: str
     tags: dict[str, str]
     """Name -> commit."""
+    branches: frozenset[str] = frozenset()
 
     @property
     def versions(self) -> list[str]:
-        """The versions that are tagged, lowest first."""
+        """The tags that look like versions, lowest first; whether hf-rap made them is for `Repository.version`."""
         return versions_of(self.tags)
 
 
@@ -90,6 +96,11 @@ class Repository:
             lambda: self.api.create_repo(self.id, repo_type=KIND, private=private, exist_ok=True),
         )
 
+    def is_private(self, repo_id: str) -> bool:
+        """Whether a dataset, this or another, is only for some."""
+        info = repeated(f"Looking at {repo_id}", lambda: self.api.dataset_info(repo_id))
+        return bool(info.private)
+
     def refs(self) -> Refs | None:
         """Branch and tags; None when there is no such repository."""
         try:
@@ -103,7 +114,44 @@ class Repository:
         head = next((branch.target_commit for branch in listing.branches if branch.name == MAIN), None)
         if head is None:
             raise HubError(f"{self.id} has no branch {MAIN}.", status=None)
-        return Refs(head, {tag.name: tag.target_commit for tag in listing.tags})
+        branches = frozenset(branch.name for branch in listing.branches)
+        return Refs(head, {tag.name: tag.target_commit for tag in listing.tags}, branches)
+
+    def version(self, refs: Refs, version: str) -> tuple[str, dict[str, Any]] | None:
+        """Commit and manifest of a version; None where there is no such tag, or hf-rap has not made it."""
+        commit = self.commit_of(tag_of(version)) if tag_of(version) in refs.tags else None
+        manifest = None if commit is None else self.manifest(commit)
+        if commit is None or manifest is None or manifest["version"] != version:
+            return None
+        return commit, manifest
+
+    def commit_with(self, version: str) -> str | None:
+        """The newest commit of the branch that made this version, tagged or not."""
+
+        def makes_it(commit: str) -> bool:
+            manifest = self.manifest(commit)
+            return manifest is not None and manifest["version"] == version
+
+        return self.find_commit(title_start(version), matches=makes_it)
+
+    def newest_version(
+        self, refs: Refs, *, below: str | None = None, without: Container[str] = ()
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Commit and manifest of the highest version that hf-rap made, lower than `below`; None where there is none."""
+        for candidate in reversed(refs.versions):
+            if candidate in without or (below is not None and numbers(candidate) >= numbers(below)):
+                continue
+            if (version := self.version(refs, candidate)) is not None:
+                return version
+        return None
+
+    def tree(self, commit: str) -> dict[str, Any]:
+        """Every file at a commit, by its path."""
+        listed = repeated(
+            f"Listing {self.id}",
+            lambda: list(self.api.list_repo_tree(self.id, recursive=True, revision=commit, repo_type=KIND)),
+        )
+        return {entry.path: entry for entry in listed if is_file(entry)}
 
     def commit_of(self, revision: str) -> str | None:
         """The commit that a tag or branch stands for; None when there is none."""
@@ -138,6 +186,22 @@ class Repository:
             raise
         return Path(local_path)
 
+    def remember(self, version: str) -> None:
+        """Keep in the client's cache what commit the tag of a version stands for, so that it is found offline."""
+        repeated(
+            f"Reading {MANIFEST} of {self.id}",
+            lambda: self.api.hf_hub_download(self.id, MANIFEST, repo_type=KIND, revision=tag_of(version)),
+        )
+
+    def versions_in_cache(self) -> dict[str, str]:
+        """The versions whose tags the client's cache knows, lowest first, and their commits."""
+        from huggingface_hub import constants
+
+        owner, _, name = self.id.partition("/")
+        refs = Path(constants.HF_HUB_CACHE) / f"{KIND}s--{owner}--{name}" / "refs"
+        tags = [path.name for path in refs.iterdir()] if refs.is_dir() else []
+        return {version: (refs / tag_of(version)).read_text(encoding="utf-8") for version in versions_of(tags)}
+
     def manifest(self, commit: str) -> dict[str, Any] | None:
         """What rap.json said at a commit; None when there was none, or none of ours."""
         path = self.download(MANIFEST, commit)
@@ -160,6 +224,15 @@ class Repository:
                 return str(commit.commit_id)
         return None
 
+    def ignored(self, names: Sequence[str]) -> list[str]:
+        """Which of these files the Hub would leave out of a commit, because .gitignore names them."""
+        from huggingface_hub import CommitOperationAdd
+
+        # The Hub is asked how it wants each, and is sent none: an empty file goes with the commit.
+        operations = [CommitOperationAdd(name, b"") for name in names]
+        self.upload(operations)
+        return [operation.path_in_repo for operation in operations if is_ignored(operation)]
+
     def upload(self, operations: Iterable[CommitOperationAdd]) -> None:
         """Send the content of large files ahead of their commit; what the Hub has already is not sent again."""
         operations = list(operations)
@@ -171,7 +244,7 @@ class Repository:
 
     def commit(
         self,
-        operations: list[CommitOperationAdd | CommitOperationDelete],
+        operations: list[CommitOperationAdd | CommitOperationDelete | CommitOperationCopy],
         title: str,
         *,
         parent: str,
@@ -203,7 +276,7 @@ class Repository:
                 if commit is not None:
                     return commit
                 refs = self.refs()
-                if status_of(error) in (409, 412) or refs is None or refs.head != parent:
+                if refs is None or refs.head != parent:
                     raise BranchMovedError(
                         f"Somebody else has committed to {self.id} in the meantime, so nothing was committed or tagged. "
                         "Look at what changed, and run the same command again: it builds on the new state."
@@ -217,7 +290,8 @@ class Repository:
         """The tag of a version on a commit; fine when it is there already and stands for this commit.
 
         Raises:
-            HubError: the tag stands for another commit, or cannot be made.
+            VersionExistsError: somebody else has made it for another commit.
+            HubError: it cannot be made.
 
         """
         name = tag_of(version)
@@ -230,10 +304,11 @@ class Repository:
                 if tag_commit == commit:
                     return
                 if tag_commit is not None:
-                    raise HubError(
+                    free = bumped([version], "patch")
+                    raise VersionExistsError(
                         f"{what}: somebody else has made this tag on commit {tag_commit[:10]}, it was to be {commit[:10]}. "
-                        "Publish as another version.",
-                        status=409,
+                        f"Publish as {free}.",
+                        next_version=free,
                     ) from error
                 wait(what, error)
             else:

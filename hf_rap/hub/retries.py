@@ -5,11 +5,12 @@ The client repeats uploads and listings by itself, but neither commits nor tags 
 
 from __future__ import annotations
 
+import re
 import time
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_rap.errors import HubError, first_line
+from hf_rap.errors import HubError, first_line, hide_secrets
 from hf_rap.rows.compat import hub_http_error
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ WAITS = (1.0, 2.0, 4.0, 8.0)
 # A longer Retry-After is reported instead of waited for: the Hub counts its limits in windows of five minutes.
 MAX_RETRY_AFTER = 300.0
 
-_PASSING = {408, 429, 500, 502, 503, 504}
+# 409: another commit is in progress; 412: the branch is not where it was thought to be, though a look finds it there.
+_PASSING = {408, 409, 412, 429, 500, 502, 503, 504}
+_NOTHING_LEFT = re.compile(r"\br=0\s*;\s*t=(\d+)")
 _ADVICE = {
     401: "The Hub does not know this token: log in with `hf auth login`, or set HF_TOKEN.",
     403: (
@@ -80,10 +83,19 @@ def passes(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in _PASSING
+    if is_offline():
+        return False
     # No answer, one that was cut off, one that is not JSON, or an upload through Xet that failed.
     return isinstance(
         error, (hub_http_error(), ConnectionError, TimeoutError, LocalEntryNotFoundError, JSONDecodeError, RuntimeError)
     )
+
+
+def is_offline() -> bool:
+    """HF_HUB_OFFLINE is set: nothing is asked, and trying again is no use."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -96,6 +108,7 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
     """The failure in a sentence with what to do about it."""
     from huggingface_hub.errors import LocalTokenNotFoundError
 
+    hide_secrets(error)
     status = 401 if isinstance(error, LocalTokenNotFoundError) else status_of(error)
     said = getattr(error, "server_message", None) or first_line(error)
     answer = f"{what}: {status or 'no answer'} ({said.rstrip('. ')})."
@@ -105,15 +118,22 @@ def as_hub_error(what: str, error: BaseException) -> HubError:
 def _advice(status: int | None, error: BaseException) -> str:
     if status in _ADVICE:
         return _ADVICE[status]
+    if status is None and is_offline():
+        return "HF_HUB_OFFLINE is set: unset it, or take what is on this machine."
     if passes(error):
         return "Run the same command again later: it goes on where it stopped."
     return ""
 
 
 def _retry_after(error: BaseException) -> float:
-    """Seconds that the Hub asks to wait, 0 if it does not."""
+    """Seconds that the Hub asks to wait, 0 if it does not.
+
+    Retry-After: 55, or RateLimit: "api";r=0;t=55 (nothing is left, for 55 seconds), the header of a draft that the Hub sends.
+    """
     headers: Any = getattr(getattr(error, "response", None), "headers", {})
+    limits = [float(seconds) for seconds in _NOTHING_LEFT.findall(headers.get("RateLimit") or "")]
     try:
-        return float(headers.get("Retry-After") or 0)
+        after = float(headers.get("Retry-After") or 0)
     except ValueError:  # a date, which the Hub does not send
-        return 0.0
+        after = 0.0
+    return max([after, *limits])

@@ -8,9 +8,10 @@ from hf_rap.errors import PublishError, SettingError, SourceError
 from hf_rap.options import check_text
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.manifest import MANIFEST, README, file_entry, manifest_of
-from hf_rap.versions.readme import merge_readme
+from hf_rap.versions.readme import merge_readme, metadata_of
 from hf_rap.versions.tags import numbers
 
+from .guest import read_readme
 from .reading import open_repository
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def yank(repo_id: str, version: str, *, why: str, api: HfApi | None = None) -> s
     repository = open_repository(repo_id, api)
     repository.check_token()
     refs = repository.refs()
-    if refs is None or version not in refs.versions:
+    if refs is None or repository.version(refs, version) is None:
         names = ", ".join(refs.versions) if refs else ""
         raise SourceError(f"{repo_id} has no version {version}; there is: {names or 'none'}.")
     manifest = repository.manifest(refs.head)
@@ -60,9 +61,8 @@ def yank(repo_id: str, version: str, *, why: str, api: HfApi | None = None) -> s
     if (facts.get("withdrawn") or {}).get(version) == why:
         return refs.head
     facts["withdrawn"] = {**(facts.get("withdrawn") or {}), version: why}
-    readme = repository.download(README, refs.head)
-    existing = readme.read_text(encoding="utf-8") if readme else None
-    card = merge_readme(existing, render_card(facts)).encode()
+    before = metadata_of(render_card(facts))
+    card = merge_readme(read_readme(repository, refs.head), render_card(facts), before).encode()
     marked = manifest_of(facts, {**files, README: file_entry(card)})
 
     def landed(commit: str) -> bool:

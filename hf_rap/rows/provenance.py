@@ -66,7 +66,7 @@ def source_info(values: Mapping[str, Any], where: str) -> SourceInfo:
     """
     texts = ("id", "config", "split", "revision", "licence")
     known = {*texts, "files", "parts"}
-    fine = {"id"} <= set(values) <= known  # an unknown source has a null for its id
+    fine = set(values) <= known  # the id of rows in memory is None
     fine = fine and all(isinstance(values.get(name), (str, type(None))) for name in texts)
     fine = (
         fine and isinstance(values.get("files") or {}, Mapping) and isinstance(values.get("parts") or [], (list, tuple))
@@ -101,12 +101,13 @@ def describe_mixture(sources: Mapping[str, SourceInfo], rows: Mapping[str, int])
         }
         for name, info in sources.items()
     ]
-    parts.sort(key=lambda part: _strictness(part["licence"]))
+    parts.sort(key=lambda part: strictness(part["licence"]))
     licences = dict.fromkeys(part["licence"] or "unknown" for part in parts)
     return SourceInfo(" + ".join(sources), licence=", ".join(licences), parts=tuple(parts))
 
 
-def _strictness(licence: str | None) -> int:
+def strictness(licence: str | None) -> int:
+    """How much a licence asks for: 0 for the most, which is to change nothing."""
     named = (licence or "unknown").lower()
     return next(place for place, marks in enumerate(_STRICTNESS) if any(mark in named for mark in marks))
 

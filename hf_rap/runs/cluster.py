@@ -83,7 +83,8 @@ def fill_on_ray(
         address: of the cluster ("auto" finds the one of this machine, "local" starts one); ignored when
             this process is connected already.
         workers: actors, one model each; None: as many as there are GPUs, or CPUs where there are none.
-        gpus_per_worker: None: 1 where the cluster has GPUs, else 0.
+        gpus_per_worker: None: as many as the engine takes (1, or those of tensor and data parallel) where the cluster
+            has GPUs, else 0.
 
     Raises:
         RunError: Ray is not installed, the cluster cannot be reached, too many rows fail, or the process was asked
@@ -112,7 +113,8 @@ def fill_on_ray(
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise RunError(f"No Ray cluster at {address!r}: {first_line(error)}") from error
     have = ray.cluster_resources()
-    gpus = gpus_per_worker if gpus_per_worker is not None else float(have.get("GPU", 0) > 0)
+    per_engine = getattr(getattr(run.collector, "engine", None), "gpus", 1)
+    gpus = gpus_per_worker if gpus_per_worker is not None else float(per_engine if have.get("GPU", 0) > 0 else 0)
     if workers is None:
         workers = max(1, int(have["GPU"] / gpus if gpus else have.get("CPU", 1)))
     run.folder.remove(f"{FOLDER}/{_STOP}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.answers import shown_by
@@ -24,6 +26,7 @@ from hf_rap.tables import whole_dataset
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
 from .budget import Budget
+from .flight import Flight
 from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
     ARM,
@@ -65,6 +68,7 @@ logger = logging.getLogger(__name__)
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
+_SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -95,6 +99,15 @@ class Made(NamedTuple):
     part: pa.Table
     failures: Sequence[str | None]
     tokens: int | None
+
+
+class PartInFlight(NamedTuple):
+    """A part that is being made: what it is of, what the engine has said, and tokens that are set aside for it."""
+
+    task: Task
+    batch: dict[str, list[Any]]
+    notes: Noting
+    reserved: int
 
 
 def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
@@ -418,45 +431,68 @@ class Run:
     ) -> Progress:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
+        flight: Flight[PartInFlight, Made] = Flight(self._parts_at_once if generates else 1)
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
-            while waiting:
-                task = waiting.pop()
-                if generates:
-                    fits = self.budget.rows(len(task.rows), self._most_tokens(task))
-                    if fits == 0:
+            try:
+                while waiting or flight:
+                    while waiting and not flight.is_full:
+                        task, reserved = waiting.pop(), 0
+                        if generates:
+                            most = self._most_tokens(task)
+                            fits = self.budget.rows(len(task.rows), most)
+                            if fits < len(task.rows):
+                                waiting.append(task.at(range(fits, len(task.rows))))
+                                task = task.at(range(fits))
+                            if fits == 0:
+                                break
+                            reserved = fits * most
+                            self.budget.spend(reserved)  # until it is known what the part takes
+                        flight.begin(*self._begun(task, make, reserved))
+                    if not flight:
                         self.say_spent(progress)
-                    if fits < len(task.rows):
-                        waiting.append(task.at(range(fits, len(task.rows))))
-                        task = task.at(range(fits))
-                self._do_part(task, make, progress, stopped)
-                self.check_errors(progress)
+                    part, made = flight.oldest()
+                    self.budget.spend((made.tokens or 0) - part.reserved)
+                    self._write(part.task, made.part)
+                    flight.drop()
+                    progress.count(made.failures, made.tokens)
+                    self.check_errors(progress)
+            except KeyboardInterrupt:
+                self._keep_all(flight, make, progress)
+                if not stopped:  # not by us
+                    raise
+                raise self.stopped(progress) from None
         return progress
 
-    def _do_part(
-        self,
-        task: Task,
-        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
-        progress: Progress,
-        stopped: Sequence[int],
-    ) -> None:
-        """Make and write the part of a task, or as much of it as is answered when the run is asked to stop."""
+    @property
+    def _parts_at_once(self) -> int:
+        """Parts that are asked for together: more than one where the engine would else wait for the last reply of each."""
+        return int(getattr(getattr(self.collector, "engine", None), "parts_at_once", 1))
+
+    def _begun(
+        self, task: Task, make: Callable[[Task, dict[str, list[Any]], Collector], Made], reserved: int
+    ) -> tuple[PartInFlight, Callable[[], Made]]:
+        """What is noted of a part while it is made, and what makes it."""
         engine = getattr(self.collector, "engine", None)
         notes = Noting(engine)
         asks = any(hasattr(engine, name) for name in ASKING)
         collector = self.collector.with_engine(notes) if asks else self.collector
-        batch: dict[str, list[Any]] = {}
-        try:
-            (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
-            part, failures, tokens = make(task, batch, collector)
-            self.budget.spend(tokens)
-            self._write(task, part)
-            progress.count(failures, tokens)
-        except KeyboardInterrupt:
-            if notes.calls:
-                self._keep(task, batch, notes, make, progress)
-            if not stopped:  # not by us
-                raise
-            raise self.stopped(progress) from None
+        (batch,) = batches(self.ds, self.columns, task.indices, len(task.indices))
+        return PartInFlight(task, batch, notes, reserved), partial(make, task, batch, collector)
+
+    def _keep_all(
+        self,
+        flight: Flight[PartInFlight, Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        progress: Progress,
+    ) -> None:
+        """Write as much of the parts in flight as is answered."""
+        interrupted = getattr(getattr(self.collector, "engine", None), "interrupted", nullcontext)
+        if flight.most > 1:
+            with interrupted():
+                flight.settle(_SETTLE_SECONDS)
+        for part in flight:
+            if part.notes.calls:
+                self._keep(part.task, part.batch, part.notes, make, progress)
 
     def _most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""

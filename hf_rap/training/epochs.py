@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
-from hf_rap.options import check, check_text, check_whole, read_json
+from hf_rap.options import ForeignError, check, check_text, check_whole, read_json
 from hf_rap.rows.chats import user_text
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
@@ -197,7 +197,9 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         else:
             text = path.read_text(encoding="utf-8")
             lines = [] if path.suffix == ".json" else [line for line in text.splitlines() if line]
-            rows = [read_json(line) for line in lines] if lines else read_json(text, list, most=_MAX_DUMP)
+            rows = [read_json(line) for line in lines] if lines else read_json(text, object, most=_MAX_DUMP)
+    except ForeignError as error:
+        raise SourceError(f"{path} cannot be read: it {error}.") from error
     except (OSError, ValueError) as error:  # Arrow's errors are both
         raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

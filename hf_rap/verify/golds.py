@@ -69,6 +69,9 @@ class Gold:
     accepted: tuple[Accepted, ...]
 
 
+_ALL_OF = "<AND>"  # MM-Vet
+
+
 def read_gold(answer: object, *, question: str = "", options: Sequence[str] | None = None) -> Gold:
     r"""Read a gold answer: a text, a number, a bool, or a list of accepted ones.
 
@@ -165,6 +168,8 @@ def _read_single(answer: object, options: Mapping[str, str]) -> tuple[Accepted, 
 def _read_text(answer: str, letters: str = "") -> tuple[Accepted, ...]:
     if len(answer) > MAX_SOLUTION_CHARS:
         raise _unreadable(answer, f"longer than {MAX_SOLUTION_CHARS} characters")
+    if _ALL_OF in answer:
+        raise _unreadable(answer, "several answers that all have to be said, and one is compared")
     kept = _PICTURE.sub("", answer)
     stated = statements(kept)
     last = last_of(stated)

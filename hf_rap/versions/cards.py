@@ -30,12 +30,14 @@ from hf_rap.stats.settings import BUILT_IN, CORRECT, CUT, UNVERSIONED
 from .configs import CONTROL, SCORED, SELECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from jinja2 import Template
 
 UNKNOWN = "unknown"
 MAX_CHARS = 500
+# The Hub refuses larger metadata with 413; the files have the types as well.
+MAX_TYPES_BYTES = 500_000
 # Of a question or an answer among the rows to look at.
 MAX_SAMPLE_CHARS = 240
 # More than this many different settings are only counted.
@@ -53,6 +55,10 @@ _PLAIN_CODE = re.compile(r"[\w ./:;,=+\-@%()'?!]+")
 # What may have a meaning in Markdown or HTML. An underscore has none between letters, a dash none inside a line.
 _SPECIAL = re.compile(r"""[^\w \-.,;:=+/()%'"?]|(?<![^\W_])_|_(?![^\W_])""")
 _SPECIAL_IN_CODE = re.compile(r"""[^\w \-.,;:=+/()%'"?{}]|_""")
+_ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")
+_HUB = "https://huggingface.co"
+
+
 # What renderers make a link of by itself; a comment within is nothing to see, and no link any more.
 _LINK = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=&#64;)")
 _NO_LINK = "<!-- -->"
@@ -111,6 +117,11 @@ def render_card(facts: Mapping[str, Any]) -> str:
         hub=facts.get("hub"),
         shards=_shards(facts),
         samples=_samples(facts),
+        links=_links(facts, model),
+        papers=_papers(method["citations"]),
+        versions=facts.get("versions") or [],
+        cite_as=_cite_as(facts),
+        too_many_names=has_too_many_names(facts),
         since=facts.get("since"),
         withdrawn=facts.get("withdrawn") or {},
         has_control=CONTROL in (facts.get("configs") or {}),
@@ -144,10 +155,16 @@ def _metadata(facts: Mapping[str, Any]) -> str:
             for config in described
         ],
     )
-    if facts.get("configs"):
+    if facts.get("configs") and not has_too_many_names(facts):
         _add_dataset_info(data, facts["configs"])
     text: str = data.to_yaml()
     return text
+
+
+def has_too_many_names(facts: Mapping[str, Any]) -> bool:
+    """The types of the columns, with the names of their classes, are more than the metadata of a README can hold."""
+    described = facts.get("configs") or {}
+    return sum(len(json.dumps(config["features"])) for config in described.values()) > MAX_TYPES_BYTES
 
 
 def _add_dataset_info(data: Any, configs: Mapping[str, Any]) -> None:
@@ -248,6 +265,47 @@ def _shards(facts: Mapping[str, Any]) -> list[str]:
     """The files of `selected`, for trainers that take neither a config nor a folder."""
     count = ((facts.get("configs") or {}).get(SELECTED) or {}).get("shards", 0)
     return [f"{SELECTED}/{shard_name(number, count)}" for number in range(count)]
+
+
+def _links(facts: Mapping[str, Any], model: str | None) -> dict[str, _Markdown]:
+    """Pages of the Hub, by what they are of; only of what is there."""
+    links = {}
+    hub = facts.get("hub")
+    if hub:
+        page = f"{_HUB}/datasets/{hub['id']}"
+        links["this version"] = _link(f"{hub['id']} {hub['tag']}", f"{page}/tree/{hub['tag']}")
+        links["all versions"] = _link("files and versions", f"{page}/tree/main")
+    sources = [_link(name, f"{_HUB}/datasets/{name}") for name in _on_the_hub(facts) or []]
+    if sources:
+        links["source"] = _Markdown(", ".join(sources))
+    if model and _HUB_ID.fullmatch(model):
+        links["model"] = _link(model, f"{_HUB}/{model}")
+    return links
+
+
+def _link(text: str, url: str) -> _Markdown:
+    return _Markdown(f"[{_print(text)}]({url})")
+
+
+def _papers(citations: Iterable[Mapping[str, str]]) -> list[_Markdown]:
+    """Links to the papers that are cited, on arXiv and on the Hub, which shows this dataset there."""
+    texts = " ".join(citation["bibtex"] for citation in citations)
+    return [
+        _Markdown(f"[arXiv {number}](https://arxiv.org/abs/{number}) ([on the Hub]({_HUB}/papers/{number}))")
+        for number in dict.fromkeys(_ARXIV.findall(texts))
+    ]
+
+
+def _cite_as(facts: Mapping[str, Any]) -> str | None:
+    """How to cite the dataset itself; None for one that is on no Hub. Without a year, which no fact tells."""
+    hub = facts.get("hub")
+    if hub is None:
+        return None
+    key = re.sub(r"[^a-z0-9]+", "_", f"{hub['id']} {hub['tag']}".lower())
+    return (
+        f"@misc{{{key},\n  title={{{hub['id']}, version {facts['version']}}},\n  author={{{hub['id'].partition('/')[0]}}},\n"
+        f"  publisher={{Hugging Face}},\n  howpublished={{\\url{{{_HUB}/datasets/{hub['id']}/tree/{hub['tag']}}}}}\n}}"
+    )
 
 
 def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
@@ -447,7 +505,8 @@ def _shell(value: str) -> _Markdown:
 
 
 def _short(text: str | None) -> str | None:
-    """The beginning of a text of a row."""
+    """The beginning of a text of a row, without the marks of its pictures, which stand beside it."""
+    text = None if text is None else text.replace("<image>", " ").strip()
     return text if text is None or len(text) <= MAX_SAMPLE_CHARS else f"{text[:MAX_SAMPLE_CHARS]}..."
 
 

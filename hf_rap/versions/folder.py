@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError, SourceError
@@ -28,6 +27,7 @@ from hf_rap.system import is_free, whole_folder
 
 from .cards import render_card
 from .configs import Content, check_selection
+from .digest import RowDigest
 from .manifest import MANIFEST, README, Written, describe, file_entry, manifest_of, read_manifest, same_content
 from .plots import draw_plots
 from .tags import FIRST, numbers
@@ -112,24 +112,19 @@ def publish_to_folder(
     with allowed(media_roots):
         content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
 
-    def described(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Written]]:
-        written = {config: _write_config(content, config, folder) for config in content.configs}
-        facts, pictures = describe(
-            content, written, name=name or target.name, version=version, source=source, licence=licence
-        )
-        return facts, pictures, written
-
     there = _manifest(target)
     if there is not None:
-        with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            facts, _, written = described(Path(scratch))
-        if same_content(facts, written, there):
+        named = licence or (source.licence if source else None)
+        if same_content(content, there, named, lambda config: sorted((target / config).glob("*.parquet"))):
             return Published(target, version, there["facts"], there["files"])
         raise PublishError(
             f"Version {version} is at {path} already, with other content: give another folder or version."
         )
     with whole_folder(target) as folder:
-        facts, pictures, written = described(folder)
+        written = {config: _write_config(content, config, folder) for config in content.configs}
+        facts, pictures = describe(
+            content, written, name=name or target.name, version=version, source=source, licence=licence
+        )
         files = _write_description(facts, pictures, written, folder)
     return Published(target, version, facts, files)
 
@@ -163,9 +158,10 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 def _write_config(content: Content, config: str, folder: Path) -> Written:
     """Write the shards of one config."""
-    written = Written()
-    for shard in write_shards(content.batches(config), content.features(config), folder / config):
+    written, digest = Written(), RowDigest(content.features(config))
+    for shard in write_shards(digest.over(content.batches(config)), digest.features, folder / config):
         written.add(shard, shard.relative_to(folder).as_posix())
+    written.content = digest.hexdigest()
     return written
 
 

@@ -14,11 +14,12 @@ from hf_rap.rows.provenance import hash_file
 from hf_rap.select.stability import describe_stability
 from hf_rap.stats.health import check_health
 
+from .digest import RowDigest, digest_of_files
 from .facts import collect_facts
 from .samples import sample_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hf_rap.rows.provenance import SourceInfo
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 MANIFEST = "rap.json"
 README = "README.md"
 FORMAT = 1
-# Facts that say nothing about the rows: a version stays the same version when only these differ.
 _PLAIN_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)*", re.ASCII)
-_AROUND = ("hf_rap", "method", "since", "stability", "withdrawn")
 
 
 @dataclass
@@ -39,6 +38,8 @@ class Written:
 
     rows: int = 0
     memory_bytes: int = 0
+    content: str = ""
+    """What the rows say, see `RowDigest`."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Path in the version -> {"sha256", "bytes"}."""
 
@@ -98,6 +99,7 @@ def describe(
         }
         for config, record in written.items()
     }
+    facts["content"] = {config: record.content for config, record in written.items()}
     facts["digests"] = {config: record.digest for config, record in written.items()}
     facts["layout"] = content.layout.as_dict()
     facts["samples"] = samples
@@ -118,15 +120,36 @@ def manifest_of(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]
     return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
-def same_content(facts: Mapping[str, Any], written: Mapping[str, Written], manifest: Mapping[str, Any]) -> bool:
-    """The version that `manifest` describes has these very rows, from the same source, decided the same way."""
-    theirs = {name: file for name, file in manifest["files"].items() if name.endswith(".parquet")}
-    ours = {name: file for record in written.values() for name, file in record.files.items()}
-    return ours == theirs and _plain(facts) == _plain(manifest["facts"])
+def same_content(
+    content: Content, manifest: Mapping[str, Any], licence: str | None, files: Callable[[str], Sequence[Path]]
+) -> bool:
+    """The version that `manifest` describes has these very rows, decided the same way, under this licence.
 
+    Args:
+        content: what is to be published.
+        manifest: of a version that is there.
+        licence: of the data; None for one that is not known, which is no other.
+        files: the data files of a config of that version; read where the version is from before it named its content.
 
-def _plain(facts: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps({name: value for name, value in facts.items() if name not in _AROUND}))
+    """
+    from datasets import Features
+
+    facts = manifest["facts"]
+    rows = content.selection.scored, content.selection.kept_rows
+    if set(facts.get("configs") or {}) != set(content.configs) or licence not in (None, facts.get("licence")):
+        return False
+    if [len(part) for part in rows] != [(facts.get("rows") or {}).get(name) for name in ("all", "kept")]:
+        return False
+    for config in content.configs:
+        theirs = facts.get("content", {}).get(config) or digest_of_files(
+            files(config), Features.from_dict(facts["configs"][config]["features"])
+        )
+        digest = RowDigest(content.features(config))
+        for _ in digest.over(content.batches(config)):
+            pass
+        if digest.hexdigest() != theirs:
+            return False
+    return True
 
 
 def read_manifest(content: bytes, where: str) -> dict[str, Any]:

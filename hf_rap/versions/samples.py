@@ -9,7 +9,7 @@ import math
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import KEEP, REASON, STEPS
+from hf_rap.columns import ARM_COLUMNS, ARMS, KEEP, REASON, STEPS
 from hf_rap.errors import RowError
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_rap.select import Selection
 
 PER_SIDE = 10
+_REWARDS = {arm: ARM_COLUMNS[arm].rewards for arm in ARMS}
 # Pixels along the longer side; the widest column of a card still shows a picture of this size whole.
 THUMBNAIL_SIDE = 160
 
@@ -54,6 +55,10 @@ def sample_rows(
                     "index": chosen[place],
                     "reason": rows[REASON.name][place],
                     "score": {"name": score, "value": _plain(rows.get(score, [None] * len(chosen))[place])},
+                    "pass_rates": {
+                        arm: _pass_rate(rows.get(column.name, [None] * len(chosen))[place])
+                        for arm, column in _REWARDS.items()
+                    },
                     "steps": _steps(rows.get(STEPS.name, [None] * len(chosen))[place]),
                     "image": None if thumbnail is None else name,
                     **shown,
@@ -109,6 +114,12 @@ def _steps(steps: list[dict[str, Any]] | None) -> str | None:
         return None
     pairs = ((step["step"], step["score"]) for step in steps)
     return " / ".join(f"{text} ({'unknown' if score is None else f'{score:.2f}'})" for text, score in pairs)
+
+
+def _pass_rate(rewards: list[float | None] | None) -> float | None:
+    """The mean reward of the attempts that could be judged, which is the share solved where rewards are 0 and 1."""
+    judged = [reward for reward in rewards or [] if reward is not None]
+    return round(sum(judged) / len(judged), 6) if judged else None
 
 
 def _plain(score: float | None) -> float | None:

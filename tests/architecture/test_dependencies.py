@@ -16,8 +16,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Libraries of the extras; whatever needs one says which extra brings it.
 EXTRA_OF = {"ray": "ray", "evaluate": "train"}
-# Files that a trainer or `evaluate` loads, in whose environment these are.
-LOADED_BY = {"training/ms_swift.py": {"swift"}, "training/openrlhf.py": {"torch"}, "metrics/": {"evaluate"}}
+# Files that a trainer or `evaluate` loads, in whose environment these are; and the one that is loaded where vLLM is.
+LOADED_BY = {
+    "training/ms_swift.py": {"swift"},
+    "training/openrlhf.py": {"torch"},
+    "metrics/": {"evaluate"},
+    "engines/vllm_model.py": {"vllm"},
+}
 # What math-verify computes with, and pins to one version: a bound of ours could only contradict it.
 BROUGHT_BY = {"sympy": "math-verify", "latex2sympy2_extended": "math-verify", "antlr4": "math-verify"}
 # Dependencies that no line imports.

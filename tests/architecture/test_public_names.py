@@ -120,8 +120,14 @@ def test_no_public_name_is_that_of_a_room():
     assert set(NAMES) & ROOMS == set()
 
 
-# Files for inside trainers and for `evaluate`, and the one that runs the command.
-NOT_ON_THEIR_OWN = ("hf_rap.__main__", "hf_rap.metrics.", "hf_rap.training.openrlhf", "hf_rap.training.ms_swift")
+# Files for inside trainers, for `evaluate` and for vLLM, and the one that runs the command.
+NOT_ON_THEIR_OWN = (
+    "hf_rap.__main__",
+    "hf_rap.metrics.",
+    "hf_rap.training.openrlhf",
+    "hf_rap.training.ms_swift",
+    "hf_rap.engines.vllm_model",
+)
 
 
 def test_every_name_is_its_own_object_after_all_modules_are_loaded():

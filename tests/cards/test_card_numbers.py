@@ -82,7 +82,7 @@ def test_reasons(card, rows):
     counts = Counter((row["rap_reason"], "kept" if row["rap_keep"] else "dropped") for row in rows)
     assert len(counts) >= 4
     for (reason, decision), count in counts.items():
-        section = card[card.index("Every row has one reason") : card.index("The rule:")]
+        section = card[card.index("Every row has one reason") : card.index("<summary>The rule")]
         assert cells(section, reason)[:2] == [decision, str(count)]
 
 

@@ -474,3 +474,42 @@ def test_many_cut_replies_are_said():
     assert "**Cut off:**" not in few
     assert "| replies cut off at the token limit | 5 (5.0 %) |" in few
     assert "**Cut off:** 6.0 % of the replies with the image hit the token limit." in many
+
+
+def test_card_links_to_what_it_names():
+    """The version, its source, the model, the papers on arXiv and on the Hub; and says how to cite it."""
+    facts = make_facts()
+    facts |= {"hub": {"id": "user/geo-rap", "tag": "v1.0.0"}, "versions": [{"version": "0.9.0", "kept": 3, "all": 9}]}
+    facts["source"] = {**facts["source"], "id": "user/geo", "revision": "abc"}
+    card = render_card({**facts, "withdrawn": {"0.9.0": "wrong"}})
+    for link in (
+        "[user/geo-rap v1.0.0](https://huggingface.co/datasets/user/geo-rap/tree/v1.0.0)",
+        "Source: [user/geo](https://huggingface.co/datasets/user/geo).",
+        "[arXiv 2506.04755](https://arxiv.org/abs/2506.04755) ([on the Hub](https://huggingface.co/papers/2506.04755))",
+        "| `0.9.0` | 3 | 9 | withdrawn |",
+        "@misc{user_geo_rap_v1_0_0,",
+    ):
+        assert link in card
+    nowhere = render_card({**facts, "hub": None, "versions": [], "source": {**facts["source"], "id": None}})
+    assert "huggingface.co/datasets" not in nowhere
+    assert "@misc" not in nowhere
+
+
+def test_rows_show_what_was_solved_and_no_marks():
+    """Pass rates of both arms beside the score; `<image>` stands nowhere in a question."""
+    row = {
+        "id": "a",
+        "index": 0,
+        "question": "<image>How many?",
+        "answer": "4",
+        "images": 1,
+        "steps": None,
+        "reason": "image_needed",
+        "score": {"name": "rap_cde", "value": 0.5},
+        "image": None,
+        "pass_rates": {"image": 0.75, "text": None},
+    }
+    card = render_card({**make_facts(), "samples": [{**row, "kept": True}]})
+    assert "| reason | `rap_cde` | solved with the image | on text alone |\n|---|---|---|---|---:|---:|---:|\n" in card
+    assert "| none | How many? | 4 | `image_needed` | 0.5 | 75.0 % | unknown |" in card
+    assert "&#60;image" not in card

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from datasets import Dataset, load_dataset
 
 from hf_rap.cli import COMMANDS, GROUPS, cli, main
+from hf_rap.demo import MODEL as GRID
 from hf_rap.demo import make_planted
+from hf_rap.engines.vllm_engine import VLLMEngine
 
 COMMAND_FILES = Path(__file__).parents[2] / "hf_rap" / "cli"
 MODEL = ["--model", "demo", "--max-new-tokens", "48"]
@@ -393,12 +395,12 @@ def test_help_has_an_example_and_the_python_call(name):
     [
         (
             "run",
-            "Source Columns Model Server Sampling Run_folder Grading Selection Fewer_attempts Version",
+            "Source Columns Model vLLM Server Sampling Run_folder Grading Selection Fewer_attempts Version",
             "--dry-run --json --help",
         ),
         (
             "rollouts",
-            "Source Columns Model Server Sampling Grading Run_folder Selection Fewer_attempts",
+            "Source Columns Model vLLM Server Sampling Grading Run_folder Selection Fewer_attempts",
             "--out --overwrite --dry-run --gpu-hour-price --json --help",
         ),
     ],
@@ -430,3 +432,52 @@ def test_demo_runs_offline_in_a_process_of_its_own(tmp_path):
     assert "Selection: " in done.stdout
     assert "of the kept rows cannot be answered without their picture" in done.stdout
     assert len(load_dataset(str(tmp_path / "rap-demo"), "scored", split="train")) == 60
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--engine", "vllm", "--device", "cuda:1"], "--device is not for --engine vllm"),
+        (["--engine", "vllm", "--batch-size", "8"], "--batch-size is not for --engine vllm"),
+        (["--engine", "vllm", "--endpoint", "http://host/v1"], "--endpoint is not for --engine vllm"),
+        (["--data-parallel", "2"], "--data-parallel is for --engine vllm"),
+        (["--endpoint", "http://host/v1", "--max-model-len", "64"], "--max-model-len is for --engine vllm"),
+        (["--engine", "endpoint"], "--engine endpoint needs --endpoint URL"),
+    ],
+)
+def test_options_of_another_engine_are_refused(words, says):
+    """Before a model is looked for."""
+    from hf_rap.cli.options import make_engine
+    from hf_rap.cli.rollouts import rollouts
+
+    with pytest.raises(click.UsageError, match=says):
+        make_engine(rollouts.make_context("rollouts", ["rows.parquet", "--model", "m", *words]).params)
+
+
+def test_options_of_vllm_become_fields_and_arguments():
+    """What has a field goes there, the rest to vLLM; the demo's model has its name here as well."""
+    from hf_rap.cli.options import make_engine
+    from hf_rap.cli.rollouts import rollouts
+
+    words = [
+        "--engine",
+        "vllm",
+        "--model",
+        "demo",
+        "--data-parallel",
+        "8",
+        "--max-model-len",
+        "4096",
+        "--dtype",
+        "bfloat16",
+    ]
+    words += ["--vllm-options", '{"quantization": "fp8", "enforce_eager": true}']
+    engine = make_engine(rollouts.make_context("rollouts", ["rows.parquet", *words]).params)
+    assert engine == VLLMEngine(
+        str(GRID),
+        data_parallel_size=8,
+        max_model_len=4096,
+        dtype="bfloat16",
+        enforce_eager=True,
+        options={"quantization": "fp8"},
+    )

@@ -41,10 +41,11 @@ def test_easy_vqa_is_walked_from_inspect_to_the_card(source):
     names = ("evidence.parquet", "scored.parquet", "selection.parquet", "version")
     evidence, scored, selection, version = (file.parent / name for name in names)
 
-    told = json.loads(hf_rap("inspect", file, "--json"))
+    pictures = ("--media-root", Path(rows[0]["image"]).parents[2])  # they lie elsewhere on this machine
+    told = json.loads(hf_rap("inspect", file, *pictures, "--json"))
     assert (told["layout"]["name"], told["rows"], told["usable"]) == ("plain", ROWS, ROWS)
 
-    hf_rap("rollouts", file, "--model", "demo", "--attempts", 2, "--max-new-tokens", 32, "--out", evidence)
+    hf_rap("rollouts", file, *pictures, "--model", "demo", "--attempts", 2, "--max-new-tokens", 32, "--out", evidence)
     hf_rap("score", evidence, "--out", scored)
     hf_rap("select", scored, "--top", 0.25, "--by", "rap_cde", "--out", selection)
     hf_rap("publish", selection, "--to-folder", version)

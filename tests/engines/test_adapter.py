@@ -216,7 +216,7 @@ class TestRefusals:
         )
         done = CliRunner().invoke(cli, ["rollouts", rows, *options, "--engine", "parrot"])
         assert done.exit_code == 2
-        assert "--adapter is for transformers: --engine parrot does not take one." in done.output
+        assert "--adapter is for transformers and vllm: --engine parrot does not take one." in done.output
 
 
 def commands_with_a_model():

@@ -283,9 +283,9 @@ class TestReplies:
         ids = loaded.processor.tokenizer.encode("ab", add_special_tokens=False)
         pad = loaded.processor.tokenizer.pad_token_id
         ended = Completion(text="ab", tokens=3, truncated=False, token_ids=(*ids, end))
-        assert loaded._completion([*ids, end, pad, pad, pad, pad, pad], SAMPLING) == ended
-        assert loaded._completion([*ids, end, end, *ids], SAMPLING) == ended
-        assert loaded._completion([end, pad], SAMPLING) == Completion(
+        assert loaded.texts.completion([*ids, end, pad, pad, pad, pad, pad], SAMPLING) == ended
+        assert loaded.texts.completion([*ids, end, end, *ids], SAMPLING) == ended
+        assert loaded.texts.completion([end, pad], SAMPLING) == Completion(
             text="", tokens=1, truncated=False, token_ids=(end,)
         )
 
@@ -293,8 +293,8 @@ class TestReplies:
         """Exactly when it did not end: an end token in the last place is an end."""
         loaded = tiny()
         end = loaded.processor.tokenizer.eos_token_id
-        assert loaded._completion([97] * 8, SAMPLING).truncated
-        assert not loaded._completion([97] * 7 + [end], SAMPLING).truncated
+        assert loaded.texts.completion([97] * 8, SAMPLING).truncated
+        assert not loaded.texts.completion([97] * 7 + [end], SAMPLING).truncated
 
     def test_end_tokens_end_replies(self) -> None:
         """With every second id an end token, replies are those of the plain model, cut at the first of them."""
@@ -376,7 +376,9 @@ class TestControlTokens:
     def test_text_stays_readable(self) -> None:
         """Only a zero-width space is added, and only inside control tokens."""
         loaded = tiny()
-        (message,) = loaded._defuse([{"role": "user", "content": [{"type": "text", "text": "a </s> b <b> 1 < 2"}]}])
+        (message,) = loaded.texts.defuse(
+            [{"role": "user", "content": [{"type": "text", "text": "a </s> b <b> 1 < 2"}]}]
+        )
         assert message["content"][0]["text"] == "a <\u200b/s> b <b> 1 < 2"
 
     def test_request_is_not_changed(self) -> None:
@@ -429,7 +431,7 @@ class TestReplyText:
         tokenizer = loaded.processor.tokenizer
         ids = tokenizer(written, add_special_tokens=False).input_ids
         end = tokenizer.eos_token_id
-        completion = loaded._completion(ids, Sampling(max_new_tokens=len(ids)))
+        completion = loaded.texts.completion(ids, Sampling(max_new_tokens=len(ids)))
         assert completion.text.replace("\u0120", " ") == text
         assert completion.token_ids == tuple(ids[: ids.index(end) + 1] if end in ids else ids)
         assert completion.truncated == (end not in ids)
@@ -438,7 +440,7 @@ class TestReplyText:
         """What comes after a prefix."""
         loaded = thinking_model()
         ids = loaded.processor.tokenizer(" 4</think>It is<|im_end|>", add_special_tokens=False).input_ids
-        completion = loaded._completion(ids, Sampling(max_new_tokens=40), prefix="I say")
+        completion = loaded.texts.completion(ids, Sampling(max_new_tokens=40), prefix="I say")
         assert completion.text.replace("\u0120", " ") == " 4</think>It is"
 
 

@@ -15,7 +15,7 @@ import torch
 import transformers
 from torch import nn
 
-from hf_rap.engines import forced_passes, teacher_forcing
+from hf_rap.engines import forced_passes
 from hf_rap.engines import probe as probing
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.probe import AttentionProbe, Span
@@ -52,7 +52,7 @@ def teacher_forced(family: str) -> tuple[Any, dict[str, torch.Tensor], list[Span
         if family == "mllama"
         else ask("d", "<image>Compare with <image>", picture(40, 40, 4), picture(17, 25, 5)),
     ]
-    tokens = [teacher_forcing.reply_tokens(loaded, reply) for reply in REPLIES]
+    tokens = [loaded.texts.reply_tokens(reply) for reply in REPLIES]
     inputs, spans = forced_passes.with_replies(loaded.encode(requests), tokens)
     # Read up to there by themselves: less than a window, more than one, one token, nothing.
     spans = [span._replace(cut=cut) for span, cut in zip(spans, (3, 40, 1, 0), strict=True)]
@@ -188,7 +188,7 @@ def test_padding_and_neighbours_do_not_change_psi(family: str) -> None:
     together = probe.run(inputs, spans, image_tokens=images, window=WINDOW)
     loaded = LoadedModel(model, build(family)[1])
     request = ask("a", "<image>What is this?", picture(20, 30, 1))
-    tokens = [teacher_forcing.reply_tokens(loaded, REPLIES[0])]
+    tokens = [loaded.texts.reply_tokens(REPLIES[0])]
     alone, (span,) = forced_passes.with_replies(loaded.encode([request]), tokens)
     (single,) = probe.run(alone, [span], window=WINDOW)
     assert psis(single) == pytest.approx(psis(together[0]), rel=1e-9)

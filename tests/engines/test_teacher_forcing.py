@@ -66,7 +66,7 @@ def test_a_prompt_is_run_once_for_all_its_replies(family: str) -> None:
     one, other = question("a"), question("b", 33, "<image>How many are red, and which stands at the left?")
     texts = [(one, "A red square, I think."), (other, "12"), (one, "It is 3."), (one, "x" * 40), (other, "No, two.")]
     asked = [Reply(request, text) for request, text in texts]
-    tokens = [teacher_forcing.reply_tokens(model, reply.text) for reply in asked]
+    tokens = [model.texts.reply_tokens(reply.text) for reply in asked]
     probe = AttentionProbe(model.model, tokens[0][0])
     expected = forced_passes.whole(
         model, probe, [reply.request for reply in asked], tokens, cuts=[0] * 5, window=WINDOW
@@ -136,7 +136,7 @@ def test_sampled_replies_are_read_with_the_tokens_that_were_sampled() -> None:
     asked = [Reply(question(), one.text, token_ids=one.token_ids) for one in answers]
     read = attend(model, asked, window=WINDOW)
     for reply, found in zip(asked, read, strict=True):
-        said = model.without_ends(reply.token_ids or ())
+        said = model.texts.without_ends(reply.token_ids or ())
         if len(said) > 1:
             assert isinstance(found, ReplyAttention), found
             assert found.tokens == model.processor.tokenizer.convert_ids_to_tokens(said)

@@ -190,13 +190,12 @@ def test_the_small_model_finds_golds_likelier_where_the_image_shows_them():
 def test_a_joint_token_of_lead_and_gold_counts():
     r"""The small model's tokenizer makes one token of "yes": a lead that ends within it does not hide it."""
     from hf_rap.engines.base import Reply, Request
-    from hf_rap.engines.likelihood import _spelled
     from hf_rap.rows.prompts import DEFAULT_PROMPT
 
     def counted(prefix, text):
         loaded = demo_engine().load()
         request = Request("a", "text", DEFAULT_PROMPT.messages("Is red a colour?"), (), 1, prefix=prefix)
-        tokens, first = _spelled(loaded, Reply(request, text))
+        tokens, first = loaded.texts.spelled(Reply(request, text))
         return loaded.processor.tokenizer.convert_ids_to_tokens(tokens[first:])
 
     assert counted(r"\boxed{", "yes}") == ["yes", "}"]

@@ -211,7 +211,7 @@ def test_the_method_is_compared(evidence):
         ),
         (
             ["rollouts", "rows.parquet", "--engine", "Parrot", "--model", "m", "--out", "x.parquet"],
-            "There is no engine 'Parrot'. There is: transformers, endpoint.",
+            "There is no engine 'Parrot'. There is: transformers, vllm, endpoint.",
         ),
         (["score", "rows.parquet", "--score", "mine", "--out", "x.parquet"], "There is no score 'mine'. There is: ace"),
         (["export", "rows.parquet", "--to", "mine"], "to is 'mine': it takes one of universal"),

@@ -19,7 +19,7 @@ from hf_rap.exports.trainers import TRAINERS
 from hf_rap.runs.index import ARM, ATTEMPTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, wrong_in
 from hf_rap.versions import cards
 from hf_rap.versions.manifest import file_below, read_manifest
-from hf_rap.versions.readme import BEGIN, END, merge_readme
+from hf_rap.versions.readme import BEGIN, END, merge_readme, metadata_of
 
 STEERING = {
     "escape": "\x1b[31mred",
@@ -177,9 +177,9 @@ def test_literals_of_a_card_mean_the_same(text):
 
 def test_a_generated_part_with_the_mark_of_its_end_stays_whole():
     """What the user has written behind it is not taken for generated."""
-    card = f"---\n{{}}\n---\n\n# Card\n\n{cards._python(END)}\n"
-    once = merge_readme(f"mine\n\n{BEGIN}\nold\n{END}\n\nalso mine", card)
-    assert merge_readme(once, card) == once
+    card = f"---\ntags:\n- hf-rap\n---\n\n# Card\n\n{cards._python(END)}\n"
+    once = merge_readme(f"mine\n\n{BEGIN}\nold\n{END}\n\nalso mine", card, {})
+    assert merge_readme(once, card, metadata_of(card)) == once
 
 
 FINE = {"version": "1.0.0", "facts": {}, "files": {"selected/train.parquet": {"sha256": "a", "bytes": 1}}}

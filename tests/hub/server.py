@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ TOKENS = {
     "hf_readerSECRETreader": ("user", "read"),
     "hf_otherSECRETother": ("other", "write"),
 }
+INJECTED = "injected"  # what an answer says that a test has asked for
+LIMITS = {"Retry-After": "1"}  # what an answer 429 says of them
 LFS_ENDINGS = (".parquet", ".png", ".jpg", ".arrow", ".zip")
 GIT_ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n"
 
@@ -232,7 +235,7 @@ class _Exchange:
             return 502, {"Content-Type": "text/html"}, b"<html><h1>502 Bad Gateway</h1></html>"
         try:
             if isinstance(fault, int):
-                raise Answer(fault, message="injected", headers={"Retry-After": "1"} if fault == 429 else {})
+                raise Answer(fault, message=INJECTED, headers=LIMITS if fault == 429 else {})
             if self.has_token and self.user is None and self.origin == "hub":
                 raise Answer(401, message="Invalid credentials in Authorization header")
             return self._routed(body)
@@ -381,7 +384,9 @@ class _Exchange:
         url = f"{self.hub.url}/{key[0]}/{key[1]}"
         if key in self.hub.repos:
             return 409, {}, json.dumps({"error": "You already created this dataset repo", "url": url}).encode()
-        self.hub.repos[key] = Repo(*key, private=bool(asked.get("private")))
+        # The client says visibility since 1.0.
+        private = bool(asked.get("private")) or asked.get("visibility") == "private"
+        self.hub.repos[key] = Repo(*key, private=private)
         self.hub.repos[key].add({".gitattributes": File(len(GIT_ATTRIBUTES), GIT_ATTRIBUTES)}, "initial commit", owner)
         return {"url": url, "name": key[1]}
 
@@ -473,12 +478,23 @@ class _Exchange:
                 {
                     "path": one["path"],
                     "uploadMode": "lfs" if one["path"].endswith(LFS_ENDINGS) else "regular",
-                    "shouldIgnore": False,
+                    "shouldIgnore": self._is_ignored(files, one["path"]),
                     **({"oid": files[one["path"]].etag} if one["path"] in files else {}),
                 }
                 for one in json.loads(body)["files"]
             ]
         }
+
+    def _is_ignored(self, files: dict[str, File], path: str) -> bool:
+        """By the .gitignore of the branch: names, paths, folders, and `!` for what stays."""
+        ignored = False
+        for line in self.hub.content(files[".gitignore"]).decode().split() if ".gitignore" in files else ():
+            pattern = line.removeprefix("!").strip("/")
+            parts = path.split("/")
+            places = [path, parts[-1], *("/".join(parts[:depth]) for depth in range(1, len(parts))), *parts[:-1]]
+            if any(fnmatch(place, pattern) for place in places):
+                ignored = not line.startswith("!")
+        return ignored
 
     def batch(self, body: bytes, kind: str, name: str) -> Any:
         repo = self._repo(kind, name, write=True)
@@ -517,9 +533,11 @@ class _Exchange:
                 content = base64.b64decode(value["content"])
                 files[path] = File(len(content), content)
             elif line["key"] == "lfsFile":
-                if not (self.hub.folder / value["oid"]).exists():
+                stored = self.hub.folder / value["oid"]
+                if not stored.exists():
                     raise Answer(400, message=f"LFS pointer of {path} points to nothing")
-                files[path] = File(value["size"], sha256=value["oid"])
+                # The client copies a file within a repository by its checksum alone.
+                files[path] = File(stored.stat().st_size, sha256=value["oid"])
             elif line["key"] == "deletedFile":
                 if path not in files:
                     raise Answer(400, message=f"{path} does not exist")

@@ -37,6 +37,16 @@ def test_a_noted_checksum_spares_reading_the_file(hub_part, tmp_path):
         assert operation.upload_info.sha256 == b"\xab" * 32
 
 
+@pytest.mark.parametrize(("said", "ignored"), [(True, True), (False, False), (None, False)])
+def test_what_the_hub_ignores_is_told(hub_part, said, ignored):
+    """Nothing is known before the Hub was asked."""
+    with hub_part("CommitOperationAdd._should_ignore"):
+        operation = CommitOperationAdd("data.parquet", b"x")
+        assert operation._should_ignore is None
+        operation._should_ignore = said
+        assert compat.is_ignored(operation) is ignored
+
+
 def test_files_are_told_from_folders(hub_part):
     """As `list_repo_tree` lists them."""
     with hub_part("hf_api.RepoFile"):

@@ -11,7 +11,7 @@ from datasets import load_dataset
 import hf_rap
 from hf_rap.cli import cli
 from hf_rap.cli.files import write_file
-from hf_rap.errors import SourceError, WithdrawnError
+from hf_rap.errors import HubError, SourceError, WithdrawnError
 from hf_rap.hub import diff, load, publish, reselect, yank
 from hf_rap.select.rap import NOT_ABOVE
 from hf_rap.versions.folder import publish_to_folder
@@ -48,6 +48,71 @@ def test_load_gives_what_load_dataset_gives(hub, api, two_versions, stored):
         other = load_dataset(REPO, config, revision="v1.0.0", split="train", token=api.token)
         assert one.features == other.features
         assert stored(one) == stored(other)
+
+
+@pytest.fixture
+def offline(hub, monkeypatch):
+    """From the moment it is called, as with HF_HUB_OFFLINE=1; a request would be in the log of the server."""
+    import datasets
+    from huggingface_hub import constants
+
+    def offline():
+        hub.reset()
+        for module, name in ((constants, "HF_HUB_OFFLINE"), (datasets.config, "HF_HUB_OFFLINE")):
+            monkeypatch.setattr(module, name, True)
+
+    return offline
+
+
+def test_pinned_version_is_found_offline(hub, api, two_versions, stored, offline, no_waiting):
+    """Both, each with its own rows, whole and streamed, though the other was loaded later; nobody is asked or waited for."""
+    before = {version: stored(load(REPO, version=version, api=api)) for version in ("1.0.0", "1.1.0")}
+    offline()
+    for version, rows in before.items():
+        assert stored(load(REPO, version=version, api=api)) == rows
+        streamed = load(REPO, version=version, streaming=True, api=api)
+        assert [row["id"] for row in streamed] == [row["id"] for row in rows]
+    assert (hub.log, no_waiting) == ([], [])
+
+
+def test_load_dataset_takes_another_version_offline(hub, api, two_versions, offline):
+    """Which is why the card names hf_rap.load beside it (datasets#7928); a release that mends it fails here."""
+    for tag in ("v1.0.0", "v1.1.0"):
+        load_dataset(REPO, "selected", revision=tag, split="train", token=api.token)
+    offline()
+    assert len(load_dataset(REPO, "selected", revision="v1.0.0", split="train")) == 4
+
+
+def test_offline_says_what_there_is(hub, api, two_versions, offline, no_waiting):
+    """Of versions that were never loaded, of configs, and where no version is named."""
+    load(REPO, version="1.0.0", api=api)
+    offline()
+    with pytest.raises(SourceError, match=r"version 1\.1\.0 was never loaded on this machine \(there is: 1\.0\.0\)"):
+        load(REPO, version="1.1.0", api=api)
+    with pytest.raises(SourceError, match=r"say which version \(there is: 1\.0\.0\)"):
+        load(REPO, api=api)
+    with pytest.raises(HubError, match=r"scored/train.*HF_HUB_OFFLINE is set: unset it"):
+        load(REPO, "scored", version="1.0.0", api=api)
+    assert (hub.log, no_waiting) == ([], [])
+
+
+def test_stream_is_checked_without_a_download(hub, api, two_versions, stored, monkeypatch):
+    """By the checksums that the Hub lists."""
+    rows = [row["id"] for row in load(REPO, version="1.0.0", streaming=True, api=api)]
+    assert rows == load(REPO, version="1.0.0", api=api)["id"][:]
+    files = hub.repo(REPO).find("v1.0.0").files
+    name = next(name for name in files if name.startswith("selected/"))
+    files[name] = hub.repo(REPO).find("v1.1.0").files[name]
+    with pytest.raises(SourceError, match=r"selected/train.* is not listed with the checksum"):
+        load(REPO, version="1.0.0", streaming=True, api=api)
+
+
+def test_pull_survives_a_hub_with_a_bad_moment(hub, run, api, two_versions, tmp_path, no_waiting):
+    """As the other commands do."""
+    done = []
+    hub.fault = lambda _, __, path: done.append(path) or 503 if "/resolve/" in path and len(done) < 2 else None
+    result = run("pull", REPO, str(tmp_path / "out"), "--version", "1.0.0", "--to", "trl")
+    assert (result.exit_code, len(done)) == (0, 2), result.output
 
 
 def test_load_takes_the_highest_version_unless_told(hub, api, two_versions):

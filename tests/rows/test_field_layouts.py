@@ -495,6 +495,10 @@ ALL = {
         {"question_id": "v1", "question": "What is x?", "answer": "14<OR>fourteen", "image": RED, "capability": "math"},
         [("<image>What is x?", "R", ["14", "fourteen"], "14")],
     ),
+    "MM-Vet, several answers at once": case(
+        {"question_id": "v2", "question": "Who is it?", "answer": "cat<AND>dog<OR>cat and dog", "image": RED},
+        ["gold_unreadable: the gold answer 'cat<AND>dog<OR>cat and dog' is several answers that all have to be said"],
+    ),
     "MUIRBench": case(
         {
             "idx": 1,

