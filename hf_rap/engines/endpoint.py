@@ -151,6 +151,7 @@ class EndpointEngine(Hashed):
             "timeout": self.timeout,
             "retries": self.retries,
             "max_reply_bytes": self.max_reply_bytes,
+            "wait_for_server": self.wait_for_server,
         }
         return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 

@@ -157,6 +157,7 @@ class Rollouts(PromptedCollector):
         """Attempts that a row is to have."""
         return self.attempts
 
+    @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         rows = self.begin(batch)
