@@ -2,7 +2,8 @@
 
     python benchmarks/runs.py overhead      # run folder against bare Dataset.map, same model, same rows
     python benchmarks/runs.py workers       # two processes against one, one torch thread each
-    python benchmarks/runs.py endpoint      # EndpointEngine against a bare asyncio client, same concurrency
+    python benchmarks/runs.py endpoint      # a run over a server against a bare asyncio client, lognormal latencies
+    python benchmarks/runs.py pictures      # memory of a run over a server, pictures of 12 megapixels
     python benchmarks/runs.py ids           # the id of a row without one: its picture is decoded
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
     python benchmarks/runs.py               # all of them
@@ -14,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.server
-import json
 import os
 import statistics
 import subprocess
@@ -23,12 +22,17 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.engines.base import Request, Sampling
+from hf_rap.engines.base import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def report(name: str, ratios: list[float], wanted: str) -> None:
@@ -108,93 +112,161 @@ def workers(rounds: int) -> None:
     report("two workers / one, rows/s", [seconds_with(1) / seconds_with(2) for _ in range(rounds)], "at least 1.7")
 
 
-class Slow(http.server.BaseHTTPRequestHandler):
-    """Answers after 0.3 s, as many at once as are asked: all that limits the rate is the client."""
+_SERVER = """
+import asyncio, json, random, re, sys
+BODY = json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": 0,
+    "finish_reason": "stop", "message": {"role": "assistant", "content": "\\\\boxed{3}"}}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 5, "total_tokens": 6}}).encode()
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(BODY)
+median = float(sys.argv[1])
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    BODY = json.dumps(
-        {
-            "id": "x",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "m",
-            "system_fingerprint": "",
-            "choices": [
-                {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "\\boxed{3}"}}
-            ],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 5, "total_tokens": 6},
-        }
-    ).encode()
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+            length = next((line for line in head.lower().split(b"\\r\\n") if line.startswith(b"content-length")), b":0")
+            body = await reader.readexactly(int(length.split(b":")[1]))
+            if b"thirty words" not in body:
+                # What a request takes follows from its seed, so that both sides wait for the same.
+                seed = re.search(rb'"seed": ?(\\d+)', body)
+                await asyncio.sleep(random.Random(seed and int(seed[1])).lognormvariate(0, 1) * median if seed else 0)
+            writer.write(HEAD + BODY)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        time.sleep(0.3)
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(self.BODY)))
-        self.end_headers()
-        self.wfile.write(self.BODY)
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
 
-    def log_message(self, *_args) -> None:
-        pass
+asyncio.run(main())
+"""
 
 
-def bare_client(url: str, requests: list[Request], concurrency: int) -> None:
-    """What one would write in ten lines: httpx, a semaphore, no retry, no check."""
-    from huggingface_hub import AsyncInferenceClient  # noqa: F401 - so that both sides have paid for the import
-    from huggingface_hub.utils._http import httpx2 as httpx  # the same HTTP library as the other side
+@contextmanager
+def server_with(median: float) -> Iterator[str]:
+    """A server in a process of its own whose latencies are lognormal (sigma 1), as many at once as are asked."""
+    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(median)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+    finally:
+        process.kill()
+        process.wait()
 
-    from hf_rap.engines.endpoint import with_images
+
+def bare_client(url: str, bodies: list[dict], concurrency: int) -> None:
+    """What one would write in ten lines: the HTTP library of huggingface_hub, a semaphore, no retry, no check."""
+    from hf_rap.rows.compat import http_library
+
+    httpx = http_library()
 
     async def main() -> None:
         free = asyncio.Semaphore(concurrency)
-        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_keepalive_connections=concurrency)) as client:
+        limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        async with httpx.AsyncClient(timeout=None, limits=limits) as client:
 
-            async def one(request: Request) -> None:
+            async def one(body: dict) -> None:
                 async with free:
-                    body = {"model": "m", "messages": with_images(request), "max_tokens": 16, "seed": 1}
                     (await client.post(f"{url}/chat/completions", json=body)).json()
 
-            await asyncio.gather(*(one(request) for request in requests for _ in range(request.attempts)))
+            await asyncio.gather(*map(one, bodies))
 
     asyncio.run(main())
 
 
-def endpoint(rounds: int, concurrency: int = 32) -> None:
-    """Requests per second of EndpointEngine over those of a bare client, with one picture in each."""
+def endpoint(rounds: int) -> None:
+    """Requests per second of a whole run over a server, parts written, over those of a bare client that asks the same."""
+    from hf_rap.runs.fill import Run
+    from hf_rap.runs.index import batches
+
+    for concurrency, rows in ((16, 160), (64, 640), (256, 2560)):
+        ds = make_planted(rows)
+        ratios = []
+        for _ in range(rounds):
+            with server_with(median=0.5) as url, tempfile.TemporaryDirectory() as folder:
+                engine = EndpointEngine(url, model="m", concurrency=concurrency)
+                rollouts = Rollouts(engine, attempts=1, max_new_tokens=16)
+                (batch,) = batches(ds, ds.column_names, range(rows), rows)
+                bodies = [
+                    ask.body()
+                    for row in rollouts.begin(batch)
+                    for request in rollouts.requests(row).values()
+                    for ask in engine.asks(request, Sampling(max_new_tokens=16), together=False)
+                ]
+                collect_in_run(
+                    ds.select(range(8)), rollouts, f"{folder}/warm"
+                )  # imports what grades, asks what the server can
+                with Run(ds, rollouts, f"{folder}/run") as run:
+                    started = time.perf_counter()
+                    run.fill()
+                    streamed = time.perf_counter() - started
+                started = time.perf_counter()
+                bare_client(url, bodies, concurrency)
+                ratios.append((time.perf_counter() - started) / streamed)
+        report(f"run over a server / bare client, requests/s, {concurrency} in flight", ratios, "at least 0.97")
+
+
+def pictures(rows: int = 256) -> None:
+    """Peak memory of the client that asks about pictures of 12 megapixels, 32 in flight, in a process of its own."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs.pictures_child({rows})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def pictures_child(rows: int) -> None:
+    """Prints the peak of its memory; eight pictures, each under many ids."""
     import io
 
-    from PIL import Image
+    import datasets
+    from PIL import Image, ImageFilter
 
-    file = io.BytesIO()
-    picture = Image.effect_noise((200, 200), 60).convert("RGB")
-    picture.save(file, format="JPEG", quality=95)
-    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "How many?"}]}]
-    requests = [
-        Request(f"row {number}", "image", messages, (picture,), attempts=5, files=(file.getvalue(),))
-        for number in range(256)
-    ]
+    files = []
+    for _ in range(8):
+        noise = [Image.effect_noise((4000, 3000), 90).filter(ImageFilter.GaussianBlur(2)) for _ in range(3)]
+        file = io.BytesIO()
+        Image.merge("RGB", noise).save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
+    del noise
+    features = datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "image": datasets.Image(),
+            "question": datasets.Value("string"),
+            "answer": datasets.Value("string"),
+        }
+    )
 
-    class Server(http.server.ThreadingHTTPServer):
-        request_queue_size = 256
-        daemon_threads = True
+    def made() -> Iterator[dict]:
+        for row in range(rows):
+            yield {
+                "id": str(row),
+                "image": {"bytes": files[row % 8], "path": None},
+                "question": "How many?",
+                "answer": "3",
+            }
 
-    server = Server(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    engine = EndpointEngine(url, model="m", concurrency=concurrency)
-    engine.complete(requests[:2], Sampling(max_new_tokens=16))  # finds out that n is not honoured
-    ratios = []
-    for _ in range(rounds):
+    with tempfile.TemporaryDirectory() as folder, server_with(median=1.0) as url:
+        ds = datasets.Dataset.from_generator(made, features=features, cache_dir=folder)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _own_memory()
+        engine = EndpointEngine(url, model="m", concurrency=32)
         started = time.perf_counter()
-        bare_client(url, requests, concurrency)
-        bare = time.perf_counter() - started
-        started = time.perf_counter()
-        engine.complete(requests, Sampling(max_new_tokens=16))
-        ratios.append(bare / (time.perf_counter() - started))
-    server.shutdown()
-    report(f"EndpointEngine / bare client, requests/s at {concurrency} in flight", ratios, "at least 0.9")
+        collect_in_run(ds, Rollouts(engine, attempts=1, max_new_tokens=16), f"{folder}/run")
+        peak = int(
+            dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
+        )
+    print(
+        f"{rows} rows of 12 megapixels ({len(files[0]) / 1e6:.1f} MB each), 32 in flight: peak {peak / 1e6:.2f} GB in all, "
+        f"{before / 1e6:.2f} GB before it began, {time.perf_counter() - started:.0f} s; wanted under 1.5 GB",
+        flush=True,
+    )
+
+
+def _own_memory() -> int:
+    """Resident kilobytes now."""
+    return int(
+        dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmRSS"].split()[0]
+    )
 
 
 @dataclass(frozen=True)
@@ -318,13 +390,15 @@ def ids(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "ids", "memory"])
+    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory"])
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint, "ids": ids}
     for name, part in parts.items():
         if args.what in (None, name):
             part(args.rounds)
+    if args.what in (None, "pictures"):
+        pictures()
     if args.what in (None, "memory"):
         memory()
 

@@ -17,7 +17,7 @@ import pytest
 hypothesis.settings.register_profile("exhaustive", max_examples=1_000, deadline=None)
 
 # Servers, trainers and runs in processes of their own: `make test` runs them, `make test-fast` does not.
-SLOW_FOLDERS = {"endpoint", "hub", "runs", "training"}
+SLOW_FOLDERS = {"endpoint", "hostile", "hub", "runs", "training"}
 
 
 def pytest_collection_modifyitems(items):
@@ -61,9 +61,8 @@ def own_cache(tmp_path_factory):
 def servers_are_new():
     """Ports are given out again: what is remembered of a server must not be told of the server of another test."""
     yield
-    if endpoint := sys.modules.get("hf_rap.engines.endpoint"):
-        for remembered in ("_facts", "_fields", "_draws_together", "_continues", "_reached"):
-            getattr(endpoint, remembered).clear()
+    if memory := sys.modules.get("hf_rap.engines.endpoint_memory"):
+        memory.forget_all()
 
 
 @pytest.fixture(scope="session")

@@ -247,6 +247,7 @@ WRONG = {
         "retries": (-1, "-1: it takes a whole number of 0 or more"),
         "extra_body": DICTIONARY,
         "max_reply_bytes": AT_LEAST_1,
+        "wait_for_server": (-1, "-1: it takes a number of 0 or more"),
     },
     "Exact": {
         "min_cde": (

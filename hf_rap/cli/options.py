@@ -267,6 +267,27 @@ model_options = together(
     title="Model",
 )
 
+
+class Duration(click.ParamType[float]):
+    """90, 90s, 10m or 2h, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds; one that is no duration is bad usage."""
+        text = str(value).strip()
+        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+        try:
+            seconds = float(text[:-1]) * unit if unit else float(text)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            self.fail(
+                f"{text!r} is no duration: give seconds, or a number with s, m or h behind it, such as 30m.", param, ctx
+            )
+        return seconds
+
+
 _engine_option = together(
     [
         click.option(
@@ -295,6 +316,21 @@ _endpoint_options = together(
         click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
         click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
         click.option(
+            "--timeout",
+            type=Duration(),
+            default="10m",
+            show_default=True,
+            help="For one request; twice as long at every retry.",
+        ),
+        click.option("--retries", default=8, show_default=True, help="Further tries of a request that failed."),
+        click.option(
+            "--wait-for-server",
+            type=Duration(),
+            default="0",
+            show_default=True,
+            help="How long a server that is away is waited for, e.g. 30m; no request uses up its retries meanwhile.",
+        ),
+        click.option(
             "--max-reply-bytes",
             type=click.IntRange(1),
             default=1 << 26,
@@ -316,7 +352,8 @@ run_options = together(
             "--rows-per-part",
             type=int,
             help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
-            "8 x --concurrency with a server, 256 in vLLM on a GPU, where two are in flight, 16 for steps.",
+            "16 for steps, 256 in vLLM on a GPU, where two are in flight, and for evidence of a server other than rollouts "
+            "8 x --concurrency.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
@@ -690,6 +727,9 @@ def _make_endpoint(options: dict[str, Any]) -> EndpointEngine:
         revision=options["model_revision"],
         token_env=options["token_env"],
         concurrency=options["concurrency"],
+        timeout=options["timeout"],
+        retries=options["retries"],
+        wait_for_server=options["wait_for_server"],
         max_reply_bytes=options["max_reply_bytes"],
         extra_body=_json_object(options["extra_body"], "--extra-body") or None,
     )

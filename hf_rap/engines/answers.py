@@ -67,3 +67,19 @@ def shown_by(make: Callable[[int], Any] | None) -> Iterator[None]:
 
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_judged: ContextVar[bool] = ContextVar("judged", default=False)
+
+
+@contextmanager
+def judged_by_caller() -> Iterator[None]:
+    """Within, no call of an engine is judged by how many of its requests fail: who calls sees more of them."""
+    token = _judged.set(True)
+    try:
+        yield
+    finally:
+        _judged.reset(token)
+
+
+def is_judged_by_caller() -> bool:
+    """Whether failures of a call are counted elsewhere."""
+    return _judged.get()

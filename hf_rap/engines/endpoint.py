@@ -1,6 +1,7 @@
 """A model behind an OpenAI-compatible server as an engine: what to ask, and how to read the answer.
 
-vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint. How requests are sent, retried and given up is in `endpoint_client`.
+vLLM, SGLang, TGI, `transformers serve` or a Hugging Face Inference Endpoint. How requests are sent is in `endpoint_http`,
+how they are retried and given up in `endpoint_client`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import count
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -19,16 +21,19 @@ from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
-from .answers import Answers, answering
-from .apart import run_apart
-from .endpoint_client import Ask, ask_all
+from .answers import answering, is_judged_by_caller
+from .apart import Apart, run_apart
+from .endpoint_ask import Ask
+from .endpoint_client import Pool, ask_all, is_refusal
 from .endpoint_facts import check_reachable, server_facts
 from .endpoint_http import MAX_REPLY_BYTES
+from .endpoint_memory import memory_of
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .read_ahead import ReadAhead
 from .server_sampling import NEUTRAL, find_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from PIL import Image
 
@@ -40,6 +45,9 @@ _PLAIN_MODES = {"L", "RGB"}
 _EXIF_ORIENTATION = 0x0112
 # Seeds are sent as non-negative 31-bit numbers, which every server takes.
 _SEED_BITS = (1 << 31) - 1
+_HOPELESS = 8  # rows that are all refused: it is not their fault
+_LOOK_SECONDS = 1.0  # after which who waits for answers is told that none has come
+_ROWS_TO_REFUSE = 3  # that a server does not draw several replies for before that is taken for its way
 # How vLLM and SGLang are told to go on with a reply that is the last message.
 _NO_NEW_TURN = {"add_generation_prompt": False}
 _GO_ON = {**_NO_NEW_TURN, "continue_final_message": True}
@@ -74,16 +82,18 @@ class EndpointEngine(Hashed):
         token_env: name of the environment variable that holds the token. None sends no token, not even
             the one of `hf auth login`.
         concurrency: requests in flight at most; enough to keep the server busy.
-        timeout: seconds after which a request counts as lost.
+        timeout: seconds after which a request counts as lost; twice as many at each further try, up to eight times.
         retries: how often a request is sent again after 408, 429, 5xx, a lost connection, a time-out or
             an answer that cannot be read; waits from 1 s on, doubling, at most a minute, or as long as
             the server asks for in Retry-After.
+        wait_for_server: seconds that a server which cannot be reached (no connection, 502, 503, 504) is waited for; no
+            request uses up its retries in the meantime. 0 does not wait.
         extra_body: added to every request, for example `{"return_token_ids": True}`.
         max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
         EngineError: the server refuses the token (401, 403), does not know the model (404), refuses
-            every request, does not draw, cannot continue a reply that was started, or is gone; with what it said.
+            every row of a call, does not draw, cannot continue a reply that was started, or is gone; with what it said.
     """
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
@@ -96,6 +106,7 @@ class EndpointEngine(Hashed):
     concurrency: int = field(default=32, metadata=ROUNDING)
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
+    wait_for_server: float = field(default=0.0, metadata=ROUNDING)
     extra_body: Mapping[str, Any] | None = None
     max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
@@ -113,6 +124,7 @@ class EndpointEngine(Hashed):
         check_whole("concurrency", self.concurrency, least=1)
         check_number("timeout", self.timeout, least=0)
         check_whole("retries", self.retries, least=0)
+        check_number("wait_for_server", self.wait_for_server, least=0)
         check_whole("max_reply_bytes", self.max_reply_bytes, least=1)
         body = self.extra_body
         check(body is None or isinstance(body, Mapping), "extra_body", body, "a dictionary, or None")
@@ -134,47 +146,133 @@ class EndpointEngine(Hashed):
             **({"revision": self.revision} if self.revision else {}),
             "extra_body": dict(self.extra_body or {}),
             "endpoint": self.version,
-            "server": _facts.get(self, "not asked yet"),
+            "server": memory_of(self).facts or "not asked yet",
             "concurrency": self.concurrency,
             "timeout": self.timeout,
             "retries": self.retries,
             "max_reply_bytes": self.max_reply_bytes,
+            "wait_for_server": self.wait_for_server,
         }
         return set_apart(settings, "identity", "server", *marked(self, ROUNDING))
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
+
+        async def each() -> AsyncIterator[tuple[int, Request]]:
+            for pair in enumerate(requests):
+                yield pair
+
         with answering(len(requests)) as answers:
-            run_apart(self._complete(requests, sampling, answers))
-            return answers.all()
+            run_apart(self._run(each(), sampling, lambda place, answer: answers.add([place], [answer])))
+            given = answers.all()
+        if not is_judged_by_caller():
+            self._refuse_hopeless(requests, given)
+        return given
 
-    async def _complete(self, requests: Sequence[Request], sampling: Sampling, answers: Answers) -> None:
-        if requests and self not in _reached:
-            await check_reachable(self.url)
-            _reached.add(self)
-        if any(request.prefix for request in requests):
+    def stream(
+        self, requests: Iterator[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, list[Completion] | RowError] | str | None]:
+        """Answers as they come, each with the number of its request; so many in flight as `concurrency` says, to the last.
+
+        `requests` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
+        what is waited for where the server is away, or None.
+
+        Raises:
+            EngineError: as `complete`, once all answers that came have been given.
+        """
+        answers: SimpleQueue[tuple[int, list[Completion] | RowError] | None] = SimpleQueue()
+        ahead = ReadAhead(requests, self.concurrency)
+        pools: list[Pool] = []
+        apart = Apart(self._run(ahead, sampling, lambda *answer: answers.put(answer), pools))
+        apart.when_ended(lambda: answers.put(None))
+        try:
+            while True:
+                try:
+                    answer = answers.get(timeout=_LOOK_SECONDS)
+                except Empty:
+                    yield pools[0].waiting if pools else None
+                    continue
+                if answer is None:
+                    break
+                yield answer
+            apart.result()
+        finally:
+            ahead.close()
+            apart.stop()
+
+    def lighten(self, image: Image.Image, file: bytes | None) -> tuple[Image.Image, bytes]:
+        """A picture as it will be sent, and not decoded: many rows wait for their turn.
+
+        Args:
+            image: opened, upright, RGB.
+            file: as stored, if there is one.
+        """
+        from PIL import Image
+
+        if file is None or _plain_format(file) is None:
+            file = _as_png(image)
+        return Image.open(io.BytesIO(file)), file
+
+    def _refuse_hopeless(self, requests: Sequence[Request], answers: Sequence[list[Completion] | RowError]) -> None:
+        """A refusal is the error of its row. Where there are only refusals something else than the rows is wrong."""
+        rows = {request.row_id for request in requests}
+        refusals = [answer for answer in answers if isinstance(answer, RowError) and is_refusal(answer)]
+        if len(rows) >= _HOPELESS and len(refusals) == len(answers):
+            raise EngineError(
+                f"The server at {self.url} has refused all of the {len(rows)} rows that it was asked; {refusals[0].message}"
+            )
+
+    async def _run(
+        self,
+        requests: AsyncIterator[tuple[int, Request]],
+        sampling: Sampling,
+        take: Callable[[int, list[Completion] | RowError], object],
+        pools: list[Pool] | None = None,
+    ) -> None:
+        """Asks what comes, and gives each answer with the number of its request as soon as it is there."""
+        waiting: dict[int, _Waiting] = {}
+        numbers = count()
+        request_of: dict[int, tuple[int, int]] = {}  # number of an HTTP request -> of the request, of its share
+
+        async def asks() -> AsyncIterator[tuple[int, Ask]]:
+            async for place, request in requests:
+                await self._prepare(request, sampling)
+                made = self.asks(request, sampling, together=await self._together(request, sampling))
+                waiting[place] = _Waiting(request, len(made))
+                for share, ask in enumerate(made):
+                    number = next(numbers)
+                    request_of[number] = (place, share)
+                    yield number, ask
+
+        def take_share(number: int, answer: list[Completion] | RowError) -> None:
+            place, share = request_of.pop(number)
+            there = waiting[place]
+            there.shares[share] = answer
+            if len(there.shares) == there.wanted:
+                del waiting[place]
+                parts = [there.shares[share] for share in range(there.wanted)]
+                take(place, _gather(there.request, sampling, parts))
+
+        async with Pool(self, self.token()) as pool:
+            if pools is not None:
+                pools.append(pool)
+            try:
+                await pool.run(asks(), take_share)
+            finally:
+                memory_of(self).forget() if pool.was_away else memory_of(self).touch()
+
+    async def _prepare(self, request: Request, sampling: Sampling) -> None:
+        """Find out what has to be known of the server before this request; most requests find it known."""
+        server = memory_of(self)
+        if not server.reached:
+            if not self.wait_for_server:
+                await check_reachable(self.url)
+            server.reached = True
+        if request.prefix:
             await self._check_continues()
-        if requests:
-            await self._find_fields(draws=sampling.temperature > 0)
-        together = await self._together(requests, sampling)
-        asks = [
-            (place, ask)
-            for place, request in enumerate(requests)
-            for ask in self._asks(request, sampling, together=together)
-        ]
-        shares: list[dict[int, list[Completion] | RowError]] = [{} for _ in requests]
-        counts = Counter(place for place, _ in asks)
-
-        def take(number: int, answer: list[Completion] | RowError) -> None:
-            place = asks[number][0]
-            shares[place][number] = answer
-            if len(shares[place]) == counts[place]:
-                parts = [shares[place][share] for share in sorted(shares[place])]
-                answers.add([place], [_gather(requests[place], sampling, parts)])
-
-        await ask_all(self, self.token(), [ask for _, ask in asks], take=take)
-        if self not in _facts:
-            _facts[self] = await server_facts(self.url, self.model, self.token())
+        await self._find_fields(draws=sampling.temperature > 0)
+        if not server.has_facts_of_now:
+            server.facts, server.has_facts_of_now = await server_facts(self.url, self.model, self.token()), True
 
     def token(self) -> str | None:
         """The token, read now."""
@@ -191,37 +289,41 @@ class EndpointEngine(Hashed):
         return token
 
     async def _find_fields(self, *, draws: bool) -> None:
-        """What the server takes of `server_sampling.NEUTRAL`, and whether it draws: asked once per process."""
-        if draws in _fields.get(self, {}):
+        """What the server takes of `server_sampling.NEUTRAL`, and whether it draws."""
+        server = memory_of(self)
+        if draws in server.fields:
             return
-        found = await find_fields(self, self.token(), {"model": self.model}, self.extra_body or {}, draws=draws)
-        if found is not None:
-            _fields.setdefault(self, {})[draws] = found
+        fields = await find_fields(self, self.token(), {"model": self.model}, self.extra_body or {}, draws=draws)
+        # One that refuses plain requests too will not say more when it is asked again.
+        server.fields[draws] = NEUTRAL if fields is None else fields
 
-    async def _together(self, requests: Sequence[Request], sampling: Sampling) -> bool:
-        """Whether the server draws several replies for one prompt (`n`): asked once per process.
+    async def _together(self, request: Request, sampling: Sampling) -> bool:
+        """Whether the server draws several replies for one prompt (`n`), found out with the first that wants several.
 
         Servers that do not know `n` refuse it or send one reply. Some give all n the same seed and so the
-        same reply: these count as not knowing it.
+        same reply: these count as not knowing it. A row may be refused for itself, so another one is tried.
         """
-        first = next((request for request in requests if request.attempts > 1), None)
-        if sampling.temperature == 0 or first is None:
+        if sampling.temperature == 0 or request.attempts == 1:
             return False
-        if self not in _draws_together:
-            (answer,) = await ask_all(self, self.token(), [self._ask(first, sampling, 0, 2)], trial=True)
-            if isinstance(answer, RowError) and not isinstance(answer.__cause__, ValueError):
-                return False  # a bad moment: ask again next time
-            _draws_together[self] = not isinstance(answer, RowError) and answer[0].text != answer[1].text
-        return _draws_together[self]
+        server = memory_of(self)
+        if server.together is None and request.row_id not in server.refused:
+            (answer,) = await ask_all(self, self.token(), [self._ask(request, sampling, 0, 2)], trial=True)
+            if not isinstance(answer, RowError):
+                server.together = answer[0].text != answer[1].text
+            elif is_refusal(answer):
+                server.refused.add(request.row_id)
+                if len(server.refused) == _ROWS_TO_REFUSE:
+                    server.together = False
+        return bool(server.together)
 
     async def _check_continues(self) -> None:
-        """Raise where the server does not continue a reply that was started: asked once per process.
+        """Raise where the server does not continue a reply that was started.
 
         A server that knows `continue_final_message` leaves the end of the turn off, so it counts fewer
         tokens in the same prompt with it than without. One that ignores it would close the turn and
         start anew, and every score of a step would be wrong without a word.
         """
-        if self in _continues:
+        if memory_of(self).continues:
             return
         messages = [{"role": "user", "content": "Count to ten."}, {"role": "assistant", "content": "One, two, three,"}]
         options = {"model": self.model, "max_tokens": 1, "temperature": 0.0, "seed": 0}
@@ -231,12 +333,12 @@ class EndpointEngine(Hashed):
         ]
         answers = await ask_all(self, self.token(), asks, trial=True)
         error = next((answer for answer in answers if isinstance(answer, RowError)), None)
-        if error is not None and not isinstance(error.__cause__, ValueError):
+        if error is not None and not is_refusal(error):
             raise EngineError(f"The server at {self.url} could not be asked whether it continues replies: {error}")
         if error is None:
             started, closed = (answer[0].prompt_tokens for answer in answers if not isinstance(answer, RowError))
             if started is not None and closed is not None and started < closed:
-                _continues.add(self)
+                memory_of(self).continues = True
                 return
         why = error or (
             f"with and without continue_final_message it counts {started} and {closed} tokens in the same prompt, so it "
@@ -253,12 +355,13 @@ class EndpointEngine(Hashed):
             return [(0, 1)]  # all attempts are equal
         return [(0, request.attempts)] if together else [(number, 1) for number in range(request.attempts)]
 
-    def _asks(self, request: Request, sampling: Sampling, *, together: bool) -> list[Ask]:
+    def asks(self, request: Request, sampling: Sampling, *, together: bool) -> list[Ask]:
+        """The HTTP requests that a request becomes; `together`: the server draws several replies for one prompt."""
         return [self._ask(request, sampling, *share) for share in self._shares(request, sampling, together=together)]
 
     def _ask(self, request: Request, sampling: Sampling, first: int, replies: int) -> Ask:
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
-        neutral = _fields.get(self, {}).get(sampling.temperature > 0, NEUTRAL)
+        neutral = memory_of(self).fields.get(sampling.temperature > 0, NEUTRAL)
         extra = {**neutral, **top_k, **self._with_arguments(request), **(_GO_ON if request.prefix else {})}
         options = {
             "model": self.model,
@@ -270,7 +373,7 @@ class EndpointEngine(Hashed):
         }
         if replies > 1:
             options["n"] = replies
-        return Ask(lambda: _messages(request), options, replies, request.prefix)
+        return Ask(lambda: _messages(request), options, replies, request.prefix, request.row_id, bool(request.images))
 
     def _with_arguments(self, request: Request) -> dict[str, Any]:
         """`extra_body` with the arguments of the chat template under the name that vLLM, SGLang and llama.cpp have for them."""
@@ -286,11 +389,13 @@ class EndpointEngine(Hashed):
         return {**given, name: {**there, **request.chat_template_kwargs}}
 
 
-_facts: dict[EndpointEngine, dict[str, Any]] = {}
-_fields: dict[EndpointEngine, dict[bool, dict[str, Any]]] = {}  # by whether replies are drawn
-_draws_together: dict[EndpointEngine, bool] = {}
-_continues: set[EndpointEngine] = set()
-_reached: set[EndpointEngine] = set()
+@dataclass
+class _Waiting:
+    """A request, some of whose answers are there."""
+
+    request: Request
+    wanted: int
+    shares: dict[int, list[Completion] | RowError] = field(default_factory=dict)
 
 
 def _named(model: str) -> dict[str, str]:
@@ -343,10 +448,14 @@ def data_url(image: Image.Image, file: bytes | None) -> str:
     """
     mime = _plain_format(file) if file is not None else None
     if mime is None or file is None:
-        buffer = io.BytesIO()
-        image.save(buffer, format="PNG")
-        mime, file = _FORMATS["PNG"], buffer.getvalue()
+        mime, file = _FORMATS["PNG"], _as_png(image)
     return f"data:{mime};base64,{base64.b64encode(file).decode()}"
+
+
+def _as_png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _plain_format(file: bytes) -> str | None:

@@ -57,15 +57,20 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
-async def post(client: Any, url: str, payload: Mapping[str, Any], headers: Mapping[str, str], most: int) -> Answer:
+async def post(client: Any, url: str, content: bytes, headers: Mapping[str, str], most: int) -> Answer:
     """Sends JSON. An answer that sends on is followed within the same origin only, where nobody else gets the request.
 
     Raises:
         TooLargeError: the answer is larger than `most`.
     """
-    headers = {**headers, "accept-encoding": "gzip, identity", "accept": "application/json"}
+    headers = {
+        **headers,
+        "accept-encoding": "gzip, identity",
+        "accept": "application/json",
+        "content-type": "application/json",
+    }
     for _ in range(_HOPS):
-        stream = client.stream("POST", url, json=payload, headers=headers, follow_redirects=False)
+        stream = client.stream("POST", url, content=content, headers=headers, follow_redirects=False)
         async with stream as response:
             status = response.status_code
             target = response.headers.get("location") if 300 <= status < 400 else None

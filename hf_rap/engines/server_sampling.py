@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import EngineError, RowError
 from hf_rap.stats.equal import is_long
 
-from .endpoint_client import Ask, Server, ask_all
+from .endpoint_ask import Ask, Server
+from .endpoint_client import ask_all, is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,10 +52,10 @@ async def find_fields(
         draws: whether replies will be drawn, and so have to differ.
 
     Returns:
-        None where the server does not answer now, or refuses plain requests too.
+        None where the server refuses plain requests too.
 
     Raises:
-        EngineError: it gives the same long reply to four requests with four seeds at temperature 1.
+        EngineError: it does not answer, after all retries; or it gives the same long reply to four requests with four seeds at temperature 1.
     """
 
     def trial(seed: int, fields: Mapping[str, Any]) -> Ask:
@@ -64,7 +65,14 @@ async def find_fields(
 
     async def ask(seeds: int, *fields: Mapping[str, Any]) -> list[list[Completion] | RowError]:
         asks = [trial(seed, each) for each in fields for seed in range(seeds)]
-        return await ask_all(server, token, asks, trial=True)
+        answers = await ask_all(server, token, asks, trial=True)
+        for answer in answers:
+            if isinstance(answer, RowError) and not is_refusal(answer):
+                raise EngineError(
+                    f"The server at {server.url} is gone: {answer.message}, asked for thirty words. Start the same command "
+                    "again when it is back."
+                )
+        return answers
 
     trials = _TRIALS if draws else 1
     taken = {name: value for name, value in NEUTRAL.items() if name not in extra_body}
@@ -91,7 +99,7 @@ def _failed(answers: list[list[Completion] | RowError]) -> bool:
 
 
 def _is_refused(answer: list[Completion] | RowError) -> bool:
-    return isinstance(answer, RowError) and isinstance(answer.__cause__, ValueError)
+    return isinstance(answer, RowError) and is_refusal(answer)
 
 
 def _say_left_open(server: Server, names: Collection[str]) -> None:

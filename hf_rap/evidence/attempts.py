@@ -16,6 +16,7 @@ from .grading import CUT_OFF
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from hf_rap.engines.base import Completion
     from hf_rap.rows.prompts import PromptTemplate
 
 Item = TypeVar("Item")
@@ -72,11 +73,20 @@ def count_tokens(
     8
     """
     return sum(
-        len(text or "") // 3 if count is None else count
+        _tokens(count, text)
         for counts, texts in arms
         for of_row, of_texts in zip(counts, texts, strict=True)
         for count, text in zip(of_row or (), of_texts or (), strict=True)
     )
+
+
+def tokens_of(replies: Iterable[Completion]) -> int:
+    """Tokens of these replies, counted as `count_tokens` does."""
+    return sum(_tokens(reply.tokens, reply.text) for reply in replies)
+
+
+def _tokens(count: int | None, text: str | None) -> int:
+    return len(text or "") // 3 if count is None else count
 
 
 @dataclass(frozen=True)

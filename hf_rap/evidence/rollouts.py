@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -12,7 +13,7 @@ from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
-from hf_rap.options import check_choice, check_flags, check_whole
+from hf_rap.options import check_choice, check_flags, check_whole, is_ours
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
@@ -30,16 +31,17 @@ from .psi import WINDOW
 from .regrade import ROLLOUTS, regraded, settings_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     import datasets
+    from PIL.Image import Image
 
     from hf_rap.engines.base import AttentionEngine
     from hf_rap.rows.layouts import Layout
 
 
-_OPENERS = 8  # threads that open pictures
+_OPENERS = min(8, os.cpu_count() or 8)  # threads that open pictures
 
 
 @dataclass(frozen=True)
@@ -158,16 +160,39 @@ class Rollouts(PromptedCollector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
-        layout = self.check_batch(batch)
-        grading = self.grading
-        rows = read_rows(raw_rows(batch, layout), layout, grading)
-        pairs = [(row, arm) for row in rows for arm in row.arms if self.arm in (None, arm)]
-        answers = ask(self.engine, [self._request(row, arm) for row, arm in pairs], self._sampling())
-        for (row, arm), answer in zip(pairs, answers, strict=True):
+        rows = self.begin(batch)
+        asked = [(row, arm, request) for row in rows for arm, request in self.requests(row).items()]
+        answers = ask(self.engine, [request for _, _, request in asked], self._sampling())
+        for (row, arm, _), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
-        grade_rows(rows, grading)
+        return self.end(rows)
+
+    @property
+    def streams(self) -> bool:
+        """Rows can be begun, asked and ended one by one: `begin`, `requests`, `stream` and `end` do together what a call does."""
+        return hasattr(self.engine, "stream") and is_ours(self) and is_ours(self.engine) and not self.attention
+
+    @warnings_stay_warnings()
+    def begin(self, batch: Mapping[str, Any]) -> list[AskedRow]:
+        """The rows of `batch`, their questions read."""
+        layout = self.check_batch(batch)
+        return read_rows(raw_rows(batch, layout), layout, self.grading, getattr(self.engine, "lighten", None))
+
+    def requests(self, row: AskedRow) -> dict[str, Request]:
+        """What the model is to be asked for a row, by arm."""
+        return {arm: self._request(row, arm) for arm in row.arms if self.arm in (None, arm)}
+
+    def stream(self, requests: Iterator[Request]) -> Iterator[Any]:
+        """The answers as they come, see `EndpointEngine.stream`."""
+        answers: Iterator[Any] = self.engine.stream(requests, self._sampling())  # type: ignore[attr-defined]
+        return answers
+
+    @warnings_stay_warnings()
+    def end(self, rows: list[AskedRow]) -> dict[str, list[Any]]:
+        """Evidence for rows that have taken their answers, as columns; grades them."""
+        grade_rows(rows, self.grading)
         ids = {column: self._token_ids(rows, arm) for arm, column in columns.TOKEN_IDS.items()} if self.keep_ids else {}
-        settings = json.dumps(self.settings(), sort_keys=True) if pairs else None
+        settings = json.dumps(self.settings(), sort_keys=True) if any(row.attempts for row in rows) else None
         evidence: dict[columns.Column, list[Any]] = {
             columns.ID: [row.id for row in rows],
             **{column: values for arm in columns.ARMS for column, values in graded(rows, arm).items()},
@@ -358,18 +383,33 @@ class AskedRow:
             return
         self.attempts[arm] = answer
 
+    def drop_pictures(self) -> None:
+        """It has been asked: what waits for its grades need not hold them."""
+        if self.question is not None:
+            self.question = replace(self.question, images=(), files=())
 
-def read_rows(raws: Sequence[Mapping[str, Any]], layout: Layout, grading: Grading) -> list[AskedRow]:
+
+def read_rows(
+    raws: Sequence[Mapping[str, Any]],
+    layout: Layout,
+    grading: Grading,
+    lighten: Callable[[Image, bytes | None], tuple[Image, bytes]] | None = None,
+) -> list[AskedRow]:
     """Rows of `raw_rows`, each with its error where it cannot be asked, or not with an image.
 
-    Pictures are opened by several threads: while one is decoded, Python runs the others.
+    Pictures are opened by several threads: while one is decoded, Python runs the others. `lighten` is an engine's, for
+    engines that send on files.
     """
 
     def question_of(raw: Mapping[str, Any]) -> Question | RowError:
         try:
-            return read_question(raw, layout)
+            question = read_question(raw, layout)
         except RowError as error:
             return error
+        if lighten is None or not question.images:
+            return question
+        images, files = zip(*map(lighten, question.images, question.files), strict=True)
+        return replace(question, images=images, files=files)
 
     with ThreadPoolExecutor(_OPENERS) as threads:
         questions = list(threads.map(question_of, raws))

@@ -7,6 +7,7 @@ moved. Versions that were seen: datasets 4.0 and 5.2, huggingface_hub 1.3 and 2.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ def engine_bar(desc: str, total: int) -> Any:
     number = name.rpartition("-")[2]
     place = int(number) if number.isdigit() else None
     return progress_bar(desc, unit=" requests", total=total, leave=False, place=place)
+
+
+def http_library() -> Any:
+    """The HTTP library that the Hub client is built on: httpx or httpx2, by its version. Nothing else is told of which."""
+    return import_module(hub_http_error().__module__.partition(".")[0])
 
 
 def hub_http_error() -> type[Exception]:

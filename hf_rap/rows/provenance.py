@@ -66,7 +66,7 @@ def source_info(values: Mapping[str, Any], where: str) -> SourceInfo:
     """
     texts = ("id", "config", "split", "revision", "licence")
     known = {*texts, "files", "parts"}
-    fine = set(values) <= known  # the id of rows in memory is None
+    fine = {"id"} <= set(values) <= known  # an unknown source has a null for its id
     fine = fine and all(isinstance(values.get(name), (str, type(None))) for name in texts)
     fine = (
         fine and isinstance(values.get("files") or {}, Mapping) and isinstance(values.get("parts") or [], (list, tuple))

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from hf_rap.evidence.collector import Collector
 
-    from .fill import Run, Task
+    from .fill import Run
     from .progress import Progress
+    from .task import Task
 
 _KEY, _ID = "__run_key", "__run_id"
 _FIRST, _ATTEMPTS, _ARM = "__run_first", "__run_attempts", "__run_arm"

@@ -6,19 +6,17 @@ import logging
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.engines.answers import shown_by
+from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError
-from hf_rap.evidence.attempts import of_grades
-from hf_rap.evidence.collector import check_collector, counts_tokens, evidence_of, prepared
+from hf_rap.evidence.collector import ROWS_AT_ONCE, check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
-from hf_rap.options import check, check_flags, check_number, check_whole, shown
+from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
@@ -29,14 +27,8 @@ from .budget import Budget
 from .flight import Flight
 from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
 from .index import (
-    ARM,
-    ATTEMPTS,
     FAILURE,
-    FIRST,
-    GRADER,
     ID,
-    KEY,
-    LIMIT,
     Index,
     Row,
     Stretch,
@@ -48,11 +40,14 @@ from .index import (
 from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
+from .part import as_part, ungraded
 from .progress import Progress
 from .stopping import ASKING, Noting, notes_signals
+from .stream import Streaming
+from .task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     import datasets
@@ -67,30 +62,10 @@ logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
+_ROWS_TO_JUDGE_IN_FLIGHT = 200  # what is refused comes back before what is answered
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
 _SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
-
-
-@dataclass(frozen=True)
-class Task:
-    """Rows that lack the same attempts, of one arm or of every arm, for one part; or stored ones to be made anew."""
-
-    indices: list[int]
-    rows: list[Row]
-    first: int
-    attempts: int
-    arm: str | None = None
-    stored: tuple[Stretch, ...] = ()
-
-    def at(self, places: Sequence[int]) -> Task:
-        """Those of its rows."""
-        return replace(
-            self,
-            indices=[self.indices[place] for place in places],
-            rows=[self.rows[place] for place in places],
-            stored=tuple(self.stored[place] for place in places) if self.stored else (),
-        )
 
 
 class Made(NamedTuple):
@@ -140,12 +115,13 @@ class Run:
         ds: the rows.
         collector: what is collected, with model, prompt and sampling.
         url: a folder, or any URL that fsspec opens; new, empty, or a run.
-        rows_per_part: rows per file: what a kill can cost. None: 64, or as many as keep a server busy; 16 for
-            `StepRewards`.
+        rows_per_part: rows per file: what a kill can cost, beside what is in flight to a server. None: 64; 16 for
+            `StepRewards`, and for evidence of a server other than rollouts as many as keep it busy.
         retry_errors: do rows again that failed in an earlier call; where only grades failed, only grades.
         continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
             of which one cannot go on stays as it was.
-        max_errors: stop when more than this share of the rows fails, in [0, 1].
+        max_errors: stop when more than this share of the rows fails, in [0, 1]: of all rows that the run holds, and not before
+            32 of this call are done; 200 while others are in flight to a server.
         max_total_tokens: stop before more tokens than this are generated, by all processes together; what is done is in
             the run, and the same call goes on with a budget of its own. A part is made smaller where it might pass it:
             for rollouts a row can take attempts x max_new_tokens in each arm. Other evidence stops behind the part that
@@ -209,7 +185,8 @@ class Run:
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
         self.collector: Collector = settled.with_layout(self.layout)
-        self.rows_per_part = rows_per_part or collector.rows_at_once
+        self.streams = bool(getattr(self.collector, "streams", False))
+        self.rows_per_part = rows_per_part or (ROWS_AT_ONCE if self.streams else collector.rows_at_once)
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
@@ -356,11 +333,19 @@ class Run:
             return dict.fromkeys(arms, self.collector.goal)
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
-    def check_errors(self, progress: Progress) -> None:
-        """Stop a run that is broken as a whole."""
-        if progress.done >= _ROWS_TO_JUDGE and progress.failed > self.max_errors * progress.done:
+    def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:
+        """Stop a run that is broken as a whole: by the share of failed rows among all that it holds, of this call and earlier.
+
+        `in_flight`: other rows have been asked and are not answered yet.
+        """
+        enough = _ROWS_TO_JUDGE_IN_FLIGHT if in_flight else _ROWS_TO_JUDGE
+        if progress.done < enough or progress.failed <= self.max_errors * progress.done:
+            return
+        self.index.refresh()  # what other processes have written
+        rows, failed = self.index.counts(done=True)
+        if failed > self.max_errors * rows:
             raise RunError(
-                f"{progress.failed:,} of {progress.done:,} rows failed, more than max_errors={self.max_errors} allows. "
+                f"{failed:,} of {rows:,} rows failed, more than max_errors={self.max_errors} allows. "
                 f"The first: {'; '.join(progress.errors)}. They are in the run; when the cause is gone, go on with "
                 "--retry-errors (retry_errors=True)."
             )
@@ -399,7 +384,24 @@ class Run:
     def _complete(self, indices: Sequence[int], *, retry: bool = False) -> Progress:
         self.regrade(indices, retry=retry)
         self.continue_replies(indices)
-        return self._do(self.tasks(indices, retry=retry), self._asked)
+        tasks = self.tasks(indices, retry=retry)
+        return self._stream(tasks) if self.streams and tasks else self._do(tasks, self._asked)
+
+    def _stream(self, tasks: list[Task]) -> Progress:
+        """Ask a server for all of it in one stream."""
+        progress = self.start_progress(tasks)
+        streaming = Streaming(self, tasks, progress)
+        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
+            try:
+                streaming.go()
+            except KeyboardInterrupt:
+                if not stopped:  # not by us
+                    raise
+                raise self.stopped(progress) from None
+        if streaming.is_spent:
+            self.say_spent(progress)
+        self.check_errors(progress)
+        return progress
 
     def _redo(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> list[Task]:
         """Stored stretches of these rows that are to be made anew, grouped like what is missing; equal rows count once."""
@@ -432,13 +434,13 @@ class Run:
         progress = self.start_progress(tasks, kind)
         waiting = tasks[::-1]
         flight: Flight[PartInFlight, Made] = Flight(self._parts_at_once if generates else 1)
-        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
+        with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None), judged_by_caller():
             try:
                 while waiting or flight:
                     while waiting and not flight.is_full:
                         task, reserved = waiting.pop(), 0
                         if generates:
-                            most = self._most_tokens(task)
+                            most = self.most_tokens(task)
                             fits = self.budget.rows(len(task.rows), most)
                             if fits < len(task.rows):
                                 waiting.append(task.at(range(fits, len(task.rows))))
@@ -452,7 +454,7 @@ class Run:
                         self.say_spent(progress)
                     part, made = flight.oldest()
                     self.budget.spend((made.tokens or 0) - part.reserved)
-                    self._write(part.task, made.part)
+                    self.write(part.task, made.part)
                     flight.drop()
                     progress.count(made.failures, made.tokens)
                     self.check_errors(progress)
@@ -494,12 +496,13 @@ class Run:
             if part.notes.calls:
                 self._keep(part.task, part.batch, part.notes, make, progress)
 
-    def _most_tokens(self, task: Task) -> int:
+    def most_tokens(self, task: Task) -> int:
         """What a row of the task can take; 0 where that is not known."""
         arms = len(self.collector.separate_arms) if task.arm is None else 1
         return (self.collector.reply_tokens or 0) * task.attempts * arms
 
-    def _write(self, task: Task, part: pa.Table) -> None:
+    def write(self, task: Task, part: pa.Table) -> None:
+        """A part for the attempts of a task goes into the run, unless it is empty."""
         if len(part):
             name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
             self.index.add(f"{self.fingerprint}/{name}", part)
@@ -525,11 +528,8 @@ class Run:
         answered = [row not in notes.unanswered for row in made.part[ID].to_pylist()]
         part = made.part.filter(pa.array(answered, pa.bool_()))
         if self.collector.grading is not None:
-            failures = [None if of_grades(failure) else failure for failure in part[FAILURE].to_pylist()]
-            for name, values in ((FAILURE, failures), (GRADER, [None] * len(part))):
-                place = part.schema.get_field_index(name)
-                part = part.set_column(place, part.schema.field(place), pa.array(values, part.schema.field(place).type))
-        self._write(task, part)
+            part = ungraded(part)
+        self.write(task, part)
         progress.count([None] * len(part), made.tokens)
 
     def _asked(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
@@ -540,7 +540,7 @@ class Run:
     def _regraded(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose stored replies are graded again."""
         evidence = collector.regrade(batch, self._held(task.stored))
-        part = _as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
+        part = as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
     def _continued(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
@@ -550,7 +550,7 @@ class Run:
         held = self._held(task.stored)
         places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
         evidence, failures = collector.go_on(batch, held, places)
-        part = _as_part(collector, evidence, task, [collector.reply_tokens] * len(task.stored))
+        part = as_part(collector, evidence, task)
         self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
         went_on = part.filter(pa.array([failure is None for failure in failures], pa.bool_()))
         spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
@@ -586,43 +586,8 @@ def make_part(
 ) -> tuple[pa.Table, int | None]:
     """The part for a batch of rows, as a table, and the tokens it took."""
     evidence = evidence_of(collector.only(first, attempts, arm), batch)
-    limits = [collector.reply_tokens] * len(rows)
     task = Task([], list(rows), first, attempts, arm)
-    return _as_part(collector, evidence, task, limits), collector.tokens(evidence)
-
-
-def _as_part(
-    collector: Collector, evidence: Mapping[str, Sequence[Any]], task: Task, limits: Sequence[int | None]
-) -> pa.Table:
-    """Evidence of the rows of a task as the table of a part."""
-    import pyarrow as pa
-
-    grading = collector.grading
-    run = {
-        KEY: [row.key for row in task.rows],
-        ID: [row.id for row in task.rows],
-        FAILURE: _failures(collector, evidence, len(task.rows)),
-        FIRST: [task.first] * len(task.rows),
-        ATTEMPTS: [task.attempts] * len(task.rows),
-        ARM: [task.arm] * len(task.rows),
-        GRADER: [None if grading is None else grading.key] * len(task.rows),
-        LIMIT: limits,
-    }
-    kept = {column.name: evidence[column.name] for column in collector.stored}
-    return pa.table({**run, **kept}, schema=part_schema(collector.stored))
-
-
-def _failures(collector: Collector, evidence: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str | None]:
-    failures = collector.failures(evidence)
-    fine = isinstance(failures, (list, tuple)) and all(
-        failure is None or isinstance(failure, str) for failure in failures
-    )
-    if not fine or len(failures) != rows:
-        raise SettingError(
-            f"{type(collector).__name__}.failures gives {shown(failures)} for {rows} rows: it takes a list with a text, or "
-            "None, per row."
-        )
-    return failures
+    return as_part(collector, evidence, task), collector.tokens(evidence)
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -292,13 +292,14 @@ class Index:
         held = {identity[:32] for identity in self.ids}  # step scores put a hash of the response behind it
         return [row for row in rows if row.key not in self._stretches and row.old_id in held]
 
-    def counts(self) -> tuple[int, int]:
-        """Rows held, and how many of them failed at every try."""
-        failed = sum(
-            any(stretch.failed for arm in {stretch.arm for stretch in held} for stretch in self._all(key, arm))
-            for key, held in self._stretches.items()
-        )
-        return len(self._stretches), failed
+    def counts(self, *, done: bool = False) -> tuple[int, int]:
+        """Rows held, and how many of them failed at every try; with `done` only rows that are graded by the grader of now."""
+        rows = failed = 0
+        for key, held in self._stretches.items():
+            stretches = [stretch for arm in {stretch.arm for stretch in held} for stretch in self._all(key, arm)]
+            rows += bool(stretches) or not done
+            failed += any(stretch.failed for stretch in stretches)
+        return rows, failed
 
     def attempts(self) -> tuple[int, int]:
         """The fewest and the most attempts that an arm of a row has."""

@@ -12,7 +12,8 @@ from hf_rap.evidence.collector import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SECONDS_BETWEEN_LINES = 60.0  # in a log file; a terminal shows every part
+SECONDS_BETWEEN_LINES = 60.0  # in a log file
+SECONDS_BETWEEN_SIGHTS = 0.1  # on a terminal
 
 
 @dataclass
@@ -34,11 +35,16 @@ class Progress:
     failed: int = 0
     tokens: int | None = None
     errors: list[str] = field(default_factory=list)
+    replies: int = 0
+    """Requests that a server has answered, of rows that are done and of others."""
+    waiting: str | None = None
+    """What is waited for, for people."""
 
     def __post_init__(self) -> None:
         from datasets import are_progress_bars_disabled
 
         self._quiet = self.out is None and are_progress_bars_disabled()
+        self._has_ended = False
         self.out = self.out or sys.stderr
         self._started = self._told = time.monotonic()
 
@@ -55,11 +61,18 @@ class Progress:
         if tokens is not None:
             self.tokens = (self.tokens or 0) + tokens
         self.errors += errors[: 3 - len(self.errors)]
+        self.show()
+
+    def show(self) -> None:
+        """Say how far it is, where it is time."""
         assert self.out is not None
         now = time.monotonic()
         last = self.done >= self.rows
+        if last and self._has_ended:
+            return
+        self._has_ended = last
         on_terminal = self.out.isatty() and not self._quiet
-        if not (on_terminal or last or now - self._told >= SECONDS_BETWEEN_LINES):
+        if not last and now - self._told < (SECONDS_BETWEEN_SIGHTS if on_terminal else SECONDS_BETWEEN_LINES):
             return
         self._told = now
         if not self._quiet:
@@ -85,7 +98,9 @@ class Progress:
         """The state in one line."""
         now = self.numbers()
         tokens = f"{now['tokens_per_second']:,.0f} tokens/s, " if "tokens_per_second" in now else ""
+        replies = f"{self.replies:,} requests answered, " if self.replies else ""
+        waiting = f", {self.waiting}" if self.waiting else ""
         return (
             f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
-            f"{now['rows_per_second']:.2f} rows/s, {tokens}{duration(now['seconds_left'])} left"
+            f"{now['rows_per_second']:.2f} rows/s, {tokens}{replies}{duration(now['seconds_left'])} left{waiting}"
         )

@@ -20,6 +20,8 @@ from hf_rap import Rollouts, select_cognitive
 from hf_rap.columns import Column
 from hf_rap.errors import RapError
 
+pytestmark = pytest.mark.slow  # hundreds of maps
+
 MOST_CASES = 600
 
 

@@ -28,6 +28,8 @@ class FaultyServer:
         told=None,
         refuses=(),
         own=None,
+        port=0,
+        later=False,
     ):
         self.faults = list(faults)
         self.always = always
@@ -64,10 +66,18 @@ class FaultyServer:
             def handle_error(self, request, client_address):
                 pass  # clients that give up are part of the tests
 
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        def listen():
+            self.http = Quiet(("127.0.0.1", port), Handler)
+
+        self.listen = listen if later else None  # with `later` another one may have the port until it is entered
+        if not later:
+            listen()
+            port = self.http.server_port
+        self.url = f"http://127.0.0.1:{port}/v1"
 
     def __enter__(self):
+        if self.listen is not None:
+            self.listen()
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 

@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from datasets import Dataset
 from model_server import ModelServer
 from PIL import Image
-from server import FaultyServer, completion_of, send
+from server import FaultyServer, completion, completion_of, send
+from stubs import make_rows
 
 from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.cli import cli
@@ -28,8 +29,9 @@ from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
 from hf_rap.engines.base import Request, Sampling
 from hf_rap.engines.endpoint import data_url
-from hf_rap.engines.endpoint_client import _retry_after, _text
-from hf_rap.errors import EngineError, RowError, SettingError
+from hf_rap.engines.endpoint_answer import OddError, text_of
+from hf_rap.engines.endpoint_request import retry_after
+from hf_rap.errors import EngineError, RowError, RunError, SettingError
 from hf_rap.process import one_row_per_response
 from hf_rap.rows.prompts import PromptTemplate
 
@@ -39,12 +41,8 @@ SECRET = "hf_this_is_the_secret_token"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Waits a hundred times shorter; and every test asks anew whether n is honoured."""
+    """Waits a hundred times shorter."""
     monkeypatch.setattr("hf_rap.engines.endpoint_client._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
-    monkeypatch.setattr("hf_rap.engines.endpoint._fields", {})
-    monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
 
 
 def requests(count=1, attempts=2, *, image=None, file=None):
@@ -97,13 +95,16 @@ def test_topping_up_asks_for_the_next_seeds():
 
 
 @pytest.mark.parametrize(
-    ("draws_n", "sent"), [("yes", [2, 5, 5]), ("refuses", [2] + [None] * 10), ("same", [2] + [None] * 10)]
+    ("draws_n", "sent"), [("yes", [2, 5, 5]), ("refuses", [2, 2] + [None] * 10), ("same", [2] + [None] * 10)]
 )
 def test_n_is_found_out_once_by_asking(draws_n, sent):
-    """Five attempts of two rows: two requests where n is honoured, ten where it is refused or gives copies."""
+    """Five attempts of two rows: two requests where n is honoured, ten where it is refused or gives copies.
+
+    A refusal may be the row's: another one is tried, up to three.
+    """
     with FaultyServer(draws_n=draws_n) as server:
         answers = ask(server, requests(2, 5))
-    assert [body.get("n") for body in server.bodies] == sent
+    assert sorted([body.get("n") for body in server.bodies], key=str) == sorted(sent, key=str)
     assert [len({reply.text for reply in replies}) for replies in answers] == [5, 5]
     # With n the server counts the tokens of all replies together: those of one are unknown.
     assert {reply.tokens for replies in answers for reply in replies} == ({None} if draws_n == "yes" else {7})
@@ -143,7 +144,7 @@ def test_every_request_says_how_it_is_sampled():
     """With values that do nothing: a server's own would bend replies, and the settings would say otherwise."""
     with FaultyServer() as server:
         ask(server, requests(2, 2))
-        assert [sent(body) for body in server.bodies] == [NEUTRAL] * 5
+        assert [sent(body) for body in server.bodies] == [NEUTRAL] * 6
         assert len(server.trials) == 4  # of which each has a seed of its own
         assert {body["seed"] for body in server.trials} == {0, 1, 2, 3}
         ask(server, requests(1, 2))
@@ -362,18 +363,31 @@ def test_token_ids_are_those_that_the_server_tells():
 def test_thoughts_that_a_server_splits_off_go_on_where_they_were():
     """A chain of thought that the prefix has begun is not begun a second time."""
     message = {"reasoning_content": "so 3", "content": " \\boxed{3}"}
-    assert _text(message, "<think> red ,") == "so 3</think> \\boxed{3}"
-    assert _text(message, "") == "<think>so 3</think> \\boxed{3}"
-    assert _text({"content": " \\boxed{3}"}, "<think> 3 </think>") == " \\boxed{3}"
+    assert text_of(message, "<think> red ,") == "so 3</think> \\boxed{3}"
+    assert text_of(message, "") == "<think>so 3</think> \\boxed{3}"
+    assert text_of({"content": " \\boxed{3}"}, "<think> 3 </think>") == " \\boxed{3}"
 
 
 def test_a_thought_that_was_cut_off_is_not_closed():
     """It would look finished, and nothing could go on from it; one that was cut off behind the thought is."""
-    message = {"reasoning_content": "so 3", "content": ""}
-    assert _text(message, "", cut=True) == "<think>so 3"
-    assert _text(message, "<think> red ,", cut=True) == "so 3"
-    assert _text(message, "") == "<think>so 3</think>"
-    assert _text({**message, "content": "It is"}, "", cut=True) == "<think>so 3</think>It is"
+    message = {"reasoning_content": "so 3", "content": None}
+    assert text_of(message, "", cut=True) == "<think>so 3"
+    assert text_of(message, "<think> red ,", cut=True) == "so 3"
+    assert text_of(message, "") == "<think>so 3</think>"
+    assert text_of({**message, "content": "It is"}, "", cut=True) == "<think>so 3</think>It is"
+
+
+def test_content_in_parts_is_joined():
+    """As Mistral's servers send it, thinking in a part of its own; a part of another kind is no reply."""
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "so 3"}]},
+        {"type": "text", "text": "It is "},
+        {"type": "text", "text": "3."},
+    ]
+    assert text_of({"content": parts[1:]}, "") == "It is 3."
+    assert text_of({"content": parts}, "") == "<think>so 3</think>It is 3."
+    with pytest.raises(OddError, match="neither text nor thinking"):
+        text_of({"content": [{"type": "image_url"}]}, "")
 
 
 FAULTS = ["500", "502", "503", "408", "429", "drop", "half", "not json", "wrong json", "no choices"]
@@ -388,12 +402,11 @@ def test_a_storm_of_faults_costs_nothing_but_time():
     assert len(server.bodies) == 12 + 2 * len(FAULTS) + 20
 
 
-def test_offline_mode_is_said_at_once(monkeypatch):
-    """The Hub's client sends nothing at all under HF_HUB_OFFLINE."""
+def test_offline_mode_is_about_the_hub(monkeypatch):
+    """A server of one's own is asked also under HF_HUB_OFFLINE."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with FaultyServer() as server, pytest.raises(EngineError, match="HF_HUB_OFFLINE is set, so no request is sent"):
-        ask(server, requests(1, 1))
-    assert server.bodies == []
+    with FaultyServer() as server:
+        assert len(ask(server, requests(1, 1))[0]) == 1
 
 
 def test_a_hanging_request_is_sent_again():
@@ -411,9 +424,11 @@ def test_retry_after_is_honoured():
         started = time.monotonic()
         ask(server, requests(1, 1))
         assert time.monotonic() - started >= 1
-    assert _retry_after("7") == 7
-    assert _retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert _retry_after("soon") is None
+    assert retry_after("7") == 7
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert retry_after("Wed, 21 Oct 2015 07:28:00") == 0  # no zone
+    assert retry_after("soon") is None
+    assert retry_after("nan") is None
 
 
 @pytest.mark.parametrize(
@@ -442,13 +457,106 @@ def test_a_bad_request_is_an_error_of_its_row():
     assert [len(replies) for replies in answers[1:]] == [1, 1]
 
 
-def test_nothing_but_bad_requests_end_the_run():
-    """Eight refusals before the first answer are not the rows' fault."""
-    with (
-        FaultyServer(always="400") as server,
-        pytest.raises(EngineError, match="has refused all of its first 8 requests; the server answered 400"),
-    ):
-        ask(server, requests(20, 1), concurrency=1)
+def test_rows_that_are_all_refused_are_not_at_fault():
+    """Outside a run eight rows are enough to say so; fewer may all be bad."""
+    said = "has refused all of the 8 rows that it was asked; the server answered 400"
+    with FaultyServer(always="400") as server:
+        with pytest.raises(EngineError, match=said):
+            ask(server, requests(8, 3))
+        answers = ask(server, requests(7, 3))
+    assert [answer.code for answer in answers] == ["engine_failed"] * 7
+
+
+class Picky(FaultyServer):
+    """Refuses questions of these numbers at once, and takes its time for the others."""
+
+    bad = ()
+
+    def answer(self, request, body, fault):
+        text = json.dumps(body["messages"])
+        if any(f"({number})" in text or f'Question {number}"' in text for number in self.bad):
+            send(request, 400, {"error": {"message": "the image is too large"}})
+            return
+        time.sleep(0.05)
+        super().answer(request, body, fault)
+
+
+def test_refusals_that_come_before_the_first_answer_are_errors_of_their_rows():
+    """Ten requests of one row and five of another are two rows; the others get their answers."""
+    with Picky() as server:
+        server.bad = (0, 1)
+        answers = ask(server, requests(6, 10), concurrency=32)
+    assert [isinstance(answer, RowError) for answer in answers] == [True, True, False, False, False, False]
+    assert "the image is too large" in str(answers[0])
+
+
+def test_n_is_found_out_although_the_first_row_is_refused():
+    """Two rows are refused with n and without, the third tells that the server knows it."""
+    with Picky(draws_n="yes") as server:
+        server.bad = (0, 1)
+        answers = ask(server, requests(4, 5), concurrency=1)
+    assert [isinstance(answer, RowError) for answer in answers] == [True, True, False, False]
+    assert [body.get("n") for body in server.bodies if "n" in body] == [2, 2, 2, 5, 5]
+
+
+def test_refused_rows_stop_a_run_by_their_share_of_all_rows(tmp_path):
+    """Not by the order of answers: 12 of 60 are refused at once, also when they alone are asked again."""
+    ds = make_rows(60)
+    with Picky(draws_n="yes") as server:
+        server.bad = range(0, 60, 5)
+        rollouts = Rollouts(EndpointEngine(server.url, model="m"), attempts=2)
+        for again in (False, True):
+            evidence = collect_in_run(ds, rollouts, str(tmp_path / "run"), retry_errors=again, max_errors=0.5)
+            refused = [row for row, error in enumerate(evidence["rap_error"]) if "too large" in str(error)]
+            assert refused == [row for row in range(0, 60, 5) if row % 7 != 6]  # those have no gold
+        with pytest.raises(RunError, match=r"^\d+ of 60 rows failed, more than max_errors=0.1 allows"):
+            collect_in_run(ds, rollouts, str(tmp_path / "other"), max_errors=0.1)
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "content_filter"])
+def test_a_reply_that_the_server_ended_is_no_reply(reason, tmp_path):
+    """Its row says so and is not graded; --retry-errors asks it again."""
+
+    class Ends(FaultyServer):
+        healthy = False
+
+        def reply(self, request, body, n):
+            answer = completion_of(body, ["\\boxed{1}"] * n)
+            if "(3)" in json.dumps(body["messages"]) and not self.healthy:
+                answer["choices"][0]["finish_reason"] = reason
+            send(request, 200, answer)
+
+    ds = make_rows(6)
+    with Ends(draws_n="yes") as server:
+        rollouts = Rollouts(EndpointEngine(server.url, model="m"), attempts=2)
+        evidence = collect_in_run(ds, rollouts, str(tmp_path / "run"))
+        assert evidence["rap_text_rewards"][3] is None
+        assert f"finish_reason {reason!r}, which is no reply" in evidence["rap_error"][3]
+        assert evidence["rap_error"][2] is None
+        server.healthy = True
+        again = collect_in_run(ds, rollouts, str(tmp_path / "run"), retry_errors=True)
+    assert (again["rap_error"][3], len(again["rap_text_rewards"][3])) == (None, 2)
+
+
+def test_an_error_with_status_200_shows_the_servers_words():
+    """As routers send it; a code in it counts as the status."""
+
+    class Router(FaultyServer):
+        def reply(self, request, body, n):
+            said = self.said if "Question 0" in json.dumps(body["messages"]) else None
+            send(request, 200, {"error": said} if said else completion(body, n))
+
+    with Router() as server:
+        server.said = {"message": "no provider is free", "code": "busy"}
+        (busy, fine) = ask(server, requests(2, 1), retries=1, concurrency=1)
+        server.said = {"message": "prompt too long", "code": 400}
+        (refused, _) = ask(server, requests(2, 1), concurrency=1)
+        server.said = {"message": "no credit", "code": 403}
+        with pytest.raises(EngineError, match="refuses access; the server answered 403: no credit"):
+            ask(server, requests(2, 1), concurrency=1)
+    assert str(busy) == "engine_failed: the server answered with an error: no provider is free, 2 times"
+    assert str(refused) == "engine_failed: the server answered 400: prompt too long"
+    assert not isinstance(fine, RowError)
 
 
 def test_a_server_that_is_not_there_is_found_by_one_connection():
@@ -463,11 +571,11 @@ def test_a_server_that_is_not_there_is_found_by_one_connection():
 
 
 def test_a_server_that_dies_ends_the_run():
-    """Not one row after the other: eight requests given up in a row are enough."""
+    """Not one row after the other: eight that are given up are enough."""
     with FaultyServer() as server:
         engine = EndpointEngine(server.url, model="m", retries=1)
         engine.complete(requests(1, 1), Sampling())
-    with pytest.raises(EngineError, match=r"is gone: the connection failed .*, 2 times, 8 requests in a row"):
+    with pytest.raises(EngineError, match=r"is gone: the connection failed .*, 2 times, 8 rows one after the other"):
         engine.complete(requests(20, 1), Sampling())
 
 

@@ -48,7 +48,6 @@ def start(server, folder, code):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"},
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=8, seed=7)
 GREEDY = Sampling(temperature=0.0, max_new_tokens=8)
 
-pytestmark = pytest.mark.parametrize("family", FAMILIES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("family", FAMILIES)]  # each builds a model
 
 
 class Strict(LoadedModel):

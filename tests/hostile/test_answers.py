@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from hf_rap.engines.base import Request, Sampling
 from hf_rap.engines.endpoint import EndpointEngine
-from hf_rap.engines.endpoint_client import Ask, _OddError, _read, _RefusedError, _State, ask_all
+from hf_rap.engines.endpoint_answer import OddError, RefusedError, read_answer
+from hf_rap.engines.endpoint_ask import Ask
+from hf_rap.engines.endpoint_client import ask_all
 from hf_rap.engines.endpoint_facts import server_facts
 from hf_rap.errors import EngineError, RowError
 from hf_rap.options import ForeignError, read_json
@@ -319,8 +321,8 @@ def test_no_answer_escapes(value):
     """A completion, or one of the two errors of an answer."""
     try:
         answer = read_json(json.dumps(value))
-        _read(answer, Ask(list, {}, 1), _State(None))
-    except (ForeignError, _OddError, _RefusedError):
+        read_answer(answer, Ask(list, {}, 1), str)
+    except (ForeignError, OddError, RefusedError):
         return
 
 

@@ -150,6 +150,14 @@ def test_a_hub_that_cannot_be_reached_is_an_error_of_its_http_library(part_of):
             refused(HfApi(endpoint="http://127.0.0.1:9"))
 
 
+def test_http_library(part_of):
+    """The library of that error has the client that servers of models are asked by."""
+    with part_of("huggingface_hub", "errors.HTTPError", room="rows"):
+        library = compat.http_library()
+        assert issubclass(library.ConnectError, library.HTTPError)
+        assert not library.AsyncClient(limits=library.Limits(max_connections=1)).follow_redirects
+
+
 def refused(api):
     """A call that goes out even in tests, which are offline."""
     from huggingface_hub import constants

@@ -174,12 +174,10 @@ def kill_half_way(run, parts, code, *arguments):
         child.wait()
 
 
-def test_rollouts_of_a_server_and_attention_of_a_local_model_in_one_run(tmp_path, monkeypatch):
+def test_rollouts_of_a_server_and_attention_of_a_local_model_in_one_run(tmp_path):
     """Both stages are killed half-way and go on; the attention is that of a plain map over the replies."""
     from hf_rap import EndpointEngine, Rollouts
 
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # 127.0.0.1 is not the network
     run, planted = tmp_path / "run", make_planted(24)
     with ModelServer(delay=0.05) as server:
         kill_half_way(run, 2, ROLLOUTS, server.url)

@@ -289,19 +289,11 @@ class Unfinished(FaultyServer):
         send(request, 200, answer)
 
 
-@pytest.fixture
-def reachable(monkeypatch):
-    """127.0.0.1 is not the network; and every test asks anew what the server can do."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("hf_rap.engines.endpoint._draws_together", {})
-    monkeypatch.setattr("hf_rap.engines.endpoint._continues", set())
-
-
 def served(server, limit):
     return Rollouts(EndpointEngine(server.url, model="m"), attempts=1, max_new_tokens=limit)
 
 
-def test_a_server_goes_on_from_the_text_that_is_there(run, reachable):
+def test_a_server_goes_on_from_the_text_that_is_there(run):
     """As the last message, with what is left of the larger limit and another seed; tokens are counted together."""
     ds = make_rows(3)
     with Unfinished() as server:
@@ -320,7 +312,7 @@ def test_a_server_goes_on_from_the_text_that_is_there(run, reachable):
     assert first.isdisjoint(body["seed"] for body in bodies)
 
 
-def test_a_server_that_would_start_anew_is_refused(run, reachable):
+def test_a_server_that_would_start_anew_is_refused(run):
     """The replies stay as they are."""
     ds = make_rows(3)
     with Unfinished(continues="ignores") as server:

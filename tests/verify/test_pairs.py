@@ -11,6 +11,8 @@ import pytest
 
 from hf_rap.verify import Judgement, judge
 
+pytestmark = pytest.mark.slow  # thousands of pairs
+
 DATA = Path(__file__).parents[1] / "data"
 
 

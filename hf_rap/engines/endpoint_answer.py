@@ -1,0 +1,125 @@
+"""A chat completion as servers send it -> replies.
+
+{"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "Three."}}],
+"usage": {"prompt_tokens": 9, "completion_tokens": 3}}
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .base import Completion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .endpoint_ask import Ask
+
+# A reply that ended so is not what the model had to say: it was broken off, or somebody has taken it away.
+_NO_REPLY = ("abort", "error", "content_filter")
+
+
+class RefusedError(ValueError):
+    """The server has understood the request and will not answer it."""
+
+
+class OddError(ValueError):
+    """A field of an answer is not what it should be; the message goes on behind "the server's answer"."""
+
+
+_MOST_TOKENS = 1 << 31  # more would not fit into the columns
+
+
+def read_answer(answer: Mapping[str, Any], ask: Ask, masked: Callable[[str], str]) -> list[Completion]:
+    """The completions in an answer; tokens are null where several replies share one count.
+
+    Args:
+        answer: JSON, whatever it holds.
+        ask: what was asked.
+        masked: what is to be done to every text.
+
+    Raises:
+        OddError: it is no chat completion.
+        RefusedError: it has another number of replies, or the server has ended one of them itself.
+    """
+    usage = _field(answer, "usage", dict)
+    tokens, prompt_tokens = (_count(usage or {}, name) for name in ("completion_tokens", "prompt_tokens"))
+    choices = _field(answer, "choices", list)
+    if not choices:
+        raise OddError("has no choices")
+    if len(choices) != ask.replies:
+        raise RefusedError(f"the server sent {len(choices)} replies, asked for {ask.replies}")
+    read = []
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise OddError("is not a chat completion (a choice is none)")
+        message = _field(choice, "message", dict)
+        if message is None:
+            raise OddError("is not a chat completion (no message)")
+        reason = _field(choice, "finish_reason", str)
+        if reason in _NO_REPLY:
+            raise RefusedError(f"the server ended a reply with finish_reason {reason!r}, which is no reply")
+        cut = reason == "length"
+        text = masked(text_of(message, ask.prefix, cut))
+        read.append(Completion(text, tokens if ask.replies == 1 else None, cut, prompt_tokens, _token_ids(choice)))
+    return read
+
+
+def _field(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    """A field of this type, or None."""
+    value = values.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise OddError(f"is not a chat completion ({name} is a {type(value).__name__})")
+    return value
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int | None:
+    """A number of tokens; some servers write 12.0."""
+    value = usage.get(name)
+    if value is None:
+        return None
+    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or value != int(value) or not 0 <= value < _MOST_TOKENS:
+        raise OddError(f"is not a chat completion ({name} is no number of tokens)")
+    return int(value)
+
+
+def _token_ids(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The tokens of the reply, from servers that tell them: vLLM, asked by `return_token_ids`."""
+    ids = choice.get("token_ids")
+    fine = isinstance(ids, list) and all(type(token) is int and 0 <= token < _MOST_TOKENS for token in ids)
+    return tuple(ids) if fine and isinstance(ids, list) else None
+
+
+def text_of(message: Mapping[str, Any], prefix: str, cut: bool = False) -> str:
+    """The reply; a chain of thought that the server has split off stands before it again.
+
+    One that was cut off inside the thought has no end of it: it would look finished, and could not go on.
+    """
+    thought = _field(message, "reasoning_content", str) or _field(message, "reasoning", str)
+    content = message.get("content")
+    if isinstance(content, list):  # parts, as Mistral's servers send them
+        thought = thought or _joined(content, "thinking")
+        content = _joined(content, "text")
+    else:
+        content = _field(message, "content", str) or ""
+    if thought:
+        begun = prefix.rfind("<think>") > prefix.rfind("</think>")
+        end = "" if cut and not content.strip() else "</think>"
+        content = f"{thought}{end}{content}" if begun else f"<think>{thought}{end}{content}"
+    return content if prefix else content.strip()
+
+
+def _joined(parts: list[Any], kind: str) -> str:
+    """The texts of the parts of one kind: {"type": "text", "text": "..."}, {"type": "thinking", "thinking": [parts]}."""
+    texts = []
+    for part in parts:
+        if not isinstance(part, dict) or part.get("type") not in ("text", "thinking"):
+            raise OddError("is not a chat completion (content has a part that is neither text nor thinking)")
+        if part["type"] == kind:
+            inside = part.get(kind)
+            texts.append(
+                _joined(inside, "text") if kind == "thinking" and isinstance(inside, list) else _field(part, kind, str)
+            )
+    return "".join(text or "" for text in texts)
