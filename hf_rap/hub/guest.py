@@ -12,7 +12,6 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
-from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.manifest import MANIFEST, README
 from hf_rap.versions.readme import check_readme, metadata_of
@@ -94,12 +93,7 @@ def look_around(repository: Repository, refs: Refs) -> Ground:
         file = files.get(name)
         if file is None or name == README:
             continue
-        if file.lfs is not None:
-            digest = file.lfs.sha256
-        else:
-            path = repository.download(name, refs.head)
-            digest = hash_file(path) if path else ""
-        if digest != entry["sha256"]:
+        if repository.checksum(name, file, refs.head) != entry["sha256"]:
             changed.add(name)
     if changed and manifest is not None:
         # What was never as it should be is a commit of ours that went wrong, and not somebody's change.

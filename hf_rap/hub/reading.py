@@ -286,10 +286,7 @@ def wrong_files(
         file = there.get(name)
         if file is None:
             wrong.append(f"{name} is missing")
-        elif file.lfs is not None:
-            if file.lfs.sha256 != entry["sha256"]:
-                wrong.append(f"{name} has another checksum")
-        elif (path := repository.download(name, commit)) is None or hash_file(path) != entry["sha256"]:
+        elif repository.checksum(name, file, commit) != entry["sha256"]:
             wrong.append(f"{name} has another checksum")
     for config, described in facts["configs"].items():
         names = sorted(name for name in files if name.startswith(f"{config}/"))

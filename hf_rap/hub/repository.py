@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import BranchMovedError, HubError, SettingError, SourceError, VersionExistsError, first_line
 from hf_rap.options import check_text
+from hf_rap.rows.provenance import hash_file
 from hf_rap.versions.manifest import MANIFEST, read_manifest
 from hf_rap.versions.tags import bumped, numbers, tag_of, versions_of
 
@@ -185,6 +186,20 @@ class Repository:
                 return None
             raise
         return Path(local_path)
+
+    def checksum(self, path: str, entry: Any, commit: str) -> str | None:
+        """The SHA-256 of a file at a commit: of a large one as the Hub lists it, else of what it sends; None when it is not there.
+
+        Args:
+            path: of the file.
+            entry: of `tree`.
+            commit: where it lies.
+
+        """
+        if entry.lfs is not None:
+            return str(entry.lfs.sha256)
+        local_path = self.download(path, commit)
+        return None if local_path is None else hash_file(local_path)
 
     def remember(self, version: str) -> None:
         """Keep in the client's cache what commit the tag of a version stands for, so that it is found offline."""

@@ -18,10 +18,17 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
 from hf_rap.versions.configs import batches_of
 
-# Tests are imported one by one, so their neighbours are not on the path.
-_spec = importlib.util.spec_from_file_location("fake_hub_server", Path(__file__).parent / "server.py")
-server = sys.modules["fake_hub_server"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(server)
+
+def _neighbour(name: str, file: str):
+    """A module beside the tests, which are imported one by one, so that it is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+server = _neighbour("fake_hub_server", "server.py")
+_neighbour("three_rows", "three_rows.py")
 
 WRITER, READER, OTHER = server.TOKENS
 

@@ -13,28 +13,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, load_dataset
+from datasets import load_dataset
+from three_rows import REPO, make
 
 from hf_rap.errors import HubError, PublishError
 from hf_rap.hub import publish
 from hf_rap.hub.retries import MAX_RETRY_AFTER
-from hf_rap.select import select_cognitive
-
-REPO = "user/data-rap"
-
-
-def make(min_cde: float):
-    """Scores alone, which are quick to describe."""
-    ds = Dataset.from_dict(
-        {
-            "rap_id": ["a", "b", "c"],
-            "images": [[], [], []],
-            "problem": ["What is 1 + 1?", "And 2 + 2?", "And 3 + 3?"],
-            "answer": ["2", "4", "6"],
-            "rap_cde": [0.9, 0.6, 0.1],
-        }
-    )
-    return select_cognitive(ds, min_cde=min_cde, replace_easy=False)
 
 
 def check_tags(hub):

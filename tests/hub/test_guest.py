@@ -9,28 +9,12 @@ import re
 
 import pytest
 from datasets import Dataset, DatasetDict, load_dataset
+from three_rows import REPO, make
 
 import hf_rap
 from hf_rap.errors import PublishError, VersionExistsError
 from hf_rap.hub import publish, yank
-from hf_rap.select import select_cognitive
 from hf_rap.versions.readme import BEGIN, END, metadata_of
-
-REPO = "user/data-rap"
-
-
-def make(min_cde: float):
-    """Scores alone, which are quick to describe."""
-    ds = Dataset.from_dict(
-        {
-            "rap_id": ["a", "b", "c"],
-            "images": [[], [], []],
-            "problem": ["What is 1 + 1?", "And 2 + 2?", "And 3 + 3?"],
-            "answer": ["2", "4", "6"],
-            "rap_cde": [0.9, 0.6, 0.1],
-        }
-    )
-    return select_cognitive(ds, min_cde=min_cde, replace_easy=False)
 
 
 def headed(metadata: str, body: str = "# Mine\n") -> bytes:

@@ -5,34 +5,18 @@ import json
 import threading
 
 import pytest
-from datasets import Dataset
 from huggingface_hub import HfApi
+from three_rows import REPO, make
 
 from hf_rap.errors import PublishError
 from hf_rap.hub import publish
 from hf_rap.hub.reading import load
-from hf_rap.select import select_cognitive
 
-REPO = "user/data-rap"
 # Each of the two looks, commits and tags: every order of these six steps that keeps the order of each.
 ORDERS = [
     "".join("B" if place in places else "A" for place in range(6)) for places in itertools.combinations(range(6), 3)
 ]
 SHORT = ["AABBAB", "ABABAB", "ABABBA"]
-
-
-def make(min_cde: float):
-    """Scores alone, which are quick to describe."""
-    ds = Dataset.from_dict(
-        {
-            "rap_id": ["a", "b", "c"],
-            "images": [[], [], []],
-            "problem": ["What is 1 + 1?", "And 2 + 2?", "And 3 + 3?"],
-            "answer": ["2", "4", "6"],
-            "rap_cde": [0.9, 0.6, 0.1],
-        }
-    )
-    return select_cognitive(ds, min_cde=min_cde, replace_easy=False)
 
 
 class Turns:
