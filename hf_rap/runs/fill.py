@@ -437,19 +437,7 @@ class Run:
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None), judged_by_caller():
             try:
                 while waiting or flight:
-                    while waiting and not flight.is_full:
-                        task, reserved = waiting.pop(), 0
-                        if generates:
-                            most = self.most_tokens(task)
-                            fits = self.budget.rows(len(task.rows), most)
-                            if fits < len(task.rows):
-                                waiting.append(task.at(range(fits, len(task.rows))))
-                                task = task.at(range(fits))
-                            if fits == 0:
-                                break
-                            reserved = fits * most
-                            self.budget.spend(reserved)  # until it is known what the part takes
-                        flight.begin(*self._begun(task, make, reserved))
+                    self._begin(waiting, flight, make, generates=generates)
                     if not flight:
                         self.say_spent(progress)
                     part, made = flight.oldest()
@@ -464,6 +452,29 @@ class Run:
                     raise
                 raise self.stopped(progress) from None
         return progress
+
+    def _begin(
+        self,
+        waiting: list[Task],
+        flight: Flight[PartInFlight, Made],
+        make: Callable[[Task, dict[str, list[Any]], Collector], Made],
+        *,
+        generates: bool,
+    ) -> None:
+        """Begin the last of the tasks that wait, as many as fit into flight and budget; what does not stays behind."""
+        while waiting and not flight.is_full:
+            task, reserved = waiting.pop(), 0
+            if generates:
+                most = self.most_tokens(task)
+                fits = self.budget.rows(len(task.rows), most)
+                if fits < len(task.rows):
+                    waiting.append(task.at(range(fits, len(task.rows))))
+                    task = task.at(range(fits))
+                if fits == 0:
+                    return
+                reserved = fits * most
+                self.budget.spend(reserved)  # until it is known what the part takes
+            flight.begin(*self._begun(task, make, reserved))
 
     @property
     def _parts_at_once(self) -> int:
