@@ -24,7 +24,7 @@ from hf_rap.stats.settings import set_apart
 from .answers import answering, is_judged_by_caller
 from .apart import Apart, run_apart
 from .endpoint_ask import Ask
-from .endpoint_client import Pool, ask_all, is_refusal
+from .endpoint_client import Pool, ask_all, is_refusal, numbered
 from .endpoint_facts import check_reachable, server_facts
 from .endpoint_http import MAX_REPLY_BYTES
 from .endpoint_memory import memory_of
@@ -157,13 +157,8 @@ class EndpointEngine(Hashed):
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
-
-        async def each() -> AsyncIterator[tuple[int, Request]]:
-            for pair in enumerate(requests):
-                yield pair
-
         with answering(len(requests)) as answers:
-            run_apart(self._run(each(), sampling, lambda place, answer: answers.add([place], [answer])))
+            run_apart(self._run(numbered(requests), sampling, lambda place, answer: answers.add([place], [answer])))
             given = answers.all()
         if not is_judged_by_caller():
             self._refuse_hopeless(requests, given)

@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from hf_rap.errors import EngineError, RowError
 
@@ -17,7 +17,7 @@ from .endpoint_facts import check_reachable
 from .endpoint_request import CONNECTIONS, Client, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from typing import Self
 
     from .endpoint_ask import Ask, Server
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Answer: TypeAlias = list[Completion] | RowError
+Item = TypeVar("Item")
 
 _FIRST_WAIT = 1.0  # seconds
 _LONGEST_WAIT = 60.0
@@ -213,14 +214,15 @@ class Pool:
 async def ask_all(server: Server, token: str | None, asks: Sequence[Ask], *, trial: bool = False) -> list[Answer]:
     """The answer to each request, in order; never more than `server.concurrency` at once. For the rest see `Pool`."""
     answers: dict[int, Answer] = {}
-
-    async def each() -> AsyncIterator[tuple[int, Ask]]:
-        for pair in enumerate(asks):
-            yield pair
-
     async with Pool(server, token, width=min(server.concurrency, len(asks)) or 1, trial=trial) as pool:
-        await pool.run(each(), answers.__setitem__)
+        await pool.run(numbered(asks), answers.__setitem__)
     return [answers[number] for number in range(len(asks))]
+
+
+async def numbered(items: Iterable[Item]) -> AsyncIterator[tuple[int, Item]]:
+    """`enumerate`, for a coroutine."""
+    for pair in enumerate(items):
+        yield pair
 
 
 def is_refusal(error: RowError) -> bool:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
-from hf_rap.options import read_json
+from hf_rap.options import check_path, check_text, read_json
+
+from .options import Hashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +82,50 @@ class Identity:
         if self.adapter is not None:
             settings["adapter"] = str(self.adapter) if self.adapter.commit else self.adapter.name
         return settings
+
+
+class OfOneModel(Hashed):
+    """An engine with the fields `model`, `revision` and `adapter`: what they stand for is found once, and stays.
+
+    For frozen dataclasses; the identity lies beside their fields, under `pinned`.
+    """
+
+    model: str
+    revision: str | None
+    adapter: str | None
+
+    def check_names(self) -> None:
+        """The names as texts, nothing found yet; raises `SettingError` for what is none."""
+        check_path("model", self.model, "a Hub id, or the folder of a model")
+        object.__setattr__(self, "model", str(self.model))
+        check_path("adapter", self.adapter, "a Hub id as name or name@revision, the folder of an adapter", none=True)
+        object.__setattr__(self, "adapter", None if self.adapter is None else str(self.adapter))
+        check_text("revision", self.revision, none=True, empty=False)
+        object.__setattr__(self, "pinned", None)
+
+    @property
+    def identity(self) -> Identity:
+        """Which model it is, as last found.
+
+        Raises:
+            EngineError: it cannot be found.
+        """
+        pinned: Identity | None = vars(self)["pinned"]
+        return pinned or self.identify()
+
+    def identify(self) -> Identity:
+        """Which model it is now: a commit stays, a folder is read again."""
+        identity = find_identity(self.model, self.revision, self.adapter, before=vars(self)["pinned"])
+        object.__setattr__(self, "pinned", identity)
+        return identity
+
+    def check_unchanged(self, identity: Identity) -> None:
+        """Raise `EngineError` where the model that was loaded as `identity` is another one by now."""
+        if find_identity(self.model, self.revision, self.adapter, before=identity) != identity:
+            raise EngineError(
+                f"{self.model!r} or its adapter has changed since hf_rap first looked at it, so that its replies would be "
+                "those of two models. Start again when nothing is written there any more."
+            )
 
 
 def find_identity(

@@ -33,7 +33,7 @@ from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
 from .noise import GumbelNoise
 from .roomy_cache import ROOM, make_room
-from .texts import Texts
+from .texts import Texts, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -246,7 +246,7 @@ class LoadedModel:
     def _complete_batch(self, requests: list[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         inputs = self._on_device(self._ahead.take(requests))
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        errors = [self._too_long(length, sampling) for length in lengths]
+        errors = [too_long(length, sampling.max_new_tokens, self.context_tokens) for length in lengths]
         if any(errors):
             fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
             answers = iter(self._complete_batch(fitting, sampling) if fitting else [])
@@ -273,15 +273,6 @@ class LoadedModel:
                 for place, reply in enumerate(replies)
             ]
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
-
-    def _too_long(self, prompt_tokens: int, sampling: Sampling) -> RowError | None:
-        if self.context_tokens is None or prompt_tokens + sampling.max_new_tokens <= self.context_tokens:
-            return None
-        return RowError(
-            "too_long",
-            f"the prompt has {prompt_tokens} tokens and the reply may have {sampling.max_new_tokens}, but the model's "
-            f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
-        )
 
     def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts, where the model is."""

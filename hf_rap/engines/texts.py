@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+def too_long(prompt_tokens: int, new_tokens: int, context_tokens: int | None) -> RowError | None:
+    """The error of a prompt beside which a reply does not fit into the model's context; None where it does."""
+    if context_tokens is None or prompt_tokens + new_tokens <= context_tokens:
+        return None
+    return RowError(
+        "too_long",
+        f"the prompt has {prompt_tokens} tokens and the reply may have {new_tokens}, but the model's "
+        f"context is {context_tokens}; shorten the question or lower max_new_tokens",
+    )
+
+
 class Texts:
     """What every engine that has the processor of its model does alike.
 

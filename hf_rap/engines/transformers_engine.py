@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
-from hf_rap.options import check, check_choice, check_flags, check_path, check_text, is_whole
+from hf_rap.options import check, check_choice, check_flags, check_text, is_whole
 from hf_rap.stats.settings import set_apart
 
-from .identity import Identity, digest_before, find_identity
-from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .identity import OfOneModel, digest_before
+from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, marked
 from .pixel_limits import check_limits
 
 if TYPE_CHECKING:
     from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
+    from .identity import Identity
     from .loaded_model import LoadedModel
 
 AUTO = "auto"  # a batch size
@@ -28,7 +29,7 @@ _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True)
-class TransformersEngine(Hashed):
+class TransformersEngine(OfOneModel):
     """A model of the Hub or of a folder, through `AutoProcessor` and `AutoModelForImageTextToText`.
 
     Holds names, not weights, so that it pickles and hashes in no time; the weights are loaded once per process, on
@@ -93,11 +94,8 @@ class TransformersEngine(Hashed):
     version: str = "2"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
-        check_path("model", self.model, "a Hub id, or the folder of a model")
-        object.__setattr__(self, "model", str(self.model))
-        check_path("adapter", self.adapter, "a Hub id as name or name@revision, the folder of an adapter", none=True)
-        object.__setattr__(self, "adapter", None if self.adapter is None else str(self.adapter))
-        for name in ("revision", "device", "attn_implementation"):
+        self.check_names()
+        for name in ("device", "attn_implementation"):
             check_text(name, getattr(self, name), none=True, empty=False)
         check_choice("dtype", self.dtype, _DTYPES)
         if self.batch_size != AUTO:
@@ -111,30 +109,11 @@ class TransformersEngine(Hashed):
         options = self.processor_options
         check(options is None or isinstance(options, Mapping), "processor_options", options, "a dictionary, or None")
         check_limits(options or {})
-        object.__setattr__(self, "pinned", None)
 
     def __hash__(self) -> int:
         options = tuple(sorted((self.processor_options or {}).items()))
         names = (self.model, self.revision, self.adapter)
         return hash((*names, self.device, self.dtype, self.batch_size, repr(options)))
-
-    @property
-    def identity(self) -> Identity:
-        """Which model it is, as last found.
-
-        Raises:
-            EngineError: it cannot be found.
-        """
-        pinned: Identity | None = vars(self)["pinned"]
-        return pinned or self.identify()
-
-    def identify(self) -> Identity:
-        """Which model it is now: a commit stays, a folder is read again."""
-        return self._pin(find_identity(self.model, self.revision, self.adapter, before=vars(self)["pinned"]))
-
-    def _pin(self, identity: Identity) -> Identity:
-        object.__setattr__(self, "pinned", identity)
-        return identity
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
@@ -223,11 +202,7 @@ class TransformersEngine(Hashed):
             processor_options=self.processor_options,
             allow_missing=self.allow_missing,
         )
-        if find_identity(self.model, self.revision, self.adapter, before=identity) != identity:
-            raise EngineError(
-                f"{self.model!r} or its adapter has changed since hf_rap first looked at it, so that its replies would be "
-                "those of two models. Start again when nothing is written there any more."
-            )
+        self.check_unchanged(identity)
         self._check(model, "replies")
         return model
 

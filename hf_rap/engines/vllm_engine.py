@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, SettingError, first_line, warnings_stay_warnings
-from hf_rap.options import check, check_choice, check_flags, check_number, check_path, check_text, check_whole
+from hf_rap.options import check, check_choice, check_flags, check_number, check_whole
 from hf_rap.stats.settings import set_apart
 
-from .identity import Identity, find_identity
-from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, Hashed, marked
+from .identity import OfOneModel
+from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ _OURS = (
 
 
 @dataclass(frozen=True)
-class VLLMEngine(Hashed):
+class VLLMEngine(OfOneModel):
     """A model of the Hub or of a folder in vLLM, in this process: `pip install vllm hf-rap`.
 
     The prompt is the one that `TransformersEngine` makes, token for token, and replies are read as it reads them. Each row
@@ -97,11 +97,7 @@ class VLLMEngine(Hashed):
     version: str = "1"  # raise it when the same input can give other replies
 
     def __post_init__(self) -> None:
-        check_path("model", self.model, "a Hub id, or the folder of a model")
-        object.__setattr__(self, "model", str(self.model))
-        check_path("adapter", self.adapter, "a Hub id as name or name@revision, the folder of an adapter", none=True)
-        object.__setattr__(self, "adapter", None if self.adapter is None else str(self.adapter))
-        check_text("revision", self.revision, none=True, empty=False)
+        self.check_names()
         check_choice("dtype", self.dtype, _DTYPES)
         for name in ("tensor_parallel_size", "data_parallel_size"):
             check_whole(name, getattr(self, name), least=1)
@@ -127,26 +123,9 @@ class VLLMEngine(Hashed):
                 "seeded=False with data_parallel_size above 1: copies of a model draw from equal generators and could give "
                 "the same reply twice. Leave one of them out."
             )
-        object.__setattr__(self, "pinned", None)
 
     def __hash__(self) -> int:
         return hash((self.model, self.revision, self.adapter, self.dtype, repr(self.options)))
-
-    @property
-    def identity(self) -> Identity:
-        """Which model it is, as last found.
-
-        Raises:
-            EngineError: it cannot be found.
-        """
-        pinned: Identity | None = vars(self)["pinned"]
-        return pinned or self.identify()
-
-    def identify(self) -> Identity:
-        """Which model it is now: a commit stays, a folder is read again."""
-        identity = find_identity(self.model, self.revision, self.adapter, before=vars(self)["pinned"])
-        object.__setattr__(self, "pinned", identity)
-        return identity
 
     @property
     def rows_per_part(self) -> int:

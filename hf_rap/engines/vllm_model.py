@@ -24,6 +24,7 @@ from hf_rap.errors import EngineError, RowError, first_line
 from .answers import answering
 from .base import LogLikelihood, stream_key
 from .guardian import Guardian
+from .texts import too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -256,13 +257,9 @@ class VLLMModel:
     async def _generate(self, prompt: dict[str, Any], params: SamplingParams, reply_tokens: int) -> Any:
         """The output of one request; one that is too long never reaches the engine."""
         (rendered,) = await self._engine.renderer.render_cmpl_async([prompt], self._any_length)
-        length = len(rendered["prompt_token_ids"])
-        if length + reply_tokens > self.context_tokens:
-            raise RowError(
-                "too_long",
-                f"the prompt has {length} tokens and the reply may have {reply_tokens}, but the model's "
-                f"context is {self.context_tokens}; shorten the question or lower max_new_tokens",
-            )
+        error = too_long(len(rendered["prompt_token_ids"]), reply_tokens, self.context_tokens)
+        if error is not None:
+            raise error
         self._count(1)
         try:
             last = None

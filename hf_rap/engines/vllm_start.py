@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
 
-from .identity import ADAPTER, adapter_folder, find_identity, parts_of
+from .identity import ADAPTER, adapter_folder, parts_of
 from .texts import Texts
 from .vllm_names import readable
 
@@ -126,12 +126,11 @@ def _start(engine: Any, identity: Identity) -> VLLMModel:
             penalties=_penalties(generation) if engine.use_generation_config else {},
             seeded=engine.seeded,
         )
-    if find_identity(engine.model, engine.revision, engine.adapter, before=identity) != identity:
+    try:
+        engine.check_unchanged(identity)
+    except EngineError:
         model.close()
-        raise EngineError(
-            f"{engine.model!r} or its adapter has changed since hf_rap first looked at it, so that its replies would be "
-            "those of two models. Start again when nothing is written there any more."
-        )
+        raise
     return model
 
 

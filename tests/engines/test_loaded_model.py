@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicCache, DynamicSlidingWindowLayer
 from hf_rap.engines.base import Completion, Request, Sampling
 from hf_rap.engines.compat import CACHE, cache_of
 from hf_rap.engines.loaded_model import LoadedModel
+from hf_rap.engines.texts import too_long
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.rows.prompts import PromptTemplate
 
@@ -329,7 +330,7 @@ class TestReplies:
         (row,) = rows(1)
         length = int(loaded.encode([row])["attention_mask"].sum())
         fits = replace(SAMPLING, max_new_tokens=CONTEXT - length)
-        assert loaded._too_long(length, fits) is None
+        assert too_long(length, fits.max_new_tokens, loaded.context_tokens) is None
         (answer,) = loaded.complete([row], replace(fits, max_new_tokens=CONTEXT - length + 1))
         assert isinstance(answer, RowError)
         assert answer.code == "too_long"
