@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, logger_of
 
 from .base import Completion
 from .time_limit import within
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from .base import Reply, Request, Sampling
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 SECONDS = 10.0  # that a chat template may take for one prompt; a long chat takes some milliseconds
 

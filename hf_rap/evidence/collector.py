@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import time
 import traceback
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from hf_rap.columns import ERROR, TypedList, features_of, refuse_existing, typed
 from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ROUNDING, marked
-from hf_rap.errors import SettingError, SourceError, code_of
+from hf_rap.errors import SettingError, SourceError, code_of, logger_of
 from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
     from .grading import Grading
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _ROWS_COMPARED = 256  # in memory at once, to find equal ones
 ROWS_AT_ONCE = 64  # the engine batches on its own
