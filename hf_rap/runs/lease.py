@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hf_rap.errors import RunError
-from hf_rap.options import read_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -114,10 +113,9 @@ def living(folder: RunFolder, names: list[str]) -> dict[str, dict[str, Any]]:
 def _read(folder: RunFolder, name: str) -> dict[str, Any]:
     """The lease, or nothing where there is none or half of one."""
     try:
-        lease: dict[str, Any] = read_json(folder.read(f"{FOLDER}/{name}"))
+        return folder.read_json(f"{FOLDER}/{name}")
     except (OSError, ValueError):
         return {}
-    return lease
 
 
 def _surely_dead(lease: dict[str, Any]) -> bool:
