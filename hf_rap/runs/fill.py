@@ -330,7 +330,7 @@ class Run:
         """Attempts that a row is to have, per arm."""
         arms = self.collector.separate_arms
         if self.goals is None:
-            return dict.fromkeys(arms, self.collector.goal)
+            return {arm: self.collector.attempts_in(arm) for arm in arms}
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:
