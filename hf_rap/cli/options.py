@@ -626,7 +626,12 @@ def _old_control(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """`--control` of publish was another thing than that of score."""
     if value:
         click.echo("hf-rap: --control is now called --random-control; the old name goes away in version 0.2.", err=True)
-        ctx.params["random_control"] = True
+        ctx.meta["hf_rap.random_control"] = True
+
+
+def _random_control(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Under either name."""
+    return value or ctx.meta.get("hf_rap.random_control", False)
 
 
 _hub = [
@@ -635,9 +640,14 @@ _hub = [
     ),
     click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
     click.option(
-        "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
+        "--random-control",
+        is_flag=True,
+        callback=_random_control,
+        help="Add as many rows drawn at random, to compare with: the config control.",
     ),
-    click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
+    click.option(
+        "--control", "old_control", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_old_control
+    ),
     click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence of the source forbids it."),
 ]
