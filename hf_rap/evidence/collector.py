@@ -109,7 +109,7 @@ class Collector:
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
-        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
+        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods", "prompt_states"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
 
