@@ -14,9 +14,10 @@ from hf_rap.rows.cells import columns_of
 from hf_rap.rows.parquet import Embedder
 from hf_rap.stats.settings import counted
 
+from .contents import FAILURE
 from .fill import make_part, settings_of
 from .folder import RunFolder, fingerprint_of
-from .index import FAILURE, Row
+from .index import Row
 from .lease import FOLDER
 from .stopping import notes_signals
 

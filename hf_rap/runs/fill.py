@@ -24,19 +24,11 @@ from hf_rap.tables import whole_dataset
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
 from .budget import Budget
+from .contents import FAILURE, ID
 from .flight import Flight
 from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
-from .index import (
-    FAILURE,
-    ID,
-    Index,
-    Row,
-    Stretch,
-    batches,
-    columns_read,
-    part_schema,
-    read_rows,
-)
+from .index import Index, Row, Stretch, batches, columns_read, part_schema
+from .keys import rows_of_run
 from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
@@ -64,6 +56,8 @@ MAX_ERRORS = 0.5  # share of failed rows above which something else than the row
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
 _ROWS_TO_JUDGE_IN_FLIGHT = 200  # what is refused comes back before what is answered
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
+_PARTS_TO_KEEP = 16  # fewer are read as fast as it is looked up what they hold
+_PARTS_TO_READ = 128  # at most by a start after a kill
 _SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
@@ -230,7 +224,8 @@ class Run:
             )
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
-            self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
+            self.index.keep(least=_PARTS_TO_KEEP, join=True)
+            self.rows: list[Row] = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
             old = self.index.under_old_ids(self.rows)
             if old:
                 raise RunError(
@@ -253,6 +248,7 @@ class Run:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.index.keep(least=_PARTS_TO_KEEP)
         self.lease.__exit__(None, None, None)
 
     def fill(self, indices: Sequence[int] | None = None) -> Progress:
@@ -284,9 +280,8 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
-        kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self._engine_now)
+        kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
         return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
@@ -515,8 +510,10 @@ class Run:
     def write(self, task: Task, part: pa.Table) -> None:
         """A part for the attempts of a task goes into the run, unless it is empty."""
         if len(part):
-            name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
+            attempts = {"first": task.first, "stop": task.first + task.attempts}
+            name = self.folder.write_part(self.fingerprint, part, **attempts, before=self.index.parts)
             self.index.add(f"{self.fingerprint}/{name}", part)
+            self.index.keep(least=_PARTS_TO_READ)
 
     def _keep(
         self,

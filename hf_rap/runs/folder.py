@@ -4,6 +4,8 @@
     RUN/writers/0-of-1.json             who is writing, see `lease`
     RUN/<fingerprint>/manifest.json     kind of evidence, and the settings that the fingerprint stands for
     RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
+    RUN/<fingerprint>/0001/...          further parts, about 1,000 in a folder
+    RUN/<fingerprint>/index/...         what need not be found out again, see `stored`
 
 A part is never changed. Its name says which attempts of how many rows it holds, and ends with a hash
 of the file: a part that was torn, edited or copied from elsewhere does not fit its own name. Replies that were graded
@@ -37,6 +39,11 @@ FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"
 MANIFEST = "manifest.json"
 _RUN = "run.json"
+_PARQUET = ".parquet"
+PARTS_PER_FOLDER = 1_000
+# What file systems tell of a file, beside its size, that another content changes.
+_CHANGES = ("ETag", "etag", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
+_FOLDER_OF_PARTS = re.compile(r"\d{4,}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"(?P<first>\d{4,})-(?P<stop>\d{4,})-(?P<rows>\d{5,})-(?P<hash>[0-9a-f]{32})\.parquet")
 
@@ -50,6 +57,12 @@ def fingerprint_of(settings: Mapping[str, Any]) -> str:
     True
     """
     return blake2b(json.dumps(counted(settings), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def by_content(path: str) -> tuple[str, str]:
+    """What puts parts in an order that does not depend on the folder that one got: fingerprint and name."""
+    fingerprint, _, name = path.partition("/")
+    return fingerprint, name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -113,18 +126,49 @@ class RunFolder:
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
-        """The names of files that could be parts."""
-        return [name for name in self.names(fingerprint) if name.endswith(".parquet")]
+        """The names of files that could be parts, those in folders with the folder."""
+        return list(self.listed(fingerprint))
 
-    def write_part(self, fingerprint: str, table: pa.Table, *, first: int, stop: int) -> str:
-        """Store a table as a part that appears only when it is whole; gives its name."""
+    def listed(self, fingerprint: str) -> dict[str, str]:
+        """The same, and for each what changes when its file does: its size, and the time or the tag that is told of it."""
+        found = self._files(fingerprint)
+        parts = {name: stamp for name, (is_folder, stamp) in found.items() if not is_folder and name.endswith(_PARQUET)}
+        for folder, (is_folder, _) in found.items():
+            if is_folder and _FOLDER_OF_PARTS.fullmatch(folder):
+                inside = self._files(f"{fingerprint}/{folder}")
+                parts |= {f"{folder}/{name}": stamp for name, (_, stamp) in inside.items() if name.endswith(_PARQUET)}
+        return dict(sorted(parts.items()))
+
+    def _files(self, folder: str) -> dict[str, tuple[bool, str]]:
+        """What lies in a folder of the run: whether it is a folder itself, and its stamp."""
+        self.fs.invalidate_cache()
+        where = f"{self.path}/{folder}"
+        try:
+            infos = self.fs.ls(where, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        files = {}
+        for info in infos:
+            path = str(info["name"]).rstrip("/")
+            change = next((info[name] for name in _CHANGES if info.get(name) is not None), None)
+            if path != where:
+                files[path.rpartition("/")[2]] = (info.get("type") == "directory", f"{info.get('size')} {change}")
+        return files
+
+    def write_part(self, fingerprint: str, table: pa.Table, *, first: int, stop: int, before: int = 0) -> str:
+        """Store a table as a part that appears only when it is whole; gives its name.
+
+        `before`: about how many parts there are, by which it gets a folder.
+        """
         import pyarrow.parquet as pq
 
         metadata = json.dumps({"format": FORMAT, "fingerprint": fingerprint}).encode()
         file = io.BytesIO()
         pq.write_table(table.replace_schema_metadata({METADATA: metadata}), file, compression="zstd")
         content = file.getvalue()
-        name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}.parquet"
+        name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}{_PARQUET}"
+        if before >= PARTS_PER_FOLDER:
+            name = f"{before // PARTS_PER_FOLDER:04d}/{name}"
         self.write(f"{fingerprint}/{name}", content)
         return name
 
@@ -141,7 +185,7 @@ class RunFolder:
         import pyarrow.parquet as pq
 
         path = f"{fingerprint}/{name}"
-        named = _PART.fullmatch(name)
+        named = _PART.fullmatch(name.rpartition("/")[2])
         if named is None:
             return Unusable(path, "not named like a part: some other program's file")
         content = self.read(path)
