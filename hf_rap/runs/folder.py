@@ -1,7 +1,8 @@
 """A run folder: what lies where, how it gets there whole, and how it is told from anything else.
 
     RUN/run.json                        {"format": 2}
-    RUN/writers/0-of-1.json             who is writing, see `lease`
+    RUN/writers/0-of-1-<token>.json     who is writing, see `lease`
+    RUN/claims/...                      and on which rows, see `claims`
     RUN/<fingerprint>/manifest.json     kind of evidence, and the settings that the fingerprint stands for
     RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
     RUN/<fingerprint>/0001/...          further parts, about 1,000 in a folder
@@ -19,11 +20,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path, read_json
@@ -40,6 +44,9 @@ METADATA = b"hf_rap_part"
 MANIFEST = "manifest.json"
 _RUN = "run.json"
 _PARQUET = ".parquet"
+# Where a file can be made on the condition that it is not there; others, as hf://, look first and then write.
+_CREATE_FOR_ONE = ("file", "local", "memory", "s3", "s3a")
+_PROBES = "claims"
 PARTS_PER_FOLDER = 1_000
 # What file systems tell of a file, beside its size, that another content changes.
 _CHANGES = ("ETag", "etag", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -236,10 +243,53 @@ class RunFolder:
             else:
                 self.fs.pipe_file(target, content)
         except OSError as error:
-            raise RunError(
-                f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
-                "good; give the run room (or rights) and start the same command again."
-            ) from error
+            raise self._cannot_write(path, error) from error
+
+    def _cannot_write(self, path: str, error: OSError) -> RunError:
+        return RunError(
+            f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+            "good; give the run room (or rights) and start the same command again."
+        )
+
+    def create(self, path: str, content: bytes) -> bool:
+        """A file that only one of several processes can make; False for those to whom it is there already.
+
+        For a moment, or where its process was killed in that moment, it may be empty.
+        """
+        target = f"{self.path}/{path}"
+        try:
+            if not self.is_local:
+                self.fs.pipe_file(target, content, mode="create")
+                return True
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not self.is_local and self.fs.exists(target):  # as S3 says it
+                return False
+            raise self._cannot_write(path, error) from error
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return True
+
+    def creates_for_one(self) -> bool:
+        """Whether `create` holds here: tried out, where a file system promises it."""
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        if not any(protocol in _CREATE_FOR_ONE for protocol in protocols):
+            return False
+        probe = f"{_PROBES}/{uuid4().hex}"
+        try:
+            return self.create(probe, b"1") and not self.create(probe, b"2")
+        except (RunError, NotImplementedError, TypeError, ValueError):
+            return False
+        finally:
+            self.remove(probe)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder of ours with all that lies in it, as far as that is there."""
+        with suppress(OSError):
+            self.fs.rm(f"{self.path}/{folder}", recursive=True)
 
     def remove(self, path: str) -> None:
         """Remove a file of ours; one that is gone is no error."""

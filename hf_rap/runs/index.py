@@ -247,6 +247,12 @@ class Index:
                 held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
                 self.ids.add(row.id)
 
+    def place_of(self, key: str) -> tuple[tuple[str, str], int]:
+        """Where the first part stands that holds attempts of a row, of those with other grades than those of now if there are any."""
+        held = self._stretches.get(key, ())
+        old = [stretch for stretch in held if not self.is_current(stretch)] or held
+        return min(((by_content(stretch.part), stretch.place) for stretch in old), default=(("", ""), 0))
+
     def is_current(self, stretch: Stretch) -> bool:
         """Its grades are those of the grader of now."""
         return self.grader is None or stretch.grader == self.grader
