@@ -81,6 +81,10 @@ class Collector:
     engine: Engine
     layout: Layout | None
 
+    def attempts_in(self, arm: str | None) -> int:  # noqa: ARG002 - for those that leave an arm out
+        """Attempts that a row is to have in one of `separate_arms`."""
+        return self.goal
+
     def __init_subclass__(cls) -> None:
         # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
         if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
@@ -106,7 +110,7 @@ class Collector:
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
-        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
+        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods", "prompt_states"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
 

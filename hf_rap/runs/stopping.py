@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.engines.asking import ask, attend, log_likelihoods
+from hf_rap.engines.asking import ask, attend, log_likelihoods, prompt_states
 from hf_rap.engines.base import Interrupted
 from hf_rap.errors import RowError, logger_of
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 logger = logger_of(__name__)
 
 # What an engine is asked by; whatever others have written is read there.
-ASKING: dict[str, Callable[..., Any]] = {"complete": ask, "attend": attend, "log_likelihoods": log_likelihoods}
+ASKING: dict[str, Callable[..., Any]] = {
+    "complete": ask,
+    "attend": attend,
+    "log_likelihoods": log_likelihoods,
+    "prompt_states": prompt_states,
+}
 
 
 class Noting:

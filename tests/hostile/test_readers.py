@@ -33,7 +33,7 @@ from hf_rap.rows.provenance import source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.rows.turns import _cuts
 from hf_rap.runs.folder import RunFolder
-from hf_rap.runs.lease import living
+from hf_rap.runs.lease import Lease
 from hf_rap.stats.settings import correct_of, plan_in, settings_in
 from hf_rap.training.epochs import _Attempt, _records
 from hf_rap.verify.finding import find_answer
@@ -327,7 +327,8 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path, name):
             continue
         folder = RunFolder(str(tmp_path / "r"))
         assert folder.manifest("0" * 16) == {}
-        assert living(folder, folder.names("writers")) == {}
+        with Lease(folder, rank=1, world=2) as lease:
+            assert lease.others() == []
 
 
 DEEP = b'{"question": "How many?", "answer": "4", "notes": ' + b"[" * 50_000 + b"]" * 50_000 + b"}\n"
