@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from numbers import Integral, Real
 from os import PathLike
@@ -26,6 +27,7 @@ _SHOWN = 80  # characters of a value
 MAX_JSON_BYTES = 1 << 26
 MAX_JSON_DEPTH = 64
 MAX_YAML = 1 << 20  # characters; a hundred thousand take a second
+_BRACKET = re.compile(r"[\[\]{}]")
 _MAX_YAML_VALUES = 1_000_000  # a few lines with anchors can stand for billions
 
 
@@ -89,6 +91,11 @@ def read_yaml(text: str) -> Any:
 
     if len(text) > MAX_YAML:
         raise ForeignError(f"has {len(text):,} characters, and at most {MAX_YAML:,} are read")
+    depth = 0  # brackets in texts count too: a thousand levels take seconds until they are an error
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            raise ForeignError(f"is nested more than {MAX_JSON_DEPTH} deep")
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # of a date such as 2024-13-01

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
-from hf_rap.options import MAX_YAML, ForeignError, read_yaml
+from hf_rap.options import ForeignError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,8 +142,8 @@ class _Head:
         self.text, self.newline = text, newline
         self.edits: list[tuple[int, int, str]] = []
         try:
-            root = yaml.compose(text[: MAX_YAML + 1], yaml.SafeLoader)
             values = read_yaml(text)
+            root = yaml.compose(text, yaml.SafeLoader)
         except (yaml.YAMLError, RecursionError, ForeignError) as error:
             cause = error.__cause__ or error
             mark = getattr(cause, "problem_mark", None)

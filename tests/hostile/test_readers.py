@@ -232,7 +232,7 @@ def bounded(name, content, folder):
     assert tracemalloc.get_traced_memory()[1] - before < BYTES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def traced():
     tracemalloc.start()
     yield
@@ -290,6 +290,7 @@ ALONE = {  # what they read is their own
     "options.py": "read_json, and values made plain",
     "engines/remembered.py": "notes in the user's own cache",
     "rows/prompts.py": "options made plain",
+    "cli/recipe.py": "notes in the folder of a recipe, where it has written them",
     "cli/files.py": "options made plain",
     "cli/options.py": "an option",
     "verify/finding.py": "an answer of a reply, which has thousands of characters, and of which texts are taken",
