@@ -43,6 +43,7 @@ _ABOUT_PICTURES = ("vision", "visual", "projector", "merger", "image", "mlp1")  
 
 _running: dict[str, VLLMModel] = {}
 _starting = threading.Lock()
+_failed: list[tuple[str, EngineError]] = []  # starts, by what was asked for
 _owner: list[int] = []  # the process that has started it
 
 
@@ -77,10 +78,18 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
             "A forked process cannot use the vLLM of the process it comes from: leave out num_proc. vLLM uses the whole "
             "machine by itself, and all its GPUs with data_parallel_size."
         )
-    with _starting:  # two parts of a run ask for it at the same time
+    failures = len(_failed)
+    with _starting:  # several parts of a run ask for it at the same time
+        for tried, error in _failed[failures:]:
+            if tried == key:  # while this one waited
+                raise EngineError(str(error)) from error
         if key not in _running or not _running[key].alive:
             stop()
-            _running[key] = _start(engine, identity)
+            try:
+                _running[key] = _start(engine, identity)
+            except EngineError as error:
+                _failed.append((key, error))
+                raise
             _owner[:] = [os.getpid()]
         return _running[key]
 
