@@ -1,6 +1,6 @@
 """What publishing a large dataset takes: extra memory and disk, against a Hub on this machine.
 
-python benchmarks/publishing.py [GIGABYTES]
+python benchmarks/publishing.py [GIGABYTES]    0 measures only what a changed version costs, see changed_versions.py
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ SERVER = Path(__file__).parents[1] / "tests" / "hub" / "server.py"
 
 def main() -> None:
     gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 5
+    import changed_versions
+
+    changed_versions.main()
+    if gigabytes:
+        measure_memory(gigabytes)
+
+
+def measure_memory(gigabytes: float) -> None:
     with tempfile.TemporaryDirectory() as work:
         hub = subprocess.Popen(
             [sys.executable, str(SERVER), f"{work}/hub"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

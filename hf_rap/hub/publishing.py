@@ -258,10 +258,10 @@ class _Work:
         written: dict[str, Written] = {}
         operations: list[CommitOperationAdd] = []
         with scratch_folder() as folder:
-            for config in self.content.configs:
+            for config in self.content.in_writing_order:
                 record, sent, digest = Written(), [], RowDigest(self.content.features(config))
-                batches = digest.over(self.content.batches(config))
-                for shard in shards_of(batches, digest.features, folder / config):
+                groups, rank_by = digest.over(self.content.groups(config)), self.content.rank_by(config)
+                for shard in shards_of(groups, digest.features, folder / config, rank_by=rank_by):
                     name = f"{config}/{shard.name}"
                     record.add(shard, name)
                     if send:
@@ -281,7 +281,7 @@ class _Work:
                 operations += sent
         facts, pictures = describe(
             self.content,
-            written,
+            {config: written[config] for config in self.content.configs},
             name=self.repository.id,
             version=self.version,
             source=self.source,

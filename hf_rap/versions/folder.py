@@ -121,7 +121,8 @@ def publish_to_folder(
             f"Version {version} is at {path} already, with other content: give another folder or version."
         )
     with whole_folder(target) as folder:
-        written = {config: _write_config(content, config, folder) for config in content.configs}
+        records = {config: _write_config(content, config, folder) for config in content.in_writing_order}
+        written = {config: records[config] for config in content.configs}
         facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
@@ -159,7 +160,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 def _write_config(content: Content, config: str, folder: Path) -> Written:
     """Write the shards of one config."""
     written, digest = Written(), RowDigest(content.features(config))
-    for shard in write_shards(digest.over(content.batches(config)), digest.features, folder / config):
+    groups = digest.over(content.groups(config))
+    for shard in write_shards(groups, digest.features, folder / config, rank_by=content.rank_by(config)):
         written.add(shard, shard.relative_to(folder).as_posix())
     written.content = digest.hexdigest()
     return written

@@ -113,8 +113,7 @@ def test_bump_without_a_change_names_the_version_that_is_there(hub, api, select)
 def test_same_rows_are_the_same_version_whatever_wrote_them(hub, api, select, monkeypatch):
     """Other files of other sizes, and facts that are counted since: it is the content that decides."""
     publish(select(), REPO, "1.0.0", api=api)
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.groups.GROUP_BYTES", 1)
     monkeypatch.setattr("hf_rap.versions.manifest.FORMAT", 99)
     hub.reset()
     assert not publish(select(), REPO, "1.0.0", api=api).is_new
@@ -150,8 +149,7 @@ def test_version_without_a_digest_is_compared_by_reading(hub, api, select, monke
 def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
     """There is never more than one of them on the disk, and those that did not change keep their bytes."""
     monkeypatch.setattr(parquet, "SHARD_BYTES", 1)
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.groups.GROUP_BYTES", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     most = []
     hub.fault = lambda *_: most.append(len(list(tmp_path.glob("hf-rap-*/*/*.parquet"))))
