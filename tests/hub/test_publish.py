@@ -228,7 +228,7 @@ def test_card_says_what_changed_since_the_version_before(hub, api, select):
     """Counts and reasons come from the decisions of that version, read back from the Hub."""
     publish(select(min_cde=0.6), REPO, "1.0.0", api=api)
     card = publish(select(min_cde=0.4), REPO, "1.1.0", api=api).card
-    assert "## Since version 1.0.0" in card
+    assert "<summary>Since version 1.0.0: 2 rows came in, 0 went out</summary>" in card
     assert "2 rows came in and 0 went out; 2 are in both versions (Jaccard overlap 0.5)." in card
     assert "| added | 2 | `image_helps_little` | `image_needed` |" in card
 
@@ -266,7 +266,7 @@ def test_card_of_process_rewards_tells_how_to_export_them(hub, api, tmp_path, mo
     )
     card = publish(select_top(add_scores(ds, bis_score), ratio=0.5, per=None), REPO, "1.0.0", api=api).card
     assert "GRPOTrainer" not in card
-    assert "| One more (0.50) / So (0.25) |" in card
+    assert "<br>One more (0.50) / So (0.25)<br>" in card
     commands = [shlex.split(line) for line in card.splitlines() if line.startswith("hf-rap export")]
     assert len(commands) == 2
     monkeypatch.chdir(tmp_path)
