@@ -23,7 +23,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RunError, first_line
+from hf_rap.errors import RunError, first_line, hide_secrets
 from hf_rap.options import check_path, read_json
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
@@ -81,7 +81,13 @@ class RunFolder:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
-        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        self.is_local = "file" in protocols
+        if "hf" in protocols and not self.path.startswith("buckets/"):
+            raise RunError(
+                f"The run {self.url!r} would make a commit of every file, of which the Hub takes some hundred an hour: give a "
+                "bucket, hf://buckets/USER/NAME/FOLDER (`hf buckets create USER/NAME` makes one)."
+            )
         self._check(create=create)
 
     def fingerprints(self) -> list[str]:
@@ -110,6 +116,9 @@ class RunFolder:
             paths = self.fs.ls(where, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except (OSError, ValueError) as error:
+            hide_secrets(error)
+            raise RunError(f"The run {self.url!r} cannot be read: {first_line(error)}") from error
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
@@ -183,7 +192,10 @@ class RunFolder:
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """A file that is there as a whole or not at all: renamed into place on disks, one PUT elsewhere."""
+        """A file that is there as a whole or not at all: renamed into place on disks, one request elsewhere.
+
+        No store has to make a file only where there is none, or to rename one: buckets can do neither.
+        """
         target = f"{self.path}/{path}"
         try:
             if self.is_local:
@@ -191,9 +203,11 @@ class RunFolder:
                     partial.write_bytes(content)
             else:
                 self.fs.pipe_file(target, content)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # what sends the bytes to a bucket raises the second
+            hide_secrets(error)
+            said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
             raise RunError(
-                f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+                f"Cannot write {path} into the run {self.url!r}: {said}. Parts that are written stay "
                 "good; give the run room (or rights) and start the same command again."
             ) from error
 

@@ -139,6 +139,11 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
 
     """
     check_path("path", path, "a folder that does not exist yet, or is empty")
+    if "://" in str(path):
+        raise PublishError(
+            f"{str(path)!r} is no folder of this machine. For a repository of the Hub: publish(selection, 'user/name') "
+            "(hf-rap publish SELECTION USER/NAME); for another store, write a folder and copy it there."
+        )
     target = Path(path)
     numbers(version)
     there = _manifest(target)

@@ -28,6 +28,7 @@ def _neighbour(name: str, file: str):
 
 
 server = _neighbour("fake_hub_server", "server.py")
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))  # the stub engine
 _neighbour("three_rows", "three_rows.py")
 
 WRITER, READER, OTHER = server.TOKENS
