@@ -116,7 +116,7 @@ class RunFolder:
             paths = self.fs.ls(where, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except (OSError, ValueError) as error:
+        except Exception as error:
             hide_secrets(error)
             raise RunError(f"The run {self.url!r} cannot be read: {first_line(error)}") from error
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
@@ -203,7 +203,7 @@ class RunFolder:
                     partial.write_bytes(content)
             else:
                 self.fs.pipe_file(target, content)
-        except (OSError, RuntimeError) as error:  # what sends the bytes to a bucket raises the second
+        except Exception as error:
             hide_secrets(error)
             said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
             raise RunError(

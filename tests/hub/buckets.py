@@ -1,7 +1,8 @@
 """Buckets of the Hub on this machine: files by their path, whose bytes hf_xet keeps in a folder.
 
 The client sends the bytes of a bucket through hf_xet alone. A stand-in for its server is part of hf_xet: where the Hub names
-a folder (`local://...`) as the server, it stores chunks there.
+a folder (`local://...`) as the server, it stores chunks there. Only one process can have that folder open: client and Hub are
+the same process.
 """
 
 from __future__ import annotations

@@ -124,6 +124,14 @@ def test_a_bucket_that_says_no_costs_no_part(bucket, hub):
     assert evidence.to_list() == collect_evidence(make_rows(12), stub_rollouts(2)).to_list()
 
 
+@pytest.mark.parametrize("at", ["/tree/geometry", "/batch"])
+def test_a_hub_that_stays_away_is_said(bucket, hub, no_waiting, at):
+    """After what the client tries again, in a sentence of ours."""
+    hub.fault = lambda _, __, path: "drop" if at in path else None
+    with pytest.raises(RunError, match=r"run 'hf://buckets/user/runs/geometry'.*: .*disconnected"):
+        collect_in_run(make_rows(2), stub_rollouts(), URL)
+
+
 def test_a_version_is_not_written_into_a_bucket(bucket, select):
     """It is a folder of this machine, or a repository; nothing is made of the name of a bucket."""
     with pytest.raises(PublishError, match=r"hf://buckets/user/runs/v1' is no folder .* publish\(selection, "):
