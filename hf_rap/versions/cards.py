@@ -167,6 +167,8 @@ def _metadata(facts: Mapping[str, Any]) -> str:
 def has_too_many_names(facts: Mapping[str, Any]) -> bool:
     """The types of the columns, with the names of their classes, are more than the metadata of a README can hold."""
     described = facts.get("configs") or {}
+    if facts.get("types_left_out"):  # the Hub has said so
+        return True
     return sum(len(json.dumps(config["features"])) for config in described.values()) > MAX_TYPES_BYTES
 
 

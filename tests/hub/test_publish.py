@@ -538,7 +538,7 @@ def test_arrays_and_many_classes_are_published(hub, api, stored):
     )
     card = publish(select_cognitive(ds, min_cde=0.5, replace_easy=False), REPO, "1.0.0", api=api).card
     assert "dataset_info" not in card
-    assert "too many for the metadata above; the Parquet files have them" in card
+    assert "types of the columns are too many for the metadata above; the Parquet files have them" in card
     rows = load_dataset(REPO, "scored", revision="v1.0.0", split="train", token=api.token)
     assert rows["grid"][0] == [[1, 2], [3, 4]]
     assert rows.features["label"].int2str(rows["label"][1]) == names[5]
