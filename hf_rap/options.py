@@ -30,7 +30,14 @@ class ForeignError(ValueError):
     """What others have written is not what it should be; the message goes on behind the name of the file."""
 
 
-def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTES, depth: int = MAX_JSON_DEPTH) -> Any:
+def read_json(
+    text: str | bytes,
+    kind: type = dict,
+    *,
+    most: int = MAX_JSON_BYTES,
+    depth: int = MAX_JSON_DEPTH,
+    halves: bool = False,
+) -> Any:
     """JSON that somebody else has written: of bounded size and depth, with numbers that are some and texts that can be written.
 
     Args:
@@ -38,6 +45,7 @@ def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTE
         kind: what it has to be, `dict` or `list`; `object` for anything.
         most: bytes, or characters of a text.
         depth: how many lists and dictionaries may stand inside each other.
+        halves: half characters are let through, for who mends them (`hf_rap.errors.whole_text`).
 
     Raises:
         ForeignError: it is no such JSON.
@@ -53,7 +61,7 @@ def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTE
         raise ForeignError("is no JSON") from error
     if not isinstance(value, kind):
         raise ForeignError(f"is no JSON {'object' if kind is dict else 'list'}")
-    _check_values(value, depth)
+    _check_values(value, depth, halves=halves)
     return value
 
 
@@ -61,14 +69,14 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _check_values(value: Any, depth: int) -> None:
+def _check_values(value: Any, depth: int, *, halves: bool) -> None:
     """Raise `ForeignError` for what is nested too deep, and for half characters, which no file can hold."""
     level = [value]
     for _ in range(depth + 1):
         below: list[Any] = []
         for part in level:
             if isinstance(part, str):
-                if not part.isascii() and any("\ud800" <= letter <= "\udfff" for letter in part):
+                if not (halves or part.isascii()) and any("\ud800" <= letter <= "\udfff" for letter in part):
                     raise ForeignError("has half a character in a text")
             elif isinstance(part, dict):
                 below += part.keys()

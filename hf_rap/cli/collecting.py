@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from hf_rap.errors import RunError
+from hf_rap.errors import RunError, SourceError
 
 from .output import note, paste, print_json, print_pairs
 
@@ -110,7 +110,14 @@ def report(
 
     result = dict(counts)
     if out is not None:
-        write_file(evidence, out, source=source, layout=layout)
+        try:
+            write_file(evidence, out, source=source, layout=layout)
+        except SourceError as error:
+            if options["run"] is None:
+                raise
+            raise SourceError(
+                f"{error} The evidence is in the run {options['run']}: the same command asks nothing again."
+            ) from error
         result["file"] = str(out)
     if options["run"] is not None:
         result["run"] = options["run"]

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError
 from hf_rap.options import check, check_number, check_text, check_whole
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import set_apart
 
 from .answers import answering, is_judged_by_caller
@@ -88,7 +89,8 @@ class EndpointEngine(Hashed):
             the server asks for in Retry-After.
         wait_for_server: seconds that a server which cannot be reached (no connection, 502, 503, 504) is waited for; no
             request uses up its retries in the meantime. 0 does not wait.
-        extra_body: added to every request, for example `{"return_token_ids": True}`.
+        extra_body: added to every request, for example `{"return_token_ids": True}`. A secret in it (`api_key`,
+            `Authorization`, ...) is sent, and stands as a digest in settings.
         max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
@@ -107,7 +109,7 @@ class EndpointEngine(Hashed):
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
     wait_for_server: float = field(default=0.0, metadata=ROUNDING)
-    extra_body: Mapping[str, Any] | None = None
+    extra_body: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a secret
     max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
 
@@ -144,7 +146,7 @@ class EndpointEngine(Hashed):
             "identity": "by name: a server does not prove which weights it has",
             **_named(self.model),
             **({"revision": self.revision} if self.revision else {}),
-            "extra_body": dict(self.extra_body or {}),
+            "extra_body": masked(self.extra_body or {}),
             "endpoint": self.version,
             "server": memory_of(self).facts or "not asked yet",
             "concurrency": self.concurrency,

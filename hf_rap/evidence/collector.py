@@ -26,6 +26,7 @@ from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, syste
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch, undecoded
 from hf_rap.rows.turns import each_turn
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
 
@@ -372,7 +373,7 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """Those of a collector, ready for JSON: a run knows its evidence by them.
+    """Those of a collector, ready for JSON and without secrets: a run knows its evidence by them.
 
     Raises:
         SettingError: it has none, or one that JSON cannot hold.
@@ -380,7 +381,8 @@ def settings_of(collector: Collector) -> dict[str, Any]:
     """
     if type(collector).settings is Collector.settings:
         raise _lacks(type(collector).__name__, "settings")
-    return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+    settings: dict[str, Any] = masked(as_settings(f"{type(collector).__name__}.settings", collector.settings()))
+    return settings
 
 
 def _in_map(collector: Collector) -> Any:

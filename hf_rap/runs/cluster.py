@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.engines.answers import judged_by_caller
 from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.cells import columns_of
@@ -59,7 +60,8 @@ class Writer:
         first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
         arm = block[_ARM][0].as_py()
         batch = columns_of(block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]))
-        part, tokens = make_part(self.collector, batch, rows, first, attempts, arm=arm)
+        with judged_by_caller():  # the driver sees the failures of all blocks
+            part, tokens = make_part(self.collector, batch, rows, first, attempts, arm=arm)
         self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
         return _summary(part[FAILURE].to_pylist(), tokens)
 

@@ -18,6 +18,7 @@ from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -214,12 +215,13 @@ class Run:
             if remark is not None:
                 logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
-            self._engine_now = noted(describe()) if before else None
+            self._engine_now = masked(noted(describe())) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
-            if self.world == 1:
-                self.folder.remove_leftovers(self.fingerprint)
+            self.folder.remove_leftovers()
+            for file in self.folder.unreadable_manifests():
+                logger.warning("%s: %s.", file.path, file.why)
             grading = self.collector.grading
             self.index = Index(
                 self.folder,

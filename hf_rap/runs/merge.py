@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
-import shutil
 import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import RunError
+from hf_rap.system import disk_trouble, scratch_folder
 
 from .before import with_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import datasets
 
@@ -38,8 +41,46 @@ def merge(
     long as this process.
 
     Raises:
-        RunError: a part has changed since it was indexed.
+        RunError: a part has changed since it was indexed, or the temporary folder has no room.
     """
+    held = ExitStack()
+    try:
+        evidence = _merged(index, rows, collector, goals, held.enter_context(scratch_folder()), engine=engine)
+    except OSError as error:
+        held.close()
+        trouble = disk_trouble(error) or (
+            str(error) if isinstance(error, FileNotFoundError) else None
+        )  # no folder at all
+        if trouble is None:
+            raise
+        raise RunError(
+            f"The evidence is all in the run {index.folder.url!r}, but there is no room to put it together in the temporary "
+            f"folder {_temporary_folder()!r}: {trouble}. Make room there, or name another folder in TMPDIR, and start the same "
+            "command again: nothing is asked a second time."
+        ) from error
+    except BaseException:
+        held.close()
+        raise
+    atexit.register(held.close)
+    return evidence
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "TMPDIR"
+
+
+def _merged(
+    index: Index,
+    rows: Sequence[Row],
+    collector: Collector,
+    goals: Sequence[Mapping[str | None, int]],
+    folder: Path,
+    *,
+    engine: Mapping[str, Any] | None,
+) -> datasets.Dataset:
     import datasets
 
     chosen = [
@@ -47,8 +88,6 @@ def merge(
         for row, goal in zip(rows, goals, strict=True)
     ]
     features = collector.features
-    folder = Path(tempfile.mkdtemp(prefix="hf-rap-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     starts = _spool(
         index,
         {stretch.part for of_row in chosen for stretches in of_row.values() for stretch in stretches},
