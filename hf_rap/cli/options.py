@@ -354,8 +354,7 @@ run_options = together(
             "--rows-per-part",
             type=int,
             help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
-            "16 for steps, 256 in vLLM on a GPU, where two are in flight, and for evidence of a server other than rollouts "
-            "8 x --concurrency.",
+            "16 for steps, 256 in vLLM on a GPU, where two are in flight.",
         ),
         how_option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
         how_option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),

@@ -160,27 +160,28 @@ class EndpointEngine(Hashed):
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
         with answering(len(requests)) as answers:
-            run_apart(self._run(numbered(requests), sampling, lambda place, answer: answers.add([place], [answer])))
+            questions = numbered((request, sampling) for request in requests)
+            run_apart(self._run(questions, lambda place, answer: answers.add([place], [answer])))
             given = answers.all()
         if not is_judged_by_caller():
             self._refuse_hopeless(requests, given)
         return given
 
     def stream(
-        self, requests: Iterator[Request], sampling: Sampling
+        self, questions: Iterator[tuple[Request, Sampling]]
     ) -> Iterator[tuple[int, list[Completion] | RowError] | str | None]:
         """Answers as they come, each with the number of its request; so many in flight as `concurrency` says, to the last.
 
-        `requests` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
+        `questions` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
         what is waited for where the server is away, or None.
 
         Raises:
             EngineError: as `complete`, once all answers that came have been given.
         """
         answers: SimpleQueue[tuple[int, list[Completion] | RowError] | None] = SimpleQueue()
-        ahead = ReadAhead(requests, self.concurrency)
+        ahead = ReadAhead(questions, self.concurrency)
         pools: list[Pool] = []
-        apart = Apart(self._run(ahead, sampling, lambda *answer: answers.put(answer), pools))
+        apart = Apart(self._run(ahead, lambda *answer: answers.put(answer), pools))
         apart.when_ended(lambda: answers.put(None))
         try:
             while True:
@@ -221,8 +222,7 @@ class EndpointEngine(Hashed):
 
     async def _run(
         self,
-        requests: AsyncIterator[tuple[int, Request]],
-        sampling: Sampling,
+        questions: AsyncIterator[tuple[int, tuple[Request, Sampling]]],
         take: Callable[[int, list[Completion] | RowError], object],
         pools: list[Pool] | None = None,
     ) -> None:
@@ -232,10 +232,10 @@ class EndpointEngine(Hashed):
         request_of: dict[int, tuple[int, int]] = {}  # number of an HTTP request -> of the request, of its share
 
         async def asks() -> AsyncIterator[tuple[int, Ask]]:
-            async for place, request in requests:
+            async for place, (request, sampling) in questions:
                 await self._prepare(request, sampling)
                 made = self.asks(request, sampling, together=await self._together(request, sampling))
-                waiting[place] = _Waiting(request, len(made))
+                waiting[place] = _Waiting(request, sampling, len(made))
                 for share, ask in enumerate(made):
                     number = next(numbers)
                     request_of[number] = (place, share)
@@ -248,7 +248,7 @@ class EndpointEngine(Hashed):
             if len(there.shares) == there.wanted:
                 del waiting[place]
                 parts = [there.shares[share] for share in range(there.wanted)]
-                take(place, _gather(there.request, sampling, parts))
+                take(place, _gather(there.request, there.sampling, parts))
 
         async with Pool(self, self.token()) as pool:
             if pools is not None:
@@ -391,6 +391,7 @@ class _Waiting:
     """A request, some of whose answers are there."""
 
     request: Request
+    sampling: Sampling
     wanted: int
     shares: dict[int, list[Completion] | RowError] = field(default_factory=dict)
 

@@ -34,7 +34,7 @@ from .results import Results, check_columns
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
     from typing import Self
 
     import datasets
@@ -165,6 +165,24 @@ class Collector:
     def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """These settings as they are written down, with the names of those that are not counted."""
         return noted(settings, *marked(self, ROUNDING))
+
+    @property
+    def streams(self) -> bool:
+        """Rows can be begun, asked and ended one by one, and the engine takes one stream of requests for all of them.
+
+        begin(batch) -> a state per row; requests(state) -> what to ask of it next, each with its sampling, and nothing
+        once there is no more; state.take(which, answer); end(states) -> evidence. Together they do what a call does.
+        """
+        return False
+
+    def _can_stream(self) -> bool:
+        engine = getattr(self, "engine", None)
+        return hasattr(engine, "stream") and is_ours(self) and is_ours(engine)
+
+    def stream(self, questions: Iterator[Any]) -> Generator[Any, None, None]:
+        """The answers as they come, see `EndpointEngine.stream`."""
+        answers: Generator[Any, None, None] = self.engine.stream(questions)  # type: ignore[attr-defined]
+        return answers
 
     def identify(self) -> None:
         """Find out which model it is, before anything is asked or looked up: a folder is read again.

@@ -117,7 +117,7 @@ class Run:
         collector: what is collected, with model, prompt and sampling.
         url: a folder, or any URL that fsspec opens; new, empty, or a run.
         rows_per_part: rows per file: what a kill can cost, beside what is in flight to a server. None: 64; 16 for
-            `StepRewards`, and for evidence of a server other than rollouts as many as keep it busy.
+            `StepRewards`.
         retry_errors: do rows again that failed in an earlier call; where only grades failed, only grades.
         continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
             of which one cannot go on stays as it was.
@@ -186,8 +186,9 @@ class Run:
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
         self.collector: Collector = settled.with_layout(self.layout)
-        self.streams = bool(getattr(self.collector, "streams", False))
-        self.rows_per_part = rows_per_part or (ROWS_AT_ONCE if self.streams else collector.rows_at_once)
+        self.streams = self.collector.streams
+        at_once = collector.rows_at_once
+        self.rows_per_part = rows_per_part or (min(at_once, ROWS_AT_ONCE) if self.streams else at_once)
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
@@ -304,7 +305,9 @@ class Run:
     def continue_replies(self, indices: Sequence[int]) -> Progress | None:
         """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
         tasks = self._redo(indices, self._goes_on)
-        return self._do(tasks, self._continued, "going on") if tasks else None
+        if not tasks:
+            return None
+        return self._stream(tasks, "going on") if self.streams else self._do(tasks, self._continued, "going on")
 
     def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
         """What is missing among these rows, in their order; equal rows count once."""
@@ -389,9 +392,9 @@ class Run:
         tasks = self.tasks(indices, retry=retry)
         return self._stream(tasks) if self.streams and tasks else self._do(tasks, self._asked)
 
-    def _stream(self, tasks: list[Task]) -> Progress:
+    def _stream(self, tasks: list[Task], kind: str | None = None) -> Progress:
         """Ask a server for all of it in one stream."""
-        progress = self.start_progress(tasks)
+        progress = self.start_progress(tasks, kind)
         streaming = Streaming(self, tasks, progress)
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
             try:
@@ -552,7 +555,7 @@ class Run:
 
     def _regraded(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose stored replies are graded again."""
-        evidence = collector.regrade(batch, self._held(task.stored))
+        evidence = collector.regrade(batch, self.held(task.stored))
         part = as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
@@ -560,16 +563,20 @@ class Run:
         """The part for rows whose cut replies have gone on; without those that could not."""
         import pyarrow as pa
 
-        held = self._held(task.stored)
+        held = self.held(task.stored)
         places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
         evidence, failures = collector.go_on(batch, held, places)
         part = as_part(collector, evidence, task)
-        self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
+        self.stays(stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None)
         went_on = part.filter(pa.array([failure is None for failure in failures], pa.bool_()))
         spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
         return Made(went_on, failures, spent)
 
-    def _held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
+    def stays(self, stretches: Iterable[Stretch]) -> None:
+        """Replies of these could not go on, and are as they were."""
+        self._stays.update(stretches)
+
+    def held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
         """The stored evidence of these stretches, one row each."""
         names = [column.name for column in self.collector.stored]
         tables: dict[str, pa.Table] = {}

@@ -31,6 +31,6 @@ class Task:
             stored=tuple(self.stored[place] for place in places) if self.stored else (),
         )
 
-    def of(self, rows: list[Row]) -> Task:
+    def of(self, rows: list[Row], stored: tuple[Stretch, ...]) -> Task:
         """The same for other rows, which are known by now."""
-        return Task([], rows, self.first, self.attempts, self.arm)
+        return Task([], rows, self.first, self.attempts, self.arm, stored)
