@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 
 from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.engines.base import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,8 +190,8 @@ def endpoint(rounds: int) -> None:
                 bodies = [
                     ask.body()
                     for row in rollouts.begin(batch)
-                    for request in rollouts.requests(row).values()
-                    for ask in engine.asks(request, Sampling(max_new_tokens=16), together=False)
+                    for request, sampling in rollouts.requests(row).values()
+                    for ask in engine.asks(request, sampling, together=False)
                 ]
                 collect_in_run(
                     ds.select(range(8)), rollouts, f"{folder}/warm"

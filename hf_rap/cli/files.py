@@ -21,6 +21,7 @@ from hf_rap.rows.layouts import Layout, layout_from
 from hf_rap.rows.parquet import Embedder, facts_in, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
+from hf_rap.rows.streams import tables_of
 from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
@@ -127,7 +128,7 @@ def _parsed(value: Any) -> Any:
 
 
 def write_file(
-    rows: datasets.Dataset | Selection,
+    rows: datasets.Dataset | datasets.IterableDataset | Selection,
     path: Path,
     *,
     source: SourceInfo | None = None,
@@ -165,10 +166,11 @@ def write_file(
         ) from error
 
 
-def _with_files(rows: datasets.Dataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
+def _with_files(rows: datasets.Dataset | datasets.IterableDataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
     """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
     embedder = Embedder.of(rows, roots)
-    for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
+    tables = rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH) if hasattr(rows, "num_rows") else tables_of(rows)
+    for table in tables:
         yield embedder.embed(table)
         release_mapped_files()
     if remark := embedder.remark():

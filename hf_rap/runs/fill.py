@@ -20,7 +20,7 @@ from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
-from hf_rap.tables import whole_dataset
+from hf_rap.tables import whole_dataset, whole_or_stream
 
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
@@ -86,13 +86,21 @@ class PartInFlight(NamedTuple):
     reserved: int
 
 
-def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
+def collect_in_run(ds: Any, collector: Collector, url: str, **options: Any) -> Any:
     """The dataset with its evidence, by way of a run folder; computes only what the run does not hold.
 
     The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
     are those of `Run`.
+
+    Of a stream (`load_dataset(..., streaming=True)`) all rows are collected now, a few at a time: see
+    `hf_rap.runs.shards`. What comes back is the stream with its evidence, which is read from the run.
     """
-    with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
+    rows = whole_or_stream("collect_in_run", ds)
+    if hasattr(rows, "num_shards") and not hasattr(rows, "num_rows"):
+        from .shards import collect_stream
+
+        return collect_stream(rows, collector, url, **options)
+    with Run(rows, collector, url, **options) as run:
         run.fill()
         return run.read()
 
@@ -192,6 +200,7 @@ class Run:
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
+        self._about: str | None = None  # which piece of more rows these are
         self.max_errors = max_errors
         self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
         self.rank = rank
@@ -216,7 +225,7 @@ class Run:
             if remark is not None:
                 logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
-            self._engine_now = masked(noted(describe())) if before else None
+            self.engine_now = masked(noted(describe())) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
@@ -233,27 +242,37 @@ class Run:
             )
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
-            self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
-            old = self.index.under_old_ids(self.rows)
-            if old:
-                raise RunError(
-                    f"{len(old):,} of these rows are in the run {self.folder.url!r} under ids that an earlier release made of "
-                    f"the files of their pictures (the first is {old[0].old_id!r}), and replies are drawn by id, so they "
-                    "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
-                    "`rap_id` of the evidence collected then."
-                )
-            self.index.rename(self.rows)
-            changed = self.index.changed(self.rows)
-            if changed:
-                logger.warning(
-                    "%d rows went through this run with other content and are done again, the first is %r.",
-                    len(changed),
-                    changed[0].id,
-                )
+            self.turn_to(self.ds, read_rows(self.ds, self.collector, self.layout))
         except BaseException:
             self.lease.__exit__(None, None, None)
             raise
         return self
+
+    def turn_to(self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None) -> None:
+        """Go on with these rows, which have the columns of those before: whoever has many more than a disk holds, in pieces.
+
+        Args:
+            ds: the rows.
+            rows: what they are known by.
+            about: stands in lines about the progress.
+        """
+        self.ds, self.rows, self._about = ds, rows, about
+        old = self.index.under_old_ids(self.rows)
+        if old:
+            raise RunError(
+                f"{len(old):,} of these rows are in the run {self.folder.url!r} under ids that an earlier release made of "
+                f"the files of their pictures (the first is {old[0].old_id!r}), and replies are drawn by id, so they "
+                "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
+                "`rap_id` of the evidence collected then."
+            )
+        self.index.rename(self.rows)
+        changed = self.index.changed(self.rows)
+        if changed:
+            logger.warning(
+                "%d rows went through this run with other content and are done again, the first is %r.",
+                len(changed),
+                changed[0].id,
+            )
 
     def __exit__(self, *error: object) -> None:
         self.lease.__exit__(None, None, None)
@@ -267,13 +286,13 @@ class Run:
     def finish(self) -> None:
         """Wait for the other ranks, and do the rows of those that have died."""
         everything = range(len(self.rows))
-        while self._lacks(everything):
+        while self.lacks(everything):
             alive = self.lease.ranks_alive()
             self.index.refresh()  # after the look at who lives: what the dead have written is all there
             of_the_dead = [index for index in everything if index % self.world not in alive]
-            if self._lacks(of_the_dead):
+            if self.lacks(of_the_dead):
                 self._complete(of_the_dead)
-            elif self._lacks(everything):
+            elif self.lacks(everything):
                 time.sleep(_WAIT_SECONDS)
 
     def read(self) -> datasets.Dataset:
@@ -288,7 +307,7 @@ class Run:
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
+        evidence = merge(self.index, self.rows, self.collector, goals, engine=self.engine_now)
         kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
@@ -376,9 +395,24 @@ class Run:
         """The counter of these tasks."""
         kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
+        label = label if self._about is None else f"{label}, {self._about}"
         return Progress(sum(len(task.indices) for task in tasks), label, self.out, self.log)
 
-    def _lacks(self, indices: Sequence[int]) -> bool:
+    def lacks_of(self, rows: Iterable[Row]) -> bool:
+        """Something is to be done for some of these rows, which need not be those of now; asks no more of them than their keys."""
+        self.index.rename(rows := list(rows))
+        for row in rows:
+            for arm in self.collector.separate_arms:
+                goal = self.collector.goal
+                if self.index.missing(row.key, goal, arm=arm, trust_failures=not self.retry_errors) is not None:
+                    return True
+                held = self.index.chosen(row.key, goal, arm=arm, any_grader=True)
+                if any(not self.index.is_current(stretch) or self._goes_on(stretch) for stretch in held):
+                    return True
+        return False
+
+    def lacks(self, indices: Sequence[int]) -> bool:
+        """Some of these rows are to be asked, graded anew, or to go on."""
         stored = self._redo(indices, lambda stretch: not self.index.is_current(stretch) or self._goes_on(stretch))
         return bool(stored or self.tasks(indices))
 
