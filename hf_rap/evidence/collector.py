@@ -81,6 +81,10 @@ class Collector:
     engine: Engine
     layout: Layout | None
 
+    def attempts_in(self, arm: str | None) -> int:  # noqa: ARG002 - for those that leave an arm out
+        """Attempts that a row is to have in one of `separate_arms`."""
+        return self.goal
+
     def __init_subclass__(cls) -> None:
         # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
         if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:

@@ -23,7 +23,7 @@ from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT, settings_in
 
-from .attempts import count_tokens, each_of, formatted, join_attempts, tokens_of, ungraded
+from .attempts import OF_ARM, count_tokens, each_of, formatted, join_attempts, tokens_of, ungraded
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import PromptedCollector
 from .going_on import GoingOn, go_on
@@ -208,6 +208,10 @@ class Rollouts(PromptedCollector):
         }
         return columns.typed({column: evidence[column] for column in self.writes})
 
+    def attempts_in(self, arm: str | None) -> int:
+        """Attempts that a row is to have in an arm: none in one that is not asked."""
+        return self.attempts if self.arm in (None, arm) else 0
+
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
         return self.noted(
@@ -233,6 +237,9 @@ class Rollouts(PromptedCollector):
         `rap_settings` names the grader of now, and of several token limits the smallest.
         """
         row = join_attempts(pieces, attempts)
+        for arm in columns.ARMS:
+            if self.arm not in (None, arm):  # null, as without a run: an empty list is an arm that its row could spare
+                row.update({column.name: None for column in OF_ARM[arm] if column.name in row})
         settings = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
         limits = [settings_in(text).get("max_new_tokens") or 0 for text in dict.fromkeys(settings) if text is not None]
         if limits:

@@ -354,7 +354,7 @@ class Run:
         """Attempts that a row is to have, per arm."""
         arms = self.collector.separate_arms
         if self.goals is None:
-            return dict.fromkeys(arms, self.collector.goal)
+            return {arm: self.collector.attempts_in(arm) for arm in arms}
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:
@@ -403,7 +403,7 @@ class Run:
         self.index.rename(rows := list(rows))
         for row in rows:
             for arm in self.collector.separate_arms:
-                goal = self.collector.goal
+                goal = self.collector.attempts_in(arm)
                 if self.index.missing(row.key, goal, arm=arm, trust_failures=not self.retry_errors) is not None:
                     return True
                 held = self.index.chosen(row.key, goal, arm=arm, any_grader=True)

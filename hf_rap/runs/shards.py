@@ -257,7 +257,7 @@ class _Stored:
         self.features = type(features)({name: features[name] for name in run.columns})
         self.index, self.collector, self.layout = run.index, run.collector, run.layout
         self.engine = run.engine_now
-        self.goal = dict.fromkeys(run.collector.separate_arms, run.collector.goal)
+        self.goal = {arm: run.collector.attempts_in(arm) for arm in run.collector.separate_arms}
         self.names = [column.name for column in run.collector.stored]
         self._part = lru_cache(_PARTS_HELD)(self._read)
 
@@ -266,7 +266,7 @@ class _Stored:
         pieces = {}
         for arm, attempts in self.goal.items():
             chosen = self.index.chosen(row.key, attempts, arm=arm)
-            if not chosen or chosen[-1].stop < attempts:
+            if attempts and (not chosen or chosen[-1].stop < attempts):
                 raise RunError(f"Row {row.id!r} is not in the run {self.index.folder.url!r}: collect the stream again.")
             pieces[arm] = [
                 (range(stretch.first, stretch.stop), self._part(stretch.part).slice(stretch.place, 1).to_pylist()[0])

@@ -144,7 +144,7 @@ def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tup
 
     remarks = [remark_on_band(keep, scores[1])]
     if rule.settings.min_probability is None:
-        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], keep, kept_at))
         if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
             remarks.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
     return tuple(remark for remark in remarks if remark is not None)
@@ -442,9 +442,10 @@ def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | N
     unknown = np.full(len(cde), np.nan)
     failed = unknown if difficulty is None else difficulty
     same = cde == 0
-    why: NDArray[np.object_] = np.select(
-        [same & (failed == 1), cde < 0, same & (failed < 1), cde > 0], NOT_ABOVE[:-1], NOT_ABOVE[-1]
-    ).astype(object)
+    number = np.full(len(cde), len(NOT_ABOVE) - 1)
+    for place, rows in enumerate((same & (failed == 1), cde < 0, same & (failed < 1), cde > 0)):
+        number[rows] = place
+    why: NDArray[np.object_] = np.array(NOT_ABOVE, dtype=object)[number]
     return why
 
 

@@ -72,6 +72,13 @@ def test_the_evidence_is_that_of_the_table(tmp_path, monkeypatch, ids, pieces):
     ]
 
 
+def test_one_arm_alone(tmp_path):
+    """The columns of the other are null, as of the table."""
+    rollouts = Rollouts(stub_rollouts().engine, attempts=2, arm="image")
+    streamed = collect_in_run(stream_of(tmp_path), rollouts, str(tmp_path / "run"))
+    assert plain(streamed) == plain(collect_evidence(whole(), rollouts))
+
+
 def test_json_lines_stream_as_well(tmp_path):
     """Rows without pictures."""
     rows = [{"id": str(n), "images": [], "problem": f"How many? ({n})", "answer": str(n % 4 + 1)} for n in range(40)]
