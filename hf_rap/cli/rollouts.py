@@ -42,6 +42,9 @@ _continue_cut = click.option(
     is_flag=True,
     help="With --run: go on with replies that were cut off at fewer tokens than --max-new-tokens, and with no others.",
 )
+_streaming = click.option(
+    "--streaming", is_flag=True, help="With --run: read rows when they are asked for, for a set that fits no disk."
+)
 _prescreen = [
     click.option(
         "--prescreen",
@@ -62,14 +65,11 @@ _prescreen = [
 @sampling_options
 @grading_options
 @run_options
-@together([_continue_cut], title="Run folder")
+@together([_continue_cut, _streaming], title="Run folder")
 @rule_options
 @adaptive_options
 @together(_prescreen, title="Fewer attempts")
 @out_option("Parquet file to write; needed without --run or --dry-run.")
-@click.option(
-    "--streaming", is_flag=True, help="With --run: read rows when they are asked for, for a set that fits no disk."
-)
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
 @as_json

@@ -28,7 +28,8 @@ def stream_rollouts(sources: Sequence[str], out: Path | None, options: dict[str,
     """Collects what a stream has into a run, and writes its evidence where --out is given."""
     from hf_rap.rows.provenance import describe_source
     from hf_rap.rows.streams import stream_source
-    from hf_rap.runs.fill import collect_in_run, rank_and_world
+    from hf_rap.runs.collecting import collect_in_run
+    from hf_rap.runs.fill import rank_and_world
 
     if options["run"] is None:
         raise click.UsageError("--streaming needs --run: a folder that keeps what is done.")

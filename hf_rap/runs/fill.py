@@ -20,7 +20,7 @@ from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
-from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
@@ -84,25 +84,6 @@ class PartInFlight(NamedTuple):
     batch: dict[str, list[Any]]
     notes: Noting
     reserved: int
-
-
-def collect_in_run(ds: Any, collector: Collector, url: str, **options: Any) -> Any:
-    """The dataset with its evidence, by way of a run folder; computes only what the run does not hold.
-
-    The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
-    are those of `Run`.
-
-    Of a stream (`load_dataset(..., streaming=True)`) all rows are collected now, a few at a time: see
-    `hf_rap.runs.shards`. What comes back is the stream with its evidence, which is read from the run.
-    """
-    rows = whole_or_stream("collect_in_run", ds)
-    if hasattr(rows, "num_shards") and not hasattr(rows, "num_rows"):
-        from .shards import collect_stream
-
-        return collect_stream(rows, collector, url, **options)
-    with Run(rows, collector, url, **options) as run:
-        run.fill()
-        return run.read()
 
 
 class Run:

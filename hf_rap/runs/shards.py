@@ -106,7 +106,7 @@ def _fill(run: Run, shards: _Shards) -> None:
 
 def _is_done(run: Run, shards: _Shards, number: int) -> bool:
     """All rows of the shard are known, and nothing is to be done for any of them."""
-    rows = shards.known(run, number)
+    rows = shards.rows_of(run, number)
     return rows is not None and not run.lacks_of(rows)
 
 
@@ -169,7 +169,7 @@ class _Shards:
         ds = self._table(rows)
         return _Piece(ds, read_rows(ds, run.collector, run.layout), numbers, ended)
 
-    def known(self, run: Run, number: int) -> list[Row] | None:
+    def rows_of(self, run: Run, number: int) -> list[Row] | None:
         """The rows of a shard that was read to its end and has not changed since; None where that is not known."""
         name = self._name(run, number)
         if name is None:
