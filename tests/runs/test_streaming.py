@@ -277,3 +277,69 @@ def test_rows_that_change_their_types_are_said(tmp_path):
     stream = datasets.load_dataset("json", data_files=names, split="train", streaming=True)
     with pytest.raises(SourceError, match="of the stream"):
         collect_in_run(stream, stub_rollouts(), str(tmp_path / "run"))
+
+
+def test_two_processes_share_a_stream(tmp_path):
+    """Each asks its own rows of every piece; the first has all of the evidence."""
+    stream, run, log = stream_of(tmp_path), str(tmp_path / "run"), str(tmp_path / "log")
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            collect_in_run(stream, stub_rollouts(log=log), run, rank=1, world=2)
+        finally:
+            os._exit(0)
+    evidence = collect_in_run(stream, stub_rollouts(log=log), run, rank=0, world=2)
+    os.waitpid(child, 0)
+    assert plain(evidence) == plain(collect_evidence(whole(), stub_rollouts()))
+    assert len(asked(log)) == len({tuple(line.split()) for line in asked(log)})
+
+
+@pytest.mark.parametrize("change", ["a folder", "class names", "pictures named as files", "several sources", "no run"])
+def test_what_the_command_streams(tmp_path, change):
+    """As `load_source` has it, or a sentence that says what to do."""
+    (tmp_path / "data").mkdir()
+    ds = whole(20)
+    sources, more = [str(tmp_path / "data")], ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "e.parquet")]
+    says = None
+    if change == "class names":
+        features = datasets.Features(
+            {**ds.features, "answer": datasets.ClassLabel(names=["zero", "one", "two", "3", "4"])}
+        )
+        answers = [None if answer is None else int(answer) for answer in ds["answer"]]
+        ds = ds.remove_columns("answer").add_column("answer", answers).cast(features)
+    ds.to_parquet(str(tmp_path / "data" / "train-00000-of-00001.parquet"))
+    if change == "pictures named as files":
+        from PIL import Image
+
+        Image.new("RGB", (8, 8)).save(tmp_path / "data" / "a.png")
+        line = {"image": "a.png", "question": "How many?", "answer": "3"}
+        (tmp_path / "data" / "train-00000-of-00001.parquet").unlink()
+        (tmp_path / "data" / "rows.jsonl").write_text(json.dumps(line) + "\n")
+        sources, says = [str(tmp_path / "data" / "rows.jsonl")], "names its pictures as files"
+    elif change == "several sources":
+        sources, says = [*sources, *sources], "--streaming takes one SOURCE"
+    elif change == "no run":
+        more, says = more[2:], "--streaming needs --run"
+    with FaultyServer(draws_n="knows") as server:
+        command = [
+            "rollouts",
+            *sources,
+            "--endpoint",
+            server.url,
+            "--model",
+            "m",
+            "--attempts",
+            "1",
+            "--streaming",
+            *more,
+        ]
+        done = CliRunner().invoke(cli, command)
+    if says is not None:
+        assert says in f"{done.output} {done.exception}"
+        return
+    assert done.exit_code == 0, done.exception
+    written = datasets.Dataset.from_parquet(str(tmp_path / "e.parquet"))
+    assert len(written) == 20
+    if change == "class names":
+        assert written["answer"][:3] == ["one", "two", "3"]
