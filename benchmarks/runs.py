@@ -6,6 +6,7 @@
     python benchmarks/runs.py pictures      # memory of a run over a server, pictures of 12 megapixels
     python benchmarks/runs.py ids           # the id of a row without one: its picture is decoded
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
+    python benchmarks/runs.py stream        # memory of a run over a stream of 20,000 such rows, and a second start
     python benchmarks/runs.py               # all of them
 
 Both sides of a comparison run in turns on the same machine; figures are ratios, median and range.
@@ -290,7 +291,7 @@ def memory(rows: int = 100_000) -> None:
         subprocess.run([sys.executable, "-c", f"{code}({folder!r})"], check=True)
 
 
-def memory_child_make(folder: str, rows: int) -> None:
+def memory_child_make(folder: str, rows: int, first: int = 0) -> None:
     """`rows` rows with 40 KB of image each, in one Parquet file, a few at a time."""
     import io
     from random import Random
@@ -310,14 +311,15 @@ def memory_child_make(folder: str, rows: int) -> None:
         }
     )
     schema = features.arrow_schema
-    rng = Random(0)
+    rng = Random(first)
+    Path(folder).mkdir(exist_ok=True)
     with pq.ParquetWriter(f"{folder}/rows.parquet", schema, compression="none") as writer:
         for start in range(0, rows, 1000):
             made = [
                 {
                     # A small PNG with 40 KB of noise behind its end, which decoders skip.
                     "images": [{"bytes": small.getvalue() + rng.randbytes(40_000), "path": None}],
-                    "problem": f"<image>How many? ({number})",
+                    "problem": f"<image>How many? ({first + number})",
                     "answer": "3",
                 }
                 for number in range(start, min(rows, start + 1000))
@@ -359,6 +361,35 @@ def memory_child(folder: str) -> None:
     print(f"{seconds:.0f} s without the file", flush=True)
 
 
+def stream(rows: int = 20_000, shards: int = 8) -> None:
+    """Peak memory of a run over a stream of shards, and seconds of a second start, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs."
+        for number in range(shards):
+            made = f"memory_child_make('{folder}/{number}', {rows // shards}, {number * rows})"
+            subprocess.run([sys.executable, "-c", f"{code}{made}"], check=True)
+        for what in ("collected", "started again"):
+            subprocess.run([sys.executable, "-c", f"{code}stream_child({folder!r}, {what!r})"], check=True)
+
+
+def stream_child(folder: str, what: str) -> None:
+    """Collects what a folder of shards has, a stub in place of the model."""
+    import datasets
+
+    names = sorted(map(str, Path(folder).glob("*/rows.parquet")))
+    rows = datasets.load_dataset("parquet", data_files=names, split="train", streaming=True)
+    started, spent = time.perf_counter(), time.process_time()
+    collect_in_run(rows, Rollouts(FixedText(), attempts=2), f"{folder}/run")
+    peak = int(
+        dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
+    )
+    print(
+        f"stream of {len(names)} shards {what}: peak {peak / 1e6:.2f} GB in all, {time.perf_counter() - started:.0f} s, of it "
+        f"{time.process_time() - spent:.0f} s of processor time",
+        flush=True,
+    )
+
+
 def ids(rounds: int) -> None:
     """Processor time of the id of a row that has none of its own, and of reading its file alone; noise and blur as a photo has."""
     import io
@@ -391,7 +422,9 @@ def ids(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory"])
+    parser.add_argument(
+        "what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory", "stream"]
+    )
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint, "ids": ids}
@@ -402,6 +435,8 @@ def main() -> None:
         pictures()
     if args.what in (None, "memory"):
         memory()
+    if args.what in (None, "stream"):
+        stream()
 
 
 if __name__ == "__main__":

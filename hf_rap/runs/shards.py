@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FOLDER = "shards"
-PIECE_BYTES = 1 << 27  # of rows that are in memory at once, about
+PIECE_BYTES = 1 << 26  # of rows that are in memory at once, about
 PIECE_ROWS = 16_384
 _PARTS_HELD = 32  # in memory, when evidence is read back
 _ROWS_JOINED = 256
+_ROWS_READ = 64
 _COMMIT = re.compile(r"hf://\S+@[0-9a-f]{40}/\S+")  # what lies there does not change
 
 
@@ -142,31 +143,43 @@ class _Shards:
 
     def pieces(self, run: Run) -> Iterator[_Piece]:
         """The rows of all shards that are not done, some at a time."""
-        rows: list[dict[str, Any]] = []
+        tables: list[datasets.Dataset] = []
         numbers: list[int] = []
         ended: list[int] = []
         size = 0
         for number in range(self.count):
             if _is_done(run, self, number):
                 continue
-            for row in self._rows(number):
-                if size >= PIECE_BYTES or len(rows) >= PIECE_ROWS:
-                    yield self._piece(run, rows, numbers, ended)
-                    rows, numbers, ended, size = [], [], [], 0
-                rows.append(row)
-                numbers.append(number)
-                size += _size(row)
+            for table in self._tables(number):
+                if numbers and (size >= PIECE_BYTES or len(numbers) + len(table) > PIECE_ROWS):
+                    piece = self._piece(run, tables, numbers, ended)
+                    tables, numbers, ended, size = [], [], [], 0
+                    yield piece
+                    del piece  # who has taken it may be done with it before the next one is wanted
+                tables.append(table)
+                numbers += [number] * len(table)
+                size += table.data.nbytes
             ended.append(number)
-        if rows:
-            yield self._piece(run, rows, numbers, ended)
+        if tables:
+            yield self._piece(run, tables, numbers, ended)
 
-    def _rows(self, number: int) -> Iterator[dict[str, Any]]:
+    def _tables(self, number: int) -> Iterator[datasets.Dataset]:
+        """The rows of a shard, a few at a time: as Python values they take several times the memory."""
         shard = self.stream.shard(num_shards=self.count, index=number) if self.count > 1 else self.stream
+        rows: list[dict[str, Any]] = []
         with _said(f"Shard {number + 1:,} of the stream"):
-            yield from shard
+            for row in shard:
+                rows.append(row)
+                if len(rows) >= min(_ROWS_READ, PIECE_ROWS):
+                    yield self._table(rows)
+                    rows = []
+            if rows:
+                yield self._table(rows)
 
-    def _piece(self, run: Run, rows: list[dict[str, Any]], numbers: list[int], ended: list[int]) -> _Piece:
-        ds = self._table(rows)
+    def _piece(self, run: Run, tables: list[datasets.Dataset], numbers: list[int], ended: list[int]) -> _Piece:
+        import datasets
+
+        ds = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
         return _Piece(ds, read_rows(ds, run.collector, run.layout), numbers, ended)
 
     def rows_of(self, run: Run, number: int) -> list[Row] | None:
@@ -239,15 +252,6 @@ def _state(file: str) -> list[Any] | None:
     except OSError:
         return None
     return [os.path.realpath(file), status.st_size, status.st_mtime_ns]
-
-
-def _size(value: Any) -> int:
-    """Bytes of a row, as far as they are many."""
-    if isinstance(value, (bytes, str)):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    return sum(map(_size, value)) if isinstance(value, list) else 8
 
 
 class _Stored:
