@@ -65,9 +65,9 @@ def collect_stream(stream: datasets.IterableDataset, collector: Any, url: str, *
         collector.check(stream.features)
         given, stream = stream.features, undecoded(stream)
         with _said("The stream"):
-            head = _head(stream)
-            first = first_rows(head)
-            _, collector = prepared(collector, head)
+            first = _first(stream)
+        # As a stream of these rows: a collector that looks at all of them is not to take them for all.
+        _, collector = prepared(collector, first.to_iterable_dataset())
         shards = _Shards(stream, first.features)
         with Run(first, collector, url, **options) as run:
             _fill(run, shards)
@@ -77,13 +77,15 @@ def collect_stream(stream: datasets.IterableDataset, collector: Any, url: str, *
     )
 
 
-def _head(stream: datasets.IterableDataset) -> datasets.IterableDataset:
-    """What has the rows that a layout is settled by: the first shard alone, where that has enough."""
+def _first(stream: datasets.IterableDataset) -> datasets.Dataset:
+    """The rows that a layout is settled by: of the first shard alone, where that has enough."""
     files = shard_files(stream)
-    if not files or len(files) == 1:
-        return stream
-    head = stream.shard(num_shards=len(files), index=0)
-    return head if sum(1 for _ in head.take(FIRST_ROWS)) == FIRST_ROWS else stream
+    if files and len(files) > 1:
+        with suppress(SourceError):  # without a row
+            first = first_rows(stream.shard(num_shards=len(files), index=0))
+            if len(first) >= FIRST_ROWS:
+                return first
+    return first_rows(stream)
 
 
 def _fill(run: Run, shards: _Shards) -> None:
