@@ -57,7 +57,6 @@ def collect_stream(stream: datasets.IterableDataset, collector: Any, url: str, *
         SourceError: the stream has no rows, or one that does not have the types of the first.
     """
     check_collector(collector)
-    run = None
     with allowed(checked_roots(options.get("media_roots", ()))):
         if stream.features is None:  # as of one that was mapped
             with _said("The stream"):
