@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path, read_json
-from hf_rap.stats.secrets import masked
+from hf_rap.stats.secrets import masked, masked_settings
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, patiently, remove_abandoned, whole_file
 
@@ -175,7 +175,7 @@ class RunFolder:
             if column is None:
                 return Unusable(path, f"another schema: no column {field.name!r} of type {field.type}")
             table = table.set_column(table.column_names.index(field.name), field, column)
-        return table
+        return _without_secrets(table)
 
     def _content(self, path: str, hash_: str) -> bytes | Unusable:
         try:
@@ -344,6 +344,19 @@ def _as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | N
     ends = pc.cumulative_sum(lengths.fill_null(0))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
     return pa.chunked_array([pa.ListArray.from_arrays(offsets, items, type=type_, mask=lengths.is_null())])
+
+
+def _without_secrets(part: pa.Table) -> pa.Table:
+    """The same, where an earlier release has written secrets into the settings of its rows."""
+    import pyarrow as pa
+
+    for place, name in enumerate(part.column_names):
+        if not name.endswith("_settings"):
+            continue
+        texts = part[name].to_pylist()
+        if any(masked_settings(text) != text for text in dict.fromkeys(texts)):
+            part = part.set_column(place, part.schema.field(place), pa.array(map(masked_settings, texts), pa.string()))
+    return part
 
 
 def _hash(content: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -50,6 +52,17 @@ def masked(value: Any, name: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)([masked(part, name) for part in value]) if type(value) in (list, tuple) else value
     return _digest(value) if _is_secret(value, name) else value
+
+
+@lru_cache(maxsize=1024)
+def masked_settings(text: str | None) -> str | None:
+    """A cell of settings as it may be written; the same where it has no secret."""
+    try:
+        settings = json.loads(text or "{}")
+    except ValueError:
+        return text
+    without = masked(settings)
+    return text if without == settings else json.dumps(without, sort_keys=True)
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:

@@ -93,6 +93,32 @@ def test_two_secrets_are_two_runs_and_one_is_one(tmp_path):
         assert collect("key two") == 2 * first
 
 
+def test_a_part_of_an_earlier_release_gives_no_secret_away(tmp_path):
+    """Its settings hold one in plain; what comes out of the run does not, and nothing is asked again."""
+    import pyarrow as pa
+
+    from hf_rap.runs.folder import RunFolder
+
+    ds, url = make_rows(6), str(tmp_path / "run")
+    with FaultyServer() as server:
+        rollouts = Rollouts(EndpointEngine(server.url, model="m", extra_body={"api_key": "s3cr3t"}), attempts=1)
+        masked_evidence = collect_in_run(ds, rollouts, url)
+        before = len(server.bodies)
+        folder = RunFolder(url)
+        (fingerprint,) = folder.fingerprints()
+        (name,) = folder.parts(fingerprint)
+        part = folder.read_part(fingerprint, name)
+        digest = json.loads(masked_evidence["rap_settings"][0])["extra_body"]["api_key"]
+        place = part.column_names.index("rap_settings")
+        plain = [text and text.replace(digest, "s3cr3t") for text in part["rap_settings"].to_pylist()]
+        folder.remove(f"{fingerprint}/{name}")
+        folder.write_part(fingerprint, part.set_column(place, "rap_settings", pa.array(plain)), first=0, stop=1)
+        evidence = collect_in_run(ds, rollouts, url)
+        assert len(server.bodies) == before
+    assert evidence.remove_columns("images").to_list() == masked_evidence.remove_columns("images").to_list()
+    assert digest.startswith("*** (")
+
+
 def test_a_server_that_repeats_it_does_not_put_it_into_evidence(tmp_path):
     """In its refusal or its reply."""
 
