@@ -27,4 +27,5 @@ def collect_in_run(ds: Any, collector: Collector, url: str, **options: Any) -> A
         return collect_stream(rows, collector, url, **options)
     with Run(rows, collector, url, **options) as run:
         run.fill()
+        run.finish()
         return run.read()

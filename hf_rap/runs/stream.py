@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_rap.errors import RapError, RowError
 from hf_rap.evidence.collector import counts_tokens
 from hf_rap.evidence.grading import grades_later
 
-from .index import FAILURE, batches
+from .contents import FAILURE
+from .index import batches
 from .part import as_part, ungraded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import datasets
     import pyarrow as pa
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hf_rap.evidence.collector import Collector
 
     from .budget import Budget
+    from .claims import Claim
     from .index import Row, Stretch
     from .progress import Progress
     from .task import Task
@@ -96,13 +98,23 @@ class _GoingOn:
         return as_part(self.collector, evidence, task).filter(went_on), failures
 
 
+@dataclass(eq=False)
+class _Group:
+    """Rows that lack the same attempts: one of their tasks, and those that are done and wait for their part."""
+
+    task: Task
+    way: _Anew | _GoingOn
+    done: list[_InFlight] = field(default_factory=list)
+
+
 @dataclass
 class _InFlight:
     """A row that is asked, until it is in a part."""
 
-    group: int
+    group: _Group
     row: Row
     stored: tuple[Stretch, ...]
+    claims: tuple[Claim, ...]
     state: Any
     reserved: int
     left: int = 0
@@ -117,19 +129,13 @@ class Streaming:
         progress: counts requests and rows.
     """
 
-    def __init__(self, run: Filling, tasks: Sequence[Task], progress: Progress) -> None:
+    def __init__(self, run: Filling, tasks: Iterable[Task], progress: Progress) -> None:
         self.run = run
         self.progress = progress
         self.is_spent = False
         self._tasks = tasks
-        self._ways: list[_Anew | _GoingOn] = [_GoingOn(run) if task.stored else _Anew(run, task) for task in tasks]
-        # Tasks for the same attempts share parts: of each task the first such one.
-        first: dict[tuple[int, int, str | None], int] = {}
-        self._groups = [
-            first.setdefault((task.first, task.attempts, task.arm), number) for number, task in enumerate(tasks)
-        ]
+        self._groups: dict[tuple[int, int, str | None], _Group] = {}
         self._requests: list[tuple[_InFlight, Any] | None] = []  # by the number of the request
-        self._done: dict[int, list[_InFlight]] = {}
         self._room = threading.Condition()  # guards the budget and what is between the threads
         self._begun: deque[tuple[_InFlight, Mapping[Any, Any]]] = deque()  # what is to be asked of a row next
         self._asks_nothing: deque[_InFlight] = deque()
@@ -165,7 +171,7 @@ class Streaming:
     def _read(self) -> Iterator[Any]:
         """What to ask, in the thread that reads."""
         for pending in self._rows():
-            requests = self._ways[pending.group].requests(pending.state)
+            requests = pending.group.way.requests(pending.state)
             while (room := self._reserve(pending.reserved)) is None:
                 yield from self._follow_ups()
             if not room:
@@ -179,13 +185,22 @@ class Streaming:
 
     def _rows(self) -> Iterator[_InFlight]:
         """Every row, a few read at a time."""
-        for task, way, group in zip(self._tasks, self._ways, self._groups, strict=True):
+        for task in self._tasks:
+            group = self._group(task)
             most = self.run.most_tokens(task)
             for start in range(0, len(task.rows), _ROWS_READ):
                 few = task.at(range(start, min(start + _ROWS_READ, len(task.rows))))
                 (batch,) = batches(self.run.ds, self.run.columns, few.indices, len(few.indices))
-                for place, state in enumerate(way.begin(batch, few)):
-                    yield _InFlight(group, few.rows[place], few.stored[place : place + 1], state, most)
+                for place, state in enumerate(group.way.begin(batch, few)):
+                    beside = few.stored[place : place + 1], few.claims[place : place + 1]
+                    yield _InFlight(group, few.rows[place], *beside, state, most)
+
+    def _group(self, task: Task) -> _Group:
+        """Tasks for the same attempts share parts."""
+        attempts = (task.first, task.attempts, task.arm)
+        if attempts not in self._groups:
+            self._groups[attempts] = _Group(task, _GoingOn(self.run) if task.stored else _Anew(self.run, task))
+        return self._groups[attempts]
 
     def _reserve(self, most: int) -> bool | None:
         """Whether another row may be asked, or None where others go first.
@@ -245,7 +260,7 @@ class Streaming:
 
     def _go_on(self, pending: _InFlight) -> None:
         """All that was asked about a row is answered."""
-        requests = self._ways[pending.group].requests(pending.state)
+        requests = pending.group.way.requests(pending.state)
         if not requests:
             self._finish(pending)
             return
@@ -264,23 +279,23 @@ class Streaming:
             self.run.budget.spend(pending.state.tokens - pending.reserved)
             self._in_flight -= 1
             self._room.notify_all()
-        done = self._done.setdefault(pending.group, [])
-        done.append(pending)
-        if len(done) >= self.run.rows_per_part:
+        pending.group.done.append(pending)
+        if len(pending.group.done) >= self.run.rows_per_part:
             self._write(pending.group)
             self.run.check_errors(self.progress, in_flight=True)
 
     def _write_all(self, *, graded: bool = True) -> None:
         self._finish_those_that_ask_nothing()
-        for group in [group for group, done in self._done.items() if done]:
+        for group in [group for group in self._groups.values() if group.done]:
             self._write(group, graded=graded)
 
-    def _write(self, group: int, *, graded: bool = True) -> None:
-        done = self._done[group]
+    def _write(self, group: _Group, *, graded: bool = True) -> None:
+        done = group.done
         stored = tuple(stretch for pending in done for stretch in pending.stored)
-        task = self._tasks[group].of([pending.row for pending in done], stored)
-        part, failures = self._ways[group].end([pending.state for pending in done], task)
+        claims = [claim for pending in done for claim in pending.claims]
+        task = group.task.of([pending.row for pending in done], stored, claims)
+        part, failures = group.way.end([pending.state for pending in done], task)
         self.run.write(task, part if graded or self.run.collector.grading is None else ungraded(part))
-        self._done[group] = []
+        group.done = []
         tokens = sum(pending.state.tokens for pending in done) if counts_tokens(self.run.collector) else None
         self.progress.count(failures, tokens)
