@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -190,7 +191,7 @@ def scratch_folder() -> Iterator[Path]:
     Raises:
         OSError: no folder can be made there.
     """
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+    for folder in filter(_is_own, Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*")):
         if _holds_lock_of_the_dead(folder):
             shutil.rmtree(folder, ignore_errors=True)
     with (
@@ -198,6 +199,16 @@ def scratch_folder() -> Iterator[Path]:
         locked(Path(made) / _LOCK),
     ):
         yield Path(made)
+
+
+def _is_own(folder: Path) -> bool:
+    """A folder of this user with a plain file for a lock: others write there, too, and a pipe would be waited for."""
+    try:
+        status, lock = folder.lstat(), (folder / _LOCK).lstat()
+    except OSError:
+        return False
+    own = not hasattr(os, "getuid") or status.st_uid == lock.st_uid == os.getuid()
+    return own and stat.S_ISDIR(status.st_mode) and stat.S_ISREG(lock.st_mode)
 
 
 def _holds_lock_of_the_dead(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from hf_rap.stats.secrets import secrets_in
 
 from .endpoint_answer import OddError, RefusedError, read_answer
 from .endpoint_http import Answer, TooLargeError, chat_url, post
+from .endpoint_tls import tls_context
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,6 +55,7 @@ class Client:
         self._http = http_library()
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._client = self._http.AsyncClient(
+            verify=tls_context(),
             # How long a whole answer may take is counted here: a server that drips bytes would meet no time-out of reads.
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
             limits=self._http.Limits(max_connections=connections, max_keepalive_connections=connections),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
 from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -15,6 +17,7 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_whole
+from hf_rap.rows.crowding import CrowdedError, held_together
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
@@ -258,9 +261,23 @@ class Rollouts(PromptedCollector):
         self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, Any], list[str | None]]:
         """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
-        states = self.begin_again(batch, evidence, places)
-        go_on(self.engine, states, self._sampling())
-        return self.end_again(states)
+        rows = len(places)
+        try:
+            with held_together(one_row=rows < 2):
+                states = self.begin_again(batch, evidence, places)
+                go_on(self.engine, states, self._sampling())
+                return self.end_again(states)
+        except CrowdedError:
+            pass
+        joined: dict[str, list[Any]] = {}
+        failures: list[str | None] = []
+        for part in (slice((rows + 1) // 2), slice((rows + 1) // 2, rows)):
+            cells, held = ({name: values[part] for name, values in of.items()} for of in (batch, evidence))
+            made, of_part = self.go_on(cells, held, places[part])
+            for name, values in made.items():
+                joined.setdefault(name, []).extend(values)
+            failures += of_part
+        return joined, failures
 
     @warnings_stay_warnings()
     def begin_again(
@@ -436,12 +453,14 @@ def read_rows(
 
     def question_of(raw: Mapping[str, Any]) -> Question | RowError:
         try:
-            return lightened(read_question(raw, layout), lighten)
+            with nullcontext() if lighten is None else held_together(one_row=True):
+                return lightened(read_question(raw, layout), lighten)
         except RowError as error:
             return error
 
     with ThreadPoolExecutor(_OPENERS) as threads:
-        questions = list(threads.map(question_of, raws))
+        contexts = [copy_context() for _ in raws]
+        questions = list(threads.map(lambda context, raw: context.run(question_of, raw), contexts, raws))
     return [
         AskedRow(row_id(raw, layout), error=question)
         if isinstance(question, RowError)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import logging
 import os
 import re
 from contextlib import suppress
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.errors import RunError, first_line
+from hf_rap.errors import RunError, first_line, logger_of
 from hf_rap.options import check_path, read_json
 from hf_rap.stats.secrets import masked, masked_settings
 from hf_rap.stats.settings import counted
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"

@@ -10,7 +10,6 @@ is not read again; where it is no file (a stream that was mapped, filtered or sh
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.errors import RapError, RunError, SourceError, one_line
+from hf_rap.errors import RapError, RunError, SourceError, logger_of, one_line
 from hf_rap.evidence.collector import check_collector, prepared
 from hf_rap.options import read_json
 from hf_rap.rows.compat import shard_files
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 FOLDER = "shards"
 PIECE_BYTES = 1 << 26  # of rows that are in memory at once, about
