@@ -98,15 +98,15 @@ class Pool:
             asyncio.ensure_future(work(self._clients[place % len(self._clients)])) for place in range(self.width)
         ]
         watcher = asyncio.ensure_future(self._watch(take))
+        both: list[asyncio.Future[Any]] = [watcher, asyncio.gather(*workers)]
         try:
-            both: list[asyncio.Future[Any]] = [watcher, asyncio.gather(*workers)]
             ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for future in ended:
                 future.result()
         finally:
             for worker in (*workers, watcher):
                 worker.cancel()
-            await asyncio.gather(*workers, watcher, return_exceptions=True)
+            await asyncio.gather(*both, *workers, return_exceptions=True)
         self._settle_given_up(take)
 
     async def _watch(self, take: Callable[[int, Answer], object]) -> None:

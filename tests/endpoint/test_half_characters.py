@@ -48,7 +48,7 @@ def test_replies_and_errors_of_an_engine_of_ones_own(tmp_path):
         collect_in_run(make_rows(3), rollouts, str(tmp_path / "run")),
     ):
         assert evidence["rap_image_responses"][0] == ["\\boxed{1} \ufffd"] * 2
-        assert evidence["rap_error"][1] == "engine_failed: half \ufffd"
+        assert evidence["rap_error"][1] == "engine_failed: half \\ud83d"
 
 
 @pytest.mark.parametrize(
