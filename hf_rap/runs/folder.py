@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.errors import RunError, first_line, logger_of
-from hf_rap.options import check_path, read_json
+from hf_rap.errors import RunError, first_line, hide_secrets, logger_of
+from hf_rap.options import MAX_JSON_BYTES, check_path, read_json
 from hf_rap.stats.secrets import masked, masked_settings
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, patiently, remove_abandoned, whole_file
@@ -108,9 +108,15 @@ class RunFolder:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
-        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        self.is_local = "file" in protocols
         if self.is_local:
             self.path = os.path.realpath(self.path)  # of a link whose target is not there yet, the folder is made there
+        if "hf" in protocols and not self.path.startswith("buckets/"):
+            raise RunError(
+                f"The run {self.url!r} would make a commit of every file, of which the Hub takes some hundred an hour: give a "
+                "bucket, hf://buckets/USER/NAME/FOLDER (`hf buckets create USER/NAME` makes one)."
+            )
         self._check(create=create)
 
     def fingerprints(self) -> list[str]:
@@ -139,7 +145,7 @@ class RunFolder:
             paths = patiently(lambda: self.fs.ls(where, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except OSError as error:
+        except Exception as error:
             raise self._cannot("list", folder or "the files", error) from error
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
@@ -247,7 +253,7 @@ class RunFolder:
     def manifest(self, fingerprint: str) -> dict[str, Any]:
         """What a fingerprint stands for, without secrets that an earlier release wrote; nothing where it cannot be read."""
         try:
-            manifest: dict[str, Any] = masked(read_json(self.read(f"{fingerprint}/{MANIFEST}")))
+            manifest: dict[str, Any] = masked(self.read_json(f"{fingerprint}/{MANIFEST}"))
         except (OSError, ValueError):
             return {}
         return manifest
@@ -266,21 +272,41 @@ class RunFolder:
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
+        self._refuse_odd(path)
         target = f"{self.path}/{path}"
         content: bytes = patiently(Path(target).read_bytes if self.is_local else lambda: self.fs.cat_file(target))
         return content
 
+    def read_json(self, path: str) -> dict[str, Any]:
+        """The object in a file of the run; raises as `hf_rap.options.read_json`."""
+        self._refuse_odd(path)
+        values: dict[str, Any] = read_json(self.fs.cat_file(f"{self.path}/{path}", end=MAX_JSON_BYTES + 1))
+        return values
+
+    def _is_odd(self, path: str) -> bool:
+        """No regular file: a pipe would be waited for, a device read without end."""
+        return self.is_local and not Path(f"{self.path}/{path}").is_file()
+
+    def _refuse_odd(self, path: str) -> None:
+        if self._is_odd(path):
+            raise FileNotFoundError(f"{path} is no regular file")
+
     def write(self, path: str, content: bytes) -> None:
-        """A file that is there as a whole or not at all: renamed into place on disks, one PUT elsewhere."""
+        """A file that is there as a whole or not at all: renamed into place on disks, one request elsewhere.
+
+        No store has to make a file only where there is none, or to rename one: buckets can do neither.
+        """
         target = f"{self.path}/{path}"
         try:
             patiently(lambda: self._write(target, content))
-        except OSError as error:
+        except Exception as error:
             raise self._cannot_write(path, error) from error
 
-    def _cannot_write(self, path: str, error: OSError) -> RunError:
+    def _cannot_write(self, path: str, error: Exception) -> RunError:
+        hide_secrets(error)
+        said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
         return RunError(
-            f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+            f"Cannot write {path} into the run {self.url!r}: {said}. Parts that are written stay "
             "good; give the run room (or rights) and start the same command again."
         )
 
@@ -398,9 +424,11 @@ class RunFolder:
             )
         return bool(parts)
 
-    def _cannot(self, what: str, path: str, error: OSError) -> RunError:
+    def _cannot(self, what: str, path: str, error: Exception) -> RunError:
+        hide_secrets(error)
+        said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
         return RunError(
-            f"Cannot {what} {path} in the run {self.url!r}: {error.strerror or first_line(error)}. Give this process the rights, "
+            f"Cannot {what} {path} in the run {self.url!r}: {said}. Give this process the rights, "
             "or wait until the disk answers, and start the same command again."
         )
 

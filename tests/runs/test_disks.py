@@ -59,7 +59,7 @@ def unreadable(path):
     path.symlink_to("/proc/self/mem")  # opens, and every read is EIO
 
 
-BROKEN = {"Input/output error": unreadable, "No such file or directory": dangling}
+BROKEN = {"Input/output error": unreadable, "is no regular file": dangling}
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="Linux only")
@@ -72,7 +72,8 @@ def test_a_part_that_cannot_be_read_costs_its_own_rows(run, tmp_path, why, caplo
     evidence = collect_in_run(ds, stub_rollouts(log=str(tmp_path / "log")), str(run))
     assert plain(evidence) == in_one_go
     assert len(rows_asked(tmp_path / "log")) <= 10
-    assert f"cannot be read: {why}" in caplog.text
+    assert "cannot be read: " in caplog.text
+    assert why in caplog.text
 
 
 @pytest.mark.slow
