@@ -6,6 +6,7 @@
     python benchmarks/runs.py pictures      # memory of a run over a server, pictures of 12 megapixels
     python benchmarks/runs.py ids           # the id of a row without one: its picture is decoded
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
+    python benchmarks/runs.py stream        # memory of a run over a stream of 20,000 such rows, and a second start
     python benchmarks/runs.py               # all of them
 
 Both sides of a comparison run in turns on the same machine; figures are ratios, median and range.
@@ -29,7 +30,6 @@ from typing import TYPE_CHECKING
 
 from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.engines.base import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,8 +191,8 @@ def endpoint(rounds: int) -> None:
                 bodies = [
                     ask.body()
                     for row in rollouts.begin(batch)
-                    for request in rollouts.requests(row).values()
-                    for ask in engine.asks(request, Sampling(max_new_tokens=16), together=False)
+                    for request, sampling in rollouts.requests(row).values()
+                    for ask in engine.asks(request, sampling, together=False)
                 ]
                 collect_in_run(
                     ds.select(range(8)), rollouts, f"{folder}/warm"
@@ -209,12 +209,14 @@ def endpoint(rounds: int) -> None:
 
 def pictures(rows: int = 256) -> None:
     """Peak memory of the client that asks about pictures of 12 megapixels, 32 in flight, in a process of its own."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs.pictures_child({rows})"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs.pictures_child"
+        subprocess.run([sys.executable, "-c", f"{code}_make({folder!r}, {rows})"], check=True)
+        subprocess.run([sys.executable, "-c", f"{code}({folder!r})"], check=True)
 
 
-def pictures_child(rows: int) -> None:
-    """Prints the peak of its memory; eight pictures, each under many ids."""
+def pictures_child_make(folder: str, rows: int) -> None:
+    """So many rows on disk; eight pictures, each under many ids."""
     import io
 
     import datasets
@@ -226,7 +228,6 @@ def pictures_child(rows: int) -> None:
         file = io.BytesIO()
         Image.merge("RGB", noise).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
-    del noise
     features = datasets.Features(
         {
             "id": datasets.Value("string"),
@@ -235,18 +236,19 @@ def pictures_child(rows: int) -> None:
             "answer": datasets.Value("string"),
         }
     )
+    made = [
+        {"id": str(row), "image": {"bytes": files[row % 8], "path": None}, "question": "How many?", "answer": "3"}
+        for row in range(rows)
+    ]
+    datasets.Dataset.from_list(made, features=features).save_to_disk(f"{folder}/rows")
 
-    def made() -> Iterator[dict]:
-        for row in range(rows):
-            yield {
-                "id": str(row),
-                "image": {"bytes": files[row % 8], "path": None},
-                "question": "How many?",
-                "answer": "3",
-            }
 
-    with tempfile.TemporaryDirectory() as folder, server_with(median=1.0) as url:
-        ds = datasets.Dataset.from_generator(made, features=features, cache_dir=folder)
+def pictures_child(folder: str) -> None:
+    """Prints the peak of its memory."""
+    import datasets
+
+    with server_with(median=1.0) as url:
+        ds = datasets.load_from_disk(f"{folder}/rows")
         Path("/proc/self/clear_refs").write_text("5")
         before = _own_memory()
         engine = EndpointEngine(url, model="m", concurrency=32)
@@ -256,7 +258,7 @@ def pictures_child(rows: int) -> None:
             dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
         )
     print(
-        f"{rows} rows of 12 megapixels ({len(files[0]) / 1e6:.1f} MB each), 32 in flight: peak {peak / 1e6:.2f} GB in all, "
+        f"{len(ds)} rows of 12 megapixels, 32 in flight: peak {peak / 1e6:.2f} GB in all, "
         f"{before / 1e6:.2f} GB before it began, {time.perf_counter() - started:.0f} s; wanted under 1.5 GB",
         flush=True,
     )
@@ -289,7 +291,7 @@ def memory(rows: int = 100_000) -> None:
         subprocess.run([sys.executable, "-c", f"{code}({folder!r})"], check=True)
 
 
-def memory_child_make(folder: str, rows: int) -> None:
+def memory_child_make(folder: str, rows: int, first: int = 0) -> None:
     """`rows` rows with 40 KB of image each, in one Parquet file, a few at a time."""
     import io
     from random import Random
@@ -309,14 +311,15 @@ def memory_child_make(folder: str, rows: int) -> None:
         }
     )
     schema = features.arrow_schema
-    rng = Random(0)
+    rng = Random(first)
+    Path(folder).mkdir(exist_ok=True)
     with pq.ParquetWriter(f"{folder}/rows.parquet", schema, compression="none") as writer:
         for start in range(0, rows, 1000):
             made = [
                 {
                     # A small PNG with 40 KB of noise behind its end, which decoders skip.
                     "images": [{"bytes": small.getvalue() + rng.randbytes(40_000), "path": None}],
-                    "problem": f"<image>How many? ({number})",
+                    "problem": f"<image>How many? ({first + number})",
                     "answer": "3",
                 }
                 for number in range(start, min(rows, start + 1000))
@@ -358,6 +361,35 @@ def memory_child(folder: str) -> None:
     print(f"{seconds:.0f} s without the file", flush=True)
 
 
+def stream(rows: int = 20_000, shards: int = 8) -> None:
+    """Peak memory of a run over a stream of shards, and seconds of a second start, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs."
+        for number in range(shards):
+            made = f"memory_child_make('{folder}/{number}', {rows // shards}, {number * rows})"
+            subprocess.run([sys.executable, "-c", f"{code}{made}"], check=True)
+        for what in ("collected", "started again"):
+            subprocess.run([sys.executable, "-c", f"{code}stream_child({folder!r}, {what!r})"], check=True)
+
+
+def stream_child(folder: str, what: str) -> None:
+    """Collects what a folder of shards has, a stub in place of the model."""
+    import datasets
+
+    names = sorted(map(str, Path(folder).glob("*/rows.parquet")))
+    rows = datasets.load_dataset("parquet", data_files=names, split="train", streaming=True)
+    started, spent = time.perf_counter(), time.process_time()
+    collect_in_run(rows, Rollouts(FixedText(), attempts=2), f"{folder}/run")
+    peak = int(
+        dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
+    )
+    print(
+        f"stream of {len(names)} shards {what}: peak {peak / 1e6:.2f} GB in all, {time.perf_counter() - started:.0f} s, of it "
+        f"{time.process_time() - spent:.0f} s of processor time",
+        flush=True,
+    )
+
+
 def ids(rounds: int) -> None:
     """Processor time of the id of a row that has none of its own, and of reading its file alone; noise and blur as a photo has."""
     import io
@@ -390,7 +422,9 @@ def ids(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory"])
+    parser.add_argument(
+        "what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory", "stream"]
+    )
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint, "ids": ids}
@@ -401,6 +435,8 @@ def main() -> None:
         pictures()
     if args.what in (None, "memory"):
         memory()
+    if args.what in (None, "stream"):
+        stream()
 
 
 if __name__ == "__main__":

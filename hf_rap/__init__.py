@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .rows.prompts import PromptTemplate
     from .rows.provenance import describe_source
     from .rows.sources import load_source
-    from .runs.fill import collect_in_run
+    from .runs.collecting import collect_in_run
     from .runs.listing import list_runs
     from .scorers.ace import ACEScore, ace_score
     from .scorers.base import add_scores
@@ -151,7 +151,7 @@ _HOMES = {
     "rows.provenance": "describe_source",
     "rows.mixing": "mix_datasets",
     "rows.sources": "load_source",
-    "runs.fill": "collect_in_run",
+    "runs.collecting": "collect_in_run",
     "runs.listing": "list_runs",
     "scorers.ace": "ACEScore ace_score",
     "scorers.base": "add_scores",

@@ -131,7 +131,18 @@ class RowError(RapError):
 
 def cell_of(error: RowError | None) -> str | None:
     """What goes into a column of errors; null for no error."""
-    return None if error is None else str(error)
+    return None if error is None else whole_text(str(error))
+
+
+def whole_text(text: str) -> str:
+    r"""A text that a file can hold: halves of characters, which tokenizers and JSON leave, are joined or shown as U+FFFD.
+
+    >>> [hex(ord(letter)) for letter in whole_text("\ud83d\ude00\ud83d")]
+    ['0x1f600', '0xfffd']
+    """
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def code_of(cell: str | None) -> str | None:

@@ -41,6 +41,7 @@ def read_json(
     *,
     most: int = MAX_JSON_BYTES,
     depth: int = MAX_JSON_DEPTH,
+    halves: bool = False,
     any_number: bool = False,
 ) -> Any:
     """JSON that somebody else has written: of bounded size and depth, with numbers that are some and texts that can be written.
@@ -50,6 +51,7 @@ def read_json(
         kind: what it has to be, `dict` or `list`; `object` for anything.
         most: bytes, or characters of a text.
         depth: how many lists and dictionaries may stand inside each other.
+        halves: half characters are let through, for who mends them (`hf_rap.errors.whole_text`).
         any_number: take NaN and infinities as well, as cells of tables have them.
 
     Raises:
@@ -66,7 +68,7 @@ def read_json(
         raise ForeignError("is no JSON") from error
     if not isinstance(value, kind):
         raise ForeignError(f"is no JSON {'object' if kind is dict else 'list'}")
-    _check_values(value, depth, any_number=any_number)
+    _check_values(value, depth, any_number=any_number, halves=halves)
     return value
 
 
@@ -108,14 +110,14 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _check_values(value: Any, depth: int, *, any_number: bool, most: int | None = None) -> None:
+def _check_values(value: Any, depth: int, *, any_number: bool, halves: bool = False, most: int | None = None) -> None:
     """Raise `ForeignError` for what is nested too deep, and for half characters, which no file can hold."""
     level = [value]
     for _ in range(depth + 1):
         below: list[Any] = []
         for part in level:
             if isinstance(part, str):
-                if not part.isascii() and any("\ud800" <= letter <= "\udfff" for letter in part):
+                if not (halves or part.isascii()) and any("\ud800" <= letter <= "\udfff" for letter in part):
                     raise ForeignError("has half a character in a text")
             elif isinstance(part, dict):
                 below += part.keys()

@@ -123,10 +123,16 @@ def main() -> None:
         click.echo(f"hf-rap: {in_flags(visible(' '.join(str(error).split()), _LONGEST_ERROR))}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        from hf_rap.system import disk_trouble
+
+        if (trouble := disk_trouble(error)) is None:
             raise
         what = f" ({visible(str(error.filename))})" if error.filename else ""
-        click.echo(
-            f"hf-rap: the disk is full{what}: make room and start again. What was there before is as it was.", err=True
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        says = (
+            f"the disk is full{what}: make room"
+            if full
+            else f"a file cannot be read or written{what}: {trouble}; see to it"
         )
+        click.echo(f"hf-rap: {says} and start again. What was there before is as it was.", err=True)
         sys.exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from hf_rap.errors import RunError
+from hf_rap.errors import RunError, SourceError
 
 from .output import note, paste, print_json, print_pairs
 
@@ -76,13 +76,10 @@ def collect(
     if stopping is not None and options["ray"] is not None:
         raise click.UsageError("--adaptive asks in rounds, which --ray would load the model for each time.")
     rank, world = rank_and_world()
-    names = ("rows_per_part", "retry_errors", "max_errors", "continue_cut", "max_total_tokens")
-    settings = {name: options[name] for name in names if name in options}
-    log = None if options["trackio"] is None else _trackio_log(options["trackio"], f"{collector.kind} {rank}")
+    settings = {"rank": rank, "world": world, **run_settings(options, collector.kind)}
     if stopping is not None:
-        where = {"rank": rank, "world": world, "log": log, **settings}
-        return collect_adaptive(ds, cast("Rollouts", collector), stopping, options["run"], **where)
-    with Run(ds, collector, options["run"], rank=rank, world=world, log=log, **settings) as run:
+        return collect_adaptive(ds, cast("Rollouts", collector), stopping, options["run"], **settings)
+    with Run(ds, collector, options["run"], **settings) as run:
         if options["ray"] is None:
             run.fill()
         else:
@@ -92,6 +89,17 @@ def collect(
             return None
         run.finish()
         return run.read()
+
+
+def run_settings(options: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """What `run_options` gathered, as `Run` takes it."""
+    from hf_rap.runs.fill import rank_and_world
+
+    names = ("rows_per_part", "retry_errors", "max_errors", "continue_cut", "max_total_tokens")
+    settings = {name: options[name] for name in names if name in options}
+    if options["trackio"] is not None:
+        settings["log"] = _trackio_log(options["trackio"], f"{kind} {rank_and_world()[0]}")
+    return settings
 
 
 def report(
@@ -110,7 +118,14 @@ def report(
 
     result = dict(counts)
     if out is not None:
-        write_file(evidence, out, source=source, layout=layout)
+        try:
+            write_file(evidence, out, source=source, layout=layout)
+        except SourceError as error:
+            if options["run"] is None:
+                raise
+            raise SourceError(
+                f"{error} The evidence is in the run {options['run']}: the same command asks nothing again."
+            ) from error
         result["file"] = str(out)
     if options["run"] is not None:
         result["run"] = options["run"]

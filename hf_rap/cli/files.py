@@ -21,11 +21,14 @@ from hf_rap.rows.layouts import Layout, layout_from
 from hf_rap.rows.parquet import Embedder, facts_in, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
+from hf_rap.rows.streams import tables_of
 from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
-from hf_rap.system import release_mapped_files, whole_file
+from hf_rap.stats.secrets import masked
+from hf_rap.system import disk_trouble, release_mapped_files, whole_output
 
+from .how import how_names
 from .output import note
 
 if TYPE_CHECKING:
@@ -44,17 +47,7 @@ _REMEMBERED = {
     "remarks": list,
     "made_by": dict,
 }
-_HOW = (
-    "batch_size",
-    "concurrency",
-    "device",
-    "ray",
-    "ray_workers",
-    "trackio",
-    "rows_per_part",
-    "retry_errors",
-    "max_errors",
-)
+_NO_OPTIONS = ("out", "overwrite", "as_json")
 ROWS_PER_BATCH = 128  # in memory at once, with the files of their images
 
 
@@ -96,7 +89,7 @@ def refuse_other_file(path: Path, *, overwrite: bool) -> None:
         there = _remembered(str(path)).get("made_by")
     except (pa.ArrowException, OSError, ValueError):  # no file of ours
         there = None
-    if there is None or there != _made_by():
+    if there is None or _comparable(there) != _made_by():
         what = (
             f"`hf-rap {there['command']}` with other options" if there else "something that this command has not made"
         )
@@ -113,13 +106,29 @@ def _made_by() -> dict[str, Any] | None:
     ctx = click.get_current_context(silent=True)
     if ctx is None or ctx.command.name is None:
         return None
-    no_options = ("out", "overwrite", "as_json", *_HOW)
-    options = {name: value for name, value in ctx.params.items() if name not in no_options}
-    return {"command": ctx.command.name, "options": json.loads(json.dumps(options, default=str, sort_keys=True))}
+    options = json.loads(json.dumps(ctx.params, default=str, sort_keys=True))
+    return _comparable({"command": ctx.command.name, "options": options})
+
+
+def _comparable(made_by: dict[str, Any]) -> dict[str, Any]:
+    """Without how it ran and without secrets, both of which an earlier release has noted."""
+    import click
+
+    left_out = {*_NO_OPTIONS, *how_names(click.get_current_context().command)}
+    options = {name: value for name, value in made_by["options"].items() if name not in left_out}
+    return {**made_by, "options": masked({name: _parsed(value) for name, value in options.items()})}
+
+
+def _parsed(value: Any) -> Any:
+    """An option that is a JSON object as what it says."""
+    try:
+        return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+    except ValueError:
+        return value
 
 
 def write_file(
-    rows: datasets.Dataset | Selection,
+    rows: datasets.Dataset | datasets.IterableDataset | Selection,
     path: Path,
     *,
     source: SourceInfo | None = None,
@@ -128,7 +137,7 @@ def write_file(
     """Write all rows, images inside, to one Parquet file that appears only when it is whole.
 
     Raises:
-        SourceError: see `check_file`.
+        SourceError: see `check_file`; or the disk has no room for it, and there is no such file.
     """
     check_file(path)
     facts: dict[str, Any] = {"source": source.as_dict() if source else None}
@@ -140,19 +149,28 @@ def write_file(
         facts |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
         facts["remarks"] = rows.remarks
         rows = rows.scored
-    with whole_file(path) as partial:
-        write_table(
-            _with_files(rows, layout.media_roots if layout else ()),
-            rows.features,
-            partial,
-            metadata={KEY: json.dumps(facts).encode()},
-        )
+    try:
+        with whole_output(path) as partial:
+            write_table(
+                _with_files(rows, layout.media_roots if layout else ()),
+                rows.features,
+                partial,
+                metadata={KEY: json.dumps(facts).encode()},
+            )
+    except OSError as error:
+        if (trouble := disk_trouble(error)) is None:
+            raise
+        raise SourceError(
+            f"{path.name} cannot be written into {path.absolute().parent}: {trouble}. What was there before is as it was; make "
+            "room there, or give another --out."
+        ) from error
 
 
-def _with_files(rows: datasets.Dataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
+def _with_files(rows: datasets.Dataset | datasets.IterableDataset, roots: tuple[str, ...]) -> Iterator[pa.Table]:
     """The rows a few at a time, the files of their images inside; memory does not grow with the rows read."""
     embedder = Embedder.of(rows, roots)
-    for table in rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH):
+    tables = rows.with_format("arrow").iter(batch_size=ROWS_PER_BATCH) if hasattr(rows, "num_rows") else tables_of(rows)
+    for table in tables:
         yield embedder.embed(table)
         release_mapped_files()
     if remark := embedder.remark():

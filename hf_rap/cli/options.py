@@ -23,6 +23,8 @@ from hf_rap.select.methods import METHODS, find_method
 from hf_rap.stats.settings import CUT
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE
 
+from .how import how_option
+
 if TYPE_CHECKING:
     import datasets
 
@@ -244,10 +246,10 @@ model_options = together(
         click.option("--model", required=True, help="Hub id or folder of a vision-language model, or 'demo'."),
         click.option("--model-revision", help="Branch, tag or commit of the model."),
         click.option("--adapter", help="LoRA adapter on the model: folder, or Hub id as name or name@revision."),
-        click.option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
+        how_option("--device", help="cuda, cuda:1, cpu, or auto (all GPUs); default: a GPU if there is one."),
         click.option("--dtype", default="auto", show_default=True, help="auto, bfloat16, float16 or float32."),
-        click.option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
-        click.option(
+        how_option("--attn-implementation", help="sdpa, flash_attention_2 or eager; default: transformers' choice."),
+        how_option(
             "--batch-size",
             type=BatchSize(),
             default="auto",
@@ -302,8 +304,8 @@ _engine_option = together(
 )
 _vllm_options = together(
     [
-        click.option("--data-parallel", type=int, help="Copies of the model, each on GPUs of its own; default: 1."),
-        click.option("--tensor-parallel", type=int, help="GPUs that share one model; default: 1."),
+        how_option("--data-parallel", type=int, help="Copies of the model, each on GPUs of its own; default: 1."),
+        how_option("--tensor-parallel", type=int, help="GPUs that share one model; default: 1."),
         click.option("--max-model-len", type=int, help="Tokens of prompt and reply; default: as many as fit."),
         click.option(
             "--vllm-options", metavar="JSON", help='Other engine arguments of vLLM, e.g. \'{"quantization": "fp8"}\'.'
@@ -314,24 +316,24 @@ _vllm_options = together(
 _endpoint_options = together(
     [
         click.option("--endpoint", help="URL of an OpenAI-compatible server (http://host:8000/v1) that has --model."),
-        click.option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
-        click.option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
-        click.option(
+        how_option("--token-env", help="Environment variable with the server's token; default: no token is sent."),
+        how_option("--concurrency", default=32, show_default=True, help="Requests to the server at once."),
+        how_option(
             "--timeout",
             type=Duration(),
             default="10m",
             show_default=True,
             help="For one request; twice as long at every retry.",
         ),
-        click.option("--retries", default=8, show_default=True, help="Further tries of a request that failed."),
-        click.option(
+        how_option("--retries", default=8, show_default=True, help="Further tries of a request that failed."),
+        how_option(
             "--wait-for-server",
             type=Duration(),
             default="0",
             show_default=True,
             help="How long a server that is away is waited for, e.g. 30m; no request uses up its retries meanwhile.",
         ),
-        click.option(
+        how_option(
             "--max-reply-bytes",
             type=click.IntRange(1),
             default=1 << 26,
@@ -349,24 +351,23 @@ run_options = together(
         click.option(
             "--run", help="Folder or URL (s3://, hf://buckets/...) that keeps what is done: resumes, tops up."
         ),
-        click.option(
+        how_option(
             "--rows-per-part",
             type=int,
             help="What a kill can cost each process; default: 64 or --batch-size, 192 where that is auto on a GPU, "
-            "16 for steps, 256 in vLLM on a GPU, where two are in flight, and for evidence of a server other than rollouts "
-            "8 x --concurrency.",
+            "16 for steps, 256 in vLLM on a GPU, where two are in flight.",
         ),
-        click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
-        click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
-        click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
-        click.option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
-        click.option(
+        how_option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        how_option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
+        how_option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
+        how_option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
+        how_option(
             "--max-total-tokens",
             type=int,
             metavar="N",
             help="Stop before more tokens than this are generated; the same command goes on later.",
         ),
-        click.option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
+        how_option("--max-errors", default=0.5, show_default=True, help="Stop when a larger share of rows fails."),
     ],
     title="Run folder",
 )

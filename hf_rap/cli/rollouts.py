@@ -27,6 +27,7 @@ from .options import (
     together,
 )
 from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
+from .streaming import stream_rollouts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,9 @@ _continue_cut = click.option(
     "--continue-cut",
     is_flag=True,
     help="With --run: go on with replies that were cut off at fewer tokens than --max-new-tokens, and with no others.",
+)
+_streaming = click.option(
+    "--streaming", is_flag=True, help="With --run: read rows when they are asked for, for a set that fits no disk."
 )
 _prescreen = [
     click.option(
@@ -61,7 +65,7 @@ _prescreen = [
 @sampling_options
 @grading_options
 @run_options
-@together([_continue_cut], title="Run folder")
+@together([_continue_cut, _streaming], title="Run folder")
 @rule_options
 @adaptive_options
 @together(_prescreen, title="Fewer attempts")
@@ -75,6 +79,7 @@ def rollouts(
     out: Path | None,
     prescreen: float | str | None,
     either_way: bool,
+    streaming: bool,
     dry_run: int | None,
     gpu_hour_price: float | None,
     as_json: bool,
@@ -99,10 +104,10 @@ def rollouts(
     from .opening import open_rows
 
     stopping = make_stopping(options)
-    if prescreen is not None and dry_run is not None:
-        raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
-    if either_way and prescreen is None:
-        raise click.UsageError("--either-way belongs to --prescreen.")
+    _check_prescreen(prescreen, dry_run, either_way=either_way)
+    if streaming:
+        stream_rollouts(sources, out, {**options, "prescreen": prescreen, "dry_run": dry_run}, as_json=as_json)
+        return
     if dry_run is None:
         check_usage(options, out)
     ds, info, layout = open_rows(sources, options)
@@ -155,6 +160,13 @@ def rollouts(
     if not as_json:
         print_health(health)
     say_faster(options)
+
+
+def _check_prescreen(prescreen: float | str | None, dry_run: int | None, *, either_way: bool) -> None:
+    if prescreen is not None and dry_run is not None:
+        raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
+    if either_way and prescreen is None:
+        raise click.UsageError("--either-way belongs to --prescreen.")
 
 
 def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:

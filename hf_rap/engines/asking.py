@@ -13,8 +13,9 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, RapError, RowError, first_line
+from hf_rap.errors import EngineError, RapError, RowError, first_line, whole_text
 from hf_rap.options import as_settings, is_ours, shown
+from hf_rap.stats.secrets import masked
 
 from .base import Completion, LogLikelihood, ReplyAttention
 
@@ -119,13 +120,14 @@ def _ask(engine: Any, items: Sequence[Any], way: _Way) -> Sequence[Any]:
 
 
 def describe(engine: Engine) -> dict[str, Any]:
-    """What an engine says about itself, ready for JSON.
+    """What an engine says about itself, ready for JSON, without its secrets.
 
     Raises:
         SettingError: it says something that JSON cannot hold.
 
     """
-    return as_settings(f"{_name(engine)}.describe", engine.describe())
+    described: dict[str, Any] = masked(as_settings(f"{_name(engine)}.describe", engine.describe()))
+    return described
 
 
 def _together(way: _Way, items: Sequence[Any]) -> list[Any] | Exception:
@@ -211,7 +213,8 @@ def _completion(gives: str, given: Any) -> Completion:
         raise EngineError(f"{sentence} whose truncated is True or False.")
     tokens, prompt_tokens = (None if count is None else int(count) for count in counts)
     ids = None if given.token_ids is None else tuple(map(int, given.token_ids))
-    return Completion(given.text, tokens, bool(given.truncated), prompt_tokens, ids)
+    text = None if given.text is None else whole_text(given.text)
+    return Completion(text, tokens, bool(given.truncated), prompt_tokens, ids)
 
 
 def _attention(gives: str, given: Any, _reply: Reply) -> ReplyAttention:

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from hf_rap.errors import EngineError, RowError, SettingError, first_line, without_passwords
 from hf_rap.options import check, check_number, check_text, check_whole
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import set_apart
 
 from .answers import answering, is_judged_by_caller
@@ -88,7 +89,8 @@ class EndpointEngine(Hashed):
             the server asks for in Retry-After.
         wait_for_server: seconds that a server which cannot be reached (no connection, 502, 503, 504) is waited for; no
             request uses up its retries in the meantime. 0 does not wait.
-        extra_body: added to every request, for example `{"return_token_ids": True}`.
+        extra_body: added to every request, for example `{"return_token_ids": True}`. A secret in it (`api_key`,
+            `Authorization`, ...) is sent, and stands as a digest in settings.
         max_reply_bytes: of an answer, unpacked; a larger one counts as one that cannot be read.
 
     Raises:
@@ -107,7 +109,7 @@ class EndpointEngine(Hashed):
     timeout: float = field(default=600.0, metadata=ROUNDING)
     retries: int = field(default=8, metadata=ROUNDING)
     wait_for_server: float = field(default=0.0, metadata=ROUNDING)
-    extra_body: Mapping[str, Any] | None = None
+    extra_body: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a secret
     max_reply_bytes: int = field(default=MAX_REPLY_BYTES, metadata=ROUNDING)
     version: str = "2"  # raise it when the same input can give other replies
 
@@ -144,7 +146,7 @@ class EndpointEngine(Hashed):
             "identity": "by name: a server does not prove which weights it has",
             **_named(self.model),
             **({"revision": self.revision} if self.revision else {}),
-            "extra_body": dict(self.extra_body or {}),
+            "extra_body": masked(self.extra_body or {}),
             "endpoint": self.version,
             "server": memory_of(self).facts or "not asked yet",
             "concurrency": self.concurrency,
@@ -158,27 +160,28 @@ class EndpointEngine(Hashed):
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
         with answering(len(requests)) as answers:
-            run_apart(self._run(numbered(requests), sampling, lambda place, answer: answers.add([place], [answer])))
+            questions = numbered((request, sampling) for request in requests)
+            run_apart(self._run(questions, lambda place, answer: answers.add([place], [answer])))
             given = answers.all()
         if not is_judged_by_caller():
             self._refuse_hopeless(requests, given)
         return given
 
     def stream(
-        self, requests: Iterator[Request], sampling: Sampling
+        self, questions: Iterator[tuple[Request, Sampling]]
     ) -> Iterator[tuple[int, list[Completion] | RowError] | str | None]:
         """Answers as they come, each with the number of its request; so many in flight as `concurrency` says, to the last.
 
-        `requests` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
+        `questions` is read in a thread, a little ahead of what is sent. About once a second in which nothing comes it gives
         what is waited for where the server is away, or None.
 
         Raises:
             EngineError: as `complete`, once all answers that came have been given.
         """
         answers: SimpleQueue[tuple[int, list[Completion] | RowError] | None] = SimpleQueue()
-        ahead = ReadAhead(requests, self.concurrency)
+        ahead = ReadAhead(questions, self.concurrency)
         pools: list[Pool] = []
-        apart = Apart(self._run(ahead, sampling, lambda *answer: answers.put(answer), pools))
+        apart = Apart(self._run(ahead, lambda *answer: answers.put(answer), pools))
         apart.when_ended(lambda: answers.put(None))
         try:
             while True:
@@ -219,8 +222,7 @@ class EndpointEngine(Hashed):
 
     async def _run(
         self,
-        requests: AsyncIterator[tuple[int, Request]],
-        sampling: Sampling,
+        questions: AsyncIterator[tuple[int, tuple[Request, Sampling]]],
         take: Callable[[int, list[Completion] | RowError], object],
         pools: list[Pool] | None = None,
     ) -> None:
@@ -230,10 +232,10 @@ class EndpointEngine(Hashed):
         request_of: dict[int, tuple[int, int]] = {}  # number of an HTTP request -> of the request, of its share
 
         async def asks() -> AsyncIterator[tuple[int, Ask]]:
-            async for place, request in requests:
+            async for place, (request, sampling) in questions:
                 await self._prepare(request, sampling)
                 made = self.asks(request, sampling, together=await self._together(request, sampling))
-                waiting[place] = _Waiting(request, len(made))
+                waiting[place] = _Waiting(request, sampling, len(made))
                 for share, ask in enumerate(made):
                     number = next(numbers)
                     request_of[number] = (place, share)
@@ -246,7 +248,7 @@ class EndpointEngine(Hashed):
             if len(there.shares) == there.wanted:
                 del waiting[place]
                 parts = [there.shares[share] for share in range(there.wanted)]
-                take(place, _gather(there.request, sampling, parts))
+                take(place, _gather(there.request, there.sampling, parts))
 
         async with Pool(self, self.token()) as pool:
             if pools is not None:
@@ -400,6 +402,7 @@ class _Waiting:
     """A request, some of whose answers are there."""
 
     request: Request
+    sampling: Sampling
     wanted: int
     shares: dict[int, list[Completion] | RowError] = field(default_factory=dict)
 

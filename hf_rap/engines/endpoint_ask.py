@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class Server(Protocol):
@@ -22,6 +22,8 @@ class Server(Protocol):
     def retries(self) -> int: ...  # noqa: D102
     @property
     def max_reply_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def extra_body(self) -> Mapping[str, Any] | None: ...  # noqa: D102
     @property
     def wait_for_server(self) -> float: ...  # noqa: D102
 

@@ -29,6 +29,8 @@ Item = TypeVar("Item")
 _FIRST_WAIT = 1.0  # seconds
 _LONGEST_WAIT = 60.0
 _LONGEST_LOOK = 15.0  # seconds between two looks whether a server is back
+_IDLE_LOOK = 0.5  # seconds
+_IDLE_LOOKS = 4  # one after the other at which nothing is under way
 _GROWTH = 8  # a request that was late gets up to so many times `timeout`
 _HOPELESS = 8  # rows given up one after the other: the server is gone
 
@@ -62,6 +64,7 @@ class Pool:
         self._away_since: float | None = None
         self._back: asyncio.Future[None] | None = None
         self._looks = 0
+        self._under_way = 0
 
     async def __aenter__(self) -> Self:
         for client in self._clients:
@@ -86,18 +89,36 @@ class Pool:
                         number, ask = await anext(asks)
                 except StopAsyncIteration:
                     return
+                self._under_way += 1
                 answer, sent = await self._answer(client, ask)
+                self._under_way -= 1
                 self._settle(number, ask, answer, sent, take)
 
         workers = [
             asyncio.ensure_future(work(self._clients[place % len(self._clients)])) for place in range(self.width)
         ]
+        watcher = asyncio.ensure_future(self._watch(take))
+        both: list[asyncio.Future[Any]] = [watcher, asyncio.gather(*workers)]
         try:
-            await asyncio.gather(*workers)
+            ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for future in ended:
+                future.result()
         finally:
-            for worker in workers:
+            for worker in (*workers, watcher):
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*both, *workers, return_exceptions=True)
+        self._settle_given_up(take)
+
+    async def _watch(self, take: Callable[[int, Answer], object]) -> None:
+        """Settles what was given up where nothing else is under way and nothing comes: whoever asks waits for that."""
+        idle = 0
+        while True:
+            await asyncio.sleep(_IDLE_LOOK)
+            idle = 0 if self._under_way else idle + 1
+            if idle >= _IDLE_LOOKS and self._given_up:
+                self._settle_given_up(take)
+
+    def _settle_given_up(self, take: Callable[[int, Answer], object]) -> None:
         if self._given_up and all(_cause(error).away for _, _, error in self._given_up):
             raise self._gone()
         self._hand_over(math.inf, take)

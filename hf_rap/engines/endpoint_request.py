@@ -8,9 +8,10 @@ import math
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, visible
+from hf_rap.errors import EngineError, visible, whole_text
 from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.compat import http_library, hub_http_error
+from hf_rap.stats.secrets import secrets_in
 
 from .endpoint_answer import OddError, RefusedError, read_answer
 from .endpoint_http import Answer, TooLargeError, chat_url, post
@@ -49,7 +50,8 @@ class Client:
 
     def __init__(self, server: Server, token: str | None, connections: int) -> None:
         self.server = server
-        self.token = token
+        # The longest first: one may be a part of another.
+        self._secrets = sorted({*([token] if token else ()), *secrets_in(server.extra_body)}, key=len, reverse=True)
         self._http = http_library()
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._client = self._http.AsyncClient(
@@ -98,7 +100,7 @@ class Client:
             text = answer.body.decode("utf-8", "replace")
             raise self._refusal(answer.status, text, answer.headers.get("retry-after"))
         try:
-            content = read_json(answer.body, most=self.server.max_reply_bytes)
+            content = read_json(answer.body, most=self.server.max_reply_bytes, halves=True)
             if content.get("error") and not content.get("choices"):
                 raise self._told_error(content["error"])
             return read_answer(content, ask, self.masked)
@@ -110,8 +112,10 @@ class Client:
         return visible(" ".join(self.masked(text).split()), _SHOWN)
 
     def masked(self, text: str) -> str:
-        """The text without the token, which a server may repeat."""
-        return text.replace(self.token, "***") if self.token else text
+        """The text without the token and other secrets, which a server may repeat, and without half characters."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return whole_text(text)
 
     def _refusal(self, status: int, text: str, wait: str | None = None) -> Exception:
         """An HTTP status as the error it stands for."""

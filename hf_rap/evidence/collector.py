@@ -27,6 +27,7 @@ from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, syste
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch, undecoded
 from hf_rap.rows.turns import each_turn
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
 
@@ -34,7 +35,7 @@ from .results import Results, check_columns
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
     from typing import Self
 
     import datasets
@@ -169,6 +170,24 @@ class Collector:
     def noted(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """These settings as they are written down, with the names of those that are not counted."""
         return noted(settings, *marked(self, ROUNDING))
+
+    @property
+    def streams(self) -> bool:
+        """Rows can be begun, asked and ended one by one, and the engine takes one stream of requests for all of them.
+
+        begin(batch) -> a state per row; requests(state) -> what to ask of it next, each with its sampling, and nothing
+        once there is no more; state.take(which, answer); end(states) -> evidence. Together they do what a call does.
+        """
+        return False
+
+    def _can_stream(self) -> bool:
+        engine = getattr(self, "engine", None)
+        return hasattr(engine, "stream") and is_ours(self) and is_ours(engine)
+
+    def stream(self, questions: Iterator[Any]) -> Generator[Any, None, None]:
+        """The answers as they come, see `EndpointEngine.stream`."""
+        answers: Generator[Any, None, None] = self.engine.stream(questions)  # type: ignore[attr-defined]
+        return answers
 
     def identify(self) -> None:
         """Find out which model it is, before anything is asked or looked up: a folder is read again.
@@ -400,7 +419,7 @@ def evidence_of(collector: Collector, batch: Mapping[str, Any]) -> dict[str, lis
 
 
 def settings_of(collector: Collector) -> dict[str, Any]:
-    """Those of a collector, ready for JSON: a run knows its evidence by them.
+    """Those of a collector, ready for JSON and without secrets: a run knows its evidence by them.
 
     Raises:
         SettingError: it has none, or one that JSON cannot hold.
@@ -408,7 +427,8 @@ def settings_of(collector: Collector) -> dict[str, Any]:
     """
     if type(collector).settings is Collector.settings:
         raise _lacks(type(collector).__name__, "settings")
-    return as_settings(f"{type(collector).__name__}.settings", collector.settings())
+    settings: dict[str, Any] = masked(as_settings(f"{type(collector).__name__}.settings", collector.settings()))
+    return settings
 
 
 def _in_map(collector: Collector) -> Any:

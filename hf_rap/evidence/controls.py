@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -162,18 +162,45 @@ class Controls(Collector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
+        rows = self.begin(batch)
+        for arm in self.arms:  # one after the other, for the sake of the pictures that are in memory
+            questions = [(row, which, *asks) for row in rows for which, asks in self._of_arm(row, arm).items()]
+            # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
+            for sampling in dict.fromkeys(sampling for *_, sampling in questions):
+                some = [(row, which, request) for row, which, request, of_row in questions if of_row == sampling]
+                answers = ask(self.engine, [request for *_, request in some], sampling)
+                for (row, which, _), answer in zip(some, answers, strict=True):
+                    row.take(which, answer)
+        return self.end(rows)
+
+    @property
+    def streams(self) -> bool:
+        """Wherever the engine does."""
+        return self._can_stream()
+
+    @warnings_stay_warnings()
+    def begin(self, batch: Mapping[str, Any]) -> list[ControlledRow]:
+        """The rows of `batch`, their questions read."""
         layout = self.check_batch(batch)
         raws = raw_rows(batch, layout)
         errors = batch.get(columns.ERROR.name) or [None] * len(raws)
         cells = zip(raws, batch[columns.IMAGE_REWARDS.name], batch[columns.SETTINGS.name], errors, strict=True)
-        grading = self.grading
-        read = read_rows(raws, layout, grading)
+        read = read_rows(raws, layout, self.grading)
         rows = [_Row.of(row, *cell) for row, cell in zip(read, cells, strict=True)]
-        here = self.settings() if any(row.asks for row in rows) else {}
-        self._check_same(rows, here)
+        self._check_same(rows, self.settings() if any(row.asks for row in rows) else {})
+        return [ControlledRow(row, {arm: _Asked.of(row) for arm in self.arms}) for row in rows]
+
+    def requests(self, row: ControlledRow) -> dict[tuple[str, int], tuple[Request, Sampling]]:
+        """What the model is to be asked for a row, by arm and the number of the request there; once."""
+        return {which: asks for arm in self.arms for which, asks in self._of_arm(row, arm).items()}
+
+    @warnings_stay_warnings()
+    def end(self, rows: list[ControlledRow]) -> dict[str, list[Any]]:
+        """Evidence for rows that have taken their answers, as columns; grades them."""
+        here = self.settings() if any(row.row.asks for row in rows) else {}
         evidence: dict[columns.Column, Iterable[Any]] = {}
         for arm in self.arms:
-            evidence |= self._arm(arm, rows, here)
+            evidence |= self._evidence(arm, [row.arms[arm] for row in rows], here)
         return columns.typed(evidence)
 
     def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -207,17 +234,15 @@ class Controls(Collector):
         of_arms = [columns.ARM_COLUMNS[arm] for arm in self.arms]
         return count_tokens((evidence[each.tokens.name], evidence[each.responses.name]) for each in of_arms)
 
-    def _arm(self, arm: str, rows: Sequence[_Row], here: Mapping[str, Any]) -> dict[columns.Column, list[Any]]:
-        cells = [_Asked.of(row) for row in rows]
-        for cell in cells:
-            if cell.row.asks:
-                cell.prepare(arm, self)
-        # An engine takes one kind of sampling at a time, and rows of several runs may stand in one dataset.
-        for sampling in dict.fromkeys(cell.row.sampling for cell in cells if cell.requests):
-            ready = [cell for cell in cells if cell.requests and cell.row.sampling == sampling]
-            answers = iter(ask(self.engine, [request for cell in ready for request in cell.requests], sampling))
-            for cell in ready:
-                cell.take(arm, list(islice(answers, len(cell.requests))))
+    def _of_arm(self, row: ControlledRow, arm: str) -> dict[tuple[str, int], tuple[Request, Sampling]]:
+        cell = row.arms[arm]
+        if cell.is_asked or not row.row.asks:
+            return {}
+        requests = cell.prepare(arm, self)
+        return {(arm, number): (request, row.row.sampling) for number, request in enumerate(requests)}
+
+    def _evidence(self, arm: str, cells: Sequence[_Asked], here: Mapping[str, Any]) -> dict[columns.Column, list[Any]]:
+        """The columns of one arm."""
         grade_rows([cell.replies for cell in cells], self.grading)
         control = columns.CONTROLS[arm]
         return {
@@ -312,8 +337,10 @@ class _Asked:
     row: _Row
     replies: AskedRow
     why_not: RowError | None
-    requests: list[Request] = field(default_factory=list)
+    answers: dict[int, Sequence[Completion] | RowError] = field(default_factory=dict)
+    wanted: int = 0
     donors: list[str] = field(default_factory=list)
+    is_asked: bool = False
 
     @property
     def error(self) -> RowError | None:
@@ -324,36 +351,70 @@ class _Asked:
     def of(cls, row: _Row) -> _Asked:
         return cls(row, replace(row.read, error=None, attempts={}, grades={}), row.why_not)
 
-    def prepare(self, arm: str, controls: Controls) -> None:
-        """The requests of this arm, or why there are none."""
+    def prepare(self, arm: str, controls: Controls) -> list[Request]:
+        """The requests of this arm; none, where there is a reason."""
+        self.is_asked = True
         question, prompt = self.row.read.question, controls.check_prompt(self.row.prompt)
         assert question is not None
         try:
             shown = _MAKERS[arm](self.row, controls)
         except RowError as error:
             self.why_not = error
-            return
+            return []
+        self.wanted = len(shown)
+        lighten = getattr(controls.engine, "lighten", None)
         # Attempt number a goes to a * len(shown) // attempts: shares that differ by one at most.
         shares = [-(-share * self.row.attempts // len(shown)) for share in range(len(shown) + 1)]
+        requests = []
         for (first, stop), (pictures, donor) in zip(pairwise(shares), shown, strict=True):
             self.donors += [donor] * (stop - first)
-            self.requests.append(
+            light = [] if lighten is None else [lighten(picture, None) for picture in pictures]
+            requests.append(
                 Request(
                     row_id=self.row.read.id,
                     arm=arm,
                     messages=prompt.messages(question.text, system=question.system),
-                    images=pictures,
+                    images=tuple(picture for picture, _ in light) or pictures,
                     attempts=stop - first,
                     first=first,
+                    files=tuple(file for _, file in light),
                     chat_template_kwargs=prompt.chat_template_kwargs,
                 )
             )
+        return requests
 
-    def take(self, arm: str, answers: Sequence[Sequence[Completion] | RowError]) -> None:
+    def take(self, arm: str, number: int, answer: Sequence[Completion] | RowError) -> None:
         """Note what the model said; one request that failed leaves nothing to compare with."""
+        self.answers[number] = answer
+        if len(self.answers) < self.wanted:
+            return
+        answers = [self.answers[place] for place in range(self.wanted)]
         failure = next((answer for answer in answers if isinstance(answer, RowError)), None)
         said = [completion for answer in answers if not isinstance(answer, RowError) for completion in answer]
         self.replies.take(arm, failure or said)
+
+
+@dataclass
+class ControlledRow:
+    """A row on its way through all arms."""
+
+    row: _Row
+    arms: dict[str, _Asked]
+
+    @property
+    def tokens(self) -> int:
+        """Of all replies; about so many where nobody has counted them."""
+        return sum(cell.replies.tokens for cell in self.arms.values())
+
+    def take(self, which: tuple[str, int], answer: Sequence[Completion] | RowError) -> None:
+        """Note the answer to a request."""
+        arm, number = which
+        self.arms[arm].take(arm, number, answer)
+
+    def drop_pictures(self) -> None:
+        """It has been asked: what waits for its grades need not hold them."""
+        for read in (self.row.read, *(cell.replies for cell in self.arms.values())):
+            read.drop_pictures()
 
 
 _Shown = list[tuple[tuple["Image.Image", ...], str]]  # pictures, and whose they are

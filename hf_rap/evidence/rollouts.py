@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import InitVar, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hf_rap import columns
@@ -15,7 +16,7 @@ from hf_rap.engines.asking import ask, describe
 from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
-from hf_rap.options import check_choice, check_flags, check_whole, is_ours
+from hf_rap.options import check_choice, check_flags, check_whole
 from hf_rap.rows.crowding import CrowdedError, held_together
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
@@ -25,16 +26,16 @@ from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT, settings_in
 
-from .attempts import OF_ARM, count_tokens, each_of, formatted, join_attempts, ungraded
+from .attempts import OF_ARM, count_tokens, each_of, formatted, join_attempts, tokens_of, ungraded
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import PromptedCollector
-from .going_on import continued
+from .going_on import GoingOn, go_on
 from .grading import Grade, Grading, Replies
 from .psi import WINDOW
 from .regrade import ROLLOUTS, regraded, settings_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     import datasets
@@ -164,7 +165,7 @@ class Rollouts(PromptedCollector):
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Evidence for the rows of `batch`, as new columns."""
         rows = self.begin(batch)
-        asked = [(row, arm, request) for row in rows for arm, request in self.requests(row).items()]
+        asked = [(row, arm, request) for row in rows for arm, (request, _) in self.requests(row).items()]
         answers = ask(self.engine, [request for _, _, request in asked], self._sampling())
         for (row, arm, _), answer in zip(asked, answers, strict=True):
             row.take(arm, answer)
@@ -172,8 +173,8 @@ class Rollouts(PromptedCollector):
 
     @property
     def streams(self) -> bool:
-        """Rows can be begun, asked and ended one by one: `begin`, `requests`, `stream` and `end` do together what a call does."""
-        return hasattr(self.engine, "stream") and is_ours(self) and is_ours(self.engine) and not self.attention
+        """Not where replies are read again at once."""
+        return self._can_stream() and not self.attention
 
     @warnings_stay_warnings()
     def begin(self, batch: Mapping[str, Any]) -> list[AskedRow]:
@@ -181,14 +182,11 @@ class Rollouts(PromptedCollector):
         layout = self.check_batch(batch)
         return read_rows(raw_rows(batch, layout), layout, self.grading, getattr(self.engine, "lighten", None))
 
-    def requests(self, row: AskedRow) -> dict[str, Request]:
-        """What the model is to be asked for a row, by arm."""
-        return {arm: self._request(row, arm) for arm in row.arms if self.arm in (None, arm)}
-
-    def stream(self, requests: Iterator[Request]) -> Iterator[Any]:
-        """The answers as they come, see `EndpointEngine.stream`."""
-        answers: Iterator[Any] = self.engine.stream(requests, self._sampling())  # type: ignore[attr-defined]
-        return answers
+    def requests(self, row: AskedRow) -> dict[str, tuple[Request, Sampling]]:
+        """What the model is to be asked for a row, by arm; once."""
+        arms = () if row.is_asked else row.arms
+        row.is_asked = True
+        return {arm: (self._request(row, arm), self._sampling()) for arm in arms if self.arm in (None, arm)}
 
     @warnings_stay_warnings()
     def end(self, rows: list[AskedRow]) -> dict[str, list[Any]]:
@@ -266,7 +264,9 @@ class Rollouts(PromptedCollector):
         rows = len(places)
         try:
             with held_together(one_row=rows < 2):
-                return self._go_on(batch, evidence, places)
+                states = self.begin_again(batch, evidence, places)
+                go_on(self.engine, states, self._sampling())
+                return self.end_again(states)
         except CrowdedError:
             pass
         joined: dict[str, list[Any]] = {}
@@ -279,32 +279,47 @@ class Rollouts(PromptedCollector):
             failures += of_part
         return joined, failures
 
-    def _go_on(
+    @warnings_stay_warnings()
+    def begin_again(
         self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
-    ) -> tuple[dict[str, Any], list[str | None]]:
+    ) -> list[GoingOn]:
+        """The rows of `batch` with their stored evidence, and which of their replies are to go on; arguments as of `go_on`."""
         layout = settle_batch(self.layout, batch)
         raws = raw_rows(batch, layout)
-        rows = read_rows(raws, layout, self.grading)
+        rows = read_rows(raws, layout, self.grading, getattr(self.engine, "lighten", None))
+        cells = ({name: values[place] for name, values in evidence.items()} for place in range(len(rows)))
 
-        def request_of(place: int, arm: str, number: int) -> Request | RowError:
-            row = rows[place]
+        def one_of(row: AskedRow, arm: str, number: int) -> Request | RowError:
             if row.question is None:
                 assert row.error is not None
                 return row.error
             return replace(self._request(row, arm), attempts=1, first=number)
 
-        new, spots, failures = continued(evidence, places, request_of, self.engine, self._sampling())
+        return [
+            GoingOn.of(raw, layout, of_row, place, partial(one_of, row))
+            for raw, row, of_row, place in zip(raws, rows, cells, places, strict=True)
+        ]
+
+    def requests_again(self, row: GoingOn) -> dict[tuple[str, int], tuple[Request, Sampling]]:
+        """What the model is to be asked for the replies of a row to go on; once."""
+        return row.by_prefix(self._sampling())
+
+    @warnings_stay_warnings()
+    def end_again(self, rows: list[GoingOn]) -> tuple[dict[str, Any], list[str | None]]:
+        """Evidence of rows whose replies have gone on, graded anew, and of each why one of its replies could not go on."""
+        new: dict[str, Any] = {name: [row.evidence[name] for row in rows] for name in rows[0].evidence}
         limit = {"max_new_tokens": self.max_new_tokens}
         new[columns.SETTINGS.name] = [settings_with(text, limit) for text in new[columns.SETTINGS.name]]
+        spots = [(place, arm, number) for place, row in enumerate(rows) for arm, number in row.went_on]
         for place, arm, number in spots if self.keep_ids else ():  # the stored ones are of the reply that was cut off
             new[columns.TOKEN_IDS[arm].name][place][number] = None
-        new |= regraded(raws, layout, new, [ROLLOUTS], self.grading)
+        new |= regraded([row.raw for row in rows], rows[0].layout, new, [ROLLOUTS], self.grading)
         if self.attention:
             self._read_again(rows, spots, new)
-        return new, failures
+        return new, [row.failure for row in rows]
 
     def _read_again(
-        self, rows: Sequence[AskedRow], spots: Sequence[tuple[int, str, int]], evidence: Mapping[str, list[Any]]
+        self, rows: Sequence[GoingOn], spots: Sequence[tuple[int, str, int]], evidence: Mapping[str, list[Any]]
     ) -> None:
         """Attention of the image arm's replies that have gone on, in the place of what it was."""
         texts: list[list[str | None] | None] = [None] * len(rows)
@@ -315,7 +330,7 @@ class Rollouts(PromptedCollector):
                 texts[place][number] = replies[number]  # type: ignore[index]
         cells = attend_rows(
             cast("AttentionEngine", self.engine),
-            [None if of_row is None else self._request(row, "image") for row, of_row in zip(rows, texts, strict=True)],
+            [None if of_row is None else row.request_of("image", 0) for row, of_row in zip(rows, texts, strict=True)],
             texts,
             evidence[columns.IMAGE_PROMPT_TOKENS.name],
             [None] * len(rows),
@@ -392,6 +407,12 @@ class AskedRow:
     error: RowError | None = None
     attempts: dict[str, Sequence[Completion]] = field(default_factory=dict)
     grades: dict[str, list[Grade]] = field(default_factory=dict)
+    is_asked: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Of all replies; about so many where nobody has counted them."""
+        return tokens_of(reply for replies in self.attempts.values() for reply in replies)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -433,13 +454,9 @@ def read_rows(
     def question_of(raw: Mapping[str, Any]) -> Question | RowError:
         try:
             with nullcontext() if lighten is None else held_together(one_row=True):
-                question = read_question(raw, layout)
+                return lightened(read_question(raw, layout), lighten)
         except RowError as error:
             return error
-        if lighten is None or not question.images:
-            return question
-        images, files = zip(*map(lighten, question.images, question.files), strict=True)
-        return replace(question, images=images, files=files)
 
     with ThreadPoolExecutor(_OPENERS) as threads:
         contexts = [copy_context() for _ in raws]
@@ -450,6 +467,14 @@ def read_rows(
         else _with_gold(AskedRow(question.id, question), grading)
         for raw, question in zip(raws, questions, strict=True)
     ]
+
+
+def lightened(question: Question, lighten: Callable[[Image, bytes | None], tuple[Image, bytes]] | None) -> Question:
+    """The question with its pictures as an engine sends them, where it says how."""
+    if lighten is None or not question.images:
+        return question
+    images, files = zip(*map(lighten, question.images, question.files), strict=True)
+    return replace(question, images=images, files=files)
 
 
 def _with_gold(row: AskedRow, grading: Grading) -> AskedRow:

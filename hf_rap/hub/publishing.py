@@ -16,6 +16,7 @@ from hf_rap.options import check_choice, renamed
 from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
+from hf_rap.system import scratch_folder
 from hf_rap.versions.cards import has_too_many_names, render_card
 from hf_rap.versions.changes import changes_between
 from hf_rap.versions.configs import Content, check_selection
@@ -30,7 +31,6 @@ from .guest import Ground, check_guest, check_ignored, look_around, read_readme
 from .landing import commit_version, tag_version
 from .reading import checked_files, decision_columns, open_repository, read_decisions, wrong_files
 from .repository import Refs, Repository
-from .scratch import scratch_folder
 from .terms import check_licence, note_on_visibility
 
 if TYPE_CHECKING:

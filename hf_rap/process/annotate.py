@@ -24,6 +24,7 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, MissingColumnError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.evidence.collector import PromptedCollector, collect_evidence
+from hf_rap.evidence.rollouts import lightened
 from hf_rap.options import check, check_flags, check_text, check_whole
 from hf_rap.rows.compat import hash_of
 from hf_rap.rows.presets import prompt_or_instruction
@@ -138,14 +139,37 @@ class StepRewards(PromptedCollector):
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Step scores for the rows of `batch`, as new columns."""
+        rows = self.begin(batch)
+        while questions := [
+            (row, number, request) for row in rows for number, (request, _) in self.requests(row).items()
+        ]:
+            answers = ask(self.engine, [request for *_, request in questions], self._sampling())
+            for (row, number, _), answer in zip(questions, answers, strict=True):
+                row.take(number, answer)
+        return self.end(rows)
+
+    @property
+    def streams(self) -> bool:
+        """Wherever the engine does."""
+        return self._can_stream()
+
+    @warnings_stay_warnings()
+    def begin(self, batch: Mapping[str, Any]) -> list[_Row]:
+        """The rows of `batch`, their responses split."""
         layout = self.check_batch(batch)
         raw = zip(raw_rows(batch, layout), batch[self.response], strict=True)
-        rows = [self._read({**row, self.response: response}, layout) for row, response in raw]
-        if self.early_stop:
-            for number in range(max((len(row.prefixes) for row in rows), default=0)):
-                self._ask([(row, number) for row in rows if number < len(row.prefixes) and not row.is_lost])
-        else:
-            self._ask([(row, number) for row in rows for number in range(len(row.prefixes))])
+        return [self._read({**row, self.response: response}, layout) for row, response in raw]
+
+    def requests(self, row: _Row) -> dict[int, tuple[Request, Sampling]]:
+        """Which steps the model is to continue next: all of them, or one after the other."""
+        left = range(row.begun, 0 if row.error is not None else len(row.prefixes))
+        steps = left if not self.early_stop else left[: 0 if row.is_lost else 1]
+        row.begun += len(steps)
+        return {number: (self._request(row, number), self._sampling()) for number in steps}
+
+    @warnings_stay_warnings()
+    def end(self, rows: list[_Row]) -> dict[str, list[Any]]:
+        """Step scores for rows that have taken their answers, as columns."""
         settings = json.dumps(self.settings(), sort_keys=True) if any(row.prefixes for row in rows) else None
         return typed(
             {
@@ -179,7 +203,7 @@ class StepRewards(PromptedCollector):
         text = _text(raw[self.response])
         row = _Row(self.row_id(raw, layout))
         try:
-            question = read_question(raw, layout)
+            question = lightened(read_question(raw, layout), getattr(self.engine, "lighten", None))
             row.gold = read_gold(question.answer, question=question.text, options=question.options or None)
             steps = self.split(text)
             row.prefixes = prefixes(text, steps)
@@ -187,14 +211,6 @@ class StepRewards(PromptedCollector):
         except RowError as error:
             row.error = error
         return row
-
-    def _ask(self, steps: list[tuple[_Row, int]]) -> None:
-        """Continue these rows from the end of these steps, and count what is right."""
-        if not steps:
-            return
-        answers = ask(self.engine, [self._request(row, number) for row, number in steps], self._sampling())
-        for (row, number), answer in zip(steps, answers, strict=True):
-            row.take(number, answer)
 
     def _request(self, row: _Row, number: int) -> Request:
         assert row.question is not None
@@ -205,6 +221,7 @@ class StepRewards(PromptedCollector):
                 row.question.text, with_images=bool(row.question.images), system=row.question.system
             ),
             images=row.question.images,
+            files=row.question.files,
             attempts=self.continuations,
             prefix=row.prefixes[number],
             chat_template_kwargs=self._prompt.chat_template_kwargs,
@@ -256,6 +273,8 @@ class _Row:
     steps: list[str] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)  # step -> (correct, judged)
+    begun: int = 0  # steps that the model was asked to continue
+    tokens: int = 0
 
     @property
     def is_lost(self) -> bool:
@@ -275,6 +294,10 @@ class _Row:
             message = f"none of {len(answer)} continuations of step {number + 1} could be graded: {judged[0].reason}"
             self.error = self.error or RowError("not_judged", message)
         self.counts[number] = (int(sum(rewards)), len(rewards))
+
+    def drop_pictures(self) -> None:
+        """All its steps are judged."""
+        self.question = None
 
     def steps_with_score(self) -> list[dict[str, Any]] | None:
         """The column; null where some step has no score. Steps that early stopping skipped count 0 of 0."""

@@ -50,6 +50,21 @@ def is_batch_of_map(rows: Any) -> bool | None:
     return {"LazyBatch": True, "LazyRow": False}.get(type(rows).__name__)
 
 
+def shard_files(stream: datasets.IterableDataset) -> list[str] | None:
+    """The file of each shard of a stream as `load_dataset` gives one; None where a shard is no file, or was made of some.
+
+    What was mapped, filtered, shuffled or mixed has other rows than its files. Publicly only the number of shards is told.
+    """
+    rows = getattr(stream, "_ex_iterable", None)
+    plain = type(rows).__name__ in ("ArrowExamplesIterable", "ExamplesIterable")
+    given = getattr(rows, "kwargs", None) if plain and getattr(stream, "_shuffling", None) is None else None
+    for name in ("files", "base_files"):  # of Parquet and of JSON
+        files = (given or {}).get(name)
+        if isinstance(files, list) and len(files) == stream.num_shards and all(isinstance(file, str) for file in files):
+            return files
+    return None
+
+
 def with_columns(
     ds: datasets.Dataset, columns: Mapping[str, pa.Array], features: datasets.Features
 ) -> datasets.Dataset:

@@ -35,7 +35,7 @@ _SURE = ("mixture", "hf_rap", "verl", "mm-eureka", "mm-eureka-qwen", "sharegpt",
 # Names of columns with text that stands in front of a question.
 _LEANED_ON = ("context", "hint", "passage", "paragraph", "paragraphs", "background")
 _SAMPLED = 200  # rows, spread over the dataset, whose golds are read to choose their column
-_OF_A_STREAM = 200  # rows, to see what its layout is
+FIRST_ROWS = 200  # of a stream, to see what its layout is
 _ROWS_PER_STEP = 1_000
 
 
@@ -100,7 +100,7 @@ def first_rows(ds: datasets.Dataset | datasets.IterableDataset) -> datasets.Data
     import datasets
 
     if isinstance(ds, datasets.IterableDataset):
-        rows = list(undecoded(ds).take(_OF_A_STREAM))
+        rows = list(undecoded(ds).take(FIRST_ROWS))
         ds = datasets.Dataset.from_list(rows, features=undecoded(ds).features if rows else None)
     if len(ds) == 0:
         raise SourceError("The dataset has no rows.")

@@ -65,7 +65,7 @@ class Source:
     @property
     def is_local(self) -> bool:
         """The path is on this machine or can be nowhere else. What exists here goes before the Hub."""
-        return _exists(self.path) or not _HUB_ID.fullmatch(self.path) or _reader(self.path) is not None
+        return _exists(self.path) or not _HUB_ID.fullmatch(self.path) or reader_of(self.path) is not None
 
 
 def parse_source(text: str) -> Source:
@@ -167,6 +167,12 @@ def _cause_of(error: BaseException) -> BaseException:
 
 def _load_by_name(name: str, source: Source) -> datasets.Dataset:
     """A Hub id, or a folder that `load_dataset` understands."""
+    builder, split = builder_of(name, source)
+    return _built(builder, split, source)
+
+
+def builder_of(name: str, source: Source) -> tuple[datasets.DatasetBuilder, str]:
+    """What builds a Hub id, or a folder that `load_dataset` understands, and the split that is meant."""
     import datasets
 
     _check_card(name, source)
@@ -180,7 +186,7 @@ def _load_by_name(name: str, source: Source) -> datasets.Dataset:
     builder = datasets.load_dataset_builder(name, config, revision=source.revision, cache_dir=_cache_of(source))
     _check_data_files(builder, name, source)  # first: split names are found by reading
     splits = datasets.get_dataset_split_names(name, config, revision=source.revision)
-    return _built(builder, _choose_split(source, splits), source)
+    return builder, _choose_split(source, splits)
 
 
 def _check_card(name: str, source: Source) -> None:
@@ -246,7 +252,7 @@ def _check_file(file: str, name: str, source: Source) -> None:
     """Raise `SourceError` for what would be waited for, or end the process."""
     if source.is_local and "://" not in file and not Path(file).is_file():
         raise SourceError(f"{source}: {short_name(file)} is no regular file.")
-    if _reader(file.rpartition("/")[2]) != "json":
+    if reader_of(file.rpartition("/")[2]) != "json":
         return
     path = _on_this_machine(file, name) if file.startswith("hf://") else file
     fault = None if path is None else faulty_line(path)
@@ -324,7 +330,7 @@ def _load_local(source: Source) -> datasets.Dataset:
         if tables := _tables_beside_pictures(path):
             return _load_tables(tables, path, source)
         dataset = _load_by_name(str(path), source)
-        return _with_absolute_paths(dataset, _folders_of_paths(path))
+        return with_absolute_paths(dataset, _folders_of_paths(path))
     if source.config is not None:
         raise SourceError(f"{source}: files have no configs; leave out :{source.config}.")
     return _load_files(matching_files(source), source)
@@ -336,7 +342,7 @@ def _tables_beside_pictures(folder: Path) -> dict[str, list[Path]]:
     MM-Eureka has its pictures beside `dataset.jsonl`; what datasets knows as a folder of images has a `metadata` file.
     """
     files = files_in(folder)
-    tables = [file for file in files if _reader(file.name)]
+    tables = [file for file in files if reader_of(file.name)]
     lines = [file for file in tables if ".json" not in {suffix.lower() for suffix in file.suffixes}]
     has_pictures = any(file.name.lower().endswith(_IMAGE_ENDINGS) for file in files)
     if not has_pictures or not tables or any(file.stem == "metadata" for file in files) or _has_configs(folder):
@@ -397,7 +403,7 @@ def matching_files(source: Source) -> list[Path]:
     if not files:
         raise SourceError(f"{source} was not found: there is no such file or folder, and it cannot be a Hub id.")
     for file in files:
-        if _reader(file.name) is None:
+        if reader_of(file.name) is None:
             raise SourceError(f"{source}: {file.name} is none of the formats that are read: {', '.join(_READERS)}.")
     return files
 
@@ -408,7 +414,7 @@ def _load_files(files: list[Path], source: Source, top: Path | None = None) -> d
 
     if source.split not in (None, "train"):
         raise SourceError(f"{source}: files have no splits; leave out #{source.split}.")
-    if len({_reader(file.name) for file in files}) > 1:
+    if len({reader_of(file.name) for file in files}) > 1:
         raise SourceError(f"{source} matches both Parquet and JSON files: give a pattern for one of the two.")
     for file in files:
         _check_file(str(file), "", source)
@@ -416,12 +422,12 @@ def _load_files(files: list[Path], source: Source, top: Path | None = None) -> d
     for folder in sorted({file.parent for file in files}):
         # datasets takes file names for patterns
         names = [glob.escape(str(file)) for file in files if file.parent == folder]
-        builder = datasets.load_dataset_builder(_reader(files[0].name), data_files=names)
-        parts.append(_with_absolute_paths(_built(builder, "train", source), [*([top] if top else []), folder]))
+        builder = datasets.load_dataset_builder(reader_of(files[0].name), data_files=names)
+        parts.append(with_absolute_paths(_built(builder, "train", source), [*([top] if top else []), folder]))
     return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
 
 
-def _reader(name: str) -> str | None:
+def reader_of(name: str) -> str | None:
     """The loader of datasets for this file; None when it is none of ours."""
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
@@ -434,11 +440,11 @@ def _exists(path: str) -> bool:
 
 def _folders_of_paths(folder: Path) -> list[Path]:
     """Where relative paths in the files of a folder may start: there, or where all its data files are."""
-    inside = {file.parent for file in files_in(folder) if _reader(file.name)}
+    inside = {file.parent for file in files_in(folder) if reader_of(file.name)}
     return [folder, *(inside if len(inside) == 1 else ())]
 
 
-def _with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> datasets.Dataset:
+def with_absolute_paths(dataset: datasets.Dataset, folders: list[Path]) -> datasets.Dataset:
     """Columns that name image files, as columns of images; a relative name starts at one of the folders."""
     from datasets import Image, List
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.engines.answers import judged_by_caller
 from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.cells import columns_of
@@ -86,7 +87,9 @@ class Writer:
             return _summary([], None)
         number = block[_NUMBER][0].as_py()
         task, table = ray.get(self.feeder.part.remote(number))
-        part, tokens = make_part(self.collector, columns_of(table), task.rows, task.first, task.attempts, arm=task.arm)
+        batch = columns_of(table)
+        with judged_by_caller():  # the driver sees the failures of all blocks
+            part, tokens = make_part(self.collector, batch, task.rows, task.first, task.attempts, arm=task.arm)
         stop = task.first + task.attempts
         self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop, before=self.before + number)
         return _summary(part[FAILURE].to_pylist(), tokens)

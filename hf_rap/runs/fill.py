@@ -18,6 +18,7 @@ from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
 from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
+from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
 from hf_rap.tables import whole_dataset
 
@@ -84,18 +85,6 @@ class PartInFlight(NamedTuple):
     reserved: int
 
 
-def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **options: Any) -> datasets.Dataset:
-    """The dataset with its evidence, by way of a run folder; computes only what the run does not hold.
-
-    The same as `collect_evidence(ds, collector)`, however often it was interrupted. Options and errors
-    are those of `Run`.
-    """
-    with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
-        run.fill()
-        run.finish()
-        return run.read()
-
-
 class Run:
     """A dataset and a collector (`Rollouts`, `Attention`, `StepRewards`) on their way through a run folder.
 
@@ -116,7 +105,7 @@ class Run:
         collector: what is collected, with model, prompt and sampling.
         url: a folder, or any URL that fsspec opens; new, empty, or a run.
         rows_per_part: rows per file: what a kill can cost, beside what is in flight to a server. None: 64; 16 for
-            `StepRewards`, and for evidence of a server other than rollouts as many as keep it busy.
+            `StepRewards`.
         retry_errors: do rows again that failed in an earlier call; where only grades failed, only grades.
         continue_cut: go on with replies that were cut off at fewer tokens than `max_new_tokens`, and with no others. A row
             of which one cannot go on stays as it was.
@@ -186,11 +175,13 @@ class Run:
         self.columns = columns_read(self.ds, settled, self.layout)
         # A batch has these columns alone, which might be recognised as another layout.
         self.collector: Collector = settled.with_layout(self.layout)
-        self.streams = bool(getattr(self.collector, "streams", False))
-        self.rows_per_part = rows_per_part or (ROWS_AT_ONCE if self.streams else collector.rows_at_once)
+        self.streams = self.collector.streams
+        at_once = collector.rows_at_once
+        self.rows_per_part = rows_per_part or (min(at_once, ROWS_AT_ONCE) if self.streams else at_once)
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
+        self._about: str | None = None  # which piece of more rows these are
         self.max_errors = max_errors
         self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
         self.rank = rank
@@ -230,12 +221,13 @@ class Run:
             if remark is not None:
                 logger.warning(remark)
             describe = getattr(getattr(self.collector, "engine", None), "describe", dict)
-            self._engine_now = noted(describe()) if before else None
+            self.engine_now = masked(noted(describe())) if before else None
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
-            if is_alone:
-                self.folder.remove_leftovers(self.fingerprint)
+            self.folder.remove_leftovers()
+            for file in self.folder.unreadable_manifests():
+                logger.warning("%s: %s.", file.path, file.why)
             grading = self.collector.grading
             self.index = Index(
                 self.folder,
@@ -247,27 +239,38 @@ class Run:
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
             self.index.keep(least=_PARTS_TO_KEEP, join=True)
-            self.rows: list[Row] = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
-            old = self.index.under_old_ids(self.rows)
-            if old:
-                raise RunError(
-                    f"{len(old):,} of these rows are in the run {self.folder.url!r} under ids that an earlier release made of "
-                    f"the files of their pictures (the first is {old[0].old_id!r}), and replies are drawn by id, so they "
-                    "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
-                    "`rap_id` of the evidence collected then."
-                )
-            self.index.rename(self.rows)
-            changed = self.index.changed(self.rows)
-            if changed:
-                logger.warning(
-                    "%d rows went through this run with other content and are done again, the first is %r.",
-                    len(changed),
-                    changed[0].id,
-                )
+            rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
+            self.turn_to(self.ds, rows)
         except BaseException:
             self.lease.__exit__(None, None, None)
             raise
         return self
+
+    def turn_to(self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None) -> None:
+        """Go on with these rows, which have the columns of those before: whoever has many more than a disk holds, in pieces.
+
+        Args:
+            ds: the rows.
+            rows: what they are known by.
+            about: stands in lines about the progress.
+        """
+        self.ds, self.rows, self._about = ds, rows, about
+        old = self.index.under_old_ids(self.rows)
+        if old:
+            raise RunError(
+                f"{len(old):,} of these rows are in the run {self.folder.url!r} under ids that an earlier release made of "
+                f"the files of their pictures (the first is {old[0].old_id!r}), and replies are drawn by id, so they "
+                "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
+                "`rap_id` of the evidence collected then."
+            )
+        self.index.rename(self.rows)
+        changed = self.index.changed(self.rows)
+        if changed:
+            logger.warning(
+                "%d rows went through this run with other content and are done again, the first is %r.",
+                len(changed),
+                changed[0].id,
+            )
 
     def __exit__(self, *error: object) -> None:
         self.index.keep(least=_PARTS_TO_KEEP)
@@ -295,7 +298,7 @@ class Run:
     def _wait_for_others(self) -> None:
         """Until the run holds all rows, or nobody else is at work: where none can be claimed."""
         with notes_signals(_STOPPING, interrupts=True):
-            while self._lacks(self._filled) and self.lease.others():
+            while self.lacks(self._filled) and self.lease.others():
                 time.sleep(_WAIT_SECONDS)
                 self.index.refresh()
         self.index.refresh()  # after the look at who is there: what the dead have written is all in it
@@ -311,7 +314,7 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self._engine_now)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now)
         kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
@@ -339,7 +342,7 @@ class Run:
             ["going on", str(self.collector.reply_tokens)],
             self._in_order_of_parts(indices),
             lambda rows: self._redo(rows, self._goes_on),
-            lambda tasks, progress: self._do(tasks, self._continued, progress),
+            self._stream if self.streams else lambda tasks, progress: self._do(tasks, self._continued, progress),
             label="going on",
             waits=waits,
             once=True,
@@ -412,9 +415,24 @@ class Run:
         """The counter of so many rows."""
         kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
+        label = label if self._about is None else f"{label}, {self._about}"
         return Progress(rows, label, self.out, self.log)
 
-    def _lacks(self, indices: Sequence[int]) -> bool:
+    def lacks_of(self, rows: Iterable[Row]) -> bool:
+        """Something is to be done for some of these rows, which need not be those of now; asks no more of them than their keys."""
+        self.index.rename(rows := list(rows))
+        for row in rows:
+            for arm in self.collector.separate_arms:
+                goal = self.collector.attempts_in(arm)
+                if self.index.missing(row.key, goal, arm=arm, trust_failures=not self.retry_errors) is not None:
+                    return True
+                held = self.index.chosen(row.key, goal, arm=arm, any_grader=True)
+                if any(self._is_old(stretch) or self._goes_on(stretch) for stretch in held):
+                    return True
+        return False
+
+    def lacks(self, indices: Sequence[int]) -> bool:
+        """Some of these rows are to be asked, graded anew, or to go on."""
         stored = self._redo(indices, lambda stretch: self._is_old(stretch) or self._goes_on(stretch))
         return bool(stored or self.tasks(indices))
 
@@ -670,7 +688,7 @@ class Run:
 
     def _regraded(self, task: Task, batch: dict[str, list[Any]], collector: Collector) -> Made:
         """The part for rows whose stored replies are graded again."""
-        evidence = collector.regrade(batch, self._held(task.stored))
+        evidence = collector.regrade(batch, self.held(task.stored))
         part = as_part(collector, evidence, task, [stretch.limit for stretch in task.stored])
         return Made(part, part[FAILURE].to_pylist(), None)
 
@@ -678,16 +696,20 @@ class Run:
         """The part for rows whose cut replies have gone on; without those that could not."""
         import pyarrow as pa
 
-        held = self._held(task.stored)
+        held = self.held(task.stored)
         places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
         evidence, failures = collector.go_on(batch, held, places)
         part = as_part(collector, evidence, task)
-        self._stays |= {stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None}
+        self.stays(stretch for stretch, failure in zip(task.stored, failures, strict=True) if failure is not None)
         went_on = part.filter(pa.array([failure is None for failure in failures], pa.bool_()))
         spent = (self.collector.tokens(evidence) or 0) - (self.collector.tokens(held) or 0)
         return Made(went_on, failures, spent)
 
-    def _held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
+    def stays(self, stretches: Iterable[Stretch]) -> None:
+        """Replies of these could not go on, and are as they were."""
+        self._stays.update(stretches)
+
+    def held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]:
         """The stored evidence of these stretches, one row each."""
         names = [column.name for column in self.collector.stored]
         tables: dict[str, pa.Table] = {}

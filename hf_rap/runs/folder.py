@@ -18,6 +18,7 @@ see `RunFolder.same`; for folders from before models had an identity, `before`.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -29,20 +30,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.errors import RunError, first_line, hide_secrets
+from hf_rap.errors import RunError, first_line, hide_secrets, logger_of
 from hf_rap.options import MAX_JSON_BYTES, check_path, read_json
+from hf_rap.stats.secrets import masked, masked_settings
 from hf_rap.stats.settings import counted
-from hf_rap.system import PARTIAL, whole_file
+from hf_rap.system import PARTIAL, patiently, remove_abandoned, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
+logger = logger_of(__name__)
+
 FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"
 MANIFEST = "manifest.json"
 _RUN = "run.json"
+# What is there and cannot be read, or has a name and is not there: that file is lost, the others are not.
+_LOST = (errno.EIO, errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.EBADMSG, getattr(errno, "EUCLEAN", 0))
+_PARTS_LOOKED_AT = 3  # whether a folder whose run.json is torn is a run of this format
 _PARQUET = ".parquet"
 # Where a file can be made on the condition that it is not there; others, as hf://, look first and then write.
 _CREATE_FOR_ONE = ("file", "local", "memory", "s3", "s3a")
@@ -103,6 +110,8 @@ class RunFolder:
             raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
         self.is_local = "file" in protocols
+        if self.is_local:
+            self.path = os.path.realpath(self.path)  # of a link whose target is not there yet, the folder is made there
         if "hf" in protocols and not self.path.startswith("buckets/"):
             raise RunError(
                 f"The run {self.url!r} would make a commit of every file, of which the Hub takes some hundred an hour: give a "
@@ -133,12 +142,11 @@ class RunFolder:
         self.fs.invalidate_cache()
         where = f"{self.path}/{folder}".rstrip("/")
         try:
-            paths = self.fs.ls(where, detail=False)
+            paths = patiently(lambda: self.fs.ls(where, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except Exception as error:
-            hide_secrets(error)
-            raise RunError(f"The run {self.url!r} cannot be read: {first_line(error)}") from error
+            raise self._cannot("list", folder or "the files", error) from error
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
@@ -204,9 +212,9 @@ class RunFolder:
         named = _PART.fullmatch(name.rpartition("/")[2])
         if named is None:
             return Unusable(path, "not named like a part: some other program's file")
-        content = b"" if self._is_odd(path) else self.read(path)  # no part is empty
-        if _hash(content) != named["hash"]:
-            return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
+        content = self._content(path, named["hash"])
+        if isinstance(content, Unusable):
+            return content
         try:
             # With threads the process may abort when it ends soon after (https://github.com/apache/arrow/issues/34314).
             table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
@@ -222,24 +230,51 @@ class RunFolder:
             if column is None:
                 return Unusable(path, f"another schema: no column {field.name!r} of type {field.type}")
             table = table.set_column(table.column_names.index(field.name), field, column)
-        return table
+        return _without_secrets(table)
+
+    def _content(self, path: str, hash_: str) -> bytes | Unusable:
+        try:
+            content = self.read(path)
+        except OSError as error:
+            if not _is_lost(error):  # rights, say: all of it is there, and need not be asked again
+                raise self._cannot("read", path, error) from error
+            return Unusable(path, f"cannot be read: {error.strerror or first_line(error)}")
+        if _hash(content) == hash_:
+            return content
+        return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
 
     def write_manifest(self, fingerprint: str, manifest: Mapping[str, Any]) -> None:
-        """Say once what a fingerprint stands for."""
-        if MANIFEST not in self.names(fingerprint):
+        """Say what a fingerprint stands for, where that is not said or cannot be read any more."""
+        if not self.manifest(fingerprint):
+            if MANIFEST in self.names(fingerprint):
+                logger.warning("%s/%s cannot be read, and is written anew.", fingerprint, MANIFEST)
             self.write(f"{fingerprint}/{MANIFEST}", _json({"format": FORMAT, **manifest}))
 
     def manifest(self, fingerprint: str) -> dict[str, Any]:
-        """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
+        """What a fingerprint stands for, without secrets that an earlier release wrote; nothing where it cannot be read."""
         try:
-            return self.read_json(f"{fingerprint}/{MANIFEST}")
-        except (FileNotFoundError, ValueError):
+            manifest: dict[str, Any] = masked(self.read_json(f"{fingerprint}/{MANIFEST}"))
+        except (OSError, ValueError):
             return {}
+        return manifest
+
+    def unreadable_manifests(self) -> list[Unusable]:
+        """Where nothing says what the parts of a fingerprint are: evidence of its settings is found by its name alone."""
+        return [
+            Unusable(
+                f"{fingerprint}/{MANIFEST}",
+                "it cannot be read. The command that wrote these parts writes it anew when it is started again; no other one "
+                "goes on from them",
+            )
+            for fingerprint in self.fingerprints()
+            if not self.manifest(fingerprint) and self.parts(fingerprint)
+        ]
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
         self._refuse_odd(path)
-        content: bytes = self.fs.cat_file(f"{self.path}/{path}")
+        target = f"{self.path}/{path}"
+        content: bytes = patiently(Path(target).read_bytes if self.is_local else lambda: self.fs.cat_file(target))
         return content
 
     def read_json(self, path: str) -> dict[str, Any]:
@@ -263,11 +298,7 @@ class RunFolder:
         """
         target = f"{self.path}/{path}"
         try:
-            if self.is_local:
-                with whole_file(Path(target)) as partial:
-                    partial.write_bytes(content)
-            else:
-                self.fs.pipe_file(target, content)
+            patiently(lambda: self._write(target, content))
         except Exception as error:
             raise self._cannot_write(path, error) from error
 
@@ -319,6 +350,17 @@ class RunFolder:
         with suppress(OSError):
             self.fs.rm(f"{self.path}/{folder}", recursive=True)
 
+    def _write(self, target: str, content: bytes) -> None:
+        if not self.is_local:
+            self.fs.pipe_file(target, content)
+            return
+        try:
+            with whole_file(Path(target)) as partial:
+                partial.write_bytes(content)
+        except FileNotFoundError:  # a disk on which locks hold for one machine alone: another one has cleared it away
+            with whole_file(Path(target)) as partial:
+                partial.write_bytes(content)
+
     def remove(self, path: str) -> None:
         """Remove a file of ours; one that is gone is no error."""
         try:
@@ -326,19 +368,15 @@ class RunFolder:
         except (FileNotFoundError, OSError):
             return
 
-    def remove_leftovers(self, fingerprint: str) -> None:
-        """Remove what killed processes left half-written; only for the only writer of a run."""
-        for name in self.names(fingerprint):
-            if name.endswith(PARTIAL):
-                self.remove(f"{fingerprint}/{name}")
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-written; what a living rank writes is locked, and stays."""
+        if self.is_local:
+            remove_abandoned(Path(self.path).rglob(f"*{PARTIAL}"))
 
     def _check(self, *, create: bool) -> None:
         names = self.names("")
         if _RUN in names:
-            try:
-                stored = self.read_json(_RUN)["format"]
-            except (FileNotFoundError, ValueError, KeyError) as error:
-                raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
+            stored = self._stored_format(mend=create)
             if stored != FORMAT:
                 raise RunError(
                     f"The run {self.url!r} has format {stored}, this hf_rap reads {FORMAT}: use the hf_rap that wrote it, "
@@ -352,6 +390,56 @@ class RunFolder:
             )
         else:
             self.write(_RUN, _json({"format": FORMAT}))
+
+    def _stored_format(self, *, mend: bool) -> Any:
+        """What run.json says; where it is torn, what its parts say, and `mend` writes it anew."""
+        try:
+            content = self.read(_RUN)
+        except OSError as error:
+            if not _is_lost(error):
+                raise self._cannot("read", _RUN, error) from error
+            content = b""
+        try:
+            return read_json(content)["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            if not (self._has_good_parts() or _is_torn(content)):
+                raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
+        if mend:
+            logger.warning("%s of the run %r was torn, and is written anew.", _RUN, self.url)
+            self.write(_RUN, _json({"format": FORMAT}))
+        return FORMAT
+
+    def _has_good_parts(self) -> bool:
+        """Some part is one of this format; no parts are none.
+
+        Raises:
+            RunError: there are parts, and none of those looked at is one that this hf_rap reads.
+        """
+        parts = [(fingerprint, name) for fingerprint in self.fingerprints() for name in self.parts(fingerprint)]
+        wrong = [self.read_part(*part) for part in parts[:_PARTS_LOOKED_AT]]
+        if wrong and all(isinstance(part, Unusable) for part in wrong):
+            raise RunError(
+                f"The {_RUN} of {self.url!r} cannot be read, and neither can its parts by this hf_rap ({wrong[0]}): use the "
+                "hf_rap that wrote them, or another folder."
+            )
+        return bool(parts)
+
+    def _cannot(self, what: str, path: str, error: Exception) -> RunError:
+        hide_secrets(error)
+        said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
+        return RunError(
+            f"Cannot {what} {path} in the run {self.url!r}: {said}. Give this process the rights, "
+            "or wait until the disk answers, and start the same command again."
+        )
+
+
+def _is_lost(error: OSError) -> bool:
+    return error.errno in _LOST or isinstance(error, FileNotFoundError)
+
+
+def _is_torn(content: bytes) -> bool:
+    """The beginning of a run.json of ours, or as many zeros, which a power cut leaves."""
+    return not content.strip(b"\0") or _json({"format": FORMAT}).startswith(content)
 
 
 def _as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | None:
@@ -376,6 +464,19 @@ def _as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | N
     ends = pc.cumulative_sum(lengths.fill_null(0))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
     return pa.chunked_array([pa.ListArray.from_arrays(offsets, items, type=type_, mask=lengths.is_null())])
+
+
+def _without_secrets(part: pa.Table) -> pa.Table:
+    """The same, where an earlier release has written secrets into the settings of its rows."""
+    import pyarrow as pa
+
+    for place, name in enumerate(part.column_names):
+        if not name.endswith("_settings"):
+            continue
+        texts = part[name].to_pylist()
+        if any(masked_settings(text) != text for text in dict.fromkeys(texts)):
+            part = part.set_column(place, part.schema.field(place), pa.array(map(masked_settings, texts), pa.string()))
+    return part
 
 
 def _hash(content: bytes) -> str:

@@ -59,8 +59,9 @@ def list_runs(url: str) -> list[Held]:
         settings = manifest["settings"] if isinstance(manifest.get("settings"), dict) else {}
         rows, failed = index.counts()
         fewest, most = index.attempts() if manifest.get("tops_up") else (None, None)
-        unusable = tuple(f"{file.path}: {file.why}" for file in index.unusable)
-        parts = sum(len(folder.parts(name)) for name in names) - len(unusable)
+        torn = [file for file in folder.unreadable_manifests() if file.path.split("/")[0] in names]
+        unusable = tuple(f"{file.path}: {file.why}" for file in (*torn, *index.unusable))
+        parts = sum(len(folder.parts(name)) for name in names) - len(index.unusable)
         kind, model = manifest.get("kind"), settings.get("model")
         graders = tuple(sorted({stretch.grader for stretch in index.every() if stretch.grader is not None}))
         limits = tuple(sorted({stretch.limit for stretch in index.every() if stretch.limit is not None}))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import shutil
 import tempfile
 from collections import OrderedDict
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_rap.system import release_mapped_files
+from hf_rap.errors import RunError
+from hf_rap.system import disk_trouble, release_mapped_files, scratch_folder
 
 from .before import with_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     import datasets
     import pyarrow as pa
@@ -48,8 +49,48 @@ def merge(
     was shuffled since, the parts go through a file there as well.
 
     Raises:
-        RunError: a part has changed since it was indexed.
+        RunError: a part has changed since it was indexed, or the temporary folder has no room.
     """
+    held = ExitStack()
+    try:
+        folder = held.enter_context(scratch_folder())
+        evidence = _merged(index, rows, collector, goal, folder, engine=engine, lacking=lacking)
+    except OSError as error:
+        held.close()
+        trouble = disk_trouble(error) or (
+            str(error) if isinstance(error, FileNotFoundError) else None
+        )  # no folder at all
+        if trouble is None:
+            raise
+        raise RunError(
+            f"The evidence is all in the run {index.folder.url!r}, but there is no room to put it together in the temporary "
+            f"folder {_temporary_folder()!r}: {trouble}. Make room there, or name another folder in TMPDIR, and start the same "
+            "command again: nothing is asked a second time."
+        ) from error
+    except BaseException:
+        held.close()
+        raise
+    atexit.register(held.close)
+    return evidence
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "TMPDIR"
+
+
+def _merged(
+    index: Index,
+    rows: Sequence[Row],
+    collector: Collector,
+    goal: Callable[[int], Mapping[str | None, int]],
+    folder: Path,
+    *,
+    engine: Mapping[str, Any] | None,
+    lacking: Collection[int],
+) -> datasets.Dataset:
     import datasets
 
     def chosen(number: int) -> dict[str | None, list[Stretch]]:
@@ -59,8 +100,6 @@ def merge(
         return {arm: index.chosen(key, attempts, arm=arm) for arm, attempts in goal(number).items()}
 
     features = collector.features
-    folder = Path(tempfile.mkdtemp(prefix="hf-rap-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     parts, follow = _parts_of(chosen, len(rows))
     stored: _Stored = _AsTheyCome(index) if follow else _InOneFile(index, parts, folder / "parts.arrow")
 

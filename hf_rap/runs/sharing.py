@@ -59,6 +59,9 @@ class Sharing:
         if claims and self._lacking:
             name = work_id((*work, str(rows_per_part), *(rows[number].key for number in distinct)))
             self._claims = Claims(folder, name, lease)
+            # Only now: who has done all of it and cleared its claims away, since the run was looked at, has written its parts.
+            self._index.refresh()
+            self._lacking = {block: lacks for block in self._lacking if (lacks := self._lacks(block))}
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,8 @@
 """One stream of requests to a server for all rows of a run: no part's end empties it, and a part is whatever is done first.
 
 Three threads share the work: one reads rows and opens their pictures, one sends and receives, and the main one grades and
-writes parts. Signals reach the main one, which waits for nothing but answers.
+writes parts. Signals reach the main one, which waits for nothing but answers. What is to be asked of a row next, once its
+answers are there (one step of a response after the other), goes before rows that have not begun.
 """
 
 from __future__ import annotations
@@ -9,28 +10,27 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_rap.errors import RapError, RowError
-from hf_rap.evidence.attempts import tokens_of
+from hf_rap.evidence.collector import counts_tokens
 from hf_rap.evidence.grading import grades_later
 
+from .contents import FAILURE
 from .index import batches
 from .part import as_part, ungraded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import datasets
     import pyarrow as pa
 
-    from hf_rap.engines.base import Request
     from hf_rap.evidence.collector import Collector
-    from hf_rap.evidence.rollouts import AskedRow, Rollouts
 
     from .budget import Budget
     from .claims import Claim
-    from .index import Row
+    from .index import Row, Stretch
     from .progress import Progress
     from .task import Task
 
@@ -47,8 +47,55 @@ class Filling(Protocol):
     rows_per_part: int
 
     def most_tokens(self, task: Task) -> int: ...  # noqa: D102
+    def held(self, stretches: Sequence[Stretch]) -> dict[str, list[Any]]: ...  # noqa: D102
+    def stays(self, stretches: Sequence[Stretch]) -> None: ...  # noqa: D102
     def write(self, task: Task, part: pa.Table) -> None: ...  # noqa: D102
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None: ...  # noqa: D102
+
+
+class _Anew:
+    """Rows that are asked for the attempts of a task."""
+
+    def __init__(self, run: Filling, task: Task) -> None:
+        self.collector: Any = run.collector.only(task.first, task.attempts, task.arm)
+
+    def begin(self, batch: Mapping[str, Any], task: Task) -> list[Any]:
+        del task
+        states: list[Any] = self.collector.begin(batch)
+        return states
+
+    def requests(self, state: Any) -> dict[Any, Any]:
+        requests: dict[Any, Any] = self.collector.requests(state)
+        return requests
+
+    def end(self, states: list[Any], task: Task) -> tuple[pa.Table, Sequence[str | None]]:
+        part = as_part(self.collector, self.collector.end(states), task)
+        return part, part[FAILURE].to_pylist()
+
+
+class _GoingOn:
+    """Stored rows whose replies that were cut off go on; one of which some cannot stays as it was."""
+
+    def __init__(self, run: Filling) -> None:
+        self.run = run
+        self.collector: Any = run.collector
+
+    def begin(self, batch: Mapping[str, Any], task: Task) -> list[Any]:
+        places = [(stretch.first, stretch.limit or 0) for stretch in task.stored]
+        states: list[Any] = self.collector.begin_again(batch, self.run.held(task.stored), places)
+        return states
+
+    def requests(self, state: Any) -> dict[Any, Any]:
+        requests: dict[Any, Any] = self.collector.requests_again(state)
+        return requests
+
+    def end(self, states: list[Any], task: Task) -> tuple[pa.Table, Sequence[str | None]]:
+        import pyarrow as pa
+
+        evidence, failures = self.collector.end_again(states)
+        self.run.stays([stretch for stretch, why in zip(task.stored, failures, strict=True) if why is not None])
+        went_on = pa.array([why is None for why in failures], pa.bool_())
+        return as_part(self.collector, evidence, task).filter(went_on), failures
 
 
 @dataclass(eq=False)
@@ -56,7 +103,7 @@ class _Group:
     """Rows that lack the same attempts: one of their tasks, and those that are done and wait for their part."""
 
     task: Task
-    collector: Rollouts
+    way: _Anew | _GoingOn
     done: list[_InFlight] = field(default_factory=list)
 
 
@@ -66,10 +113,11 @@ class _InFlight:
 
     group: _Group
     row: Row
-    claim: Claim | None
-    state: AskedRow
+    stored: tuple[Stretch, ...]
+    claims: tuple[Claim, ...]
+    state: Any
     reserved: int
-    left: int
+    left: int = 0
 
 
 class Streaming:
@@ -87,9 +135,10 @@ class Streaming:
         self.is_spent = False
         self._tasks = tasks
         self._groups: dict[tuple[int, int, str | None], _Group] = {}
-        self._requests: list[tuple[_InFlight, str] | None] = []  # by the number of the request
+        self._requests: list[tuple[_InFlight, Any] | None] = []  # by the number of the request
+        self._room = threading.Condition()  # guards the budget and what is between the threads
+        self._begun: deque[tuple[_InFlight, Mapping[Any, Any]]] = deque()  # what is to be asked of a row next
         self._asks_nothing: deque[_InFlight] = deque()
-        self._room = threading.Condition()  # guards the budget
         self._in_flight = 0
         self._stopped = False
 
@@ -101,7 +150,7 @@ class Streaming:
             RunError: too many rows fail.
             KeyboardInterrupt: as it came; grades of the last rows are made another time.
         """
-        answers = self.run.collector.stream(self._read())  # type: ignore[attr-defined]
+        answers = self.run.collector.stream(self._read())
         try:
             for event in answers:
                 self._take(event)
@@ -119,41 +168,51 @@ class Streaming:
                 self._room.notify_all()
             answers.close()
 
-    def _read(self) -> Iterator[Request]:
+    def _read(self) -> Iterator[Any]:
         """What to ask, in the thread that reads."""
+        for pending in self._rows():
+            requests = pending.group.way.requests(pending.state)
+            while (room := self._reserve(pending.reserved)) is None:
+                yield from self._follow_ups()
+            if not room:
+                break
+            if requests:
+                yield from self._asked(pending, requests)
+            else:
+                self._asks_nothing.append(pending)
+        while self._waits_for_more():
+            yield from self._follow_ups()
+
+    def _rows(self) -> Iterator[_InFlight]:
+        """Every row, a few read at a time."""
         for task in self._tasks:
             group = self._group(task)
             most = self.run.most_tokens(task)
             for start in range(0, len(task.rows), _ROWS_READ):
-                rows = task.rows[start : start + _ROWS_READ]
-                indices = task.indices[start : start + _ROWS_READ]
-                (batch,) = batches(self.run.ds, self.run.columns, indices, len(indices))
-                claims = task.claims[start : start + _ROWS_READ] or [None] * len(rows)
-                for row, claim, state in zip(rows, claims, group.collector.begin(batch), strict=True):
-                    requests = group.collector.requests(state)
-                    if not self._reserve(most):
-                        return
-                    pending = _InFlight(group, row, claim, state, most, len(requests))
-                    if not requests:
-                        self._asks_nothing.append(pending)
-                    for arm, request in requests.items():
-                        self._requests.append((pending, arm))
-                        yield request
+                few = task.at(range(start, min(start + _ROWS_READ, len(task.rows))))
+                (batch,) = batches(self.run.ds, self.run.columns, few.indices, len(few.indices))
+                for place, state in enumerate(group.way.begin(batch, few)):
+                    beside = few.stored[place : place + 1], few.claims[place : place + 1]
+                    yield _InFlight(group, few.rows[place], *beside, state, most)
 
     def _group(self, task: Task) -> _Group:
         """Tasks for the same attempts share parts."""
         attempts = (task.first, task.attempts, task.arm)
         if attempts not in self._groups:
-            collector = cast("Rollouts", self.run.collector.only(*attempts))
-            self._groups[attempts] = _Group(task, collector)
+            self._groups[attempts] = _Group(task, _GoingOn(self.run) if task.stored else _Anew(self.run, task))
         return self._groups[attempts]
 
-    def _reserve(self, most: int) -> bool:
-        """Whether another row may be asked; where the budget is short, waits for what rows in flight give back of theirs."""
+    def _reserve(self, most: int) -> bool | None:
+        """Whether another row may be asked, or None where others go first.
+
+        Where the budget is short, waits for what rows in flight give back of theirs.
+        """
         budget = self.run.budget
         with self._room:
-            while not self._stopped and budget.rows(1, most) == 0 and self._in_flight:
+            while not self._stopped and budget.rows(1, most) == 0 and self._in_flight and not self._begun:
                 self._room.wait()
+            if self._begun:
+                return None
             self.is_spent = budget.rows(1, most) == 0
             if self._stopped or self.is_spent:
                 return False
@@ -161,28 +220,63 @@ class Streaming:
             self._in_flight += 1
             return True
 
+    def _waits_for_more(self) -> bool:
+        """Whether a row in flight has more to ask."""
+        with self._room:
+            while not self._stopped and self._in_flight > len(self._asks_nothing) and not self._begun:
+                self._room.wait()
+            return bool(self._begun) and not self._stopped
+
+    def _follow_ups(self) -> Iterator[Any]:
+        while True:
+            with self._room:
+                if not self._begun or self._stopped:
+                    return
+                begun = self._begun.popleft()
+            yield from self._asked(*begun)
+
+    def _asked(self, pending: _InFlight, requests: Mapping[Any, Any]) -> Iterator[Any]:
+        """The requests about a row that are next."""
+        pending.left = len(requests)
+        for which, asked in requests.items():
+            self._requests.append((pending, which))
+            yield asked
+
     def _take(self, event: Any) -> None:
-        while self._asks_nothing:
-            self._finish(self._asks_nothing.popleft())
+        self._finish_those_that_ask_nothing()
         self.progress.waiting = event if isinstance(event, str) else None
         if isinstance(event, tuple):
             number, answer = event
             of_request = self._requests[number]
             assert of_request is not None
             self._requests[number] = None
-            pending, arm = of_request
-            pending.state.take(arm, answer)
-            pending.left -= 1
+            pending, which = of_request
+            pending.state.take(which, answer)
             self.progress.replies += not isinstance(answer, RowError)
+            pending.left -= 1
             if pending.left == 0:
-                self._finish(pending)
+                self._go_on(pending)
         self.progress.show()
 
+    def _go_on(self, pending: _InFlight) -> None:
+        """All that was asked about a row is answered."""
+        requests = pending.group.way.requests(pending.state)
+        if not requests:
+            self._finish(pending)
+            return
+        with self._room:
+            self._begun.append((pending, requests))
+            self._room.notify_all()
+
+    def _finish_those_that_ask_nothing(self) -> None:
+        while self._asks_nothing:
+            self._finish(self._asks_nothing.popleft())
+
     def _finish(self, pending: _InFlight) -> None:
-        """All answers of a row are there."""
+        """There is nothing more to ask of a row."""
         pending.state.drop_pictures()
         with self._room:
-            self.run.budget.spend(_tokens(pending) - pending.reserved)
+            self.run.budget.spend(pending.state.tokens - pending.reserved)
             self._in_flight -= 1
             self._room.notify_all()
         pending.group.done.append(pending)
@@ -191,24 +285,17 @@ class Streaming:
             self.run.check_errors(self.progress, in_flight=True)
 
     def _write_all(self, *, graded: bool = True) -> None:
-        while self._asks_nothing:
-            self._finish(self._asks_nothing.popleft())
+        self._finish_those_that_ask_nothing()
         for group in [group for group in self._groups.values() if group.done]:
             self._write(group, graded=graded)
 
     def _write(self, group: _Group, *, graded: bool = True) -> None:
         done = group.done
-        evidence = group.collector.end([pending.state for pending in done])
-        task = group.task.of(
-            [pending.row for pending in done], [pending.claim for pending in done if pending.claim is not None]
-        )
-        part = as_part(group.collector, evidence, task)
-        if not graded:
-            part = ungraded(part)
-        self.run.write(task, part)
+        stored = tuple(stretch for pending in done for stretch in pending.stored)
+        claims = [claim for pending in done for claim in pending.claims]
+        task = group.task.of([pending.row for pending in done], stored, claims)
+        part, failures = group.way.end([pending.state for pending in done], task)
+        self.run.write(task, part if graded or self.run.collector.grading is None else ungraded(part))
         group.done = []
-        self.progress.count(part["run_failure"].to_pylist(), sum(map(_tokens, done)))
-
-
-def _tokens(pending: _InFlight) -> int:
-    return tokens_of(reply for replies in pending.state.attempts.values() for reply in replies)
+        tokens = sum(pending.state.tokens for pending in done) if counts_tokens(self.run.collector) else None
+        self.progress.count(failures, tokens)

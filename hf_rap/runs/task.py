@@ -35,6 +35,6 @@ class Task:
             claims=tuple(self.claims[place] for place in places) if self.claims else (),
         )
 
-    def of(self, rows: list[Row], claims: Sequence[Claim] = ()) -> Task:
+    def of(self, rows: list[Row], stored: tuple[Stretch, ...] = (), claims: Sequence[Claim] = ()) -> Task:
         """The same for other rows, which are known by now."""
-        return Task([], rows, self.first, self.attempts, self.arm, claims=tuple(claims))
+        return Task([], rows, self.first, self.attempts, self.arm, stored, tuple(claims))

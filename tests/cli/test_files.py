@@ -49,7 +49,9 @@ def test_failed_write_leaves_nothing(selection, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(
+        SourceError, match=r"a.parquet cannot be written into .*: No space left on device\. .*another --out"
+    ):
         write_file(selection, tmp_path / "a.parquet")
     assert list(tmp_path.iterdir()) == []
 

@@ -91,8 +91,42 @@ def test_another_error_of_the_system_is_a_bug(monkeypatch):
     """It keeps its traceback."""
 
     def fails(**_):
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(errno.ENOENT, "No such file or directory")
 
     monkeypatch.setattr(command_line, "cli", fails)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(OSError, match="No such file"):
         main()
+
+
+def test_a_disk_that_fails_is_one_line(monkeypatch, capsys):
+    """Whatever it was that could not be read."""
+
+    def fails(**_):
+        raise OSError(errno.EIO, "Input/output error", "/data/cache.arrow")
+
+    monkeypatch.setattr(command_line, "cli", fails)
+    with pytest.raises(SystemExit):
+        main()
+
+    assert capsys.readouterr().err == (
+        "hf-rap: a file cannot be read or written (/data/cache.arrow): Input/output error; see to it and start again. What was "
+        "there before is as it was.\n"
+    )
+
+
+def test_how_it_runs_makes_no_other_file():
+    """Whatever an engine declares as rounding alone, and what belongs to the run folder; secrets are in no file."""
+    from hf_rap import EndpointEngine, TransformersEngine, VLLMEngine
+    from hf_rap.cli.how import how_names
+    from hf_rap.cli.rollouts import rollouts
+    from hf_rap.engines.options import ROUNDING, marked
+
+    engines = (EndpointEngine("http://host/v1", model="m"), TransformersEngine("m"), VLLMEngine("m"))
+    options = {parameter.name for parameter in rollouts.params}
+    rounding = {
+        name.removesuffix("_size") if "parallel" in name else name for e in engines for name in marked(e, ROUNDING)
+    }
+    of_engines = rounding & options
+    assert {"timeout", "retries", "wait_for_server", "max_reply_bytes", "data_parallel", "device"} < of_engines
+    of_runs = {"rows_per_part", "retry_errors", "max_errors", "max_total_tokens", "ray", "ray_workers", "trackio"}
+    assert how_names(rollouts) == of_engines | of_runs

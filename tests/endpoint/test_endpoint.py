@@ -618,7 +618,7 @@ def test_a_missing_token_is_said_before_anything_is_sent():
 
 def test_requests_in_flight_are_bounded_and_keep_the_server_full():
     """Never more than asked for, and that many most of the time."""
-    with FaultyServer(delay=0.05) as server:
+    with FaultyServer(delay=0.2) as server:
         ask(server, requests(48, 1), concurrency=24)
     assert server.most_in_flight == 24
 

@@ -124,3 +124,35 @@ def test_a_model_of_this_machine_ends_as_soon(tmp_path):
         assert seconds < STOPS_WITHIN
         (held,) = list_runs(str(tmp_path / "run"))
         assert 0 < held.rows < 2000
+
+
+# Writes of parts that take a minute: what is kept at the first Ctrl-C is waited for, and at the second one no more.
+SLOW_DISK = """
+import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
+class SlowDisk(MemoryFileSystem):
+    protocol = "slowdisk"
+    store, pseudo_dirs = {}, [""]
+    def pipe_file(self, path, value, mode="overwrite", **options):
+        if path.endswith(".parquet"):
+            print("writing", flush=True)
+            time.sleep(60)
+        super().pipe_file(path, value, mode=mode, **options)
+fsspec.register_implementation("slowdisk", SlowDisk)
+import time
+collect_in_run(ds, rollouts, "slowdisk://run", rows_per_part=1000)
+"""
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    """Whatever the first one is still about: here a disk that takes a minute for a part."""
+    with FaultyServer(delay=0.1, draws_n="knows") as server:
+        child = start(server, tmp_path / "run", SLOW_DISK)
+        wait_until(lambda: len(server.bodies) > 20, child)
+        os.killpg(child.pid, signal.SIGINT)
+        while child.stdout.readline() != "writing\n":  # what is answered
+            assert child.poll() is None
+        seconds, told = interrupted(child)
+    assert seconds < STOPS_WITHIN
+    assert "Stopping. What is answered is kept" in told
+    assert child.returncode != 0

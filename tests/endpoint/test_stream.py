@@ -5,9 +5,13 @@ import io
 import json
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -319,3 +323,25 @@ def test_the_stream_goes_through_the_command(tmp_path):
     assert {name: manifest["settings"][name] for name in ("timeout", "retries")} == {"timeout": 300.0, "retries": 2}
     assert refused.exit_code == 2
     assert "'soon' is no duration" in refused.stderr
+
+
+def test_slow_answers_beside_instant_refusals(tmp_path):
+    """A fifth of the rows is refused at once and all others take long: the errors are those rows', in whatever order."""
+    ds = make_rows(300, question="How large?")
+    bad = set(range(0, 300, 5))
+    with Server(slow=lambda _: random.uniform(0.02, 0.2), bad=bad) as server:
+        evidence = collect_in_run(ds, rollouts(server, concurrency=64), str(tmp_path / "run"), max_errors=0.4)
+    refused = {row for row, error in enumerate(evidence["rap_error"]) if "too large" in (error or "")}
+    assert refused == {row for row in bad if row % 7 != 6}  # a gold that cannot be read is not asked
+
+
+@pytest.mark.exhaustive
+def test_pictures_of_twelve_megapixels_stay_under_a_gigabyte_and_a_half():
+    """256 of them with 32 in flight, in a process of its own, peak of everything."""
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "runs.py"
+    told = subprocess.run(
+        [sys.executable, str(benchmark), "pictures"], capture_output=True, text=True, check=True
+    ).stdout
+    peak = float(re.search(r"peak ([\d.]+) GB in all", told)[1])
+    assert "256 rows of 12 megapixels" in told
+    assert peak < 1.5, told

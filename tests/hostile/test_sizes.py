@@ -14,9 +14,9 @@ import pytest
 from hf_rap import Controls, Rollouts, TransformersEngine, collect_evidence, collect_in_run
 from hf_rap.engines.time_limit import within
 from hf_rap.errors import EngineError
-from hf_rap.hub.scratch import scratch_folder
 from hf_rap.rows import crowding
 from hf_rap.rows.images import open_image, picture_digest
+from hf_rap.system import scratch_folder
 
 from .conftest import Knows, png
 

@@ -5,7 +5,7 @@ import sys
 
 import pyarrow as pa
 import pytest
-from datasets import Dataset, DatasetInfo, Features, Image, List, SplitDict, SplitInfo, Value
+from datasets import Dataset, DatasetInfo, Features, Image, List, SplitDict, SplitInfo, Value, load_dataset
 from datasets.fingerprint import Hasher
 from huggingface_hub import DatasetCardData
 
@@ -71,6 +71,21 @@ def test_a_batch_and_a_single_row_of_map_are_known(datasets_part):
         assert seen_by_map(rows, compat.is_batch_of_map) is False
         assert seen_by_map(rows, compat.is_batch_of_map, batched=True) is True
     assert compat.is_batch_of_map({"id": ["a"]}) is None
+
+
+def test_the_shards_of_a_stream_are_its_files(datasets_part, tmp_path):
+    """Of Parquet and of JSON; what was made of a stream, or is a single piece of code, has none."""
+    ds = Dataset.from_dict({"n": list(range(6))})
+    for kind, ending, write in (("parquet", "parquet", ds.to_parquet), ("json", "jsonl", ds.to_json)):
+        names = [str(tmp_path / f"{number}.{ending}") for number in range(3)]
+        for name in names:
+            write(name)
+        stream = load_dataset(kind, data_files=names, split="train", streaming=True)
+        with datasets_part("IterableDataset._ex_iterable and the arguments of what makes its tables"):
+            assert compat.shard_files(stream) == names
+        made = (stream.map(dict), stream.filter(bool), stream.skip(1), stream.take(1), stream.shuffle(seed=1))
+        assert [compat.shard_files(each) for each in made] == [None] * 5
+    assert compat.shard_files(ds.to_iterable_dataset(num_shards=2)) is None
 
 
 def test_columns_are_added_without_writing_the_others_again(datasets_part):

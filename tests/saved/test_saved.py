@@ -20,7 +20,7 @@ from hf_rap.exports.exporting import export
 from hf_rap.hub import diff
 from hf_rap.hub.pulling import pull
 from hf_rap.rows.sources import load_source
-from hf_rap.runs.fill import collect_in_run
+from hf_rap.runs.collecting import collect_in_run
 from hf_rap.runs.listing import list_runs
 from hf_rap.scorers import ACEScore, ace_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
