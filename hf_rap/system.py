@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PARTIAL = ".partial"  # how the names of what is being written end
 _SYNCS_AT_ONCE = 16
@@ -49,10 +49,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """An empty folder to fill, which becomes `path` when the block ends, and is gone when it fails.
 
-    There may be an empty folder at `path`, nothing else. All files in it survive a power cut.
+    There may be an empty folder at `path`, or one that it `replaces`, nothing else. All files in it survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
@@ -60,6 +60,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         sync_below(partial)
+        if replaces is not None and path.is_dir() and replaces(path):
+            shutil.rmtree(path)
         if path.exists():
             path.rmdir()  # Windows does not rename over a folder
         partial.rename(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial, wraps
@@ -180,11 +181,11 @@ class ParquetFile(click.ParamType[Path]):
         """The path.
 
         Raises:
-            SourceError: it does not end in .parquet, or nothing can be written there.
+            SourceError: it is neither the name of a Parquet file nor of a folder, or nothing can be written there.
         """
         from .files import check_file
 
-        return check_file(Path(value))
+        return check_file(Path(value), is_folder=value.endswith(("/", os.sep)))
 
 
 class BatchSize(click.ParamType["int | str"]):
@@ -356,6 +357,9 @@ run_options = together(
             "8 x --concurrency.",
         ),
         click.option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        click.option(
+            "--partial", is_flag=True, help="With --run: ask nothing, and leave out the rows that the run lacks so far."
+        ),
         click.option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
         click.option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         click.option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),

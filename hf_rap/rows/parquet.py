@@ -37,16 +37,23 @@ _ABSOLUTE_IN_JSON = r'"(/|~|[A-Za-z]:|file:|zip:)'
 _ABSOLUTE = r"^(/|~|[A-Za-z]:[\\/]|file:|zip:)[^\n]+$"
 
 
-def write_shards(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> list[Path]:
+def write_shards(
+    batches: Iterable[pa.Table],
+    features: datasets.Features,
+    folder: Path,
+    *,
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> list[Path]:
     """`train-00000-of-00002.parquet`, ... in `folder`, which is made.
 
     Args:
         batches: tables with the columns of `features`, in their order; at least one row in all.
         features: what readers will see.
         folder: where the files go.
+        metadata: stands in each beside what `datasets` keeps in its schema.
 
     """
-    shards = list(shards_of(batches, features, folder))
+    shards = list(shards_of(batches, features, folder, metadata=metadata))
     return [shard.rename(folder / shard_name(number, len(shards))) for number, shard in enumerate(shards)]
 
 
@@ -55,12 +62,19 @@ def shard_name(number: int, count: int) -> str:
     return f"train-{number:05d}-of-{count:05d}.parquet"
 
 
-def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> Iterator[Path]:
+def shards_of(
+    batches: Iterable[pa.Table],
+    features: datasets.Features,
+    folder: Path,
+    *,
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> Iterator[Path]:
     """Each shard as soon as it is whole, so that it can be moved away before the next one is written."""
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True)
     schema = portable_schema(features)
+    schema = schema.with_metadata({**(schema.metadata or {}), **(metadata or {})})
     writer: Any = None
     number = 0
     shard = folder / f"{number:05d}.parquet"
