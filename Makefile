@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# The tests start hundreds of processes: what Python has compiled is kept, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Of its own, by pip and in no lock: where the machine offers pip a build without CUDA, some hundred megabytes come
 # instead of several gigabytes.
 TORCH := torch==2.13.0

@@ -17,6 +17,7 @@ def mapped_megabytes():
     return int(re.search(r"RssFile:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
+@pytest.mark.slow
 def test_pages_that_were_read_are_given_back(tmp_path):
     """60 MB are read, and read again with the same content; what lies in memory is left alone."""
     rows = datasets.Dataset.from_dict({"bytes": [os.urandom(1_000_000) for _ in range(60)]})
@@ -30,6 +31,7 @@ def test_pages_that_were_read_are_given_back(tmp_path):
     assert all(mapped[place]["bytes"] == rows.with_format("arrow")[place]["bytes"] for place in range(60))
 
 
+@pytest.mark.slow
 def test_reading_rows_for_a_run_does_not_keep_them(tmp_path):
     """The pass over all images of a run leaves no more than a batch behind."""
     from hf_rap import Layout, Rollouts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
-from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.errors import RunError, SettingError, SourceError, logger_of
 from hf_rap.evidence.collector import ROWS_AT_ONCE, check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from hf_rap.evidence.collector import Collector
     from hf_rap.rows.layouts import Layout
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
@@ -383,7 +382,7 @@ class Run:
         """Attempts that a row is to have, per arm."""
         arms = self.collector.separate_arms
         if self.goals is None:
-            return dict.fromkeys(arms, self.collector.goal)
+            return {arm: self.collector.attempts_in(arm) for arm in arms}
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:

@@ -30,11 +30,12 @@ def first_of_equal(ds: Any) -> NDArray[np.int64] | None:
     if ID.name not in ds.column_names:
         return None
     ids = arrow_columns(ds, [ID.name])[ID.name]
-    codes = ids.dictionary_encode().indices
-    numbers = np.asarray(codes.fill_null(-1))
+    coded = ids.dictionary_encode()
+    if len(coded.dictionary) + ids.null_count == len(ids):
+        return None
+    numbers = np.asarray(coded.indices.fill_null(-1))
     _, first = np.unique(numbers, return_index=True)
-    positions = np.union1d(first, np.flatnonzero(numbers < 0))
-    return None if len(positions) == len(numbers) else positions
+    return np.union1d(first, np.flatnonzero(numbers < 0))
 
 
 def spread(decision: Decision, positions: NDArray[np.int64], rows: int) -> Decision:

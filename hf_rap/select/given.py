@@ -90,8 +90,11 @@ def _reason(sentence: str, given: Any, rows: int) -> NDArray[np.object_]:
     if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != rows:
         count = f"{len(given)} reasons" if hasattr(given, "__len__") and not isinstance(given, str) else shown(given)
         raise SettingError(f"{sentence} {count} for {rows} rows: Decision.reason takes one name per row.")
-    reason = np.empty(rows, dtype=object)
-    for row, name in enumerate(given):
+    reason = np.fromiter(given, dtype=object, count=rows)
+    distinct = set(map(type, reason)) <= {str} and set(reason)
+    if distinct and all(map(str.strip, distinct)):
+        return reason
+    for row, name in enumerate(reason):
         if not isinstance(name, str) or not name.strip():
             raise SettingError(f"{sentence} the reason {shown(name)} for row {row}: every row has one, by its name.")
         reason[row] = str(name)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,7 @@ from hf_rap.columns import (
     control_rewards,
     require,
 )
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, logger_of
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
@@ -63,7 +62,7 @@ if TYPE_CHECKING:
 
     from .stopped import Stopped
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.
@@ -144,7 +143,7 @@ def _remarks(rule: RapRule, min_cde: float, keep: NDArray[np.bool_], scores: tup
 
     remarks = [remark_on_band(keep, scores[1])]
     if rule.settings.min_probability is None:
-        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], kept_at))
+        remarks.append(remark_on_threshold("min_cde", min_cde, scores[0], keep, kept_at))
         if rule.max_ace is not None and np.array_equal(kept_at(min_cde, None), keep):
             remarks.append(f"max_ace={rule.max_ace:.3g} decides nothing: without it the same rows are kept.")
     return tuple(remark for remark in remarks if remark is not None)
@@ -442,9 +441,10 @@ def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | N
     unknown = np.full(len(cde), np.nan)
     failed = unknown if difficulty is None else difficulty
     same = cde == 0
-    why: NDArray[np.object_] = np.select(
-        [same & (failed == 1), cde < 0, same & (failed < 1), cde > 0], NOT_ABOVE[:-1], NOT_ABOVE[-1]
-    ).astype(object)
+    number = np.full(len(cde), len(NOT_ABOVE) - 1)
+    for place, rows in enumerate((same & (failed == 1), cde < 0, same & (failed < 1), cde > 0)):
+        number[rows] = place
+    why: NDArray[np.object_] = np.array(NOT_ABOVE, dtype=object)[number]
     return why
 
 

@@ -85,7 +85,11 @@ def remark_on_band(keep: NDArray[np.bool_], difficulty: NDArray[np.float64] | No
 
 
 def remark_on_threshold(
-    name: str, now: float, scores: NDArray[np.float64], kept_at: Callable[[float], NDArray[np.bool_]]
+    name: str,
+    now: float,
+    scores: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    kept_at: Callable[[float], NDArray[np.bool_]],
 ) -> str | None:
     """That a threshold is dead: every value of a wide range keeps the same rows.
 
@@ -93,12 +97,12 @@ def remark_on_threshold(
         name: of the option; rows above it pass.
         now: its value.
         scores: that it is compared with, NaN where unknown.
-        kept_at: value -> the rows that are kept with it, all else being the same.
+        keep: the rows that are kept with it.
+        kept_at: another value -> the rows that are kept with that, all else being the same.
 
     """
     import numpy as np
 
-    keep = kept_at(now)
     if not keep.any():
         return None
     # The kept rows can only change where the threshold passes a score.

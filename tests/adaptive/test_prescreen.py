@@ -51,6 +51,7 @@ def bare(ds):
     return ds.remove_columns("images").to_list()
 
 
+@pytest.mark.slow
 def test_rows_below_the_cut_are_not_asked_and_say_so():
     """The others have the same evidence as without, all in the order of the dataset."""
     engine = Counting()
@@ -86,6 +87,7 @@ def test_unknown_is_not_low_and_the_edge_stays():
     assert collect_prescreened(looked_at(), rollouts(), min_likelihood_cde=-10).left_out == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_reused_with_another_cut(tmp_path):
     """The cut is no part of what a run depends on."""
 

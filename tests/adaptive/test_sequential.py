@@ -58,6 +58,7 @@ def test_rows_far_from_the_threshold_get_few_attempts():
     assert state.judged.max() <= 40
 
 
+@pytest.mark.slow
 def test_it_stops_at_the_agreement_that_was_asked_for():
     """A lower agreement takes fewer attempts, and is reached."""
     rates = simulated_rates(400)

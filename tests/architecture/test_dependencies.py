@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Libraries of the extras; whatever needs one says which extra brings it.
-EXTRA_OF = {"ray": "ray", "evaluate": "train"}
+EXTRA_OF = {"ray": "ray", "evaluate": "train", "sklearn": "probe"}
 # Files that a trainer or `evaluate` loads, in whose environment these are; and the one that is loaded where vLLM is.
 LOADED_BY = {
     "training/ms_swift.py": {"swift"},
@@ -57,36 +57,39 @@ def imports(tree: ast.AST, *, guarded: bool = False, inside: bool = False) -> It
         yield from imports(node, guarded=guarded or catches, inside=inside or function)
 
 
-USES = [
-    (path.relative_to(ROOT / "hf_rap").as_posix(), *use)
-    for path in sorted((ROOT / "hf_rap").rglob("*.py"))
-    for use in imports(ast.parse(path.read_text()))
-]
-DISTRIBUTIONS = {name: set(map(normal, names)) for name, names in packages_distributions().items()}
+@pytest.fixture(scope="module")
+def uses():
+    """Each file of the package with each library that it imports, and how."""
+    return [
+        (path.relative_to(ROOT / "hf_rap").as_posix(), *use)
+        for path in sorted((ROOT / "hf_rap").rglob("*.py"))
+        for use in imports(ast.parse(path.read_text()))
+    ]
 
 
-@pytest.mark.parametrize("library", sorted({library for _, library, _, _ in USES}))
-def test_what_is_imported_is_declared(library):
+@pytest.fixture(scope="module")
+def distributions():
+    """The distributions that bring each library."""
+    return {name: set(map(normal, names)) for name, names in packages_distributions().items()}
+
+
+def test_what_is_imported_is_declared(uses, distributions):
     """Not left to a dependency that happens to bring it: as a dependency, or, where an ImportError is caught, not."""
-    of_library = DISTRIBUTIONS.get(library, {library}) | {BROUGHT_BY.get(library, library)}
-    if of_library & declared(PROJECT["dependencies"]):
-        return
-    extra = EXTRA_OF.get(library)
-    if extra is not None:
-        assert of_library & declared(PROJECT["optional-dependencies"][extra])
-    undeclared = {
-        file
-        for file, name, guarded, inside in USES
-        if name == library
-        and not any(file.startswith(start) and library in names for start, names in LOADED_BY.items())
-        and not (guarded or (extra is not None and inside))
-    }
+    undeclared = set()
+    for file, library, guarded, inside in uses:
+        of_library = distributions.get(library, {library}) | {BROUGHT_BY.get(library, library)}
+        extra = EXTRA_OF.get(library)
+        loaded = any(file.startswith(start) and library in names for start, names in LOADED_BY.items())
+        if extra is not None:
+            assert of_library & declared(PROJECT["optional-dependencies"][extra]), library
+        if not (of_library & declared(PROJECT["dependencies"]) or loaded or guarded or (extra is not None and inside)):
+            undeclared.add((file, library))
     assert undeclared == set()
 
 
-def test_what_is_declared_is_imported():
+def test_what_is_declared_is_imported(uses, distributions):
     """Nobody installs what is not used; each exception has its reason."""
-    imported = set().union(*(DISTRIBUTIONS.get(library, set()) for _, library, _, _ in USES))
+    imported = set().union(*(distributions.get(library, set()) for _, library, _, _ in uses))
     assert declared(PROJECT["dependencies"]) - imported == set(NEEDED_BY_OTHERS)
 
 

@@ -101,6 +101,7 @@ def classes_of_hf_rap() -> set[str]:
 TO_IMPLEMENT = ("Collector", "Column", "Completion", "Engine", "Layout", "Method", "Selection")
 
 
+@pytest.mark.slow
 def test_what_public_functions_take_and_give_can_be_named():
     """`from hf_rap import Held`, to annotate or to make one."""
     functions = [name for name in NAMES if not inspect.isclass(getattr(hf_rap, name))]
@@ -110,6 +111,7 @@ def test_what_public_functions_take_and_give_can_be_named():
     assert set(wanted.split()) <= set(hf_rap._HOME_OF)
 
 
+@pytest.mark.slow
 def test_the_test_of_types_can_fail():
     """It reads what stands in the annotations."""
     assert {"Held"} <= annotations_of(hf_rap.list_runs) & classes_of_hf_rap()

@@ -144,6 +144,7 @@ def test_published_version_opens_and_remembers_its_source(folder, tmp_path):
     assert json.loads((target / "rap.json").read_text())["facts"]["source"]["id"] == "planted.parquet"
 
 
+@pytest.mark.slow
 def test_a_fault_in_a_process_of_its_own(tmp_path):
     """Exit code, streams and no traceback, as a shell sees them."""
     words = [sys.executable, "-m", "hf_rap", "inspect", "nowhere.parquet"]
@@ -153,6 +154,7 @@ def test_a_fault_in_a_process_of_its_own(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_run_is_the_four_steps_in_one(folder, tmp_path):
     """The same rows are kept for the same options."""
     done = hf_rap("run", "planted.parquet", *MODEL, "--keep-easy", "--to-folder", str(tmp_path / "version"), cwd=folder)
@@ -176,6 +178,7 @@ class Any:
 """
 
 
+@pytest.mark.slow
 def test_a_grader_of_the_users_own(folder):
     """A module of the working folder; a class is called without arguments; faults say where was looked."""
     (folder / "my_graders.py").write_text(GRADER)

@@ -93,6 +93,7 @@ class Sees:
         ]
 
 
+@pytest.mark.slow
 def test_the_card_lists_the_sources_with_their_licences(folder):
     """The strictest first; equal rows are kept once, and the row of no option is dropped with its reason."""
     names = ("geo", "science")

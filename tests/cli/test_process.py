@@ -98,6 +98,7 @@ def test_the_card_reproduces_the_selection(tmp_path, annotations):
     assert len(selection.selected) == 20
 
 
+@pytest.mark.slow
 def test_strict_stops_with_one_line(annotations, tmp_path):
     """On stderr, with file and line; exit code 1."""
     command = [

@@ -142,6 +142,7 @@ def test_every_field_is_part_of_the_cache_key(scorer):
         assert Hasher.hash(changed) != Hasher.hash(scorer)
 
 
+@pytest.mark.slow
 def test_the_cache_key_is_the_same_in_another_process():
     """Otherwise nothing would ever be found in the cache."""
     code = (

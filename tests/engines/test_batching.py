@@ -122,6 +122,7 @@ def test_a_huge_picture_beside_others_leaves_them_their_replies() -> None:
     assert card.sizes == [4] * 4  # their tokens are far below what was too much
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_is_a_little_too_large_fails_now_and_then() -> None:
     """It is tried again when what was too much is long past, not in every batch."""
     each = tokens_of(rows(1)[0])

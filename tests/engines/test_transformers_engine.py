@@ -60,6 +60,7 @@ class TestIdentity:
         assert pickle.loads(data) == engine
         assert hash(pickle.loads(data)) == hash(engine)
 
+    @pytest.mark.slow
     def test_hash_is_equal_across_processes(self, llava_folder: Path) -> None:
         """The cache of `Dataset.map` finds what another process computed."""
         engine = TransformersEngine(str(llava_folder), dtype="float32", processor_options={"max_pixels": 9})

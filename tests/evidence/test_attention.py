@@ -44,6 +44,7 @@ def evidence():
     return collect_evidence(planted(), Rollouts(demo_engine(), attempts=2, max_new_tokens=48, attention=True))
 
 
+@pytest.mark.slow
 def test_one_go_and_a_second_pass_give_the_same():
     """Rollouts(attention=True) is Rollouts and then Attention, settings included."""
     second = collect_evidence(collect_evidence(planted(), ROLLOUTS), Attention(demo_engine()))
@@ -52,6 +53,7 @@ def test_one_go_and_a_second_pass_give_the_same():
     assert second.features == evidence().features
 
 
+@pytest.mark.slow
 def test_a_plain_map_gives_the_same_whatever_the_batch():
     """Numbers move by rounding only; a first batch of unusable rows keeps the types."""
     rows = collect_evidence(planted(), ROLLOUTS)
@@ -106,6 +108,7 @@ def with_ids(**options):
     return collect_evidence(planted(), rollouts)
 
 
+@pytest.mark.slow
 def test_token_ids_are_kept_on_request():
     """As many as were counted, of both arms, and the same replies; null where there are none."""
     ds = with_ids()
@@ -133,6 +136,7 @@ def test_a_second_pass_reads_the_tokens_that_were_kept():
     assert [[len(one["tokens"]) for one in row or []] for row in second["rap_attention"]] == lengths
 
 
+@pytest.mark.slow
 def test_attempts_that_were_added_keep_their_tokens(tmp_path):
     """One attempt, then two, in a run: as in one go."""
     few, more = (Rollouts(demo_engine(), attempts=n, max_new_tokens=48, keep_ids=True) for n in (1, 2))

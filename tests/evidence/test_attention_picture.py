@@ -27,6 +27,7 @@ def entry(tokens, shares=True):
     ],
     ids=["strange", "short", "long token", "long", "too long"],
 )
+@pytest.mark.slow
 def test_any_reply_can_be_drawn(tokens, monkeypatch):
     """Math signs, line breaks, scripts without glyphs, half an emoji, one token longer than a line."""
     if len(tokens) == 31:

@@ -118,6 +118,7 @@ class Timed(Scripted):
         return super().complete(requests, sampling)
 
 
+@pytest.mark.slow
 def test_an_estimate_does_not_count_the_first_batch_and_is_said_as_people_say_it():
     """16 rows in two batches of 8 take two calls; all 400 rows 50 calls, 1.5 seconds, not the 15 of a first batch."""
     ds = rows(*(([png()], "<image>How many?", str(number)) for number in range(400)))

@@ -221,7 +221,10 @@ def test_every_column_is_known_as_evidence():
     assert {column.name for column in Controls(Looking()).writes} <= EVIDENCE_NAMES
 
 
-PLANTED = collect_evidence(make_planted(18), Rollouts(demo_engine(), attempts=2, max_new_tokens=48))
+@pytest.fixture(scope="module")
+def planted():
+    """18 planted rows with the evidence of both arms."""
+    return collect_evidence(make_planted(18), Rollouts(demo_engine(), attempts=2, max_new_tokens=48))
 
 
 def bare(ds):
@@ -232,25 +235,26 @@ def bare(ds):
 
 
 @pytest.mark.slow
-def test_batches_order_and_processes_do_not_matter():
+def test_batches_order_and_processes_do_not_matter(planted):
     """The built-in model: other batches, a shuffled dataset and two processes give the same replies."""
-    expected = bare(collect_evidence(PLANTED, Controls(demo_engine())))
-    small = collect_evidence(PLANTED.shuffle(seed=2), Controls(demo_engine(batch_size=5)), rows_per_step=4)
+    expected = bare(collect_evidence(planted, Controls(demo_engine())))
+    small = collect_evidence(planted.shuffle(seed=2), Controls(demo_engine(batch_size=5)), rows_per_step=4)
     assert bare(small) == expected
-    apart = PLANTED.map(Controls(demo_engine()).over(PLANTED), batched=True, batch_size=4, num_proc=2)
+    apart = planted.map(Controls(demo_engine()).over(planted), batched=True, batch_size=4, num_proc=2)
     assert bare(apart) == expected
 
 
-def test_a_run_holds_controls(tmp_path):
+@pytest.mark.slow
+def test_a_run_holds_controls(tmp_path, planted):
     """Collected through a folder, and found there again without asking."""
-    expected = bare(collect_evidence(PLANTED, Controls(demo_engine())))
+    expected = bare(collect_evidence(planted, Controls(demo_engine())))
     url = str(tmp_path / "run")
-    assert bare(collect_in_run(PLANTED, Controls(demo_engine()), url, rows_per_part=7)) == expected
-    again = collect_in_run(PLANTED.select(range(12)), Controls(demo_engine()), url)
+    assert bare(collect_in_run(planted, Controls(demo_engine()), url, rows_per_part=7)) == expected
+    again = collect_in_run(planted.select(range(12)), Controls(demo_engine()), url)
     assert bare(again) == [row for row in expected if row["id"] in set(again["id"])]
 
 
-def test_the_prompt_has_as_many_tokens_as_with_the_own_image():
+def test_the_prompt_has_as_many_tokens_as_with_the_own_image(planted):
     """What a blank or shuffled picture costs is what the row's own costs."""
 
     @dataclass(frozen=True)
@@ -267,17 +271,17 @@ def test_the_prompt_has_as_many_tokens_as_with_the_own_image():
             return demo_engine().describe()
 
     engine = Noting()
-    collect_evidence(PLANTED, Controls(engine))
-    counts = dict(zip(PLANTED["rap_id"], PLANTED["rap_image_prompt_tokens"], strict=True))
+    collect_evidence(planted, Controls(engine))
+    counts = dict(zip(planted["rap_id"], planted["rap_image_prompt_tokens"], strict=True))
     assert len(engine.seen) > 20
     assert all(tokens == counts[row] for row, tokens in engine.seen)
 
 
-def test_the_seed_of_donors_is_part_of_the_cache_key():
+def test_the_seed_of_donors_is_part_of_the_cache_key(planted):
     assert Hasher.hash(Controls(demo_engine(), seed=1)) != Hasher.hash(Controls(demo_engine()))
-    known = Controls(demo_engine()).over(PLANTED)
+    known = Controls(demo_engine()).over(planted)
     assert Hasher.hash(known) != Hasher.hash(
-        replace(known, donors=Controls(demo_engine(), seed=1).over(PLANTED).donors)
+        replace(known, donors=Controls(demo_engine(), seed=1).over(planted).donors)
     )
 
 

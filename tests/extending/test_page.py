@@ -83,6 +83,7 @@ def test_the_files_are_short():
     assert all(count <= (26 if name == "my_evidence.py" else 16) for name, count in lines.items()), lines
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_them_from_rows_to_a_trainer(folder):
     """Engine, score, method, card and export of one's own, one command after the other."""
     plugin = "--plugin"

@@ -45,6 +45,7 @@ def test_what_is_annotated_can_be_scored(annotated):
     assert all(score > 0 for score in add_scores(annotated, bis_score)["rap_bis"])
 
 
+@pytest.mark.slow
 def test_batches_and_order_do_not_matter(responses, annotated):
     """A plain map over reversed rows in small batches gives every row the same."""
     backward = responses.select(range(len(responses))[::-1]).map(REWARDS, batched=True, batch_size=3)

@@ -97,6 +97,7 @@ def test_unusable_line_is_told_with_file_and_line(tmp_path, caplog, bad, error):
         load_process_rewards(tmp_path / "data.jsonl", strict=True)
 
 
+@pytest.mark.slow
 def test_many_faults_are_counted_and_the_first_are_shown(tmp_path):
     """Five of seven, then how many more."""
     with pytest.raises(SourceError, match=r"7 of 8 rollouts cannot be used: (.*line \d.*){5}; and 2 more\. Mend"):

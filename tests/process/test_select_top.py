@@ -109,6 +109,7 @@ def test_counts_are_exact_and_in_proportion(sizes, data):
     st.lists(st.tuples(st.none() | st.integers(0, 3), st.sampled_from("abc")), min_size=1, max_size=40),
     st.floats(0.01, 1),
 )
+@pytest.mark.slow
 def test_kept_and_dropped_are_all_rows_and_selecting_twice_changes_nothing(rows, ratio):
     """And in every source nothing better was left out."""
     if all(score is None for score, _ in rows):

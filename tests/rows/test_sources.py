@@ -306,6 +306,7 @@ def test_source_that_cannot_be_read_says_why_in_one_line(tmp_path, source, messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_hub_out_of_reach_is_a_source_error():
     """In a process that was told to stay offline."""
     code = """

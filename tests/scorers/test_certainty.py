@@ -192,6 +192,7 @@ def renamed(ds):
     return ds.rename_column("rap_text_rewards", "rap_blank_rewards")
 
 
+@pytest.mark.slow
 def test_a_control_is_as_sure_as_its_own_attempts():
     """Prior, intervals, min_probability and stability of another control are those of its rewards."""
     text, blank = evidence(), renamed(evidence())

@@ -80,6 +80,7 @@ SELECTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_every_method_is_here():
     """A new one has to join."""
     assert {*METHODS, TOP.name} == {make().rule["method"] for make in SELECTIONS.values()}
@@ -94,6 +95,7 @@ def test_every_reason_holds_for_its_row(name):
     assert len({reason.name for reason in method.reasons} & set(selection.reasons)) > 1
 
 
+@pytest.mark.slow
 def test_a_wrong_reason_is_noticed():
     """The test above can fail: with each other reason that says anything of its rows, rows are untrue."""
     selection = SELECTIONS["rap without attention"]()

@@ -41,11 +41,11 @@ def test_a_threshold_that_passes_scores_without_a_change():
     def kept_at(value):
         return (scores > value) & ~fault
 
-    assert remark_on_threshold("min_cde", 0.4, scores, kept_at) == (
+    assert remark_on_threshold("min_cde", 0.4, scores, kept_at(0.4), kept_at) == (
         "Every min_cde from 0.1 to just below 0.9 keeps the same 1 rows: there it decides nothing."
     )
-    assert remark_on_threshold("min_cde", 0.4, scores, lambda value: scores > value) is None
-    assert remark_on_threshold("min_cde", 0.95, scores, kept_at) is None  # nothing is kept
+    assert remark_on_threshold("min_cde", 0.4, scores, scores > 0.4, lambda value: scores > value) is None
+    assert remark_on_threshold("min_cde", 0.95, scores, kept_at(0.95), kept_at) is None  # nothing is kept
 
 
 def test_nothing_is_said_of_a_few_rows():

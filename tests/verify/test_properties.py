@@ -147,6 +147,7 @@ def test_prose_without_an_option_is_no_choice(letter, words):
     assert judge(f"The answer is {' '.join(words)}", letter).reward == 0.0
 
 
+@pytest.mark.slow
 def test_every_readable_gold_answers_itself():
     """As a reply, in a box, and in a list."""
     for gold in filter(readable, GOLDS):

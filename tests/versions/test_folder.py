@@ -118,6 +118,7 @@ def test_selected_is_the_default_and_has_the_universal_columns(version, read):
     assert [block["type"] for block in second["prompt"][0]["content"]] == ["text", "image", "text", "image", "text"]
 
 
+@pytest.mark.slow
 def test_datasets_alone_reads_a_version(version, tmp_path):
     """In a process of its own, where hf_rap is not imported."""
     code = (
