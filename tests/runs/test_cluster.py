@@ -183,7 +183,7 @@ def test_the_command_line_on_two_workers(tmp_path):
 
 
 LARGER_THAN_THE_STORE = """
-import sys, threading, time
+import shutil, sys, tempfile, threading, time
 from pathlib import Path
 import datasets, ray
 from stubs import FEATURES, Stub, png
@@ -198,7 +198,8 @@ def rows():
         yield {"id": str(number), "images": [image], "problem": f"<image>How many? ({number})", "answer": "1"}
 
 ds = datasets.Dataset.from_generator(rows, features=FEATURES, cache_dir=folder)
-ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
+short = tempfile.mkdtemp(prefix="r")  # Ray keeps its sockets there, whose paths may not be long
+ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False, _temp_dir=short)
 first = []
 def watch():
     while not list(Path(run).glob("*/*.parquet")):
@@ -208,7 +209,9 @@ started = time.monotonic()
 threading.Thread(target=watch, daemon=True).start()
 with Run(ds, Rollouts(Stub(), attempts=1), run, rows_per_part=20) as running:
     print(fill_on_ray(running, workers=2).done, flush=True)
-spilled = [path for path in Path(folder).rglob("*") if "spilled" in path.name and any(path.iterdir())]
+spilled = [path for path in Path(short).rglob("*spilled*") if path.is_dir() and any(path.iterdir())]
+ray.shutdown()
+shutil.rmtree(short, ignore_errors=True)
 print("spilled", len(spilled), "first part", round(first[0] - started), flush=True)
 """
 
