@@ -1,23 +1,27 @@
-"""Attempts per second of the engines, side by side on the same rows, and of a bare `LLM.chat` loop as a user would write it.
+r"""Attempts per second of the engines, side by side on the same rows, and of a bare `LLM.chat` loop as a user would write it.
 
     .venv-vllm/bin/python benchmarks/engines.py [--size demo|small|3b] [--rows 300] [--new-tokens 64] [--rounds 3]
+    python benchmarks/engines.py --size 3b --rows 512 --new-tokens 256 --rounds 1 --warm 32 --dtype bfloat16 \
+        --memory 0.85 --seqs 0 --folder model --ways vllm    # a card: one way at a time, which then has all of the memory
 
 Needs vLLM (scripts/check_vllm.sh makes an environment). "demo" is the small model that ships with hf_rap, on planted rows; the
 others are a Qwen2.5-VL of random weights (benchmarks/gpu.py), made in a folder, whose replies have `--new-tokens` tokens each.
 
-The ways, in turns, with everything loaded and warm:
+The ways, in turns, with everything loaded and warm, and rows of its own for each round, so that nothing of them is cached:
 
 - transformers: `collect_in_run` with `TransformersEngine`;
-- vLLM: `collect_in_run` with `VLLMEngine`, from stored files of pictures to a run folder with grades;
-- vLLM server: the same with `EndpointEngine` and a `vllm serve` on this machine;
-- LLM.chat: both arms of all rows in one call, n = 5; nothing is graded or written.
+- vllm: `collect_in_run` with `VLLMEngine`, from stored files of pictures to a run folder with grades;
+- unseeded: the same without a seed for each reply;
+- server: the same with `EndpointEngine` and a `vllm serve` on this machine;
+- chat: `LLM.chat`, both arms of all rows in one call, n = 5; nothing is graded or written.
 
-"busy" is the share of the time of vLLM in which at least one request is in the engine.
+"busy" is the share of the time of `VLLMEngine` in which at least one request is in the engine.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import socket
 import statistics
@@ -26,11 +30,13 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import torch
 import transformers
 from gpu import CHAT, SIZES, make_model
 from PIL import Image
@@ -45,33 +51,40 @@ ATTEMPTS = 5
 
 def save_model(size: str, dtype: str, folder: Path) -> None:
     """A model of random weights as `from_pretrained` opens it."""
-    model, processor = make_model(size, "cpu", dtype)
+    if (folder / "config.json").exists():
+        return
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # where it is made sooner
+    model, processor = make_model(size, device, dtype)
     model.save_pretrained(folder)
     transformers.Qwen2_5_VLProcessor(
         processor.image_processor, processor.tokenizer, transformers.Qwen2VLVideoProcessor(), chat_template=CHAT
     ).save_pretrained(folder)
+    del model
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
-def random_rows(size: str, count: int):
-    """Pictures and questions of the size's own lengths."""
+def random_rows(size: str, count: int, seed: int):
+    """Pictures, as JPEG files, and questions of the size's own lengths."""
     from datasets import Dataset, Features, Value
     from datasets import Image as ImageFeature
 
-    rng = Random(0)
+    rng = Random(seed)
     width, height = SIZES[size]["picture"]
+
+    def picture() -> dict[str, object]:
+        file, small = io.BytesIO(), (width // 8, height // 8)
+        noise = Image.frombytes("RGB", small, rng.randbytes(3 * small[0] * small[1]))
+        noise.resize((width, height)).save(file, "JPEG")
+        return {"bytes": file.getvalue(), "path": None}
+
+    def question() -> str:
+        return "<image>" + "".join(rng.choices("abcdefgh ", k=rng.randint(*SIZES[size]["letters"])))
+
     rows = {
         "id": [str(number) for number in range(count)],
-        "problem": [
-            "<image>" + "".join(rng.choices("abcdefgh ", k=rng.randint(*SIZES[size]["letters"]))) for _ in range(count)
-        ],
-        "images": [
-            [
-                Image.frombytes(
-                    "RGB", (width // 8, height // 8), rng.randbytes(3 * (width // 8) * (height // 8))
-                ).resize((width, height))
-            ]
-            for _ in range(count)
-        ],
+        "problem": [question() for _ in range(count)],
+        "images": [[picture()] for _ in range(count)],
         "answer": ["1"] * count,
     }
     features = {name: Value("string") for name in ("id", "problem", "answer")} | {"images": [ImageFeature()]}
@@ -122,29 +135,45 @@ def bare(llm, ds, new_tokens: int) -> tuple[int, int]:
     return len(replies), sum(len(reply.token_ids) for reply in replies)
 
 
-def make_ways(args, folder: Path, ds, stack: ExitStack):
-    """The ways that were asked for, and the engine of vLLM in this process."""
-    chosen, options = args.ways.split(","), {"gpu_memory_utilization": args.memory, "max_num_seqs": 256}
-    options |= {"dtype": args.dtype, "enforce_eager": args.eager}
+def make_ways(args, folder: Path, stack: ExitStack):
+    """The ways that were asked for, each a function of rows, and the engine of vLLM in this process."""
+    chosen, options = args.ways.split(","), {"gpu_memory_utilization": args.memory}
+    options |= {"dtype": args.dtype, "enforce_eager": args.eager, **({"max_num_seqs": args.seqs} if args.seqs else {})}
     ways, ours = {}, None
     if "transformers" in chosen:
         plain = TransformersEngine(str(folder), dtype=args.dtype)
-        ways["transformers"] = lambda: in_run(plain, ds, args.new_tokens)
-    if "vllm" in chosen:
+        ways["transformers"] = lambda ds: in_run(plain, ds, args.new_tokens)
+    if {"vllm", "unseeded"} & set(chosen):
         ours = VLLMEngine(str(folder), **options)
-        ways["vLLM"] = lambda: in_run(ours, ds, args.new_tokens)
+
+        def seeded(ds, seeds: bool):
+            loaded = ours.load()
+            kept, loaded.seeded = loaded.seeded, loaded.seeded and seeds
+            try:
+                return in_run(ours, ds, args.new_tokens)
+            finally:
+                loaded.seeded = kept
+
+        if "vllm" in chosen:
+            ways["vLLM"] = lambda ds: seeded(ds, True)
+        if "unseeded" in chosen:
+            ways["vLLM, seeded=False"] = lambda ds: seeded(ds, False)
     if "server" in chosen:
-        words = ["--gpu-memory-utilization", str(args.memory), "--max-num-seqs", "256"]
+        words = [
+            "--gpu-memory-utilization",
+            str(args.memory),
+            *(["--max-num-seqs", str(args.seqs)] if args.seqs else []),
+        ]
         server, url = serve(folder, args.dtype, [*words, *["--enforce-eager"] * args.eager])
         stack.callback(server.wait)
         stack.callback(server.terminate)
         there = EndpointEngine(url, model="m", concurrency=128)
-        ways["vLLM server"] = lambda: in_run(there, ds, args.new_tokens)
+        ways["vLLM server"] = lambda ds: in_run(there, ds, args.new_tokens)
     if "chat" in chosen:
         from vllm import LLM
 
         llm = LLM(str(folder), generation_config="vllm", **options)
-        ways["LLM.chat"] = lambda: bare(llm, ds, args.new_tokens)
+        ways["LLM.chat"] = lambda ds: bare(llm, ds, args.new_tokens)
     return ways, ours
 
 
@@ -152,42 +181,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="demo", choices=["demo", *SIZES])
     parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument(
+        "--warm", type=int, help="rows of the first round, which is not counted; as many as of the others"
+    )
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument(
-        "--memory", type=float, default=0.25, help="share of a GPU for each of the three that are loaded"
-    )
+    parser.add_argument("--memory", type=float, default=0.25, help="share of a GPU for each way")
+    parser.add_argument("--seqs", type=int, default=256, help="replies decoded together; 0 leaves it to vLLM")
     parser.add_argument("--eager", action="store_true", help="no graphs and no compilation")
     parser.add_argument("--ways", default="transformers,vllm,server,chat")
+    parser.add_argument("--folder", type=Path, help="where the model is kept for the next call")
     args = parser.parse_args()
 
-    folder = Path(tempfile.mkdtemp(prefix="hf-rap-engines-"))
+    folder = args.folder or Path(tempfile.mkdtemp(prefix="hf-rap-engines-"))
     if args.size == "demo":
         rename(MODEL, folder)
-        ds = make_planted(args.rows, seed=7)
     else:
         save_model(args.size, args.dtype, folder)
-        ds = random_rows(args.size, args.rows)
+    counts = [args.warm or args.rows, *[args.rows] * args.rounds]
+    made = make_planted if args.size == "demo" else partial(random_rows, args.size)
+    rounds = [made(count, seed=7 + number) for number, count in enumerate(counts)]
 
     with ExitStack() as stack:
-        ways, ours = make_ways(args, folder, ds, stack)
+        ways, ours = make_ways(args, folder, stack)
         figures = {way: [] for way in ways}
-        for number in range(args.rounds + 1):  # the first warms up
+        for number, ds in enumerate(rounds):  # the first warms up
             for way, run in ways.items():
                 before = ours.load().busy_seconds if ours else 0.0
                 started = time.perf_counter()
-                attempts, tokens = run()
+                attempts, tokens = run(ds)
                 took = time.perf_counter() - started
                 busy = (ours.load().busy_seconds - before) / took if ours else 0.0
                 if number:
                     figures[way].append((attempts / took, tokens / took, took, busy))
-    print(f"{args.size}, {len(ds)} rows, {ATTEMPTS} replies in each arm, up to {args.new_tokens} tokens, {args.dtype}")
+                    print(f"{way}: {attempts / took:,.1f} attempts/s, {took:.1f} s, busy {busy:.1%}", file=sys.stderr)
+    print(
+        f"{args.size}, {args.rows} rows, {ATTEMPTS} replies in each arm, up to {args.new_tokens} tokens, {args.dtype}"
+    )
     print("| | attempts/s | tokens/s | seconds | busy |\n|---|---:|---:|---:|---:|")
-    for way, rounds in figures.items():
-        attempts, tokens, took, busy = (statistics.median(column) for column in zip(*rounds, strict=True))
+    for way, figure in figures.items():
+        attempts, tokens, took, busy = (statistics.median(column) for column in zip(*figure, strict=True))
         shown = f"{tokens:,.0f}" if tokens else ""
-        print(f"| {way} | {attempts:,.0f} | {shown} | {took:.1f} | {f'{busy:.0%}' if way == 'vLLM' else ''} |")
+        print(f"| {way} | {attempts:,.0f} | {shown} | {took:.1f} | {f'{busy:.1%}' if 'vLLM' in way and busy else ''} |")
 
 
 if __name__ == "__main__":

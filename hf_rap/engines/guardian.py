@@ -10,7 +10,8 @@ import sys
 from typing import Self
 
 # Runs alone, without this package. It reads "begin" and "end" lines; new children of its parent between them, and theirs, are
-# those it is about. The end of the pipe is the end of the parent.
+# those it is about. The end of the pipe is the end of the parent; but a child that the parent has forked holds the pipe
+# open, as vLLM's does on a GPU, so it also looks whose child it is.
 _SCRIPT = """
 import os, select, sys, psutil
 parent = psutil.Process(int(sys.argv[1]))
@@ -41,9 +42,12 @@ def note():
 
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 while True:
-    ready, _, _ = select.select([0], [], [], 0.2 if looking else None)
+    ready, _, _ = select.select([0], [], [], 0.2 if looking else 1.0)
+    if os.getppid() != parent.pid:
+        break
     if not ready:
-        note()
+        if looking:
+            note()
         continue
     line = os.read(0, 100)
     if not line:

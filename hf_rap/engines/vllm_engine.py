@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .vllm_model import VLLMModel
 
 _ROWS_PER_PART = 64
-_ROWS_PER_PART_OF_GPU = 256  # two parts of it are on their way: with both arms and 5 attempts 5,120 replies
+_ROWS_PER_PART_OF_GPU = 128  # four parts of it are on their way: with both arms and 5 attempts 5,120 replies
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 # Said by fields and by us, in their own words.
 _OURS = (
@@ -75,7 +75,7 @@ class VLLMEngine(OfOneModel):
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
     template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
-    parts_at_once: ClassVar[int] = 2  # the second is opened and waits while the first is decoded
+    parts_at_once: ClassVar[int] = 4  # some are opened, wait or are graded while others are decoded
     # Fields that have the name of the argument of vLLM.
     arguments: ClassVar[tuple[str, ...]] = ("gpu_memory_utilization", "max_num_seqs", "enforce_eager")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from vllm import AsyncEngineArgs, AsyncLLMEngine, SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from hf_rap.errors import EngineError, RowError, first_line
@@ -73,8 +76,7 @@ class VLLMModel:
         self._interrupted = threading.Event()
         self._tokenizer = threading.Lock()  # tokenizers of transformers are not to be called from two threads at once
         self._lora = LoRARequest("adapter", 1, lora[0]) if lora else None
-        # Before signals are blocked: starting it unblocks them in the thread that does.
-        resource_tracker.ensure_running()
+        _track_quietly()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="hf_rap vLLM", daemon=True)
         self._thread.start()
@@ -88,7 +90,10 @@ class VLLMModel:
         except BaseException:
             self._end()
             raise
-        self.context_tokens = int(self._engine.model_config.max_model_len)
+        config = self._engine.model_config
+        self.context_tokens = int(config.max_model_len)
+        # Configs name end tokens that the model cannot write, which vLLM does not take.
+        self._ends = sorted(token for token in texts.end_ids if token < config.get_vocab_size())
         # Whether it fits is found out once the places of pictures are filled, and said in our words.
         self._any_length = replace(self._engine.renderer.default_cmpl_tok_params, max_total_tokens=None)
         self.seeded = seeded and takes_seeds()
@@ -236,7 +241,7 @@ class VLLMModel:
             top_k=sampling.top_k or -1,
             seed=first if draws and self.seeded else None,
             max_tokens=sampling.max_new_tokens,
-            stop_token_ids=sorted(self.texts.end_ids),
+            stop_token_ids=self._ends,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
             **{
@@ -280,7 +285,8 @@ class VLLMModel:
         self._busy_since = now
 
     async def _load(self, arguments: dict[str, Any]) -> Any:
-        return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments))
+        # As many replies and tokens at once as `LLM` takes; without a word it would be an eighth of that on a large GPU.
+        return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
 
     def _turn(self) -> None:
         # Masks go on to processes that are started in this thread: after Ctrl-C and SIGTERM what is answered is kept, for
@@ -296,13 +302,43 @@ class VLLMModel:
     def _end(self) -> None:
         engine = vars(self).pop("_engine", None)
         if engine is not None:
-            ended = threading.Thread(target=engine.shutdown, daemon=True)
-            ended.start()
-            ended.join(_LONGEST_END)
+            with suppress(Exception):
+                asyncio.run_coroutine_threadsafe(_shut_down(engine), self._loop).result(timeout=_LONGEST_END)
         del engine  # vLLM ends a second time, which at the end of Python fails
         self._guardian.end()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_LONGEST_END)
+
+
+def _track_quietly() -> None:
+    """Starts the process that removes what killed processes leave in shared memory, which warns of it in the end.
+
+    Before signals are blocked: starting it unblocks them in the thread that does.
+    """
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove("ignore:resource_tracker:UserWarning")
+
+
+async def _shut_down(engine: Any) -> None:
+    """Ends vLLM, in the thread of its loop: at the end of Python no other can be started (3.12).
+
+    What waits for replies goes first: it would take the end of vLLM for a fault, and say so.
+    """
+    waiting = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    # Its processes do not hear SIGTERM (`_turn`): vLLM would wait for that, and warn that it kills them.
+    log = logging.getLogger("vllm")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        engine.shutdown(timeout=0.0)
+    finally:
+        log.setLevel(level)
 
 
 def takes_seeds() -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
+from hf_rap.options import ForeignError, check_whole, read_json_file
 
 from .identity import ADAPTER, adapter_folder, parts_of
 from .texts import Texts
@@ -42,6 +43,7 @@ _ABOUT_PICTURES = ("vision", "visual", "projector", "merger", "image", "mlp1")  
 
 _running: dict[str, VLLMModel] = {}
 _starting = threading.Lock()
+_failed: list[tuple[str, EngineError]] = []  # starts, by what was asked for
 _owner: list[int] = []  # the process that has started it
 
 
@@ -76,10 +78,18 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
             "A forked process cannot use the vLLM of the process it comes from: leave out num_proc. vLLM uses the whole "
             "machine by itself, and all its GPUs with data_parallel_size."
         )
-    with _starting:  # two parts of a run ask for it at the same time
+    failures = len(_failed)
+    with _starting:  # several parts of a run ask for it at the same time
+        for tried, error in _failed[failures:]:
+            if tried == key:  # while this one waited
+                raise EngineError(str(error)) from error
         if key not in _running or not _running[key].alive:
             stop()
-            _running[key] = _start(engine, identity)
+            try:
+                _running[key] = _start(engine, identity)
+            except EngineError as error:
+                _failed.append((key, error))
+                raise
             _owner[:] = [os.getpid()]
         return _running[key]
 
@@ -206,8 +216,6 @@ def _penalties(generation: Any) -> dict[str, float]:
 
 def _adapter(engine: Any, identity: Identity) -> tuple[str, int] | None:
     """The folder of the adapter and its rank; one with weights that vLLM would leave out is refused."""
-    import json
-
     from safetensors import safe_open
 
     if engine.adapter is None or identity.adapter is None:
@@ -227,4 +235,14 @@ def _adapter(engine: Any, identity: Identity) -> tuple[str, int] | None:
             'without a word. Use TransformersEngine, or options={"enable_tower_connector_lora": True} where vLLM has it for '
             "this model, or merge the adapter into the model."
         )
-    return folder, int(json.loads((Path(folder) / ADAPTER).read_text()).get("r", 16))
+    return folder, _rank_in(Path(folder) / ADAPTER)
+
+
+def _rank_in(file: Path) -> int:
+    """Of an adapter, by its config."""
+    try:
+        rank = read_json_file(file).get("r", 16)
+    except ForeignError as error:
+        raise EngineError(f"The adapter's {file.name} {error}.") from error
+    check_whole("r", rank, least=1)
+    return int(rank)

@@ -355,8 +355,8 @@ def _json_without_folders(cell: str) -> str:
         return without_folder(value) if isinstance(value, str) else value
 
     try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
+        value = read_json(cell, object, any_number=True)
+    except ForeignError:
         return cell
     short = of(value)
     return cell if short == value else json.dumps(short)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hf_rap.errors import RunError, first_line
-from hf_rap.options import check_path, read_json
+from hf_rap.options import MAX_JSON_BYTES, check_path, read_json
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
@@ -195,7 +195,7 @@ class RunFolder:
         named = _PART.fullmatch(name.rpartition("/")[2])
         if named is None:
             return Unusable(path, "not named like a part: some other program's file")
-        content = self.read(path)
+        content = b"" if self._is_odd(path) else self.read(path)  # no part is empty
         if _hash(content) != named["hash"]:
             return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
         try:
@@ -223,15 +223,29 @@ class RunFolder:
     def manifest(self, fingerprint: str) -> dict[str, Any]:
         """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
         try:
-            manifest: dict[str, Any] = read_json(self.read(f"{fingerprint}/{MANIFEST}"))
+            return self.read_json(f"{fingerprint}/{MANIFEST}")
         except (FileNotFoundError, ValueError):
             return {}
-        return manifest
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
+        self._refuse_odd(path)
         content: bytes = self.fs.cat_file(f"{self.path}/{path}")
         return content
+
+    def read_json(self, path: str) -> dict[str, Any]:
+        """The object in a file of the run; raises as `hf_rap.options.read_json`."""
+        self._refuse_odd(path)
+        values: dict[str, Any] = read_json(self.fs.cat_file(f"{self.path}/{path}", end=MAX_JSON_BYTES + 1))
+        return values
+
+    def _is_odd(self, path: str) -> bool:
+        """No regular file: a pipe would be waited for, a device read without end."""
+        return self.is_local and not Path(f"{self.path}/{path}").is_file()
+
+    def _refuse_odd(self, path: str) -> None:
+        if self._is_odd(path):
+            raise FileNotFoundError(f"{path} is no regular file")
 
     def write(self, path: str, content: bytes) -> None:
         """A file that is there as a whole or not at all: renamed into place on disks, one PUT elsewhere."""
@@ -308,8 +322,8 @@ class RunFolder:
         names = self.names("")
         if _RUN in names:
             try:
-                stored = read_json(self.read(_RUN))["format"]
-            except (ValueError, KeyError, TypeError) as error:
+                stored = self.read_json(_RUN)["format"]
+            except (FileNotFoundError, ValueError, KeyError) as error:
                 raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
             if stored != FORMAT:
                 raise RunError(

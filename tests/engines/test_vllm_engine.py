@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -62,6 +63,36 @@ def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(EngineError, match="Start one process, with --data-parallel N"):
         VLLMEngine(str(MODEL)).load()
+
+
+def test_start_that_fails_is_not_tried_again_by_those_who_waited_for_it(monkeypatch):
+    """Parts of a run ask for it together, and all get its error; who asks later tries anew."""
+    starts, waiting = [], threading.Barrier(4)
+
+    def fails(engine, identity):
+        starts.append(engine)
+        time.sleep(0.3)
+        raise EngineError("vLLM cannot load 'm': no room.")
+
+    monkeypatch.setattr(vllm_start, "_start", fails)
+    engine = VLLMEngine(str(MODEL))
+    errors = []
+
+    def part():
+        waiting.wait()
+        with pytest.raises(EngineError, match=r"no room\.") as told:
+            engine.load()
+        errors.append(told.value)
+
+    parts = [threading.Thread(target=part) for _ in range(4)]
+    for each in parts:
+        each.start()
+    for each in parts:
+        each.join()
+    assert (len(errors), len(starts)) == (4, 1)
+    with pytest.raises(EngineError, match="no room"):
+        engine.load()
+    assert len(starts) == 2
 
 
 def test_engine_pickles_in_full():
@@ -144,7 +175,11 @@ before = subprocess.Popen(["sleep", "60"])
 guardian = Guardian()
 with guardian:
     child = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
-    print(before.pid, child.pid, child.stdout.readline().strip(), guardian._process.pid, flush=True)
+    forked = os.fork()  # holds the pipes of its parent open
+    if not forked:
+        time.sleep(60)
+        os._exit(0)
+    print(before.pid, child.pid, child.stdout.readline().strip(), forked, guardian._process.pid, flush=True)
     time.sleep(1)
 time.sleep(60)
 """
@@ -160,20 +195,19 @@ def is_there(pid):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_guardian_ends_what_was_started_and_nothing_else():
-    """After kill -9: children and their children; not a process from before, and then itself."""
+    """After kill -9: children, also a forked one, and their children; not a process from before, and then itself."""
     pytest.importorskip("psutil", reason="comes with vLLM")
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
-    before, child, grandchild, guardian = (int(word) for word in parent.stdout.readline().split())
+    before, child, grandchild, forked, guardian = (int(word) for word in parent.stdout.readline().split())
     time.sleep(0.6)
-    assert all(is_there(pid) for pid in (before, child, grandchild, guardian))
+    assert all(is_there(pid) for pid in (before, child, grandchild, forked, guardian))
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 10
-    while any(is_there(pid) for pid in (child, grandchild, guardian)) and time.monotonic() < deadline:
+    ended = {"child": child, "grandchild": grandchild, "forked": forked, "guardian": guardian}
+    while any(map(is_there, ended.values())) and time.monotonic() < deadline:
         time.sleep(0.05)
-    left = [
-        name for name, pid in (("child", child), ("grandchild", grandchild), ("guardian", guardian)) if is_there(pid)
-    ]
+    left = [name for name, pid in ended.items() if is_there(pid)]
     assert (left, is_there(before)) == ([], True)
     os.kill(before, signal.SIGKILL)
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from hf_rap.demo import make_planted
 
@@ -22,12 +23,12 @@ EAGER = ("--vllm-options", '{"enforce_eager": true, "max_num_seqs": 64}')
 LONGEST = 900  # seconds, on a machine that does other things too
 
 
-def started(folder, *words):
+def started(folder, *words, err=subprocess.PIPE):
     """A command in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "hf_rap", *words]
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=err, text=True
     )
 
 
@@ -100,3 +101,35 @@ def test_a_signal_keeps_what_is_answered(tmp_path):
     _, err = command.communicate(timeout=LONGEST)
     assert command.returncode == 1
     assert "hf-rap: Stopped as asked" in err
+
+
+def test_ray_actor_runs_vllm(tmp_path, planted, expected):
+    """`--ray`: an actor starts vLLM and writes its parts; in the end nothing of it is left."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-rap[ray]'")
+    planted.select(range(60)).to_parquet(tmp_path / "rows.parquet")
+    words = (
+        "rollouts",
+        "rows.parquet",
+        "--run",
+        "run",
+        "--rows-per-part",
+        "20",
+        "--ray",
+        "local",
+        "--ray-workers",
+        "1",
+    )
+    below = {}
+    with (tmp_path / "err").open("w") as err:
+        command = started(tmp_path, *words, "--out", "evidence.parquet", *MODEL, *EAGER, err=err)
+        while command.poll() is None:
+            below |= {process.pid: process for process in psutil.Process(command.pid).children(recursive=True)}
+            time.sleep(0.5)
+    assert command.returncode == 0, (tmp_path / "err").read_text()
+    assert len(list(tmp_path.glob("run/**/*.parquet"))) == 3
+    ours = Dataset.from_parquet(str(tmp_path / "evidence.parquet"))
+    check_same(ours.select_columns(expected.column_names), expected.select(range(60)))
+    deadline = time.monotonic() + 20
+    while not all(map(is_gone, below.values())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [process for process in below.values() if not is_gone(process)] == []
