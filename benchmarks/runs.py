@@ -7,7 +7,10 @@
     python benchmarks/runs.py ids           # the id of a row without one: its picture is decoded
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
     python benchmarks/runs.py stream        # memory of a run over a stream of 20,000 such rows, and a second start
-    python benchmarks/runs.py               # all of them
+    python benchmarks/runs.py sizes         # start, listing and merge at 10,000, 30,000 and 100,000 rows with 40 KB images
+    python benchmarks/runs.py growth        # the same at 100,000 and a million rows with stub images: what grows how
+    python benchmarks/runs.py ranks         # work of 1, 2 and 4 processes that claim the rows of a run
+    python benchmarks/runs.py               # all of them but growth
 
 Both sides of a comparison run in turns on the same machine; figures are ratios, median and range.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -26,9 +30,9 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run
+from hf_rap import Completion, EndpointEngine, Rollouts, collect_in_run, list_runs
 from hf_rap.demo import demo_engine, make_planted
 
 if TYPE_CHECKING:
@@ -264,11 +268,9 @@ def pictures_child(folder: str) -> None:
     )
 
 
-def _own_memory() -> int:
-    """Resident kilobytes now."""
-    return int(
-        dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmRSS"].split()[0]
-    )
+def _own_memory(what: str = "VmRSS") -> int:
+    """Kilobytes of this process: resident now, or by another name of Linux."""
+    return int(dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())[what].split()[0])
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ def memory(rows: int = 100_000) -> None:
         subprocess.run([sys.executable, "-c", f"{code}({folder!r})"], check=True)
 
 
-def memory_child_make(folder: str, rows: int, first: int = 0) -> None:
+def memory_child_make(folder: str, rows: int, image_bytes: int = 40_000, first: int = 0) -> None:
     """`rows` rows with 40 KB of image each, in one Parquet file, a few at a time."""
     import io
     from random import Random
@@ -318,7 +320,7 @@ def memory_child_make(folder: str, rows: int, first: int = 0) -> None:
             made = [
                 {
                     # A small PNG with 40 KB of noise behind its end, which decoders skip.
-                    "images": [{"bytes": small.getvalue() + rng.randbytes(40_000), "path": None}],
+                    "images": [{"bytes": small.getvalue() + rng.randbytes(image_bytes), "path": None}],
                     "problem": f"<image>How many? ({first + number})",
                     "answer": "3",
                 }
@@ -366,7 +368,7 @@ def stream(rows: int = 20_000, shards: int = 8) -> None:
     with tempfile.TemporaryDirectory() as folder:
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; runs."
         for number in range(shards):
-            made = f"memory_child_make('{folder}/{number}', {rows // shards}, {number * rows})"
+            made = f"memory_child_make('{folder}/{number}', {rows // shards}, first={number * rows})"
             subprocess.run([sys.executable, "-c", f"{code}{made}"], check=True)
         for what in ("collected", "started again"):
             subprocess.run([sys.executable, "-c", f"{code}stream_child({folder!r}, {what!r})"], check=True)
@@ -388,6 +390,204 @@ def stream_child(folder: str, what: str) -> None:
         f"{time.process_time() - spent:.0f} s of processor time",
         flush=True,
     )
+
+
+IMAGE_BYTES = 40_000
+# What the same took before rows and parts were looked up in what a run keeps of them, by rows: processor seconds until it is
+# ready to ask, processor seconds of a listing, GB of memory at most in a merge.
+BEFORE = {10_000: (1.9, 0.35, 0.27), 30_000: (6.5, 1.2, 0.41), 100_000: (22.3, 6.6, 0.86)}
+
+
+def sizes(counts: tuple[int, ...] = (10_000, 30_000, 100_000)) -> None:
+    """A table of what a start, a listing and a merge take, beside what they took before."""
+    print("rows      ready to ask    before   listing   before    merge, peak   before   merge", flush=True)
+    for rows in counts:
+        told = _measured(rows, IMAGE_BYTES)
+        start, listing, merge = BEFORE[rows]
+        print(
+            f"{rows:>9,} {told['start']:>8.2f} CPU s {start:>7.1f} s {told['listing']:>7.2f} s {listing:>6.2f} s "
+            f"{told['merge_gb']:>9.2f} GB {merge:>7.2f} GB {told['merge']:>6.1f} CPU s",
+            flush=True,
+        )
+
+
+def growth(low: int = 100_000, high: int = 1_000_000) -> None:
+    """What grows how, by two measured sizes with stub images; and what that makes of ten million rows."""
+    few, many = (_measured(rows, 0) for rows in (low, high))
+    print(f"what                              {low:>12,}{high:>12,}  per 1,000 rows   at 10,000,000", flush=True)
+    for name, (what, unit) in GROWS.items():
+        slope = (many[name] - few[name]) / (high - low)
+        at_ten = many[name] + slope * (10_000_000 - high)
+        print(
+            f"{what:<32} {few[name]:>12,.2f}{many[name]:>12,.2f} {slope * 1000:>14,.4f} {at_ten:>14,.0f} {unit}",
+            flush=True,
+        )
+
+
+GROWS = {
+    "first": ("first start, reads every row", "CPU s"),
+    "start": ("later start, until ready to ask", "CPU s"),
+    "start_mb": ("memory of its own, ready to ask", "MB"),
+    "listing": ("listing", "CPU s"),
+    "merge": ("merge", "CPU s"),
+    "merge_mb": ("memory of its own in a merge", "MB"),
+    "files": ("files in the run", ""),
+    "kept_mb": ("what is kept of rows and parts", "MB"),
+}
+
+
+def _measured(rows: int, image_bytes: int) -> dict[str, float]:
+    """Each step in a process of its own, over a run of which nothing is missing."""
+    told: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for step in ("make", "start", "listing", "merge"):
+            code = (
+                f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import runs; "
+                f"runs.size_child({step!r}, {folder!r}, {rows}, {image_bytes})"
+            )
+            done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+            told |= json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def size_child(step: str, folder: str, rows: int, image_bytes: int) -> None:
+    """One step over a dataset and its run; prints what it took as JSON."""
+    import datasets
+
+    from hf_rap.runs.fill import Run
+
+    datasets.disable_progress_bars()
+    if step == "make":
+        memory_child_make(folder, rows, image_bytes=image_bytes)
+    ds = datasets.Dataset.from_parquet(f"{folder}/rows.parquet", cache_dir=f"{folder}/cache")
+    rollouts = Rollouts(FixedText(), attempts=2)
+    url = f"{folder}/run"
+    if step == "listing":
+        print(json.dumps({"listing": _processor(lambda: list_runs(url))[0]}), flush=True)
+        return
+    run = Run(ds, rollouts, url)
+    opened, _ = _processor(run.__enter__)
+    try:
+        if step == "make":
+            first = opened
+            _fill_with_copies(run)
+            print(json.dumps({"first": first}), flush=True)
+        elif step == "start":
+            missing, _ = _processor(lambda: run.tasks(range(len(run.rows))))
+            files = [path for path in Path(url).rglob("*") if path.is_file()]
+            kept = sum(path.stat().st_size for path in files if path.parent.name == "index") / 1e6
+            told = {
+                "start": opened + missing,
+                "start_mb": _own_memory("RssAnon") / 1000,
+                "files": len(files),
+                "kept_mb": kept,
+            }
+            print(json.dumps(told), flush=True)
+        else:
+            Path("/proc/self/clear_refs").write_text("5")
+            own = [0]
+            threading.Thread(target=_watch_own, args=[own], daemon=True).start()
+            seconds, _ = _processor(run.read)
+            told = {"merge": seconds, "merge_gb": _own_memory("VmHWM") / 1e6, "merge_mb": own[0] / 1000}
+            print(json.dumps(told), flush=True)
+    finally:
+        run.__exit__()
+
+
+def _fill_with_copies(run: Any) -> None:
+    """Parts for all rows, whose evidence is that of the first 64: what a model says does not matter here."""
+    from hf_rap.runs.fill import make_part
+    from hf_rap.runs.index import batches
+    from hf_rap.runs.task import Task
+
+    (batch,) = batches(run.ds, run.columns, range(64), 64)
+    part, _ = make_part(run.collector, batch, run.rows[:64], 0, 2)
+    for start in range(0, len(run.rows), 64):
+        rows = run.rows[start : start + 64]
+        copied = part.slice(0, len(rows))
+        for name, values in (("run_key", [row.key for row in rows]), ("run_id", [row.id for row in rows])):
+            place = copied.schema.get_field_index(name)
+            copied = copied.set_column(place, copied.schema.field(place), [values])
+        run.write(Task([], rows, 0, 2), copied)
+
+
+def _watch_own(peak: list[int]) -> None:
+    while True:
+        peak[0] = max(peak[0], _own_memory("RssAnon"))
+        time.sleep(0.02)
+
+
+def _processor(call: Any) -> tuple[float, Any]:
+    """Processor seconds of a call, and what it gives."""
+    started = time.process_time()
+    given = call()
+    return time.process_time() - started, given
+
+
+_RANK = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import runs
+from hf_rap import Rollouts
+from hf_rap.demo import make_planted
+from hf_rap.runs.fill import Run
+rank, world, url = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+with Run(make_planted(2048), Rollouts(runs.Slow(), attempts=2), url, rank=rank, world=world, rows_per_part=16) as run:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    started, worked = time.monotonic(), time.process_time()
+    done = run.fill().done
+    print(done, time.monotonic() - started, time.process_time() - worked, flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A stub whose replies take a while in which the processor is free, as those of a GPU."""
+
+    seconds: float = 0.01
+
+    def complete(self, requests, sampling):
+        time.sleep(self.seconds * len(requests))
+        return [[Completion("\\boxed{3}", 5, truncated=False)] * request.attempts for request in requests]
+
+    def describe(self):
+        return {"engine": "stub", "model": "slow"}
+
+
+def ranks() -> None:
+    """Rows that each of several processes did, and the processor time that a row took in all of them together."""
+    for world in (1, 2, 4):
+        with tempfile.TemporaryDirectory() as folder:
+            here = str(Path(__file__).parent)
+            children = [
+                subprocess.Popen(
+                    [sys.executable, "-c", _RANK, here, str(rank), str(world), f"{folder}/run"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+                for rank in range(world)
+            ]
+            for child in children:
+                child.stdout.readline()
+            for child in children:
+                child.stdin.write("go\n")
+                child.stdin.flush()
+            told = [list(map(float, child.stdout.readline().split())) for child in children]
+            for child in children:
+                child.wait()
+        done = [int(rows) for rows, _, _ in told]
+        asked = 2 * Slow().seconds * sum(done)
+        waited = sum(seconds for _, seconds, _ in told)
+        work = sum(worked for _, _, worked in told) / sum(done)
+        print(
+            f"{world} processes: {sum(done):,} rows done ({min(done):,} to {max(done):,} each), {work * 1000:.2f} ms of processor "
+            f"time a row, {asked / waited:.2f} of their time with the engine; the last ended {max(told[n][1] for n in range(world)):.1f} s "
+            f"and the first {min(told[n][1] for n in range(world)):.1f} s after the start",
+            flush=True,
+        )
 
 
 def ids(rounds: int) -> None:
@@ -420,11 +620,12 @@ def ids(rounds: int) -> None:
         )
 
 
+WHAT = ["overhead", "workers", "endpoint", "pictures", "ids", "memory", "stream", "sizes", "growth", "ranks"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "what", nargs="?", choices=["overhead", "workers", "endpoint", "pictures", "ids", "memory", "stream"]
-    )
+    parser.add_argument("what", nargs="?", choices=WHAT)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     parts = {"overhead": overhead, "workers": workers, "endpoint": endpoint, "ids": ids}
@@ -437,6 +638,12 @@ def main() -> None:
         memory()
     if args.what in (None, "stream"):
         stream()
+    if args.what in (None, "sizes"):
+        sizes()
+    if args.what in (None, "ranks"):
+        ranks()
+    if args.what == "growth":
+        growth()
 
 
 if __name__ == "__main__":

@@ -101,10 +101,10 @@ def whole_output(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """An empty folder to fill, which becomes `path` when the block ends, and is gone when it fails.
 
-    There may be an empty folder at `path`, nothing else. All files in it survive a power cut.
+    There may be an empty folder at `path`, or one that it `replaces`, nothing else. All files in it survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned_beside(path)
@@ -114,6 +114,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         with locked(partial):
             yield partial
             sync_below(partial)
+            if replaces is not None and path.is_dir() and replaces(path):
+                shutil.rmtree(path)
             if path.exists():
                 path.rmdir()  # Windows does not rename over a folder
             patiently(lambda: partial.rename(path))

@@ -34,6 +34,8 @@ def check_usage(options: Mapping[str, Any], out: Path | None) -> None:
         raise click.UsageError("Give --out FILE.parquet or --run URL.")
     if options.get("continue_cut") and (options["run"] is None or options["ray"] is not None):
         raise click.UsageError("--continue-cut goes on with the replies of a --run, and without --ray.")
+    if options["partial"] and (options["run"] is None or options["ray"] is not None or options.get("adaptive")):
+        raise click.UsageError("--partial reads what a --run holds so far: it goes with neither --ray nor --adaptive.")
     if options["max_total_tokens"] is not None and options["run"] is None:
         raise click.UsageError("--max-total-tokens needs --run: a folder that keeps what is done until it goes on.")
     if options["ray"] is not None and options["run"] is None:
@@ -80,6 +82,11 @@ def collect(
     if stopping is not None:
         return collect_adaptive(ds, cast("Rollouts", collector), stopping, options["run"], **settings)
     with Run(ds, collector, options["run"], **settings) as run:
+        if options["partial"]:
+            missing = len(run.lacking())
+            evidence = run.read(partial=True)
+            note(f"--partial: {missing:,} of {len(ds):,} rows are not in the run yet, and are left out")
+            return evidence
         if options["ray"] is None:
             run.fill()
         else:

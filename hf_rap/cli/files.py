@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
 from hf_rap.process import load_process_rewards
 from hf_rap.rows.layouts import Layout, layout_from
-from hf_rap.rows.parquet import Embedder, facts_in, write_table
+from hf_rap.rows.parquet import Embedder, facts_in, write_shards, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.rows.streams import tables_of
@@ -26,7 +27,7 @@ from hf_rap.select import Selection, Step
 from hf_rap.select.base import scores_in_double
 from hf_rap.select.methods import describe_method
 from hf_rap.stats.secrets import masked
-from hf_rap.system import disk_trouble, release_mapped_files, whole_output
+from hf_rap.system import disk_trouble, release_mapped_files, whole_folder, whole_output
 
 from .how import how_names
 from .output import note
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"hf_rap"
+SUFFIX = ".parquet"
+_SHARD = re.compile(r"train-\d{5,}-of-\d{5,}\.parquet")
 _REMEMBERED = {
     "source": dict,
     "layout": dict,
@@ -83,7 +86,7 @@ def refuse_other_file(path: Path, *, overwrite: bool) -> None:
     """
     import pyarrow as pa
 
-    if overwrite or not path.is_file():
+    if overwrite or not (path.is_file() or (path.is_dir() and any(path.iterdir()))):
         return
     try:
         there = _remembered(str(path)).get("made_by")
@@ -134,7 +137,7 @@ def write_file(
     source: SourceInfo | None = None,
     layout: Layout | None = None,
 ) -> None:
-    """Write all rows, images inside, to one Parquet file that appears only when it is whole.
+    """Write all rows, images inside, to one Parquet file, or to a folder of some of 500 MB; it appears only when it is whole.
 
     Raises:
         SourceError: see `check_file`; or the disk has no room for it, and there is no such file.
@@ -149,14 +152,16 @@ def write_file(
         facts |= {"rule": rows.rule, "funnel": [list(step) for step in rows.funnel], "method": rows.method}
         facts["remarks"] = rows.remarks
         rows = rows.scored
+    tables = _with_files(rows, layout.media_roots if layout else ())
+    metadata = {KEY: json.dumps(facts).encode()}
     try:
-        with whole_output(path) as partial:
-            write_table(
-                _with_files(rows, layout.media_roots if layout else ()),
-                rows.features,
-                partial,
-                metadata={KEY: json.dumps(facts).encode()},
-            )
+        if path.suffix == SUFFIX:
+            with whole_output(path) as partial:
+                write_table(tables, rows.features, partial, metadata=metadata)
+            return
+        with whole_folder(path, replaces=_is_ours) as partial:
+            partial.rmdir()
+            write_shards(tables, rows.features, partial, metadata=metadata)
     except OSError as error:
         if (trouble := disk_trouble(error)) is None:
             raise
@@ -177,17 +182,30 @@ def _with_files(rows: datasets.Dataset | datasets.IterableDataset, roots: tuple[
         note(remark)
 
 
-def check_file(path: Path) -> Path:
-    """The path of a file that `write_file` could write; makes nothing yet.
+def _is_ours(folder: Path) -> bool:
+    """A folder that `write_file` has made holds its files and nothing else."""
+    return all(_SHARD.fullmatch(path.name) for path in folder.iterdir())
+
+
+def check_file(path: Path, *, is_folder: bool = False) -> Path:
+    """The path of a file or a folder that `write_file` could write; makes nothing yet.
+
+    Args:
+        path: a file that ends in .parquet, or a folder, whose name has no dot.
+        is_folder: it was written like one, with a slash at its end.
 
     Raises:
-        SourceError: it does not end in .parquet, or no file can be made there.
+        SourceError: it is neither, or nothing can be made there.
     """
-    if path.suffix != ".parquet":
-        raise SourceError(f"{path}: give a file name that ends in .parquet.")
+    if path.suffix != SUFFIX and path.suffix and not is_folder:
+        raise SourceError(f"{path}: give a file name that ends in .parquet, or a folder (with / at its end).")
     try:
-        if path.is_dir():
+        if path.is_dir() and path.suffix == SUFFIX:
             raise SourceError(f"{path} is a folder: give the name of a file.")
+        if path.is_dir() and not _is_ours(path):
+            raise SourceError(f"{path} holds other files: give a folder that is empty or not there.")
+        if path.is_file() and path.suffix != SUFFIX:
+            raise SourceError(f"{path} is a file: give the name of a folder, or a file name that ends in .parquet.")
         there = next(folder for folder in path.absolute().parents if folder.exists())
     except PermissionError as error:
         raise SourceError(f"{path} cannot be written: its folder is closed to you.") from error
@@ -227,10 +245,13 @@ def is_selection(source: str) -> bool:
 
 
 def _remembered(source: str) -> dict[str, Any]:
-    """What a file of ours says of itself; nothing for anything else."""
-    if not (source.endswith(".parquet") and Path(source).is_file()):
+    """What a file, or a folder of files, of ours says of itself; nothing for anything else."""
+    file = Path(source)
+    if file.is_dir():
+        file = next(iter(sorted(path for path in file.iterdir() if _SHARD.fullmatch(path.name))), file)
+    if not (file.suffix == SUFFIX and file.is_file()):
         return {}
-    remembered = facts_in(source, KEY)
+    remembered = facts_in(str(file), KEY)
     for name, kind in _REMEMBERED.items():
         if not isinstance(remembered.get(name), (kind, type(None))):
             raise SourceError(

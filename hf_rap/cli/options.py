@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial, wraps
@@ -183,11 +184,11 @@ class ParquetFile(click.ParamType[Path]):
         """The path.
 
         Raises:
-            SourceError: it does not end in .parquet, or nothing can be written there.
+            SourceError: it is neither the name of a Parquet file nor of a folder, or nothing can be written there.
         """
         from .files import check_file
 
-        return check_file(Path(value))
+        return check_file(Path(value), is_folder=value.endswith(("/", os.sep)))
 
 
 class BatchSize(click.ParamType["int | str"]):
@@ -358,6 +359,9 @@ run_options = together(
             "16 for steps, 256 in vLLM on a GPU, where two are in flight.",
         ),
         how_option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
+        how_option(
+            "--partial", is_flag=True, help="With --run: ask nothing, and leave out the rows that the run lacks so far."
+        ),
         how_option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
         how_option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         how_option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),

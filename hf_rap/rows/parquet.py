@@ -37,7 +37,12 @@ _ABSOLUTE = r"^(/|~|[A-Za-z]:[\\/]|file:|zip:)[^\n]+$"
 
 
 def write_shards(
-    groups: Iterable[pa.Table], features: datasets.Features, folder: Path, *, rank_by: str | None = None
+    groups: Iterable[pa.Table],
+    features: datasets.Features,
+    folder: Path,
+    *,
+    rank_by: str | None = None,
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> list[Path]:
     """`train-00000-of-00002.parquet`, ... in `folder`, which is made.
 
@@ -47,9 +52,10 @@ def write_shards(
         folder: where the files go.
         rank_by: the column by which images and the like are stored within a row group, see `rank_files`; None stores
             them in the order of the rows.
+        metadata: stands in each beside what `datasets` keeps in its schema.
 
     """
-    shards = list(shards_of(groups, features, folder, rank_by=rank_by))
+    shards = list(shards_of(groups, features, folder, rank_by=rank_by, metadata=metadata))
     return [shard.rename(folder / shard_name(number, len(shards))) for number, shard in enumerate(shards)]
 
 
@@ -59,7 +65,12 @@ def shard_name(number: int, count: int) -> str:
 
 
 def shards_of(
-    groups: Iterable[pa.Table], features: datasets.Features, folder: Path, *, rank_by: str | None = None
+    groups: Iterable[pa.Table],
+    features: datasets.Features,
+    folder: Path,
+    *,
+    rank_by: str | None = None,
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> Iterator[Path]:
     """Each shard as soon as it is whole, so that it can be moved away before the next one is written."""
     import pyarrow.parquet as pq
@@ -67,6 +78,7 @@ def shards_of(
     folder.mkdir(parents=True)
     schema = portable_schema(features)
     options = _writing(schema) if rank_by is None else _writing_ranked(schema)
+    schema = schema.with_metadata({**(schema.metadata or {}), **(metadata or {})})
     writer: Any = None
     number = 0
     shard = folder / f"{number:05d}.parquet"

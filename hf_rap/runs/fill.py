@@ -303,22 +303,33 @@ class Run:
                 self.index.refresh()
         self.index.refresh()  # after the look at who is there: what the dead have written is all in it
 
-    def read(self) -> datasets.Dataset:
+    def lacking(self) -> list[int]:
+        """The numbers of the rows of which the run does not hold all, as it stands."""
+        keys = {row.key for task in self.tasks(range(len(self.rows))) for row in task.rows}
+        return [number for number, row in enumerate(self.rows) if row.key in keys] if keys else []
+
+    def read(self, *, partial: bool = False) -> datasets.Dataset:
         """The dataset with its evidence.
 
+        Args:
+            partial: of an unfinished run: without the rows that are `lacking`.
+
         Raises:
-            RunError: something is missing; `fill` first.
+            RunError: something is missing; `fill` first. Or all is.
         """
         import datasets
 
-        missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
-        if missing:
-            raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now)
+        missing = self.lacking()
+        if missing and (not partial or len(missing) == len(self.rows)):
+            raise RunError(f"{len(missing):,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
+        lacking = frozenset(missing)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now, lacking=lacking)
         kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
-        return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
+        whole = datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
+        # Chosen at the end: nothing is written a second time, pictures and all.
+        return whole.select([number for number in range(len(whole)) if number not in lacking]) if lacking else whole
 
     def regrade(self, indices: Sequence[int], *, retry: bool = False) -> None:
         """Grade stored replies of these rows that another grader has graded, and with `retry` those that none could; asks no model.

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import IMAGE_REWARDS, arrow_type
@@ -157,6 +158,8 @@ class Index:
         self._stretches: dict[str, list[Stretch]] = {}
         self._read: set[str] = set()
         self._told: dict[str, dict[str, Any]] = {}
+        # A stream reads its rows, and looks at what others have written, in another thread than it writes.
+        self._lock = RLock()
         self._contents = {fingerprint: Contents(folder, fingerprint, schema) for fingerprint in fingerprints}
         self.refresh()
 
@@ -167,6 +170,10 @@ class Index:
 
     def refresh(self) -> None:
         """Take note of the parts that are new; reads those whose contents are not kept."""
+        with self._lock:
+            self._refresh()
+
+    def _refresh(self) -> None:
         for fingerprint, contents in self._contents.items():
             there = self.folder.listed(fingerprint)
             new = [name for name in there if f"{fingerprint}/{name}" not in self._read]
@@ -185,10 +192,11 @@ class Index:
 
     def keep(self, *, least: int = 1, join: bool = False) -> None:
         """Keep what the parts hold, where at least so many of them would have to be read again."""
-        for contents in self._contents.values():
-            contents.keep(least)
-            if join:
-                contents.join()
+        with self._lock:
+            for contents in self._contents.values():
+                contents.keep(least)
+                if join:
+                    contents.join()
 
     def read(self, path: str) -> pa.Table | Unusable:
         """A part; the grader and the token limit of one from before they were noted are those of its manifest."""
@@ -215,8 +223,10 @@ class Index:
         """Take note of what a part holds; `stamp`: of its file, before it was read; None for one that was just written."""
         contents = contents_of(part)
         fingerprint, _, name = path.partition("/")
-        self._contents[fingerprint].add(name, stamp, contents)
-        self._note({path: len(part)}, contents)
+        with self._lock:
+            if path not in self._read:
+                self._contents[fingerprint].add(name, stamp, contents)
+                self._note({path: len(part)}, contents)
 
     def _note(self, rows_of: Mapping[str, int], contents: pa.Table) -> None:
         """The rows of these parts, so many of each one after the other."""
@@ -335,7 +345,7 @@ class Index:
     def counts(self, *, done: bool = False) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try; with `done` only rows that are graded by the grader of now."""
         rows = failed = 0
-        for key, held in self._stretches.items():
+        for key, held in self._every_key():
             stretches = [stretch for arm in {stretch.arm for stretch in held} for stretch in self._all(key, arm)]
             rows += bool(stretches) or not done
             failed += any(stretch.failed for stretch in stretches)
@@ -355,7 +365,11 @@ class Index:
 
     def every(self) -> Iterator[Stretch]:
         """All that there are."""
-        return (stretch for held in self._stretches.values() for stretch in held)
+        return (stretch for _, held in self._every_key() for stretch in held)
+
+    def _every_key(self) -> list[tuple[str, list[Stretch]]]:
+        with self._lock:
+            return list(self._stretches.items())
 
 
 def wrong_in(part: pa.Table) -> str | None:

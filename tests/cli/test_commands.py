@@ -340,7 +340,7 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(folder, words, tmp_pat
     (tmp_path / "file").write_text("")
     (tmp_path / "file").chmod(0o755)
     faults = {
-        tmp_path / "x.txt": "give a file name that ends in .parquet",
+        tmp_path / "x.txt": "give a file name that ends in .parquet, or a folder",
         tmp_path / "a.parquet": "is a folder",
         tmp_path / "file" / "x.parquet": f"cannot be written: {tmp_path / 'file'} is no folder",
     }

@@ -180,3 +180,55 @@ def test_the_command_line_on_two_workers(tmp_path):
     shared = datasets.Dataset.from_parquet(str(out), cache_dir=str(tmp_path / "cache"))
     alone = collect_evidence(planted, Rollouts(demo_engine(), attempts=2, max_new_tokens=32))
     assert shared.remove_columns("images").to_list() == alone.remove_columns("images").to_list()
+
+
+LARGER_THAN_THE_STORE = """
+import shutil, sys, tempfile, threading, time
+from pathlib import Path
+import datasets, ray
+from stubs import FEATURES, Stub, png
+from hf_rap import Rollouts
+from hf_rap.runs.cluster import fill_on_ray
+from hf_rap.runs.fill import Run
+run, folder = sys.argv[1:]
+
+def rows():
+    for number in range(1500):
+        image = {"bytes": png(number) + bytes(200_000), "path": None}
+        yield {"id": str(number), "images": [image], "problem": f"<image>How many? ({number})", "answer": "1"}
+
+ds = datasets.Dataset.from_generator(rows, features=FEATURES, cache_dir=folder)
+short = tempfile.mkdtemp(prefix="r")  # Ray keeps its sockets there, whose paths may not be long
+ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False, _temp_dir=short)
+first = []
+def watch():
+    while not list(Path(run).glob("*/*.parquet")):
+        time.sleep(0.05)
+    first.append(time.monotonic())
+started = time.monotonic()
+threading.Thread(target=watch, daemon=True).start()
+with Run(ds, Rollouts(Stub(), attempts=1), run, rows_per_part=20) as running:
+    print(fill_on_ray(running, workers=2).done, flush=True)
+spilled = [path for path in Path(short).rglob("*spilled*") if path.is_dir() and any(path.iterdir())]
+ray.shutdown()
+shutil.rmtree(short, ignore_errors=True)
+print("spilled", len(spilled), "first part", round(first[0] - started), flush=True)
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_dataset_larger_than_the_memory_of_ray_is_not_spilled(tmp_path):
+    """300 MB of pictures through an object store of 80 MB: a part at a time is in it."""
+    (tmp_path / "ray").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LARGER_THAN_THE_STORE, str(tmp_path / "run"), str(tmp_path / "ray")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows, spilled = done.stdout.splitlines()
+    assert rows == "1500"
+    assert spilled.startswith("spilled 0 first part ")

@@ -43,7 +43,8 @@ def test_a_run_on_s3_resumes_tops_up_and_is_listed(bucket):
     (held,) = list_runs(bucket)
     assert (held.rows, held.fewest_attempts, held.most_attempts, held.unusable) == (30, 4, 4, ())
     folder = RunFolder(bucket)
-    assert folder.names("writers") == []
+    assert folder.creates_for_one()
+    assert (folder.names("writers"), folder.names("claims")) == ([], [])
     # 20 rows of attempts 0-1 in 4 parts; 10 new rows of 0-3 in 2, and 20 rows of 2-3 in 4.
     assert len(folder.parts(held.fingerprint)) == 10
 
