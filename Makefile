@@ -89,7 +89,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/likelihood.py
 	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/runs.py
-	$(BIN)/python benchmarks/changed_versions.py
+	$(BIN)/python benchmarks/publishing.py 0
 	$(BIN)/python benchmarks/bis.py speed
 	$(BIN)/python benchmarks/bis.py whole
 	$(BIN)/python benchmarks/bis.py learning

@@ -1,6 +1,7 @@
 """What a changed version costs to send: new bytes of each config, by the chunks of hf-xet and by whole files.
 
-python benchmarks/changed_versions.py [ROWS]
+python benchmarks/publishing.py 0          with 10,000 rows
+python -c "import changed_versions; changed_versions.main(2_000)"    in this folder, with fewer
 
 The Hub stores chunks where the client has hf-xet: it is its own chunker that counts here, against a store in a folder.
 Without it (and for anybody who fetches a changed file) whole files count, by their checksums.
@@ -9,7 +10,6 @@ Without it (and for anybody who fetches a changed file) whole files count, by th
 from __future__ import annotations
 
 import io
-import sys
 import tempfile
 from pathlib import Path
 from random import Random
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 IMAGE_BYTES = 80_000
 
 
-def main() -> None:
+def main(rows: int = 10_000) -> None:
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as work:
         measure(rows, Path(work))
 
@@ -128,7 +127,3 @@ def remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,11 @@
 """What publishing a large dataset takes: extra memory and disk, against a Hub on this machine.
 
-python benchmarks/publishing.py [GIGABYTES]
+python benchmarks/publishing.py [GIGABYTES]    0 measures only what a changed version costs, see changed_versions.py
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -20,6 +21,14 @@ SERVER = Path(__file__).parents[1] / "tests" / "hub" / "server.py"
 
 def main() -> None:
     gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 5
+    import changed_versions
+
+    changed_versions.main()
+    if gigabytes:
+        measure_memory(gigabytes)
+
+
+def measure_memory(gigabytes: float) -> None:
     with tempfile.TemporaryDirectory() as work:
         hub = subprocess.Popen(
             [sys.executable, str(SERVER), f"{work}/hub"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -37,7 +46,7 @@ def main() -> None:
 def measure(gigabytes: float, work: Path) -> None:
     from datasets import Dataset, Features, Image, List, Value, disable_progress_bars
 
-    from hf_rap import Selection, publish, select_cognitive
+    from hf_rap import publish, select_cognitive
 
     disable_progress_bars()
     rows = int(gigabytes * 1e9 / ROW_BYTES)
@@ -66,7 +75,7 @@ def measure(gigabytes: float, work: Path) -> None:
     stored = sum(path.stat().st_size for path in (work / "data").rglob("*.arrow"))
     print(f"{rows} rows, {stored / 1e9:.2f} GB; {len(selection.selected)} kept", flush=True)
     # So that libraries are loaded before anything is measured.
-    publish(Selection(selection.scored.select(range(20)), selection.rule, selection.funnel), "user/warm-up", "1.0.0")
+    publish(dataclasses.replace(selection, scored=selection.scored.select(range(20))), "user/warm-up", "1.0.0")
     watch = Watch(work / "tmp")
     started = time.perf_counter()
     publish(selection, "user/large", "1.0.0")

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from .errors import RapDeprecationWarning, SettingError, without_passwords
+from .errors import RapDeprecationWarning, SettingError, first_line, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,13 +26,23 @@ _SHOWN = 80  # characters of a value
 
 MAX_JSON_BYTES = 1 << 26
 MAX_JSON_DEPTH = 64
+MAX_YAML = 1 << 20  # characters; a hundred thousand take a second
+_BRACKET = re.compile(r"[\[\]{}]")
+_MAX_YAML_VALUES = 1_000_000  # a few lines with anchors can stand for billions
 
 
 class ForeignError(ValueError):
     """What others have written is not what it should be; the message goes on behind the name of the file."""
 
 
-def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTES, depth: int = MAX_JSON_DEPTH) -> Any:
+def read_json(
+    text: str | bytes,
+    kind: type = dict,
+    *,
+    most: int = MAX_JSON_BYTES,
+    depth: int = MAX_JSON_DEPTH,
+    any_number: bool = False,
+) -> Any:
     """JSON that somebody else has written: of bounded size and depth, with numbers that are some and texts that can be written.
 
     Args:
@@ -38,6 +50,7 @@ def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTE
         kind: what it has to be, `dict` or `list`; `object` for anything.
         most: bytes, or characters of a text.
         depth: how many lists and dictionaries may stand inside each other.
+        any_number: take NaN and infinities as well, as cells of tables have them.
 
     Raises:
         ForeignError: it is no such JSON.
@@ -46,14 +59,48 @@ def read_json(text: str | bytes, kind: type = dict, *, most: int = MAX_JSON_BYTE
     if len(text) > most:
         raise ForeignError(f"has {len(text):,} bytes, and at most {most:,} are read")
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=None if any_number else _no_number)
     except RecursionError as error:
         raise ForeignError(f"is nested more than {depth} deep") from error
     except ValueError as error:  # UnicodeDecodeError is one
         raise ForeignError("is no JSON") from error
     if not isinstance(value, kind):
         raise ForeignError(f"is no JSON {'object' if kind is dict else 'list'}")
-    _check_values(value, depth)
+    _check_values(value, depth, any_number=any_number)
+    return value
+
+
+def read_json_file(path: str | PathLike[str], *, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """The object in a file that somebody else has written; raises as `read_json`, and `OSError` for no regular file."""
+    place = Path(path)
+    if not place.is_file():
+        raise FileNotFoundError(f"{place.name} is no regular file")
+    with place.open("rb") as file:
+        values: dict[str, Any] = read_json(file.read(most + 1), most=most)
+    return values
+
+
+def read_yaml(text: str) -> Any:
+    """YAML that somebody else has written, of bounded length, depth and number of values, its anchors written out.
+
+    Raises:
+        ForeignError: it is no such YAML.
+
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    if len(text) > MAX_YAML:
+        raise ForeignError(f"has {len(text):,} characters, and at most {MAX_YAML:,} are read")
+    depth = 0  # brackets in texts count too: a thousand levels take seconds until they are an error
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            raise ForeignError(f"is nested more than {MAX_JSON_DEPTH} deep")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # of a date such as 2024-13-01
+        raise ForeignError(f"is no YAML ({first_line(error)})") from error
+    _check_values(value, MAX_JSON_DEPTH, any_number=True, most=_MAX_YAML_VALUES)
     return value
 
 
@@ -61,7 +108,7 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _check_values(value: Any, depth: int) -> None:
+def _check_values(value: Any, depth: int, *, any_number: bool, most: int | None = None) -> None:
     """Raise `ForeignError` for what is nested too deep, and for half characters, which no file can hold."""
     level = [value]
     for _ in range(depth + 1):
@@ -75,8 +122,10 @@ def _check_values(value: Any, depth: int) -> None:
                 below += part.values()
             elif isinstance(part, list):
                 below += part
-            elif isinstance(part, float) and not math.isfinite(part):
+            elif isinstance(part, float) and not (any_number or math.isfinite(part)):
                 raise ForeignError("has a number beyond all bounds")
+            if most is not None and len(below) > most:
+                raise ForeignError(f"has more than {most:,} values")
         if not below:
             return
         level = below

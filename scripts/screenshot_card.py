@@ -16,23 +16,28 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-WIDTHS = {"wide": 1280, "narrow": 390}
-THEMES = {"light": ("#ffffff", "#111827", "#e5e7eb", "#f3f4f6"), "dark": ("#0b0f19", "#e5e7eb", "#374151", "#1f2937")}
-# What the page of a dataset does: a column of text, tables and code that scroll by themselves.
+WIDTHS = {"wide": 900, "narrow": 400}
+# Page, text, lines, code and every second row of a table, links.
+THEMES = {
+    "light": ("#ffffff", "#1f2328", "#d1d9e0", "#f6f8fa", "#0969da"),
+    "dark": ("#0d1117", "#f0f6fc", "#3d444d", "#151b23", "#4493f8"),
+}
+# As GitHub and the Hub show Markdown: a column of text; tables and code scroll by themselves.
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <style>
-body {{ margin: 0; background: {0}; color: {1}; font: 16px/1.6 sans-serif; }}
-main {{ max-width: 800px; margin: 0 auto; padding: 16px; }}
-table {{ display: block; overflow-x: auto; border-collapse: collapse; margin: 1em 0; }}
-td, th {{ border: 1px solid {2}; padding: 4px 10px; vertical-align: top; }}
-code, pre {{ background: {3}; font: 14px/1.5 monospace; }}
-pre {{ padding: 12px; overflow-x: auto; }}
-p, li {{ overflow-wrap: anywhere; }}
+body {{ margin: 0; background: {0}; color: {1}; font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", sans-serif; }}
+main {{ max-width: 868px; margin: 0 auto; padding: 16px; overflow-wrap: break-word; }}
+h1, h2 {{ margin: 24px 0 16px; line-height: 1.25; padding-bottom: .3em; border-bottom: 1px solid {2}; }}
+p, ul, table, pre, details {{ margin: 0 0 16px; }}
+table {{ display: block; width: max-content; max-width: 100%; overflow: auto; border-spacing: 0; border-collapse: collapse; }}
+td, th {{ border: 1px solid {2}; padding: 6px 13px; }}
+tr:nth-child(2n) {{ background: {3}; }}
+code {{ background: {3}; padding: .2em .4em; border-radius: 6px; font: 85%/1.45 ui-monospace, monospace; }}
+pre {{ background: {3}; padding: 16px; border-radius: 6px; overflow: auto; }}
+pre code {{ padding: 0; }}
 img {{ max-width: 100%; }}
-td img {{ max-width: 160px; min-width: 60px; }}
-a {{ color: inherit; }}
-</style><main>{4}</main>
-<script>document.title = "width " + document.scrollingElement.scrollWidth + " of " + innerWidth</script>"""
+a {{ color: {4}; text-decoration: none; }}
+</style><main>{5}</main>"""
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -63,6 +64,70 @@ def servers_are_new():
     yield
     if memory := sys.modules.get("hf_rap.engines.endpoint_memory"):
         memory.forget_all()
+
+
+# What no test may tell to anybody: the token of all tests, which a process that they start inherits, and those that the
+# Hub on this machine knows.
+TOKEN = os.environ["HF_TOKEN"] = "hf_canarySECRETcanary"
+
+
+@pytest.fixture(scope="session")
+def caught_texts():
+    """Texts that the tests catch before pytest does: of errors, of processes, of commands, of captured output."""
+    from click.testing import Result
+
+    from hf_rap.errors import RapError
+
+    texts = []
+
+    def keep(owner, name, texts_of):
+        really = getattr(owner, name)
+
+        def kept(self, *args, **options):
+            result = really(self, *args, **options)
+            texts.append((texts_of, self, result))
+            return result
+
+        patched.setattr(owner, name, kept)
+
+    with pytest.MonkeyPatch.context() as patched:
+        keep(RapError, "__init__", lambda error, _: _chain(error))
+        keep(subprocess.CompletedProcess, "__init__", lambda done, _: [done.stdout, done.stderr])
+        keep(subprocess.Popen, "communicate", lambda _, output: output)
+        keep(Result, "__init__", lambda result, _: [result.stdout_bytes, result.stderr_bytes])
+        keep(pytest.CaptureFixture, "readouterr", lambda _, output: output)
+        yield texts
+    home = Path(HOME.name)
+    assert [path for path in home.rglob("*") if path.is_file() and leaks(path.read_bytes())] == []
+
+
+def _chain(error):
+    """All that an error and those behind it say."""
+    while error is not None:
+        yield f"{error!r} {error} {vars(error)}"
+        error = error.__cause__ or error.__context__
+
+
+def leaks(text):
+    """Where a token stands in a text or in bytes, with what is around it."""
+    content = text.encode(errors="replace") if isinstance(text, str) else text or b""
+    tokens = [TOKEN, *getattr(sys.modules.get("fake_hub_server"), "TOKENS", ())]
+    places = [content.find(token.encode()) for token in tokens]
+    return [content[max(0, place - 200) :][:400] for place in places if place >= 0]
+
+
+@pytest.fixture(autouse=True)
+def no_token_is_told(request, caught_texts):
+    """No test leaves a token in what is printed, logged, raised or written."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    caught_texts.clear()
+    yield
+    texts = [text for texts_of, owner, result in caught_texts for text in texts_of(owner, result)]
+    texts += [text for _, _, text in request.node._report_sections]
+    if folder is not None:
+        texts += [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    caught_texts.clear()
+    assert [leak for text in texts for leak in leaks(text)] == []
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from hf_rap.stats.settings import model_in
+from hf_rap.stats.settings import grader_in_words, model_in
 
 from .options import as_json, command
 from .output import echo, note, print_json
@@ -39,9 +37,8 @@ def runs(url: str, *, as_json: bool) -> None:
         shown = {name: held.settings[name] for name in _SHOWN if name in held.settings}
         if held.limits:
             shown["max_new_tokens"] = " and ".join(map(str, held.limits))
-        graders = (f"{name} {version} (cut: {cut})" for name, version, cut in map(json.loads, held.graders))
         if held.graders:
-            shown["graded by"] = " and ".join(graders)
+            shown["graded by"] = " and ".join(map(grader_in_words, held.graders))
         settings = ", ".join(f"{name} {value}" for name, value in shown.items())
         model = "no model" if held.settings and held.model is None else model_in(held.settings)
         about = f" ({settings})" if settings else "" if held.settings else " (manifest unreadable)"

@@ -15,9 +15,9 @@ from hashlib import blake2b
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from hf_rap.errors import EngineError, RowError, SettingError
+from hf_rap.errors import EngineError, RowError, SettingError, first_line, without_passwords
 from hf_rap.options import check, check_number, check_text, check_whole
 from hf_rap.stats.settings import set_apart
 
@@ -113,10 +113,10 @@ class EndpointEngine(Hashed):
 
     def __post_init__(self) -> None:
         check_text("url", self.url)
-        parts = urlsplit(self.url)
+        parts = _parts_of(self.url)
         if parts.username or parts.password or parts.query:  # first, so that no other error repeats a password
             raise SettingError("The endpoint's URL must not hold a password or a query; name a variable in token_env.")
-        fine = parts.scheme in ("http", "https") and parts.hostname
+        fine = parts.scheme in ("http", "https") and parts.hostname and self.url.isprintable() and " " not in self.url
         check(fine, "url", self.url, "an http or https URL such as http://host:8000/v1")
         check_text("model", self.model, empty=False)
         for name in ("revision", "token_env"):
@@ -382,6 +382,17 @@ class EndpointEngine(Hashed):
                 f"extra_body and the prompt give different values of {', '.join(both)} to the chat template."
             )
         return {**given, name: {**there, **request.chat_template_kwargs}}
+
+
+def _parts_of(url: str) -> SplitResult:
+    """A URL taken apart; of one that is none nothing is repeated that may be a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a number in its range, or none
+    except ValueError as error:
+        takes = "an http or https URL such as http://host:8000/v1"
+        raise SettingError(f"url is no address ({without_passwords(first_line(error))}): it takes {takes}.") from error
+    return parts
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
-from hf_rap.options import check_path, check_text, read_json
+from hf_rap.options import check_path, check_text, read_json, read_json_file
 
 from .options import Hashed
 
@@ -190,7 +190,7 @@ def _adapter_base(name: str, revision: str | None) -> str | None:
     """The model that an adapter was trained on, as it says; None where `name` is no adapter."""
     try:
         path = Path(name) / ADAPTER if Path(name).is_dir() else Path(_download(name, ADAPTER, revision))
-        config = read_json(path.read_bytes())
+        config = read_json_file(path)
     except (OSError, ValueError):  # ForeignError is one
         return None
     return str(config.get("base_model_name_or_path") or "")

@@ -7,12 +7,14 @@ published, and vLLM, say `vision_tower.vision_model.encoder...`. transformers re
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError
+from hf_rap.options import read_json_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +54,7 @@ def rename(folder: Path, copy: Path) -> None:
             weights = {_renamed(name): tensor for name, tensor in load_file(path).items()}
             save_file(weights, copy / path.name, metadata={"format": "pt"})
         elif path.name.endswith(".index.json"):
-            import json
-
-            index = json.loads(path.read_text(encoding="utf-8"))
+            index = read_json_file(path)
             index["weight_map"] = {_renamed(name): file for name, file in index["weight_map"].items()}
             (copy / path.name).write_text(json.dumps(index, indent=2), encoding="utf-8")
         elif path.is_file():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
+from hf_rap.options import ForeignError, check_whole, read_json_file
 
 from .identity import ADAPTER, adapter_folder, parts_of
 from .texts import Texts
@@ -215,8 +216,6 @@ def _penalties(generation: Any) -> dict[str, float]:
 
 def _adapter(engine: Any, identity: Identity) -> tuple[str, int] | None:
     """The folder of the adapter and its rank; one with weights that vLLM would leave out is refused."""
-    import json
-
     from safetensors import safe_open
 
     if engine.adapter is None or identity.adapter is None:
@@ -236,4 +235,14 @@ def _adapter(engine: Any, identity: Identity) -> tuple[str, int] | None:
             'without a word. Use TransformersEngine, or options={"enable_tower_connector_lora": True} where vLLM has it for '
             "this model, or merge the adapter into the model."
         )
-    return folder, int(json.loads((Path(folder) / ADAPTER).read_text()).get("r", 16))
+    return folder, _rank_in(Path(folder) / ADAPTER)
+
+
+def _rank_in(file: Path) -> int:
+    """Of an adapter, by its config."""
+    try:
+        rank = read_json_file(file).get("r", 16)
+    except ForeignError as error:
+        raise EngineError(f"The adapter's {file.name} {error}.") from error
+    check_whole("r", rank, least=1)
+    return int(rank)

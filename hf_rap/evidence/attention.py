@@ -133,7 +133,7 @@ class Attention(Collector):
         if identity is not None and read_twice and not self.other_model:
             for batch in rows.select_columns(columns.SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
                 for text in dict.fromkeys(batch[columns.SETTINGS.name]):
-                    self._replies_by(json.loads(text or "{}"), identity.as_settings())
+                    self._replies_by(settings_in(text), identity.as_settings())
         return settled
 
     @warnings_stay_warnings()
@@ -152,7 +152,7 @@ class Attention(Collector):
         ids = batch.get(columns.IMAGE_TOKEN_IDS.name) or unknown
         described = describe(self.engine) if any(requests) else {}
         settings = [
-            None if texts is None else self._settings_of(json.loads(written or "{}"), described, template)
+            None if texts is None else self._settings_of(settings_in(written), described, template)
             for texts, written, template in zip(responses, writers, templates, strict=True)
         ]
         cells = attend_rows(self.engine, requests, responses, prompts, ids, window=self.window)
@@ -173,7 +173,7 @@ class Attention(Collector):
         for batch in ds.select_columns(columns.ATTENTION_SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
             texts = Counter(text for text in batch[columns.ATTENTION_SETTINGS.name] if text is not None)
             for text, rows in texts.items():
-                settings = json.loads(text)
+                settings = settings_in(text)
                 if _REPLIES_BY in settings:
                     read[f"by {settings[_REPLIES_BY]}, read with {model_in(settings)}"] += rows
         return [

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
-from hf_rap.errors import PublishError, SettingError, VersionExistsError
+from hf_rap.errors import HubError, PublishError, SettingError, VersionExistsError
 from hf_rap.options import check_choice, renamed
 from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import shard_name, shards_of
 from hf_rap.rows.provenance import source_of
-from hf_rap.versions.cards import render_card
+from hf_rap.versions.cards import has_too_many_names, render_card
 from hf_rap.versions.changes import changes_between
 from hf_rap.versions.configs import Content, check_selection
 from hf_rap.versions.digest import RowDigest
@@ -258,10 +258,10 @@ class _Work:
         written: dict[str, Written] = {}
         operations: list[CommitOperationAdd] = []
         with scratch_folder() as folder:
-            for config in self.content.configs:
+            for config in self.content.in_writing_order:
                 record, sent, digest = Written(), [], RowDigest(self.content.features(config))
-                batches = digest.over(self.content.batches(config))
-                for shard in shards_of(batches, digest.features, folder / config):
+                groups, rank_by = digest.over(self.content.groups(config)), self.content.rank_by(config)
+                for shard in shards_of(groups, digest.features, folder / config, rank_by=rank_by):
                     name = f"{config}/{shard.name}"
                     record.add(shard, name)
                     if send:
@@ -281,7 +281,7 @@ class _Work:
                 operations += sent
         facts, pictures = describe(
             self.content,
-            written,
+            {config: written[config] for config in self.content.configs},
             name=self.repository.id,
             version=self.version,
             source=self.source,
@@ -312,10 +312,29 @@ class _Work:
         written: dict[str, Written],
         operations: list[CommitOperationAdd],
     ) -> Release:
-        """Commit, check and tag."""
+        """Commit, check and tag. Where the Hub takes no README as large (413), one without the types of the columns."""
+        files, texts = self.files(facts, pictures, written)
+        try:
+            commit = self._send(facts, files, texts, operations)
+        except HubError as error:
+            if error.status != 413 or has_too_many_names(facts):
+                raise
+            facts["types_left_out"] = True
+            files, texts = self.files(facts, pictures, written)
+            commit = self._send(facts, files, texts, operations)
+        tag_version(self.repository, commit, facts, {**files, MANIFEST: file_entry(texts[MANIFEST])})
+        return Release(self.repository.id, self.version, commit, True, facts, files, texts[README].decode())
+
+    def _send(
+        self,
+        facts: dict[str, Any],
+        files: dict[str, dict[str, Any]],
+        texts: dict[str, bytes],
+        operations: list[CommitOperationAdd],
+    ) -> str:
+        """The commit of all files."""
         from huggingface_hub import CommitOperationAdd
 
-        files, texts = self.files(facts, pictures, written)
         small = [CommitOperationAdd(name, content) for name, content in texts.items()]
         deletions = self._deletions(files)
         self.repository.upload(small)
@@ -325,9 +344,7 @@ class _Work:
                 f"{self.repository.id}: .gitignore leaves out {', '.join(left_out[:5])}. Change it first."
             )
         every: list[CommitOperationAdd | CommitOperationDelete] = [*operations, *small, *deletions]
-        commit = commit_version(self.repository, every, facts, texts[MANIFEST], parent=self.refs.head)
-        tag_version(self.repository, commit, facts, {**files, MANIFEST: file_entry(texts[MANIFEST])})
-        return Release(self.repository.id, self.version, commit, True, facts, files, texts[README].decode())
+        return commit_version(self.repository, every, facts, texts[MANIFEST], parent=self.refs.head)
 
     def is_whole(self, commit: str, manifest: dict[str, Any]) -> bool:
         """A commit without a tag has all that its manifest lists; one that has not is built over."""

@@ -33,6 +33,7 @@ _ADVICE = {
         "organisation of yours. See `hf auth whoami`."
     ),
     404: "There is no such repository or file, or the token may not see it.",
+    413: "The Hub takes no request as large: shorten the README, or publish fewer columns of class names.",
     429: "The Hub limits how often it is asked: wait as long as it says.",
 }
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import STEPS, arrow_type
 from hf_rap.errors import RowError, first_line
+from hf_rap.options import ForeignError, read_json
+from hf_rap.rows.json_lines import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +75,8 @@ def other_fields(path: Path) -> list[str]:
     with path.open("rb") as file:
         for line in file:
             try:
-                record = json.loads(line)
-            except ValueError:
+                record = read_json(line, object)
+            except ForeignError:
                 continue
             if isinstance(record, dict):
                 return [name for name in record if name not in FIELDS]
@@ -86,8 +88,8 @@ def is_visualprm(path: Path) -> bool:
     with path.open("rb") as file:
         for line, _ in zip(file, range(100), strict=False):
             try:
-                record = json.loads(line)
-            except ValueError:
+                record = read_json(line, object)
+            except ForeignError:
                 continue
             if isinstance(record, dict) and STEPS.name in record:
                 return True
@@ -98,6 +100,8 @@ def _parse(block: memoryview) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import json as arrow_json
 
+    if any(map(fault_of, bytes(block).split(b"\n"))):
+        return None
     wanted = schema()
     plain = wanted.set(0, pa.field("image", pa.string()))
     for fields in (plain, wanted):  # a file has one image per line, or lists of them
@@ -139,11 +143,10 @@ def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64],
         if not line.strip():
             continue
         try:
-            row = _normal(json.loads(line))
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
-            rows.append(row)
-        except (ValueError, TypeError, RecursionError) as error:
-            faults[len(rows)] = RowError("line_broken", first_line(error))
+            rows.append(_normal(read_json(line, object)))
+        except (ValueError, TypeError) as error:  # ForeignError is one, and its cause says where
+            why = error.__cause__ if isinstance(error.__cause__, ValueError) else error
+            faults[len(rows)] = RowError("line_broken", first_line(why))
             rows.append({})
         numbers.append(number)
     table = pa.Table.from_pylist(rows, schema=schema())

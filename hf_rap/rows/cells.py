@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from hf_rap.options import ForeignError, read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,11 +46,8 @@ def _decoded(cells: list[Any], kind: pa.DataType) -> list[Any]:
             return value
         if isinstance(kind, pa.JsonType):
             try:
-                return json.loads(value)
-            except (
-                ValueError,
-                RecursionError,
-            ):  # nested beyond all use: the text itself, which is no question or answer
+                return read_json(value, object, any_number=True)
+            except ForeignError:  # the text itself, which is no question or answer
                 return value
         if isinstance(value, list):
             return [of_cell(item, kind.value_type) for item in value]

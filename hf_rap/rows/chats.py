@@ -42,11 +42,15 @@ def turns_of(value: Any) -> list[tuple[str, Any]] | None:
         if (
             isinstance(value, Mapping) and isinstance(value.get(role), list) and content in value
         ):  # how old `Sequence` shows its structs
-            return list(zip(value[role], value[content], strict=True))
+            sides, said = value[role], value[content]
+            same = isinstance(said, list) and len(said) == len(sides)
+            return list(zip(sides, said, strict=True)) if same else None
         if isinstance(value, list) and value and all(isinstance(turn, Mapping) and role in turn for turn in value):
             return [(turn[role], turn.get(content)) for turn in value]
     for user, assistant in _PAIRS:
-        if isinstance(value, Mapping) and isinstance(value.get(user), list) and isinstance(value.get(assistant), list):
+        sides = [value.get(user), value.get(assistant)] if isinstance(value, Mapping) else []
+        lengths = {len(cell) if isinstance(cell, list) else None for cell in sides}
+        if len(lengths) == 1 and None not in lengths:
             value = [
                 dict(zip((user, assistant), pair, strict=True))
                 for pair in zip(value[user], value[assistant], strict=True)

@@ -13,19 +13,20 @@ An option is its text without the letter. A row may have none: sets mix multiple
 from __future__ import annotations
 
 import ast
-import json
 import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RowError
+from hf_rap.options import ForeignError, read_json
 
 from .batches import held_in_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_LONGEST_LITERAL = 100_000  # characters that are read as Python; a list of options has some hundred
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 CHOICE_COLUMNS = (
@@ -181,7 +182,7 @@ def _parsed(text: str) -> Any:
 
 def spelled(text: str, *kinds: type) -> Any:
     """What a text spells in JSON or Python, where that is of one of these kinds; else None."""
-    for read in (json.loads, ast.literal_eval):
+    for read in (_from_json, _from_python):
         try:
             value = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
@@ -189,6 +190,16 @@ def spelled(text: str, *kinds: type) -> Any:
         if isinstance(value, kinds):
             return value
     return None
+
+
+def _from_json(text: str) -> Any:
+    return read_json(text, object, any_number=True)
+
+
+def _from_python(text: str) -> Any:
+    if len(text) > _LONGEST_LITERAL:
+        raise ForeignError(f"has more than {_LONGEST_LITERAL:,} characters")
+    return ast.literal_eval(text)
 
 
 def _marked_parts(text: str) -> list[str]:

@@ -34,6 +34,9 @@ _ROWS_HASHED = 1024  # of pixels, at once
 
 ORIENTATION = 0x0112  # in EXIF
 
+# PostScript is a program, for which Pillow starts Ghostscript; metafiles are drawn by Windows.
+_RUN_BY_OTHERS = ("EPS", "WMF", "EMF")
+
 # A shorter string is taken for the name of a missing file; the smallest PNG has 67 bytes, 92 as base64.
 _MIN_BASE64 = 64
 
@@ -217,6 +220,10 @@ def _opened(value: Any) -> Image.Image:
             content = Image.open(BytesIO(content))
         except UnidentifiedImageError as error:
             raise _Unreadable(f"{len(content):,} bytes are not an image that Pillow knows") from error
+        if content.format in _RUN_BY_OTHERS:
+            raise _Unreadable(
+                f"a file in the format {content.format} is drawn by another program, which is not started"
+            )
     elif hasattr(content, "__array_interface__") and not isinstance(content, Image.Image):
         content = _from_array(content)
     if not isinstance(content, Image.Image):

@@ -6,6 +6,7 @@ bytes.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from hf_rap.options import ForeignError, read_json
 
 from .images import is_picture
 from .media import HOW, Barred, own_folders, read_named, without_folder
+from .ranked import rank_files, ranked_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,25 +30,26 @@ SHARD_BYTES = 500_000_000
 # A row group is what a reader has to hold at once; the viewer of the Hub refuses those above 300 MB.
 ROW_GROUP_BYTES = 64_000_000
 ROW_GROUP_ROWS = 10_000
-# A page is what a reader of a few rows has to fetch. Where one ends, stored chunks end too, so of few rows that are gone
-# pages of 1 MB let 13 % be stored anew, these 2.5 % (docs/publishing.md).
-PAGE_BYTES = 8_000_000
 
 
 _ABSOLUTE_IN_JSON = r'"(/|~|[A-Za-z]:|file:|zip:)'
 _ABSOLUTE = r"^(/|~|[A-Za-z]:[\\/]|file:|zip:)[^\n]+$"
 
 
-def write_shards(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> list[Path]:
+def write_shards(
+    groups: Iterable[pa.Table], features: datasets.Features, folder: Path, *, rank_by: str | None = None
+) -> list[Path]:
     """`train-00000-of-00002.parquet`, ... in `folder`, which is made.
 
     Args:
-        batches: tables with the columns of `features`, in their order; at least one row in all.
+        groups: row groups with the columns of `features`, in their order; at least one row in all.
         features: what readers will see.
         folder: where the files go.
+        rank_by: the column by which images and the like are stored within a row group, see `rank_files`; None stores
+            them in the order of the rows.
 
     """
-    shards = list(shards_of(batches, features, folder))
+    shards = list(shards_of(groups, features, folder, rank_by=rank_by))
     return [shard.rename(folder / shard_name(number, len(shards))) for number, shard in enumerate(shards)]
 
 
@@ -55,17 +58,21 @@ def shard_name(number: int, count: int) -> str:
     return f"train-{number:05d}-of-{count:05d}.parquet"
 
 
-def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: Path) -> Iterator[Path]:
+def shards_of(
+    groups: Iterable[pa.Table], features: datasets.Features, folder: Path, *, rank_by: str | None = None
+) -> Iterator[Path]:
     """Each shard as soon as it is whole, so that it can be moved away before the next one is written."""
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True)
     schema = portable_schema(features)
+    options = _writing(schema) if rank_by is None else _writing_ranked(schema)
     writer: Any = None
     number = 0
     shard = folder / f"{number:05d}.parquet"
     try:
-        for group in _row_groups(batches, schema):
+        for table in groups:
+            group = table.cast(schema) if rank_by is None else rank_files(table.cast(schema), rank_by)
             if writer is not None and shard.stat().st_size >= SHARD_BYTES:
                 writer.close()
                 writer = None
@@ -73,7 +80,10 @@ def shards_of(batches: Iterable[pa.Table], features: datasets.Features, folder: 
                 number += 1
                 shard = folder / f"{number:05d}.parquet"
             if writer is None:
-                writer = pq.ParquetWriter(shard, schema, **_writing(schema))
+                writer = pq.ParquetWriter(shard, **options)
+                if rank_by is not None:  # readers are told the types without dictionaries
+                    told = base64.b64encode(schema.serialize())
+                    writer.add_key_value_metadata({**(schema.metadata or {}), b"ARROW:schema": told})
             writer.write_table(group, row_group_size=len(group))
         if writer is None:
             return
@@ -91,7 +101,7 @@ def write_table(
 
     schema = portable_schema(features)
     schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
-    with pq.ParquetWriter(path, schema, **_writing(schema)) as writer:
+    with pq.ParquetWriter(path, **_writing(schema)) as writer:
         for group in _row_groups(batches, schema):
             writer.write_table(group, row_group_size=max(1, len(group)))
 
@@ -115,11 +125,22 @@ def _writing(schema: pa.Schema) -> dict[str, Any]:
         if column.physical_type == "BYTE_ARRAY" and column.converted_type == "NONE"
     }
     return {
+        "schema": schema,
         "compression": {path: "none" if path in raw else "snappy" for path in kinds},
         "use_dictionary": [path for path in kinds if path not in raw],
         "write_statistics": [path for path in kinds if path not in raw],
         "write_page_index": True,
-        "data_page_size": PAGE_BYTES,
+    }
+
+
+def _writing_ranked(schema: pa.Schema) -> dict[str, Any]:
+    """The same for row groups whose files are dictionaries."""
+    return {
+        **_writing(schema),
+        "schema": ranked_schema(schema),
+        "store_schema": False,
+        "use_dictionary": True,
+        "dictionary_pagesize_limit": 2**31 - 1,
     }
 
 
@@ -341,8 +362,8 @@ def _json_without_folders(cell: str) -> str:
         return without_folder(value) if isinstance(value, str) else value
 
     try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
+        value = read_json(cell, object, any_number=True)
+    except ForeignError:
         return cell
     short = of(value)
     return cell if short == value else json.dumps(short)

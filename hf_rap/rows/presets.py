@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from hf_rap.errors import RapDeprecationWarning, SettingError, first_line
-from hf_rap.options import GOES_AWAY, check, check_text
+from hf_rap.options import GOES_AWAY, ForeignError, check, check_text, read_yaml
 
 from .prompts import AT_ONCE, BARE, DEFAULT_PROMPT, PromptTemplate
 
@@ -83,6 +83,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+_LONGEST_FILE = 100_000  # characters; YAML of that length takes a second
 _TAKES = (
     'it takes the fields of PromptTemplate, such as `suffix: " Answer in one word."`. What stands around the content of a '
     "jinja template is prefix and suffix."
@@ -117,12 +118,16 @@ def read_prompt(path: str | os.PathLike[str]) -> PromptTemplate:
     Raises:
         SettingError: it cannot be read, or holds something else.
     """
-    import yaml  # type: ignore[import-untyped]
-
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"The prompt {path} is no YAML ({first_line(error)}): {_TAKES}") from error
+        text = Path(path).read_text(encoding="utf-8")
+        check(len(text) <= _LONGEST_FILE, "prompt", str(path), f"a file of at most {_LONGEST_FILE:,} characters")
+        values = read_yaml(text)
+    except ForeignError as error:
+        raise SettingError(f"The prompt {path} {error}: {_TAKES}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(f"The prompt {path} is no text ({first_line(error)}): {_TAKES}") from error
     if not isinstance(values, dict):
         raise SettingError(f"The prompt {path} holds {type(values).__name__}: {_TAKES}")
     try:

@@ -19,12 +19,14 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from hf_rap.errors import SourceError, first_line, one_line
 from hf_rap.options import check, check_text
 
 from .compat import hub_http_error
 from .images import encoded_bytes
+from .json_lines import faulty_line
 from .layouts import as_tuple
 from .media import checked_roots, note_origin, own_folders, short_name
 from .picture_columns import choose_images, holds_pictures
@@ -175,9 +177,9 @@ def _load_by_name(name: str, source: Source) -> datasets.Dataset:
     if config not in configs:
         problem = "has several configs" if config is None else f"has no config {config!r}"
         raise SourceError(f"{source} {problem}: choose one of {', '.join(configs)} ({source.path}:{configs[0]}).")
-    splits = datasets.get_dataset_split_names(name, config, revision=source.revision)
     builder = datasets.load_dataset_builder(name, config, revision=source.revision, cache_dir=_cache_of(source))
-    _check_data_files(builder, name, source)
+    _check_data_files(builder, name, source)  # first: split names are found by reading
+    splits = datasets.get_dataset_split_names(name, config, revision=source.revision)
     return _built(builder, _choose_split(source, splits), source)
 
 
@@ -237,6 +239,30 @@ def _check_data_files(builder: datasets.DatasetBuilder, name: str, source: Sourc
                     f"{source}: its README.md takes data from outside of it ({short_name(file)}), which is not read. Give that "
                     "as the source where it is yours."
                 )
+            _check_file(file, name, source)
+
+
+def _check_file(file: str, name: str, source: Source) -> None:
+    """Raise `SourceError` for what would be waited for, or end the process."""
+    if source.is_local and "://" not in file and not Path(file).is_file():
+        raise SourceError(f"{source}: {short_name(file)} is no regular file.")
+    if _reader(file.rpartition("/")[2]) != "json":
+        return
+    path = _on_this_machine(file, name) if file.startswith("hf://") else file
+    fault = None if path is None else faulty_line(path)
+    if fault is not None:
+        raise SourceError(f"{source}: {short_name(file)} is not read, since its {fault}.")
+
+
+def _on_this_machine(file: str, name: str) -> str | None:
+    """Where the Hub client keeps a file of a dataset, which datasets takes from there; None where there is none to be had."""
+    from huggingface_hub import hf_hub_download
+
+    revision, _, inside = file.removeprefix(f"hf://datasets/{name}@").partition("/")
+    try:
+        return hf_hub_download(name, inside, repo_type="dataset", revision=unquote(revision))
+    except (hub_http_error(), OSError, ValueError):
+        return None  # datasets says what is wrong, in its own words
 
 
 def _cache_of(source: Source) -> str | None:
@@ -384,6 +410,8 @@ def _load_files(files: list[Path], source: Source, top: Path | None = None) -> d
         raise SourceError(f"{source}: files have no splits; leave out #{source.split}.")
     if len({_reader(file.name) for file in files}) > 1:
         raise SourceError(f"{source} matches both Parquet and JSON files: give a pattern for one of the two.")
+    for file in files:
+        _check_file(str(file), "", source)
     parts = []
     for folder in sorted({file.parent for file in files}):
         # datasets takes file names for patterns

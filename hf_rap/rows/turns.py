@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import LayoutError, RowError
+from hf_rap.options import ForeignError, read_json
 
 from .cells import columns_of
 from .chats import EACH, LAST, read_chat
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import datasets
 
     from .layouts import Layout
+
+
+_MOST_TURNS = 2_000
 
 
 class Turned(NamedTuple):
@@ -85,16 +89,29 @@ def one_row_per_turn(ds: datasets.Dataset, layout: Layout) -> datasets.Dataset:
     return repeated.select_columns(ds.column_names)
 
 
+def _may_have_several(entries: Any) -> bool:
+    """It is a chat, and not one of thousands of turns, each of which would be a row with all that came before it."""
+    try:
+        if read_chat(entries) is None:
+            return False
+    except RowError:
+        return False
+    cells = entries.values() if isinstance(entries, Mapping) else [entries]
+    return all(isinstance(cell, list | tuple) and len(cell) <= _MOST_TURNS for cell in cells)
+
+
 def _cuts(chat: Any) -> list[Any]:
     """The chat up to each reply to a question; the chat itself where it holds one question, or cannot be read."""
     as_text = isinstance(chat, str)
     entries: Any = chat
     if as_text:
         try:
-            entries = json.loads(chat)
-        except (ValueError, RecursionError):
+            entries = read_json(chat, object)
+        except ForeignError:
             return [chat]
-    count = len(next(iter(entries.values()), ())) if isinstance(entries, Mapping) else len(entries or ())
+    if not _may_have_several(entries):
+        return [chat]
+    count = len(next(iter(entries.values()), ())) if isinstance(entries, Mapping) else len(entries)
     cuts: list[Any] = []
     answered = 0
     for end in range(1, count + 1):

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
+from hf_rap.options import ForeignError, read_json
 
 from .stored import FOLDER, keep_table, kept_names, read_table
 
@@ -179,5 +180,8 @@ class Contents:
 
 def _about(table: pa.Table) -> dict[str, Any] | None:
     """What a table says of itself; None where another release has written it."""
-    about: dict[str, Any] = json.loads((table.schema.metadata or {})[_PARTS])
-    return about if about["format"] == _FORMAT else None
+    try:
+        about: dict[str, Any] = read_json((table.schema.metadata or {}).get(_PARTS, b""))
+    except ForeignError:
+        return None
+    return about if about.get("format") == _FORMAT and isinstance(about.get("parts"), list) else None

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hf_rap.errors import RunError, first_line
-from hf_rap.options import check_path, read_json
+from hf_rap.errors import RunError, first_line, hide_secrets
+from hf_rap.options import MAX_JSON_BYTES, check_path, read_json
 from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, whole_file
 
@@ -101,7 +101,13 @@ class RunFolder:
             self.fs, self.path = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             raise RunError(f"The run {self.url!r} cannot be opened: {first_line(error)}") from error
-        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        self.is_local = "file" in protocols
+        if "hf" in protocols and not self.path.startswith("buckets/"):
+            raise RunError(
+                f"The run {self.url!r} would make a commit of every file, of which the Hub takes some hundred an hour: give a "
+                "bucket, hf://buckets/USER/NAME/FOLDER (`hf buckets create USER/NAME` makes one)."
+            )
         self._check(create=create)
 
     def fingerprints(self) -> list[str]:
@@ -130,6 +136,9 @@ class RunFolder:
             paths = self.fs.ls(where, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except Exception as error:
+            hide_secrets(error)
+            raise RunError(f"The run {self.url!r} cannot be read: {first_line(error)}") from error
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
@@ -195,7 +204,7 @@ class RunFolder:
         named = _PART.fullmatch(name.rpartition("/")[2])
         if named is None:
             return Unusable(path, "not named like a part: some other program's file")
-        content = self.read(path)
+        content = b"" if self._is_odd(path) else self.read(path)  # no part is empty
         if _hash(content) != named["hash"]:
             return Unusable(path, f"its {len(content)} bytes do not fit the hash in its name: torn or changed")
         try:
@@ -223,18 +232,35 @@ class RunFolder:
     def manifest(self, fingerprint: str) -> dict[str, Any]:
         """What a fingerprint stands for; nothing where the manifest is missing or unreadable."""
         try:
-            manifest: dict[str, Any] = read_json(self.read(f"{fingerprint}/{MANIFEST}"))
+            return self.read_json(f"{fingerprint}/{MANIFEST}")
         except (FileNotFoundError, ValueError):
             return {}
-        return manifest
 
     def read(self, path: str) -> bytes:
         """The content of a file in the run."""
+        self._refuse_odd(path)
         content: bytes = self.fs.cat_file(f"{self.path}/{path}")
         return content
 
+    def read_json(self, path: str) -> dict[str, Any]:
+        """The object in a file of the run; raises as `hf_rap.options.read_json`."""
+        self._refuse_odd(path)
+        values: dict[str, Any] = read_json(self.fs.cat_file(f"{self.path}/{path}", end=MAX_JSON_BYTES + 1))
+        return values
+
+    def _is_odd(self, path: str) -> bool:
+        """No regular file: a pipe would be waited for, a device read without end."""
+        return self.is_local and not Path(f"{self.path}/{path}").is_file()
+
+    def _refuse_odd(self, path: str) -> None:
+        if self._is_odd(path):
+            raise FileNotFoundError(f"{path} is no regular file")
+
     def write(self, path: str, content: bytes) -> None:
-        """A file that is there as a whole or not at all: renamed into place on disks, one PUT elsewhere."""
+        """A file that is there as a whole or not at all: renamed into place on disks, one request elsewhere.
+
+        No store has to make a file only where there is none, or to rename one: buckets can do neither.
+        """
         target = f"{self.path}/{path}"
         try:
             if self.is_local:
@@ -242,12 +268,14 @@ class RunFolder:
                     partial.write_bytes(content)
             else:
                 self.fs.pipe_file(target, content)
-        except OSError as error:
+        except Exception as error:
             raise self._cannot_write(path, error) from error
 
-    def _cannot_write(self, path: str, error: OSError) -> RunError:
+    def _cannot_write(self, path: str, error: Exception) -> RunError:
+        hide_secrets(error)
+        said = getattr(error, "strerror", None) or first_line(error).rstrip(". ")
         return RunError(
-            f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+            f"Cannot write {path} into the run {self.url!r}: {said}. Parts that are written stay "
             "good; give the run room (or rights) and start the same command again."
         )
 
@@ -308,8 +336,8 @@ class RunFolder:
         names = self.names("")
         if _RUN in names:
             try:
-                stored = read_json(self.read(_RUN))["format"]
-            except (ValueError, KeyError, TypeError) as error:
+                stored = self.read_json(_RUN)["format"]
+            except (FileNotFoundError, ValueError, KeyError) as error:
                 raise RunError(f"{self.url!r} has a {_RUN} that hf_rap did not write.") from error
             if stored != FORMAT:
                 raise RunError(

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import arrow_type
+from hf_rap.columns import IMAGE_REWARDS, arrow_type
 from hf_rap.errors import RunError
-from hf_rap.evidence.attempts import of_grades
+from hf_rap.evidence.attempts import OF_ARM, of_grades
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.questions import own_id, raw_rows, stored_digest, system_turn
 from hf_rap.stats.settings import graded_by
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from .folder import RunFolder
 
+# Columns of rollouts with one entry per attempt; none for an arm that was left out.
+_PER_ATTEMPT = {column.name for columns in OF_ARM.values() for column in columns}
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
 
@@ -365,6 +367,12 @@ def wrong_in(part: pa.Table) -> str | None:
             return f"{name} is null in {part[name].null_count} rows"
     if len(part) and (pc.min(part[FIRST]).as_py() < 0 or pc.min(part[ATTEMPTS]).as_py() < 1):
         return "it counts attempts from below 0, or none"
+    return _wrong_rewards(part) or _wrong_lengths(part)
+
+
+def _wrong_rewards(part: pa.Table) -> str | None:
+    import pyarrow.compute as pc
+
     for name in part.column_names:
         column = part[name]
         if not name.endswith("_rewards") or str(getattr(column.type, "value_type", "")) != "double":
@@ -379,6 +387,19 @@ def wrong_in(part: pa.Table) -> str | None:
             same = pc.equal(pc.list_value_length(column), pc.list_value_length(part[replies]))
             if not pc.all(same, min_count=0).as_py():
                 return f"{name} has not as many entries as {replies}"
+    return None
+
+
+def _wrong_lengths(part: pa.Table) -> str | None:
+    """Lists with one entry per attempt that have more or fewer."""
+    import pyarrow.compute as pc
+
+    names = _PER_ATTEMPT & set(part.column_names) if IMAGE_REWARDS.name in part.column_names else ()
+    for name in sorted(names):
+        entries = pc.list_value_length(part[name])
+        fine = pc.or_(pc.equal(entries, 0), pc.equal(entries, part[ATTEMPTS]))
+        if not pc.all(fine, min_count=0).as_py():
+            return f"{name} has not as many entries as {ATTEMPTS} says"
     return None
 
 

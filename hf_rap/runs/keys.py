@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RunError
-from hf_rap.options import is_ours
+from hf_rap.options import ForeignError, is_ours, read_json
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.media import given_roots, noting_files
 
@@ -103,7 +103,10 @@ def _keep(folder: RunFolder, fingerprint: str, stamp: str, tables: list[pa.Table
 
 def _unchanged(kept: pa.Table, count: int, roots: Sequence[str]) -> dict[int, tuple[pa.Table, list[Any]]]:
     """The stored rows by where they start, as far as no file that they name has changed."""
-    files = json.loads(kept.schema.metadata[_FILES])
+    try:
+        files = read_json((kept.schema.metadata or {}).get(_FILES, b""), list)
+    except ForeignError:
+        return {}
     if len(kept) != count or len(files) != -(-count // _ROWS_AT_ONCE):
         return {}
     starts = range(0, count, _ROWS_AT_ONCE)

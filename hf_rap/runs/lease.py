@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import getnode, uuid4
 
 from hf_rap.errors import RunError
-from hf_rap.options import read_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -148,10 +147,9 @@ class Lease:
 def _read(folder: RunFolder, name: str) -> dict[str, Any]:
     """The beat, or nothing where there is none or half of one."""
     try:
-        beat: dict[str, Any] = read_json(folder.read(f"{FOLDER}/{name}"))
+        return folder.read_json(f"{FOLDER}/{name}")
     except (OSError, ValueError):
         return {}
-    return beat
 
 
 @cache

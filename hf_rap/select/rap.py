@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +25,7 @@ from hf_rap.columns import (
     require,
 )
 from hf_rap.errors import SettingError, logger_of
+from hf_rap.options import ForeignError, read_json
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
@@ -529,8 +529,8 @@ def _remark_on_ace(ds: Any, rule: RapRule, funnel: Mapping[str, int]) -> None:
 
 def _form(ace_settings: str) -> Any:
     try:
-        return json.loads(ace_settings)["form"]
-    except (ValueError, LookupError, TypeError):
+        return read_json(ace_settings)["form"]
+    except (ForeignError, LookupError, TypeError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.adaptive.exact import settle
@@ -11,6 +10,7 @@ from hf_rap.columns import ADAPTIVE, IMAGE_REWARDS, TEXT_REWARDS, require
 from hf_rap.errors import SettingError
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import read_counts
+from hf_rap.stats.settings import plan_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +75,7 @@ def stopping_of(ds: Any) -> dict[str, Any] | None:
             f"These rows come from {len(texts)} adaptive collections, which do not compare: {'; '.join(sorted(texts))}. "
             "Select from each of them."
         )
-    stopping: dict[str, Any] | None = json.loads(texts[0]) if texts else None
-    return stopping
+    return plan_in(texts[0]) if texts else None
 
 
 def refuse_spared(ds: Any, method: str) -> None:

@@ -357,14 +357,14 @@ _PAPERS = {
 
 
 def _sentence(rule: Mapping[str, Any]) -> str:
-    per = f"`{rule['per']}`" if rule["per"] is not None else "dataset"
+    of_all = f"of each `{rule['per']}` the" if rule["per"] is not None else "the"
     end = "lowest" if rule["lowest"] else "highest"
     ranks = (
         f", which ranks responses whose steps are partly right and whose right steps succeed often (alpha = {rule['alpha']})"
         if rule["alpha"] is not None
         else ""
     )
-    return f"of each {per} the {end} `{rule['by']}`{ranks}"
+    return f"{of_all} {end} `{rule['by']}`{ranks}"
 
 
 def _citations(rule: Mapping[str, Any], _: Collection[str]) -> tuple[Citation, ...]:

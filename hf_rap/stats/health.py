@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from hf_rap.verify import finding
 from .arrays import arrow_columns
 from .counts import read_counts
 from .cut import MANY, counts_cut
-from .settings import BUILT_IN, grader_of
+from .settings import BUILT_IN, grader_of, plan_in, settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,7 +157,7 @@ def _spared(ds: Any) -> NDArray[np.bool_]:
     columns = arrow_columns(ds, [ADAPTIVE.name, IMAGE_REWARDS.name])
     plans = columns.get(ADAPTIVE.name)
     texts = [] if plans is None else plans.drop_null().unique().to_pylist()
-    planned = max((json.loads(text)["attempts"] for text in texts if json.loads(text)["mode"] == "exact"), default=None)
+    planned = max((plan["attempts"] for plan in map(plan_in, texts) if plan["mode"] == "exact"), default=None)
     if plans is None or planned is None:
         return np.zeros(len(ds), dtype=bool)
     made = pc.list_value_length(columns[IMAGE_REWARDS.name]).fill_null(planned).to_numpy(zero_copy_only=False)
@@ -195,7 +194,7 @@ def _replies(ds: Any) -> Iterator[tuple[str, bool]]:
     cut = [name for arm in ARMS if (name := ARM_COLUMNS[arm].truncated.name) in ds.column_names]
     some = ds.select_columns([*names, *cut, SETTINGS.name]).with_format("arrow").select(range(0, len(ds), step))
     for row in some[:].to_pylist():
-        who = grader_of(json.loads(row[SETTINGS.name] or "{}"))
+        who = grader_of(settings_in(row[SETTINGS.name]))
         if who is None or who[0] != BUILT_IN:
             continue
         for arm in ARMS:

@@ -12,8 +12,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
-from hf_rap.options import ForeignError, read_json, shown
+from hf_rap.errors import SettingError, visible
+from hf_rap.options import ForeignError, is_whole, read_json, shown
 from hf_rap.version import VERSION
 
 if TYPE_CHECKING:
@@ -46,6 +46,22 @@ def settings_in(text: str | None) -> dict[str, Any]:
     except ForeignError as error:
         raise SettingError(f"rap_settings says {shown(text)}, which {error}: collect the evidence anew.") from error
     return values
+
+
+def plan_in(text: str) -> dict[str, Any]:
+    """What a cell of `rap_adaptive` says of the collection that made its row.
+
+    Raises:
+        SettingError: it is none that hf-rap has written.
+
+    """
+    try:
+        plan: dict[str, Any] = read_json(text)
+        if not isinstance(plan.get("mode"), str) or not is_whole(plan.get("attempts")):
+            raise ForeignError("has no mode, or no number of attempts")
+    except ForeignError as error:
+        raise SettingError(f"rap_adaptive says {shown(text)}, which {error}: collect the evidence anew.") from error
+    return plan
 
 
 @lru_cache(maxsize=1024)
@@ -94,6 +110,19 @@ def graded_by(settings: Mapping[str, Any]) -> str | None:
     """Everything in the settings that could change a grade, as JSON; None where nobody graded."""
     who = grader_of(settings)
     return None if who is None else json.dumps([*who, settings.get("cut", CUT[0])])
+
+
+def grader_in_words(key: str) -> str:
+    """What `graded_by` gave, for people; another text as it may be printed.
+
+    >>> grader_in_words('["built-in", "12", "wrong"]'), grader_in_words("?")
+    ('built-in 12 (cut: wrong)', '?')
+    """
+    try:
+        name, version, cut = read_json(key, list)
+    except ValueError:  # ForeignError is one
+        return visible(key, 80)
+    return f"{name} {version} (cut: {cut})"
 
 
 def set_apart(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import EPOCH_REWARDS, ID, features_of, refuse_existing
 from hf_rap.errors import LayoutError, MissingColumnError, SettingError, SourceError, first_line
-from hf_rap.options import ForeignError, check, check_text, check_whole, read_json
+from hf_rap.options import ForeignError, check, check_text, check_whole, read_json, shown
 from hf_rap.rows.chats import user_text
 from hf_rap.rows.prompts import IMAGE
 from hf_rap.rows.recognition import ID_COLUMNS, recognise_layout
@@ -162,6 +162,9 @@ class _Attempt:
                 f"{path}: a record has neither an id ({', '.join(ID_COLUMNS)}) nor a prompt ({', '.join(PROMPT_FIELDS)}), "
                 f"only {', '.join(record)}."
             )
+        fine = reward is None or (isinstance(reward, (int, float)) and not isinstance(reward, bool))
+        if not fine:
+            raise LayoutError(f"{path}: a record has {shown(reward)} for its reward, and it is a number, or null.")
         return cls(
             id=None if identity is None else str(identity),
             prompt="" if prompt is None else _hash(str(user_text(prompt))),
@@ -232,9 +235,13 @@ def _step(record: dict[str, Any], path: Path) -> int:
         if not numbers:
             raise LayoutError(f"{path}: neither a field `step` nor a number in the file's name says when this was.")
         step = numbers[-1]
-    if int(step) < 1:
+    try:
+        number = int(step)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LayoutError(f"{path}: a record has {shown(step)} for its step, and it is a whole number.") from error
+    if number < 1:
         raise LayoutError(f"{path}: step {step} is below 1, where trainers count from 1.")
-    return int(step)
+    return number
 
 
 def _hash(text: str) -> str:

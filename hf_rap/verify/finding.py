@@ -206,9 +206,9 @@ def _tags(text: str) -> Iterator[tuple[int, int, str]]:
 def _from_json(text: str) -> str:
     try:
         value = json.loads(text)
+        return ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else text
     except (ValueError, RecursionError):
         return text.strip("\"'")
-    return ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else text
 
 
 def _joined(text: str, marks: list[tuple[int, int, str]]) -> list[tuple[int, str]]:

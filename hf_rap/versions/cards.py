@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,8 @@ def render_card(facts: Mapping[str, Any]) -> str:
         hub=facts.get("hub"),
         shards=_shards(facts),
         samples=_samples(facts),
+        meanings={reason["reason"]: reason["meaning"] for reason in facts["reasons"]},
+        examples={name: _example(row) for name, row in (facts.get("examples") or {}).items()},
         links=_links(facts, model),
         papers=_papers(method["citations"]),
         versions=facts.get("versions") or [],
@@ -164,6 +167,8 @@ def _metadata(facts: Mapping[str, Any]) -> str:
 def has_too_many_names(facts: Mapping[str, Any]) -> bool:
     """The types of the columns, with the names of their classes, are more than the metadata of a README can hold."""
     described = facts.get("configs") or {}
+    if facts.get("types_left_out"):  # the Hub has said so
+        return True
     return sum(len(json.dumps(config["features"])) for config in described.values()) > MAX_TYPES_BYTES
 
 
@@ -278,9 +283,15 @@ def _links(facts: Mapping[str, Any], model: str | None) -> dict[str, _Markdown]:
     sources = [_link(name, f"{_HUB}/datasets/{name}") for name in _on_the_hub(facts) or []]
     if sources:
         links["source"] = _Markdown(", ".join(sources))
-    if model and _HUB_ID.fullmatch(model):
+    if model and not _is_local(facts, model):
         links["model"] = _link(model, f"{_HUB}/{model}")
     return links
+
+
+def _is_local(facts: Mapping[str, Any], model: str) -> bool:
+    """The model is a folder, of which only the name is told."""
+    (group, *_) = facts["settings"]["shown"]
+    return str(group["values"].get("identity")).startswith("files:") or not _HUB_ID.fullmatch(model)
 
 
 def _link(text: str, url: str) -> _Markdown:
@@ -313,9 +324,26 @@ def _samples(facts: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     if rows is None:
         return None
     return {
-        "kept": [row for row in rows if row["kept"]],
-        "dropped": [row for row in rows if not row["kept"]],
+        "kept": _in_turns([row for row in rows if row["kept"]]),
+        "dropped": _in_turns([row for row in rows if not row["kept"]]),
     }
+
+
+def _in_turns(rows: list[Any]) -> list[Any]:
+    """The first row of every reason, then the second of every reason, ..."""
+    turns: Counter[str] = Counter()
+    ordered: list[tuple[int, int, Any]] = []
+    for row in rows:
+        ordered.append((turns[row["reason"]], len(ordered), row))
+        turns[row["reason"]] += 1
+    return [row for *_, row in sorted(ordered, key=lambda entry: entry[:2])]
+
+
+def _example(row: Mapping[str, Any]) -> _Markdown:
+    """A row inside a fenced block of JSON, which no text of it can end."""
+    text = json.dumps(row, indent=2, ensure_ascii=False)
+    text = "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+    return _Markdown(text.replace("`", "\\u0060").replace("<!--", "\\u003c!--"))
 
 
 def _reselect_command(facts: Mapping[str, Any], function: str, options: Mapping[str, Any]) -> str | None:
@@ -354,6 +382,7 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     return {
         "grader": grading if grading.get("verifier", BUILT_IN) != BUILT_IN else None,
         "model": values["model"],
+        "model_is": "ours" if _is_ours(values) else "local" if _is_local(facts, str(values["model"])) else "on the Hub",
         "engine": {name: value for name, value in engine.items() if value is not None},
         "options": {
             "attempts": attempts.pop(),
@@ -363,6 +392,13 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
             **({"attention": True} if facts.get("attention") else {}),
         },
     }
+
+
+def _is_ours(values: Mapping[str, Any]) -> bool:
+    """The model is the small one that comes with hf-rap."""
+    is_plain = re.fullmatch(r"[\w\-]+", str(values["model"])) is not None
+    folder = files("hf_rap") / "demo" / str(values["model"])
+    return is_plain and str(values.get("identity")).startswith("files:") and (folder / "config.json").is_file()
 
 
 def _prompt(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -413,6 +449,7 @@ def _template() -> Template:
     )
     environment.filters.update(
         code=_code,
+        code_tag=_code_tag,
         python=_python,
         percent=_percent,
         value=_value,
@@ -470,6 +507,11 @@ def _code(value: Any) -> _Markdown:
         return _Markdown(f"`{text}`")
     # A code span cannot hold every text, a code element can.
     return _Markdown(f"<code>{_SPECIAL_IN_CODE.sub(_entity, text)}</code>")
+
+
+def _code_tag(value: Any) -> _Markdown:
+    """The same where there is HTML around it, in which Markdown means nothing."""
+    return _Markdown(f"<code>{_SPECIAL_IN_CODE.sub(_entity, _one_line(str(value)))}</code>")
 
 
 def _value(value: Any) -> _Markdown:

@@ -11,7 +11,7 @@ content is in `images`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ from hf_rap.rows.settling import settle
 from hf_rap.select import Selection
 from hf_rap.select.duplicates import DUPLICATE
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+
+from .groups import cut_at, cut_by_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,8 @@ class Content:
     data_source: str
     embedder: Embedder
     random_control: bool = False
+    _starts: list[int] = field(default_factory=list, init=False, repr=False)
+    """The first row of each row group of `scored`; known once it was written."""
 
     @classmethod
     def of(
@@ -101,8 +105,13 @@ class Content:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """The names of the configs, in the order in which they are written."""
+        """The names of the configs, the default first."""
         return CONFIGS if self.random_control else CONFIGS[:2]
+
+    @property
+    def in_writing_order(self) -> tuple[str, ...]:
+        """The same, `scored` first: it says where the row groups of the others begin."""
+        return tuple(sorted(self.configs, key=lambda config: config != SCORED))
 
     @property
     def images_missing(self) -> int:
@@ -133,7 +142,28 @@ class Content:
         if config == SCORED:
             self.embedder.missing_by_column.clear()
             return (self.embedder.embed(table) for _, table in batches_of(self.selection.scored))
-        return self._universal_batches(config, self._kept if config == SELECTED else self._drawn)
+        return (table for _, table in self._universal_batches(config))
+
+    def groups(self, config: str) -> Iterator[pa.Table]:
+        """The same rows, as the row groups of the files."""
+        if config == SCORED:
+            return self._scored_groups()
+        if not self._starts:
+            for _ in self._scored_groups():
+                pass
+        return cut_at(self._universal_batches(config), self._starts)
+
+    def rank_by(self, config: str) -> str | None:
+        """The column by which the files of a row group are stored; None for the order of the rows."""
+        score: str | None = self.selection.method["score"]
+        return score if config == SELECTED and score in self.features(config) else None
+
+    def _scored_groups(self) -> Iterator[pa.Table]:
+        starts = []
+        for start, group in cut_by_ids(self.batches(SCORED), list(ids_of(self.selection.scored))):
+            starts.append(start)
+            yield group
+        self._starts[:] = starts
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
@@ -176,10 +206,11 @@ class Content:
             drawn[pool[np.argsort(order[pool], kind="stable")][:count]] = True
         return drawn
 
-    def _universal_batches(self, config: str, rows: NDArray[np.bool_]) -> Iterator[pa.Table]:
-        """The flagged rows with the columns of `selected`."""
+    def _universal_batches(self, config: str) -> Iterator[tuple[list[int], pa.Table]]:
+        """The rows of `selected` or `control` with their numbers, in the columns of `selected`."""
         import pyarrow as pa
 
+        rows = self._kept if config == SELECTED else self._drawn
         scored, layout = self.selection.scored, self.layout
         features = self.features(SELECTED)
         schema = features.arrow_schema
@@ -207,7 +238,7 @@ class Content:
                 ) from error
             arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
             rest = embedder.embed(kept.select(further))
-            yield pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
+            yield indices, pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:

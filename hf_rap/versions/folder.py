@@ -121,7 +121,8 @@ def publish_to_folder(
             f"Version {version} is at {path} already, with other content: give another folder or version."
         )
     with whole_folder(target) as folder:
-        written = {config: _write_config(content, config, folder) for config in content.configs}
+        records = {config: _write_config(content, config, folder) for config in content.in_writing_order}
+        written = {config: records[config] for config in content.configs}
         facts, pictures = describe(
             content, written, name=name or target.name, version=version, source=source, licence=licence
         )
@@ -138,6 +139,11 @@ def check_target(path: str | os.PathLike[str], version: str) -> None:
 
     """
     check_path("path", path, "a folder that does not exist yet, or is empty")
+    if "://" in str(path):
+        raise PublishError(
+            f"{str(path)!r} is no folder of this machine. For a repository of the Hub: publish(selection, 'user/name') "
+            "(hf-rap publish SELECTION USER/NAME); for another store, write a folder and copy it there."
+        )
     target = Path(path)
     numbers(version)
     there = _manifest(target)
@@ -159,7 +165,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 def _write_config(content: Content, config: str, folder: Path) -> Written:
     """Write the shards of one config."""
     written, digest = Written(), RowDigest(content.features(config))
-    for shard in write_shards(digest.over(content.batches(config)), digest.features, folder / config):
+    groups = digest.over(content.groups(config))
+    for shard in write_shards(groups, digest.features, folder / config, rank_by=content.rank_by(config)):
         written.add(shard, shard.relative_to(folder).as_posix())
     written.content = digest.hexdigest()
     return written

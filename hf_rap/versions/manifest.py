@@ -16,7 +16,7 @@ from hf_rap.stats.health import check_health
 
 from .digest import RowDigest, digest_of_files
 from .facts import collect_facts
-from .samples import sample_rows
+from .samples import sample_rows, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +40,8 @@ class Written:
     memory_bytes: int = 0
     content: str = ""
     """What the rows say, see `RowDigest`."""
+    example: dict[str, Any] | None = None
+    """The first row, shortened."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Path in the version -> {"sha256", "bytes"}."""
 
@@ -53,7 +55,11 @@ class Written:
         """Take in a shard under the path that it has in the version."""
         import pyarrow.parquet as pq
 
-        footer = pq.read_metadata(shard)
+        with pq.ParquetFile(shard) as parquet:
+            footer = parquet.metadata
+            if self.example is None:
+                (first, *_) = next(parquet.iter_batches(batch_size=1, use_threads=False)).to_pylist()
+                self.example = shortened(first)
         self.rows += footer.num_rows
         self.memory_bytes += sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         self.files[name] = {"sha256": hash_file(shard), "bytes": shard.stat().st_size}
@@ -103,6 +109,7 @@ def describe(
     facts["digests"] = {config: record.digest for config, record in written.items()}
     facts["layout"] = content.layout.as_dict()
     facts["samples"] = samples
+    facts["examples"] = {config: record.example for config, record in written.items()}
     facts["stability"] = stability = describe_stability(content.selection)
     facts["health"] = check_health(content.selection.scored, agreement=stability.get("jaccard")).as_dict()
     return facts, pictures

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import PublishError
+from hf_rap.options import ForeignError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,11 +71,12 @@ def check_readme(existing: str, configs: Iterable[str], before: Mapping[str, Any
 
 
 def metadata_of(text: str) -> dict[str, Any]:
-    """The metadata above a README that can be read; empty where there is none."""
-    import yaml  # type: ignore[import-untyped]
-
+    """The metadata above a README that can be read; empty for any other."""
     head = _HEAD.match(text.removeprefix("\ufeff"))
-    read = yaml.safe_load(head[2]) if head else None
+    try:
+        read = read_yaml(head[2]) if head else None
+    except ForeignError:
+        return {}
     return read if isinstance(read, dict) else {}
 
 
@@ -135,17 +137,18 @@ class _Head:
     """The metadata of a README, edited at the places of its fields."""
 
     def __init__(self, text: str, newline: str) -> None:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         self.text, self.newline = text, newline
         self.edits: list[tuple[int, int, str]] = []
         try:
+            values = read_yaml(text)
             root = yaml.compose(text, yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
+        except (yaml.YAMLError, RecursionError, ForeignError) as error:
+            cause = error.__cause__ or error
+            mark = getattr(cause, "problem_mark", None)
             line = f", line {mark.line + 2}" if mark else ""
-            problem = getattr(error, "problem", None) or "it is no YAML"
+            problem = getattr(cause, "problem", None) or "it is no YAML of a usual size"
             raise PublishError(f"README.md{line}: its metadata cannot be read ({problem}). Mend it first.") from error
         if root is not None and (not isinstance(root, yaml.MappingNode) or root.flow_style):
             raise PublishError("README.md, line 2: its metadata is no list of `name: value` lines. Write it that way.")
@@ -192,7 +195,7 @@ class _Head:
 
         try:
             written = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError, ValueError):
             written = None
         if written == expected:
             return

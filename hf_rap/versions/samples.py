@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hf_rap.select import Selection
 
 PER_SIDE = 10
+# What is shown of a text or a list of an example row.
+MOST_CHARS = 100
+MOST_ITEMS = 3
 _REWARDS = {arm: ARM_COLUMNS[arm].rewards for arm in ARMS}
 # Pixels along the longer side; the widest column of a card still shows a picture of this size whole.
 THUMBNAIL_SIDE = 160
@@ -65,6 +68,21 @@ def sample_rows(
                 }
             )
     return samples, files
+
+
+def shortened(value: Any) -> Any:
+    """A value of a row for JSON: long texts and lists cut, files by their size."""
+    if isinstance(value, dict):
+        return {str(name): shortened(part) for name, part in value.items()}
+    if isinstance(value, list):
+        rest = len(value) - MOST_ITEMS
+        return [*map(shortened, value[:MOST_ITEMS]), *([f"... {rest:,} more"] if rest > 0 else [])]
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    text = str(value)
+    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}..."
 
 
 def _choose(selection: Selection, count: int, *, kept: bool) -> list[int]:

@@ -26,6 +26,7 @@ from hf_rap.versions import cards
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.facts import collect_facts
 from hf_rap.versions.folder import publish_to_folder
+from hf_rap.versions.samples import shortened
 
 markdown_it = pytest.importorskip("markdown_it", reason="reads the cards as the Hub does; in the dev group")
 
@@ -220,12 +221,10 @@ def test_unknown_prints_as_unknown():
     assert "license" not in head
     assert "source_datasets" not in head
     for line in (
-        "| licence | unknown |",
-        "| source | unknown |",
+        "Source: unknown. Licence: unknown.",
         "| pass rate | unknown | unknown |",
         "| attempts per row | unknown | unknown |",
         "| replies cut off at the token limit | unknown | unknown |",
-        "| `rap_ace` | not computed | | | | | | | | |",
         "Unknown: the rows came without the column `rap_error`.",
         "Unknown: the rows came without the column `rap_settings`.",
         "which are null there: unknown.",
@@ -380,7 +379,7 @@ def test_attention_and_the_options_of_ace_are_told():
     assert 'min_column=4, normalise="reply", part="answer")\n' in render_card(facts)
     assert "    attention=True,\n" in body
     foreign = {"different": 1, "rows": 2, "shown": [{"rows": 2, "values": {"x)\nevil(": 1}}]}
-    assert "evil(" not in render_card({**facts, "ace_settings": foreign}).split("## How to reproduce")[1]
+    assert "evil(" not in render_card({**facts, "ace_settings": foreign}).split("<summary>How to reproduce")[1]
 
 
 def test_a_card_says_how_rows_were_asked_and_how_trainers_ask_alike():
@@ -510,6 +509,72 @@ def test_rows_show_what_was_solved_and_no_marks():
         "pass_rates": {"image": 0.75, "text": None},
     }
     card = render_card({**make_facts(), "samples": [{**row, "kept": True}]})
-    assert "| reason | `rap_cde` | solved with the image | on text alone |\n|---|---|---|---|---:|---:|---:|\n" in card
-    assert "| none | How many? | 4 | `image_needed` | 0.5 | 75.0 % | unknown |" in card
+    shown = "`rap_cde` 0.5, solved 75.0 % with the image and unknown on text alone |"
+    assert (
+        f"| none | How many? **4**<br>`image_needed`: solved more often with the image, by more than min_cde; {shown}"
+        in card
+    )
     assert "&#60;image" not in card
+
+
+def test_rows_of_every_reason_are_shown_first():
+    """The four that are open to see are not of one reason where others come later in the data."""
+    row = {
+        "id": "a",
+        "answer": "4",
+        "images": 1,
+        "steps": None,
+        "score": {"name": "rap_cde", "value": 0.5},
+        "image": None,
+    }
+    reasons = ["image_needed"] * 5 + ["hard_replacement"]
+    samples = [
+        {**row, "index": n, "question": f"Row {n}?", "reason": reason, "kept": True} for n, reason in enumerate(reasons)
+    ]
+    shown = render_card({**make_facts(), "samples": samples}).split("More that were kept")[0]
+    assert re.findall(r"Row \d", shown) == ["Row 0", "Row 5", "Row 1", "Row 2"]
+
+
+def test_a_row_of_each_config_is_shown(tmp_path):
+    """As JSON, long texts cut, files by their size."""
+    card = (publish(tmp_path / "v") / "README.md").read_text()
+    for config in ("selected", "scored"):
+        text = re.search(rf"<summary>A row of {config}</summary>\n\n```json\n(.*?)\n```", card, re.DOTALL)[1]
+        row = json.loads(text)
+        assert row["problem"] == "<image>Colour?"
+        assert re.fullmatch(r"\d+ bytes", row["images"][0]["bytes"])
+    assert shortened({"a": "x" * 200, "b": [1, 2, 3, 4, 5], "c": float("nan"), "d": b"12"}) == {
+        "a": "x" * 100 + "...",
+        "b": [1, 2, 3, "... 2 more"],
+        "c": "nan",
+        "d": "2 bytes",
+    }
+
+
+def test_an_example_cannot_end_its_block():
+    """Whatever its texts hold, it is JSON that says the same."""
+    row = {"a": "```\n<!-- \u202e `x`", "```": ["<!--"]}
+    card = render_card({**PLAIN, "examples": {"selected": row}})
+    text = card.split("```json\n")[1].split("\n```")[0]
+    assert json.loads(text) == row
+    assert "<!--" not in text
+    assert "`" not in text
+    assert text.isascii()
+
+
+@pytest.mark.parametrize(
+    ("model", "identity", "call"),
+    [
+        ("user/model", "user/model@abc", 'TransformersEngine("user/model"'),
+        ("my-model", None, "# A folder of the publisher's, of which this is the name: give the path of yours.\n"),
+        ("user/model", "files:abc", "# A folder of the publisher's, of which this is the name"),
+        ("grid-vlm", "files:abc", "from hf_rap.demo import MODEL  # the small model that comes with hf-rap\n"),
+    ],
+)
+def test_the_recipe_names_a_model_that_can_be_loaded(model, identity, call):
+    """One of the Hub by its id, the built-in one from the package; of a folder of the publisher's it says that it is one."""
+    card = render_card(make_facts(settings=[{**SETTINGS, "model": model, "identity": identity}]))
+    assert call in card
+    assert ("TransformersEngine(str(MODEL)" in card) == (model == "grid-vlm")
+    assert ("https://huggingface.co/user/model" in card) == (identity == "user/model@abc")
+    assert "| `identity` | not set |" in card or identity

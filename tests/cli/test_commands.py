@@ -280,7 +280,7 @@ def test_health_is_told_wherever_rows_were_answered(folder, tmp_path):
     target = tmp_path / "version"
     assert line.search(hf_rap("publish", "selection.parquet", "--to-folder", str(target), cwd=folder).stdout)
     card = (target / "README.md").read_text()
-    section = card[card.index("## Health") : card.index("## Stability")]
+    section = card[card.index("<summary>Health") : card.index("<summary>Stability")]
     facts = json.loads((target / "rap.json").read_text())["facts"]["health"]
     assert f"Never solved: {100 * facts['never_solved']:.1f} %." in section
     assert all(f"- {sentence}"[:30] in section for sentence in facts["advice"])

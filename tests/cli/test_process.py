@@ -90,7 +90,7 @@ def test_the_card_reproduces_the_selection(tmp_path, annotations):
     )
     run("publish", tmp_path / "k.parquet", "--to-folder", tmp_path / "version")
     card = (tmp_path / "version" / "README.md").read_text(encoding="utf-8")
-    code = card.split("## How to reproduce")[1].split("```python\n")[1].split("```")[0]
+    code = card.split("<summary>How to reproduce")[1].split("```python\n")[1].split("```")[0]
     names = {}
     exec(code.replace('load_dataset("version"', f'load_dataset("{tmp_path}/version"'), names)
     selection, _ = read_selection(tmp_path / "k.parquet")

@@ -56,7 +56,7 @@ def test_a_method_of_ones_own_has_a_true_card(ds, tmp_path):
     assert "kept     in_the_middle   8" in repr(selection)
     card, facts = card_of(selection, tmp_path)
     assert "to reason: rows that the model solves about every second time." in card
-    assert "| `in_the_middle` | kept | 8 | half solved |" in card
+    assert "| 8 | kept | `in_the_middle`<br>half solved |" in card
     assert "| `width` | 0.5 | of the band |" in card
     assert BIBTEX in card
     assert "2506.04755" not in card
@@ -87,7 +87,7 @@ def test_a_function_alone_is_a_method(ds, tmp_path):
 def test_a_score_that_ranks_names_its_own_paper(ds, tmp_path):
     """Rows of questions that are ranked by their difficulty are no process-reward data."""
     card, _ = card_of(select_top(ds, by="rap_difficulty", count=8, per=None), tmp_path)
-    assert "vision-language models to reason: of each dataset the highest `rap_difficulty`." in card
+    assert "vision-language models to reason: the highest `rap_difficulty`." in card
     assert "process reward" not in card
     assert "2602.04145" not in card
     assert "2506.04755" in card

@@ -146,7 +146,7 @@ def test_a_layout_goes_up_to_a_card(folder):
     words = ("run", "survey-rows.parquet", "--engine", "Parrot", "--model", "polly", "--attempts", 2)
     hf_rap(folder, *named, *words, "--method", "random", "--budget", 4, "--to-folder", "survey-version")
     card = (folder / "survey-version" / "README.md").read_text()
-    assert "| `rap_token_range` | 11 | 1 |" in card
+    assert "| `rap_token_range` | of 11 rows, unknown of 1: " in card
     assert "The rule `random` follows no paper." in card
     assert json.loads((folder / "survey-version" / "rap.json").read_text())["facts"]["layout"]["name"] == "survey"
 

@@ -76,7 +76,7 @@ def test_it_ranks_and_stands_on_the_card(tmp_path):
     assert selection.selected["problem"] == ["a?"]
     card = (publish_to_folder(selection, tmp_path / "v").path / "README.md").read_text()
     assert "the highest `rap_longest`." in card
-    assert "| `rap_longest` | 2 | 1 | 4 |" in card
+    assert "| `rap_longest` | of 2 rows, unknown of 1: 4," in card
     assert "arXiv" not in card.split("## Citation")[1]
     assert json.loads((tmp_path / "v" / "rap.json").read_text())["facts"]["scores"]["rap_longest"]["max"] == 9
 
@@ -85,7 +85,7 @@ def test_it_is_on_the_card_of_any_selection(tmp_path):
     """Beside the score that decides."""
     ds = add_scores(Dataset.from_dict(ROWS), longest)
     card = publish_to_folder(select_cognitive(ds, replace_easy=False), tmp_path / "v").path / "README.md"
-    assert "| `rap_longest` | 2 | 1 |" in card.read_text()
+    assert "| `rap_longest` | of 2 rows, unknown of 1: " in card.read_text()
 
 
 FLOAT = Column("rap_own", "float64", "of a test")
@@ -341,7 +341,7 @@ def test_its_paper_is_cited(tmp_path):
     selection = select_top(ds, by=cited, count=1, per=None)
     assert selection.rule["by"] == "rap_longest"
     card = (publish_to_folder(selection, tmp_path / "v").path / "README.md").read_text()
-    assert "of each dataset the highest `rap_longest` (tokens of the longest reply)." in card
+    assert "to reason: the highest `rap_longest` (tokens of the longest reply)." in card
     assert BIBTEX in card
     unknown = select_top(ds, by="rap_longest", count=1, per=None)
     assert unknown.method["citations"] == []

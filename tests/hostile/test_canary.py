@@ -75,8 +75,12 @@ def everything_in(folder):
                 yield from ((path, file.read(name)) for name in file.namelist())
 
 
-def test_nothing_of_this_machine_is_in_what_is_written(machine, listener, tmp_path, monkeypatch):
-    """Neither a private file's bytes, nor a folder, nor a key; and what was left out is counted."""
+def test_nothing_of_this_machine_is_in_what_is_written(machine, listener, tmp_path, monkeypatch, caplog):
+    """Neither a private file's bytes, nor a folder, nor a key; and what was left out is counted. Logs and output are searched, too.
+
+    One line on the user's own screen names folders: it says which option lets their pictures through.
+    """
+    caplog.set_level(0)
     monkeypatch.setenv("HF_TOKEN", KEY)
     url, asked = listener
     ds, bad = strangers_rows(machine, url)
@@ -96,8 +100,21 @@ def test_nothing_of_this_machine_is_in_what_is_written(machine, listener, tmp_pa
     export(selection, out / "jsonl", to="jsonl", layout=layout)
     result = CliRunner().invoke(cli, ["export", str(out / "version"), str(out / "again")])
     assert result.exit_code == 0, result.output
+    inspected = CliRunner().invoke(cli, ["inspect", str(out / "version")])
+    assert inspected.exit_code == 0, inspected.output
     assert asked == []
     assert len(engine.seen) > 0
+    logged = [
+        f"{record.getMessage()} {record.exc_text or ''}" for record in caplog.records if record.name != "filelock"
+    ]
+    ours = [text for text in logged if "pictures lie outside of the dataset's own folder" not in text]
+    assert len(ours) < len(logged)
+    for text in (*logged, result.output, inspected.output):
+        assert CANARY.decode() not in text
+        assert KEY not in text
+    for text in ours:
+        assert str(machine.private) not in text
+        assert str(machine.key) not in text
     assert done.facts["images_missing"] == bad + 3 + bad
     for path, content in everything_in(out):
         assert CANARY not in content, path

@@ -25,6 +25,9 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parent))
+from buckets import Buckets  # beside this file
+
 # Token -> (user, role). The role says whether it may write.
 TOKENS = {
     "hf_writerSECRETwriter": ("user", "write"),
@@ -130,6 +133,7 @@ class FakeHub:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="fake-hub-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.buckets = Buckets(self.folder)
         self.log: list[Seen] = []
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None
         self.lock = threading.RLock()
@@ -572,6 +576,40 @@ class _Exchange:
             return 302, {**headers, **linked, **location}, b""
         return 200, {**headers, "Content-Type": "text/plain"}, file.content or b""
 
+    def _bucket(self, name: str, *, write: bool = False) -> str:
+        if name not in self.hub.buckets.files or name.partition("/")[0] != self.user:
+            raise Answer(404 if self.user else 401, "RepoNotFound", "Bucket not found")
+        if write:
+            self._may_write(name.partition("/")[0])
+        return name
+
+    def bucket_create(self, _: bytes, name: str) -> Any:
+        self._may_write(name.partition("/")[0])
+        if name in self.hub.buckets.files:
+            raise Answer(409, message="You already created this bucket")
+        self.hub.buckets.create(name)
+        return {"id": name, "name": name, "url": f"{self.hub.url}/buckets/{name}"}
+
+    def bucket_info(self, _: bytes, name: str) -> Any:
+        return self.hub.buckets.info(self._bucket(name))
+
+    def bucket_tree(self, _: bytes, name: str, path: str) -> Any:
+        recursive = self.query.get("recursive", "").lower() == "true"
+        return self.hub.buckets.tree(self._bucket(name), path, recursive=recursive)
+
+    def bucket_batch(self, body: bytes, name: str) -> Any:
+        return self.hub.buckets.batch(self._bucket(name, write=True), body)
+
+    def bucket_connection(self, _: bytes, name: str, kind: str) -> Any:
+        self._bucket(name, write=kind == "write")
+        return self.hub.buckets.connection()
+
+    def bucket_file(self, _: bytes, name: str, path: str) -> Any:
+        file = self.hub.buckets.files[self._bucket(name)].get(path)
+        if file is None:
+            raise Answer(404, "EntryNotFound", "Entry not found")
+        return 200, {"Content-Type": "application/octet-stream"}, self.hub.buckets.read(file["hash"])
+
 
 def _card_data(readme: File | None) -> Any:
     """The metadata above a README, as the Hub reads it."""
@@ -586,6 +624,7 @@ def _entry(path: str, file: File) -> dict[str, Any]:
 
 _REPO = r"/api/(?P<kind>datasets|models)/(?P<name>[^/]+/[^/]+)"
 _PAGE = r"(?:/(?P<kind>datasets))?/(?P<name>[^/]+/[^/]+)"
+_BUCKET = r"/api/buckets/(?P<name>[^/]+/[^/]+)"
 _REV = r"/(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", "/api/whoami-v2", _Exchange.whoami),
@@ -603,6 +642,12 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("DELETE", f"{_REPO}/tag{_REV}", _Exchange.delete_tag),
     ("POST", rf"{_PAGE}\.git/info/lfs/objects/batch", _Exchange.batch),
     ("POST", rf"{_PAGE}\.git/info/lfs/objects/verify", _Exchange.verify),
+    ("POST", _BUCKET, _Exchange.bucket_create),
+    ("GET", _BUCKET, _Exchange.bucket_info),
+    ("GET", f"{_BUCKET}/tree(?P<path>/.*)?", _Exchange.bucket_tree),
+    ("POST", f"{_BUCKET}/batch", _Exchange.bucket_batch),
+    ("GET", f"{_BUCKET}/xet-(?P<kind>read|write)-token", _Exchange.bucket_connection),
+    ("GET HEAD", r"/buckets/(?P<name>[^/]+/[^/]+)/resolve/(?P<path>.+)", _Exchange.bucket_file),
     ("GET HEAD", f"{_PAGE}/resolve{_REV}/(?P<path>.+)", _Exchange.resolve),
 ]
 

@@ -229,6 +229,28 @@ def test_commit_without_its_manifest_gets_no_tag(hub, api, no_waiting):
     assert list(hub.repo(REPO).tags) == ["v1.0.0"]
 
 
+def test_readme_that_the_hub_finds_too_large_goes_without_types(hub, publish_second, no_waiting, api):
+    """413, below the size that we take for too much: the commit is made again, and the card says so."""
+    done = []
+    hub.fault = lambda _, __, path: done.append(path) or 413 if "/commit/main" in path and not done else None
+    release = publish_second()
+    assert done
+    check_tags(hub)
+    assert "dataset_info" not in release.card
+    assert "types of the columns are too many for the metadata above; the Parquet files have them" in release.card
+    assert release.facts["types_left_out"]
+    assert len(load_dataset(REPO, "scored", revision="v1.1.0", split="train", token=api.token)) == 3
+
+
+def test_what_stays_too_large_is_said(hub, publish_second, no_waiting):
+    """Nothing is committed, and no tag is made."""
+    hub.fault = lambda _, __, path: 413 if "/commit/main" in path else None
+    with pytest.raises(HubError, match=r"Committing to user/data-rap: 413 .* The Hub takes no request as large"):
+        publish_second()
+    assert list(hub.repo(REPO).tags) == ["v1.0.0"]
+    assert hub.repo(REPO).branches["main"] == hub.repo(REPO).tags["v1.0.0"][0]
+
+
 def test_another_commit_in_progress_is_waited_for(hub, publish_second, no_waiting):
     """The Hub answers 409 while it works on another one; the branch has not moved."""
     done = []

@@ -113,8 +113,7 @@ def test_bump_without_a_change_names_the_version_that_is_there(hub, api, select)
 def test_same_rows_are_the_same_version_whatever_wrote_them(hub, api, select, monkeypatch):
     """Other files of other sizes, and facts that are counted since: it is the content that decides."""
     publish(select(), REPO, "1.0.0", api=api)
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.groups.GROUP_BYTES", 1)
     monkeypatch.setattr("hf_rap.versions.manifest.FORMAT", 99)
     hub.reset()
     assert not publish(select(), REPO, "1.0.0", api=api).is_new
@@ -150,8 +149,7 @@ def test_version_without_a_digest_is_compared_by_reading(hub, api, select, monke
 def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
     """There is never more than one of them on the disk, and those that did not change keep their bytes."""
     monkeypatch.setattr(parquet, "SHARD_BYTES", 1)
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr("hf_rap.versions.configs.BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.groups.GROUP_BYTES", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     most = []
     hub.fault = lambda *_: most.append(len(list(tmp_path.glob("hf-rap-*/*/*.parquet"))))
@@ -230,7 +228,7 @@ def test_card_says_what_changed_since_the_version_before(hub, api, select):
     """Counts and reasons come from the decisions of that version, read back from the Hub."""
     publish(select(min_cde=0.6), REPO, "1.0.0", api=api)
     card = publish(select(min_cde=0.4), REPO, "1.1.0", api=api).card
-    assert "## Since version 1.0.0" in card
+    assert "<summary>Since version 1.0.0: 2 rows came in, 0 went out</summary>" in card
     assert "2 rows came in and 0 went out; 2 are in both versions (Jaccard overlap 0.5)." in card
     assert "| added | 2 | `image_helps_little` | `image_needed` |" in card
 
@@ -268,7 +266,7 @@ def test_card_of_process_rewards_tells_how_to_export_them(hub, api, tmp_path, mo
     )
     card = publish(select_top(add_scores(ds, bis_score), ratio=0.5, per=None), REPO, "1.0.0", api=api).card
     assert "GRPOTrainer" not in card
-    assert "| One more (0.50) / So (0.25) |" in card
+    assert "<br>One more (0.50) / So (0.25)<br>" in card
     commands = [shlex.split(line) for line in card.splitlines() if line.startswith("hf-rap export")]
     assert len(commands) == 2
     monkeypatch.chdir(tmp_path)
@@ -540,7 +538,7 @@ def test_arrays_and_many_classes_are_published(hub, api, stored):
     )
     card = publish(select_cognitive(ds, min_cde=0.5, replace_easy=False), REPO, "1.0.0", api=api).card
     assert "dataset_info" not in card
-    assert "too many for the metadata above; the Parquet files have them" in card
+    assert "types of the columns are too many for the metadata above; the Parquet files have them" in card
     rows = load_dataset(REPO, "scored", revision="v1.0.0", split="train", token=api.token)
     assert rows["grid"][0] == [[1, 2], [3, 4]]
     assert rows.features["label"].int2str(rows["label"][1]) == names[5]

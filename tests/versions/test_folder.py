@@ -296,8 +296,7 @@ def test_manifest_names_every_file(version):
 def test_large_data_goes_to_several_shards(tmp_path, read, monkeypatch):
     """Row groups and shards are closed when they are full, and nothing is lost between them."""
     monkeypatch.setattr(parquet, "SHARD_BYTES", 1)
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
-    monkeypatch.setattr(content, "BATCH_ROWS", 1)
+    monkeypatch.setattr("hf_rap.versions.groups.GROUP_BYTES", 1)
     selection = select(dataset())
     published = publish_to_folder(selection, tmp_path / "v")
     assert [name for name in published.files if name.startswith("scored")] == [
