@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import PREFIX
-from hf_rap.rows.parquet import write_table
+from hf_rap.rows.parquet import ROW_GROUP_BYTES, bytes_in, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,11 +77,14 @@ def _tables(rows: Iterable[dict[str, Any]], features: datasets.Features) -> Iter
 
     schema = features.arrow_schema
     waiting: list[dict[str, Any]] = []
+    held = 0
     for row in rows:
-        waiting.append(row)
-        if len(waiting) == ROWS_PER_STEP:
+        size = bytes_in(row.get("images"))
+        if waiting and (len(waiting) == ROWS_PER_STEP or held + size > ROW_GROUP_BYTES):
             yield pa.Table.from_pylist(waiting, schema)
-            waiting = []
+            waiting, held = [], 0
+        waiting.append(row)
+        held += size
     if waiting:
         yield pa.Table.from_pylist(waiting, schema)
 

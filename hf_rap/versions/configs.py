@@ -22,7 +22,7 @@ from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_fea
 from hf_rap.options import check, check_flags, check_text
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.layouts import Layout, check_given
-from hf_rap.rows.parquet import Embedder
+from hf_rap.rows.parquet import Embedder, bytes_in, cuts
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.rows.settling import settle
 from hf_rap.select import Selection
@@ -205,9 +205,11 @@ class Content:
                 raise PublishError(
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
                 ) from error
-            arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
             rest = embedder.embed(kept.select(further))
-            yield pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
+            for cut in cuts([bytes_in(images) for images in made["images"]]):
+                arrays = [pa.array(made[name][cut], schema.field(name).type) for name in UNIVERSAL]
+                columns = rest.slice(cut.start, cut.stop - cut.start).columns
+                yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:
