@@ -7,7 +7,7 @@
 # PYTHON   a Python that has hf_rap installed (default: .venv/bin/python)
 # ENVS     where the environments go (default: a folder below TMPDIR); they are kept for the next time
 # BASE     the Python that they are made with (default: python3)
-# EASYR1_SRC  a checkout of EasyR1, whose loader is then run; it is on no package registry
+# EASYR1_SRC, MM_EUREKA_SRC  checkouts, whose loaders are then run; they are on no package registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}

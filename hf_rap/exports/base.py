@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hf_rap.options import check_choice
 
+from .pictures import ANY, Opening
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -35,6 +37,8 @@ class Accepts:
     """It keeps a system turn."""
     template_arguments: tuple[str, ...] | None = ()
     """Arguments of the chat template that its command line or config has a place for; None: any."""
+    opens: Opening = ANY
+    """How it opens image files."""
     default_batch: int = 1
     """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import PREFIX
 
 from .base import Accepts, Given
+from .pictures import Opening
 from .writing import DATA_FILE, command, reward_file, setting, write_parquet, write_reward
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # "@" in a path names a split.
-_ACCEPTS = Accepts("mathruler", path_without="@", system_turn=False, default_batch=512)
+_ACCEPTS = Accepts("mathruler", path_without="@", system_turn=False, opens=Opening(upright=True), default_batch=512)
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def export(
         to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         layout: which column is what; None recognises it.
         limits: what the training run takes, see `Limits`.
-        fix: change what can be changed without changing what a row asks: images beyond the pixel
-            limits are resized, an answer is taken out of its solution where only an answer can be compared.
+        fix: change what can be changed without changing what a row asks: images that the trainer would open with other pixels
+            are written as they were scored, those beyond the pixel limits are resized, an answer is taken out of its solution where only an answer can be compared.
         drop: leave out the rows that would be refused, instead of refusing all.
         prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
             one that each row was scored with; the question stays bare where nothing says it.

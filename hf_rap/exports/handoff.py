@@ -6,11 +6,9 @@ it by another one, and too few rows end in an assertion after the model was load
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError, SettingError
@@ -22,10 +20,11 @@ from hf_rap.verify.finding import stated_last
 from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
 from .asked import prompt_in
+from .pictures import scale, size_of, within, written_as_scored
 from .rows import ExportRows, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hf_rap.rows.prompts import PromptTemplate
 
@@ -71,6 +70,9 @@ class Limits:
             raise SettingError("max_prompt_tokens needs a model, whose processor counts the tokens.")
 
 
+AS_SCORED = "image written as it was scored"
+_OTHER_PIXELS = "an image is transparent, has 16 bits or lies on its side, and its loader opens it otherwise"
+SEEN_OTHERWISE = "trained with other pixels than were scored"
 _PROMPTS = {"": "the question alone, since nothing says how it was asked,", "own": "one of the publisher's own"}
 
 
@@ -84,6 +86,7 @@ class Handoff:
         refused: rows that it would refuse or could not learn from; a row has one entry.
         fixed: what was changed so that it takes the row -> rows; empty unless asked for.
         fixable: what could be -> rows.
+        seen_otherwise: rows with an image that its loader opens with other pixels than were scored.
         notes: what is no reason to refuse, but worth knowing.
         ready: rows that can be handed over; the largest batch that can be filled.
         max_images: in one row.
@@ -104,6 +107,7 @@ class Handoff:
     prompts: dict[str, int] = field(default_factory=dict)
     system_turn: bool = False
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    seen_otherwise: tuple[Refused, ...] = ()
 
     @property
     def bare(self) -> bool:
@@ -127,10 +131,17 @@ class Handoff:
         lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
         for code, rows in self.codes.items():
             lines.append(f"  {code}: {rows:,}")
-            those = [row for row in self.refused if row.code == code][:show]
-            lines += [f"    row {row.index} ({row.row_id}): {row.message}" for row in those]
-            lines += [f"    and {rows - len(those):,} more"] if rows > len(those) else []
+            lines += _shown([row for row in self.refused if row.code == code], show)
+        if self.seen_otherwise:
+            lines.append(f"  {SEEN_OTHERWISE}: {len(self.seen_otherwise):,}")
+            lines += _shown(self.seen_otherwise, show)
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def _shown(rows: Sequence[Refused], show: int) -> list[str]:
+    """Lines on the first of these rows."""
+    lines = [f"    row {row.index} ({row.row_id}): {row.message}" for row in rows[:show]]
+    return [*lines, f"    and {len(rows) - show:,} more"] if len(rows) > show else lines
 
 
 def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool = False) -> Handoff:
@@ -139,6 +150,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     fixed: Counter[str] = Counter()
     fixable: Counter[str] = Counter()
     unread, text_only, most_images = 0, [], 0
+    seen_otherwise: list[Refused] = []
     prompts: Counter[str] = Counter()
     arguments: dict[str, Any] | None = None
     system_turn = False
@@ -152,6 +164,8 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         if outcome.problem:
             refused.append(Refused(index, row["id"], *outcome.problem))
             continue
+        if AS_SCORED in outcome.fixable and not fix:
+            seen_otherwise.append(Refused(index, row["id"], "other_pixels", _OTHER_PIXELS))
         prompt = prompt_in(row)
         prompts["" if prompt is None else name_of(prompt) or "own"] += 1
         arguments = dict((prompt or BARE).chat_template_kwargs)
@@ -177,6 +191,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         dict(prompts.most_common()),
         system_turn,
         arguments or {},
+        tuple(seen_otherwise),
     )
 
 
@@ -257,8 +272,8 @@ def _image_problem(images: list[dict[str, Any]], limits: Limits) -> tuple[str, s
     if limits.max_images and len(images) > limits.max_images:
         return "too_many_images", f"{len(images)} images; the limit is {limits.max_images}"
     for number, image in enumerate(images, 1):
-        width, height = _size(image)
-        if _scale(width, height, limits) is not None:
+        width, height = size_of(image)
+        if scale(width, height, limits.min_pixels, limits.max_pixels) is not None:
             bounds = f"from {limits.min_pixels or 1:,}" + (f" to {limits.max_pixels:,}" if limits.max_pixels else " on")
             return (
                 "image_size",
@@ -282,10 +297,14 @@ def _question_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> 
 def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[str, Any], list[str]]:
     """The row with what can be changed without changing what it asks, and what that was."""
     repairs = []
-    images = [_resized(image, limits) for image in row["images"]]
+    images = [written_as_scored(image, accepts.opens) for image in row["images"]]
     if images != row["images"]:
+        repairs.append(AS_SCORED)
+    sized = [within(image, limits.min_pixels, limits.max_pixels) for image in images]
+    if sized != images:
         repairs.append("image resized to the pixel limits")
-        row = {**row, "images": images}
+    if repairs:
+        row = {**row, "images": sized}
     answer = row["answer"]
     if answer and accepts.verifier == "mathruler" and (short := stated_last(answer)):
         repairs.append("answer taken out of its solution")
@@ -329,39 +348,3 @@ def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tupl
     elif wanted and ready % wanted:
         notes.append(f"an incomplete batch is dropped: {ready % wanted:,} of {ready:,} rows wait for the next epoch")
     return tuple(notes)
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(BytesIO(image["bytes"])) as opened:
-        width, height = opened.size
-    return width, height
-
-
-def _scale(width: int, height: int, limits: Limits) -> float | None:
-    """What both sides are multiplied with to come within the limits; None where they are."""
-    pixels = width * height
-    if limits.max_pixels and pixels > limits.max_pixels:
-        return math.sqrt(limits.max_pixels / pixels)
-    if limits.min_pixels and pixels < limits.min_pixels:
-        return math.sqrt(limits.min_pixels / pixels)
-    return None
-
-
-def _resized(image: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """The image within the limits, as PNG; the same object where it already is."""
-    from PIL import Image, ImageOps
-
-    width, height = _size(image)
-    scale = _scale(width, height, limits)
-    if scale is None:
-        return image
-    rounded = math.floor if scale < 1 else math.ceil  # so that the limit is kept exactly
-    size = (max(1, rounded(width * scale)), max(1, rounded(height * scale)))
-    file = BytesIO()
-    with Image.open(BytesIO(image["bytes"])) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        plain.resize(size, Image.Resampling.LANCZOS).save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": None}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .base import Accepts, Given
+from .pictures import Opening
 from .writing import command, option, write_json_lines
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("math-verify", path_without=",@", default_batch=128)
+_ACCEPTS = Accepts("math-verify", path_without=",@", opens=Opening(on_white=("RGBA",)), default_batch=128)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import PREFIX
 
 from .base import Accepts, Given
+from .pictures import Opening
 from .writing import DATA_FILE, command, option, reward_file, write_parquet, write_reward
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # "," separates datasets and reward files, "@" a folder inside one.
-_ACCEPTS = Accepts("none", path_without=",@", default_batch=1024)
+_ACCEPTS = Accepts("none", path_without=",@", opens=Opening(upright=True), default_batch=1024)
 
 
 @dataclass(frozen=True)

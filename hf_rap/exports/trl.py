@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .base import Accepts, Given
+from .pictures import Opening
 from .writing import command, option, write_with_scores
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
 
 # 1.16.0 hands a batch of both kinds to the processor as None beside lists, which raises.
-_ACCEPTS = Accepts("math-verify", several_golds=True, mixes_text_only=False, template_arguments=None, default_batch=4)
+_ACCEPTS = Accepts(
+    "math-verify",
+    several_golds=True,
+    mixes_text_only=False,
+    template_arguments=None,
+    opens=Opening(upright=True),
+    default_batch=4,
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import PREFIX
 
 from .base import OTHER_MEDIA, Accepts, Given
+from .pictures import Opening
 from .writing import DATA_FILE, command, reward_file, setting, write_parquet, write_reward
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from .base import Target
 
 
-_ACCEPTS = Accepts("mathruler", several_golds=True, reserved=OTHER_MEDIA, template_arguments=None, default_batch=1024)
+_ACCEPTS = Accepts(
+    "mathruler",
+    several_golds=True,
+    reserved=OTHER_MEDIA,
+    template_arguments=None,
+    opens=Opening(upright=True),
+    default_batch=1024,
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, REASON, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
+from hf_rap.exports.pictures import ANY
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
 from hf_rap.rows.cells import columns_of
@@ -200,6 +201,7 @@ class Content:
                     indices,
                     data_source=self.data_source,
                     prompts=[prompts.of_row(text) for text in _texts(kept, SETTINGS.name)],
+                    opening=ANY,
                 )
             except RowError as error:
                 raise PublishError(

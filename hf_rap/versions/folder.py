@@ -79,7 +79,8 @@ def publish_to_folder(
     with the columns of `hf_rap.exports.universal` that all trainers read, the score and decision
     columns, and the user's other columns; `hf_rap.versions.configs` says which are left out.
 
-    Images keep the bytes of their files; those given as paths are read into the Parquet files. In
+    Images keep the bytes of their files, but for those in `selected` that a trainer would see with other pixels than were
+    scored (transparency, 16 bits, EXIF rotation), which are PNG; those given as paths are read into the Parquet files. In
     `scored` an image file that cannot be read becomes null, and the card counts it; in `selected` it
     is an error.
 

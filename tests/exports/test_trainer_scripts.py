@@ -30,5 +30,5 @@ def test_trl_reads_its_export_and_the_universal_one(tmp_path):
     reader, folder = str(ROOT / "scripts" / "read_with_trainer.py"), tmp_path / "exports é 1"
     assert run(tmp_path, str(ROOT / "scripts" / "trainer_fixture.py"), str(folder)).returncode == 0
     done = run(tmp_path, reader, "trl", str(folder))
-    assert (done.returncode, done.stdout.count("12 rows, 15 of 15 images identical")) == (0, 2), done.stderr
+    assert (done.returncode, done.stdout.count("18 rows, 23 of 23 images identical")) == (0, 2), done.stderr
     assert "reward: 100 of 100 verdicts as in scoring" in done.stdout
