@@ -188,7 +188,7 @@ def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
     return seen, raw.column_names
 
 
-def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
     sys.path.insert(0, os.environ["EASYR1_SRC"])
     operators = declare_torchvision()  # noqa: F841
     from transformers import AutoProcessor
@@ -199,7 +199,8 @@ def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[
         str(folder / "train.parquet"),
         processor.tokenizer,
         processor,
-        prompt_key="prompt_text",
+        prompt_key="prompt_text" if universal else "problem",
+        format_prompt=None if universal else str(folder / "format_prompt.jinja"),
         answer_key="answer",
         image_key="images",
         max_prompt_length=256,
@@ -208,7 +209,7 @@ def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[
     read = [ds[index] for index in range(len(ds))]
     seen = [
         (
-            f"user: {one['prompt_text']}",
+            of_chat(ds._build_messages(one)),  # noqa: SLF001 - its own
             row["ground_truth"],
             [pixels(process_image(image, None, None)) for image in one["images"]],
         )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from hf_rap.rows.prompts import PromptTemplate
+
 # Beside <image>, trainers that train on more than pictures take these out of the text of a question.
 OTHER_MEDIA = ("<video>", "<audio>")
 
@@ -58,6 +60,8 @@ class Given:
     max_prompt_tokens: int | None = None
     prompted: bool = False
     """The rows say how they were asked, so the trainer must not add a prompt of its own."""
+    prompt: PromptTemplate | None = None
+    """How all of them were asked; None where they differ, or nothing says it."""
     system_turn: bool = False
     """Some were asked with one."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +80,8 @@ class Target:
     """Exists and is empty."""
     final: Path
     """What it will be called, absolute; nothing is there yet."""
+    prompt: PromptTemplate | None = None
+    """How all rows were asked; None where they differ, or nothing says it."""
 
 
 class Trainer(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import PREFIX
+from hf_rap.rows.prompts import BARE, IMAGE, PromptTemplate
 
 from .base import Accepts, Given
 from .pictures import Opening
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from .base import Target
 
 
+PROMPT_FILE = "format_prompt.jinja"
+
 # "@" in a path names a split.
 _ACCEPTS = Accepts("mathruler", path_without="@", system_turn=False, opens=Opening(upright=True), default_batch=512)
 
@@ -29,20 +33,31 @@ class EasyR1:
 
     name: str = "easyr1"
     title: str = "EasyR1 (commit b44b311)"
-    reads: str = "`prompt_text` with `<image>`, `images`, `answer`; `problem` is the bare question"
+    reads: str = (
+        "`problem` with `<image>`, `images`, `answer`; the prompt is in `format_prompt.jinja`, and in `prompt_text`"
+    )
     accepts: Accepts = _ACCEPTS
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
-        """`train.parquet`. `onlyid` is for RAP's fork, whose evaluation reads it of every row."""
+        """`train.parquet`, and the prompt of all rows as a file for its config.
+
+        `problem` is the question as `PromptTemplate.text` reads it, so that the file gives `prompt_text` again. `onlyid` is for
+        RAP's fork, whose evaluation reads it of every row.
+        """
         scores = {name: feature for name, feature in features.items() if name.startswith(PREFIX)}
         own = {name: features[name] for name in ("id", "prompt_text", "problem", "images", "answer")}
         write_parquet(
             rows,
             type(features)({**own, "onlyid": features["id"], **scores}),
             target.folder,
-            lambda row: {name: row[name] for name in (*own, *scores)} | {"onlyid": row["id"]},
+            lambda row: (
+                {name: row[name] for name in (*own, *scores)}
+                | {"onlyid": row["id"], "problem": BARE.text(row["problem"])}
+            ),
         )
         write_reward(target.folder, "easyr1", "compute_score")
+        if target.prompt is not None:
+            (target.folder / PROMPT_FILE).write_text(format_prompt(target.prompt), encoding="utf-8")
 
     def snippet(self, given: Given) -> str:
         """For `python -m verl.trainer.main` in a checkout of EasyR1."""
@@ -51,8 +66,7 @@ class EasyR1:
             "python -m verl.trainer.main config=examples/config.yaml",
             setting("data.train_files", file),
             setting("data.val_files", file),
-            # Its own format_prompt comes on top unless it is switched off.
-            f"data.prompt_key={'prompt_text data.format_prompt=null' if given.prompted else 'problem'}",
+            *_prompt_words(given),
             "data.answer_key=answer data.image_key=images",
             f"data.rollout_batch_size={given.batch(self.accepts.default_batch)}",
             f"worker.actor.global_batch_size={given.batch(self.accepts.default_batch)}",
@@ -62,3 +76,26 @@ class EasyR1:
         if given.max_prompt_tokens:
             words.append(f"data.max_prompt_length={given.max_prompt_tokens}")
         return "# val_files cannot be left out: give rows that are not trained on\n" + command(*words)
+
+
+def _prompt_words(given: Given) -> list[str]:
+    """Its own format_prompt comes on top unless it is another file, or switched off."""
+    if given.prompt is not None:
+        return ["data.prompt_key=problem", setting("data.format_prompt", given.folder / PROMPT_FILE)]
+    return ["data.prompt_key=prompt_text data.format_prompt=null" if given.prompted else "data.prompt_key=problem"]
+
+
+def format_prompt(prompt: PromptTemplate) -> str:
+    r"""The Jinja template that gives the user's turn of a question in `content`.
+
+    >>> format_prompt(PromptTemplate(suffix="\nThink."))
+    '{{ content }}{% if content.endswith("<image>") %}{{ "Think." }}{% else %}{{ "\\nThink." }}{% endif %}'
+    """
+
+    def literal(text: str) -> str:
+        return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if text else ""
+
+    behind_image, behind = literal(prompt.suffix.lstrip()), literal(prompt.suffix)
+    if behind != behind_image:
+        behind = f'{{% if content.endswith("{IMAGE}") %}}{behind_image}{{% else %}}{behind}{{% endif %}}'
+    return f"{literal(prompt.prefix)}{{{{ content }}}}{behind}"

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .base import Trainer
     from .rows import ExportRows
 
+SCORED = "scored"  # of `prompt`: the one that each row was scored with
+
 # datasets takes these in a file name for a pattern, and every trainer here reads through datasets.
 _PATTERN = "*?[]"
 
@@ -80,8 +82,8 @@ def export(
         fix: change what can be changed without changing what a row asks: images that the trainer would open with other pixels
             are written as they were scored, those beyond the pixel limits are resized, an answer is taken out of its solution where only an answer can be compared.
         drop: leave out the rows that would be refused, instead of refusing all.
-        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
-            one that each row was scored with; the question stays bare where nothing says it.
+        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None and
+            "scored": the one that each row was scored with; the question stays bare where nothing says it.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
@@ -107,6 +109,7 @@ def export(
         rollout_batch=limits.rollout_batch,
         max_prompt_tokens=limits.max_prompt_tokens,
         prompted=not handoff.bare,
+        prompt=handoff.prompt,
         system_turn=handoff.system_turn,
         chat_template_kwargs=handoff.chat_template_kwargs,
     )
@@ -114,7 +117,7 @@ def export(
     check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
     with whole_folder(target) as folder:
         ready = Counted(ready_rows(rows, trainer, limits, handoff))
-        trainer.write(ready, rows.features, Target(folder, target))
+        trainer.write(ready, rows.features, Target(folder, target, handoff.prompt))
         _check_written(trainer, ready.count, handoff.ready, Target(folder, target))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
     return Exported(target, handoff, snippet)
@@ -173,7 +176,7 @@ def check_options(
     check_given(layout)
     check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
     check_flags(**flags)
-    return None if prompt is None else find_prompt(prompt)
+    return None if prompt is None or prompt == SCORED else find_prompt(prompt)
 
 
 def _checked(

@@ -91,6 +91,7 @@ class Handoff:
         ready: rows that can be handed over; the largest batch that can be filled.
         max_images: in one row.
         prompts: how the rows were asked -> rows: the name of a preset, "own" for another one, "" where nothing says it.
+        prompt: the only one of them; None where rows differ, or nothing says it.
         system_turn: some of them were asked with one.
         chat_template_kwargs: what the chat template was given.
 
@@ -105,6 +106,7 @@ class Handoff:
     ready: int
     max_images: int
     prompts: dict[str, int] = field(default_factory=dict)
+    prompt: PromptTemplate | None = None
     system_turn: bool = False
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     seen_otherwise: tuple[Refused, ...] = ()
@@ -151,7 +153,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     fixable: Counter[str] = Counter()
     unread, text_only, most_images = 0, [], 0
     seen_otherwise: list[Refused] = []
-    prompts: Counter[str] = Counter()
+    prompts: Counter[PromptTemplate | None] = Counter()
     arguments: dict[str, Any] | None = None
     system_turn = False
     for index, row in enumerate(rows):
@@ -167,7 +169,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         if AS_SCORED in outcome.fixable and not fix:
             seen_otherwise.append(Refused(index, row["id"], "other_pixels", _OTHER_PIXELS))
         prompt = prompt_in(row)
-        prompts["" if prompt is None else name_of(prompt) or "own"] += 1
+        prompts[prompt] += 1
         arguments = dict((prompt or BARE).chat_template_kwargs)
         system_turn |= (prompt or BARE).system is not None
         unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
@@ -178,7 +180,7 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     if text_only and most_images and not trainer.accepts.mixes_text_only:
         refused = sorted([*refused, *text_only], key=lambda row: row.index)
     ready = len(rows) - len(refused)
-    notes = _notes(trainer, limits, ready=ready, unread=unread)
+    notes = _notes(trainer, limits, ready=ready, unread=unread, otherwise=rows.prompts.otherwise)
     return Handoff(
         trainer.name,
         len(rows),
@@ -188,11 +190,20 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         notes,
         ready,
         most_images,
-        dict(prompts.most_common()),
+        _by_name(prompts),
+        next(iter(prompts)) if len(prompts) == 1 else None,
         system_turn,
         arguments or {},
         tuple(seen_otherwise),
     )
+
+
+def _by_name(prompts: Counter[PromptTemplate | None]) -> dict[str, int]:
+    """The name of a preset, "own" for another prompt, "" where nothing says it -> rows."""
+    names: Counter[str] = Counter()
+    for prompt, rows in prompts.items():
+        names["" if prompt is None else name_of(prompt) or "own"] += rows
+    return dict(names.most_common())
 
 
 def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff) -> Iterator[dict[str, Any]]:
@@ -330,8 +341,10 @@ def _usual_verifier_reads(answer: str | None, accepts: Accepts) -> bool:
     return accepts.verifier == "none" or not stated_last(answer or "")
 
 
-def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tuple[str, ...]:
+def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int, otherwise: int) -> tuple[str, ...]:
     notes = []
+    if otherwise:
+        notes.append(f"{otherwise:,} row(s) were scored with another prompt than they are trained with here")
     if unread:
         notes.append(
             f"{unread:,} answer(s) that its usual reward ({trainer.accepts.verifier}) cannot read; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .base import OTHER_MEDIA, Accepts, Given
@@ -54,7 +54,8 @@ class Universal:
         write_reward(target.folder, "openrlhf", "reward_func")
 
     def snippet(self, given: Given) -> str:
-        """Of every trainer."""
+        """Of every trainer. The prompt is in the columns, for EasyR1 too."""
+        given = replace(given, prompt=None)
         return "\n\n".join(f"# {reader.title}\n{_lacks(reader, given) or reader.snippet(given)}" for reader in _READERS)
 
 

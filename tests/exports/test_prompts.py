@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from jinja2 import Template
 
 from hf_rap import (
     Likelihood,
@@ -87,16 +89,57 @@ def test_a_trainer_is_given_what_the_model_was_asked(tmp_path, name):
     assert "prompt: one of the publisher's own in 1 row(s)" in done.handoff.table()
 
 
-def test_easyr1_is_given_it_in_a_column_without_its_own_prompt_on_top(tmp_path):
-    """`format_prompt` is switched off, since its config has one; the bare question is for RAP's fork, which has its own."""
-    done = export(asked_with(USER_TURN), to="easyr1", path=tmp_path / "out")
-    (one,) = rows_of(done.path)
-    assert (one["prompt_text"], one["problem"]) == (
-        "Q: Compare <image> with <image>Think.",
-        "Compare <image> with <image>",
-    )
+def easyr1_sees(folder: Path, one: dict) -> str:
+    """As its loader makes a prompt: the file of the config, rendered with the column."""
+    return Template((folder / "format_prompt.jinja").read_text("utf-8").strip()).render(content=one["problem"])
+
+
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.template.system is None])
+def test_easyr1_is_given_it_as_the_file_of_its_config(tmp_path, name):
+    """It gives every question the prompt that was scored, to the letter, whatever the question ends with."""
+    asked = replace(PRESETS[name].template, chat_template_kwargs={}, prefix=' {{ "x" }}\n', keep_system=False)
+    settings = json.dumps(asked.settings())
+    questions = ["<image>What is {{ x }}?", "See <image> ", "<image> <image>", 'Is "a" \\ b? <image>', "🦊 ends blank "]
+    made = [row(str(n), q.count("<image>"), q, rap_settings=settings) for n, q in enumerate(questions)]
+    done = export(dataset(*made, features=FEATURES_WITH_SETTINGS), to="easyr1", path=tmp_path / "out")
+    for one, question in zip(rows_of(done.path), questions, strict=True):
+        assert easyr1_sees(done.path, one) == one["prompt_text"] == asked.text(question)
+    words = shlex.split(done.snippet.split("\n", 1)[1])
+    assert {"data.prompt_key=problem", f'data.format_prompt="{done.path}/format_prompt.jinja"'} <= set(words)
+
+
+def test_easyr1_is_given_several_prompts_in_a_column(tmp_path):
+    """`format_prompt` is switched off, since there is one for all rows."""
+    done = export(asked_with(USER_TURN, PRESETS["easyr1"].template), to="easyr1", path=tmp_path / "out")
+    assert rows_of(done.path)[0]["prompt_text"] == "Q: Compare <image> with <image>Think."
     words = shlex.split(done.snippet.split("\n", 1)[1])
     assert {"data.prompt_key=prompt_text", "data.format_prompt=null"} <= set(words)
+    assert not (done.path / "format_prompt.jinja").exists()
+
+
+@pytest.mark.parametrize("name", [*PARQUET, "easyr1", "mm-eureka"])
+def test_bare_and_scored_are_prompts_by_name(tmp_path, name):
+    """The one says that it is not what was scored, the other is the default."""
+    ds = asked_with(USER_TURN, USER_TURN)
+    bare = export(ds, to=name, path=tmp_path / "bare", prompt="bare")
+    assert [turns(one)[-1][1] for one in rows_of(bare.path)] == ["Compare <image> with <image>"] * 2
+    note = "2 row(s) were scored with another prompt than they are trained with here"
+    assert note in bare.handoff.notes
+    scored = export(ds, to=name, path=tmp_path / "scored", prompt="scored")
+    assert [turns(one)[-1][1] for one in rows_of(scored.path)] == ["Q: Compare <image> with <image>Think."] * 2
+    assert scored.handoff.notes == check_export(ds, to=name).notes
+    assert note not in scored.handoff.notes
+    if name == "easyr1":
+        assert (bare.path / "format_prompt.jinja").read_text() == "{{ content }}"
+
+
+def test_another_prompt_than_a_published_one_is_noted(tmp_path):
+    """A version remembers the prompt in its columns, and the same by name is none of another."""
+    ds = asked_with(*[PRESETS["verl"].template] * 3).add_column("rap_image_rewards", [[1.0, 0.0]] * 3)
+    version = publish_to_folder(select_cognitive(ds, min_cde=0.2, replace_easy=False), tmp_path / "version").path
+    note = "3 row(s) were scored with another prompt than they are trained with here"
+    assert note in check_export(str(version), to="trl", prompt="default").notes
+    assert note not in check_export(str(version), to="trl", prompt="verl").notes
 
 
 def test_a_system_turn_is_refused_where_there_is_none(tmp_path):
