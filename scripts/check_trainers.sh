@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Reads our exports with every trainer's own loader, each in an environment of its own.
+# Reads our exports with every trainer's own loader, and passes the lines to paste through its own check of arguments,
+# each in an environment of its own. Ends with the table of docs/trainers.md.
 #
 #   scripts/check_trainers.sh                 all of them
 #   scripts/check_trainers.sh trl verl        some
@@ -31,20 +32,34 @@ itself() {
   esac
 }
 
+# The environment of a trainer; MM-EUREKA's checkout needs nothing that verl's and OpenRLHF's have not.
+environment() {
+  if [[ ! -e $ENVS/$1/ready ]]; then
+    "$BASE" -m venv "$ENVS/$1"
+    "$ENVS/$1/bin/pip" install --quiet "$TORCH" --requirement "scripts/requirements/$1.txt"
+    if [[ -n $(itself "$1") ]]; then "$ENVS/$1/bin/pip" install --quiet --no-deps "$(itself "$1")"; fi
+    if [[ $1 == verl || $1 == easyr1 ]]; then "$ENVS/$1/bin/pip" install --quiet --no-deps torchvision==0.28.0 qwen-vl-utils; fi
+    touch "$ENVS/$1/ready"
+  fi
+}
+
 "$PYTHON" scripts/trainer_fixture.py "$WORK/exports é 1"
-for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf}"; do
+for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf mm-eureka}"; do
   for one in $trainer; do
     if [[ $one == easyr1 && -z ${EASYR1_SRC:-} ]]; then
       "$PYTHON" scripts/read_with_trainer.py easyr1-schema "$WORK/exports é 1"
       continue
     fi
-    if [[ ! -e $ENVS/$one/ready ]]; then
-      "$BASE" -m venv "$ENVS/$one"
-      "$ENVS/$one/bin/pip" install --quiet "$TORCH" --requirement "scripts/requirements/$one.txt"
-      if [[ -n $(itself "$one") ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps "$(itself "$one")"; fi
-      if [[ $one == verl || $one == easyr1 ]]; then "$ENVS/$one/bin/pip" install --quiet --no-deps torchvision==0.28.0 qwen-vl-utils; fi
-      touch "$ENVS/$one/ready"
+    if [[ $one == mm-eureka && -z ${MM_EUREKA_SRC:-} ]]; then
+      echo "mm-eureka: not run, MM_EUREKA_SRC names no checkout"
+      continue
     fi
-    "$ENVS/$one/bin/python" scripts/read_with_trainer.py "$one" "$WORK/exports é 1"
+    reader=$one checker=$one
+    if [[ $one == mm-eureka ]]; then reader=verl checker=openrlhf; fi
+    environment "$reader"
+    environment "$checker"
+    "$ENVS/$reader/bin/python" scripts/read_with_trainer.py "$one" "$WORK/exports é 1"
+    "$ENVS/$checker/bin/python" scripts/check_lines.py "$one" "$WORK/exports é 1"
   done
 done
+"$PYTHON" scripts/trainers_table.py "$WORK/exports é 1"

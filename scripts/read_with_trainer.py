@@ -322,6 +322,7 @@ def main() -> None:
     own = trainer.removesuffix("-schema")
     version = trainer if own in CHECKOUTS else importlib.metadata.version(PACKAGES.get(own, own))
     print(f"\n{own} {version}, datasets {importlib.metadata.version('datasets')}")
+    results = {"trainer": own, "version": version, "datasets": importlib.metadata.version("datasets")}
     for name in (own,) if own in WITHOUT_REWARD else (own, "universal"):
         seen, keys = READERS[trainer](top / name, name == "universal", told["model"])
         system = [] if own == "easyr1" else [{"role": "system", "content": told["system"]}]
@@ -329,30 +330,41 @@ def main() -> None:
             (
                 of_chat([*system, {"role": "user", "content": question}]),
                 gold,
-                [pixels(base64.b64decode(image)) for image in images],
+                [pixels(base64.b64decode(one)) for one in files],
             )
-            for question, gold, images in told["rows"]
+            for question, gold, files in told["rows"]
         ]
-        changed = sum(
-            one != other
-            for row, want in zip(seen, wanted, strict=False)
-            for one, other in zip(row[2], want[2], strict=False)
-        )
-        if (own, name) in REENCODES:
-            assert changed == told["lossy"]
-            wanted = [(*want[:2], row[2]) for row, want in zip(seen, wanted, strict=True)]
-        if seen != wanted:
-            wrong = [index for index, pair in enumerate(zip(seen, wanted, strict=False)) if pair[0] != pair[1]]
-            sys.exit(f"FAILED {own} on {name}: {len(seen)} of {len(wanted)} rows, different: {wrong}\n{seen}\n{wanted}")
-        images = sum(len(row[2]) for row in seen)
-        print(f"  {name}: {len(seen)} rows, {images - changed} of {images} images identical; keys: {', '.join(keys)}")
+        pairs = list(zip(seen, wanted, strict=False))
+        prompts, golds = (sum(one[place] == other[place] for one, other in pairs) for place in (0, 1))
+        images = [pair for one, other in pairs for pair in zip(one[2], other[2], strict=True)]
+        alike = sum(one == other for one, other in images)
+        lost = told["lossy"] if (own, name) in REENCODES else 0
+        found = {
+            "rows": f"{len(seen)} of {len(wanted)}",
+            "golds": f"{golds} of {len(wanted)}",
+            "pixels as scored": f"{alike} of {len(images)}",
+            "prompt as scored": f"{prompts} of {len(wanted)}",
+        }
+        print(f"  {name}: {', '.join(f'{what} {share}' for what, share in found.items())}; keys: {', '.join(keys)}")
+        if not len(seen) == len(wanted) == golds == prompts or alike != len(images) - lost:
+            wrong = [index for index, (one, other) in enumerate(pairs) if one != other]
+            sys.exit(f"FAILED {own} on {name}: different: {wrong}\n{seen}\n{wanted}")
+        results[name] = found
     if own not in WITHOUT_REWARD:
         pairs = told["verdicts"]
-        found = rewards(trainer, top / own, pairs)
-        differing = [pair for pair, reward in zip(pairs, found, strict=True) if (pair[2] or 0.0) != (reward or 0.0)]
+        rewarded = rewards(trainer, top / own, pairs)
+        differing = [pair for pair, reward in zip(pairs, rewarded, strict=True) if (pair[2] or 0.0) != (reward or 0.0)]
         if differing:
             sys.exit(f"FAILED {own}: another verdict on {differing}")
         print(f"  reward: {len(pairs)} of {len(pairs)} verdicts as in scoring")
+        results["verdicts"] = f"{len(pairs)} of {len(pairs)}"
+    note_results(top, results)
+
+
+def note_results(top: Path, results: dict) -> None:
+    """For `trainers_table.py`."""
+    with (top / "results.jsonl").open("a") as file:
+        file.write(json.dumps(results) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Exports of a small awkward dataset to every trainer, and what its loader should see: expected.json.
+"""Exports of a small awkward dataset to every trainer, and what its loader should see: expected.json. Lines to paste: lines.json.
 
 python scripts/trainer_fixture.py FOLDER
 """
@@ -17,6 +17,7 @@ from PIL import Image as Pictures
 
 from hf_rap import PromptTemplate, export
 from hf_rap.demo import MODEL
+from hf_rap.exports.limits import Limits
 from hf_rap.exports.pictures import ANY, written_as_scored
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.verify import judge
@@ -24,6 +25,10 @@ from hf_rap.verify import judge
 # What the rows were scored with; EasyR1 has no system turn.
 USER_TURN = PromptTemplate(prefix="Q: ", suffix="\nThink inside <think></think>.")
 ASKED = replace(USER_TURN, system="Be brief.\nAnd right.")
+TEXT = Value("string")
+# Rows and GPUs of the lines that are checked; a row is held out of each.
+CASES = ((3, 1), (3, 2), (79, 1), (79, 8), (1000, 1), (1000, 8))
+ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 LOSSY = ("JPEG", "WEBP")
 ANSWERS = Path(__file__).parents[1] / "tests/data/answers.jsonl"
 
@@ -99,6 +104,26 @@ def scored(image: dict) -> bytes:
     return written_as_scored(image, ANY)["bytes"]
 
 
+def lines(folder: Path) -> None:
+    """The lines of every trainer for few and many rows and GPUs: lines.json."""
+    model = folder / "model"
+    model.mkdir(parents=True)
+    # All that is read of it before a GPU is looked for.
+    (model / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl", "architectures": [ARCHITECTURE]}))
+    picture = {"bytes": encoded("RGB PNG", (84, 60), 0), "path": None}
+    told = []
+    for count, gpus in CASES:
+        made = [{"id": str(n), "images": [picture], "problem": f"<image>{n}?", "answer": str(n)} for n in range(count)]
+        ds = Dataset.from_list(made, Features({"id": TEXT, "images": List(Image()), "problem": TEXT, "answer": TEXT}))
+        for name in TRAINERS:
+            place = folder / f"{name}-{count}-{gpus}"
+            done = export(ds, place, to=name, prompt=USER_TURN, limits=Limits(gpus=gpus, val_rows=1, model=str(model)))
+            told.append(
+                {"trainer": name, "rows": count, "train": done.handoff.train, "gpus": gpus, "snippet": done.snippet}
+            )
+    (folder.parent / "lines.json").write_text(json.dumps(told, ensure_ascii=False))
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     text = Value("string")
@@ -128,6 +153,7 @@ def main() -> None:
         any(one["bytes"].startswith(start) for start in (b"\xff\xd8", b"RIFF")) for row in made for one in row["images"]
     )
     told = {"rows": expected, "verdicts": verdicts, "model": str(MODEL), "lossy": lossy, "system": ASKED.system}
+    lines(folder / "lines")
     (folder / "expected.json").write_text(json.dumps(told, ensure_ascii=False))
 
 

@@ -2,6 +2,7 @@
 
 geometry3k-easyr1/
 train.parquet        the rows, images inside
+val.parquet          rows that are held out, for trainers that do not start without
 reward_easyr1.py     its reward function: the verifier that scored the rows
 README.md            what was left out and why, and the lines to paste
 """
@@ -23,8 +24,10 @@ from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
 
-from .base import Given, Target
-from .handoff import Handoff, Limits, check_rows, ready_rows
+from .base import MODEL, Given, Target
+from .handoff import Handoff, check_rows, ready_rows
+from .lengths import rounded
+from .limits import Limits
 from .rows import export_rows
 from .trainers import find_trainer
 
@@ -104,10 +107,14 @@ def export(
 
     given = Given(
         target,
-        rows=handoff.ready,
+        rows=handoff.train,
+        held_out=len(handoff.held_out),
         max_images=handoff.max_images,
+        model=limits.model or MODEL,
+        gpus=limits.gpus,
+        group=limits.group,
         rollout_batch=limits.rollout_batch,
-        max_prompt_tokens=limits.max_prompt_tokens,
+        prompt_tokens=limits.max_prompt_tokens or rounded(handoff.prompt_tokens),
         prompted=not handoff.bare,
         prompt=handoff.prompt,
         system_turn=handoff.system_turn,
@@ -116,11 +123,30 @@ def export(
     snippet = trainer.snippet(given)
     check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
     with whole_folder(target) as folder:
-        ready = Counted(ready_rows(rows, trainer, limits, handoff))
-        trainer.write(ready, rows.features, Target(folder, target, handoff.prompt))
-        _check_written(trainer, ready.count, handoff.ready, Target(folder, target))
+        for split, count in (("train", handoff.train), ("val", len(handoff.held_out))):
+            if not count:
+                continue
+            before = _files(folder)
+            ready = Counted(ready_rows(rows, trainer, limits, handoff, held_out=split == "val"))
+            trainer.write(ready, rows.features, Target(folder, target, handoff.prompt, split))
+            _check_written(trainer, ready.count, count, Target(folder, target))
+            _check_kept(trainer, before, _files(folder))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
     return Exported(target, handoff, snippet)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """The data files and when they were written; what both calls write alike does not count."""
+    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name.startswith(("train.", "val."))}
+
+
+def _check_kept(trainer: Trainer, before: dict[str, int], after: dict[str, int]) -> None:
+    """Raise `ExportError` where the rows that are held out took the place of those to train on."""
+    if before and any(after.get(name) != written for name, written in before.items()):
+        raise ExportError(
+            f"{type(trainer).__name__}.write has written the rows that are held out over those to train on: "
+            'call the file by target.split ("train" or "val").'
+        )
 
 
 def _check_written(trainer: Trainer, read: int, ready: int, target: Target) -> None:
@@ -221,10 +247,10 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
         )
     if not handoff.ready:
         raise ExportError(f"No row is left for {trainer.title}.")
-    if limits.rollout_batch and handoff.ready < limits.rollout_batch:
+    if limits.rollout_batch and handoff.train < limits.rollout_batch:
         raise ExportError(
-            f"{handoff.ready:,} rows do not fill one rollout batch of {limits.rollout_batch:,}, and {trainer.title} "
-            f"would stop or train on nothing: use a batch of {handoff.ready:,} or less, or select more rows."
+            f"{handoff.train:,} rows do not fill one rollout batch of {limits.rollout_batch:,}, and {trainer.title} "
+            f"would stop or train on nothing: use a batch of {handoff.train:,} or less, or select more rows."
         )
 
 

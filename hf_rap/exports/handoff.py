@@ -7,12 +7,11 @@ it by another one, and too few rows end in an assertion after the model was load
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RowError, SettingError
-from hf_rap.options import check, check_flags, check_whole
+from hf_rap.errors import ExportError, RowError
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import BARE
 from hf_rap.verify import read_gold
@@ -20,6 +19,7 @@ from hf_rap.verify.finding import stated_last
 from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
 from .asked import prompt_in
+from .lengths import most_tokens
 from .pictures import scale, size_of, within, written_as_scored
 from .rows import ExportRows, Refused
 
@@ -29,46 +29,7 @@ if TYPE_CHECKING:
     from hf_rap.rows.prompts import PromptTemplate
 
     from .base import Accepts, Trainer
-
-PromptTokens = Callable[..., int]
-"""Chat, images and, by name, arguments of the chat template -> tokens of the prompt, see `hf_rap.engines.prompt_tokens`."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the user's training run takes; None sets no limit.
-
-    Args:
-        max_prompt_tokens: of the prompt and its images in the model's chat template; needs `prompt_tokens`.
-        prompt_tokens: counts them, given the chat, its images and the arguments of the chat template.
-        min_pixels: width times height of an image.
-        max_pixels: the same.
-        max_images: in one row.
-        rollout_batch: prompts per step; fewer rows than that are refused.
-        usual_verifier: refuse golds that the trainer's own reward cannot read, instead of only
-            counting them. Not needed with the reward function of `hf_rap.training`.
-
-    """
-
-    max_prompt_tokens: int | None = None
-    prompt_tokens: PromptTokens | None = None
-    min_pixels: int | None = None
-    max_pixels: int | None = None
-    max_images: int | None = None
-    rollout_batch: int | None = None
-    usual_verifier: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch"):
-            check_whole(name, getattr(self, name), least=1, none=True)
-        count = self.prompt_tokens
-        check(count is None or callable(count), "prompt_tokens", count, "a function of chat and images, or None")
-        check_flags(usual_verifier=self.usual_verifier)
-        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
-            raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
-        if self.max_prompt_tokens and self.prompt_tokens is None:
-            raise SettingError("max_prompt_tokens needs a model, whose processor counts the tokens.")
-
+    from .limits import Limits
 
 AS_SCORED = "image written as it was scored"
 _OTHER_PIXELS = "an image is transparent, has 16 bits or lies on its side, and its loader opens it otherwise"
@@ -86,9 +47,11 @@ class Handoff:
         refused: rows that it would refuse or could not learn from; a row has one entry.
         fixed: what was changed so that it takes the row -> rows; empty unless asked for.
         fixable: what could be -> rows.
+        held_out: the numbers of those that are to validate on.
+        prompt_tokens: that no prompt exceeds, at the trainer's own limits of pixels.
         seen_otherwise: rows with an image that its loader opens with other pixels than were scored.
         notes: what is no reason to refuse, but worth knowing.
-        ready: rows that can be handed over; the largest batch that can be filled.
+        ready: rows that can be handed over.
         max_images: in one row.
         prompts: how the rows were asked -> rows: the name of a preset, "own" for another one, "" where nothing says it.
         prompt: the only one of them; None where rows differ, or nothing says it.
@@ -110,6 +73,13 @@ class Handoff:
     system_turn: bool = False
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     seen_otherwise: tuple[Refused, ...] = ()
+    held_out: tuple[int, ...] = ()
+    prompt_tokens: int = 0
+
+    @property
+    def train(self) -> int:
+        """Rows to train on: the largest batch that can be filled."""
+        return self.ready - len(self.held_out)
 
     @property
     def bare(self) -> bool:
@@ -128,6 +98,11 @@ class Handoff:
     def table(self, show: int = 5) -> str:
         """For people: what would be refused, the first rows of each reason spelled out."""
         lines = [f"{self.trainer}: {self.ready:,} of {self.rows:,} rows ready, up to {self.max_images} image(s) in one"]
+        lines += (
+            [f"  held out: {len(self.held_out):,} row(s) to validate on, in a file of their own"]
+            if self.held_out
+            else []
+        )
         lines += [f"  prompt: {_PROMPTS.get(name, name)} in {rows:,} row(s)" for name, rows in self.prompts.items()]
         lines += [f"  fixed: {what} in {rows:,} row(s)" for what, rows in self.fixed.items()]
         lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
@@ -153,6 +128,8 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     fixable: Counter[str] = Counter()
     unread, text_only, most_images = 0, [], 0
     seen_otherwise: list[Refused] = []
+    ids: dict[int, str] = {}
+    prompt_tokens = 0
     prompts: Counter[PromptTemplate | None] = Counter()
     arguments: dict[str, Any] | None = None
     system_turn = False
@@ -169,6 +146,8 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         if AS_SCORED in outcome.fixable and not fix:
             seen_otherwise.append(Refused(index, row["id"], "other_pixels", _OTHER_PIXELS))
         prompt = prompt_in(row)
+        ids[index] = row["id"]
+        prompt_tokens = max(prompt_tokens, most_tokens(row["messages"], row["images"], trainer.accepts.pixels))
         prompts[prompt] += 1
         arguments = dict((prompt or BARE).chat_template_kwargs)
         system_turn |= (prompt or BARE).system is not None
@@ -179,8 +158,10 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
                                      "rows with and without an image; export those without one on their own"))  # fmt: skip
     if text_only and most_images and not trainer.accepts.mixes_text_only:
         refused = sorted([*refused, *text_only], key=lambda row: row.index)
-    ready = len(rows) - len(refused)
-    notes = _notes(trainer, limits, ready=ready, unread=unread, otherwise=rows.prompts.otherwise)
+        ids = {index: name for index, name in ids.items() if index not in {row.index for row in text_only}}
+    held_out = _held_out(ids, limits.held_out(len(ids), needed=trainer.accepts.validates))
+    train = len(ids) - len(held_out)
+    notes = _notes(trainer, limits, ready=train, unread=unread, otherwise=rows.prompts.otherwise)
     return Handoff(
         trainer.name,
         len(rows),
@@ -188,13 +169,15 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         dict(fixed),
         {} if fix else dict(fixable),
         notes,
-        ready,
+        len(ids),
         most_images,
         _by_name(prompts),
         next(iter(prompts)) if len(prompts) == 1 else None,
         system_turn,
         arguments or {},
         tuple(seen_otherwise),
+        held_out,
+        prompt_tokens,
     )
 
 
@@ -206,11 +189,26 @@ def _by_name(prompts: Counter[PromptTemplate | None]) -> dict[str, int]:
     return dict(names.most_common())
 
 
-def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff) -> Iterator[dict[str, Any]]:
-    """The rows that are not refused, mended where `handoff` says so."""
+def _held_out(ids: dict[int, str], count: int) -> tuple[int, ...]:
+    """So many rows, the same of the same ids, whatever stands beside them.
+
+    Raises:
+        ExportError: no row is left to train on.
+    """
+    if count and count >= len(ids):
+        raise ExportError(f"{count:,} rows are to be held out of {len(ids):,}, so that none is left to train on.")
+    order = sorted(ids, key=lambda index: (blake2b(ids[index].encode("utf-8", "surrogatepass")).digest(), index))
+    return tuple(sorted(order[:count]))
+
+
+def ready_rows(
+    rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff, *, held_out: bool = False
+) -> Iterator[dict[str, Any]]:
+    """The rows to train on, or those that are held out, mended where `handoff` says so."""
     refused = {refused_row.index for refused_row in handoff.refused}
+    apart = set(handoff.held_out)
     for index, row in enumerate(rows):
-        if index not in refused and not isinstance(row, Refused):
+        if index not in refused and (index in apart) == held_out and not isinstance(row, Refused):
             yield _mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
 
 
@@ -356,7 +354,7 @@ def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int, otherwi
     elif ready < trainer.accepts.default_batch and not wanted:
         notes.append(
             f"{ready:,} rows do not fill its default batch of {trainer.accepts.default_batch:,}: "
-            f"the lines to paste set {ready:,}"
+            "the lines to paste set one that they fill"
         )
     elif wanted and ready % wanted:
         notes.append(f"an incomplete batch is dropped: {ready % wanted:,} of {ready:,} rows wait for the next epoch")

@@ -22,7 +22,7 @@ from hf_rap.versions.tags import numbers
 from .reading import checked_files, find_version, open_repository
 
 if TYPE_CHECKING:
-    from hf_rap.exports.handoff import Limits
+    from hf_rap.exports.limits import Limits
     from hf_rap.rows.prompts import PromptTemplate
 
 

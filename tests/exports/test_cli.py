@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from hf_rap import publish_to_folder, select_cognitive
 from hf_rap.cli import cli
 from hf_rap.cli.files import write_file
+from hf_rap.errors import ExportError
 
 from .awkward import awkward, dataset, row
 
@@ -27,9 +28,24 @@ def test_export_prints_the_lines_to_paste(tmp_path, version):
     """On stdout they alone; the check is a note."""
     done = run("export", version, "--to", "verl", str(tmp_path / "out"))
     assert done.exit_code == 0
-    assert done.stdout.startswith("# val_files")
+    assert done.stdout.startswith("python3 -m verl.trainer.main_ppo")
     assert f'data.train_files="{tmp_path / "out" / "train.parquet"}"' in done.stdout
+    assert f'data.val_files="{tmp_path / "out" / "val.parquet"}"' in done.stdout
     assert "verl: 4 of 4 rows ready" in done.stderr
+    assert "held out: 1 row(s) to validate on" in done.stderr
+
+
+def test_export_takes_gpus_replies_and_rows_to_hold_out(tmp_path, version):
+    """They are in the lines; what does not divide is refused in a sentence."""
+    words = ("export", version, "--to", "openrlhf", "--gpus", "2", "--group", "4", "--val-rows", "2", "--model", "demo")
+    done = run(*words, str(tmp_path / "out"))
+    assert "--rollout.batch_size=2 --rollout.n_samples_per_prompt=4" in done.stdout
+    assert "--actor.num_gpus_per_node=2" in done.stdout
+    assert f"--eval.dataset={tmp_path / 'out' / 'val.parquet'}" in done.stdout
+    with pytest.raises(ExportError, match="4 rows with 8 replies each cannot be shared by 5 GPUs"):
+        run("export", version, "--to", "trl", "--gpus", "5", str(tmp_path / "other"))
+    with pytest.raises(ExportError, match="4 rows are to be held out of 4, so that none is left to train on"):
+        run("export", version, "--to", "trl", "--val-rows", "4", str(tmp_path / "other"))
 
 
 def test_export_without_a_folder_only_checks(tmp_path, version):

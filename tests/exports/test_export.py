@@ -12,10 +12,12 @@ from PIL import Image as Pictures
 
 from hf_rap import check_export, export, load_source, publish_to_folder, select_cognitive
 from hf_rap.errors import ExportError, SettingError
+from hf_rap.exports.limits import Limits
 from hf_rap.exports.trainers import TRAINERS, trainers_table
 
 from .awkward import awkward, dataset, picture, row
 
+ALL = Limits(val_rows=0)  # none is held out
 PARQUET = ["universal", "trl", "easyr1", "verl", "ms-swift", "llama-factory", "openrlhf"]
 
 
@@ -45,7 +47,7 @@ def gold(one: dict) -> str:
 @pytest.mark.parametrize("name", PARQUET)
 def test_parquet_export_round_trips(tmp_path, name):
     """Questions, golds, ids and the bytes of every image, in order."""
-    done = export(awkward(), to=name, path=tmp_path / "out")
+    done = export(awkward(), to=name, path=tmp_path / "out", limits=ALL)
     rows = stored(done.path)
     found = [(question(one), gold(one), [image["bytes"] for image in one["images"]]) for one in rows]
     assert found == what_went_in(awkward())
@@ -72,7 +74,7 @@ def test_trl_export_is_blocks_and_decoded_images(tmp_path):
 
 def test_verl_export_holds_scores_where_its_reward_sees_them(tmp_path):
     """`extra_info` is the only column that reaches compute_score."""
-    done = export(awkward(), to="verl", path=tmp_path / "out")
+    done = export(awkward(), to="verl", path=tmp_path / "out", limits=ALL)
     assert stored(done.path)[0]["extra_info"] == {
         "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "options": [], "prompt": None, "rap_cde": 0.5,
         "question": "<image>What is x?",

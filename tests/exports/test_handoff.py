@@ -9,7 +9,7 @@ from hf_rap import check_export, export
 from hf_rap.demo import MODEL
 from hf_rap.engines.prompt_tokens import PromptTokens
 from hf_rap.errors import ExportError, SettingError
-from hf_rap.exports.handoff import Limits
+from hf_rap.exports.limits import Limits
 from hf_rap.rows.prompts import BARE
 
 from .awkward import awkward, dataset, picture, row
@@ -84,10 +84,10 @@ def test_word_that_a_loader_takes_for_a_placeholder():
 def test_three_rows_do_not_fill_a_batch(tmp_path):
     """Refused where the user names a batch; otherwise the lines to paste set a batch that can be filled."""
     ds = dataset(row("a"), row("b"), row("c"))
-    with pytest.raises(ExportError, match=r"3 rows do not fill one rollout batch of 8.*a batch of 3 or less"):
+    with pytest.raises(ExportError, match=r"2 rows do not fill one rollout batch of 8.*a batch of 2 or less"):
         export(ds, to="easyr1", path=tmp_path / "out", limits=Limits(rollout_batch=8))
     done = export(ds, to="easyr1", path=tmp_path / "out")
-    assert "data.rollout_batch_size=3" in done.snippet
+    assert "data.rollout_batch_size=2" in done.snippet  # and one row to validate on
     assert any("do not fill its default batch of 512" in note for note in done.handoff.notes)
 
 
@@ -114,12 +114,12 @@ def test_solution_is_cut_down_to_its_answer_on_request(tmp_path):
     found = check_export(ds, to="easyr1")
     assert (found.refused, found.fixable) == ((), {"answer taken out of its solution": 1})
     assert any(note.startswith("1 answer(s) that its usual reward (mathruler) cannot read") for note in found.notes)
-    strict = Limits(usual_verifier=True)
+    strict = Limits(usual_verifier=True, val_rows=0)
     assert check_export(ds, to="easyr1", limits=strict).codes == {"gold_unreadable_there": 1}
     done = export(ds, to="easyr1", path=tmp_path / "out", limits=strict, fix=True)
     import pyarrow.parquet as pq
 
-    as_it_is = export(ds, to="easyr1", path=tmp_path / "as it is")
+    as_it_is = export(ds, to="easyr1", path=tmp_path / "as it is", limits=Limits(val_rows=0))
     assert pq.read_table(as_it_is.path / "train.parquet")["answer"].to_pylist() == ds["answer"][:]
 
     assert pq.read_table(done.path / "train.parquet")["answer"].to_pylist() == ["5", "5"]

@@ -9,7 +9,8 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from hf_rap import check_export, export, publish_to_folder, select_cognitive
-from hf_rap.exports.handoff import AS_SCORED, Limits
+from hf_rap.exports.handoff import AS_SCORED
+from hf_rap.exports.limits import Limits
 from hf_rap.exports.pictures import ANY, Opening
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.rows.images import open_image
@@ -127,7 +128,7 @@ def test_fix_writes_only_those_as_they_were_scored(tmp_path, name):
     """Pixels after the loader's own opening equal those that were scored; all other files keep their bytes."""
     everything = [*OTHERWISE, *ALIKE, *TURNED]
     ds = dataset(*rows_of(everything))
-    done = export(ds, tmp_path / "out", to=name, fix=True)
+    done = export(ds, tmp_path / "out", to=name, fix=True, limits=Limits(val_rows=0))
     assert (done.handoff.seen_otherwise, done.handoff.fixable) == ((), {})
     upright = TRAINERS[name].accepts.opens.upright
     written = [one["images"][0]["bytes"] for one in pq.read_table(done.path / "train.parquet").to_pylist()]

@@ -71,9 +71,10 @@ def turns(one: dict) -> list[tuple[str, str]]:
 
 
 def rows_of(folder: Path) -> list[dict]:
-    if (folder / "train.parquet").exists():
-        return pq.read_table(folder / "train.parquet").to_pylist()
-    return [json.loads(line) for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
+    """Those to train on and those that are held out, in the order of their ids."""
+    rows = [one for file in folder.glob("*.parquet") for one in pq.read_table(file).to_pylist()]
+    rows += [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text("utf-8").splitlines()]
+    return sorted(rows, key=lambda one: one["id"])
 
 
 EXPECTED = [("system", "Be brief."), ("user", "Q: Compare <image> with <image>Think.")]
@@ -104,7 +105,7 @@ def test_easyr1_is_given_it_as_the_file_of_its_config(tmp_path, name):
     done = export(dataset(*made, features=FEATURES_WITH_SETTINGS), to="easyr1", path=tmp_path / "out")
     for one, question in zip(rows_of(done.path), questions, strict=True):
         assert easyr1_sees(done.path, one) == one["prompt_text"] == asked.text(question)
-    words = shlex.split(done.snippet.split("\n", 1)[1])
+    words = shlex.split(done.snippet)
     assert {"data.prompt_key=problem", f'data.format_prompt="{done.path}/format_prompt.jinja"'} <= set(words)
 
 
@@ -112,7 +113,7 @@ def test_easyr1_is_given_several_prompts_in_a_column(tmp_path):
     """`format_prompt` is switched off, since there is one for all rows."""
     done = export(asked_with(USER_TURN, PRESETS["easyr1"].template), to="easyr1", path=tmp_path / "out")
     assert rows_of(done.path)[0]["prompt_text"] == "Q: Compare <image> with <image>Think."
-    words = shlex.split(done.snippet.split("\n", 1)[1])
+    words = shlex.split(done.snippet)
     assert {"data.prompt_key=prompt_text", "data.format_prompt=null"} <= set(words)
     assert not (done.path / "format_prompt.jinja").exists()
 

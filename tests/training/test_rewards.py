@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_rap.training import accuracy_reward, easyr1, openrlhf, verl
+from hf_rap.training import accuracy_reward, easyr1, mm_eureka, openrlhf, verl
 from hf_rap.verify import judge
 
 PAIRS = [
@@ -105,6 +105,20 @@ def test_openrlhf(end):
     told = openrlhf.reward_func(queries, prompts, [pair["gold"] for pair in TEXTS])
     assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
     assert told["extra_logs"]["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+
+
+def test_mm_eureka():
+    """The reply is the model's turn, whatever it says of turns itself; the prompt comes as JSON."""
+    questions = [pair.get("question", "What?") for pair in TEXTS]
+    chats = [[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}] for text in questions]
+    queries = [
+        f"<|endoftext|><|im_start|>user\n<|image_pad|>{text}<|im_end|>\n<|im_start|>assistant\n{pair['reply'] or ''}<|im_end|>"
+        for text, pair in zip(questions, TEXTS, strict=True)
+    ]
+    told = mm_eureka.reward_func(queries, [json.dumps(chat) for chat in chats], [pair["gold"] for pair in TEXTS])
+    assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
+    assert told["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+    assert mm_eureka.reply_of("<|im_start|>assistant\na<|im_start|>assistant\nb<|im_end|>") == "a\nassistant\nb"
 
 
 def in_threads(call, pairs: list[dict]) -> list:
