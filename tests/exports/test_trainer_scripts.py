@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
 
 from hf_rap import Limits, export
 from hf_rap.demo import MODEL, make_planted
+from hf_rap.training import add_epoch_rewards
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +68,9 @@ def test_trl_trains_by_the_line_as_printed(tmp_path):
     assert ran.returncode == 0, ran.stderr[-3000:]
     files = sorted((tmp_path / "rows é-out" / "completions").glob("*.parquet"))
     assert [len(pq.read_table(file)) for file in files] == [24, 24]  # three prompts of eight replies, twice
+    # Every reward is that of a row, though planted rows share their questions.
+    ds = load_dataset(
+        "parquet", data_files=str(done.path / "train.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    _, report = add_epoch_rewards(ds, tmp_path / "rows é-out", steps_per_epoch=1)
+    assert (report.keyed_by, report.attempts, report.rows_seen, report.strangers) == ("id", 48, 6, 0)
