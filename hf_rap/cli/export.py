@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @prm_options
 @as_json
 def export(source: str, folder: Path | None, to: str, *, as_json: bool, **options: Any) -> None:
-    """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it.
+    """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it (exits 1 where rows would be refused).
 
     SOURCE is a published version, a file of `hf-rap select` (its kept rows), or any dataset.
 
@@ -58,6 +58,8 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
             print_json(handoff.as_dict())
         else:
             echo(handoff.table())
+        if handoff.refused and not options["drop"]:
+            click.get_current_context().exit(1)
         return
     report_export(
         write(

@@ -32,6 +32,8 @@ class Accepts:
     """What its examples compare answers with."""
     several_golds: bool = False
     """Its reward function sees columns, so a list of accepted answers arrives there."""
+    first_gold_only: tuple[str, ...] = ()
+    """Trainers that read the same file, and whose reward sees the first of several accepted answers."""
     mixes_text_only: bool = True
     """Rows with and without an image may share a batch."""
     reserved: tuple[str, ...] = ()

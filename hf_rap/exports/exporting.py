@@ -243,7 +243,7 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
         hint = "fix=True (--fix) mends some of them; " if handoff.fixable else ""
         raise ExportError(
             f"{len(handoff.refused):,} of {handoff.rows:,} rows would be refused by {trainer.title} ({kinds}). "
-            f"The first is row {first.index} ({first.row_id}): {first.message}. {hint}drop=True (--drop) leaves them out."
+            f"The first is row {first.index} ({first.row_id}): {first.message.rstrip('.')}. {hint}drop=True (--drop) leaves them out."
         )
     if not handoff.ready:
         raise ExportError(f"No row is left for {trainer.title}.")

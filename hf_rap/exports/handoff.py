@@ -11,16 +11,13 @@ from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import ExportError, RowError
+from hf_rap.errors import ExportError
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import BARE
-from hf_rap.verify import read_gold
-from hf_rap.verify.finding import stated_last
-from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
 from .asked import prompt_in
 from .lengths import most_tokens
-from .pictures import scale, size_of, within, written_as_scored
+from .problems import AS_SCORED, check_row, mend, usual_verifier_reads
 from .rows import ExportRows, Refused
 
 if TYPE_CHECKING:
@@ -28,10 +25,9 @@ if TYPE_CHECKING:
 
     from hf_rap.rows.prompts import PromptTemplate
 
-    from .base import Accepts, Trainer
+    from .base import Trainer
     from .limits import Limits
 
-AS_SCORED = "image written as it was scored"
 _OTHER_PIXELS = "an image is transparent, has 16 bits or lies on its side, and its loader opens it otherwise"
 SEEN_OTHERWISE = "trained with other pixels than were scored"
 _PROMPTS = {"": "the question alone, since nothing says how it was asked,", "own": "one of the publisher's own"}
@@ -126,18 +122,19 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     refused: list[Refused] = []
     fixed: Counter[str] = Counter()
     fixable: Counter[str] = Counter()
-    unread, text_only, most_images = 0, [], 0
+    unread, several_golds, text_only, most_images = 0, 0, [], 0
     seen_otherwise: list[Refused] = []
     ids: dict[int, str] = {}
     prompt_tokens = 0
     prompts: Counter[PromptTemplate | None] = Counter()
     arguments: dict[str, Any] | None = None
     system_turn = False
-    for index, row in enumerate(rows):
-        if isinstance(row, Refused):
-            refused.append(row)
+    for index, read in enumerate(rows):
+        if isinstance(read, Refused):
+            refused.append(read)
             continue
-        outcome = _check(row, trainer.accepts, limits, arguments, fix=fix)
+        outcome = check_row(read, trainer.accepts, limits, arguments, fix=fix)
+        row = outcome.row
         fixed.update(outcome.fixed)
         fixable.update(outcome.fixable)
         if outcome.problem:
@@ -151,17 +148,21 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         prompts[prompt] += 1
         arguments = dict((prompt or BARE).chat_template_kwargs)
         system_turn |= (prompt or BARE).system is not None
-        unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
+        unread += not usual_verifier_reads(row["answer"], trainer.accepts)
+        several_golds += len(row["extra_info"]["accepted"]) > 1
         most_images = max(most_images, len(row["images"]))
         if not row["images"]:
             text_only.append(Refused(index, row["id"], "no_image", f"{trainer.title} fails on a batch that mixes "
                                      "rows with and without an image; export those without one on their own"))  # fmt: skip
     if text_only and most_images and not trainer.accepts.mixes_text_only:
         refused = sorted([*refused, *text_only], key=lambda row: row.index)
-        ids = {index: name for index, name in ids.items() if index not in {row.index for row in text_only}}
+        for row in text_only:
+            del ids[row.index]
     held_out = _held_out(ids, limits.held_out(len(ids), needed=trainer.accepts.validates))
     train = len(ids) - len(held_out)
-    notes = _notes(trainer, limits, ready=train, unread=unread, otherwise=rows.prompts.otherwise)
+    notes = _notes(
+        trainer, limits, ready=train, unread=unread, otherwise=rows.prompts.otherwise, several_golds=several_golds
+    )
     return Handoff(
         trainer.name,
         len(rows),
@@ -209,138 +210,18 @@ def ready_rows(
     apart = set(handoff.held_out)
     for index, row in enumerate(rows):
         if index not in refused and (index in apart) == held_out and not isinstance(row, Refused):
-            yield _mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
+            yield mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
 
 
-@dataclass(frozen=True)
-class _Checked:
-    problem: tuple[str, str] | None
-    fixed: tuple[str, ...] = ()
-    fixable: tuple[str, ...] = ()
-
-
-def _check(
-    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None, *, fix: bool
-) -> _Checked:
-    mended, repairs = _mend(row, accepts, limits)
-    if fix:
-        row = mended
-    problem = _problem(row, accepts, limits, arguments)
-    if fix:
-        return _Checked(problem, fixed=() if problem else tuple(repairs))
-    helps = bool(repairs) and _problem(mended, accepts, limits, arguments) is None
-    return _Checked(problem, fixable=tuple(repairs) if helps else ())
-
-
-def _problem(
-    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None
-) -> tuple[str, str] | None:
-    """Code and message of the first thing that is wrong with a row; `arguments` are those of the rows before."""
-    return (
-        _gold_problem(row, accepts, limits)
-        or _image_problem(row["images"], limits)
-        or _prompt_problem(prompt_in(row) or BARE, accepts, arguments)
-        or _question_problem(row, accepts, limits)
-    )
-
-
-def _prompt_problem(
-    prompt: PromptTemplate, accepts: Accepts, arguments: dict[str, Any] | None
-) -> tuple[str, str] | None:
-    """What of the prompt that was scored cannot be trained."""
-    hint = "export with another prompt=... (--prompt), or to another trainer"
-    if prompt.system is not None and not accepts.system_turn:
-        return "system_turn", f"it was asked with a system turn, which its loader does not have: {hint}"
-    given, known = dict(prompt.chat_template_kwargs), accepts.template_arguments
-    without = sorted(given.keys() - known) if known is not None else []
-    if without:
-        return (
-            "template_arguments",
-            f"its chat template was given {', '.join(without)}, which this trainer has no place for: {hint}",
-        )
-    if arguments is not None and given != arguments:
-        values = f"its chat template was given {given or 'nothing'}, and that of rows before {arguments or 'nothing'}"
-        return "template_arguments", f"{values}, where a training run has one for all: export them apart"
-    return None
-
-
-def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
-    golds = row["extra_info"]["accepted"]
-    try:
-        read_gold(golds or row["answer"], question=row["problem"], options=row["extra_info"].get("options") or None)
-    except RowError as error:
-        return error.code, error.message
-    if len(golds) > 1 and not accepts.several_golds:
-        return "several_golds", f"{len(golds)} accepted answers ({', '.join(golds)[:80]}), but its reward sees one text"
-    if limits.usual_verifier and not _usual_verifier_reads(row["answer"], accepts):
-        return "gold_unreadable_there", f"{accepts.verifier} cannot read the answer {row['answer'][:80]!r}"
-    return None
-
-
-def _image_problem(images: list[dict[str, Any]], limits: Limits) -> tuple[str, str] | None:
-    if limits.max_images and len(images) > limits.max_images:
-        return "too_many_images", f"{len(images)} images; the limit is {limits.max_images}"
-    for number, image in enumerate(images, 1):
-        width, height = size_of(image)
-        if scale(width, height, limits.min_pixels, limits.max_pixels) is not None:
-            bounds = f"from {limits.min_pixels or 1:,}" + (f" to {limits.max_pixels:,}" if limits.max_pixels else " on")
-            return (
-                "image_size",
-                f"image {number} has {width} x {height} = {width * height:,} pixels; taken are {bounds}",
-            )
-    return None
-
-
-def _question_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
-    for word in accepts.reserved:
-        if any(word in turn["content"] for turn in row["messages"]):
-            return "reserved_word", f"the question says {word}, which its loader takes for a placeholder"
-    if limits.max_prompt_tokens and limits.prompt_tokens:
-        arguments = (prompt_in(row) or BARE).chat_template_kwargs
-        tokens = limits.prompt_tokens(row["prompt"], row["images"], **arguments)
-        if tokens > limits.max_prompt_tokens:
-            return "prompt_too_long", f"{tokens:,} tokens; the limit is {limits.max_prompt_tokens:,}"
-    return None
-
-
-def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[str, Any], list[str]]:
-    """The row with what can be changed without changing what it asks, and what that was."""
-    repairs = []
-    images = [written_as_scored(image, accepts.opens) for image in row["images"]]
-    if images != row["images"]:
-        repairs.append(AS_SCORED)
-    sized = [within(image, limits.min_pixels, limits.max_pixels) for image in images]
-    if sized != images:
-        repairs.append("image resized to the pixel limits")
-    if repairs:
-        row = {**row, "images": sized}
-    answer = row["answer"]
-    if answer and accepts.verifier == "mathruler" and (short := stated_last(answer)):
-        repairs.append("answer taken out of its solution")
-        golds = [short, *row["extra_info"]["accepted"][1:]]
-        row = {
-            **row,
-            "answer": short,
-            "solution": short,
-            "reward_model": {**row["reward_model"], "ground_truth": short},
-            "extra_info": {**row["extra_info"], "accepted": golds},
-        }
-    return row, repairs
-
-
-def _usual_verifier_reads(answer: str | None, accepts: Accepts) -> bool:
-    """The trainer's own reward can compare with this answer.
-
-    math-verify has to parse something out of it, else TRL skips the row and ms-swift gives 0.
-    mathruler compares normalised texts: a whole solution never equals the answer of a reply.
-    """
-    if accepts.verifier == "math-verify":
-        return is_parsed_by_math_verify(answer or "")
-    return accepts.verifier == "none" or not stated_last(answer or "")
-
-
-def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int, otherwise: int) -> tuple[str, ...]:
+def _notes(
+    trainer: Trainer, limits: Limits, *, ready: int, unread: int, otherwise: int, several_golds: int
+) -> tuple[str, ...]:
     notes = []
+    if several_golds and trainer.accepts.first_gold_only:
+        readers = " and ".join(trainer.accepts.first_gold_only)
+        notes.append(
+            f"{several_golds:,} row(s) have several accepted answers, of which the rewards of {readers} see the first"
+        )
     if otherwise:
         notes.append(f"{otherwise:,} row(s) were scored with another prompt than they are trained with here")
     if unread:

@@ -96,7 +96,9 @@ class ExportRows:
                 prompts=[prompt],
             )
         except RowError as error:
-            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, error.message)
+            # Without the place, which stands beside it.
+            alone = error.__cause__ if isinstance(error.__cause__, RowError) else error
+            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, alone.message)
         return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
 
 

@@ -36,6 +36,7 @@ _READERS: tuple[Trainer, ...] = (
 _ACCEPTS = Accepts(
     "none",
     several_golds=True,
+    first_gold_only=("EasyR1", "OpenRLHF"),
     mixes_text_only=False,
     reserved=OTHER_MEDIA,
     path_without=",@",

@@ -51,8 +51,14 @@ def test_export_takes_gpus_replies_and_rows_to_hold_out(tmp_path, version):
 def test_export_without_a_folder_only_checks(tmp_path, version):
     """The table of what would be refused; as JSON too."""
     assert "trl: 4 of 4 rows ready, up to 3 image(s) in one" in run("export", version, "--to", "trl").stdout
-    found = json.loads(run("export", version, "--max-images", "1", "--json").stdout)
-    assert found["codes"] == {"too_many_images": 2}
+    found = run("export", version, "--max-images", "1", "--json")
+    assert json.loads(found.stdout)["codes"] == {"too_many_images": 2}
+    # So that a script notices; what is left out on purpose is fine.
+    codes = [
+        run("export", version, *words).exit_code
+        for words in ([], ["--max-images", "1"], ["--max-images", "1", "--drop"])
+    ]
+    assert (found.exit_code, codes) == (1, [0, 1, 0])
 
 
 def test_export_takes_the_kept_rows_of_a_selection_file(tmp_path):

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from datasets import List, Value
 from PIL import Image as Pictures
 
 from hf_rap import check_export, export
@@ -79,6 +80,43 @@ def test_word_that_a_loader_takes_for_a_placeholder():
     bad = row(problem="<image>What does <video> mean?")
     assert codes(bad, to="verl") == {"reserved_word": 1}
     assert codes(bad, to="trl") == {}
+
+
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|im_start|>", "<IMG_CONTEXT>", "<start_of_turn>"])
+def test_token_of_a_model_in_a_question_is_refused(token):
+    """A tokenizer reads it inside of a text: an image that is not there, or the end of the turn."""
+    bad = row(problem=f"<image>What does {token} mean?")
+    for name in ("trl", "easyr1", "openrlhf", "universal"):
+        assert codes(bad, to=name) == {"reserved_word": 1}
+    assert codes(row(problem="<image>What are <|x|> and a <|b?"), to="trl") == {}
+
+
+def test_a_refused_row_says_its_place_once():
+    """Before its message, which was found with it."""
+    table = check_export(dataset(row("a"), row("b", problem="<image><image>x?")), to="trl").table()
+    assert "row 1 (b): the question has 2 <image>" in table
+    with pytest.raises(
+        ExportError, match=r"The first is row 1 \(b\): the question has 2 <image>.* image\(s\)\. drop=True"
+    ):
+        export(dataset(row("a"), row("b", problem="<image><image>x?")), "never", to="trl")
+
+
+def test_notes_count_what_is_left_after_the_mending():
+    """An answer that was taken out of its solution can be read."""
+    ds = dataset(row("a", answer="So x = 5, and the answer is \\boxed{5}."), row("b"))
+    note = "1 answer(s) that its usual reward (mathruler) cannot read; the reward function of hf_rap reads them all"
+    assert note in check_export(ds, to="easyr1").notes
+    assert note not in check_export(ds, to="easyr1", fix=True).notes
+
+
+def test_several_golds_are_noted_for_trainers_that_see_one():
+    """The universal file is read by five, of which two have a text alone."""
+    features = awkward().features.copy()
+    features["answer"] = List(Value("string"))
+    ds = dataset(row("a", answer=["5", "five"]), row("b", answer=["6"]), features=features)
+    note = "1 row(s) have several accepted answers, of which the rewards of EasyR1 and OpenRLHF see the first"
+    assert note in check_export(ds, to="universal").notes
+    assert note not in check_export(ds, to="trl").notes
 
 
 def test_three_rows_do_not_fill_a_batch(tmp_path):

@@ -9,9 +9,9 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from hf_rap import check_export, export, publish_to_folder, select_cognitive
-from hf_rap.exports.handoff import AS_SCORED
 from hf_rap.exports.limits import Limits
 from hf_rap.exports.pictures import ANY, Opening
+from hf_rap.exports.problems import AS_SCORED
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.rows.images import open_image
 
