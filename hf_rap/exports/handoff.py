@@ -156,8 +156,8 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
                                      "rows with and without an image; export those without one on their own"))  # fmt: skip
     if text_only and most_images and not trainer.accepts.mixes_text_only:
         refused = sorted([*refused, *text_only], key=lambda row: row.index)
-        for row in text_only:
-            del ids[row.index]
+        for alone in text_only:
+            del ids[alone.index]
     held_out = _held_out(ids, limits.held_out(len(ids), needed=trainer.accepts.validates))
     train = len(ids) - len(held_out)
     notes = _notes(
