@@ -8,7 +8,7 @@
 # PYTHON   a Python that has hf_rap installed (default: .venv/bin/python)
 # ENVS     where the environments go (default: a folder below TMPDIR); they are kept for the next time
 # BASE     the Python that they are made with (default: python3)
-# EASYR1_SRC, MM_EUREKA_SRC  checkouts, whose loaders are then run; they are on no package registry
+# EASYR1_SRC, MM_EUREKA_SRC, SKYRL_SRC, SLIME_SRC  checkouts, whose loaders are then run; they are on no package registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
@@ -32,7 +32,7 @@ itself() {
   esac
 }
 
-# The environment of a trainer; MM-EUREKA's checkout needs nothing that verl's and OpenRLHF's have not.
+# The environment of a trainer; the checkouts of MM-EUREKA, SkyRL and slime need nothing that verl's and OpenRLHF's have not.
 environment() {
   if [[ ! -e $ENVS/$1/ready ]]; then
     "$BASE" -m venv "$ENVS/$1"
@@ -44,22 +44,29 @@ environment() {
 }
 
 "$PYTHON" scripts/trainer_fixture.py "$WORK/exports é 1"
-for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf mm-eureka}"; do
+for trainer in "${@:-trl easyr1 verl ms-swift llama-factory openrlhf mm-eureka skyrl slime}"; do
   for one in $trainer; do
-    if [[ $one == easyr1 && -z ${EASYR1_SRC:-} ]]; then
-      "$PYTHON" scripts/read_with_trainer.py easyr1-schema "$WORK/exports é 1"
-      continue
-    fi
-    if [[ $one == mm-eureka && -z ${MM_EUREKA_SRC:-} ]]; then
-      echo "mm-eureka: not run, MM_EUREKA_SRC names no checkout"
-      continue
-    fi
+    checkout=$(tr a-z- A-Z_ <<<"$one")_SRC
+    case $one in
+      easyr1 | mm-eureka | skyrl | slime)
+        if [[ -z ${!checkout:-} ]]; then
+          if [[ $one == easyr1 ]]; then "$PYTHON" scripts/read_with_trainer.py easyr1-schema "$WORK/exports é 1"; fi
+          echo "$one: its own loader is not run, $checkout names no checkout"
+          continue
+        fi
+        ;;
+    esac
     reader=$one checker=$one
-    if [[ $one == mm-eureka ]]; then reader=verl checker=openrlhf; fi
+    case $one in
+      mm-eureka) reader=verl checker=openrlhf ;;
+      skyrl | slime) reader=verl checker= ;;
+    esac
     environment "$reader"
-    environment "$checker"
     "$ENVS/$reader/bin/python" scripts/read_with_trainer.py "$one" "$WORK/exports é 1"
-    "$ENVS/$checker/bin/python" scripts/check_lines.py "$one" "$WORK/exports é 1"
+    if [[ -n $checker ]]; then
+      environment "$checker"
+      "$ENVS/$checker/bin/python" scripts/check_lines.py "$one" "$WORK/exports é 1"
+    fi
   done
 done
 "$PYTHON" scripts/trainers_table.py "$WORK/exports é 1"

@@ -253,6 +253,58 @@ def mm_eureka(folder: Path, universal: bool, model: str) -> tuple[list[Seen], li
     return seen, list(rows[0])
 
 
+def skyrl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    from transformers import AutoTokenizer
+
+    # The file alone: its package imports more than its loader needs.
+    own = load_module(Path(os.environ["SKYRL_SRC"]) / "skyrl/train/dataset/dataset.py").PromptDataset
+    ds = own(str(folder / "train.jsonl"), AutoTokenizer.from_pretrained(model), 512, num_workers=1)
+    seen = []
+    for chat, _, extra, _ in (ds[index] for index in range(len(ds))):
+        parts = [part for turn in chat for part in turn["content"] if part["type"] == "image_url"]
+        files = [base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in parts]
+        texts = [
+            {
+                **turn,
+                "content": [
+                    {"type": part["type"].removesuffix("_url"), "text": part["text"]} for part in turn["content"]
+                ],
+            }
+            for turn in chat
+        ]
+        seen.append((of_chat(texts), extra["reward_spec"]["ground_truth"], [pixels(file) for file in files]))
+    return seen, ["prompt", *ds[0][2]]
+
+
+def slime(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    operators = declare_torchvision()  # noqa: F841
+    sys.path.insert(0, os.environ["SLIME_SRC"])
+    from slime.utils.data import Dataset
+    from transformers import AutoProcessor
+
+    class Chats:
+        """In the place of the tokenizer: hands the chat back that slime made, in which the images are."""
+
+        def apply_chat_template(self, chat: list[dict], **_: object) -> list[dict]:
+            return chat
+
+    ds = Dataset(
+        str(folder / "train.jsonl"),
+        Chats(),
+        AutoProcessor.from_pretrained(model),
+        None,
+        prompt_key="messages",
+        multimodal_keys={"image": "images"},
+        label_key="answer",
+        apply_chat_template=True,
+    )
+    seen = [
+        (of_chat(sample.prompt), sample.label, [pixels(image) for image in sample.multimodal_inputs["images"]])
+        for sample in ds.samples
+    ]
+    return seen, ["messages", "images", "answer"]
+
+
 def easyr1_schema(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
     """Its documented columns, read the way its loader does: a Parquet file through datasets."""
     from datasets import load_dataset
@@ -306,14 +358,19 @@ READERS = {
     "openrlhf": openrlhf,
     "easyr1": easyr1,
     "mm-eureka": mm_eureka,
+    "skyrl": skyrl,
+    "slime": slime,
     "easyr1-schema": easyr1_schema,
 }
 # It writes every decoded image anew, a JPEG with other pixels; its own export holds bytes.
 REENCODES = {("ms-swift", "universal")}
 PACKAGES = {"llama-factory": "llamafactory"}
-CHECKOUTS = ("easyr1", "mm-eureka")
-# They have no reward function of ours, and do not read the universal file.
-WITHOUT_REWARD = ("llama-factory", "mm-eureka")
+CHECKOUTS = ("easyr1", "mm-eureka", "skyrl", "slime")
+# They are given no reward function by the export, or one that cannot be called here, and do not read the universal file.
+WITHOUT_REWARD = ("llama-factory", "mm-eureka", "skyrl", "slime")
+WITHOUT_SYSTEM = ("easyr1", "slime")
+# The export that a trainer reads, where it has another name.
+EXPORTS = {"skyrl": "openai-chat", "slime": "conversations"}
 
 
 def main() -> None:
@@ -323,9 +380,10 @@ def main() -> None:
     version = trainer if own in CHECKOUTS else importlib.metadata.version(PACKAGES.get(own, own))
     print(f"\n{own} {version}, datasets {importlib.metadata.version('datasets')}")
     results = {"trainer": own, "version": version, "datasets": importlib.metadata.version("datasets")}
-    for name in (own,) if own in WITHOUT_REWARD else (own, "universal"):
+    exported = EXPORTS.get(own, own)
+    for name in (exported,) if own in WITHOUT_REWARD else (exported, "universal"):
         seen, keys = READERS[trainer](top / name, name == "universal", told["model"])
-        system = [] if own == "easyr1" else [{"role": "system", "content": told["system"]}]
+        system = [] if own in WITHOUT_SYSTEM else [{"role": "system", "content": told["system"]}]
         wanted = [
             (
                 of_chat([*system, {"role": "user", "content": question}]),
@@ -349,7 +407,7 @@ def main() -> None:
         if not len(seen) == len(wanted) == golds == prompts or alike != len(images) - lost:
             wrong = [index for index, (one, other) in enumerate(pairs) if one != other]
             sys.exit(f"FAILED {own} on {name}: different: {wrong}\n{seen}\n{wanted}")
-        results[name] = found
+        results.setdefault("exports", {})[name] = found
     if own not in WITHOUT_REWARD:
         pairs = told["verdicts"]
         rewarded = rewards(trainer, top / own, pairs)

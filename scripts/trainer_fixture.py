@@ -22,13 +22,15 @@ from hf_rap.exports.pictures import ANY, written_as_scored
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.verify import judge
 
-# What the rows were scored with; EasyR1 has no system turn.
+# What the rows were scored with; EasyR1 and VLM-R1 have no system turn.
+WITHOUT_SYSTEM = ("easyr1", "conversations")
 USER_TURN = PromptTemplate(prefix="Q: ", suffix="\nThink inside <think></think>.")
 ASKED = replace(USER_TURN, system="Be brief.\nAnd right.")
 TEXT = Value("string")
 # Rows and GPUs of the lines that are checked; a row is held out of each.
 CASES = ((3, 1), (3, 2), (79, 1), (79, 8), (1000, 1), (1000, 8))
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
+ALL = Limits(val_rows=0)
 LOSSY = ("JPEG", "WEBP")
 ANSWERS = Path(__file__).parents[1] / "tests/data/answers.jsonl"
 
@@ -140,7 +142,9 @@ def main() -> None:
     made = rows()
     ds = Dataset.from_list(made, features)
     for name in TRAINERS:
-        export(ds, to=name, path=folder / name, prompt=USER_TURN if name == "easyr1" else None, fix=True)
+        export(
+            ds, to=name, path=folder / name, prompt=USER_TURN if name in WITHOUT_SYSTEM else None, fix=True, limits=ALL
+        )
     expected = [
         [ASKED.text(row["problem"]), row["answer"], [base64.b64encode(scored(one)).decode() for one in row["images"]]]
         for row in made

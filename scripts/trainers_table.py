@@ -21,11 +21,10 @@ def main() -> None:
     print("|---|---|" + "---|" * len(COLUMNS))
     for trainer, result in found.items():
         title = f"{trainer} {result['version']}, datasets {result['datasets']}"
-        for export in (trainer, "universal"):
-            if export in result:
-                shown = {**result[export], "verdicts": result.get("verdicts", "")}
-                shown |= {"lines accepted": result.get("lines accepted", "")} if export == trainer else {}
-                print(f"| {title} | `{export}` | {' | '.join(shown.get(name, '') for name in COLUMNS)} |")
+        for place, (export, shares) in enumerate(result["exports"].items()):
+            shown = {**shares, "verdicts": result.get("verdicts", "")}
+            shown |= {"lines accepted": result.get("lines accepted", "")} if not place else {}
+            print(f"| {title} | `{export}` | {' | '.join(shown.get(name, '') or '-' for name in COLUMNS)} |")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,15 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     rows = _kept(source)
     layout = make_layout(options, load_source(rows) if isinstance(rows, str) else rows.scored, layout_in(source))
     if folder is None:
-        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"], prompt=options["prompt"])
+        handoff = check_export(
+            rows,
+            to=to,
+            layout=layout,
+            limits=limits,
+            fix=options["fix"],
+            prompt=options["prompt"],
+            hints=options["hints"],
+        )
         if as_json:
             print_json(handoff.as_dict())
         else:
@@ -71,6 +79,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
             fix=options["fix"],
             drop=options["drop"],
             prompt=options["prompt"],
+            hints=options["hints"],
         ),
         as_json=as_json,
     )

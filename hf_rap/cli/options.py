@@ -634,6 +634,7 @@ handoff_options = together(
             "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
         ),
         prompt_option("Another prompt than the rows were scored with (docs/prompts.md)."),
+        click.option("--hints", is_flag=True, help="Put the hints of difficulty behind the questions."),
         click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
         click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
     ],

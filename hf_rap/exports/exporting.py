@@ -68,6 +68,7 @@ def export(
     fix: bool = False,
     drop: bool = False,
     prompt: PromptTemplate | str | None = None,
+    hints: bool = False,
     media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
@@ -87,6 +88,7 @@ def export(
         drop: leave out the rows that would be refused, instead of refusing all.
         prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None and
             "scored": the one that each row was scored with; the question stays bare where nothing says it.
+        hints: put the hints of difficulty behind the questions (a column of `hf_rap.training.add_difficulty_hint`).
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
@@ -97,12 +99,12 @@ def export(
     """
     trainer = find_trainer(to)
     check_path("path", path, "a folder that does not exist yet, or is empty")
-    template = check_options(layout, limits, prompt, fix=fix, drop=drop)
+    template = check_options(layout, limits, prompt, fix=fix, drop=drop, hints=hints)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
     with allowed(media_roots):
-        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
+        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix, hints=hints)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(
@@ -115,7 +117,7 @@ def export(
         group=limits.group,
         rollout_batch=limits.rollout_batch,
         prompt_tokens=limits.max_prompt_tokens or rounded(handoff.prompt_tokens),
-        prompted=not handoff.bare,
+        prompted=hints or not handoff.bare,
         prompt=handoff.prompt,
         system_turn=handoff.system_turn,
         chat_template_kwargs=handoff.chat_template_kwargs,
@@ -188,11 +190,12 @@ def check_export(
     limits: Limits | None = None,
     fix: bool = False,
     prompt: PromptTemplate | str | None = None,
+    hints: bool = False,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
     trainer = find_trainer(to)
-    template = check_options(layout, limits, prompt, fix=fix)
-    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix)[1]
+    template = check_options(layout, limits, prompt, fix=fix, hints=hints)
+    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix, hints=hints)[1]
 
 
 def check_options(
@@ -213,15 +216,16 @@ def _checked(
     prompt: PromptTemplate | None,
     *,
     fix: bool,
+    hints: bool,
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored)
+        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored, hints=hints)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path
-        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt)
+        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt, hints=hints)
     else:
-        rows = export_rows(source, layout=layout, prompt=prompt)
+        rows = export_rows(source, layout=layout, prompt=prompt, hints=hints)
     return rows, check_rows(rows, trainer, limits, fix=fix)
 
 

@@ -163,6 +163,11 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     notes = _notes(
         trainer, limits, ready=train, unread=unread, otherwise=rows.prompts.otherwise, several_golds=several_golds
     )
+    if rows.hinted and not rows.hints:
+        notes = (
+            *notes,
+            f"the hints in {', '.join(rows.hinted)} are not in the prompt: hints=True (--hints) puts them there",
+        )
     return Handoff(
         trainer.name,
         len(rows),
@@ -173,7 +178,8 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         len(ids),
         most_images,
         _by_name(prompts),
-        next(iter(prompts)) if len(prompts) == 1 else None,
+        # With hints each row has another one.
+        next(iter(prompts)) if len(prompts) == 1 and not rows.hints else None,
         system_turn,
         arguments or {},
         tuple(seen_otherwise),

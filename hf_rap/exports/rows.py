@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import EVIDENCE_NAMES, PREFIX, SETTINGS
-from hf_rap.errors import RowError
+from hf_rap.columns import EVIDENCE_NAMES, HINT_SEPARATOR, HINTED_PREFIX, PREFIX, SETTINGS
+from hf_rap.errors import RowError, SettingError
 from hf_rap.rows.cells import rows_of
+from hf_rap.rows.chats import user_text
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.paths import is_there, value_at
+from hf_rap.rows.prompts import BARE
 from hf_rap.rows.settling import settle
 from hf_rap.tables import whole_dataset
 
-from .asked import Asked
-from .universal import UNIVERSAL, universal_columns, universal_features
+from .asked import Asked, prompt_in
+from .universal import UNIVERSAL, asked_columns, universal_columns, universal_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +51,7 @@ class ExportRows:
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
         prompts: the prompt of each row.
+        hints: the hints of difficulty in a column of `add_difficulty_hint` stand behind the questions that are asked.
 
     """
 
@@ -56,6 +59,12 @@ class ExportRows:
     layout: Layout
     data_source: str = "unknown"
     prompts: Asked = field(default_factory=Asked)
+    hints: bool = False
+
+    @property
+    def hinted(self) -> list[str]:
+        """The columns with hints."""
+        return [name for name in self.ds.column_names if name.startswith(HINTED_PREFIX)]
 
     @property
     def scores(self) -> list[str]:
@@ -99,7 +108,16 @@ class ExportRows:
             # Without the place, which stands beside it.
             alone = error.__cause__ if isinstance(error.__cause__, RowError) else error
             return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, alone.message)
-        return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
+        row = {name: values[0] for name, values in made.items()}
+        if self.hints and (hint := _hint(raw[self.hinted[0]], row["problem"])):
+            row |= asked_columns(prompt_in(row) or BARE, row["problem"] + hint)
+        return {**row, **{name: raw[name] for name in scores}}
+
+
+def _hint(hinted: Any, question: str) -> str:
+    """What was put behind the question, with what separates it; nothing where the difficulty was not known."""
+    _, separator, hint = str(user_text(hinted) or "").rpartition(HINT_SEPARATOR)
+    return separator + hint if hint.strip() and hint.strip() not in question else ""
 
 
 def export_rows(
@@ -109,6 +127,7 @@ def export_rows(
     data_source: str = "unknown",
     prompt: PromptTemplate | None = None,
     among: datasets.Dataset | None = None,
+    hints: bool = False,
 ) -> ExportRows:
     """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
 
@@ -118,8 +137,10 @@ def export_rows(
         data_source: for rows that name none.
         prompt: what stands around the question, in the place of what it was when the rows were scored.
         among: the rows that they were chosen from, which say more about the layout (how golds name their options).
+        hints: put the hints of difficulty behind the questions.
 
     Raises:
+        SettingError: there is no column with hints, or there are several.
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
@@ -127,4 +148,12 @@ def export_rows(
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         has_options = is_there(ds.features, OPTIONS)
         layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED
-    return ExportRows(ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt))
+    rows = ExportRows(
+        ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt), hints
+    )
+    if hints and len(rows.hinted) != 1:
+        raise SettingError(
+            f"hints=True (--hints) takes one column {HINTED_PREFIX}..., as hf_rap.training.add_difficulty_hint makes it; "
+            f"there is: {', '.join(rows.hinted) or 'none'}."
+        )
+    return rows

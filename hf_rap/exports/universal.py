@@ -130,14 +130,10 @@ def _universal(
     answer = accepted[0] if accepted else None
     # Of its own the row keeps what it was asked with: its system turn is no column of a version.
     template = (prompt or BARE).of_row(question.system)
-    system = [] if template.system is None else [{"role": "system", "content": template.system}]
-    prompts = template.text(question.text)
     return {
         "id": identity,
         "images": images,
-        "prompt": template.messages(question.text),
-        "messages": [*system, {"role": "user", "content": prompts}],
-        "prompt_text": prompts,
+        **asked_columns(template, question.text),
         "problem": question.text,
         "answer": answer,
         "solution": answer,
@@ -152,6 +148,17 @@ def _universal(
             "options": list(question.options),
             "prompt": None if prompt is None else as_text(template),
         },
+    }
+
+
+def asked_columns(template: PromptTemplate, question: str) -> dict[str, Any]:
+    """The columns that say what is asked, in each form that a trainer reads."""
+    system = [] if template.system is None else [{"role": "system", "content": template.system}]
+    text = template.text(question)
+    return {
+        "prompt": template.messages(question),
+        "messages": [*system, {"role": "user", "content": text}],
+        "prompt_text": text,
     }
 
 

@@ -46,7 +46,7 @@ _ACCEPTS = Accepts(
 
 @dataclass(frozen=True)
 class Universal:
-    """The columns of `selected` in every published version, so that a version loads in any trainer as it is."""
+    """The columns of `selected` in every published version, so that it loads in these trainers as it is."""
 
     name: str = "universal"
     title: str = "TRL, EasyR1, verl, ms-swift and OpenRLHF alike"

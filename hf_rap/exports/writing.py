@@ -99,12 +99,17 @@ def write_json_lines(
 
     An image is named by its content: ids hold slashes and worse, and equal images are written once.
     """
-    folder = target.folder
-    (folder / "images").mkdir(exist_ok=True)
-    with (folder / f"{target.split}.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+    (target.folder / "images").mkdir(exist_ok=True)
+    write_lines(
+        (make(row, [_write_image(image["bytes"], target.folder) for image in row["images"]]) for row in rows), target
+    )
+
+
+def write_lines(rows: Iterable[dict[str, Any]], target: Target) -> None:
+    """`train.jsonl`, or `val.jsonl`."""
+    with (target.folder / f"{target.split}.jsonl").open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            paths = [_write_image(image["bytes"], folder) for image in row["images"]]
-            file.write(json.dumps(make(row, paths), ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _write_image(content: bytes, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Every export, read back the way its trainer reads files, gives the same questions, golds and images."""
 
+import base64
 import io
 import json
 import shlex
@@ -101,6 +102,53 @@ def test_mm_eureka_export_points_to_its_images(tmp_path):
         assert all(file.startswith(f"file://{tmp_path}/mit Leerzeichen é/images/") for file in files)
         found.append((text, one["answer"], [Path(file.removeprefix("file://")).read_bytes() for file in files]))
     assert found == what_went_in(awkward())
+
+
+def test_openai_chats_hold_their_images(tmp_path):
+    """As data URIs with their type, where the question has them; the answer where each reader looks."""
+    done = export(awkward(), to="openai-chat", path=tmp_path / "out")
+    rows = [json.loads(line) for line in (done.path / "train.jsonl").read_text("utf-8").splitlines()]
+    found = []
+    for one in rows:
+        (turn,) = one["prompt"]
+        text, files = "", []
+        for part in turn["content"]:
+            if part["type"] == "text":
+                text += part["text"]
+                continue
+            kind, _, content = part["image_url"]["url"].partition(";base64,")
+            assert kind == f"data:{Pictures.open(io.BytesIO(base64.b64decode(content))).get_format_mimetype()}"
+            text, files = f"{text}<image>", [*files, base64.b64decode(content)]
+        assert one["reward_spec"] == {"method": "rule", "ground_truth": one["answer"]}
+        found.append((text, one["answer"], files))
+    assert found == what_went_in(awkward())
+
+
+def vlm_r1(line: str, folder: str) -> tuple[list[str], str, str]:
+    """What its loader makes of a line: paths, question, solution (grpo_jsonl.py, commit 90052f4)."""
+    item = json.loads(line)
+    images = item.get("image", [])
+    images = [images] if isinstance(images, str) else images
+    human, gpt = (turn["value"] for turn in item["conversations"])
+    return [str(Path(folder) / image) for image in images], human.replace("<image>", ""), gpt
+
+
+def test_conversations_name_their_images(tmp_path):
+    """By absolute paths, for VLM-R1 beside any folder; slime finds the same in `messages` and `images`."""
+    ds = dataset(row("a"), row("b", 2), row("c", 0))
+    done = export(ds, to="conversations", path=tmp_path / "a b")
+    lines = (done.path / "train.jsonl").read_text("utf-8").splitlines()
+    for line, (question, answer, files) in zip(lines, what_went_in(ds), strict=True):
+        one = json.loads(line)
+        paths, text, solution = vlm_r1(line, "/elsewhere")
+        assert [Path(path).read_bytes() for path in paths] == files
+        assert (text, solution) == (question.replace("<image>", ""), answer)
+        assert (one["messages"], one["images"], one["answer"]) == (
+            [{"role": "user", "content": question}],
+            paths,
+            answer,
+        )
+    assert check_export(ds, to="conversations", prompt="trl").codes == {"system_turn": 3}
 
 
 def test_json_lines_are_beside_their_images(tmp_path):

@@ -19,7 +19,7 @@ from hf_rap.exports.trainers import TRAINERS
 from .awkward import awkward, dataset, picture, row
 
 EASYR1 = TRAINERS["easyr1"].accepts.pixels
-GRPO = [name for name in TRAINERS if name not in ("jsonl", "llama-factory")]
+GRPO = [name for name in TRAINERS if name not in ("jsonl", "llama-factory", "openai-chat", "conversations")]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_rows_that_are_held_out_are_not_trained_on(tmp_path, name):
     """As many as asked for, in a file of their own; the same rows of any version."""
     ds = dataset(*(row(f"row-{number}") for number in range(12)))
     done = export(ds, tmp_path / "out", to=name, limits=Limits(val_rows=3))
-    kind = "jsonl" if name in ("mm-eureka", "jsonl") else "parquet"
+    kind = "jsonl" if name in ("mm-eureka", "jsonl", "openai-chat", "conversations") else "parquet"
     ids = {}
     for split in ("train", "val"):
         file = done.path / f"{split}.{kind}"

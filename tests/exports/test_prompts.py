@@ -24,7 +24,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import ExportError
+from hf_rap.errors import ExportError, SettingError
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.rows.presets import PRESETS
 from hf_rap.rows.recognition import recognise_layout
@@ -56,12 +56,14 @@ def text_of(content):
     """Of blocks or a text."""
     if isinstance(content, str):
         return content
-    return "".join("<image>" if block["type"] == "image" else block["text"] for block in content)
+    return "".join("<image>" if block["type"].startswith("image") else block["text"] for block in content)
 
 
 def turns(one: dict) -> list[tuple[str, str]]:
     """The chat that a trainer makes of a row: roles and texts, without the reply of supervised rows."""
-    if "message" in one:
+    if "conversations" in one and "messages" not in one:
+        chat = [{"role": "user", "content": one["conversations"][0]["value"]}]
+    elif "message" in one:
         chat = json.loads(one["message"])
     elif isinstance(one.get("prompt"), list):
         chat = one["prompt"]
@@ -80,7 +82,7 @@ def rows_of(folder: Path) -> list[dict]:
 EXPECTED = [("system", "Be brief."), ("user", "Q: Compare <image> with <image>Think.")]
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINERS if name != "easyr1"])
+@pytest.mark.parametrize("name", [name for name in TRAINERS if name not in ("easyr1", "conversations")])
 def test_a_trainer_is_given_what_the_model_was_asked(tmp_path, name):
     """System turn, prefix and suffix; the bare question stays beside it where the trainer keeps further columns."""
     done = export(asked_with(ASKED), to=name, path=tmp_path / "out")
@@ -297,3 +299,43 @@ def test_likelihoods_alone_do_not_say_how_a_row_is_trained(tmp_path):
     looked = collect_evidence(make_planted(6), Likelihood(demo_engine()))
     done = export(looked, to="verl", path=tmp_path / "out", drop=True)
     assert done.handoff.prompts == {"": done.handoff.ready}
+
+
+HINT = "\n\nThis problem is hard for you."
+HINTED = type(FEATURES)({**FEATURES_WITH_SETTINGS, "rap_hinted_problem": FEATURES["problem"]})
+
+
+def hinted():
+    """Three rows: with a hint, without one, and with an empty line in the question itself."""
+    questions = ["<image>Find x.", "<image>Find y.", "<image>Given 1.\n\nFind z."]
+    hints = [HINT, "", ""]
+    settings = json.dumps(USER_TURN.settings())
+    made = [
+        row(str(n), 1, question, rap_settings=settings, rap_hinted_problem=question + hint)
+        for n, (question, hint) in enumerate(zip(questions, hints, strict=True))
+    ]
+    return dataset(*made, features=HINTED)
+
+
+@pytest.mark.parametrize("name", [*PARQUET, "easyr1", "mm-eureka", "conversations", "openai-chat", "jsonl"])
+def test_hints_are_behind_the_questions_where_they_are_asked_for(tmp_path, name):
+    """And in front of the instruction; the bare question stays without, and a paragraph of its own is none."""
+    done = export(hinted(), to=name, path=tmp_path / "out", hints=True)
+    rows = rows_of(done.path)
+    assert [turns(one)[-1][1] for one in rows] == [
+        f"Q: <image>Find x.{HINT}\nThink.",
+        "Q: <image>Find y.\nThink.",
+        "Q: <image>Given 1.\n\nFind z.\nThink.",
+    ]
+    assert [one["problem"] for one in rows if "problem" in one][:1] in ([], ["<image>Find x."])
+    if name == "easyr1":
+        assert "data.prompt_key=prompt_text data.format_prompt=null" in done.snippet
+
+
+def test_hints_that_are_left_out_are_said():
+    """They are in a column that no trainer reads; without any there is nothing to ask for."""
+    note = "the hints in rap_hinted_problem are not in the prompt: hints=True (--hints) puts them there"
+    assert note in check_export(hinted(), to="trl").notes
+    assert note not in check_export(hinted(), to="trl", hints=True).notes
+    with pytest.raises(SettingError, match=r"takes one column rap_hinted_\.\.\., .*there is: none"):
+        check_export(asked_with(USER_TURN), to="trl", hints=True)
