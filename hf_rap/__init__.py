@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .evidence.likelihood import Likelihood
     from .evidence.regrade import regrade
     from .evidence.rollouts import Rollouts
+    from .evidence.states import PromptStates
     from .exports.exporting import check_export, export
     from .hub import diff, load, publish, reselect, yank
     from .hub.pulling import pull
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .scorers.cde import CDEScore, cde_score
     from .scorers.difficulty import DifficultyScore, difficulty_score
     from .scorers.function import scorer
+    from .scorers.probe import fit_probe
     from .select import Method, Selection, select_cognitive, select_difficulty, select_top, split_stages
     from .select.comparison import compare_methods
     from .select.stability import stability
@@ -69,6 +71,7 @@ __all__ = [
     "Layout",
     "Likelihood",
     "Method",
+    "PromptStates",
     "PromptTemplate",
     "Quantile",
     "RapError",
@@ -96,6 +99,7 @@ __all__ = [
     "estimate",
     "export",
     "fit_prior",
+    "fit_probe",
     "grader",
     "inspect_dataset",
     "list_runs",
@@ -135,6 +139,7 @@ _HOMES = {
     "evidence.grading": "grader",
     "evidence.regrade": "regrade",
     "evidence.rollouts": "Rollouts",
+    "evidence.states": "PromptStates",
     "exports.exporting": "check_export export",
     "hub": "diff load publish reselect yank",
     "hub.pulling": "pull",
@@ -154,6 +159,7 @@ _HOMES = {
     "scorers.cde": "CDEScore cde_score",
     "scorers.difficulty": "DifficultyScore difficulty_score",
     "scorers.function": "scorer",
+    "scorers.probe": "fit_probe",
     "select": "Method Selection select_cognitive select_difficulty select_top split_stages",
     "select.comparison": "compare_methods",
     "select.stability": "stability",
@@ -180,6 +186,8 @@ if TYPE_CHECKING:
     from .runs.listing import Held as Held
     from .scorers.base import Scorer as Scorer
     from .scorers.function import FunctionScorer as FunctionScorer
+    from .scorers.probe import Probe as Probe
+    from .scorers.probe import ProbeReport as ProbeReport
     from .select import Citation as Citation
     from .select import Decision as Decision
     from .select import Reason as Reason
@@ -209,6 +217,7 @@ _TYPES = {
     "runs.listing": "Held",
     "scorers.base": "Scorer",
     "scorers.function": "FunctionScorer",
+    "scorers.probe": "Probe ProbeReport",
     "select": "Citation Decision Reason Settings Stages Step",
     "select.comparison": "Comparison",
     "select.stability": "Stability",

@@ -129,6 +129,19 @@ CDE = Column("rap_cde", "float64", "causal discrepancy, in [-1, 1]: higher = the
 CDE_CONTROL = Column(
     "rap_cde_control", "string", "what rap_cde compares the image with, where that is not the question alone"
 )
+IMAGE_STATES = Column(
+    "rap_image_states",
+    "list<float16>",
+    "hidden states of the prompt's last token with the images, layer behind layer",
+)
+TEXT_STATES = Column("rap_text_states", "list<float16>", "the same of the question alone")
+STATES_ERROR = Column("rap_states_error", "string", "'code: message' saying why the states are missing, or null")
+STATES_SETTINGS = Column("rap_states_settings", "string", "JSON: everything that could change the states")
+
+PROBE_IMAGE = Column("rap_probe_image_rate", "float64", "foretold pass rate with the images, in [0, 1]")
+PROBE_TEXT = Column("rap_probe_text_rate", "float64", "foretold pass rate on the question alone, in [0, 1]")
+PROBE_CDE = Column("rap_probe_cde", "float64", "foretold cde, in [-1, 1]; orders rows, no attempt is behind it")
+
 LIKELIHOOD_CDE = Column(
     "rap_likelihood_cde", "float64", "how much likelier the image makes the gold answer: higher = the image helped more"
 )
@@ -284,16 +297,25 @@ LIKELIHOOD_EVIDENCE = (
     LIKELIHOOD_ERROR,
     LIKELIHOOD_SETTINGS,
 )
+STATES_EVIDENCE = (IMAGE_STATES, TEXT_STATES, STATES_ERROR, STATES_SETTINGS)
 CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
 # Evidence that `Rollouts` writes on request alone, or not at all.
-OTHER_EVIDENCE = (EPOCH_REWARDS, ADAPTIVE, *TOKEN_IDS.values(), *LIKELIHOOD_EVIDENCE, *CONTROL_EVIDENCE)
+OTHER_EVIDENCE = (
+    EPOCH_REWARDS,
+    ADAPTIVE,
+    *TOKEN_IDS.values(),
+    *LIKELIHOOD_EVIDENCE,
+    *STATES_EVIDENCE,
+    *CONTROL_EVIDENCE,
+)
 # What stays in `scored`: no trainer wants it.
 EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVIDENCE, *OTHER_EVIDENCE, UNASKED))
 # Shown where they are there; SCORES are always shown, as not computed if need be.
 CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
-OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, LIMR, BIS)
+PROBE_SCORES = (PROBE_IMAGE, PROBE_TEXT, PROBE_CDE)
+OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, *PROBE_SCORES, LIMR, BIS)
 DECISIONS = (KEEP, REASON)
 
 # What was computed from grades, so that it goes with them.
@@ -315,6 +337,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
         "ds.map(Rollouts(engine, keep_ids=True), batched=True), or `hf-rap rollouts --keep-ids`",
     ),
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
+    (STATES_EVIDENCE, "ds.map(PromptStates(engine), batched=True)"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
@@ -326,6 +349,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (DIFFICULTY_CERTAINTY, "ds.map(DifficultyScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
     ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
     ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
+    (PROBE_SCORES, "ds.map(fit_probe(labelled), batched=True)"),
     ((LIMR,), "add_limr_score(ds)"),
     (
         (BIS_MIXTURE, BIS_RELIABILITY, BIS_MEAN, BIS_STEPS, BIS_POSITIVE, BIS),
@@ -446,8 +470,20 @@ def struct_fields(column: Column) -> list[str]:
 
 
 def typed(values: Mapping[Column, Iterable[Any]]) -> dict[str, list[Any]]:
-    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type."""
-    return {column.name: TypedList(value, column.dtype) for column, value in values.items()}
+    """A batch for `Dataset.map`: column name -> list that remembers its Arrow type.
+
+    Numbers of less than double precision are rounded here: a stream hands them on as they are.
+    """
+    return {column.name: TypedList(_rounded(value, column.dtype), column.dtype) for column, value in values.items()}
+
+
+def _rounded(values: Iterable[Any], dtype: str) -> Iterable[Any]:
+    if "float32" not in dtype and "float16" not in dtype:
+        return values
+    import pyarrow as pa
+
+    rounded: list[Any] = pa.array(list(values), type=arrow_type(dtype)).to_pylist()
+    return rounded
 
 
 def features_of(columns: Iterable[Column]) -> datasets.Features:

@@ -22,6 +22,7 @@ Everything else that escapes from hf_rap is a bug. Warnings of other libraries a
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from contextlib import contextmanager
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 
 class RapError(Exception):
-    """Base of every error that hf_rap raises on purpose."""
+    """Base of every error that hf_rap raises on purpose. What it says has no password and nothing that steers a terminal."""
+
+    def __str__(self) -> str:
+        return printable(without_passwords(super().__str__()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions unpickle by calling their class with the message, which children with other
@@ -109,6 +113,7 @@ class RowError(RapError):
     """
 
     def __init__(self, code: str, message: str = "") -> None:
+        message = printable(without_passwords(message))
         self.code = code
         self.message = message
         super().__init__(f"{code}: {message}" if message else code)
@@ -159,6 +164,18 @@ _SECRETS = (
 )
 
 
+_PASSWORD = re.compile(r"(\b\w[\w+.-]*:/{1,2}[^\s/@:'\"<>]*):[^\s/@'\"<>]+@")  # in an address
+
+
+def without_passwords(text: str) -> str:
+    """A text whose addresses have no passwords.
+
+    >>> without_passwords("s3://me:secret@bucket/run and hf://datasets/me/name@main")
+    's3://me:...@bucket/run and hf://datasets/me/name@main'
+    """
+    return _PASSWORD.sub(r"\1:...@", text) if "@" in text else text
+
+
 def without_secrets(text: str) -> str:
     """A text of others without tokens and signatures.
 
@@ -167,7 +184,7 @@ def without_secrets(text: str) -> str:
     """
     for pattern, shown in _SECRETS:
         text = pattern.sub(shown, text)
-    return text
+    return without_passwords(text)
 
 
 def hide_secrets(error: BaseException | None) -> None:
@@ -210,6 +227,33 @@ def visible(text: str, most: int = _LONGEST_LINE) -> str:
             for letter in shown
         )
     return shown if len(text) <= most else f"{shown[:most]}..."
+
+
+def printable(text: str) -> str:
+    r"""A text of any length with its lines and tabs, everything else in it that steers a terminal spelled out.
+
+    >>> printable("a\x1b[31m\n\tb")
+    'a\\x1b[31m\n\tb'
+    """
+    if text.isprintable():
+        return text
+    return "\n".join("\t".join(visible(part, len(part)) for part in line.split("\t")) for line in text.split("\n"))
+
+
+class _Printable(logging.Filter):
+    """Records of a logger as they may be printed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = printable(without_passwords(record.getMessage())), ()
+        return True
+
+
+def logger_of(name: str) -> logging.Logger:
+    """The logger of a module. What it is given may hold names, and words of models and servers."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(entry, _Printable) for entry in logger.filters):
+        logger.addFilter(_Printable())
+    return logger
 
 
 def last_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from .errors import RapDeprecationWarning, SettingError
+from .errors import RapDeprecationWarning, SettingError, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -203,7 +203,12 @@ def check_text(name: str, value: Any, *, none: bool = False, empty: bool = True)
 
 
 def check_path(name: str, value: Any, takes: str, *, none: bool = False) -> None:
-    """Raise `SettingError` for anything but a text or a path, or None where that is fine."""
+    """Raise `SettingError` for anything but a text or a path, or None where that is fine; for a URL with a password at once."""
+    if isinstance(value, str) and without_passwords(value) != value:
+        raise SettingError(
+            f"{name} is a URL with a password in it, which would stand on screens, in logs and in notes: leave it out, and give "
+            "it in the environment, or in a file of fsspec (~/.config/fsspec/conf.json), whose documentation has the names."
+        )
     fine = isinstance(value, PathLike) or (isinstance(value, str) and bool(value.strip()))
     check(fine or (none and value is None), name, value, f"{takes}{', or None' if none else ''}")
 

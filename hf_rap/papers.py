@@ -67,6 +67,69 @@ DIFFICULTY_PRIOR = DifficultyPrior()
 LIMR = Limr()
 BALANCED = BalancedInformation()
 
+
+class Number(NamedTuple):
+    """A number or word that a recipe uses, where it stands, and what it is."""
+
+    value: float | str
+    where: str
+    what: str
+
+
+_PAPER, _OURS = "paper", "ours"
+_RAP_RELEASE = "release (Mrshenshen/RAP, commit 84cc32a)"
+_RAP_CONFIG = f"{_RAP_RELEASE[:-1]}, examples/config.yaml)"
+_BIS_RELEASE = "release (JinYuanLi0012/Balanced-Info-MPRM)"
+
+# By the name that the recipes (hf_rap/cli/recipes) know them by.
+NUMBERS = {
+    "rap.attempts": Number(PAPER.attempts, _PAPER, "M, replies per row and arm"),
+    "rap.temperature": Number(PAPER.temperature, _PAPER, "of these replies"),
+    "rap.min_cde": Number(PAPER.min_cde, _PAPER, "threshold of the causal discrepancy; the release compares with 0.2"),
+    "rap.sigma": Number(PAPER.sigma, _PAPER, "factor of every attention weight in psi"),
+    "rap.max_ace": Number(PAPER.max_ace, _PAPER, "threshold of psi; the release computes none"),
+    "rap.prompt": Number("rap", f"{_RAP_RELEASE[:-1]}, verl/trainer/main.py)", "prompt, word for word"),
+    "rap.max_prompt_tokens": Number(2048, _RAP_CONFIG, "longest prompt"),
+    "rap.max_new_tokens": Number(2048, _RAP_CONFIG, "longest reply"),
+    "rap.min_pixels": Number(262_144, _RAP_CONFIG, "of a picture; smaller ones are enlarged"),
+    "rap.max_pixels": Number(4_194_304, _RAP_CONFIG, "of a picture"),
+    "rap.group_size": Number(5, _RAP_CONFIG, "replies per prompt in training (worker.rollout.n)"),
+    "rap.rollout_batch": Number(512, _RAP_CONFIG, "prompts per step"),
+    "rap.update_batch": Number(128, _RAP_CONFIG, "prompts per update (worker.actor.global_batch_size)"),
+    "rap.learning_rate": Number(1e-6, _RAP_CONFIG, "AdamW, weight decay 0.01"),
+    "rap.kl": Number(0.01, _RAP_CONFIG, "coefficient of the KL loss (low_var_kl)"),
+    "rap.episodes": Number(30, _RAP_CONFIG, "passes over the rows"),
+    "rap.accuracy_reward": Number(
+        RELEASED.accuracy,
+        f"{_RAP_RELEASE[:-1]}, verl/utils/reward_score/math.py)",
+        "of a right answer; its format the rest",
+    ),
+    "rap.gpus": Number(8, f"{_RAP_RELEASE[:-1]}, examples/qwen2_5_vl_7b_mmeureka_grpo.sh)", "of one node"),
+    "bis.alpha": Number(
+        BALANCED.alpha, "paper, and default of the script of the release", "what reliability counts alone"
+    ),
+    "bis.readme_alpha": Number(
+        BALANCED.readme_alpha, f"{_BIS_RELEASE[:-1]}, README)", "the same, in its command for 10 %"
+    ),
+    "bis.ratio": Number(0.25, _PAPER, "share of every source"),
+    "bis.small_ratio": Number(0.1, _PAPER, "share at which it reaches the full data"),
+    "bis.continuations": Number(16, "paper of the corpus (VisualPRM400K)", "N, samples from the end of every step"),
+    "bis.threshold": Number(0, _PAPER, "a step is positive above this score"),
+    "bis.attempts": Number(2, _OURS, "responses per question"),
+    "bis.steps_by": Number(
+        "hf_rap.process.steps:split_steps", _OURS, "what takes a response apart: at its own step marks"
+    ),
+    "bis.max_new_tokens": Number(2048, _OURS, "longest reply"),
+    "difficulty.low": Number(DIFFICULTY_PRIOR.low, _PAPER, "smallest pass rate that is kept"),
+    "difficulty.high": Number(DIFFICULTY_PRIOR.high, _PAPER, "largest pass rate that is kept"),
+    "difficulty.stage_one": Number(DIFFICULTY_PRIOR.stage_one, "abstract", "rows of stage one, about"),
+    "difficulty.stage_two": Number(DIFFICULTY_PRIOR.stage_two, "abstract", "rows of stage two, about"),
+    "difficulty.attempts": Number(
+        16, _OURS, "replies per row: the paper says many; five cannot tell a pass rate of 0.084 from 0"
+    ),
+    "difficulty.max_new_tokens": Number(2048, _OURS, "longest reply"),
+}
+
 # Behind what a selection rests on, its BibTeX entry.
 CITE_RAP = """@article{li2025truth,
   title={Truth in the Few: High-Value Data Selection for Efficient Multi-Modal Reasoning},

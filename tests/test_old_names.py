@@ -59,3 +59,23 @@ def test_control_of_the_command_publish_says_its_new_name(tmp_path):
     """On stderr, and does what it did."""
     ran = CliRunner().invoke(cli, ["publish", str(tmp_path / "none.parquet"), "--to-folder", "v", "--control"])
     assert "hf-rap: --control is now called --random-control" in ran.stderr
+    ran = CliRunner().invoke(cli, ["publish", str(tmp_path / "none.parquet"), "--to-folder", "v", "--random-control"])
+    assert "--control" not in ran.stderr.replace("--random-control", "")
+
+
+@pytest.mark.parametrize("word", ["--control", "--random-control"])
+def test_either_name_publishes_a_control(tmp_path, word):
+    """And without one there is none."""
+    columns = {"problem": ["a?", "b?"], "answer": ["1", "2"], "images": [[], []], "rap_cde": [0.8, 0.1]}
+    scored = tmp_path / "scored.parquet"
+    Dataset.from_dict({**columns, "rap_difficulty": [0.2, 0.4]}).to_parquet(scored)
+    selection = tmp_path / "selection.parquet"
+    for words in (
+        ["select", scored, "--keep-easy", "--out", selection],
+        ["publish", selection, "--to-folder", tmp_path / "with", word],
+        ["publish", selection, "--to-folder", tmp_path / "without"],
+    ):
+        done = CliRunner().invoke(cli, list(map(str, words)))
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "with" / "control").is_dir()
+    assert not (tmp_path / "without" / "control").exists()

@@ -65,7 +65,7 @@ def collect_adaptive(
         The dataset; None in a process of rank above 0.
 
     Raises:
-        SettingError: the rollouts collect attention, which would not be that of all attempts.
+        SettingError: the rollouts collect attention, which would not be that of all attempts, or ask one arm alone.
         SourceError, LayoutError, EngineError, RunError: as `Run`.
     """
     from hf_rap.evidence.rollouts import Rollouts
@@ -82,6 +82,10 @@ def collect_adaptive(
         stopping,
         f"Exact(...), Sequential(...), or {' or '.join(MODES)}",
     )
+    if rollouts.arm is not None:
+        raise SettingError(
+            f"Adaptive attempts are shared between the two arms, and arm={rollouts.arm!r} asks one of them: leave it out."
+        )
     if rollouts.attention:
         raise SettingError(
             "Adaptive attempts and attention do not go together: rap_ace of a row depends on all of its attempts. "

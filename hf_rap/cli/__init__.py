@@ -14,7 +14,6 @@ from importlib import import_module
 import click
 
 from hf_rap.errors import RapError, visible
-from hf_rap.version import VERSION
 
 # Each command in one sentence, in the order of use. The command itself is the function of its name in the file of its
 # name, loaded when it is asked for: `hf-rap --help` is quick.
@@ -23,6 +22,7 @@ GROUPS = {
         "demo": "Do the whole job on built-in data and model, offline.",
         "inspect": "List the rows of a dataset that cannot be scored, and why.",
         "run": "Roll out, score, select and publish in one go.",
+        "recipe": "Do what one of the three papers did, step by step.",
         "env": "Print versions, engine and machine, for a report of a fault.",
     },
     "Evidence": {
@@ -84,7 +84,7 @@ class Commands(click.Group):
     commands={name: click.Command(name) for name in COMMANDS},  # empty: the names, which click checks and suggests
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(VERSION, prog_name="hf-rap")
+@click.version_option(package_name="hf-rap", prog_name="hf-rap")
 @click.option(
     "--plugin",
     "places",

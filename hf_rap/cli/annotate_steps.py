@@ -33,13 +33,28 @@ if TYPE_CHECKING:
 @engine_options
 @drawing_options
 @click.option("--response", default="response", show_default=True, help="Column of the response.")
+@click.option(
+    "--steps-by",
+    metavar="MODULE:ATTRIBUTE",
+    default="hf_rap.process.steps:split_steps",
+    show_default=True,
+    help="What takes a response apart: text -> its steps.",
+)
 @click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")
 @click.option("--early-stop", is_flag=True, help="After the first step without success, later steps are 0 unsampled.")
 @run_options
 @out_option("Parquet file to write; needed without --run.")
 @as_json
 def annotate_steps(
-    source: str, *, response: str, continuations: int, early_stop: bool, out: Path | None, as_json: bool, **options: Any
+    source: str,
+    *,
+    response: str,
+    steps_by: str,
+    continuations: int,
+    early_stop: bool,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Split each response of SOURCE into steps, and score every step by where it leads.
 
@@ -51,6 +66,7 @@ def annotate_steps(
     In Python: ds.map(hf_rap.StepRewards(hf_rap.TransformersEngine(model)), batched=True)
     """
     from hf_rap.columns import IMAGE_RESPONSES
+    from hf_rap.plugins import object_at
     from hf_rap.process import StepRewards, count_faults, one_row_per_response
 
     from .files import open_source
@@ -64,6 +80,7 @@ def annotate_steps(
         make_engine(options),
         continuations=continuations,
         response=response,
+        split=object_at(steps_by, "--steps-by", "my_steps:by_sentence"),
         early_stop=early_stop,
         **{name: options[name] for name in ("temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         prompt=make_prompt(options, "default"),

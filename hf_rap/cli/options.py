@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from hf_rap.columns import ARMS
 from hf_rap.errors import SettingError
 from hf_rap.plugins import called, object_at
 from hf_rap.rows.chats import TURNS
@@ -414,6 +415,13 @@ _drawing = [
 sampling_options = together(
     [
         click.option("--attempts", default=5, show_default=True, help="Replies per row and arm."),
+        click.option(
+            "--arms",
+            type=click.Choice(["both", *ARMS]),
+            default="both",
+            show_default=True,
+            help="image: ask nothing on the text alone, which is half of the replies; enough for --method difficulty.",
+        ),
         *_drawing,
         click.option("--attention", is_flag=True, help="Also note where the model looked, for rap_ace."),
         click.option("--keep-ids", is_flag=True, help="Also keep the tokens of the replies, for a second pass."),
@@ -566,6 +574,25 @@ selection_options = together(
     title="Selection",
 )
 
+band_options = together(
+    [
+        click.option("--low", type=float, help="Smallest pass rate with the image; default: the paper's."),
+        click.option("--high", type=float, help="Largest pass rate with the image; default: the paper's."),
+        click.option(
+            "--stage",
+            type=click.Choice(["one", "two"]),
+            help="Of two stages of training: the moderate, or the harder rows.",
+        ),
+        click.option(
+            "--middle", type=float, help="With --stage: rows with a smaller pass rate are stage two; default: 0.5."
+        ),
+        click.option(
+            "--sizes", metavar="ONE,TWO", help="With --stage: rows of each, e.g. 2000,600, instead of --middle."
+        ),
+    ],
+    title="With --method difficulty",
+)
+
 top_options = together(
     [
         click.option("--top", help="Keep the best by --by instead: a share of each source (0.1) or a number of rows."),
@@ -599,7 +626,12 @@ def _old_control(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """`--control` of publish was another thing than that of score."""
     if value:
         click.echo("hf-rap: --control is now called --random-control; the old name goes away in version 0.2.", err=True)
-        ctx.params["random_control"] = True
+        ctx.meta["hf_rap.random_control"] = True
+
+
+def _random_control(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Under either name."""
+    return value or ctx.meta.get("hf_rap.random_control", False)
 
 
 _hub = [
@@ -608,9 +640,14 @@ _hub = [
     ),
     click.option("--public", is_flag=True, help="Make the repository public, if it is made now."),
     click.option(
-        "--random-control", is_flag=True, help="Add as many rows drawn at random, to compare with: the config control."
+        "--random-control",
+        is_flag=True,
+        callback=_random_control,
+        help="Add as many rows drawn at random, to compare with: the config control.",
     ),
-    click.option("--control", "random_control", is_flag=True, hidden=True, expose_value=False, callback=_old_control),
+    click.option(
+        "--control", "old_control", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_old_control
+    ),
     click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence of the source forbids it."),
 ]
@@ -716,6 +753,7 @@ def make_rollouts(options: dict[str, Any], layout: Layout) -> Rollouts:
         make_engine(options),
         **{name: options[name] for name in ("attempts", "temperature", "top_p", "top_k", "max_new_tokens", "seed")},
         prompt=make_prompt(options, "default"),
+        arm=None if options["arms"] == "both" else options["arms"],
         layout=layout,
         attention=options["attention"],
         keep_ids=options["keep_ids"],
@@ -844,9 +882,12 @@ def _json_object(text: str, option: str) -> dict[str, Any]:
 
 
 def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
-    """`select_cognitive` with what selection_options gathered."""
+    """The selection by what selection_options, and perhaps band_options, gathered."""
     from hf_rap.select import select_cognitive
 
+    band = {name: options[name] for name in _BAND if options.get(name) is not None}
+    if band:
+        return _select_in_band(ds, options, band)
     names = (
         "min_cde",
         "max_ace",
@@ -860,6 +901,37 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "seed",
     )
     return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
+
+
+_BAND = ("low", "high", "stage", "middle", "sizes")
+
+
+def _select_in_band(ds: datasets.Dataset, options: dict[str, Any], band: dict[str, Any]) -> Selection:
+    """`select_difficulty`, or one of the two of `split_stages`."""
+    from hf_rap.select.base import Settings
+    from hf_rap.select.difficulty import select_difficulty, split_stages
+
+    first = next(iter(band))
+    if options["method"] != "difficulty":
+        raise click.UsageError(f"--{first} means nothing to method {options['method']!r}: add --method difficulty.")
+    settings = Settings.of({**options, "budget": budget_of(options["budget"])})
+    settings.refuse_others("difficulty", METHODS["difficulty"].options, {})
+    stage = band.pop("stage", None)
+    if stage is None:
+        if divides := next((name for name in ("middle", "sizes") if name in band), None):
+            raise click.UsageError(f"--{divides} divides the band into two stages: add --stage one, or two.")
+        return select_difficulty(ds, **band, min_probability=options["min_probability"])
+    if options["min_probability"] is not None:
+        raise click.UsageError(
+            "--min-probability does not go with --stage: a stage is made of the pass rates as they are."
+        )
+    if "sizes" in band:
+        parts = band["sizes"].split(",")
+        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+            raise click.UsageError(f"--sizes takes two numbers of rows, such as 2000,600, got {band['sizes']!r}.")
+        band["sizes"] = (int(parts[0]), int(parts[1]))
+    stages = split_stages(ds, **band, seed=options["seed"])
+    return stages.one if stage == "one" else stages.two
 
 
 def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:

@@ -13,6 +13,7 @@ from .collecting import collect, say_faster
 from .options import (
     adaptive_options,
     as_json,
+    band_options,
     command,
     engine_options,
     grading_options,
@@ -43,6 +44,7 @@ from .rollouts import print_estimate
 @run_options
 @grading_options
 @selection_options
+@band_options
 @adaptive_options
 @version_options
 @hub_options

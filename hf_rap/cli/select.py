@@ -8,6 +8,7 @@ import click
 
 from .options import (
     as_json,
+    band_options,
     command,
     make_selection,
     make_top,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @source_argument
 @selection_options
 @click.option("--seed", default=0, show_default=True, help="Of ties.")
+@band_options
 @top_options
 @out_option("Parquet file to write: every row with its decision.")
 @as_json
@@ -36,7 +38,10 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
 
     Example: hf-rap select scored.parquet --top 0.1 --per source --out selection.parquet
 
-    In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source")
+    Example: hf-rap select scored.parquet --method difficulty --stage one --sizes 2000,600 --out one.parquet
+
+    In Python: hf_rap.select_cognitive(ds, min_cde=0.5), hf_rap.select_top(ds, ratio=0.1, per="source"),
+    hf_rap.split_stages(ds, sizes=(2000, 600))
     """
     from hf_rap.select.stability import describe_stability
     from hf_rap.stats.health import check_health

@@ -19,7 +19,10 @@ from hf_rap.options import as_settings, is_ours, shown
 from .base import Completion, LogLikelihood, ReplyAttention
 
 if TYPE_CHECKING:
-    from .base import AttentionEngine, Engine, LikelihoodEngine, Reply, Request, Sampling
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .base import AttentionEngine, Engine, LikelihoodEngine, Reply, Request, Sampling, StatesEngine
 
 HOPELESS = 8  # requests that fail one after the other before any was answered
 _answered: set[type] = set()  # engines that have answered in this process
@@ -79,6 +82,19 @@ def log_likelihoods(engine: LikelihoodEngine, replies: Sequence[Reply]) -> Seque
         partial(_likelihood, f"{_name(engine)}.log_likelihoods gives"),
     )
     return _ask(engine, replies, way)
+
+
+def prompt_states(
+    engine: StatesEngine, requests: Sequence[Request], *, depths: Sequence[float]
+) -> Sequence[NDArray[np.float16] | RowError]:
+    """The hidden states of each prompt, or the error of that request alone; raises as `ask` does."""
+    way = _Way(
+        f"{_name(engine)}.prompt_states",
+        "one array (n_depths, width)",
+        lambda items: engine.prompt_states(items, depths=depths),
+        partial(_states, f"{_name(engine)}.prompt_states gives", len(depths)),
+    )
+    return _ask(engine, requests, way)
 
 
 def _ask(engine: Any, items: Sequence[Any], way: _Way) -> Sequence[Any]:
@@ -229,6 +245,28 @@ def _likelihood(gives: str, given: Any, _reply: Reply) -> LogLikelihood:
     if not isinstance(given.tokens, Integral) or isinstance(given.tokens, bool) or given.tokens < 0:
         raise EngineError(f"{sentence} whose tokens is a whole number.")
     return LogLikelihood(float(given.logprob), int(given.tokens))
+
+
+def _states(gives: str, depths: int, given: Any, _request: Request) -> NDArray[np.float16]:
+    """States as an array of finite numbers, half precision."""
+    import numpy as np
+
+    try:
+        states = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        states = np.empty(0)
+    if states.ndim != 2 or len(states) != depths or not states.shape[1] or not np.isfinite(states).all():
+        raise EngineError(f"{gives} {shown(given)} to a request: it takes finite numbers of shape ({depths}, width).")
+    return half(states)
+
+
+def half(states: NDArray[Any]) -> NDArray[np.float16]:
+    """In half precision; what is too large for it becomes its largest number."""
+    import numpy as np
+
+    limit = np.finfo(np.float16).max
+    clipped: NDArray[np.float16] = np.clip(states, -limit, limit).astype(np.float16)
+    return clipped
 
 
 def _name(engine: Any) -> str:

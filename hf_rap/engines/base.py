@@ -11,6 +11,8 @@ from hf_rap.options import check_number, check_whole
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from hf_rap.errors import RowError
@@ -174,6 +176,19 @@ class AttentionEngine(Engine, Protocol):
 
     def attend(self, replies: Sequence[Reply], *, window: int) -> Sequence[ReplyAttention | RowError]:
         """The attention inside each reply, or the error of that reply alone."""
+        ...
+
+
+class StatesEngine(Engine, Protocol):
+    """An engine that can also tell what its model holds of a prompt before it answers."""
+
+    def prompt_states(
+        self, requests: Sequence[Request], *, depths: Sequence[float]
+    ) -> Sequence[NDArray[np.float16] | RowError]:
+        """Of each prompt's last token the hidden states behind the layers at these depths, (n_depths, width).
+
+        A depth is in (0, 1]: 1 is the last layer, 0.5 the one in the middle. Or the error of that request alone.
+        """
         ...
 
 

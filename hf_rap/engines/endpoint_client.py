@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, logger_of
 
 from .base import Completion
 from .endpoint_answer import RefusedError
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from .endpoint_ask import Ask, Server
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 Answer: TypeAlias = list[Completion] | RowError
 Item = TypeVar("Item")

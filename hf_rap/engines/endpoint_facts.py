@@ -8,10 +8,12 @@ import time
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener, getproxies, proxy_bypass
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener, getproxies, proxy_bypass
 
 from hf_rap.errors import EngineError, last_line, visible
 from hf_rap.options import ForeignError, read_json
+
+from .endpoint_tls import tls_context
 
 _TIMEOUT = 5.0  # seconds
 _LONGEST = 1 << 20  # bytes of an answer that are read
@@ -94,7 +96,7 @@ def _get(url: str, token: str | None) -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = Request(quote(url, safe=":/?=&%@[]"), headers=headers)  # noqa: S310 - EndpointEngine takes http and https only
     try:
-        with build_opener(_NoRedirect).open(request, timeout=_TIMEOUT) as answer:
+        with build_opener(_NoRedirect, HTTPSHandler(context=tls_context())).open(request, timeout=_TIMEOUT) as answer:
             return read_json(_read(answer), object, most=_LONGEST)
     except ForeignError as error:
         return f"an answer that {error}"

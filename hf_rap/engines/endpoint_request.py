@@ -14,6 +14,7 @@ from hf_rap.rows.compat import http_library, hub_http_error
 
 from .endpoint_answer import OddError, RefusedError, read_answer
 from .endpoint_http import Answer, TooLargeError, chat_url, post
+from .endpoint_tls import tls_context
 
 if TYPE_CHECKING:
     from typing import Self
@@ -52,6 +53,7 @@ class Client:
         self._http = http_library()
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._client = self._http.AsyncClient(
+            verify=tls_context(),
             # How long a whole answer may take is counted here: a server that drips bytes would meet no time-out of reads.
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
             limits=self._http.Limits(max_connections=connections, max_keepalive_connections=connections),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import traceback
@@ -23,7 +22,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from hf_rap.errors import EngineError, RowError, first_line, warnings_stay_warnings
+from hf_rap.errors import EngineError, RowError, first_line, logger_of, warnings_stay_warnings
 
 from . import compat
 from .ahead import Ahead
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     from .base import Completion, Request, Sampling
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # A process forked from one that has computed (`Dataset.map(num_proc=2)`) inherits OpenMP's books but
 # not its threads, and would wait for them for ever. One thread needs none. (Windows has no forks.)

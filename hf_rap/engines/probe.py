@@ -101,7 +101,7 @@ class AttentionProbe:
 
         """
         with self.reading(spans, image_tokens=image_tokens, window=window) as columns:
-            self.model(**inputs, use_cache=False, **_last_logits_only(self.model))
+            self.model(**inputs, use_cache=False, **last_logits_only(self.model))
         return columns
 
     @contextmanager
@@ -254,7 +254,7 @@ AttentionInterface.register(_NAME, _probe_attention)
 
 def _last_attention(model: Any, token: int) -> Any:
     """The attention module of the text layer that runs last, found by running a few tokens of text."""
-    layers = _layers(model)
+    layers = layers_of(model)
     parts = {id(part): part for layer in layers.values() for part in layer.modules()}
     parts = {
         key: part for key, part in parts.items() if compat.attention_name(getattr(part, "config", None)) is not None
@@ -272,7 +272,7 @@ def _last_attention(model: Any, token: int) -> Any:
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
                 use_cache=False,
-                **_last_logits_only(model),
+                **last_logits_only(model),
             )
     finally:
         for hook in hooks:
@@ -293,7 +293,7 @@ def _last_attention(model: Any, token: int) -> Any:
     return calls[0].module
 
 
-def _layers(model: Any) -> dict[str, Any]:
+def layers_of(model: Any) -> dict[str, Any]:
     """Name -> layer, of the outermost lists of layers with attention; Gemma 3n runs lists of projections behind them."""
     lists = [
         name
@@ -306,7 +306,7 @@ def _layers(model: Any) -> dict[str, Any]:
     return {f"{name}.{child}": layer for name in outermost for child, layer in modules[name].named_children()}
 
 
-def _last_logits_only(model: Any) -> dict[str, Any]:
+def last_logits_only(model: Any) -> dict[str, Any]:
     """Saves the logits of all tokens but the last, which nobody reads, where the model can leave them out."""
     import inspect
 

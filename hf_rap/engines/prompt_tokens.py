@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import EngineError, first_line
 from hf_rap.rows.images import open_image
 
+from .texts import render
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,7 +33,7 @@ class PromptTokens:
 
     def __call__(self, chat: list[dict[str, Any]], images: Sequence[Any], **arguments: Any) -> int:
         """Tokens of a chat of blocks, the start of the reply included; `arguments` are of the chat template."""
-        prompt = self._processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **arguments)
+        prompt = render(self._processor, chat, **arguments)
         opened = [open_image(image) for image in images]
         made = self._processor(text=[prompt], images=opened or None, add_special_tokens=False)
         tokens: list[int] = made["input_ids"][0]

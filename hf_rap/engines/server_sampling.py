@@ -8,10 +8,9 @@ it draws at all.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, logger_of
 from hf_rap.stats.equal import is_long
 
 from .endpoint_ask import Ask, Server
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from .base import Completion
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # What each does nothing with. A top_k of -1 is what vLLM and SGLang call all tokens; others call it 0.
 NEUTRAL: dict[str, Any] = {

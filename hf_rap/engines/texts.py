@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, RowError
+from hf_rap.errors import EngineError, RowError, logger_of
 
 from .base import Completion
+from .time_limit import within
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from .base import Reply, Request, Sampling
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
+
+SECONDS = 10.0  # that a chat template may take for one prompt; a long chat takes some milliseconds
 
 
 def too_long(prompt_tokens: int, new_tokens: int, context_tokens: int | None) -> RowError | None:
@@ -28,6 +30,17 @@ def too_long(prompt_tokens: int, new_tokens: int, context_tokens: int | None) ->
         f"the prompt has {prompt_tokens} tokens and the reply may have {new_tokens}, but the model's "
         f"context is {context_tokens}; shorten the question or lower max_new_tokens",
     )
+
+
+def render(processor: Any, chat: list[dict[str, Any]], **arguments: Any) -> str:
+    """A chat in the chat template of a model, up to where its reply begins.
+
+    Raises:
+        TimeoutError: the template takes more than `SECONDS`; anything else that it may raise.
+    """
+    call = partial(processor.apply_chat_template, chat, tokenize=False, add_generation_prompt=True, **arguments)
+    text: str = within(SECONDS, call, "the chat template of the model")
+    return text
 
 
 class Texts:
@@ -62,9 +75,7 @@ class Texts:
         """The prompt of a request; a chat template that leaves the system turn out is refused."""
         messages = self.defuse(request.messages)
         arguments = {name: value for name, value in request.chat_template_kwargs.items() if self._reads(name)}
-        text: str = self.processor.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **arguments
-        )
+        text = render(self.processor, messages, **arguments)
         for part in (part for turn in messages if turn["role"] == "system" for part in turn["content"]):
             if part["text"].strip() not in text:
                 raise EngineError(
@@ -144,7 +155,7 @@ class Texts:
     def _turn_ids(self) -> set[int]:
         """The control tokens that every prompt has: who speaks, and where a turn ends."""
         chat = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
-        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        text = render(self.processor, chat)
         tokenizer = self.processor.tokenizer
         special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
         return special & set(tokenizer(text, add_special_tokens=False).input_ids)

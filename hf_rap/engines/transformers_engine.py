@@ -16,6 +16,9 @@ from .options import BY_IDENTITY, ONLY_IN_MAP, ROUNDING, marked
 from .pixel_limits import check_limits
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hf_rap.errors import RowError
 
     from .base import Completion, LogLikelihood, Reply, ReplyAttention, Request, Sampling
@@ -133,6 +136,14 @@ class TransformersEngine(OfOneModel):
         from .likelihood import log_likelihoods
 
         return log_likelihoods(self.load(), replies)
+
+    def prompt_states(
+        self, requests: Sequence[Request], *, depths: Sequence[float]
+    ) -> list[NDArray[np.float16] | RowError]:
+        """The hidden states of each prompt's last token behind the layers at these depths, (n_depths, width), or its error."""
+        from .states import prompt_states
+
+        return prompt_states(self.load(), requests, depths=depths)
 
     def describe(self) -> dict[str, Any]:
         """Identity, classes, precision, options, device and library versions."""

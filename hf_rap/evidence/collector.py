@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-import logging
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from hf_rap.columns import ERROR, features_of, refuse_existing, typed
+from hf_rap.columns import ERROR, TypedList, features_of, refuse_existing, typed
 from hf_rap.engines.answers import shown_by
 from hf_rap.engines.options import ROUNDING, marked
-from hf_rap.errors import SettingError, SourceError, code_of
+from hf_rap.errors import SettingError, SourceError, code_of, logger_of
 from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
 from hf_rap.rows.batches import Batch, batched
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.compat import engine_bar, fingerprint_after
+from hf_rap.rows.crowding import CrowdedError, held_together
 from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.rows.outside import outside_remark
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from .grading import Grading
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _ROWS_COMPARED = 256  # in memory at once, to find equal ones
 ROWS_AT_ONCE = 64  # the engine batches on its own
@@ -80,6 +81,10 @@ class Collector:
     engine: Engine
     layout: Layout | None
 
+    def attempts_in(self, arm: str | None) -> int:  # noqa: ARG002 - for those that leave an arm out
+        """Attempts that a row is to have in one of `separate_arms`."""
+        return self.goal
+
     def __init_subclass__(cls) -> None:
         # One entrance for ours and yours: all that `map` can pass goes in, see `hf_rap.rows.batches`.
         if cls.__dict__.get("__call__", Collector.__call__) is not Collector.__call__:
@@ -105,7 +110,7 @@ class Collector:
 
     def check_given(self) -> None:
         """Raise `SettingError` for an engine or a layout that is none, such as the name of a model."""
-        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods"))
+        some = any(hasattr(self.engine, can) for can in ("complete", "attend", "log_likelihoods", "prompt_states"))
         check(some, "engine", self.engine, "an engine such as TransformersEngine('Qwen/Qwen2.5-VL-3B-Instruct')")
         check_given(self.layout)
 
@@ -323,9 +328,32 @@ def _of_stored_rows(call: Any) -> Any:
     def checked(self: Collector, batch: Batch) -> Any:
         batch.check_undecoded()
         with shown_by(partial(engine_bar, str(getattr(self, "kind", "evidence")))):
-            return call(self, batch)
+            return _in_parts(call, self, batch)
 
     return checked
+
+
+def _in_parts(call: Any, collector: Collector, batch: Batch) -> Any:
+    """What a call makes of a batch; in halves where its pictures are more than go together."""
+    rows = batch.row_count
+    try:
+        with held_together(one_row=rows < 2):
+            return call(collector, batch)
+    except CrowdedError as error:
+        traceback.clear_frames(error.__traceback__)  # or they keep what was opened
+    settled = collector.with_layout(collector.check_batch(batch))  # by all of its rows
+    first, second = (
+        _in_parts(call, settled, batch.part(*part)) for part in ((0, (rows + 1) // 2), ((rows + 1) // 2, rows))
+    )
+    return {name: _joined(values, second[name]) for name, values in first.items()}
+
+
+def _joined(first: Any, second: Any) -> Any:
+    if hasattr(first, "type"):  # of Arrow
+        import pyarrow as pa
+
+        return pa.concat_arrays([pa.array(first), pa.array(second)])
+    return type(first)([*first, *second], first.dtype) if isinstance(first, TypedList) else [*first, *second]
 
 
 def counts_tokens(collector: Collector) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -14,6 +16,7 @@ from hf_rap.engines.base import Completion, Engine, Request, Sampling
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import EngineError, RowError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_choice, check_flags, check_whole, is_ours
+from hf_rap.rows.crowding import CrowdedError, held_together
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
 from hf_rap.rows.questions import Question, raw_rows, read_question, row_id
@@ -22,7 +25,7 @@ from hf_rap.stats.cut import describe_cut, shares_cut
 from hf_rap.stats.equal import count_equal, describe_equal
 from hf_rap.stats.settings import CORRECT, settings_in
 
-from .attempts import count_tokens, each_of, formatted, join_attempts, ungraded
+from .attempts import OF_ARM, count_tokens, each_of, formatted, join_attempts, ungraded
 from .attention import attend_rows, attention_settings, check_engine
 from .collector import PromptedCollector
 from .going_on import continued
@@ -210,6 +213,10 @@ class Rollouts(PromptedCollector):
         }
         return columns.typed({column: evidence[column] for column in self.writes})
 
+    def attempts_in(self, arm: str | None) -> int:
+        """Attempts that a row is to have in an arm: none in one that is not asked."""
+        return self.attempts if self.arm in (None, arm) else 0
+
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
         return self.noted(
@@ -235,6 +242,9 @@ class Rollouts(PromptedCollector):
         `rap_settings` names the grader of now, and of several token limits the smallest.
         """
         row = join_attempts(pieces, attempts)
+        for arm in columns.ARMS:
+            if self.arm not in (None, arm):  # null, as without a run: an empty list is an arm that its row could spare
+                row.update({column.name: None for column in OF_ARM[arm] if column.name in row})
         settings = [piece[columns.SETTINGS.name] for of_arm in pieces.values() for _, piece in of_arm]
         limits = [settings_in(text).get("max_new_tokens") or 0 for text in dict.fromkeys(settings) if text is not None]
         if limits:
@@ -253,6 +263,25 @@ class Rollouts(PromptedCollector):
         self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, Any], list[str | None]]:
         """The stored evidence of the rows of `batch`, where replies that were cut off have gone on."""
+        rows = len(places)
+        try:
+            with held_together(one_row=rows < 2):
+                return self._go_on(batch, evidence, places)
+        except CrowdedError:
+            pass
+        joined: dict[str, list[Any]] = {}
+        failures: list[str | None] = []
+        for part in (slice((rows + 1) // 2), slice((rows + 1) // 2, rows)):
+            cells, held = ({name: values[part] for name, values in of.items()} for of in (batch, evidence))
+            made, of_part = self.go_on(cells, held, places[part])
+            for name, values in made.items():
+                joined.setdefault(name, []).extend(values)
+            failures += of_part
+        return joined, failures
+
+    def _go_on(
+        self, batch: Mapping[str, Any], evidence: Mapping[str, Sequence[Any]], places: Sequence[tuple[int, int]]
+    ) -> tuple[dict[str, Any], list[str | None]]:
         layout = settle_batch(self.layout, batch)
         raws = raw_rows(batch, layout)
         rows = read_rows(raws, layout, self.grading)
@@ -403,7 +432,8 @@ def read_rows(
 
     def question_of(raw: Mapping[str, Any]) -> Question | RowError:
         try:
-            question = read_question(raw, layout)
+            with nullcontext() if lighten is None else held_together(one_row=True):
+                question = read_question(raw, layout)
         except RowError as error:
             return error
         if lighten is None or not question.images:
@@ -412,7 +442,8 @@ def read_rows(
         return replace(question, images=images, files=files)
 
     with ThreadPoolExecutor(_OPENERS) as threads:
-        questions = list(threads.map(question_of, raws))
+        contexts = [copy_context() for _ in raws]
+        questions = list(threads.map(lambda context, raw: context.run(question_of, raw), contexts, raws))
     return [
         AskedRow(row_id(raw, layout), error=question)
         if isinstance(question, RowError)

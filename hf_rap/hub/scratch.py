@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +23,20 @@ def scratch_folder() -> Iterator[Path]:
     Each holds a file that its process has locked: who can lock it has found a folder of the dead. Not on Windows.
     """
     top = Path(tempfile.gettempdir())
-    for folder in top.glob(f"{_SCRATCH}*"):
+    for folder in filter(_is_own, top.glob(f"{_SCRATCH}*")):
         _remove_abandoned(folder)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True) as made, _locked(Path(made)):
         yield Path(made)
+
+
+def _is_own(folder: Path) -> bool:
+    """A folder of this user with a plain file for a lock: others write there, too, and a pipe would be waited for."""
+    try:
+        status, lock = folder.lstat(), (folder / "lock").lstat()
+    except OSError:
+        return False
+    own = not hasattr(os, "getuid") or status.st_uid == lock.st_uid == os.getuid()
+    return own and stat.S_ISDIR(status.st_mode) and stat.S_ISREG(lock.st_mode)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hf_rap.errors import SettingError
 
-METRICS = ("pass_at_k", "rap_accuracy", "modality_gap")
+METRICS = ("pass_at_k", "rap_accuracy", "modality_gap", "step_f1", "best_of_n")
 
 
 def metric_path(name: str) -> str:

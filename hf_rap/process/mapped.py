@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cache, partial
 from hashlib import blake2b
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_rap.columns import ERROR, ID, STEPS
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, logger_of
 from hf_rap.rows.compat import progress_bar
 from hf_rap.rows.media import note_origin
 from hf_rap.system import whole_file
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from hf_rap.errors import RowError
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _READER_VERSION = "1"  # raise it when the same files can give another dataset
 

@@ -7,7 +7,6 @@ Every layout comes out with a question (see `hf_rap.columns.QUESTIONS`), `steps_
 from __future__ import annotations
 
 import glob
-import logging
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from hf_rap.errors import (
     SettingError,
     SourceError,
     first_line,
+    logger_of,
 )
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.sources import as_source_error, load_source, parse_source
@@ -36,7 +36,7 @@ from .mapped import dataset_from_files
 if TYPE_CHECKING:
     import datasets
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_FAULTS_SHOWN = 5
 

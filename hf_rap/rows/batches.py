@@ -124,7 +124,9 @@ class Batch(Mapping[str, Any]):
         column = self.stored(name)
         try:
             if column is None:
-                column = _as_arrow(self.cells(name) if exact and isinstance(self.given, Mapping) else self.given[name])
+                is_mapping = isinstance(self.given, Mapping)
+                values = self.cells(name) if exact and is_mapping else self[name] if is_mapping else self.given[name]
+                column = _as_arrow(values)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise SettingError(
                 f"{self.reader} cannot read column {name!r} ({first_line(error)}): use {PLAIN}, whose values are of one type."
@@ -132,6 +134,19 @@ class Batch(Mapping[str, Any]):
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         return column
+
+    @property
+    def row_count(self) -> int:
+        """How many rows it has."""
+        name = next(iter(self), None)
+        if name is None:
+            return 0
+        stored = self.stored(name)
+        return len(self[name] if stored is None else stored)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Some of its rows, as a batch."""
+        return _Part(self, slice(start, stop))
 
     def back(self, columns: Mapping[str, Any]) -> Any:
         """What `map` takes: the new columns, or the table that was given with them."""
@@ -152,6 +167,23 @@ class Batch(Mapping[str, Any]):
             place = table.schema.get_field_index(name)
             table = table.append_column(name, array) if place < 0 else table.set_column(place, name, array)
         return table
+
+
+class _Part(Batch):
+    """Some rows of a batch; nothing of it is copied, or decoded."""
+
+    def __init__(self, whole: Batch, rows: slice) -> None:
+        super().__init__(whole.reader, whole)
+        self._whole = whole
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> Any:
+        return self._whole[name][self._rows]
+
+    def stored(self, name: str) -> Any:
+        """A column as Arrow holds it; None where it does not."""
+        stored = self._whole.stored(name)
+        return None if stored is None else stored.slice(self._rows.start, self._rows.stop - self._rows.start)
 
 
 def held_in_arrow(columns: Mapping[str, Any], name: str) -> Any:

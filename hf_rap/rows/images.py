@@ -17,15 +17,22 @@ from urllib.parse import unquote_to_bytes
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
+from .crowding import CrowdedError, decoding, hold
 from .media import KEYS, MAX_PIXELS, Barred, Named, read_named, read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL import Image
 
 # Height 1 or 3 makes processors mistake rows of pixels for colour channels, and such an image shows nothing.
 MIN_SIDE = 4
 # The Qwen processors raise above this.
 MAX_ASPECT_RATIO = 200
+
+_ROWS_HASHED = 1024  # of pixels, at once
+
+ORIENTATION = 0x0112  # in EXIF
 
 # A shorter string is taken for the name of a missing file; the smallest PNG has 67 bytes, 92 as base64.
 _MIN_BASE64 = 64
@@ -58,8 +65,12 @@ def open_image(value: Any, where: str = "image") -> Image.Image:
 
     """
     try:
-        image = _upright_rgb(_opened(value))
+        picture = _opened(value)
+        hold(picture.width * picture.height)
+        image = _decoded(picture)
         _check_size(*image.size)
+    except CrowdedError:  # no fault of the picture
+        raise
     except Barred as error:
         raise RowError("image_unreadable", f"{where}: {error}") from error
     except Exception as error:
@@ -99,14 +110,25 @@ def picture_digest(value: Any) -> bytes:
     """
     digest = blake2b(digest_size=32)
     try:
-        picture = _upright_rgb(_opened(value))
+        picture = _shown(_opened(value))
         digest.update(b"pixels:%d x %d:" % picture.size)
-        digest.update(picture.tobytes())
+        for part in _strips(picture):
+            digest.update(part.tobytes())
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - decoders answer broken data with almost any exception, see `open_image`
         digest.update(fingerprint(value))
     return digest.digest()
+
+
+def _strips(picture: Image.Image) -> Iterator[Image.Image]:
+    """A picture from top to bottom, in parts where it is large: no second copy of all its pixels."""
+    width, height = picture.size
+    if height <= _ROWS_HASHED:
+        yield picture
+        return
+    for top in range(0, height, _ROWS_HASHED):
+        yield picture.crop((0, top, width, min(top + _ROWS_HASHED, height)))
 
 
 def fingerprint(value: Any) -> bytes:
@@ -184,6 +206,7 @@ def _what_is(value: Any) -> str:
 
 
 def _opened(value: Any) -> Image.Image:
+    """The picture, of which nothing is decoded yet."""
     from PIL import Image, UnidentifiedImageError
 
     content = _source(value)
@@ -202,8 +225,23 @@ def _opened(value: Any) -> Image.Image:
         )
     if content.width * content.height > MAX_PIXELS:
         raise _Unreadable(f"{content.width:,} x {content.height:,} pixels are more than {MAX_PIXELS:,}")
-    content.load()
     return content
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    with decoding(image.width * image.height):
+        image.load()
+        return _upright_rgb(image)
+
+
+def _shown(image: Image.Image) -> Image.Image:
+    """The same for looking at it alone: without a copy where nothing has to be done."""
+    plain = image.mode == "RGB" and not image.has_transparency_data and image.getexif().get(ORIENTATION, 1) == 1
+    if not plain or 0 in image.size:
+        return _decoded(image)
+    with decoding(image.width * image.height):
+        image.load()
+    return image
 
 
 def _from_array(array: Any) -> Image.Image:

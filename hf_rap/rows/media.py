@@ -16,6 +16,7 @@ import threading
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -119,13 +120,35 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
 
 
 @contextmanager
+def noting_files() -> Iterator[list[tuple[str, int | None, int | None]]]:
+    """What is opened within, in this context: path, size, and time of change in ns; both None for what is not there."""
+    named: list[tuple[str, int | None, int | None]] = []
+    outer = _noted.get()
+    token = _noted.set(named)
+    try:
+        yield named
+    finally:
+        _noted.reset(token)
+        if outer is not None:
+            outer += named
+
+
+_noted: ContextVar[list[tuple[str, int | None, int | None]] | None] = ContextVar("files noted", default=None)
+
+
+@contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, int]]:
     shown = short_name(os.fspath(path))
+    named = _noted.get()
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
+        if named is not None:
+            named.append((os.fspath(path), None, None))
         raise Barred(f"there is no file {shown} that can be read") from error
     status = os.fstat(descriptor)
+    if named is not None:
+        named.append((os.fspath(path), status.st_size, status.st_mtime_ns))
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise Barred(f"{shown} is no regular file")

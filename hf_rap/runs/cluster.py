@@ -1,6 +1,7 @@
-"""A run on a Ray cluster: rows stream to a pool of actors, and each actor writes its own parts.
+"""A run on a Ray cluster: a pool of actors fetches rows, and each actor writes its own parts.
 
-Ray Data moves the rows and, by default without limit, does the work of a lost actor again on another; the run folder makes that
+An actor beside the driver reads the rows of a part when a worker asks for them, so that a few parts are in Ray's memory, however
+large the dataset is. Ray Data hands out the parts and, by default without limit, does the work of a lost actor again on another; the run folder makes that
 harmless, for a part that was written before its actor died is the same part.
 """
 
@@ -11,18 +12,21 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RunError, SettingError, first_line, last_line
 from hf_rap.options import check_number, check_whole
 from hf_rap.rows.cells import columns_of
+from hf_rap.rows.media import own_folders
 from hf_rap.rows.parquet import Embedder
 from hf_rap.stats.settings import counted
+from hf_rap.system import release_mapped_files
 
+from .contents import FAILURE
 from .fill import make_part, settings_of
 from .folder import RunFolder, fingerprint_of
-from .index import FAILURE, Row
 from .lease import FOLDER
 from .stopping import notes_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import datasets
     import pyarrow as pa
 
     from hf_rap.evidence.collector import Collector
@@ -31,19 +35,42 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .task import Task
 
-_KEY, _ID = "__run_key", "__run_id"
-_FIRST, _ATTEMPTS, _ARM = "__run_first", "__run_attempts", "__run_arm"
+_NUMBER = "number"
+_READERS = 4  # threads that read rows for workers
 _STOPPING = "Finishing the parts in flight, then stopping. Once more stops at once and loses these."
 _STOP = "stop"  # a file beside the leases: workers begin no more parts
+
+
+class Feeder:
+    """An actor on the machine of the driver: the rows of a task, the files of their images inside.
+
+    Other machines do not see our disk.
+    """
+
+    def __init__(self, rows: datasets.Dataset, roots: tuple[str, ...], tasks: Sequence[Task]) -> None:
+        self._rows = rows.with_format("arrow")
+        self._embedder = Embedder(rows.features, roots)
+        self._tasks = tasks
+
+    def part(self, number: int) -> tuple[Task, pa.Table]:
+        """What is to be done, and the rows of the dataset that it is about."""
+        task = self._tasks[number]
+        table = self._embedder.embed(self._rows[task.indices]).replace_schema_metadata(None)
+        release_mapped_files()
+        return task, table
 
 
 class Writer:
     """An actor: loads the model once, answers blocks of rows and writes each as a part."""
 
-    def __init__(self, collector: Collector, url: str, fingerprint: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, collector: Collector, url: str, fingerprint: str, settings: dict[str, Any], *, feeder: Any, before: int
+    ) -> None:
         self.collector = collector
         self.folder = RunFolder(url)
         self.fingerprint = fingerprint
+        self.feeder = feeder
+        self.before = before
         here = settings_of(collector)  # loads the model
         if fingerprint_of(here) != fingerprint:
             raise RunError(
@@ -53,14 +80,15 @@ class Writer:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """One part; what comes back is a summary of it, which is empty when the run is to stop."""
+        import ray
+
         if _STOP in self.folder.names(FOLDER):
             return _summary([], None)
-        rows = [Row(*pair) for pair in zip(block[_ID].to_pylist(), block[_KEY].to_pylist(), strict=True)]
-        first, attempts = block[_FIRST][0].as_py(), block[_ATTEMPTS][0].as_py()
-        arm = block[_ARM][0].as_py()
-        batch = columns_of(block.drop_columns([_KEY, _ID, _FIRST, _ATTEMPTS, _ARM]))
-        part, tokens = make_part(self.collector, batch, rows, first, attempts, arm=arm)
-        self.folder.write_part(self.fingerprint, part, first=first, stop=first + attempts)
+        number = block[_NUMBER][0].as_py()
+        task, table = ray.get(self.feeder.part.remote(number))
+        part, tokens = make_part(self.collector, columns_of(table), task.rows, task.first, task.attempts, arm=task.arm)
+        stop = task.first + task.attempts
+        self.folder.write_part(self.fingerprint, part, first=task.first, stop=stop, before=self.before + number)
         return _summary(part[FAILURE].to_pylist(), tokens)
 
 
@@ -103,9 +131,10 @@ def fill_on_ray(
         raise SettingError(
             "Replies that were cut off go on without Ray: fill the run in one process, or with accelerate."
         )
+    run.lease.check_alone()
     run.regrade(range(len(run.rows)), retry=run.retry_errors)  # here: it asks no model
     tasks = run.tasks(range(len(run.rows)), retry=run.retry_errors)
-    progress = run.start_progress(tasks)
+    progress = run.start_progress(sum(len(task.indices) for task in tasks))
     if not tasks:
         return progress
     if not ray.is_initialized():
@@ -142,16 +171,27 @@ def _stream(
     run: Run, tasks: Sequence[Task], progress: Progress, stopped: Sequence[int], *, workers: int, gpus: float
 ) -> None:
     """Hand the tasks to a pool of workers, and count what they have done."""
+    import pyarrow as pa
     import ray
     from ray.data import ActorPoolStrategy, DataContext, from_arrow_refs
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     DataContext.get_current().enable_progress_bars = False
-    blocks = [ray.put(_block(run, task)) for task in tasks]  # Ray spills to disk what does not fit into its memory
-    done = from_arrow_refs(blocks).map_batches(
+    rows = run.ds.select_columns(run.columns)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    beside = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": _READERS}
+    feeder = (
+        ray.remote(Feeder)
+        .options(scheduling_strategy=here, **beside)
+        .remote(rows, (*own_folders(run.ds), *run.layout.media_roots), tasks)
+    )
+    numbers = [ray.put(pa.table({_NUMBER: [number]})) for number in range(len(tasks))]
+    done = from_arrow_refs(numbers).map_batches(
         Writer,
         batch_size=None,  # a block is a part
         batch_format="pyarrow",
         fn_constructor_args=(run.collector, run.folder.url, run.fingerprint, settings_of(run.collector)),
+        fn_constructor_kwargs={"feeder": feeder, "before": run.index.parts},
         compute=ActorPoolStrategy(min_size=1, max_size=workers),
         num_gpus=gpus or None,
         num_cpus=None if gpus else 1,
@@ -164,22 +204,6 @@ def _stream(
             run.folder.write(f"{FOLDER}/{_STOP}", b"")
         else:
             run.check_errors(progress)
-
-
-def _block(run: Run, task: Task) -> pa.Table:
-    """The rows of a task with the files of their images inside: other machines do not see our disk."""
-    import pyarrow as pa
-
-    rows = run.ds.select_columns(run.columns)
-    table = Embedder.of(rows, run.layout.media_roots).embed(rows.with_format("arrow")[task.indices])
-    return (
-        table.append_column(_KEY, pa.array([row.key for row in task.rows]))
-        .append_column(_ID, pa.array([row.id for row in task.rows]))
-        .append_column(_FIRST, pa.array([task.first] * len(task.rows), pa.int32()))
-        .append_column(_ATTEMPTS, pa.array([task.attempts] * len(task.rows), pa.int32()))
-        .append_column(_ARM, pa.array([task.arm] * len(task.rows), pa.string()))
-        .replace_schema_metadata(None)
-    )
 
 
 def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import nullcontext
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
-from hf_rap.errors import RunError, SettingError, SourceError
+from hf_rap.errors import RunError, SettingError, SourceError, logger_of
 from hf_rap.evidence.collector import ROWS_AT_ONCE, check_collector, counts_tokens, evidence_of, prepared
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
@@ -24,30 +24,24 @@ from hf_rap.tables import whole_dataset
 from .before import GOES_ON_FROM, folders_before
 from .beside import starts_anew
 from .budget import Budget
+from .claims import FOLDER as CLAIMS
+from .contents import FAILURE, ID, KEY
 from .flight import Flight
 from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
-from .index import (
-    FAILURE,
-    ID,
-    Index,
-    Row,
-    Stretch,
-    batches,
-    columns_read,
-    part_schema,
-    read_rows,
-)
+from .index import Index, Row, Stretch, batches, columns_read, part_schema
+from .keys import rows_of_run
 from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .part import as_part, ungraded
 from .progress import Progress
+from .sharing import Sharing
 from .stopping import ASKING, Noting, notes_signals
 from .stream import Streaming
 from .task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     import datasets
@@ -58,12 +52,17 @@ if TYPE_CHECKING:
     from hf_rap.evidence.collector import Collector
     from hf_rap.rows.layouts import Layout
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MAX_ERRORS = 0.5  # share of failed rows above which something else than the rows is broken
 _ROWS_TO_JUDGE = 32  # a share of fewer rows says little
 _ROWS_TO_JUDGE_IN_FLIGHT = 200  # what is refused comes back before what is answered
 _STOPPING = "Stopping. What is answered is kept; once more loses the answers of the part in flight."
+_PARTS_TO_KEEP = 16  # fewer are read as fast as it is looked up what they hold
+_PARTS_TO_READ = 128  # at most by a start after a kill
+_LAUNCHED = (
+    " When one process of a launch on one machine dies, the launcher stops them all, and that costs nothing else."
+)
 _SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
@@ -93,6 +92,7 @@ def collect_in_run(ds: datasets.Dataset, collector: Collector, url: str, **optio
     """
     with Run(whole_dataset("collect_in_run", ds), collector, url, **options) as run:
         run.fill()
+        run.finish()
         return run.read()
 
 
@@ -126,14 +126,15 @@ class Run:
             the run, and the same call goes on with a budget of its own. A part is made smaller where it might pass it:
             for rollouts a row can take attempts x max_new_tokens in each arm. Other evidence stops behind the part that
             passes it. None: no limit.
-        rank: number of this process among `world`; each does its own rows.
-        world: how many processes share the work.
+        rank: number of this process among `world`. Processes claim rows, a part at a time, also those of several calls with
+            `world` 1; where the file system of the run cannot create a file for one process alone, each does its own share.
+        world: how many processes were started together.
         progress: where lines about the progress go; None: stderr, unless `datasets.disable_progress_bars` was called.
         log: called with the numbers of each such line, for example `trackio.log`.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
-        RunError: the folder cannot be used or another process is writing into it; it was written before models had
+        RunError: the folder cannot be used; another process is writing into it, where rows cannot be claimed; it was written before models had
             an identity, and nothing tells which this one's was; too many rows fail; or the process was asked to stop
             (Ctrl-C, SIGTERM). What is written stays.
         SourceError, LayoutError, EngineError: as `collect_evidence`.
@@ -200,10 +201,25 @@ class Run:
         self.goals: NDArray[np.int64] | None = None
         self.folder = RunFolder(url, create=True)
         self.lease = Lease(self.folder, rank, world)
+        self._claims = False  # rows can be claimed here
+        self._sharings: list[Sharing] = []
+        self._filled: Sequence[int] = range(len(self.ds))
 
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
+            is_alone = not self.lease.others()
+            if is_alone:
+                self.folder.remove_folder(CLAIMS)
+            self._claims = self.folder.creates_for_one()
+            if not self._claims:
+                self.lease.check_alone(but_other_ranks=True)
+                if self.world > 1:
+                    logger.warning(
+                        "At %s no file can be created for one process alone, so rows cannot be claimed: each process does its "
+                        "own share (row number %% processes), and none is taken over before the end.",
+                        self.folder.url,
+                    )
             self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
@@ -218,7 +234,7 @@ class Run:
             manifest = {"kind": self.collector.kind, "tops_up": self.collector.tops_up, "settings": settings}
             manifest |= {GOES_ON_FROM: before} if before else {}
             self.folder.write_manifest(self.fingerprint, manifest)
-            if self.world == 1:
+            if is_alone:
                 self.folder.remove_leftovers(self.fingerprint)
             grading = self.collector.grading
             self.index = Index(
@@ -230,7 +246,8 @@ class Run:
             )
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
-            self.rows: list[Row] = read_rows(self.ds, self.collector, self.layout)
+            self.index.keep(least=_PARTS_TO_KEEP, join=True)
+            self.rows: list[Row] = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
             old = self.index.under_old_ids(self.rows)
             if old:
                 raise RunError(
@@ -253,25 +270,35 @@ class Run:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.index.keep(least=_PARTS_TO_KEEP)
+        if self._claims and not self.lease.others(anew=True):
+            self.folder.remove_folder(CLAIMS)
         self.lease.__exit__(None, None, None)
 
     def fill(self, indices: Sequence[int] | None = None) -> Progress:
-        """Do the rows of this rank that the run lacks, or those among `indices`."""
-        of_all = range(len(self.rows)) if indices is None else indices
-        mine = [index for index in of_all if index % self.world == self.rank]
+        """Do what the run lacks of these rows, or of all; what other processes do or have done is left to them."""
+        self._filled = range(len(self.rows)) if indices is None else indices
+        mine = self._filled
+        if not self._claims:
+            mine = [index for index in mine if index % self.world == self.rank]
         return self._complete(mine, retry=self.retry_errors)
 
     def finish(self) -> None:
-        """Wait for the other ranks, and do the rows of those that have died."""
-        everything = range(len(self.rows))
-        while self._lacks(everything):
-            alive = self.lease.ranks_alive()
-            self.index.refresh()  # after the look at who lives: what the dead have written is all there
-            of_the_dead = [index for index in everything if index % self.world not in alive]
-            if self._lacks(of_the_dead):
-                self._complete(of_the_dead)
-            elif self._lacks(everything):
+        """Wait for what other processes have in work, and do what they leave undone."""
+        if not self._claims:
+            self._wait_for_others()
+        self._complete(self._filled, waits=True)
+        for sharing in self._sharings:
+            sharing.clear()
+        self._sharings = []
+
+    def _wait_for_others(self) -> None:
+        """Until the run holds all rows, or nobody else is at work: where none can be claimed."""
+        with notes_signals(_STOPPING, interrupts=True):
+            while self._lacks(self._filled) and self.lease.others():
                 time.sleep(_WAIT_SECONDS)
+                self.index.refresh()
+        self.index.refresh()  # after the look at who is there: what the dead have written is all in it
 
     def read(self) -> datasets.Dataset:
         """The dataset with its evidence.
@@ -284,25 +311,39 @@ class Run:
         missing = sum(len(task.indices) for task in self.tasks(range(len(self.rows))))
         if missing:
             raise RunError(f"{missing:,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
-        goals = [self.goal(index) for index in range(len(self.rows))]
-        evidence = merge(self.index, self.rows, self.collector, goals, engine=self._engine_now)
-        kept = limit_remarks(self.index, self.rows, goals, continued=self.continue_cut)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self._engine_now)
+        kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
         return datasets.concatenate_datasets([self.ds.with_format(None), evidence], axis=1)
 
-    def regrade(self, indices: Sequence[int], *, retry: bool = False) -> Progress | None:
-        """Grade stored replies of these rows that another grader has graded, or with `retry` none could; asks no model."""
-        tasks = self._redo(
-            indices,
-            lambda stretch: not self.index.is_current(stretch) or (retry and self.index.lacks_grades(stretch)),
-        )
-        return self._do(tasks, self._regraded, "grading", generates=False) if tasks else None
+    def regrade(self, indices: Sequence[int], *, retry: bool = False) -> None:
+        """Grade stored replies of these rows that another grader has graded, and with `retry` those that none could; asks no model.
 
-    def continue_replies(self, indices: Sequence[int]) -> Progress | None:
+        Until all are, whoever does it: a row without a grade of now would be asked again.
+        """
+        wanted = {"": self._is_old, **({"retry": self.index.lacks_grades} if retry else {})}
+        for which, wants in wanted.items():
+            self._shared(
+                ["grading", str(self.index.grader), which],
+                self._in_order_of_parts(indices),
+                partial(self._redo, wanted=wants),
+                lambda tasks, progress: self._do(tasks, self._regraded, progress, generates=False),
+                label="grading",
+                waits=not which,
+            )
+
+    def continue_replies(self, indices: Sequence[int], *, waits: bool = False) -> Progress:
         """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
-        tasks = self._redo(indices, self._goes_on)
-        return self._do(tasks, self._continued, "going on") if tasks else None
+        return self._shared(
+            ["going on", str(self.collector.reply_tokens)],
+            self._in_order_of_parts(indices),
+            lambda rows: self._redo(rows, self._goes_on),
+            lambda tasks, progress: self._do(tasks, self._continued, progress),
+            label="going on",
+            waits=waits,
+            once=True,
+        )
 
     def tasks(self, indices: Sequence[int], *, retry: bool = False) -> list[Task]:
         """What is missing among these rows, in their order; equal rows count once."""
@@ -330,7 +371,7 @@ class Run:
         """Attempts that a row is to have, per arm."""
         arms = self.collector.separate_arms
         if self.goals is None:
-            return dict.fromkeys(arms, self.collector.goal)
+            return {arm: self.collector.attempts_in(arm) for arm in arms}
         return dict(zip(arms, self.goals[index].tolist(), strict=True))
 
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None:
@@ -354,7 +395,7 @@ class Run:
         """What ends a call that was asked to stop."""
         return RunError(
             f"Stopped as asked: {progress.done:,} of {progress.rows:,} rows of this call are in the run "
-            f"{self.folder.url!r}. Start the same command again to go on."
+            f"{self.folder.url!r}. Start the same command again to go on." + (_LAUNCHED if self.world > 1 else "")
         )
 
     def say_spent(self, progress: Progress) -> None:
@@ -367,29 +408,92 @@ class Run:
             f"{self.folder.url!r}. Start the same command again to go on, with a budget of its own."
         )
 
-    def start_progress(self, tasks: Sequence[Task], kind: str | None = None) -> Progress:
-        """The counter of these tasks."""
+    def start_progress(self, rows: int, kind: str | None = None) -> Progress:
+        """The counter of so many rows."""
         kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
-        return Progress(sum(len(task.indices) for task in tasks), label, self.out, self.log)
+        return Progress(rows, label, self.out, self.log)
 
     def _lacks(self, indices: Sequence[int]) -> bool:
-        stored = self._redo(indices, lambda stretch: not self.index.is_current(stretch) or self._goes_on(stretch))
+        stored = self._redo(indices, lambda stretch: self._is_old(stretch) or self._goes_on(stretch))
         return bool(stored or self.tasks(indices))
+
+    def _is_old(self, stretch: Stretch) -> bool:
+        return not self.index.is_current(stretch)
 
     def _goes_on(self, stretch: Stretch) -> bool:
         cut_early = stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
         return self.continue_cut and cut_early and stretch not in self._stays
 
-    def _complete(self, indices: Sequence[int], *, retry: bool = False) -> Progress:
+    def _complete(self, indices: Sequence[int], *, retry: bool = False, waits: bool = False) -> Progress:
         self.regrade(indices, retry=retry)
-        self.continue_replies(indices)
-        tasks = self.tasks(indices, retry=retry)
-        return self._stream(tasks) if self.streams and tasks else self._do(tasks, self._asked)
+        if self.continue_cut:
+            self.continue_replies(indices, waits=waits)
+        return self._shared(
+            [self.collector.kind, "retry" if retry else ""],
+            indices,
+            partial(self.tasks, retry=retry),
+            self._stream if self.streams else lambda tasks, progress: self._do(tasks, self._asked, progress),
+            waits=waits and not retry,
+        )
 
-    def _stream(self, tasks: list[Task]) -> Progress:
+    def _shared(
+        self,
+        work: list[str],
+        indices: Sequence[int],
+        find: Callable[[Sequence[int]], list[Task]],
+        do: Callable[[Iterator[Task], Progress], object],
+        *,
+        label: str | None = None,
+        waits: bool,
+        once: bool = False,
+    ) -> Progress:
+        """Do what is missing of these rows and in no other process's hands; `waits` for these, and does what is left undone."""
+        goals = str(self.collector.goal) if self.goals is None else self.goals.tobytes().hex()
+        work = [self.fingerprint, *work, goals]
+        sharing = Sharing(
+            *(self.folder, self.lease, self.index),
+            work=work,
+            rows=self.rows,
+            indices=indices,
+            find=find,
+            rows_per_part=self.rows_per_part,
+            claims=self._claims,
+            once=once,
+        )
+        progress = self.start_progress(sharing.rows, label)
+        if not sharing.rows:
+            return progress
+        self._sharings.append(sharing)
+        while True:
+            before = progress.done
+            tasks = sharing.tasks(progress)
+            first = next(tasks, None)
+            if first is not None:
+                do(chain([first], tasks), progress)
+            sharing.through()
+            if not waits or not sharing.look_again():
+                return progress
+            progress.elsewhere = progress.rows - progress.done - sharing.rows
+            if progress.done == before:
+                self._wait(progress)
+
+    def _wait(self, progress: Progress) -> None:
+        """A moment, for what other processes do."""
+        progress.waiting = "waiting for other processes"
+        with notes_signals(_STOPPING) as stopped:
+            progress.show()
+            time.sleep(_WAIT_SECONDS)
+        progress.waiting = None
+        if stopped:
+            raise self.stopped(progress)
+
+    def _in_order_of_parts(self, indices: Sequence[int]) -> list[int]:
+        """These rows as the parts that hold them follow each other, so that a part is read once, or twice at its ends."""
+        return sorted(indices, key=lambda index: self.index.place_of(self.rows[index].key))
+
+    def _stream(self, tasks: Iterator[Task], progress: Progress) -> None:
         """Ask a server for all of it in one stream."""
-        progress = self.start_progress(tasks)
         streaming = Streaming(self, tasks, progress)
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None):
             try:
@@ -401,7 +505,6 @@ class Run:
         if streaming.is_spent:
             self.say_spent(progress)
         self.check_errors(progress)
-        return progress
 
     def _redo(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> list[Task]:
         """Stored stretches of these rows that are to be made anew, grouped like what is missing; equal rows count once."""
@@ -425,21 +528,22 @@ class Run:
 
     def _do(
         self,
-        tasks: list[Task],
+        tasks: Iterator[Task],
         make: Callable[[Task, dict[str, list[Any]], Collector], Made],
-        kind: str | None = None,
+        progress: Progress,
         *,
         generates: bool = True,
-    ) -> Progress:
-        progress = self.start_progress(tasks, kind)
-        waiting = tasks[::-1]
+    ) -> None:
+        waiting: list[Task] = []  # what did not fit into the budget
         flight: Flight[PartInFlight, Made] = Flight(self._parts_at_once if generates else 1)
         with notes_signals(_STOPPING, interrupts=True) as stopped, shown_by(None), judged_by_caller():
             try:
-                while waiting or flight:
-                    self._begin(waiting, flight, make, generates=generates)
+                while True:
+                    self._begin(tasks, waiting, flight, make, generates=generates)
                     if not flight:
-                        self.say_spent(progress)
+                        if waiting:
+                            self.say_spent(progress)
+                        return
                     part, made = flight.oldest()
                     self.budget.spend((made.tokens or 0) - part.reserved)
                     self.write(part.task, made.part)
@@ -451,19 +555,22 @@ class Run:
                 if not stopped:  # not by us
                     raise
                 raise self.stopped(progress) from None
-        return progress
 
     def _begin(
         self,
+        tasks: Iterator[Task],
         waiting: list[Task],
         flight: Flight[PartInFlight, Made],
         make: Callable[[Task, dict[str, list[Any]], Collector], Made],
         *,
         generates: bool,
     ) -> None:
-        """Begin the last of the tasks that wait, as many as fit into flight and budget; what does not stays behind."""
-        while waiting and not flight.is_full:
-            task, reserved = waiting.pop(), 0
+        """Begin the next tasks, as many as fit into flight and budget; of one that does not fit the rest waits."""
+        while not flight.is_full:
+            task = waiting.pop() if waiting else next(tasks, None)
+            if task is None:
+                return
+            reserved = 0
             if generates:
                 most = self.most_tokens(task)
                 fits = self.budget.rows(len(task.rows), most)
@@ -513,10 +620,23 @@ class Run:
         return (self.collector.reply_tokens or 0) * task.attempts * arms
 
     def write(self, task: Task, part: pa.Table) -> None:
-        """A part for the attempts of a task goes into the run, unless it is empty."""
+        """A part for the attempts of a task goes into the run, unless it is empty; without rows that were taken over."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        lost = {claim for claim in set(task.claims) if claim.is_lost}
+        if lost:
+            gone = {row.key for row, claim in zip(task.rows, task.claims, strict=True) if claim in lost}
+            part = part.filter(pc.invert(pc.is_in(part[KEY], pa.array(sorted(gone)))))
+            logger.warning(
+                "%d rows are dropped: this process was silent for so long that another one has taken them over.",
+                len(gone),
+            )
         if len(part):
-            name = self.folder.write_part(self.fingerprint, part, first=task.first, stop=task.first + task.attempts)
+            attempts = {"first": task.first, "stop": task.first + task.attempts}
+            name = self.folder.write_part(self.fingerprint, part, **attempts, before=self.index.parts)
             self.index.add(f"{self.fingerprint}/{name}", part)
+            self.index.keep(least=_PARTS_TO_READ)
 
     def _keep(
         self,

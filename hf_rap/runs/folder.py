@@ -1,9 +1,12 @@
 """A run folder: what lies where, how it gets there whole, and how it is told from anything else.
 
     RUN/run.json                        {"format": 2}
-    RUN/writers/0-of-1.json             who is writing, see `lease`
+    RUN/writers/0-of-1-<token>.json     who is writing, see `lease`
+    RUN/claims/...                      and on which rows, see `claims`
     RUN/<fingerprint>/manifest.json     kind of evidence, and the settings that the fingerprint stands for
     RUN/<fingerprint>/0000-0005-00064-<hash>.parquet
+    RUN/<fingerprint>/0001/...          further parts, about 1,000 in a folder
+    RUN/<fingerprint>/index/...         what need not be found out again, see `stored`
 
 A part is never changed. Its name says which attempts of how many rows it holds, and ends with a hash
 of the file: a part that was torn, edited or copied from elsewhere does not fit its own name. Replies that were graded
@@ -17,11 +20,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hf_rap.errors import RunError, first_line
 from hf_rap.options import check_path, read_json
@@ -37,6 +43,14 @@ FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"
 MANIFEST = "manifest.json"
 _RUN = "run.json"
+_PARQUET = ".parquet"
+# Where a file can be made on the condition that it is not there; others, as hf://, look first and then write.
+_CREATE_FOR_ONE = ("file", "local", "memory", "s3", "s3a")
+_PROBES = "claims"
+PARTS_PER_FOLDER = 1_000
+# What file systems tell of a file, beside its size, that another content changes.
+_CHANGES = ("ETag", "etag", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
+_FOLDER_OF_PARTS = re.compile(r"\d{4,}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"(?P<first>\d{4,})-(?P<stop>\d{4,})-(?P<rows>\d{5,})-(?P<hash>[0-9a-f]{32})\.parquet")
 
@@ -50,6 +64,12 @@ def fingerprint_of(settings: Mapping[str, Any]) -> str:
     True
     """
     return blake2b(json.dumps(counted(settings), sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def by_content(path: str) -> tuple[str, str]:
+    """What puts parts in an order that does not depend on the folder that one got: fingerprint and name."""
+    fingerprint, _, name = path.partition("/")
+    return fingerprint, name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -113,18 +133,49 @@ class RunFolder:
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in paths if str(path).rstrip("/") != where})
 
     def parts(self, fingerprint: str) -> list[str]:
-        """The names of files that could be parts."""
-        return [name for name in self.names(fingerprint) if name.endswith(".parquet")]
+        """The names of files that could be parts, those in folders with the folder."""
+        return list(self.listed(fingerprint))
 
-    def write_part(self, fingerprint: str, table: pa.Table, *, first: int, stop: int) -> str:
-        """Store a table as a part that appears only when it is whole; gives its name."""
+    def listed(self, fingerprint: str) -> dict[str, str]:
+        """The same, and for each what changes when its file does: its size, and the time or the tag that is told of it."""
+        found = self._files(fingerprint)
+        parts = {name: stamp for name, (is_folder, stamp) in found.items() if not is_folder and name.endswith(_PARQUET)}
+        for folder, (is_folder, _) in found.items():
+            if is_folder and _FOLDER_OF_PARTS.fullmatch(folder):
+                inside = self._files(f"{fingerprint}/{folder}")
+                parts |= {f"{folder}/{name}": stamp for name, (_, stamp) in inside.items() if name.endswith(_PARQUET)}
+        return dict(sorted(parts.items()))
+
+    def _files(self, folder: str) -> dict[str, tuple[bool, str]]:
+        """What lies in a folder of the run: whether it is a folder itself, and its stamp."""
+        self.fs.invalidate_cache()
+        where = f"{self.path}/{folder}"
+        try:
+            infos = self.fs.ls(where, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        files = {}
+        for info in infos:
+            path = str(info["name"]).rstrip("/")
+            change = next((info[name] for name in _CHANGES if info.get(name) is not None), None)
+            if path != where:
+                files[path.rpartition("/")[2]] = (info.get("type") == "directory", f"{info.get('size')} {change}")
+        return files
+
+    def write_part(self, fingerprint: str, table: pa.Table, *, first: int, stop: int, before: int = 0) -> str:
+        """Store a table as a part that appears only when it is whole; gives its name.
+
+        `before`: about how many parts there are, by which it gets a folder.
+        """
         import pyarrow.parquet as pq
 
         metadata = json.dumps({"format": FORMAT, "fingerprint": fingerprint}).encode()
         file = io.BytesIO()
         pq.write_table(table.replace_schema_metadata({METADATA: metadata}), file, compression="zstd")
         content = file.getvalue()
-        name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}.parquet"
+        name = f"{first:04d}-{stop:04d}-{len(table):05d}-{_hash(content)}{_PARQUET}"
+        if before >= PARTS_PER_FOLDER:
+            name = f"{before // PARTS_PER_FOLDER:04d}/{name}"
         self.write(f"{fingerprint}/{name}", content)
         return name
 
@@ -141,7 +192,7 @@ class RunFolder:
         import pyarrow.parquet as pq
 
         path = f"{fingerprint}/{name}"
-        named = _PART.fullmatch(name)
+        named = _PART.fullmatch(name.rpartition("/")[2])
         if named is None:
             return Unusable(path, "not named like a part: some other program's file")
         content = self.read(path)
@@ -192,10 +243,53 @@ class RunFolder:
             else:
                 self.fs.pipe_file(target, content)
         except OSError as error:
-            raise RunError(
-                f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
-                "good; give the run room (or rights) and start the same command again."
-            ) from error
+            raise self._cannot_write(path, error) from error
+
+    def _cannot_write(self, path: str, error: OSError) -> RunError:
+        return RunError(
+            f"Cannot write {path} into the run {self.url!r}: {error.strerror or error}. Parts that are written stay "
+            "good; give the run room (or rights) and start the same command again."
+        )
+
+    def create(self, path: str, content: bytes) -> bool:
+        """A file that only one of several processes can make; False for those to whom it is there already.
+
+        For a moment, or where its process was killed in that moment, it may be empty.
+        """
+        target = f"{self.path}/{path}"
+        try:
+            if not self.is_local:
+                self.fs.pipe_file(target, content, mode="create")
+                return True
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not self.is_local and self.fs.exists(target):  # as S3 says it
+                return False
+            raise self._cannot_write(path, error) from error
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return True
+
+    def creates_for_one(self) -> bool:
+        """Whether `create` holds here: tried out, where a file system promises it."""
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        if not any(protocol in _CREATE_FOR_ONE for protocol in protocols):
+            return False
+        probe = f"{_PROBES}/{uuid4().hex}"
+        try:
+            return self.create(probe, b"1") and not self.create(probe, b"2")
+        except (RunError, NotImplementedError, TypeError, ValueError):
+            return False
+        finally:
+            self.remove(probe)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder of ours with all that lies in it, as far as that is there."""
+        with suppress(OSError):
+            self.fs.rm(f"{self.path}/{folder}", recursive=True)
 
     def remove(self, path: str) -> None:
         """Remove a file of ours; one that is gone is no error."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import arrow_type
 from hf_rap.errors import RunError
@@ -15,7 +16,8 @@ from hf_rap.rows.questions import own_id, raw_rows, stored_digest, system_turn
 from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 
-from .folder import Unusable
+from .contents import ARM, ATTEMPTS, CONTENTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, Contents, contents_of, values_of
+from .folder import Unusable, by_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,12 +31,6 @@ if TYPE_CHECKING:
 
     from .folder import RunFolder
 
-# Columns of a part before the evidence. The key knows the row by its id and all that its evidence depends on; the
-# failure is what `Collector.failures` says.
-KEY, ID, FAILURE, FIRST, ATTEMPTS = "run_key", "run_id", "run_failure", "run_first", "run_attempts"
-ARM = "run_arm"  # whose attempts these are; null: of every arm
-GRADER = "run_grader"  # `hf_rap.stats.settings.graded_by`; null where nothing is graded
-LIMIT = "run_limit"  # tokens that the replies could have; null where none is kept
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
 
@@ -47,7 +43,7 @@ def part_schema(evidence: Iterable[Column]) -> pa.Schema:
     return pa.schema([*words, *numbers, *((column.name, arrow_type(column.dtype)) for column in evidence)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of the dataset: its id, and the key that its parts know it by.
 
@@ -64,12 +60,16 @@ class Row:
     """What a row without an id of its own was called when its files made the id; None for the others."""
 
 
-def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout) -> list[Row]:
-    """The rows of a dataset in order; reads every image file once, and decodes it where the row has no id of its own."""
+def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout, indices: range | None = None) -> list[Row]:
+    """The rows of a dataset in order; reads every image file once, and decodes it where the row has no id of its own.
+
+    `indices`: of the rows that are wanted; None: all.
+    """
     names = collector.reads(ds.features)
+    wanted = range(len(ds)) if indices is None else indices
 
     rows: list[Row] = []
-    for batch in batches(ds, columns_read(ds, collector, layout), range(len(ds)), ROWS_PER_BATCH):
+    for batch in batches(ds, columns_read(ds, collector, layout), wanted, ROWS_PER_BATCH):
         for place, raw in enumerate(raw_rows(batch, layout)):
             more = {name: batch[name][place] for name in names}
             identity, stored = collector.row_id({**raw, **more}, layout), stored_digest(raw, layout)
@@ -103,8 +103,7 @@ def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> 
     return [name for name in ds.column_names if name in read]
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Attempts `first` to `stop` (not included) of a row, of one arm or of all: they are in row `place` of `part`."""
 
     part: str
@@ -126,6 +125,8 @@ class Stretch:
 
 class Index:
     """Which attempts of which rows lie in which part.
+
+    What a part holds is kept beside the parts (`contents`), so that a start reads those alone that are new.
 
     Args:
         folder: the run.
@@ -150,31 +151,48 @@ class Index:
         self.grader = grader
         self.limit = limit
         self.unusable: list[Unusable] = []
-        self.ids: dict[str, str] = {}
+        self.ids: set[str] = set()
         self._stretches: dict[str, list[Stretch]] = {}
         self._read: set[str] = set()
         self._told: dict[str, dict[str, Any]] = {}
+        self._contents = {fingerprint: Contents(folder, fingerprint, schema) for fingerprint in fingerprints}
         self.refresh()
 
+    @property
+    def parts(self) -> int:
+        """How many there are, with those that are not trusted."""
+        return len(self._read)
+
     def refresh(self) -> None:
-        """Read the parts that are new."""
-        for path in (
-            f"{fingerprint}/{name}" for fingerprint in self.fingerprints for name in self.folder.parts(fingerprint)
-        ):
-            if path in self._read:
-                continue
-            self._read.add(path)
-            part = self.read(path)
-            if isinstance(part, Unusable):
-                self.unusable.append(part)
-            else:
-                self.add(path, part)
+        """Take note of the parts that are new; reads those whose contents are not kept."""
+        for fingerprint, contents in self._contents.items():
+            there = self.folder.listed(fingerprint)
+            new = [name for name in there if f"{fingerprint}/{name}" not in self._read]
+            for rows_of, table in contents.kept({name: there[name] for name in new}) if new else ():
+                self._note({f"{fingerprint}/{name}": rows for name, rows in rows_of.items()}, table)
+            for name in new:
+                path = f"{fingerprint}/{name}"
+                if path in self._read:
+                    continue
+                part = self.read(path)
+                if isinstance(part, Unusable):
+                    self._read.add(path)
+                    self.unusable.append(part)
+                else:
+                    self.add(path, part, stamp=there[name])
+
+    def keep(self, *, least: int = 1, join: bool = False) -> None:
+        """Keep what the parts hold, where at least so many of them would have to be read again."""
+        for contents in self._contents.values():
+            contents.keep(least)
+            if join:
+                contents.join()
 
     def read(self, path: str) -> pa.Table | Unusable:
         """A part; the grader and the token limit of one from before they were noted are those of its manifest."""
         import pyarrow as pa
 
-        fingerprint, name = path.split("/")
+        fingerprint, _, name = path.partition("/")
         later = [field for field in (GRADER, LIMIT) if field in self.schema.names]
         required = pa.schema([field for field in self.schema if field.name not in later])
         part = self.folder.read_part(fingerprint, name, required)
@@ -191,17 +209,22 @@ class Index:
             part = part.append_column(field, column)
         return part
 
-    def add(self, path: str, part: pa.Table) -> None:
-        """Take note of what a part holds."""
-        self._read.add(path)
-        columns = (part[column].to_pylist() for column in (KEY, ID, FAILURE, FIRST, ATTEMPTS, ARM, GRADER, LIMIT))
-        seen = zip(zip(*columns, strict=True), _entries(part, "_truncated"), _entries(part, "_rewards"), strict=True)
-        for place, (row, cut, rewards) in enumerate(seen):
-            key, identity, failure, first, attempts, arm, grader, limit = row
-            ungraded = rewards.count(None)
-            stretch = Stretch(path, place, first, first + attempts, failure, arm, grader, limit, any(cut), ungraded)
-            self._stretches.setdefault(key, []).append(stretch)
-            self.ids[identity] = key
+    def add(self, path: str, part: pa.Table, *, stamp: str | None = None) -> None:
+        """Take note of what a part holds; `stamp`: of its file, before it was read; None for one that was just written."""
+        contents = contents_of(part)
+        fingerprint, _, name = path.partition("/")
+        self._contents[fingerprint].add(name, stamp, contents)
+        self._note({path: len(part)}, contents)
+
+    def _note(self, rows_of: Mapping[str, int], contents: pa.Table) -> None:
+        """The rows of these parts, so many of each one after the other."""
+        self._read |= set(rows_of)
+        columns = zip(*(values_of(contents[name]) for name in CONTENTS), strict=True)
+        of_key = self._stretches.setdefault
+        for path, rows in rows_of.items():
+            for place, (key, identity, *about) in enumerate(islice(columns, rows)):
+                of_key(key, []).append(Stretch(path, place, *about))
+                self.ids.add(identity)
 
     def part(self, name: str) -> pa.Table:
         """A part that is in the index, read again.
@@ -211,6 +234,8 @@ class Index:
         """
         part = self.read(name)
         if isinstance(part, Unusable):
+            for contents in self._contents.values():  # the next start finds out for itself
+                contents.forget()
             raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
         return part
 
@@ -220,7 +245,13 @@ class Index:
             if row.older != row.key and row.older in self._stretches:
                 held = self._stretches.setdefault(row.key, [])
                 held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
-                self.ids[row.id] = row.key
+                self.ids.add(row.id)
+
+    def place_of(self, key: str) -> tuple[tuple[str, str], int]:
+        """Where the first part stands that holds attempts of a row, of those with other grades than those of now if there are any."""
+        held = self._stretches.get(key, ())
+        old = [stretch for stretch in held if not self.is_current(stretch)] or held
+        return min(((by_content(stretch.part), stretch.place) for stretch in old), default=(("", ""), 0))
 
     def is_current(self, stretch: Stretch) -> bool:
         """Its grades are those of the grader of now."""
@@ -246,6 +277,10 @@ class Index:
         the largest token limit, the most grades, the longest, and then the name of its part decides: never a clock.
         """
         held = self._stretches.get(key, ())
+        if len(held) == 1 and held[0].failure is None and self.is_current(held[0]):  # as nearly all are
+            alone = held[0]
+            fits = alone.arm in (None, arm) and alone.first == 0
+            return [alone] if fits and attempts > 0 else []
         usable = [
             stretch
             for stretch in held
@@ -261,7 +296,7 @@ class Index:
                 -(stretch.limit or 0),
                 stretch.ungraded,
                 -stretch.stop,
-                stretch.part,
+                by_content(stretch.part),
                 stretch.place,
             )
         )
@@ -289,8 +324,11 @@ class Index:
 
     def under_old_ids(self, rows: Iterable[Row]) -> list[Row]:
         """Rows without an id of their own that an earlier release has put here, under an id made of their files."""
+        unknown = [row for row in rows if row.old_id is not None and row.key not in self._stretches]
+        if not unknown:
+            return []
         held = {identity[:32] for identity in self.ids}  # step scores put a hash of the response behind it
-        return [row for row in rows if row.key not in self._stretches and row.old_id in held]
+        return [row for row in unknown if row.old_id in held]
 
     def counts(self, *, done: bool = False) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try; with `done` only rows that are graded by the grader of now."""
@@ -351,10 +389,3 @@ def _unasked(stretch: Stretch) -> bool:
 
 def _too_long(stretch: Stretch) -> bool:
     return (stretch.failure or "").startswith("too_long")
-
-
-def _entries(part: pa.Table, suffix: str) -> list[list[Any]]:
-    """Of each row all entries of its columns with such a name, of lists with one entry per attempt."""
-    columns = [part[name].to_pylist() for name in part.column_names if name.endswith(suffix)]
-    rows = zip(*columns, strict=True) if columns else ((),) * len(part)
-    return [[entry for attempts in row for entry in attempts or ()] for row in rows]

@@ -1,11 +1,11 @@
-"""Who is writing into a run, so that a second process says so instead of doing the same work again.
+"""Who works on a run: a beat for each process, and how long the others have been silent.
 
-Only politeness depends on this: parts are immutable and known by their content, so two writers could
-waste time but never corrupt a run.
+    RUN/writers/<rank>-of-<world>-<token>.json
 
-A lease is a small file that its owner rewrites every few seconds. Nobody compares clocks: a lease is
-dead when its process is gone from this machine, or when it has not changed for `PATIENCE_SECONDS` on
-the clock of whoever is watching.
+A process rewrites a small file every few seconds. Nobody compares clocks: a process is gone when its file is, when it was on
+this machine and is no more, or when its beat has stood still for `PATIENCE_SECONDS` on the clock of whoever is watching, and
+while that one was awake itself. Two containers may have one host name and the same process ids, so a token that is drawn
+at random says who is who.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import os
 import socket
 import threading
 import time
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import getnode, uuid4
 
 from hf_rap.errors import RunError
 from hf_rap.options import read_json
@@ -30,37 +32,31 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0  # six beats: a process that loads a model may well miss a few
 FOLDER = "writers"
+_OURS: set[str] = set()  # the tokens of this process
 
 
 class Lease:
-    """The right of this process to write rank `rank` of `world` into a run: `with Lease(folder, rank, world): ...`.
-
-    Ranks of one launch stand beside each other; the same rank twice, or a launch of another size, does not.
-
-    Raises:
-        RunError: somebody else is writing.
-    """
+    """The beat of this process, and its watch over those of others: `with Lease(folder, rank, world) as lease: ...`."""
 
     def __init__(self, folder: RunFolder, rank: int = 0, world: int = 1) -> None:
         self.folder = folder
-        self.name = f"{rank}-of-{world}.json"
+        self.rank = rank
         self.world = world
         self.token = uuid4().hex
+        self.name = f"{rank}-of-{world}-{self.token}.json"
+        self._seen: dict[
+            str, tuple[dict[str, Any], float]
+        ] = {}  # by token: the last beat, and seconds of silence since
+        self._asked_for: dict[str, float] = {}
+        self._looked: float | None = None
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="hf-rap lease")
 
     def __enter__(self) -> Self:
-        rivals = [name for name in self._others() if name == self.name or not name.endswith(f"-of-{self.world}.json")]
-        alive = living(self.folder, rivals)
-        if alive:
-            who = alive[next(iter(alive))]
-            raise RunError(
-                f"The run {self.folder.url!r} is taken: process {who.get('pid')} on {who.get('host')} is writing into "
-                "it. Wait for it, or stop it; what it has written will be used."
-            )
-        for name in rivals:
-            self.folder.remove(f"{FOLDER}/{name}")
+        _OURS.add(self.token)
         self._write(0)
+        self._look()
         self._thread.start()
         return self
 
@@ -69,19 +65,73 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if _read(self.folder, self.name).get("token") == self.token:
-            self.folder.remove(f"{FOLDER}/{self.name}")
+        _OURS.discard(self.token)
+        self.folder.remove(f"{FOLDER}/{self.name}")
 
-    def ranks_alive(self) -> set[int]:
-        """The other ranks of this launch that are still writing."""
-        alive = living(self.folder, [name for name in self._others() if name != self.name])
-        return {int(name.partition("-")[0]) for name in alive}
+    def is_gone(self, token: str) -> bool:
+        """The process of this token has ended, or was silent for too long."""
+        self._look(anew=token not in self._seen)  # it may have come since
+        return token != self.token and (token not in self._seen or self._seen[token][1] >= PATIENCE_SECONDS)
 
-    def _others(self) -> list[str]:
-        return [name for name in self.folder.names(FOLDER) if name.endswith(".json")]
+    def is_silent(self, path: str) -> bool:
+        """Nothing has come of a file, from the first question on, for as long as a process may be silent."""
+        self._asked_for.setdefault(path, 0.0)
+        self._look()
+        return self._asked_for[path] >= PATIENCE_SECONDS
+
+    def others(self, *, anew: bool = False) -> list[dict[str, Any]]:
+        """The beats of all other processes that are not gone, as they were a moment ago, or are now."""
+        self._look(anew=anew)
+        return [beat for beat, silence in self._seen.values() if silence < PATIENCE_SECONDS]
+
+    def check_alone(self, *, but_other_ranks: bool = False) -> None:
+        """Waits until whoever else works on the run has shown itself or is gone.
+
+        Args:
+            but_other_ranks: those of the same launch may.
+
+        Raises:
+            RunError: somebody else is writing.
+        """
+        seen: dict[str, Any] = {}
+        while rivals := [beat for beat in self.others() if not (but_other_ranks and self._is_beside(beat))]:
+            for beat in rivals:
+                if seen.setdefault(beat["token"], beat.get("beat")) != beat.get("beat"):
+                    raise RunError(
+                        f"The run {self.folder.url!r} is taken: process {beat.get('pid')} on {beat.get('host')} is writing "
+                        "into it. Wait for it, or stop it; what it has written will be used."
+                    )
+            time.sleep(min(1.0, BEAT_SECONDS / 4))
+
+    def _is_beside(self, beat: dict[str, Any]) -> bool:
+        return beat.get("world") == self.world and beat.get("rank") != self.rank
+
+    def _look(self, *, anew: bool = False) -> None:
+        """Read the beats of the others, where that was not done a moment ago; those of processes that are gone for certain go."""
+        with self._looking:
+            now = time.monotonic()
+            # While this process was stopped, say, nobody was watched: that is no silence of theirs.
+            watched = 0.0 if self._looked is None else min(now - self._looked, BEAT_SECONDS)
+            if not anew and self._looked is not None and watched < min(1.0, BEAT_SECONDS / 4):
+                return
+            self._looked = now
+            seen: dict[str, tuple[dict[str, Any], float]] = {}
+            for name in self.folder.names(FOLDER):
+                beat = _read(self.folder, name) if name.endswith(".json") and name != self.name else {}
+                if not beat or _surely_dead(beat):
+                    if beat:
+                        self.folder.remove(f"{FOLDER}/{name}")
+                    continue
+                token = beat.setdefault("token", name)
+                before, silence = self._seen.get(token, (None, 0.0))
+                seen[token] = (beat, silence + watched if beat == before else 0.0)
+            self._seen = seen
+            for path in self._asked_for:
+                self._asked_for[path] += watched
 
     def _write(self, beat: int) -> None:
-        lease = {"host": socket.gethostname(), "pid": os.getpid(), "token": self.token, "beat": beat}
+        lease = {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "token": self.token}
+        lease |= {"rank": self.rank, "world": self.world, "beat": beat}
         self.folder.write(f"{FOLDER}/{self.name}", json.dumps(lease).encode())
 
     def _beat(self) -> None:
@@ -90,46 +140,40 @@ class Lease:
             beat += 1
             try:
                 self._write(beat)
-            except RunError:  # a full disk is for the writer of parts to report
+                self._look()
+            except (RunError, OSError):  # a full disk is for the writer of parts to report
                 continue
 
 
-def living(folder: RunFolder, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Which of these leases have an owner that lives; waits to see them change where it cannot ask the machine."""
-    seen = {name: _read(folder, name) for name in names}
-    unsure = {name: lease for name, lease in seen.items() if lease and not _surely_dead(lease)}
-    if not unsure:
-        return {}
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        time.sleep(min(1.0, BEAT_SECONDS / 4))
-        alive = {name: lease for name in unsure if (lease := _read(folder, name)) not in ({}, unsure[name])}
-        if alive:
-            return alive
-        if not any(_read(folder, name) for name in unsure):  # all have ended properly
-            return {}
-    return {}
-
-
 def _read(folder: RunFolder, name: str) -> dict[str, Any]:
-    """The lease, or nothing where there is none or half of one."""
+    """The beat, or nothing where there is none or half of one."""
     try:
-        lease: dict[str, Any] = read_json(folder.read(f"{FOLDER}/{name}"))
+        beat: dict[str, Any] = read_json(folder.read(f"{FOLDER}/{name}"))
     except (OSError, ValueError):
         return {}
-    return lease
+    return beat
 
 
-def _surely_dead(lease: dict[str, Any]) -> bool:
+@cache
+def _machine() -> str:
+    """Within what a process id says which process is meant: a machine since it was started, and a container on it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{socket.gethostname()} {getnode()}"
+
+
+def _surely_dead(beat: dict[str, Any]) -> bool:
     """Its process was on this machine and is gone."""
-    if lease.get("host") != socket.gethostname() or not isinstance(lease.get("pid"), int):
+    if beat.get("machine") != _machine() or not isinstance(beat.get("pid"), int):
         return False
-    if lease["pid"] == os.getpid():  # the number came round again: a container that was started anew
-        return True
-    if os.name == "nt":  # where signal 0 is Ctrl-C, and would stop what is only asked for
+    if beat["pid"] == os.getpid():  # else the number came round again
+        return beat.get("token") not in _OURS
+    if os.name == "nt":  # where signal 0 is Ctrl-C, and would stop what is only meant for a question
         return False
     try:
-        os.kill(lease["pid"], 0)
+        os.kill(beat["pid"], 0)
     except ProcessLookupError:
         return True
     except OSError:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .index import Index, Row, Stretch
 
@@ -17,7 +17,7 @@ def fewer_tokens(stretch: Stretch, limit: int | None) -> bool:
 
 
 def limit_remarks(
-    index: Index, rows: Sequence[Row], goals: Sequence[Mapping[str | None, int]], *, continued: bool
+    index: Index, rows: Sequence[Row], goal: Callable[[int], Mapping[str | None, int]], *, continued: bool
 ) -> list[str]:
     """A line for every smaller limit at which replies were cut off, and one for larger ones."""
     limit = index.limit
@@ -25,8 +25,10 @@ def limit_remarks(
         return []
     cut: Counter[int] = Counter()
     more = 0
-    for row, goal in zip(rows, goals, strict=True):
-        taken = [stretch for arm, attempts in goal.items() for stretch in index.chosen(row.key, attempts, arm=arm)]
+    for number, row in enumerate(rows):
+        taken = [
+            stretch for arm, attempts in goal(number).items() for stretch in index.chosen(row.key, attempts, arm=arm)
+        ]
         limits = [stretch.limit or 0 for stretch in taken if stretch.cut and fewer_tokens(stretch, limit)]
         cut.update(limits and [min(limits)])
         more += any((stretch.limit or 0) > limit for stretch in taken)

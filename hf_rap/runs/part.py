@@ -8,7 +8,8 @@ from hf_rap.errors import SettingError
 from hf_rap.evidence.attempts import of_grades
 from hf_rap.options import shown
 
-from .index import ARM, ATTEMPTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, part_schema
+from .contents import ARM, ATTEMPTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT
+from .index import part_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

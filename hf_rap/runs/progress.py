@@ -39,6 +39,8 @@ class Progress:
     """Requests that a server has answered, of rows that are done and of others."""
     waiting: str | None = None
     """What is waited for, for people."""
+    elsewhere: int = 0
+    """Rows that other processes do, or have done."""
 
     def __post_init__(self) -> None:
         from datasets import are_progress_bars_disabled
@@ -67,7 +69,7 @@ class Progress:
         """Say how far it is, where it is time."""
         assert self.out is not None
         now = time.monotonic()
-        last = self.done >= self.rows
+        last = self.done + self.elsewhere >= self.rows
         if last and self._has_ended:
             return
         self._has_ended = last
@@ -85,7 +87,8 @@ class Progress:
         """What a line says: rows done, rows failed, rows/s, seconds left, and tokens/s where tokens are counted."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = self.done / seconds
-        left = (self.rows - self.done) / rate if rate else float("inf")
+        of_all = (self.done + self.elsewhere) / seconds
+        left = (self.rows - self.done - self.elsewhere) / of_all if of_all else float("inf")
         return {
             "rows_done": self.done,
             "rows_failed": self.failed,
@@ -100,7 +103,8 @@ class Progress:
         tokens = f"{now['tokens_per_second']:,.0f} tokens/s, " if "tokens_per_second" in now else ""
         replies = f"{self.replies:,} requests answered, " if self.replies else ""
         waiting = f", {self.waiting}" if self.waiting else ""
+        elsewhere = f"{self.elsewhere:,} by other processes, " if self.elsewhere else ""
         return (
-            f"{self.label}: {self.done:,} of {self.rows:,} rows, {self.failed:,} failed, "
+            f"{self.label}: {self.done:,} of {self.rows:,} rows, {elsewhere}{self.failed:,} failed, "
             f"{now['rows_per_second']:.2f} rows/s, {tokens}{replies}{duration(now['seconds_left'])} left{waiting}"
         )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.engines.asking import ask, attend, log_likelihoods
+from hf_rap.engines.asking import ask, attend, log_likelihoods, prompt_states
 from hf_rap.engines.base import Interrupted
-from hf_rap.errors import RowError
+from hf_rap.errors import RowError, logger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # What an engine is asked by; whatever others have written is read there.
-ASKING: dict[str, Callable[..., Any]] = {"complete": ask, "attend": attend, "log_likelihoods": log_likelihoods}
+ASKING: dict[str, Callable[..., Any]] = {
+    "complete": ask,
+    "attend": attend,
+    "log_likelihoods": log_likelihoods,
+    "prompt_states": prompt_states,
+}
 
 
 class Noting:

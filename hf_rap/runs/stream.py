@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hf_rap.errors import RapError, RowError
 from hf_rap.evidence.attempts import tokens_of
@@ -19,7 +19,7 @@ from .index import batches
 from .part import as_part, ungraded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     import datasets
     import pyarrow as pa
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hf_rap.evidence.rollouts import AskedRow, Rollouts
 
     from .budget import Budget
+    from .claims import Claim
     from .index import Row
     from .progress import Progress
     from .task import Task
@@ -50,12 +51,22 @@ class Filling(Protocol):
     def check_errors(self, progress: Progress, *, in_flight: bool = False) -> None: ...  # noqa: D102
 
 
+@dataclass(eq=False)
+class _Group:
+    """Rows that lack the same attempts: one of their tasks, and those that are done and wait for their part."""
+
+    task: Task
+    collector: Rollouts
+    done: list[_InFlight] = field(default_factory=list)
+
+
 @dataclass
 class _InFlight:
     """A row that is asked, until it is in a part."""
 
-    group: int
+    group: _Group
     row: Row
+    claim: Claim | None
     state: AskedRow
     reserved: int
     left: int
@@ -70,23 +81,14 @@ class Streaming:
         progress: counts requests and rows.
     """
 
-    def __init__(self, run: Filling, tasks: Sequence[Task], progress: Progress) -> None:
+    def __init__(self, run: Filling, tasks: Iterable[Task], progress: Progress) -> None:
         self.run = run
         self.progress = progress
         self.is_spent = False
         self._tasks = tasks
-        self._collectors: list[Rollouts] = [
-            run.collector.only(task.first, task.attempts, task.arm)  # type: ignore[misc]
-            for task in tasks
-        ]
-        # Tasks for the same attempts share parts: of each task the first such one.
-        first: dict[tuple[int, int, str | None], int] = {}
-        self._groups = [
-            first.setdefault((task.first, task.attempts, task.arm), number) for number, task in enumerate(tasks)
-        ]
+        self._groups: dict[tuple[int, int, str | None], _Group] = {}
         self._requests: list[tuple[_InFlight, str] | None] = []  # by the number of the request
         self._asks_nothing: deque[_InFlight] = deque()
-        self._done: dict[int, list[_InFlight]] = {}
         self._room = threading.Condition()  # guards the budget
         self._in_flight = 0
         self._stopped = False
@@ -119,22 +121,32 @@ class Streaming:
 
     def _read(self) -> Iterator[Request]:
         """What to ask, in the thread that reads."""
-        for task, collector, group in zip(self._tasks, self._collectors, self._groups, strict=True):
+        for task in self._tasks:
+            group = self._group(task)
             most = self.run.most_tokens(task)
             for start in range(0, len(task.rows), _ROWS_READ):
                 rows = task.rows[start : start + _ROWS_READ]
                 indices = task.indices[start : start + _ROWS_READ]
                 (batch,) = batches(self.run.ds, self.run.columns, indices, len(indices))
-                for row, state in zip(rows, collector.begin(batch), strict=True):
-                    requests = collector.requests(state)
+                claims = task.claims[start : start + _ROWS_READ] or [None] * len(rows)
+                for row, claim, state in zip(rows, claims, group.collector.begin(batch), strict=True):
+                    requests = group.collector.requests(state)
                     if not self._reserve(most):
                         return
-                    pending = _InFlight(group, row, state, most, len(requests))
+                    pending = _InFlight(group, row, claim, state, most, len(requests))
                     if not requests:
                         self._asks_nothing.append(pending)
                     for arm, request in requests.items():
                         self._requests.append((pending, arm))
                         yield request
+
+    def _group(self, task: Task) -> _Group:
+        """Tasks for the same attempts share parts."""
+        attempts = (task.first, task.attempts, task.arm)
+        if attempts not in self._groups:
+            collector = cast("Rollouts", self.run.collector.only(*attempts))
+            self._groups[attempts] = _Group(task, collector)
+        return self._groups[attempts]
 
     def _reserve(self, most: int) -> bool:
         """Whether another row may be asked; where the budget is short, waits for what rows in flight give back of theirs."""
@@ -173,26 +185,28 @@ class Streaming:
             self.run.budget.spend(_tokens(pending) - pending.reserved)
             self._in_flight -= 1
             self._room.notify_all()
-        done = self._done.setdefault(pending.group, [])
-        done.append(pending)
-        if len(done) >= self.run.rows_per_part:
+        pending.group.done.append(pending)
+        if len(pending.group.done) >= self.run.rows_per_part:
             self._write(pending.group)
             self.run.check_errors(self.progress, in_flight=True)
 
     def _write_all(self, *, graded: bool = True) -> None:
         while self._asks_nothing:
             self._finish(self._asks_nothing.popleft())
-        for group in [group for group, done in self._done.items() if done]:
+        for group in [group for group in self._groups.values() if group.done]:
             self._write(group, graded=graded)
 
-    def _write(self, group: int, *, graded: bool = True) -> None:
-        done, task, collector = self._done[group], self._tasks[group], self._collectors[group]
-        evidence = collector.end([pending.state for pending in done])
-        part = as_part(collector, evidence, task.of([pending.row for pending in done]))
+    def _write(self, group: _Group, *, graded: bool = True) -> None:
+        done = group.done
+        evidence = group.collector.end([pending.state for pending in done])
+        task = group.task.of(
+            [pending.row for pending in done], [pending.claim for pending in done if pending.claim is not None]
+        )
+        part = as_part(group.collector, evidence, task)
         if not graded:
             part = ungraded(part)
         self.run.write(task, part)
-        self._done[group] = []
+        group.done = []
         self.progress.count(part["run_failure"].to_pylist(), sum(map(_tokens, done)))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .claims import Claim
     from .index import Row, Stretch
 
 
@@ -21,6 +22,8 @@ class Task:
     attempts: int
     arm: str | None = None
     stored: tuple[Stretch, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    """Of each row, where several processes share the work."""
 
     def at(self, places: Sequence[int]) -> Task:
         """Those of its rows."""
@@ -29,8 +32,9 @@ class Task:
             indices=[self.indices[place] for place in places],
             rows=[self.rows[place] for place in places],
             stored=tuple(self.stored[place] for place in places) if self.stored else (),
+            claims=tuple(self.claims[place] for place in places) if self.claims else (),
         )
 
-    def of(self, rows: list[Row]) -> Task:
+    def of(self, rows: list[Row], claims: Sequence[Claim] = ()) -> Task:
         """The same for other rows, which are known by now."""
-        return Task([], rows, self.first, self.attempts, self.arm)
+        return Task([], rows, self.first, self.attempts, self.arm, claims=tuple(claims))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,7 @@ from hf_rap.columns import (
     control_rewards,
     require,
 )
-from hf_rap.errors import SettingError
+from hf_rap.errors import SettingError, logger_of
 from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
@@ -63,7 +62,7 @@ if TYPE_CHECKING:
 
     from .stopped import Stopped
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 # max_ace by the form of the score, where the user gives none. The paper's number is for the literal form; it
 # means nothing for the windowed one, whose level is the model's, so there the most biased tenth goes.

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, SETTINGS
+from hf_rap.system import release_mapped_files
 
 from .cut import WHERE
 from .settings import settings_in
@@ -38,6 +39,7 @@ def count_equal(ds: Any) -> dict[str, dict[str, int]]:
             long = [texts for texts, tokens, is_drawn in rows if is_drawn and _all_long(texts, tokens)]
             counts[arm]["rows"] += len(long)
             counts[arm]["equal"] += sum(len(set(texts)) == 1 for texts in long)
+        release_mapped_files()
     return counts
 
 

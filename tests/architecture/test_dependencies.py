@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Libraries of the extras; whatever needs one says which extra brings it.
-EXTRA_OF = {"ray": "ray", "evaluate": "train"}
+EXTRA_OF = {"ray": "ray", "evaluate": "train", "sklearn": "probe"}
 # Files that a trainer or `evaluate` loads, in whose environment these are; and the one that is loaded where vLLM is.
 LOADED_BY = {
     "training/ms_swift.py": {"swift"},

@@ -22,6 +22,7 @@ from hf_rap import Collector, Completion, Rollouts, add_scores, cde_score, colle
 from hf_rap.columns import Column
 from hf_rap.engines.base import LogLikelihood, ReplyAttention
 from hf_rap.scorers import scorer
+from hf_rap.scorers.probe import ProbeReport, states_of
 from hf_rap.stats.counts import Counts
 from hf_rap.stats.posterior import fit_counts
 
@@ -45,6 +46,9 @@ class Engine:
 
     def log_likelihoods(self, replies):
         return [LogLikelihood(-0.5 - len(reply.request.images), 2) for reply in replies]
+
+    def prompt_states(self, requests, *, depths):
+        return [np.full((len(depths), 2), len(request.images), dtype=np.float16) for request in requests]
 
     def describe(self):
         return {"engine": "made up", "model": "m"}
@@ -74,7 +78,11 @@ def questions(count=6):
 def everything():
     """Rows with all evidence there is: judged attempts alone, since a null is NaN in numpy and has a test of its own."""
     ds = questions()
-    for collector in (Rollouts(ENGINE, attempts=4, attention=True), hf_rap.Likelihood(ENGINE)):
+    for collector in (
+        Rollouts(ENGINE, attempts=4, attention=True),
+        hf_rap.Likelihood(ENGINE),
+        hf_rap.PromptStates(ENGINE),
+    ):
         ds = collect_evidence(ds, collector)
     ds = collect_evidence(ds, hf_rap.Controls(ENGINE))
     steps = [[{"step": "One.", "score": n / 8, "num_mc_correct": n, "num_mc_total": 8}] for n in range(len(ds))]
@@ -125,6 +133,19 @@ def takes_a_batch(kind):
     return call is not None and "batch" in list(inspect.signature(call).parameters)[:2]
 
 
+def probe_arguments():
+    """Of a probe of the states that `ENGINE` tells: three depths of two numbers, both arms."""
+    report = ProbeReport(40, 0.3, 0.5, 0.9, (), {}, {})
+    settings = collect_evidence(questions(1), hf_rap.PromptStates(ENGINE))["rap_states_settings"][0]
+    return {
+        "center": np.zeros(12),
+        "weights": np.full((12, 3), 0.05),
+        "offset": np.full(3, 0.25),
+        "states": states_of(settings),
+        "report": report,
+    }
+
+
 def made(kind):
     """One of the class, by its defaults, an engine, or the arguments that stand here."""
     random = np.random.default_rng(0)
@@ -133,6 +154,7 @@ def made(kind):
         "LIMRScore": {"epoch_means": (0.5, 0.75)},
         "CDEScore": {"prior": fit_counts(*counts)},
         "Controls": {"engine": ENGINE, "arms": ("blank",)},
+        "Probe": probe_arguments(),
         "FunctionScorer": None,
         "Collector": None,
         "AddDifficultyHint": {"column": "problem"},

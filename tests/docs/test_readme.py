@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, load_dataset
 
-from hf_rap.cli import COMMANDS
+from hf_rap.cli import COMMANDS, main
 from hf_rap.demo import make_planted
 
 ROOT = Path(__file__).parents[2]
@@ -41,16 +41,19 @@ def test_python_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_commands_run(tmp_path):
+def test_commands_run(tmp_path, monkeypatch, capsys):
     """The shell lines, with Hub names replaced by planted rows and the built-in model, exit with 0."""
     make_planted(24).to_parquet(tmp_path / "planted.parquet")
+    monkeypatch.chdir(tmp_path)
     for line in (line for block in blocks("console") for line in block.splitlines()):
         assert line.startswith("$ hf-rap ")
         local = line.replace("hiyouga/geometry3k", "planted.parquet").replace("Qwen/Qwen2.5-VL-3B-Instruct", "demo")
-        words = [sys.executable, "-m", "hf_rap", *shlex.split(local)[2:]]
+        words = shlex.split(local)[1:]
         words += ["--max-new-tokens", "48"] if "--model" in words else []
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode, local) == (0, local), done.stderr
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert (ended.value.code, local) == (0, local), capsys.readouterr().err
     assert (tmp_path / "geometry3k-rap" / "README.md").is_file()
     assert (tmp_path / "geometry3k-selected" / "README.md").is_file()
 

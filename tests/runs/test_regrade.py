@@ -213,8 +213,8 @@ def test_grades_that_failed_are_tried_again_without_the_model(run, log):
     assert lines(log) == asked
 
 
-def test_ranks_grade_their_own_rows(run, log):
-    """And the first grades those of a rank that has died."""
+def test_a_rank_grades_before_it_reads(run, log):
+    """Stored replies are graded, and nobody is asked."""
     ds = make_rows(20)
     collect_in_run(ds, rollouts(log, verifier=Tens()), run)
     asked = lines(log)

@@ -1,0 +1,100 @@
+"""A call of Python code that others have written, such as a chat template, and that may not take for ever.
+
+Jinja keeps a template from the machine, not from computing: two loops over `range(100000)` inside each other take hours. A
+thread cannot be stopped from outside, but an exception can be put into it, which ends any loop of Python. One thread
+watches over all such calls; a call costs a microsecond or two.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Made = TypeVar("Made")
+
+_LOOK = 0.1  # seconds between two looks at what runs
+
+
+class _TimeUp(BaseException):
+    """Ends a call in its thread."""
+
+
+class _Watched:
+    """A call that runs."""
+
+    def __init__(self, seconds: float) -> None:
+        self.thread = threading.get_ident()
+        self.deadline = time.monotonic() + seconds
+        self.is_stopped = False
+
+
+_running: dict[int, _Watched] = {}  # what is taken out of it with `pop` belongs to whoever gets it
+_begun = threading.Event()
+_starting = threading.Lock()
+_watcher: threading.Thread | None = None
+
+
+def within(seconds: float, call: Callable[[], Made], what: str) -> Made:
+    """What a call gives.
+
+    Args:
+        seconds: that it may take.
+        call: code that runs in Python; an operation of C that takes long is stopped behind it.
+        what: begins the sentence of the error.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    _watch()
+    watched = _Watched(seconds)
+    key = id(watched)
+    try:
+        _running[key] = watched
+        if not _begun.is_set():
+            _begun.set()
+        try:
+            return call()
+        finally:
+            if _running.pop(key, None) is None:  # its time is up: the exception comes, or has come
+                while not watched.is_stopped:
+                    time.sleep(_LOOK / 100)
+                _put(watched.thread, None)
+    except _TimeUp:
+        raise TimeoutError(f"{what} takes more than {seconds:g} s") from None
+
+
+def _watch() -> None:
+    """See that the watching thread lives; a fork has none."""
+    global _watcher  # noqa: PLW0603 - one thread for all
+    if _watcher is not None and _watcher.is_alive():
+        return
+    with _starting:
+        if _watcher is None or not _watcher.is_alive():
+            _watcher = threading.Thread(target=_look, daemon=True, name="hf-rap time limits")
+            _watcher.start()
+
+
+def _look() -> None:
+    while True:
+        if not _running:
+            _begun.clear()
+            if not _running:
+                _begun.wait()
+        time.sleep(_LOOK)
+        now = time.monotonic()
+        for key, watched in list(_running.items()):
+            if now > watched.deadline and _running.pop(key, None) is not None:
+                _put(watched.thread, _TimeUp)
+                watched.is_stopped = True
+
+
+def _put(thread: int, error: type[BaseException] | None) -> None:
+    """An exception into a thread; None takes back one that has not come yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
+    )

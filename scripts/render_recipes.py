@@ -1,0 +1,83 @@
+"""Write docs/recipes.md from the recipes, and from the numbers of hf_rap.papers.
+
+python scripts/render_recipes.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hf_rap.cli.output import paste
+from hf_rap.cli.recipe import RECIPES, Recipe, read_recipe, values_of
+from hf_rap.papers import NUMBERS
+
+PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
+HEAD = """# Recipes: the three papers, step by step
+
+One command does what a paper did, as far as it goes without a trainer, and prints each step as the command that it is:
+
+```sh
+hf-rap recipe rap hiyouga/geometry3k --model Qwen/Qwen2.5-VL-7B-Instruct --folder geometry3k-rap
+hf-rap recipe difficulty-prior --model demo
+```
+
+What is done is not done again: start the same command anew after whatever happened, or with another `--stop-after`. With `--model demo` and no
+SOURCE everything runs on built-in pictures and a small model in about a minute, with the lengths and sizes that fit it. `--only-print`
+prints the commands and runs none.
+
+**Nobody has published a reproduction of any of the three, and we have none either**: training and benchmarks take GPUs that we did not have.
+
+<!-- scripts/render_recipes.py writes what follows -->
+"""
+
+
+def commands(name: str, recipe: Recipe) -> list[str]:
+    """The commands with the numbers of the paper."""
+    values = values_of(recipe, "SOURCE", "MODEL", Path(name))
+    lines = []
+    for step in recipe.steps:
+        lines += [f"# {step.name}: {step.does}", paste("hf-rap", *step.words(values))]
+    return ["```sh", *lines, "```"]
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Of Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+
+
+def numbers(prefix: str) -> list[str]:
+    """All that is known of one paper, with where it stands; those that no command uses are for training."""
+    rows = [
+        (f"`{number.value}`", number.what, number.where)
+        for name, number in NUMBERS.items()
+        if name.startswith(f"{prefix}.")
+    ]
+    return table(("number", "what it is", "stands in"), rows)
+
+
+def section(name: str) -> list[str]:
+    """One recipe."""
+    recipe = read_recipe(name)
+    by_hand = [(part["step"], part["how"], part["needs"]) for part in recipe.by_hand]
+    differences = [tuple(part[key] for key in ("what", "paper", "release", "here")) for part in recipe.differences]
+    return [
+        f"\n## `hf-rap recipe {name}`\n",
+        f"{recipe.title} ({recipe.paper}). Data: {recipe.data}. Model: {recipe.model}.\n",
+        *commands(name, recipe),
+        "\nWhat is left to do:\n",
+        *table(("step", "how", "needs what is not here"), by_hand),
+        "\nNumbers:\n",
+        *numbers(name.partition("-")[0]),
+        "\nDifferences from the paper and the release:\n",
+        *table(("", "paper", "release", "here"), differences),
+    ]
+
+
+def page() -> str:
+    """The whole of it."""
+    return "\n".join([HEAD.rstrip("\n"), *(line for name in RECIPES for line in section(name)), ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
