@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import EVIDENCE_NAMES, HINT_SEPARATOR, HINTED_PREFIX, PREFIX, SETTINGS
-from hf_rap.errors import RowError, SettingError
+from hf_rap.columns import EVIDENCE_NAMES, PREFIX, SETTINGS
+from hf_rap.errors import RowError
 from hf_rap.rows.cells import rows_of
-from hf_rap.rows.chats import user_text
 from hf_rap.rows.layouts import Layout
 from hf_rap.rows.paths import is_there, value_at
-from hf_rap.rows.prompts import BARE
 from hf_rap.rows.settling import settle
 from hf_rap.tables import whole_dataset
 
-from .asked import Asked, prompt_in
-from .universal import UNIVERSAL, asked_columns, universal_columns, universal_features
+from .asked import Asked
+from .hinted import hinted_columns, the_hinted_column, with_hint
+from .universal import UNIVERSAL, universal_columns, universal_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +63,7 @@ class ExportRows:
     @property
     def hinted(self) -> list[str]:
         """The columns with hints."""
-        return [name for name in self.ds.column_names if name.startswith(HINTED_PREFIX)]
+        return hinted_columns(self.ds.column_names)
 
     @property
     def scores(self) -> list[str]:
@@ -109,15 +108,9 @@ class ExportRows:
             alone = error.__cause__ if isinstance(error.__cause__, RowError) else error
             return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, alone.message)
         row = {name: values[0] for name, values in made.items()}
-        if self.hints and (hint := _hint(raw[self.hinted[0]], row["problem"])):
-            row |= asked_columns(prompt_in(row) or BARE, row["problem"] + hint)
+        if self.hints:
+            row = with_hint(row, raw[self.hinted[0]])
         return {**row, **{name: raw[name] for name in scores}}
-
-
-def _hint(hinted: Any, question: str) -> str:
-    """What was put behind the question, with what separates it; nothing where the difficulty was not known."""
-    _, separator, hint = str(user_text(hinted) or "").rpartition(HINT_SEPARATOR)
-    return separator + hint if hint.strip() and hint.strip() not in question else ""
 
 
 def export_rows(
@@ -148,12 +141,8 @@ def export_rows(
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         has_options = is_there(ds.features, OPTIONS)
         layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED
-    rows = ExportRows(
+    if hints:
+        the_hinted_column(ds.column_names)
+    return ExportRows(
         ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt), hints
     )
-    if hints and len(rows.hinted) != 1:
-        raise SettingError(
-            f"hints=True (--hints) takes one column {HINTED_PREFIX}..., as hf_rap.training.add_difficulty_hint makes it; "
-            f"there is: {', '.join(rows.hinted) or 'none'}."
-        )
-    return rows

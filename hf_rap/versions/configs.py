@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, REASON, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
+from hf_rap.exports.hinted import the_hinted_column, with_hint
 from hf_rap.exports.pictures import ANY
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
@@ -66,6 +67,7 @@ class Content:
         data_source: `data_source` of rows that do not say their own.
         embedder: reads the images of `scored`, and counts those that it cannot read.
         random_control: add the config `control`.
+        hints: put the hints of `add_difficulty_hint` behind the questions of `selected` and `control`.
 
     Raises:
         NothingSelectedError: no row is kept.
@@ -78,10 +80,17 @@ class Content:
     data_source: str
     embedder: Embedder
     random_control: bool = False
+    hints: bool = False
 
     @classmethod
     def of(
-        cls, selection: Selection, layout: Layout | None, data_source: str, *, random_control: bool = False
+        cls,
+        selection: Selection,
+        layout: Layout | None,
+        data_source: str,
+        *,
+        random_control: bool = False,
+        hints: bool = False,
     ) -> Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
@@ -89,8 +98,11 @@ class Content:
             raise NothingSelectedError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
+        if hints:
+            the_hinted_column(selection.scored.column_names)
         layout, _ = settle(layout, selection.scored)
-        return cls(selection, layout, data_source, Embedder.of(selection.scored, layout.media_roots), random_control)
+        embedder = Embedder.of(selection.scored, layout.media_roots)
+        return cls(selection, layout, data_source, embedder, random_control, hints)
 
     @property
     def group_by(self) -> str | None:
@@ -207,11 +219,19 @@ class Content:
                 raise PublishError(
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
                 ) from error
+            if self.hints:
+                made = _with_hints(made, kept[the_hinted_column(kept.column_names)].to_pylist())
             rest = embedder.embed(kept.select(further))
             for cut in cuts([bytes_in(images) for images in made["images"]]):
                 arrays = [pa.array(made[name][cut], schema.field(name).type) for name in UNIVERSAL]
                 columns = rest.slice(cut.start, cut.stop - cut.start).columns
                 yield pa.Table.from_arrays([*arrays, *columns], schema=schema)
+
+
+def _with_hints(columns: dict[str, list[Any]], hinted: list[Any]) -> dict[str, list[Any]]:
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    made = [with_hint(row, cell) for row, cell in zip(rows, hinted, strict=True)]
+    return {name: [row[name] for row in made] for name in columns}
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:

@@ -339,3 +339,29 @@ def test_hints_that_are_left_out_are_said():
     assert note not in check_export(hinted(), to="trl", hints=True).notes
     with pytest.raises(SettingError, match=r"takes one column rap_hinted_\.\.\., .*there is: none"):
         check_export(asked_with(USER_TURN), to="trl", hints=True)
+
+
+def test_a_version_is_published_with_hints_when_they_are_asked_for(tmp_path):
+    """In all columns that say what is asked; `problem` stays bare, so that it can be scored again."""
+    ds = hinted().add_column("rap_image_rewards", [[1.0, 0.0]] * 3)
+    selection = select_cognitive(ds, min_cde=0.2, replace_easy=False)
+    told = {}
+    for hints in (False, True):
+        version = publish_to_folder(selection, tmp_path / str(hints), hints=hints)
+        told[hints] = [
+            one for file in (version.path / "selected").glob("*.parquet") for one in pq.read_table(file).to_pylist()
+        ]
+    for columns, hint in ((told[False], ""), (told[True], HINT)):
+        asked = f"Q: <image>Find x.{hint}\nThink."
+        first = columns[0]
+        assert (first["prompt_text"], first["messages"][-1]["content"], text_of(first["prompt"][-1]["content"])) == (
+            asked,
+        ) * 3
+        assert first["problem"] == "<image>Find x."
+    assert told[True][1:] == told[False][1:]
+    with pytest.raises(SettingError, match="there is: none"):
+        publish_to_folder(
+            select_cognitive(ds.remove_columns("rap_hinted_problem"), min_cde=0.2, replace_easy=False),
+            tmp_path / "x",
+            hints=True,
+        )
