@@ -254,6 +254,7 @@ def mm_eureka(folder: Path, universal: bool, model: str) -> tuple[list[Seen], li
 
 
 def skyrl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    operators = declare_torchvision()  # noqa: F841 - the environment is verl's
     from transformers import AutoTokenizer
 
     # The file alone: its package imports more than its loader needs.
@@ -267,7 +268,7 @@ def skyrl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[s
             {
                 **turn,
                 "content": [
-                    {"type": part["type"].removesuffix("_url"), "text": part["text"]} for part in turn["content"]
+                    {"type": part["type"].removesuffix("_url"), "text": part.get("text")} for part in turn["content"]
                 ],
             }
             for turn in chat
