@@ -176,7 +176,7 @@ if TYPE_CHECKING:
     from .evidence.grading import Grading as Grading
     from .exports.exporting import Exported as Exported
     from .exports.handoff import Handoff as Handoff
-    from .exports.handoff import Limits as Limits
+    from .exports.limits import Limits as Limits
     from .hub import Release as Release
     from .process import ProcessLayout as ProcessLayout
     from .rows.inspection import Inspection as Inspection
@@ -206,7 +206,8 @@ _TYPES = {
     "evidence.collector": "Estimate",
     "evidence.grading": "Grading",
     "exports.exporting": "Exported",
-    "exports.handoff": "Handoff Limits",
+    "exports.handoff": "Handoff",
+    "exports.limits": "Limits",
     "hub": "Release",
     "process": "ProcessLayout",
     "rows.inspection": "Inspection",

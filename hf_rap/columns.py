@@ -182,6 +182,8 @@ REASON = Column("rap_reason", "string", "why it is, or is not")
 
 # Before the name of a question column: the same with a hint of its difficulty (hf_rap.training.hints).
 HINTED_PREFIX = f"{PREFIX}hinted_"
+# Between question and hint; no template holds it, so that exactly the hint can be taken away again.
+HINT_SEPARATOR = "\n\n"
 
 # One arm of the experiment: the question with its images, or the question alone.
 ARMS = ("image", "text")

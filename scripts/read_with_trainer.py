@@ -14,6 +14,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ Seen = tuple[str, object, list[str]]  # prompt with <image>, gold, hashes of the
 
 
 def pixels(image: object) -> str:
-    """Of an image in any form that a loader hands on."""
+    """Of an image in any form that a loader hands on, as its processor opens it."""
     if isinstance(image, dict):
         image = image.get("image") or image.get("bytes") or image["path"]
     if isinstance(image, bytes):
@@ -113,9 +114,17 @@ def verl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[st
 
 def ms_swift(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
     from swift.dataset import load_dataset
+    from swift.template.base import Template
 
     ds, _ = load_dataset(str(folder / "train.parquet"), strict=True, remove_unused_columns=False)  # as GRPO calls it
-    seen = [(of_chat(row["messages"]), row["solution"], [pixels(image) for image in row["images"]]) for row in ds]
+    seen = [
+        (
+            of_chat(row["messages"]),
+            row["solution"],
+            [pixels(Template._load_image(image, load_images=True)) for image in row["images"]],  # noqa: SLF001 - its own
+        )
+        for row in ds
+    ]
     return seen, ds.column_names
 
 
@@ -127,6 +136,7 @@ def llama_factory(folder: Path, universal: bool, model: str) -> tuple[list[Seen]
     sys.modules["torchaudio"] = ModuleType("torchaudio")
     sys.modules["torchaudio"].__spec__ = ModuleSpec("torchaudio", None)
     from llamafactory.data.loader import _get_merged_dataset
+    from llamafactory.data.mm_plugin import get_mm_plugin
     from llamafactory.hparams import DataArguments, ModelArguments
     from transformers import Seq2SeqTrainingArguments
 
@@ -137,11 +147,15 @@ def llama_factory(folder: Path, universal: bool, model: str) -> tuple[list[Seen]
         Seq2SeqTrainingArguments(output_dir=str(folder / "out"), use_cpu=True),
         "sft",
     )
+    plugin, bounds = (
+        get_mm_plugin("qwen2_vl", image_token="<|image_pad|>"),
+        {"image_max_pixels": 589824, "image_min_pixels": 28},
+    )
     seen = [
         (
             of_chat([{"role": "system", "content": row["_system"]}, *row["_prompt"]]),
             row["_response"][0]["content"],
-            [pixels(image) for image in row["_images"]],
+            [pixels(image) for image in plugin._regularize_images(row["_images"], **bounds)["images"]],  # noqa: SLF001 - its own
         )
         for row in ds
     ]
@@ -174,18 +188,19 @@ def openrlhf(folder: Path, universal: bool, model: str) -> tuple[list[Seen], lis
     return seen, raw.column_names
 
 
-def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:
     sys.path.insert(0, os.environ["EASYR1_SRC"])
     operators = declare_torchvision()  # noqa: F841
     from transformers import AutoProcessor
-    from verl.utils.dataset import RLHFDataset
+    from verl.utils.dataset import RLHFDataset, process_image
 
-    processor = AutoProcessor.from_pretrained(model)
+    processor = AutoProcessor.from_pretrained(for_transformers_4(model, folder))
     ds = RLHFDataset(
         str(folder / "train.parquet"),
         processor.tokenizer,
         processor,
-        prompt_key="prompt_text",
+        prompt_key="prompt_text" if universal else "problem",
+        format_prompt=None if universal else str(folder / "format_prompt.jinja"),
         answer_key="answer",
         image_key="images",
         max_prompt_length=256,
@@ -193,10 +208,102 @@ def easyr1(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[
     raw = [ds.dataset[index] for index in range(len(ds))]
     read = [ds[index] for index in range(len(ds))]
     seen = [
-        (f"user: {one['prompt_text']}", row["ground_truth"], [pixels(image) for image in one["images"]])
+        (
+            of_chat(ds._build_messages(one)),  # noqa: SLF001 - its own
+            row["ground_truth"],
+            [pixels(process_image(image, None, None)) for image in one["images"]],
+        )
         for one, row in zip(raw, read, strict=True)
     ]
     return seen, list(read[0])
+
+
+def for_transformers_4(model: str, folder: Path) -> Path:
+    """The small model, whose files transformers 5 wrote, with the names that version 4 knows."""
+    copy = folder / "model"
+    if not copy.exists():
+        shutil.copytree(model, copy)
+        told = json.loads((copy / "tokenizer_config.json").read_text())
+        told |= {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "additional_special_tokens": told.pop("extra_special_tokens"),
+        }
+        (copy / "tokenizer_config.json").write_text(json.dumps(told))
+        inside = json.loads((copy / "processor_config.json").read_text()).pop("image_processor")
+        (copy / "preprocessor_config.json").write_text(
+            json.dumps(inside | {"processor_class": told["processor_class"]})
+        )
+    return copy
+
+
+def mm_eureka(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    operators = declare_torchvision()  # noqa: F841
+    from transformers import AutoProcessor
+
+    # The file alone: its package imports deepspeed.
+    path = Path(os.environ["MM_EUREKA_SRC"]) / "openrlhf/models/lmm_kits/base/data_processor.py"
+    own = load_module(path).BaseDataProcessor
+    hollow = dict.fromkeys(own.__abstractmethods__)
+    processor = type("Processor", (own,), hollow)(AutoProcessor.from_pretrained(model), 4 * 28 * 28, 640 * 28 * 28)
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
+    seen = []
+    for row in rows:
+        opened = processor.get_images_from_messages([row["message"]])
+        seen.append((of_chat(json.loads(row["message"])), row["answer"], [pixels(image) for image in opened]))
+    return seen, list(rows[0])
+
+
+def skyrl(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    operators = declare_torchvision()  # noqa: F841 - the environment is verl's
+    from transformers import AutoTokenizer
+
+    # The file alone: its package imports more than its loader needs.
+    own = load_module(Path(os.environ["SKYRL_SRC"]) / "skyrl/train/dataset/dataset.py").PromptDataset
+    ds = own(str(folder / "train.jsonl"), AutoTokenizer.from_pretrained(model), 512, num_workers=1)
+    seen = []
+    for chat, _, extra, _ in (ds[index] for index in range(len(ds))):
+        parts = [part for turn in chat for part in turn["content"] if part["type"] == "image_url"]
+        files = [base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in parts]
+        texts = [
+            {
+                **turn,
+                "content": [
+                    {"type": part["type"].removesuffix("_url"), "text": part.get("text")} for part in turn["content"]
+                ],
+            }
+            for turn in chat
+        ]
+        seen.append((of_chat(texts), extra["reward_spec"]["ground_truth"], [pixels(file) for file in files]))
+    return seen, ["prompt", *ds[0][2]]
+
+
+def slime(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
+    operators = declare_torchvision()  # noqa: F841
+    sys.path.insert(0, os.environ["SLIME_SRC"])
+    from slime.utils.data import Dataset
+    from transformers import AutoProcessor
+
+    class Chats:
+        """In the place of the tokenizer: hands the chat back that slime made, in which the images are."""
+
+        def apply_chat_template(self, chat: list[dict], **_: object) -> list[dict]:
+            return chat
+
+    ds = Dataset(
+        str(folder / "train.jsonl"),
+        Chats(),
+        AutoProcessor.from_pretrained(model),
+        None,
+        prompt_key="messages",
+        multimodal_keys={"image": "images"},
+        label_key="answer",
+        apply_chat_template=True,
+    )
+    seen = [
+        (of_chat(sample.prompt), sample.label, [pixels(image) for image in sample.multimodal_inputs["images"]])
+        for sample in ds.samples
+    ]
+    return seen, ["messages", "images", "answer"]
 
 
 def easyr1_schema(folder: Path, universal: bool, model: str) -> tuple[list[Seen], list[str]]:  # noqa: ARG001
@@ -251,51 +358,72 @@ READERS = {
     "llama-factory": llama_factory,
     "openrlhf": openrlhf,
     "easyr1": easyr1,
+    "mm-eureka": mm_eureka,
+    "skyrl": skyrl,
+    "slime": slime,
     "easyr1-schema": easyr1_schema,
 }
 # It writes every decoded image anew, a JPEG with other pixels; its own export holds bytes.
 REENCODES = {("ms-swift", "universal")}
 PACKAGES = {"llama-factory": "llamafactory"}
+CHECKOUTS = ("easyr1", "mm-eureka", "skyrl", "slime")
+# They are given no reward function by the export, or one that cannot be called here, and do not read the universal file.
+WITHOUT_REWARD = ("llama-factory", "mm-eureka", "skyrl", "slime")
+WITHOUT_SYSTEM = ("easyr1", "slime")
+# The export that a trainer reads, where it has another name.
+EXPORTS = {"skyrl": "openai-chat", "slime": "conversations"}
 
 
 def main() -> None:
     trainer, top = sys.argv[1], Path(sys.argv[2])
     told = json.loads((top / "expected.json").read_text())
     own = trainer.removesuffix("-schema")
-    package = PACKAGES.get(own, own)
-    version = importlib.metadata.version(package) if not own.startswith("easyr1") else trainer
+    version = trainer if own in CHECKOUTS else importlib.metadata.version(PACKAGES.get(own, own))
     print(f"\n{own} {version}, datasets {importlib.metadata.version('datasets')}")
-    for name in (own,) if own == "llama-factory" else (own, "universal"):
+    results = {"trainer": own, "version": version, "datasets": importlib.metadata.version("datasets")}
+    exported = EXPORTS.get(own, own)
+    for name in (exported,) if own in WITHOUT_REWARD else (exported, "universal"):
         seen, keys = READERS[trainer](top / name, name == "universal", told["model"])
-        system = [] if own == "easyr1" else [{"role": "system", "content": told["system"]}]
+        system = [] if own in WITHOUT_SYSTEM else [{"role": "system", "content": told["system"]}]
         wanted = [
             (
                 of_chat([*system, {"role": "user", "content": question}]),
                 gold,
-                [pixels(base64.b64decode(image)) for image in images],
+                [pixels(base64.b64decode(one)) for one in files],
             )
-            for question, gold, images in told["rows"]
+            for question, gold, files in told["rows"]
         ]
-        changed = sum(
-            one != other
-            for row, want in zip(seen, wanted, strict=False)
-            for one, other in zip(row[2], want[2], strict=False)
-        )
-        if (own, name) in REENCODES:
-            assert changed == told["lossy"]
-            wanted = [(*want[:2], row[2]) for row, want in zip(seen, wanted, strict=True)]
-        if seen != wanted:
-            wrong = [index for index, pair in enumerate(zip(seen, wanted, strict=False)) if pair[0] != pair[1]]
-            sys.exit(f"FAILED {own} on {name}: {len(seen)} of {len(wanted)} rows, different: {wrong}\n{seen}\n{wanted}")
-        images = sum(len(row[2]) for row in seen)
-        print(f"  {name}: {len(seen)} rows, {images - changed} of {images} images identical; keys: {', '.join(keys)}")
-    if own != "llama-factory":
+        pairs = list(zip(seen, wanted, strict=False))
+        prompts, golds = (sum(one[place] == other[place] for one, other in pairs) for place in (0, 1))
+        images = [pair for one, other in pairs for pair in zip(one[2], other[2], strict=True)]
+        alike = sum(one == other for one, other in images)
+        lost = told["lossy"] if (own, name) in REENCODES else 0
+        found = {
+            "rows": f"{len(seen)} of {len(wanted)}",
+            "golds": f"{golds} of {len(wanted)}",
+            "pixels as scored": f"{alike} of {len(images)}",
+            "prompt as scored": f"{prompts} of {len(wanted)}",
+        }
+        print(f"  {name}: {', '.join(f'{what} {share}' for what, share in found.items())}; keys: {', '.join(keys)}")
+        if not len(seen) == len(wanted) == golds == prompts or alike != len(images) - lost:
+            wrong = [index for index, (one, other) in enumerate(pairs) if one != other]
+            sys.exit(f"FAILED {own} on {name}: different: {wrong}\n{seen}\n{wanted}")
+        results.setdefault("exports", {})[name] = found
+    if own not in WITHOUT_REWARD:
         pairs = told["verdicts"]
-        found = rewards(trainer, top / own, pairs)
-        differing = [pair for pair, reward in zip(pairs, found, strict=True) if (pair[2] or 0.0) != (reward or 0.0)]
+        rewarded = rewards(trainer, top / own, pairs)
+        differing = [pair for pair, reward in zip(pairs, rewarded, strict=True) if (pair[2] or 0.0) != (reward or 0.0)]
         if differing:
             sys.exit(f"FAILED {own}: another verdict on {differing}")
         print(f"  reward: {len(pairs)} of {len(pairs)} verdicts as in scoring")
+        results["verdicts"] = f"{len(pairs)} of {len(pairs)}"
+    note_results(top, results)
+
+
+def note_results(top: Path, results: dict) -> None:
+    """For `trainers_table.py`."""
+    with (top / "results.jsonl").open("a") as file:
+        file.write(json.dumps(results) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from hf_rap.demo import MODEL
 from hf_rap.exports.asked import prompt_in
 from hf_rap.exports.rows import PUBLISHED
 from hf_rap.metrics import metric_path
-from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
+from hf_rap.rows.prompts import BARE, PromptTemplate
 from hf_rap.training import accuracy_reward
 
 if TYPE_CHECKING:
@@ -59,13 +59,8 @@ def processor_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def asked(rows: datasets.Dataset) -> PromptTemplate:
-    """The prompt that the rows were scored with; versions of before do not say it."""
-    return prompt_in(rows[0]) or DEFAULT_PROMPT
-
-
-def prompts(batch: dict[str, list[Any]], template: PromptTemplate) -> dict[str, list[Any]]:
-    """The question as it was asked when the rows were scored."""
-    return {"prompt": [template.messages(question) for question in batch["problem"]]}
+    """The prompt that the rows were scored with and are trained with; in versions of before nothing stands around the question."""
+    return prompt_in(rows[0]) or BARE
 
 
 def train(model: str, rows: datasets.Dataset, options: argparse.Namespace, out: Path) -> None:
@@ -97,7 +92,7 @@ def train(model: str, rows: datasets.Dataset, options: argparse.Namespace, out: 
         model=AutoModelForImageTextToText.from_pretrained(model, dtype=dtype(options)),
         reward_funcs=accuracy_reward,
         args=config,
-        train_dataset=rows.map(prompts, batched=True, remove_columns=["prompt"], fn_kwargs={"template": asked(rows)}),
+        train_dataset=rows,  # `prompt` is the chat that was scored
         processing_class=processor,
         peft_config=adapter,
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @prm_options
 @as_json
 def export(source: str, folder: Path | None, to: str, *, as_json: bool, **options: Any) -> None:
-    """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it.
+    """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it (exits 1 where rows would be refused).
 
     SOURCE is a published version, a file of `hf-rap select` (its kept rows), or any dataset.
 
@@ -53,11 +53,21 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     rows = _kept(source)
     layout = make_layout(options, load_source(rows) if isinstance(rows, str) else rows.scored, layout_in(source))
     if folder is None:
-        handoff = check_export(rows, to=to, layout=layout, limits=limits, fix=options["fix"], prompt=options["prompt"])
+        handoff = check_export(
+            rows,
+            to=to,
+            layout=layout,
+            limits=limits,
+            fix=options["fix"],
+            prompt=options["prompt"],
+            hints=options["hints"],
+        )
         if as_json:
             print_json(handoff.as_dict())
         else:
             echo(handoff.table())
+        if handoff.refused and not options["drop"]:
+            click.get_current_context().exit(1)
         return
     report_export(
         write(
@@ -69,6 +79,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
             fix=options["fix"],
             drop=options["drop"],
             prompt=options["prompt"],
+            hints=options["hints"],
         ),
         as_json=as_json,
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hf_rap.engines.transformers_engine import TransformersEngine
     from hf_rap.engines.vllm_engine import VLLMEngine
     from hf_rap.evidence.rollouts import Rollouts
-    from hf_rap.exports.handoff import Limits
+    from hf_rap.exports.limits import Limits
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
@@ -662,7 +662,12 @@ dry_publish_option = click.option("--dry-run", is_flag=True, help="Say what woul
 handoff_options = together(
     [
         click.option("--max-prompt-tokens", type=int, help="Longest prompt of the training run; needs --model."),
-        click.option("--model", help="Hub id or folder of the model to train, or 'demo': counts the tokens."),
+        click.option("--model", help="Hub id or folder of the model to train, or 'demo'; counts the tokens."),
+        click.option("--gpus", type=int, default=1, show_default=True, help="Of the machine to train on."),
+        click.option("--group", type=int, default=8, show_default=True, help="Replies to a prompt."),
+        click.option(
+            "--val-rows", type=int, help="Rows to hold out; default: a tenth, up to 64, for trainers that need some."
+        ),
         click.option("--min-pixels", type=int, help="Width times height of the smallest image."),
         click.option("--max-pixels", type=int, help="Width times height of the largest image."),
         click.option("--max-images", type=int, help="In one row."),
@@ -671,6 +676,7 @@ handoff_options = together(
             "--usual-verifier", is_flag=True, help="Refuse answers that the trainer's own reward cannot read."
         ),
         prompt_option("Another prompt than the rows were scored with (docs/prompts.md)."),
+        click.option("--hints", is_flag=True, help="Put the hints of difficulty behind the questions."),
         click.option("--fix", is_flag=True, help="Mend what can be without changing what a row asks."),
         click.option("--drop", is_flag=True, help="Leave out the rows that would be refused."),
     ],
@@ -681,15 +687,19 @@ handoff_options = together(
 def make_limits(options: dict[str, Any]) -> Limits:
     """`Limits` from what handoff_options gathered."""
     from hf_rap.demo import MODEL
-    from hf_rap.exports.handoff import Limits
+    from hf_rap.exports.limits import Limits
 
     counted = None
-    if options["max_prompt_tokens"] and options["model"]:
+    model = str(MODEL) if options["model"] == "demo" else options["model"]
+    if options["max_prompt_tokens"] and model:
         from hf_rap.engines.prompt_tokens import PromptTokens
 
-        counted = PromptTokens(str(MODEL) if options["model"] == "demo" else options["model"])
-    names = ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch", "usual_verifier")
-    return Limits(**{name: options[name] for name in names}, prompt_tokens=counted)
+        counted = PromptTokens(model)
+    names = (
+        *("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch", "usual_verifier"),
+        *("gpus", "group", "val_rows"),
+    )
+    return Limits(**{name: options[name] for name in names}, prompt_tokens=counted, model=model)
 
 
 def make_layout(options: Mapping[str, Any], ds: datasets.Dataset, remembered: Layout | None = None) -> Layout | None:

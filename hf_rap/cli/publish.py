@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @version_options
 @hub_options
 @dry_publish_option
+@click.option("--hints", is_flag=True, help="Put the hints of difficulty behind the questions that trainers are given.")
 @layout_options
 @as_json
 def publish(
@@ -89,6 +90,7 @@ def publish_version(
 
     shared = {
         "random_control": options["random_control"],
+        "hints": bool(options.get("hints")),
         "licence": options["licence"],
         "source": source,
         "layout": layout,

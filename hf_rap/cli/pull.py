@@ -44,5 +44,6 @@ def pull(repo: str, folder: Path, version_name: str, to: str, config: str, *, as
         drop=options["drop"],
         allow_withdrawn=options["allow_withdrawn"],
         prompt=options["prompt"],
+        hints=options["hints"],
     )
     report_export(done, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +24,48 @@ class Asked:
     Args:
         given: for all rows, whatever they were asked; None where they say it.
         only: the prompt of all rows that say it, if that is one.
+        otherwise: rows that say another prompt than the given one.
     """
 
     given: PromptTemplate | None = None
     only: PromptTemplate | None = None
+    otherwise: int = 0
 
     @classmethod
     def of(cls, ds: datasets.Dataset, given: PromptTemplate | None = None) -> Asked:
         """Of a dataset; None of `given` takes what its rows say."""
-        if given is not None or SETTINGS.name not in ds.column_names:
-            return cls(given)
-        stored = ds.select_columns([SETTINGS.name]).with_format("arrow")[:][SETTINGS.name]
-        said = {prompt for text in stored.unique().to_pylist() if (prompt := prompt_of(text)) is not None}
-        return cls(only=said.pop() if len(said) == 1 else None)
+        prompts: Counter[PromptTemplate] = Counter()
+        for text, rows in _counts(ds, SETTINGS.name):
+            if (prompt := prompt_of(text)) is not None:
+                prompts[prompt] += rows
+        if given is None:
+            return cls(only=next(iter(prompts)) if len(prompts) == 1 else None)
+        if not prompts:
+            prompts.update(
+                {prompt: rows for text, rows in _counts(ds, "extra_info", "prompt") if (prompt := _parsed(text))}
+            )
+        return cls(given, otherwise=prompts.total() - prompts[given])
 
     def of_row(self, settings: str | None, published: str | None = None) -> PromptTemplate | None:
         """Of a row with these `rap_settings`, or with this text in its `extra_info`; None: nothing says it."""
         return self.given or prompt_of(settings) or _parsed(published) or self.only
+
+
+def _counts(ds: datasets.Dataset, column: str, field: str | None = None) -> list[tuple[Any, int]]:
+    """The values of a column, or of a field in its structs, and in how many rows each is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column not in ds.column_names:
+        return []
+    values = ds.select_columns([column]).with_format("arrow")[:][column]
+    if field is not None:
+        kind = values.type
+        if not pa.types.is_struct(kind) or kind.get_field_index(field) < 0:
+            return []
+        values = pc.struct_field(values, field)
+    counts = values.value_counts()
+    return list(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 def prompt_of(settings: str | None) -> PromptTemplate | None:

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hf_rap.options import check_choice
 
+from .lengths import PROCESSOR_PIXELS
+from .pictures import ANY, Opening
+from .steps import prompts_per_step
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import datasets
 
+    from hf_rap.rows.prompts import PromptTemplate
+
+MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
 # Beside <image>, trainers that train on more than pictures take these out of the text of a question.
 OTHER_MEDIA = ("<video>", "<audio>")
 
@@ -25,6 +32,8 @@ class Accepts:
     """What its examples compare answers with."""
     several_golds: bool = False
     """Its reward function sees columns, so a list of accepted answers arrives there."""
+    first_gold_only: tuple[str, ...] = ()
+    """Trainers that read the same file, and whose reward sees the first of several accepted answers."""
     mixes_text_only: bool = True
     """Rows with and without an image may share a batch."""
     reserved: tuple[str, ...] = ()
@@ -35,8 +44,16 @@ class Accepts:
     """It keeps a system turn."""
     template_arguments: tuple[str, ...] | None = ()
     """Arguments of the chat template that its command line or config has a place for; None: any."""
+    opens: Opening = ANY
+    """How it opens image files."""
+    pixels: tuple[int, int] = PROCESSOR_PIXELS
+    """The fewest and the most of an image, where the user sets none."""
     default_batch: int = 1
     """Prompts per step when the user sets none: with fewer rows it stops, or trains on nothing."""
+    deals_prompts: bool = False
+    """Each GPU is dealt as many prompts of a step as the others."""
+    validates: bool = False
+    """It does not start without rows to validate on."""
 
     def __post_init__(self) -> None:
         check_choice("verifier", self.verifier, ("math-verify", "mathruler", "none"))
@@ -48,20 +65,49 @@ class Given:
 
     folder: Path
     rows: int
+    """To train on."""
     max_images: int
     """In one row."""
+    held_out: int = 0
+    """Rows in the file to validate on."""
+    model: str = MODEL
+    gpus: int = 1
+    group: int = 8
+    """Replies to a prompt."""
     rollout_batch: int | None = None
-    max_prompt_tokens: int | None = None
+    """Prompts per step that the user asked for."""
+    prompt_tokens: int = 1024
+    """That no prompt exceeds."""
+    reply_tokens: int = 2048
+    """Of the longest reply."""
     prompted: bool = False
     """The rows say how they were asked, so the trainer must not add a prompt of its own."""
+    prompt: PromptTemplate | None = None
+    """How all of them were asked; None where they differ, or nothing says it."""
     system_turn: bool = False
     """Some were asked with one."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the chat template was given."""
 
-    def batch(self, default: int) -> int:
-        """Prompts per step: what the user asked for, else the trainer's own, else all rows."""
-        return self.rollout_batch or min(default, self.rows)
+    @property
+    def output(self) -> Path:
+        """Where the trainer writes: beside the rows, which stay as they are."""
+        return self.folder.with_name(f"{self.folder.name}-out")
+
+    def step(self, accepts: Accepts) -> int:
+        """Prompts per step of a trainer, so that its batches divide.
+
+        Raises:
+            ExportError: there are too few rows for so many GPUs.
+        """
+        return prompts_per_step(
+            self.rows,
+            self.gpus,
+            self.group,
+            most=accepts.default_batch,
+            dealt=accepts.deals_prompts,
+            wanted=self.rollout_batch,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,9 +115,13 @@ class Target:
     """Where an export is written."""
 
     folder: Path
-    """Exists and is empty."""
+    """Exists; empty, but for the rows to train on when `split` is "val"."""
     final: Path
     """What it will be called, absolute; nothing is there yet."""
+    prompt: PromptTemplate | None = None
+    """How all rows were asked; None where they differ, or nothing says it."""
+    split: str = "train"
+    """What the file is called: "train", and in a second call "val", where rows are held out."""
 
 
 class Trainer(Protocol):
@@ -109,5 +159,9 @@ class Trainer(Protocol):
         ...
 
     def snippet(self, given: Given) -> str:
-        """The command line or config to paste."""
+        """The command line or config to paste, whole: it starts as it is.
+
+        Raises:
+            ExportError: no batch divides.
+        """
         ...

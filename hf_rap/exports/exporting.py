@@ -2,6 +2,7 @@
 
 geometry3k-easyr1/
 train.parquet        the rows, images inside
+val.parquet          rows that are held out, for trainers that do not start without
 reward_easyr1.py     its reward function: the verifier that scored the rows
 README.md            what was left out and why, and the lines to paste
 """
@@ -23,8 +24,10 @@ from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
 
-from .base import Given, Target
-from .handoff import Handoff, Limits, check_rows, ready_rows
+from .base import MODEL, Given, Target
+from .handoff import Handoff, check_rows, ready_rows
+from .lengths import rounded
+from .limits import Limits
 from .rows import export_rows
 from .trainers import find_trainer
 
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
     from .base import Trainer
     from .rows import ExportRows
+
+SCORED = "scored"  # of `prompt`: the one that each row was scored with
 
 # datasets takes these in a file name for a pattern, and every trainer here reads through datasets.
 _PATTERN = "*?[]"
@@ -63,6 +68,7 @@ def export(
     fix: bool = False,
     drop: bool = False,
     prompt: PromptTemplate | str | None = None,
+    hints: bool = False,
     media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Exported:
     """Write the rows as a new folder in the layout of one trainer, all or nothing.
@@ -77,11 +83,12 @@ def export(
         to: the trainer, one of `hf_rap.exports.trainers.TRAINERS`.
         layout: which column is what; None recognises it.
         limits: what the training run takes, see `Limits`.
-        fix: change what can be changed without changing what a row asks: images beyond the pixel
-            limits are resized, an answer is taken out of its solution where only an answer can be compared.
+        fix: change what can be changed without changing what a row asks: images that the trainer would open with other pixels
+            are written as they were scored, those beyond the pixel limits are resized, an answer is taken out of its solution where only an answer can be compared.
         drop: leave out the rows that would be refused, instead of refusing all.
-        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None: the
-            one that each row was scored with; the question stays bare where nothing says it.
+        prompt: what stands around the question: a `PromptTemplate`, the name of a preset or a file, see docs/prompts.md. None and
+            "scored": the one that each row was scored with; the question stays bare where nothing says it.
+        hints: put the hints of difficulty behind the questions (a column of `hf_rap.training.add_difficulty_hint`).
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
     Raises:
@@ -92,32 +99,56 @@ def export(
     """
     trainer = find_trainer(to)
     check_path("path", path, "a folder that does not exist yet, or is empty")
-    template = check_options(layout, limits, prompt, fix=fix, drop=drop)
+    template = check_options(layout, limits, prompt, fix=fix, drop=drop, hints=hints)
     target = Path(path).absolute()
     _check_target(target, trainer)
     limits = limits or Limits()
     with allowed(media_roots):
-        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix)
+        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix, hints=hints)
     _refuse(handoff, trainer, limits, drop=drop)
 
     given = Given(
         target,
-        rows=handoff.ready,
+        rows=handoff.train,
+        held_out=len(handoff.held_out),
         max_images=handoff.max_images,
+        model=limits.model or MODEL,
+        gpus=limits.gpus,
+        group=limits.group,
         rollout_batch=limits.rollout_batch,
-        max_prompt_tokens=limits.max_prompt_tokens,
-        prompted=not handoff.bare,
+        prompt_tokens=limits.max_prompt_tokens or rounded(handoff.prompt_tokens),
+        prompted=hints or not handoff.bare,
+        prompt=handoff.prompt,
         system_turn=handoff.system_turn,
         chat_template_kwargs=handoff.chat_template_kwargs,
     )
     snippet = trainer.snippet(given)
     check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
     with whole_folder(target) as folder:
-        ready = Counted(ready_rows(rows, trainer, limits, handoff))
-        trainer.write(ready, rows.features, Target(folder, target))
-        _check_written(trainer, ready.count, handoff.ready, Target(folder, target))
+        for split, count in (("train", handoff.train), ("val", len(handoff.held_out))):
+            if not count:
+                continue
+            before = _files(folder)
+            ready = Counted(ready_rows(rows, trainer, limits, handoff, held_out=split == "val"))
+            trainer.write(ready, rows.features, Target(folder, target, handoff.prompt, split))
+            _check_written(trainer, ready.count, count, Target(folder, target))
+            _check_kept(trainer, before, _files(folder))
         (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
     return Exported(target, handoff, snippet)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """The data files and when they were written; what both calls write alike does not count."""
+    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name.startswith(("train.", "val."))}
+
+
+def _check_kept(trainer: Trainer, before: dict[str, int], after: dict[str, int]) -> None:
+    """Raise `ExportError` where the rows that are held out took the place of those to train on."""
+    if before and any(after.get(name) != written for name, written in before.items()):
+        raise ExportError(
+            f"{type(trainer).__name__}.write has written the rows that are held out over those to train on: "
+            'call the file by target.split ("train" or "val").'
+        )
 
 
 def _check_written(trainer: Trainer, read: int, ready: int, target: Target) -> None:
@@ -159,11 +190,12 @@ def check_export(
     limits: Limits | None = None,
     fix: bool = False,
     prompt: PromptTemplate | str | None = None,
+    hints: bool = False,
 ) -> Handoff:
     """What `export` would refuse, without writing anything."""
     trainer = find_trainer(to)
-    template = check_options(layout, limits, prompt, fix=fix)
-    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix)[1]
+    template = check_options(layout, limits, prompt, fix=fix, hints=hints)
+    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix, hints=hints)[1]
 
 
 def check_options(
@@ -173,7 +205,7 @@ def check_options(
     check_given(layout)
     check(limits is None or isinstance(limits, Limits), "limits", limits, "Limits(...), or None")
     check_flags(**flags)
-    return None if prompt is None else find_prompt(prompt)
+    return None if prompt is None or prompt == SCORED else find_prompt(prompt)
 
 
 def _checked(
@@ -184,15 +216,16 @@ def _checked(
     prompt: PromptTemplate | None,
     *,
     fix: bool,
+    hints: bool,
 ) -> tuple[ExportRows, Handoff]:
     if isinstance(source, Selection):
-        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored)
+        rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored, hints=hints)
     elif isinstance(source, (str, os.PathLike)):
         origin = parse_source(os.fspath(source))
         name = Path(origin.path).name if origin.is_local else origin.path
-        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt)
+        rows = export_rows(load_source(origin), layout=layout, data_source=name, prompt=prompt, hints=hints)
     else:
-        rows = export_rows(source, layout=layout, prompt=prompt)
+        rows = export_rows(source, layout=layout, prompt=prompt, hints=hints)
     return rows, check_rows(rows, trainer, limits, fix=fix)
 
 
@@ -214,14 +247,14 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
         hint = "fix=True (--fix) mends some of them; " if handoff.fixable else ""
         raise ExportError(
             f"{len(handoff.refused):,} of {handoff.rows:,} rows would be refused by {trainer.title} ({kinds}). "
-            f"The first is row {first.index} ({first.row_id}): {first.message}. {hint}drop=True (--drop) leaves them out."
+            f"The first is row {first.index} ({first.row_id}): {first.message.rstrip('.')}. {hint}drop=True (--drop) leaves them out."
         )
     if not handoff.ready:
         raise ExportError(f"No row is left for {trainer.title}.")
-    if limits.rollout_batch and handoff.ready < limits.rollout_batch:
+    if limits.rollout_batch and handoff.train < limits.rollout_batch:
         raise ExportError(
-            f"{handoff.ready:,} rows do not fill one rollout batch of {limits.rollout_batch:,}, and {trainer.title} "
-            f"would stop or train on nothing: use a batch of {handoff.ready:,} or less, or select more rows."
+            f"{handoff.train:,} rows do not fill one rollout batch of {limits.rollout_batch:,}, and {trainer.title} "
+            f"would stop or train on nothing: use a batch of {handoff.train:,} or less, or select more rows."
         )
 
 

@@ -6,71 +6,30 @@ it by another one, and too few rows end in an assertion after the model was load
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RowError, SettingError
-from hf_rap.options import check, check_flags, check_whole
+from hf_rap.errors import ExportError
 from hf_rap.rows.presets import name_of
 from hf_rap.rows.prompts import BARE
-from hf_rap.verify import read_gold
-from hf_rap.verify.finding import stated_last
-from hf_rap.verify.mathematics import is_parsed_by_math_verify
 
 from .asked import prompt_in
+from .lengths import most_tokens
+from .problems import AS_SCORED, check_row, mend, usual_verifier_reads
 from .rows import ExportRows, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hf_rap.rows.prompts import PromptTemplate
 
-    from .base import Accepts, Trainer
+    from .base import Trainer
+    from .limits import Limits
 
-PromptTokens = Callable[..., int]
-"""Chat, images and, by name, arguments of the chat template -> tokens of the prompt, see `hf_rap.engines.prompt_tokens`."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the user's training run takes; None sets no limit.
-
-    Args:
-        max_prompt_tokens: of the prompt and its images in the model's chat template; needs `prompt_tokens`.
-        prompt_tokens: counts them, given the chat, its images and the arguments of the chat template.
-        min_pixels: width times height of an image.
-        max_pixels: the same.
-        max_images: in one row.
-        rollout_batch: prompts per step; fewer rows than that are refused.
-        usual_verifier: refuse golds that the trainer's own reward cannot read, instead of only
-            counting them. Not needed with the reward function of `hf_rap.training`.
-
-    """
-
-    max_prompt_tokens: int | None = None
-    prompt_tokens: PromptTokens | None = None
-    min_pixels: int | None = None
-    max_pixels: int | None = None
-    max_images: int | None = None
-    rollout_batch: int | None = None
-    usual_verifier: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("max_prompt_tokens", "min_pixels", "max_pixels", "max_images", "rollout_batch"):
-            check_whole(name, getattr(self, name), least=1, none=True)
-        count = self.prompt_tokens
-        check(count is None or callable(count), "prompt_tokens", count, "a function of chat and images, or None")
-        check_flags(usual_verifier=self.usual_verifier)
-        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
-            raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
-        if self.max_prompt_tokens and self.prompt_tokens is None:
-            raise SettingError("max_prompt_tokens needs a model, whose processor counts the tokens.")
-
-
+_OTHER_PIXELS = "an image is transparent, has 16 bits or lies on its side, and its loader opens it otherwise"
+SEEN_OTHERWISE = "trained with other pixels than were scored"
 _PROMPTS = {"": "the question alone, since nothing says how it was asked,", "own": "one of the publisher's own"}
 
 
@@ -84,10 +43,14 @@ class Handoff:
         refused: rows that it would refuse or could not learn from; a row has one entry.
         fixed: what was changed so that it takes the row -> rows; empty unless asked for.
         fixable: what could be -> rows.
+        held_out: the numbers of those that are to validate on.
+        prompt_tokens: that no prompt exceeds, at the trainer's own limits of pixels.
+        seen_otherwise: rows with an image that its loader opens with other pixels than were scored.
         notes: what is no reason to refuse, but worth knowing.
-        ready: rows that can be handed over; the largest batch that can be filled.
+        ready: rows that can be handed over.
         max_images: in one row.
         prompts: how the rows were asked -> rows: the name of a preset, "own" for another one, "" where nothing says it.
+        prompt: the only one of them; None where rows differ, or nothing says it.
         system_turn: some of them were asked with one.
         chat_template_kwargs: what the chat template was given.
 
@@ -102,8 +65,17 @@ class Handoff:
     ready: int
     max_images: int
     prompts: dict[str, int] = field(default_factory=dict)
+    prompt: PromptTemplate | None = None
     system_turn: bool = False
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    seen_otherwise: tuple[Refused, ...] = ()
+    held_out: tuple[int, ...] = ()
+    prompt_tokens: int = 0
+
+    @property
+    def train(self) -> int:
+        """Rows to train on: the largest batch that can be filled."""
+        return self.ready - len(self.held_out)
 
     @property
     def bare(self) -> bool:
@@ -122,15 +94,27 @@ class Handoff:
     def table(self, show: int = 5) -> str:
         """For people: what would be refused, the first rows of each reason spelled out."""
         lines = [f"{self.trainer}: {self.ready:,} of {self.rows:,} rows ready, up to {self.max_images} image(s) in one"]
+        lines += (
+            [f"  held out: {len(self.held_out):,} row(s) to validate on, in a file of their own"]
+            if self.held_out
+            else []
+        )
         lines += [f"  prompt: {_PROMPTS.get(name, name)} in {rows:,} row(s)" for name, rows in self.prompts.items()]
         lines += [f"  fixed: {what} in {rows:,} row(s)" for what, rows in self.fixed.items()]
         lines += [f"  can be fixed: {what} in {rows:,} row(s)" for what, rows in self.fixable.items()]
         for code, rows in self.codes.items():
             lines.append(f"  {code}: {rows:,}")
-            those = [row for row in self.refused if row.code == code][:show]
-            lines += [f"    row {row.index} ({row.row_id}): {row.message}" for row in those]
-            lines += [f"    and {rows - len(those):,} more"] if rows > len(those) else []
+            lines += _shown([row for row in self.refused if row.code == code], show)
+        if self.seen_otherwise:
+            lines.append(f"  {SEEN_OTHERWISE}: {len(self.seen_otherwise):,}")
+            lines += _shown(self.seen_otherwise, show)
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def _shown(rows: Sequence[Refused], show: int) -> list[str]:
+    """Lines on the first of these rows."""
+    lines = [f"    row {row.index} ({row.row_id}): {row.message}" for row in rows[:show]]
+    return [*lines, f"    and {len(rows) - show:,} more"] if len(rows) > show else lines
 
 
 def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool = False) -> Handoff:
@@ -138,33 +122,52 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
     refused: list[Refused] = []
     fixed: Counter[str] = Counter()
     fixable: Counter[str] = Counter()
-    unread, text_only, most_images = 0, [], 0
-    prompts: Counter[str] = Counter()
+    unread, several_golds, text_only, most_images = 0, 0, [], 0
+    seen_otherwise: list[Refused] = []
+    ids: dict[int, str] = {}
+    prompt_tokens = 0
+    prompts: Counter[PromptTemplate | None] = Counter()
     arguments: dict[str, Any] | None = None
     system_turn = False
-    for index, row in enumerate(rows):
-        if isinstance(row, Refused):
-            refused.append(row)
+    for index, read in enumerate(rows):
+        if isinstance(read, Refused):
+            refused.append(read)
             continue
-        outcome = _check(row, trainer.accepts, limits, arguments, fix=fix)
+        outcome = check_row(read, trainer.accepts, limits, arguments, fix=fix)
+        row = outcome.row
         fixed.update(outcome.fixed)
         fixable.update(outcome.fixable)
         if outcome.problem:
             refused.append(Refused(index, row["id"], *outcome.problem))
             continue
+        if AS_SCORED in outcome.fixable and not fix:
+            seen_otherwise.append(Refused(index, row["id"], "other_pixels", _OTHER_PIXELS))
         prompt = prompt_in(row)
-        prompts["" if prompt is None else name_of(prompt) or "own"] += 1
+        ids[index] = row["id"]
+        prompt_tokens = max(prompt_tokens, most_tokens(row["messages"], row["images"], trainer.accepts.pixels))
+        prompts[prompt] += 1
         arguments = dict((prompt or BARE).chat_template_kwargs)
         system_turn |= (prompt or BARE).system is not None
-        unread += not _usual_verifier_reads(row["answer"], trainer.accepts)
+        unread += not usual_verifier_reads(row["answer"], trainer.accepts)
+        several_golds += len(row["extra_info"]["accepted"]) > 1
         most_images = max(most_images, len(row["images"]))
         if not row["images"]:
             text_only.append(Refused(index, row["id"], "no_image", f"{trainer.title} fails on a batch that mixes "
                                      "rows with and without an image; export those without one on their own"))  # fmt: skip
     if text_only and most_images and not trainer.accepts.mixes_text_only:
         refused = sorted([*refused, *text_only], key=lambda row: row.index)
-    ready = len(rows) - len(refused)
-    notes = _notes(trainer, limits, ready=ready, unread=unread)
+        for alone in text_only:
+            del ids[alone.index]
+    held_out = _held_out(ids, limits.held_out(len(ids), needed=trainer.accepts.validates))
+    train = len(ids) - len(held_out)
+    notes = _notes(
+        trainer, limits, ready=train, unread=unread, otherwise=rows.prompts.otherwise, several_golds=several_golds
+    )
+    if rows.hinted and not rows.hints:
+        notes = (
+            *notes,
+            f"the hints in {', '.join(rows.hinted)} are not in the prompt: hints=True (--hints) puts them there",
+        )
     return Handoff(
         trainer.name,
         len(rows),
@@ -172,147 +175,61 @@ def check_rows(rows: ExportRows, trainer: Trainer, limits: Limits, *, fix: bool 
         dict(fixed),
         {} if fix else dict(fixable),
         notes,
-        ready,
+        len(ids),
         most_images,
-        dict(prompts.most_common()),
+        _by_name(prompts),
+        # With hints each row has another one.
+        next(iter(prompts)) if len(prompts) == 1 and not rows.hints else None,
         system_turn,
         arguments or {},
+        tuple(seen_otherwise),
+        held_out,
+        prompt_tokens,
     )
 
 
-def ready_rows(rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff) -> Iterator[dict[str, Any]]:
-    """The rows that are not refused, mended where `handoff` says so."""
-    refused = {refused_row.index for refused_row in handoff.refused}
-    for index, row in enumerate(rows):
-        if index not in refused and not isinstance(row, Refused):
-            yield _mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
+def _by_name(prompts: Counter[PromptTemplate | None]) -> dict[str, int]:
+    """The name of a preset, "own" for another prompt, "" where nothing says it -> rows."""
+    names: Counter[str] = Counter()
+    for prompt, rows in prompts.items():
+        names["" if prompt is None else name_of(prompt) or "own"] += rows
+    return dict(names.most_common())
 
 
-@dataclass(frozen=True)
-class _Checked:
-    problem: tuple[str, str] | None
-    fixed: tuple[str, ...] = ()
-    fixable: tuple[str, ...] = ()
+def _held_out(ids: dict[int, str], count: int) -> tuple[int, ...]:
+    """So many rows, the same of the same ids, whatever stands beside them.
 
-
-def _check(
-    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None, *, fix: bool
-) -> _Checked:
-    mended, repairs = _mend(row, accepts, limits)
-    if fix:
-        row = mended
-    problem = _problem(row, accepts, limits, arguments)
-    if fix:
-        return _Checked(problem, fixed=() if problem else tuple(repairs))
-    helps = bool(repairs) and _problem(mended, accepts, limits, arguments) is None
-    return _Checked(problem, fixable=tuple(repairs) if helps else ())
-
-
-def _problem(
-    row: dict[str, Any], accepts: Accepts, limits: Limits, arguments: dict[str, Any] | None
-) -> tuple[str, str] | None:
-    """Code and message of the first thing that is wrong with a row; `arguments` are those of the rows before."""
-    return (
-        _gold_problem(row, accepts, limits)
-        or _image_problem(row["images"], limits)
-        or _prompt_problem(prompt_in(row) or BARE, accepts, arguments)
-        or _question_problem(row, accepts, limits)
-    )
-
-
-def _prompt_problem(
-    prompt: PromptTemplate, accepts: Accepts, arguments: dict[str, Any] | None
-) -> tuple[str, str] | None:
-    """What of the prompt that was scored cannot be trained."""
-    hint = "export with another prompt=... (--prompt), or to another trainer"
-    if prompt.system is not None and not accepts.system_turn:
-        return "system_turn", f"it was asked with a system turn, which its loader does not have: {hint}"
-    given, known = dict(prompt.chat_template_kwargs), accepts.template_arguments
-    without = sorted(given.keys() - known) if known is not None else []
-    if without:
-        return (
-            "template_arguments",
-            f"its chat template was given {', '.join(without)}, which this trainer has no place for: {hint}",
-        )
-    if arguments is not None and given != arguments:
-        values = f"its chat template was given {given or 'nothing'}, and that of rows before {arguments or 'nothing'}"
-        return "template_arguments", f"{values}, where a training run has one for all: export them apart"
-    return None
-
-
-def _gold_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
-    golds = row["extra_info"]["accepted"]
-    try:
-        read_gold(golds or row["answer"], question=row["problem"], options=row["extra_info"].get("options") or None)
-    except RowError as error:
-        return error.code, error.message
-    if len(golds) > 1 and not accepts.several_golds:
-        return "several_golds", f"{len(golds)} accepted answers ({', '.join(golds)[:80]}), but its reward sees one text"
-    if limits.usual_verifier and not _usual_verifier_reads(row["answer"], accepts):
-        return "gold_unreadable_there", f"{accepts.verifier} cannot read the answer {row['answer'][:80]!r}"
-    return None
-
-
-def _image_problem(images: list[dict[str, Any]], limits: Limits) -> tuple[str, str] | None:
-    if limits.max_images and len(images) > limits.max_images:
-        return "too_many_images", f"{len(images)} images; the limit is {limits.max_images}"
-    for number, image in enumerate(images, 1):
-        width, height = _size(image)
-        if _scale(width, height, limits) is not None:
-            bounds = f"from {limits.min_pixels or 1:,}" + (f" to {limits.max_pixels:,}" if limits.max_pixels else " on")
-            return (
-                "image_size",
-                f"image {number} has {width} x {height} = {width * height:,} pixels; taken are {bounds}",
-            )
-    return None
-
-
-def _question_problem(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[str, str] | None:
-    for word in accepts.reserved:
-        if any(word in turn["content"] for turn in row["messages"]):
-            return "reserved_word", f"the question says {word}, which its loader takes for a placeholder"
-    if limits.max_prompt_tokens and limits.prompt_tokens:
-        arguments = (prompt_in(row) or BARE).chat_template_kwargs
-        tokens = limits.prompt_tokens(row["prompt"], row["images"], **arguments)
-        if tokens > limits.max_prompt_tokens:
-            return "prompt_too_long", f"{tokens:,} tokens; the limit is {limits.max_prompt_tokens:,}"
-    return None
-
-
-def _mend(row: dict[str, Any], accepts: Accepts, limits: Limits) -> tuple[dict[str, Any], list[str]]:
-    """The row with what can be changed without changing what it asks, and what that was."""
-    repairs = []
-    images = [_resized(image, limits) for image in row["images"]]
-    if images != row["images"]:
-        repairs.append("image resized to the pixel limits")
-        row = {**row, "images": images}
-    answer = row["answer"]
-    if answer and accepts.verifier == "mathruler" and (short := stated_last(answer)):
-        repairs.append("answer taken out of its solution")
-        golds = [short, *row["extra_info"]["accepted"][1:]]
-        row = {
-            **row,
-            "answer": short,
-            "solution": short,
-            "reward_model": {**row["reward_model"], "ground_truth": short},
-            "extra_info": {**row["extra_info"], "accepted": golds},
-        }
-    return row, repairs
-
-
-def _usual_verifier_reads(answer: str | None, accepts: Accepts) -> bool:
-    """The trainer's own reward can compare with this answer.
-
-    math-verify has to parse something out of it, else TRL skips the row and ms-swift gives 0.
-    mathruler compares normalised texts: a whole solution never equals the answer of a reply.
+    Raises:
+        ExportError: no row is left to train on.
     """
-    if accepts.verifier == "math-verify":
-        return is_parsed_by_math_verify(answer or "")
-    return accepts.verifier == "none" or not stated_last(answer or "")
+    if count and count >= len(ids):
+        raise ExportError(f"{count:,} rows are to be held out of {len(ids):,}, so that none is left to train on.")
+    order = sorted(ids, key=lambda index: (blake2b(ids[index].encode("utf-8", "surrogatepass")).digest(), index))
+    return tuple(sorted(order[:count]))
 
 
-def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tuple[str, ...]:
+def ready_rows(
+    rows: ExportRows, trainer: Trainer, limits: Limits, handoff: Handoff, *, held_out: bool = False
+) -> Iterator[dict[str, Any]]:
+    """The rows to train on, or those that are held out, mended where `handoff` says so."""
+    refused = {refused_row.index for refused_row in handoff.refused}
+    apart = set(handoff.held_out)
+    for index, row in enumerate(rows):
+        if index not in refused and (index in apart) == held_out and not isinstance(row, Refused):
+            yield mend(row, trainer.accepts, limits)[0] if handoff.fixed else row
+
+
+def _notes(
+    trainer: Trainer, limits: Limits, *, ready: int, unread: int, otherwise: int, several_golds: int
+) -> tuple[str, ...]:
     notes = []
+    if several_golds and trainer.accepts.first_gold_only:
+        readers = " and ".join(trainer.accepts.first_gold_only)
+        notes.append(
+            f"{several_golds:,} row(s) have several accepted answers, of which the rewards of {readers} see the first"
+        )
+    if otherwise:
+        notes.append(f"{otherwise:,} row(s) were scored with another prompt than they are trained with here")
     if unread:
         notes.append(
             f"{unread:,} answer(s) that its usual reward ({trainer.accepts.verifier}) cannot read; "
@@ -324,44 +241,8 @@ def _notes(trainer: Trainer, limits: Limits, *, ready: int, unread: int) -> tupl
     elif ready < trainer.accepts.default_batch and not wanted:
         notes.append(
             f"{ready:,} rows do not fill its default batch of {trainer.accepts.default_batch:,}: "
-            f"the lines to paste set {ready:,}"
+            "the lines to paste set one that they fill"
         )
     elif wanted and ready % wanted:
         notes.append(f"an incomplete batch is dropped: {ready % wanted:,} of {ready:,} rows wait for the next epoch")
     return tuple(notes)
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int]:
-    from PIL import Image
-
-    with Image.open(BytesIO(image["bytes"])) as opened:
-        width, height = opened.size
-    return width, height
-
-
-def _scale(width: int, height: int, limits: Limits) -> float | None:
-    """What both sides are multiplied with to come within the limits; None where they are."""
-    pixels = width * height
-    if limits.max_pixels and pixels > limits.max_pixels:
-        return math.sqrt(limits.max_pixels / pixels)
-    if limits.min_pixels and pixels < limits.min_pixels:
-        return math.sqrt(limits.min_pixels / pixels)
-    return None
-
-
-def _resized(image: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """The image within the limits, as PNG; the same object where it already is."""
-    from PIL import Image, ImageOps
-
-    width, height = _size(image)
-    scale = _scale(width, height, limits)
-    if scale is None:
-        return image
-    rounded = math.floor if scale < 1 else math.ceil  # so that the limit is kept exactly
-    size = (max(1, rounded(width * scale)), max(1, rounded(height * scale)))
-    file = BytesIO()
-    with Image.open(BytesIO(image["bytes"])) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        plain.resize(size, Image.Resampling.LANCZOS).save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": None}

@@ -10,6 +10,7 @@ and the older layout of one turn per step, each answered by "+" or "-".
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError, SettingError
@@ -24,7 +25,6 @@ from .prm_rows import checked_path, prm_rows
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import datasets
 
@@ -43,7 +43,7 @@ def export_internvl_prm(
     soft: bool = False,
     system: str | None = None,
     early_stop: bool = False,
-    root: str = "",
+    root: str | None = None,
 ) -> int:
     """Write `path` (ends in .jsonl) and beside it the meta file that names it to the trainer; the number of rows.
 
@@ -58,7 +58,8 @@ def export_internvl_prm(
         soft: prm-token only: the scores themselves instead of 1.0 and 0.0.
         system: turns only: the system turn; InternVL's own is PRM_SYSTEM_PROMPT in its repository.
         early_stop: turns only: no turns after the first negative step.
-        root: the folder of the images, for the meta file.
+        root: the folder that the names of images are below, for the meta file, which holds it as an absolute path. None: the
+            folder of `path` where images are written there; else nothing, so that the trainer takes names as they are.
 
     Raises:
         SettingError: an option is out of its range, or for the other form.
@@ -71,7 +72,7 @@ def export_internvl_prm(
     check_number("threshold", threshold, least=0, below=1)
     check_flags(soft=soft, early_stop=early_stop)
     check_text("system", system, none=True)
-    check_text("root", root)
+    check_text("root", root, none=True)
     if (system is not None or early_stop) and form != "turns":
         raise SettingError("system and early_stop are for form='turns'.")
     if soft and form != "prm-token":
@@ -88,7 +89,17 @@ def export_internvl_prm(
             rows += 1
         if folder.is_dir():
             sync_below(folder)
-    meta = {"root": root, "annotation": path.name, "data_augment": False, "repeat_time": 1, "length": rows}
+            root = str(path.parent) if root is None else root
+    # Absolute, since the trainer opens both from wherever it is started; an address stays as it is.
+    if root and "://" not in root:
+        root = str(Path(root).absolute())
+    meta = {
+        "root": root or "",
+        "annotation": str(path.absolute()),
+        "data_augment": False,
+        "repeat_time": 1,
+        "length": rows,
+    }
     with whole_file(path.with_suffix(".meta.json")) as partial:
         partial.write_text(json.dumps({path.stem: meta}, indent=2) + "\n", encoding="utf-8")
     return rows

@@ -42,7 +42,7 @@ class JsonLines:
         )
         write_json_lines(
             rows,
-            target.folder,
+            target,
             lambda row, paths: (
                 {name: row[name] for name in names}
                 | {"images": [path.as_posix() for path in paths], "accepted": row["extra_info"]["accepted"]}

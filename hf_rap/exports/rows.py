@@ -14,6 +14,7 @@ from hf_rap.rows.settling import settle
 from hf_rap.tables import whole_dataset
 
 from .asked import Asked
+from .hinted import hinted_columns, the_hinted_column, with_hint
 from .universal import UNIVERSAL, universal_columns, universal_features
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ExportRows:
         layout: which column is what; None recognises it.
         data_source: for rows that name none.
         prompts: the prompt of each row.
+        hints: the hints of difficulty in a column of `add_difficulty_hint` stand behind the questions that are asked.
 
     """
 
@@ -56,6 +58,12 @@ class ExportRows:
     layout: Layout
     data_source: str = "unknown"
     prompts: Asked = field(default_factory=Asked)
+    hints: bool = False
+
+    @property
+    def hinted(self) -> list[str]:
+        """The columns with hints."""
+        return hinted_columns(self.ds.column_names)
 
     @property
     def scores(self) -> list[str]:
@@ -96,8 +104,13 @@ class ExportRows:
                 prompts=[prompt],
             )
         except RowError as error:
-            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, error.message)
-        return {**{name: values[0] for name, values in made.items()}, **{name: raw[name] for name in scores}}
+            # Without the place, which stands beside it.
+            alone = error.__cause__ if isinstance(error.__cause__, RowError) else error
+            return Refused(index, str(value_at(raw, self.layout.id) or ""), error.code, alone.message)
+        row = {name: values[0] for name, values in made.items()}
+        if self.hints:
+            row = with_hint(row, raw[self.hinted[0]])
+        return {**row, **{name: raw[name] for name in scores}}
 
 
 def export_rows(
@@ -107,6 +120,7 @@ def export_rows(
     data_source: str = "unknown",
     prompt: PromptTemplate | None = None,
     among: datasets.Dataset | None = None,
+    hints: bool = False,
 ) -> ExportRows:
     """The rows of a dataset in any layout that hf_rap reads; a published one is taken as it is.
 
@@ -116,8 +130,10 @@ def export_rows(
         data_source: for rows that name none.
         prompt: what stands around the question, in the place of what it was when the rows were scored.
         among: the rows that they were chosen from, which say more about the layout (how golds name their options).
+        hints: put the hints of difficulty behind the questions.
 
     Raises:
+        SettingError: there is no column with hints, or there are several.
         LayoutError: the layout is not recognised, or one of its columns is missing.
 
     """
@@ -125,4 +141,8 @@ def export_rows(
     if layout is None and set(UNIVERSAL) - _LATER <= set(ds.column_names):
         has_options = is_there(ds.features, OPTIONS)
         layout = replace(PUBLISHED, choices=OPTIONS) if has_options else PUBLISHED
-    return ExportRows(ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt))
+    if hints:
+        the_hinted_column(ds.column_names)
+    return ExportRows(
+        ds, settle(layout, ds if among is None else among).layout, data_source, Asked.of(ds, prompt), hints
+    )

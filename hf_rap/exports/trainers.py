@@ -10,11 +10,13 @@ from hf_rap.options import check, check_text
 from hf_rap.plugins import plugins
 
 from .base import Accepts
+from .conversations import Conversations
 from .easyr1 import EasyR1
 from .jsonl import JsonLines
 from .llama_factory import LlamaFactory
 from .mm_eureka import MMEureka
 from .ms_swift import MsSwift
+from .openai_chat import OpenAIChat
 from .openrlhf import OpenRLHF
 from .trl import TRL
 from .universal_file import Universal
@@ -32,6 +34,8 @@ _ALL: tuple[Trainer, ...] = (
     LlamaFactory(),
     OpenRLHF(),
     MMEureka(),
+    OpenAIChat(),
+    Conversations(),
     JsonLines(),
 )
 TRAINERS: dict[str, Trainer] = {trainer.name: trainer for trainer in _ALL}

@@ -16,12 +16,15 @@ from hf_rap.rows.prompts import BARE
 from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
 
 from .asked import as_text
+from .pictures import written_as_scored
 
 if TYPE_CHECKING:
     import datasets
 
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.prompts import PromptTemplate
+
+    from .pictures import Opening
 
 UNIVERSAL = {
     "id": "`rap_id`: the id column of the source, or a hash of the content",
@@ -78,10 +81,11 @@ def universal_columns(
     *,
     data_source: str,
     prompts: Sequence[PromptTemplate | None] | None = None,
+    opening: Opening | None = None,
 ) -> dict[str, list[Any]]:
     """The universal columns of a batch of rows.
 
-    Images keep the bytes of their files.
+    Images keep the bytes of their files, but for those that `opening` would show with other pixels than were scored.
 
     Args:
         batch: as `Dataset.map(batched=True)` gives it, or columns of undecoded values.
@@ -89,6 +93,7 @@ def universal_columns(
         indices: the number of each row in the whole dataset.
         data_source: for rows whose layout has no source column, or null in it.
         prompts: how each row was asked; None: nothing says it, and the question stays bare.
+        opening: how the columns will be opened; None keeps all files as they are.
 
     Raises:
         MissingColumnError: a column of the layout is not there.
@@ -102,11 +107,18 @@ def universal_columns(
         _universal(row, layout, index, data_source, prompt)
         for row, index, prompt in zip(raws, indices, templates, strict=True)
     ]
+    if opening is not None:
+        for row in rows:
+            row["images"] = [written_as_scored(image, opening) for image in row["images"]]
     return {name: [row[name] for row in rows] for name in UNIVERSAL}
 
 
 def _universal(
-    row: Mapping[str, Any], layout: Layout, index: int, data_source: str, prompt: PromptTemplate | None
+    row: Mapping[str, Any],
+    layout: Layout,
+    index: int,
+    data_source: str,
+    prompt: PromptTemplate | None,
 ) -> dict[str, Any]:
     identity = row_id(row, layout)
     try:
@@ -118,14 +130,10 @@ def _universal(
     answer = accepted[0] if accepted else None
     # Of its own the row keeps what it was asked with: its system turn is no column of a version.
     template = (prompt or BARE).of_row(question.system)
-    system = [] if template.system is None else [{"role": "system", "content": template.system}]
-    prompts = template.text(question.text)
     return {
         "id": identity,
         "images": images,
-        "prompt": template.messages(question.text),
-        "messages": [*system, {"role": "user", "content": prompts}],
-        "prompt_text": prompts,
+        **asked_columns(template, question.text),
         "problem": question.text,
         "answer": answer,
         "solution": answer,
@@ -140,6 +148,17 @@ def _universal(
             "options": list(question.options),
             "prompt": None if prompt is None else as_text(template),
         },
+    }
+
+
+def asked_columns(template: PromptTemplate, question: str) -> dict[str, Any]:
+    """The columns that say what is asked, in each form that a trainer reads."""
+    system = [] if template.system is None else [{"role": "system", "content": template.system}]
+    text = template.text(question)
+    return {
+        "prompt": template.messages(question),
+        "messages": [*system, {"role": "user", "content": text}],
+        "prompt_text": text,
     }
 
 

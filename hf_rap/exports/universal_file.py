@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from hf_rap.errors import ExportError
 
 from .base import OTHER_MEDIA, Accepts, Given
 from .easyr1 import EasyR1
@@ -32,13 +34,19 @@ _READERS: tuple[Trainer, ...] = (
 
 # Several answers are in `extra_info`, where the rewards of hf_rap find them in TRL, verl and ms-swift.
 _ACCEPTS = Accepts(
-    "none", several_golds=True, mixes_text_only=False, reserved=OTHER_MEDIA, path_without=",@", template_arguments=None
+    "none",
+    several_golds=True,
+    first_gold_only=("EasyR1", "OpenRLHF"),
+    mixes_text_only=False,
+    reserved=OTHER_MEDIA,
+    path_without=",@",
+    template_arguments=None,
 )
 
 
 @dataclass(frozen=True)
 class Universal:
-    """The columns of `selected` in every published version, so that a version loads in any trainer as it is."""
+    """The columns of `selected` in every published version, so that it loads in these trainers as it is."""
 
     name: str = "universal"
     title: str = "TRL, EasyR1, verl, ms-swift and OpenRLHF alike"
@@ -47,15 +55,24 @@ class Universal:
 
     def write(self, rows: Iterable[dict[str, Any]], features: datasets.Features, target: Target) -> None:
         """`train.parquet` and the reward functions of four trainers; TRL's is imported."""
-        write_parquet(rows, features, target.folder)
+        write_parquet(rows, features, target)
         write_reward(target.folder, "easyr1", "compute_score")
         write_reward(target.folder, "verl", "compute_score")
         write_reward(target.folder, "ms_swift", "HfRap")
         write_reward(target.folder, "openrlhf", "reward_func")
 
     def snippet(self, given: Given) -> str:
-        """Of every trainer."""
-        return "\n\n".join(f"# {reader.title}\n{_lacks(reader, given) or reader.snippet(given)}" for reader in _READERS)
+        """Of every trainer. The prompt is in the columns, for EasyR1 too."""
+        given = replace(given, prompt=None)
+        return "\n\n".join(f"# {reader.title}\n{_lines(reader, given)}" for reader in _READERS)
+
+
+def _lines(reader: Trainer, given: Given) -> str:
+    """What to paste, or a comment on why there is nothing."""
+    try:
+        return _lacks(reader, given) or reader.snippet(given)
+    except ExportError as error:  # this one cannot share so few rows among so many GPUs
+        return f"# {error}"
 
 
 def _lacks(reader: Trainer, given: Given) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import PREFIX
-from hf_rap.rows.parquet import write_table
+from hf_rap.rows.parquet import ROW_GROUP_BYTES, bytes_in, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from .base import Given, Target
+
 DATA_FILE = "train.parquet"
+VAL_FILE = "val.parquet"
 ROWS_PER_STEP = 128
 # What Pillow calls a format -> the usual ending.
 _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
@@ -38,23 +41,23 @@ def plain_images() -> datasets.Features:
 def write_parquet(
     rows: Iterable[dict[str, Any]],
     features: datasets.Features,
-    folder: Path,
+    target: Target,
     make: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
-    """`train.parquet` with what `make` makes of each row; `features` are of that."""
-    write_rows(map(make, rows), features, folder / DATA_FILE)
+    """`train.parquet`, or `val.parquet`, with what `make` makes of each row; `features` are of that."""
+    write_rows(map(make, rows), features, target.folder / f"{target.split}.parquet")
 
 
 def write_with_scores(
-    rows: Iterable[dict[str, Any]], own: dict[str, Any], features: datasets.Features, folder: Path
+    rows: Iterable[dict[str, Any]], own: dict[str, Any], features: datasets.Features, target: Target
 ) -> None:
-    """`train.parquet` for trainers that hand further columns to the reward function: `accepted`, and the scores.
+    """A file for trainers that hand further columns to the reward function: `accepted`, and the scores.
 
     Args:
         rows: in the universal layout.
         own: columns that the trainer knows, with the types that it wants.
         features: of `rows`.
-        folder: where it goes.
+        target: where it goes.
     """
     from datasets import List, Value
 
@@ -62,7 +65,7 @@ def write_with_scores(
     write_parquet(
         rows,
         type(features)({**own, "accepted": List(Value("string")), **scores}),
-        folder,
+        target,
         lambda row: {name: row[name] for name in (*own, *scores)} | {"accepted": row["extra_info"]["accepted"]},
     )
 
@@ -77,27 +80,36 @@ def _tables(rows: Iterable[dict[str, Any]], features: datasets.Features) -> Iter
 
     schema = features.arrow_schema
     waiting: list[dict[str, Any]] = []
+    held = 0
     for row in rows:
-        waiting.append(row)
-        if len(waiting) == ROWS_PER_STEP:
+        size = bytes_in(row.get("images"))
+        if waiting and (len(waiting) == ROWS_PER_STEP or held + size > ROW_GROUP_BYTES):
             yield pa.Table.from_pylist(waiting, schema)
-            waiting = []
+            waiting, held = [], 0
+        waiting.append(row)
+        held += size
     if waiting:
         yield pa.Table.from_pylist(waiting, schema)
 
 
 def write_json_lines(
-    rows: Iterable[dict[str, Any]], folder: Path, make: Callable[[dict[str, Any], list[Path]], dict[str, Any]]
+    rows: Iterable[dict[str, Any]], target: Target, make: Callable[[dict[str, Any], list[Path]], dict[str, Any]]
 ) -> None:
-    """`train.jsonl` and `images/`; `make` gets a row and the paths of its images below the folder.
+    """`train.jsonl`, or `val.jsonl`, and `images/`; `make` gets a row and the paths of its images below the folder.
 
     An image is named by its content: ids hold slashes and worse, and equal images are written once.
     """
-    (folder / "images").mkdir()
-    with (folder / "train.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+    (target.folder / "images").mkdir(exist_ok=True)
+    write_lines(
+        (make(row, [_write_image(image["bytes"], target.folder) for image in row["images"]]) for row in rows), target
+    )
+
+
+def write_lines(rows: Iterable[dict[str, Any]], target: Target) -> None:
+    """`train.jsonl`, or `val.jsonl`."""
+    with (target.folder / f"{target.split}.jsonl").open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            paths = [_write_image(image["bytes"], folder) for image in row["images"]]
-            file.write(json.dumps(make(row, paths), ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _write_image(content: bytes, folder: Path) -> Path:
@@ -123,6 +135,15 @@ def write_reward(folder: Path, trainer: str, name: str) -> None:
 def reward_file(trainer: str) -> str:
     """Its name."""
     return f"reward_{trainer}.py"
+
+
+def without_val(given: Given, name: str) -> str:
+    """A comment where no rows are held out for a trainer that does not start without; else nothing."""
+    return (
+        ""
+        if given.held_out
+        else f"# no rows are held out: give {name} rows that are not trained on, or export with --val-rows\n"
+    )
 
 
 def command(*lines: str) -> str:

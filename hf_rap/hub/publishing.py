@@ -80,6 +80,7 @@ def publish(
     bump: str | None = None,
     private: bool = True,
     random_control: bool = False,
+    hints: bool = False,
     control: bool | None = None,
     source: SourceInfo | None = None,
     licence: str | None = None,
@@ -105,6 +106,7 @@ def publish(
         bump: "patch", "minor" or "major" instead of a version: the one after the highest that is there.
         private: visibility of a repository that is made; one that is there keeps its own.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
+        hints: put the hints of `hf_rap.training.add_difficulty_hint` behind the questions that trainers are given.
         control: the old name of `random_control`.
         source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
             loaded from, and else prints as unknown.
@@ -135,6 +137,7 @@ def publish(
     flags = {
         "private": private,
         "random_control": random_control,
+        "hints": hints,
         "despite_licence": despite_licence,
         "allow_lower": allow_lower,
         "dry_run": dry_run,
@@ -144,7 +147,9 @@ def publish(
     check_licence(licence, source, despite_licence=despite_licence)
     repository = open_repository(repo_id, api)
     with allowed(media_roots):
-        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+        content = Content.of(
+            selection, layout, source.id if source else "unknown", random_control=random_control, hints=hints
+        )
     refs = _prepared(repository, private=private, dry_run=dry_run)
     newest = repository.newest_version(refs)
     version = version or _free(refs, newest[1]["version"] if newest else None, bump or "")

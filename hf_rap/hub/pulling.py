@@ -22,7 +22,7 @@ from hf_rap.versions.tags import numbers
 from .reading import checked_files, find_version, open_repository
 
 if TYPE_CHECKING:
-    from hf_rap.exports.handoff import Limits
+    from hf_rap.exports.limits import Limits
     from hf_rap.rows.prompts import PromptTemplate
 
 
@@ -38,6 +38,7 @@ def pull(
     drop: bool = False,
     allow_withdrawn: bool = False,
     prompt: PromptTemplate | str | None = None,
+    hints: bool = False,
 ) -> Exported:
     """Fetch `version` of `repo` and export it; every file is checked against the version's manifest.
 
@@ -52,6 +53,7 @@ def pull(
         drop: see `export`.
         allow_withdrawn: fetch the version also when its publisher has withdrawn it.
         prompt: see `export`.
+        hints: see `export`.
 
     With HF_HUB_OFFLINE=1 the Hub is not asked, and what was fetched before is taken from the cache.
 
@@ -70,7 +72,7 @@ def pull(
     find_trainer(to)
     check_text("config", config, empty=False)
     check_flags(allow_withdrawn=allow_withdrawn)
-    check_options(None, limits, prompt, fix=fix, drop=drop)
+    check_options(None, limits, prompt, fix=fix, drop=drop, hints=hints)
     version = version.removeprefix("v") if isinstance(version, str) else version
     numbers(version)
     if Path(repo).is_dir():
@@ -81,7 +83,7 @@ def pull(
     with tempfile.TemporaryDirectory() as cache:  # the copy that datasets makes is not needed again
         names = [glob.escape(str(file)) for file in files]
         ds = datasets.load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
-        return export(ds, path, to=to, limits=limits, fix=fix, drop=drop, prompt=prompt)
+        return export(ds, path, to=to, limits=limits, fix=fix, drop=drop, prompt=prompt, hints=hints)
 
 
 def _checked_files(folder: Path, repo: str, version: str, config: str) -> list[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,15 +22,19 @@ from .media import HOW, Barred, own_folders, read_named, without_folder
 from .ranked import rank_files, ranked_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import datasets
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 500_000_000
 # A row group is what a reader has to hold at once; the viewer of the Hub refuses those above 300 MB.
 ROW_GROUP_BYTES = 64_000_000
 ROW_GROUP_ROWS = 10_000
+# Only a row that is larger itself makes a larger row group, which is said. Above 2 GB no version of `datasets` reads it.
+LARGE_ROW_BYTES = 256_000_000
 
 
 _ABSOLUTE_IN_JSON = r'"(/|~|[A-Za-z]:|file:|zip:)'
@@ -175,18 +180,67 @@ def facts_in(path: str, key: bytes) -> dict[str, Any]:
     return facts
 
 
-def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
-    """The batches joined to row groups."""
+def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The batches joined to row groups, or cut: none has twice ROW_GROUP_BYTES, unless one row has."""
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
+    rows = 0
     for batch in batches:
-        waiting.append(batch.cast(schema))
-        if sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES or sum(map(len, waiting)) >= ROW_GROUP_ROWS:
-            yield pa.concat_tables(waiting)
-            waiting = []
+        for piece in _pieces(batch.cast(schema)):
+            size = piece.nbytes
+            if waiting and size > ROW_GROUP_BYTES:
+                yield pa.concat_tables(waiting)
+                waiting = []
+            waiting.append(piece)
+            if sum(table.nbytes for table in waiting) >= ROW_GROUP_BYTES or sum(map(len, waiting)) >= ROW_GROUP_ROWS:
+                yield pa.concat_tables(waiting)
+                waiting = []
+            if size > LARGE_ROW_BYTES:
+                logger.warning(
+                    "Row %d of a Parquet file has %.0f MB and is a row group of its own, which the viewer of the Hub refuses.",
+                    rows,
+                    size / 1e6,
+                )
+            rows += len(piece)
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """The table, halved until a piece has ROW_GROUP_BYTES or one row."""
+    if len(table) < 2 or table.nbytes <= ROW_GROUP_BYTES:
+        yield table
+        return
+    half = len(table) // 2
+    yield from _pieces(table.slice(0, half))
+    yield from _pieces(table.slice(half))
+
+
+def cuts(sizes: Sequence[int]) -> Iterator[slice]:
+    """Places of rows that have up to ROW_GROUP_BYTES together, or are one row: what goes into one Arrow array at a time.
+
+    An array of lists holds 2 GB of files at most.
+
+    Args:
+        sizes: bytes of each row.
+
+    >>> [list(range(4))[cut] for cut in cuts([40_000_000, 24_000_000, 1, 70_000_000])]
+    [[0, 1], [2], [3]]
+    """
+    start, held = 0, 0
+    for place, size in enumerate(sizes):
+        if place > start and held + size > ROW_GROUP_BYTES:
+            yield slice(start, place)
+            start, held = place, 0
+        held += size
+    if start < len(sizes):
+        yield slice(start, len(sizes))
+
+
+def bytes_in(images: Iterable[Mapping[str, Any]] | None) -> int:
+    """Of the files of a row."""
+    return sum(len(image["bytes"] or b"") for image in images or ())
 
 
 def portable_schema(features: datasets.Features) -> pa.Schema:

@@ -8,17 +8,19 @@ Read are the files in which trainers keep their rollouts:
         {"prompt": "...", "response": "...", "reward": 1.0, "response_length": 212}
     EasyR1 as the authors of RAP patched it (upstream writes no rewards per row): a JSON list of
         {"onlyid": 17, "reward": 1.0}
-    verl, trainer.rollout_data_dir: 12.jsonl
-        {"input": "...", "output": "...", "score": 1.0, "step": 12}
+    verl, trainer.rollout_data_dir: 12.jsonl; the reward function of hf_rap adds the id
+        {"input": "...", "output": "...", "score": 1.0, "step": 12, "rap_id": "..."}
+
+In a folder of a trainer's output they are found among checkpoints and configs.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,9 @@ REWARD_FIELDS = ("reward", "score")
 TRL_FIELDS = ("step", "prompt", "completion", "advantage", "image", "images")
 _MAX_DUMP = 1 << 32  # bytes: the rollouts of a training run in one file
 READERS = (".parquet", ".json", ".jsonl")
+# How TRL, OpenRLHF and verl call their files. What verl writes of rows to validate on is in a folder that says so.
+DUMPS = (r"completions_\d+\.parquet", r"step_\d+\.json", r"\d+\.jsonl")
+_VALIDATION = re.compile(r"val|eval", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,13 @@ def add_epoch_rewards(
 ) -> tuple[datasets.Dataset, EpochReport]:
     """The dataset with `rap_epoch_rewards`, and a report of what was matched. `add_limr_score` takes it from there.
 
-    Attempts belong to a row by its id where the files have one, and by a hash of the prompt's text otherwise. In a
+    Attempts belong to a row by its id where the files have one, and by the prompt's text otherwise. In a
     prompt, image placeholders and blank space do not count.
 
     Args:
         ds: the dataset that was trained on.
-        files: Parquet, JSON or JSONL files, or folders of them.
+        files: Parquet, JSON or JSONL files, or folders: of those whose files of rollouts are found by their names, all files where
+            none is called so.
         steps_per_epoch: steps 1 to so many are the first epoch. The step of an attempt is its field `step`, else
             the last number in the name of its file.
         reward: field of the reward; None takes `reward` or `score`, or the only reward function of TRL.
@@ -155,7 +161,8 @@ class _Attempt:
     def read(cls, record: dict[str, Any], path: Path, reward_field: str | None) -> _Attempt:
         """From a record of any of the formats."""
         reward = record.get(_reward_field(record, path, reward_field))
-        identity = next((record[name] for name in ID_COLUMNS if record.get(name) is not None), None)
+        # verl has to write a text where no id is known.
+        identity = next((record[name] for name in ID_COLUMNS if record.get(name) not in (None, "")), None)
         prompt = next((record[name] for name in PROMPT_FIELDS if record.get(name) is not None), None)
         if identity is None and prompt is None:
             raise LayoutError(
@@ -167,7 +174,8 @@ class _Attempt:
             raise LayoutError(f"{path}: a record has {shown(reward)} for its reward, and it is a number, or null.")
         return cls(
             id=None if identity is None else str(identity),
-            prompt="" if prompt is None else _hash(str(user_text(prompt))),
+            # Interned, since a row's text comes with each of its attempts.
+            prompt="" if prompt is None else sys.intern(words_of(str(user_text(prompt)))),
             step=_step(record, path),
             reward=None if reward is None or math.isnan(reward) else float(reward),
         )
@@ -175,17 +183,26 @@ class _Attempt:
 
 def _paths(files: str | Path | Iterable[str | Path]) -> list[Path]:
     given = [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
-    paths = [
-        path
-        for place in given
-        for path in (sorted(place.rglob("*")) if place.is_dir() else [place])
-        if not place.is_dir() or (path.is_file() and path.suffix in READERS)
-    ]
+    paths = [path for place in given for path in (_dump_in(place) if place.is_dir() else [place])]
     if not paths:
         raise SourceError(
             f"There are no {', '.join(READERS)} files in {', '.join(map(str, given)) or 'an empty list'}."
         )
     return paths
+
+
+def _dump_in(folder: Path) -> list[Path]:
+    """The files of rollouts in the output of a training run, which also has checkpoints and configs."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in READERS and path.is_file())
+    for pattern in DUMPS:
+        named = [path for path in files if re.fullmatch(pattern, path.name) and not _of_validation(path, folder)]
+        if named:
+            return named
+    return files
+
+
+def _of_validation(path: Path, folder: Path) -> bool:
+    return any(_VALIDATION.match(part) for part in path.relative_to(folder).parts[:-1])
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -244,10 +261,9 @@ def _step(record: dict[str, Any], path: Path) -> int:
     return number
 
 
-def _hash(text: str) -> str:
-    """Of the words of a prompt: without placeholders of images and blank space."""
-    words = " ".join(text.replace(IMAGE, " ").split())
-    return blake2b(words.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def words_of(text: str) -> str:
+    """Of a prompt: without placeholders of images and blank space."""
+    return " ".join(text.replace(IMAGE, " ").split())
 
 
 def _keys_by_id(ds: Any, column: str | None) -> list[str]:
@@ -260,7 +276,7 @@ def _keys_by_id(ds: Any, column: str | None) -> list[str]:
 def _keys_by_prompt(ds: Any, prompt: Callable[[str], str] | None) -> list[str]:
     question = recognise_layout(ds.features).question
     texts = [str(user_text(cell)) for cell in ds[question]]
-    return [_hash(prompt(text) if prompt else text) for text in texts]
+    return [words_of(prompt(text) if prompt else text) for text in texts]
 
 
 def _means(seen: dict[int, list[float]], epochs: int) -> list[float | None] | None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import DIFFICULTY, HINTED_PREFIX, TypedList, require
+from hf_rap.columns import DIFFICULTY, HINT_SEPARATOR, HINTED_PREFIX, TypedList, require
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.options import check, check_text, is_number
 from hf_rap.rows.batches import Batch, batched
@@ -34,8 +34,6 @@ TEMPLATES: tuple[tuple[float, str], ...] = (
 )
 # One failure of three is on the border also where it was rounded: as 1 - 2/3, or by a column of single precision.
 EDGE = 1e-6
-# Between question and hint; no template holds it, so that exactly the hint can be taken away again.
-SEPARATOR = "\n\n"
 # <image>, <|im_start|>, </think>, [INST], {{ ... }}: what a processor or chat template might take for its own.
 _SPECIAL = re.compile(r"[<>{}\[\]]")
 
@@ -95,7 +93,7 @@ class AddDifficultyHint:
 
     def _hint(self, difficulty: float) -> str:
         """The sentence of the first band that reaches so far, with the separator."""
-        return SEPARATOR + next(text for largest, text in self.templates if difficulty <= largest + EDGE)
+        return HINT_SEPARATOR + next(text for largest, text in self.templates if difficulty <= largest + EDGE)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class RemoveDifficultyHint:
         """The column of a batch without its hints."""
         hinted = [name for name in batch if name.startswith(HINTED_PREFIX)]
         name = _column(self.column or (hinted[0] if len(hinted) == 1 else None), batch)
-        hints = [SEPARATOR + text for _, text in self.templates]
+        hints = [HINT_SEPARATOR + text for _, text in self.templates]
         return {
             name: _as_column(
                 [_without_hint(question, hints) for question in Batch("remove_difficulty_hint", batch).cells(name)]
@@ -196,7 +194,7 @@ def _check_templates(templates: tuple[tuple[float, str], ...]) -> None:
     if not bounds or bounds != sorted(set(bounds)) or bounds[-1] < 1:
         raise SettingError(f"The bands of the templates end at {bounds}: ascending numbers, the last 1, are needed.")
     for _, text in templates:
-        if not text.strip() or SEPARATOR in text or _SPECIAL.search(text):
+        if not text.strip() or HINT_SEPARATOR in text or _SPECIAL.search(text):
             raise SettingError(
                 f"The template {text!r} cannot be a hint: it is a sentence without empty lines and without brackets, "
                 "which might be read as an image placeholder or a special token."

@@ -42,7 +42,8 @@ def accuracy_reward(
     problem: Sequence[str] | None = None,
     extra_info: Sequence[Mapping[str, Any] | None] | None = None,
     log_metric: Callable[[str, float], None] | None = None,
-    **_: Any,
+    log_extra: Callable[[str, list[Any]], None] | None = None,
+    **columns: Any,
 ) -> list[float | None]:
     """1.0 correct, 0.0 wrong, None where nobody knows; a reward function for TRL.
 
@@ -59,6 +60,8 @@ def accuracy_reward(
         problem: the questions as text.
         extra_info: as in a published version; its `accepted` counts like `accepted`, and its `options` are those of the question.
         log_metric: how TRL takes a number to log.
+        log_extra: how TRL takes a column of its log of completions: there `rap_id` says whose reward each is.
+        **columns: of the others `rap_id`, else `id` are known.
 
     Raises:
         ValueError: the dataset has no column with the answers.
@@ -71,7 +74,21 @@ def accuracy_reward(
     rewards = [judgement.reward for judgement in judgements]
     if log_metric is not None and rewards:
         log_metric("unreadable", sum(reward is None for reward in rewards) / len(rewards))
+    log_ids(log_extra, columns.get("rap_id") or columns.get("id"), completions)
     return rewards
+
+
+# The completions whose ids were logged last: several reward functions of a run are called with the same ones, and TRL
+# would write the ids of each behind those of the other.
+_logged: list[Any] = []
+
+
+def log_ids(log_extra: Callable[[str, list[Any]], None] | None, ids: Sequence[Any] | None, completions: Any) -> None:
+    """Tell TRL once which rows these completions are of, where it takes that and the dataset has ids."""
+    if log_extra is None or ids is None or (_logged and _logged[0] is completions):
+        return
+    _logged[:] = [completions]
+    log_extra("rap_id", [str(identity) for identity in ids])
 
 
 def _golds(

@@ -20,11 +20,16 @@ def compute_score(
     ground_truth: object,
     extra_info: Mapping[str, Any] | None = None,
     **_: Any,
-) -> dict[str, float]:
-    """The score of one reply; all `accepted` answers of `extra_info` count, and its `options` are read with them."""
+) -> dict[str, float | str]:
+    """The score of one reply; all `accepted` answers of `extra_info` count, and its `options` are read with them.
+
+    With `trainer.rollout_data_dir` verl writes what is returned beside each reply, so `rap_id` says whose reward it is.
+    """
     info = extra_info or {}
     accepted, options = info.get("accepted"), info.get("options")
     gold = list(accepted) if accepted is not None and len(accepted) else ground_truth
     options = list(options) if options is not None and len(options) else None
     reward = judge_reply(solution_str, gold, info.get("question") or "", options).reward
-    return {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None)}
+    # A text in any case: verl takes means of all else.
+    identity = str(info.get("id") or "")
+    return {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None), "rap_id": identity}

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text, check_whole
 
+from .rewards import log_ids
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -144,8 +146,7 @@ class DifficultyWeighted:
         )
         if "log_extra" in columns:  # TRL: columns of the completions Parquet
             columns["log_extra"](f"{self.__name__}_unweighted", rewards)
-            if ids is not None:
-                columns["log_extra"]("rap_id", [str(identity) for identity in ids])
+            log_ids(columns["log_extra"], ids, columns.get("completions"))
         return weighted
 
 

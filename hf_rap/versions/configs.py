@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ACE_SETTINGS, ERROR, EVIDENCE_NAMES, PREFIX, REASON, SETTINGS
 from hf_rap.errors import NothingSelectedError, PublishError, RowError
 from hf_rap.exports.asked import Asked
+from hf_rap.exports.hinted import the_hinted_column, with_hint
+from hf_rap.exports.pictures import ANY
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.layouts import Layout, check_given
-from hf_rap.rows.parquet import Embedder
+from hf_rap.rows.parquet import Embedder, bytes_in, cuts
 from hf_rap.rows.provenance import SourceInfo
 from hf_rap.rows.settling import settle
 from hf_rap.select import Selection
@@ -67,6 +69,7 @@ class Content:
         data_source: `data_source` of rows that do not say their own.
         embedder: reads the images of `scored`, and counts those that it cannot read.
         random_control: add the config `control`.
+        hints: put the hints of `add_difficulty_hint` behind the questions of `selected` and `control`.
 
     Raises:
         NothingSelectedError: no row is kept.
@@ -79,12 +82,19 @@ class Content:
     data_source: str
     embedder: Embedder
     random_control: bool = False
+    hints: bool = False
     _starts: list[int] = field(default_factory=list, init=False, repr=False)
     """The first row of each row group of `scored`; known once it was written."""
 
     @classmethod
     def of(
-        cls, selection: Selection, layout: Layout | None, data_source: str, *, random_control: bool = False
+        cls,
+        selection: Selection,
+        layout: Layout | None,
+        data_source: str,
+        *,
+        random_control: bool = False,
+        hints: bool = False,
     ) -> Content:
         """Check first, so that nothing is written that cannot be read."""
         if not len(selection.selected):
@@ -92,8 +102,11 @@ class Content:
             raise NothingSelectedError(
                 f"Nothing is selected ({reasons}), and load_dataset cannot load a config without rows. Loosen the rule."
             )
+        if hints:
+            the_hinted_column(selection.scored.column_names)
         layout, _ = settle(layout, selection.scored)
-        return cls(selection, layout, data_source, Embedder.of(selection.scored, layout.media_roots), random_control)
+        embedder = Embedder.of(selection.scored, layout.media_roots)
+        return cls(selection, layout, data_source, embedder, random_control, hints)
 
     @property
     def group_by(self) -> str | None:
@@ -231,14 +244,25 @@ class Content:
                     indices,
                     data_source=self.data_source,
                     prompts=[prompts.of_row(text) for text in _texts(kept, SETTINGS.name)],
+                    opening=ANY,
                 )
             except RowError as error:
                 raise PublishError(
                     f"A row of {config!r} cannot be published: {error}. Mend it, or leave it out before selecting."
                 ) from error
-            arrays = [pa.array(made[name], schema.field(name).type) for name in UNIVERSAL]
+            if self.hints:
+                made = _with_hints(made, kept[the_hinted_column(kept.column_names)].to_pylist())
             rest = embedder.embed(kept.select(further))
-            yield indices, pa.Table.from_arrays([*arrays, *rest.columns], schema=schema)
+            for cut in cuts([bytes_in(images) for images in made["images"]]):
+                arrays = [pa.array(made[name][cut], schema.field(name).type) for name in UNIVERSAL]
+                columns = rest.slice(cut.start, cut.stop - cut.start).columns
+                yield indices[cut], pa.Table.from_arrays([*arrays, *columns], schema=schema)
+
+
+def _with_hints(columns: dict[str, list[Any]], hinted: list[Any]) -> dict[str, list[Any]]:
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    made = [with_hint(row, cell) for row, cell in zip(rows, hinted, strict=True)]
+    return {name: [row[name] for row in made] for name in columns}
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:

@@ -65,6 +65,7 @@ def publish_to_folder(
     licence: str | None = None,
     layout: Layout | None = None,
     random_control: bool = False,
+    hints: bool = False,
     control: bool | None = None,
     media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Published:
@@ -79,7 +80,8 @@ def publish_to_folder(
     with the columns of `hf_rap.exports.universal` that all trainers read, the score and decision
     columns, and the user's other columns; `hf_rap.versions.configs` says which are left out.
 
-    Images keep the bytes of their files; those given as paths are read into the Parquet files. In
+    Images keep the bytes of their files, but for those in `selected` that a trainer would see with other pixels than were
+    scored (transparency, 16 bits, EXIF rotation), which are PNG; those given as paths are read into the Parquet files. In
     `scored` an image file that cannot be read becomes null, and the card counts it; in `selected` it
     is an error.
 
@@ -93,6 +95,7 @@ def publish_to_folder(
         licence: of the data; None takes the licence of `source`.
         layout: which column is what; None recognises it.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
+        hints: put the hints of `hf_rap.training.add_difficulty_hint` behind the questions that trainers are given.
         control: the old name of `random_control`.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
@@ -104,13 +107,15 @@ def publish_to_folder(
 
     """
     random_control = renamed("control", control, "random_control", random_control)
-    check_selection(selection, layout, source, licence, random_control=random_control)
+    check_selection(selection, layout, source, licence, random_control=random_control, hints=hints)
     check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
     with allowed(media_roots):
-        content = Content.of(selection, layout, source.id if source else "unknown", random_control=random_control)
+        content = Content.of(
+            selection, layout, source.id if source else "unknown", random_control=random_control, hints=hints
+        )
 
     there = _manifest(target)
     if there is not None:

@@ -20,6 +20,7 @@ EXTRA_OF = {"ray": "ray", "evaluate": "train", "sklearn": "probe"}
 LOADED_BY = {
     "training/ms_swift.py": {"swift"},
     "training/openrlhf.py": {"torch"},
+    "training/mm_eureka.py": {"torch"},
     "metrics/": {"evaluate"},
     "engines/vllm_model.py": {"vllm"},
 }

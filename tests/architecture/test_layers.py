@@ -172,8 +172,8 @@ def test_a_selection_passes_eight_rooms_into_a_folder(tmp_path):
     assert entered == {"versions", "select", "stats", "verify", "rows", "exports", "figures", "system"}
 
 
-# OpenRLHF takes its rewards as tensors; this runs only inside it.
-IN_TRAINERS = {"training.openrlhf"}
+# OpenRLHF and MM-EUREKA take their rewards as tensors; these run only inside of them.
+IN_TRAINERS = {"training.openrlhf", "training.mm_eureka"}
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers"])

@@ -127,6 +127,7 @@ NOT_ON_THEIR_OWN = (
     "hf_rap.__main__",
     "hf_rap.metrics.",
     "hf_rap.training.openrlhf",
+    "hf_rap.training.mm_eureka",
     "hf_rap.training.ms_swift",
     "hf_rap.engines.vllm_model",
 )

@@ -57,8 +57,8 @@ def test_from_files_to_a_version_and_exports(tmp_path, annotations):
     assert told["rule"]["alpha"] == 0.05
     assert told["reasons"] == {"below_quota": 71, "top": 6, "line_broken": 1}  # 1 of 12, 2 of 26, 3 of 39
     assert json.loads(run("export", selected, tmp_path / "t", "--to", "internvl-prm", "--json"))["rows"] == 6
-    run("export", selected, tmp_path / "t", "--to", "trl-prm")
-    assert len(load_dataset("parquet", data_files=str(tmp_path / "t" / "train.parquet"), split="train")) == 6
+    run("export", selected, tmp_path / "u", "--to", "trl-prm")
+    assert len(load_dataset("parquet", data_files=str(tmp_path / "u" / "train.parquet"), split="train")) == 6
 
     run("publish", selected, "--to-folder", tmp_path / "version")
     rows = load_dataset(str(tmp_path / "version"), "selected", split="train")

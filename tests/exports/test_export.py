@@ -1,5 +1,6 @@
 """Every export, read back the way its trainer reads files, gives the same questions, golds and images."""
 
+import base64
 import io
 import json
 import shlex
@@ -12,10 +13,12 @@ from PIL import Image as Pictures
 
 from hf_rap import check_export, export, load_source, publish_to_folder, select_cognitive
 from hf_rap.errors import ExportError, SettingError
+from hf_rap.exports.limits import Limits
 from hf_rap.exports.trainers import TRAINERS, trainers_table
 
 from .awkward import awkward, dataset, picture, row
 
+ALL = Limits(val_rows=0)  # none is held out
 PARQUET = ["universal", "trl", "easyr1", "verl", "ms-swift", "llama-factory", "openrlhf"]
 
 
@@ -45,7 +48,7 @@ def gold(one: dict) -> str:
 @pytest.mark.parametrize("name", PARQUET)
 def test_parquet_export_round_trips(tmp_path, name):
     """Questions, golds, ids and the bytes of every image, in order."""
-    done = export(awkward(), to=name, path=tmp_path / "out")
+    done = export(awkward(), to=name, path=tmp_path / "out", limits=ALL)
     rows = stored(done.path)
     found = [(question(one), gold(one), [image["bytes"] for image in one["images"]]) for one in rows]
     assert found == what_went_in(awkward())
@@ -72,7 +75,7 @@ def test_trl_export_is_blocks_and_decoded_images(tmp_path):
 
 def test_verl_export_holds_scores_where_its_reward_sees_them(tmp_path):
     """`extra_info` is the only column that reaches compute_score."""
-    done = export(awkward(), to="verl", path=tmp_path / "out")
+    done = export(awkward(), to="verl", path=tmp_path / "out", limits=ALL)
     assert stored(done.path)[0]["extra_info"] == {
         "split": "train", "index": 0, "id": "plain", "accepted": ["5"], "options": [], "prompt": None, "rap_cde": 0.5,
         "question": "<image>What is x?",
@@ -99,6 +102,53 @@ def test_mm_eureka_export_points_to_its_images(tmp_path):
         assert all(file.startswith(f"file://{tmp_path}/mit Leerzeichen é/images/") for file in files)
         found.append((text, one["answer"], [Path(file.removeprefix("file://")).read_bytes() for file in files]))
     assert found == what_went_in(awkward())
+
+
+def test_openai_chats_hold_their_images(tmp_path):
+    """As data URIs with their type, where the question has them; the answer where each reader looks."""
+    done = export(awkward(), to="openai-chat", path=tmp_path / "out")
+    rows = [json.loads(line) for line in (done.path / "train.jsonl").read_text("utf-8").splitlines()]
+    found = []
+    for one in rows:
+        (turn,) = one["prompt"]
+        text, files = "", []
+        for part in turn["content"]:
+            if part["type"] == "text":
+                text += part["text"]
+                continue
+            kind, _, content = part["image_url"]["url"].partition(";base64,")
+            assert kind == f"data:{Pictures.open(io.BytesIO(base64.b64decode(content))).get_format_mimetype()}"
+            text, files = f"{text}<image>", [*files, base64.b64decode(content)]
+        assert one["reward_spec"] == {"method": "rule", "ground_truth": one["answer"]}
+        found.append((text, one["answer"], files))
+    assert found == what_went_in(awkward())
+
+
+def vlm_r1(line: str, folder: str) -> tuple[list[str], str, str]:
+    """What its loader makes of a line: paths, question, solution (grpo_jsonl.py, commit 90052f4)."""
+    item = json.loads(line)
+    images = item.get("image", [])
+    images = [images] if isinstance(images, str) else images
+    human, gpt = (turn["value"] for turn in item["conversations"])
+    return [str(Path(folder) / image) for image in images], human.replace("<image>", ""), gpt
+
+
+def test_conversations_name_their_images(tmp_path):
+    """By absolute paths, for VLM-R1 beside any folder; slime finds the same in `messages` and `images`."""
+    ds = dataset(row("a"), row("b", 2), row("c", 0))
+    done = export(ds, to="conversations", path=tmp_path / "a b")
+    lines = (done.path / "train.jsonl").read_text("utf-8").splitlines()
+    for line, (question, answer, files) in zip(lines, what_went_in(ds), strict=True):
+        one = json.loads(line)
+        paths, text, solution = vlm_r1(line, "/elsewhere")
+        assert [Path(path).read_bytes() for path in paths] == files
+        assert (text, solution) == (question.replace("<image>", ""), answer)
+        assert (one["messages"], one["images"], one["answer"]) == (
+            [{"role": "user", "content": question}],
+            paths,
+            answer,
+        )
+    assert check_export(ds, to="conversations", prompt="trl").codes == {"system_turn": 3}
 
 
 def test_json_lines_are_beside_their_images(tmp_path):

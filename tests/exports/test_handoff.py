@@ -3,13 +3,14 @@
 import io
 
 import pytest
+from datasets import List, Value
 from PIL import Image as Pictures
 
 from hf_rap import check_export, export
 from hf_rap.demo import MODEL
 from hf_rap.engines.prompt_tokens import PromptTokens
 from hf_rap.errors import ExportError, SettingError
-from hf_rap.exports.handoff import Limits
+from hf_rap.exports.limits import Limits
 from hf_rap.rows.prompts import BARE
 
 from .awkward import awkward, dataset, picture, row
@@ -81,13 +82,50 @@ def test_word_that_a_loader_takes_for_a_placeholder():
     assert codes(bad, to="trl") == {}
 
 
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|im_start|>", "<IMG_CONTEXT>", "<start_of_turn>"])
+def test_token_of_a_model_in_a_question_is_refused(token):
+    """A tokenizer reads it inside of a text: an image that is not there, or the end of the turn."""
+    bad = row(problem=f"<image>What does {token} mean?")
+    for name in ("trl", "easyr1", "openrlhf", "universal"):
+        assert codes(bad, to=name) == {"reserved_word": 1}
+    assert codes(row(problem="<image>What are <|x|> and a <|b?"), to="trl") == {}
+
+
+def test_a_refused_row_says_its_place_once():
+    """Before its message, which was found with it."""
+    table = check_export(dataset(row("a"), row("b", problem="<image><image>x?")), to="trl").table()
+    assert "row 1 (b): the question has 2 <image>" in table
+    with pytest.raises(
+        ExportError, match=r"The first is row 1 \(b\): the question has 2 <image>.* image\(s\)\. drop=True"
+    ):
+        export(dataset(row("a"), row("b", problem="<image><image>x?")), "never", to="trl")
+
+
+def test_notes_count_what_is_left_after_the_mending():
+    """An answer that was taken out of its solution can be read."""
+    ds = dataset(row("a", answer="So x = 5, and the answer is \\boxed{5}."), row("b"))
+    note = "1 answer(s) that its usual reward (mathruler) cannot read; the reward function of hf_rap reads them all"
+    assert note in check_export(ds, to="easyr1").notes
+    assert note not in check_export(ds, to="easyr1", fix=True).notes
+
+
+def test_several_golds_are_noted_for_trainers_that_see_one():
+    """The universal file is read by five, of which two have a text alone."""
+    features = awkward().features.copy()
+    features["answer"] = List(Value("string"))
+    ds = dataset(row("a", answer=["5", "five"]), row("b", answer=["6"]), features=features)
+    note = "1 row(s) have several accepted answers, of which the rewards of EasyR1 and OpenRLHF see the first"
+    assert note in check_export(ds, to="universal").notes
+    assert note not in check_export(ds, to="trl").notes
+
+
 def test_three_rows_do_not_fill_a_batch(tmp_path):
     """Refused where the user names a batch; otherwise the lines to paste set a batch that can be filled."""
     ds = dataset(row("a"), row("b"), row("c"))
-    with pytest.raises(ExportError, match=r"3 rows do not fill one rollout batch of 8.*a batch of 3 or less"):
+    with pytest.raises(ExportError, match=r"2 rows do not fill one rollout batch of 8.*a batch of 2 or less"):
         export(ds, to="easyr1", path=tmp_path / "out", limits=Limits(rollout_batch=8))
     done = export(ds, to="easyr1", path=tmp_path / "out")
-    assert "data.rollout_batch_size=3" in done.snippet
+    assert "data.rollout_batch_size=2" in done.snippet  # and one row to validate on
     assert any("do not fill its default batch of 512" in note for note in done.handoff.notes)
 
 
@@ -114,12 +152,12 @@ def test_solution_is_cut_down_to_its_answer_on_request(tmp_path):
     found = check_export(ds, to="easyr1")
     assert (found.refused, found.fixable) == ((), {"answer taken out of its solution": 1})
     assert any(note.startswith("1 answer(s) that its usual reward (mathruler) cannot read") for note in found.notes)
-    strict = Limits(usual_verifier=True)
+    strict = Limits(usual_verifier=True, val_rows=0)
     assert check_export(ds, to="easyr1", limits=strict).codes == {"gold_unreadable_there": 1}
     done = export(ds, to="easyr1", path=tmp_path / "out", limits=strict, fix=True)
     import pyarrow.parquet as pq
 
-    as_it_is = export(ds, to="easyr1", path=tmp_path / "as it is")
+    as_it_is = export(ds, to="easyr1", path=tmp_path / "as it is", limits=Limits(val_rows=0))
     assert pq.read_table(as_it_is.path / "train.parquet")["answer"].to_pylist() == ds["answer"][:]
 
     assert pq.read_table(done.path / "train.parquet")["answer"].to_pylist() == ["5", "5"]

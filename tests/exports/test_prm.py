@@ -1,11 +1,15 @@
 """Files for process reward trainers."""
 
 import json
+import shlex
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from datasets import Dataset, Features, Image, List, Value, load_dataset
 
-from hf_rap.errors import LayoutError, MissingColumnError, SettingError
+from hf_rap.cli import cli
+from hf_rap.errors import ExportError, LayoutError, MissingColumnError, SettingError
 from hf_rap.exports.internvl_prm import export_internvl_prm
 from hf_rap.exports.trl_prm import export_trl_prm
 
@@ -29,7 +33,13 @@ def test_prm_tokens(tmp_path):
     first, second = lines(path)
     assert first == {"image": "a.png", "conversations": [human, {"from": "gpt", "value": [1.0, 1.0, 0.0]}]}
     assert second["image"] == ["a.png", "b.png"]
-    meta = {"root": "pictures", "annotation": "train.jsonl", "data_augment": False, "repeat_time": 1, "length": 2}
+    meta = {
+        "root": str(Path("pictures").absolute()),
+        "annotation": str(path),
+        "data_augment": False,
+        "repeat_time": 1,
+        "length": 2,
+    }
     assert json.loads((tmp_path / "train.meta.json").read_text()) == {"train": meta}
 
 
@@ -71,6 +81,72 @@ def test_stored_images_become_files(tmp_path):
     export_internvl_prm(stored, tmp_path / "out" / "train.jsonl")
     assert lines(tmp_path / "out" / "train.jsonl")[0]["image"] == "images/a-b-1-0.png"
     assert (tmp_path / "out" / "images" / "a-b-1-0.png").read_bytes() == b"\x89PNG...."
+    told = json.loads((tmp_path / "out" / "train.meta.json").read_text())["train"]
+    assert (Path(told["root"]) / "images" / "a-b-1-0.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"), [(None, ""), ("s3://bucket/images", "s3://bucket/images"), ("/data/x", "/data/x")]
+)
+def test_names_of_images_are_below_the_root_that_is_given(tmp_path, root, expected):
+    """An address stays one; without any the trainer takes the names as they are."""
+    export_internvl_prm(ds(), tmp_path / "train.jsonl", root=root)
+    assert json.loads((tmp_path / "train.meta.json").read_text())["train"]["root"] == expected
+
+
+def run(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture
+def source(tmp_path):
+    ds({}, {}, {}).to_parquet(tmp_path / "rows.parquet")
+    return tmp_path / "rows.parquet"
+
+
+def test_the_command_prints_what_internvl_is_started_with(tmp_path, source):
+    """A whole line, with the meta file; the system turn and the root are options."""
+    out = tmp_path / "a b"
+    done = run(
+        "export",
+        source,
+        out,
+        "--to",
+        "internvl-prm",
+        "--form",
+        "turns",
+        "--system",
+        "Judge.",
+        "--root",
+        "/data",
+        "--gpus",
+        2,
+    )
+    words = shlex.split(done.stdout.replace("\\\n", " "))
+    assert words[:3] == ["torchrun", "--nproc_per_node=2", "internvl/train/internvl_chat_finetune.py"]
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert json.loads(Path(given["--meta_path"]).read_text())["train"]["root"] == "/data"
+    assert given["--output_dir"] == f"{out}-out"
+    assert given["--gradient_accumulation_steps"] == "1"
+    assert lines(out / "train.jsonl")[0]["conversations"][0] == {"from": "system", "value": "Judge."}
+
+
+def test_the_command_prints_a_program_for_trl(tmp_path, source):
+    """Valid Python, with the file of the rows."""
+    done = run("export", source, tmp_path / "out", "--to", "trl-prm", "--model", "me/model")
+    compile(done.stdout, "train_prm.py", "exec")
+    assert f"data_files={str(tmp_path / 'out' / 'train.parquet')!r}" in done.stdout
+    assert "model = 'me/model'" in done.stdout
+
+
+@pytest.mark.parametrize("to", ["internvl-prm", "trl-prm"])
+def test_an_existing_folder_is_refused(tmp_path, source, to):
+    """As the other exports do; nothing in it changes."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("mine")
+    with pytest.raises(ExportError, match="There is something at"):
+        run("export", source, tmp_path / "full", "--to", to)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["x"]
 
 
 def test_trl_stepwise(tmp_path):

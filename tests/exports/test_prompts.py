@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from jinja2 import Template
 
 from hf_rap import (
     Likelihood,
@@ -22,7 +24,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import ExportError
+from hf_rap.errors import ExportError, SettingError
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.rows.presets import PRESETS
 from hf_rap.rows.recognition import recognise_layout
@@ -54,12 +56,14 @@ def text_of(content):
     """Of blocks or a text."""
     if isinstance(content, str):
         return content
-    return "".join("<image>" if block["type"] == "image" else block["text"] for block in content)
+    return "".join("<image>" if block["type"].startswith("image") else block["text"] for block in content)
 
 
 def turns(one: dict) -> list[tuple[str, str]]:
     """The chat that a trainer makes of a row: roles and texts, without the reply of supervised rows."""
-    if "message" in one:
+    if "conversations" in one and "messages" not in one:
+        chat = [{"role": "user", "content": one["conversations"][0]["value"]}]
+    elif "message" in one:
         chat = json.loads(one["message"])
     elif isinstance(one.get("prompt"), list):
         chat = one["prompt"]
@@ -69,15 +73,16 @@ def turns(one: dict) -> list[tuple[str, str]]:
 
 
 def rows_of(folder: Path) -> list[dict]:
-    if (folder / "train.parquet").exists():
-        return pq.read_table(folder / "train.parquet").to_pylist()
-    return [json.loads(line) for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
+    """Those to train on and those that are held out, in the order of their ids."""
+    rows = [one for file in folder.glob("*.parquet") for one in pq.read_table(file).to_pylist()]
+    rows += [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text("utf-8").splitlines()]
+    return sorted(rows, key=lambda one: one["id"])
 
 
 EXPECTED = [("system", "Be brief."), ("user", "Q: Compare <image> with <image>Think.")]
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINERS if name != "easyr1"])
+@pytest.mark.parametrize("name", [name for name in TRAINERS if name not in ("easyr1", "conversations")])
 def test_a_trainer_is_given_what_the_model_was_asked(tmp_path, name):
     """System turn, prefix and suffix; the bare question stays beside it where the trainer keeps further columns."""
     done = export(asked_with(ASKED), to=name, path=tmp_path / "out")
@@ -87,16 +92,57 @@ def test_a_trainer_is_given_what_the_model_was_asked(tmp_path, name):
     assert "prompt: one of the publisher's own in 1 row(s)" in done.handoff.table()
 
 
-def test_easyr1_is_given_it_in_a_column_without_its_own_prompt_on_top(tmp_path):
-    """`format_prompt` is switched off, since its config has one; the bare question is for RAP's fork, which has its own."""
-    done = export(asked_with(USER_TURN), to="easyr1", path=tmp_path / "out")
-    (one,) = rows_of(done.path)
-    assert (one["prompt_text"], one["problem"]) == (
-        "Q: Compare <image> with <image>Think.",
-        "Compare <image> with <image>",
-    )
-    words = shlex.split(done.snippet.split("\n", 1)[1])
+def easyr1_sees(folder: Path, one: dict) -> str:
+    """As its loader makes a prompt: the file of the config, rendered with the column."""
+    return Template((folder / "format_prompt.jinja").read_text("utf-8").strip()).render(content=one["problem"])
+
+
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.template.system is None])
+def test_easyr1_is_given_it_as_the_file_of_its_config(tmp_path, name):
+    """It gives every question the prompt that was scored, to the letter, whatever the question ends with."""
+    asked = replace(PRESETS[name].template, chat_template_kwargs={}, prefix=' {{ "x" }}\n', keep_system=False)
+    settings = json.dumps(asked.settings())
+    questions = ["<image>What is {{ x }}?", "See <image> ", "<image> <image>", 'Is "a" \\ b? <image>', "🦊 ends blank "]
+    made = [row(str(n), q.count("<image>"), q, rap_settings=settings) for n, q in enumerate(questions)]
+    done = export(dataset(*made, features=FEATURES_WITH_SETTINGS), to="easyr1", path=tmp_path / "out")
+    for one, question in zip(rows_of(done.path), questions, strict=True):
+        assert easyr1_sees(done.path, one) == one["prompt_text"] == asked.text(question)
+    words = shlex.split(done.snippet)
+    assert {"data.prompt_key=problem", f'data.format_prompt="{done.path}/format_prompt.jinja"'} <= set(words)
+
+
+def test_easyr1_is_given_several_prompts_in_a_column(tmp_path):
+    """`format_prompt` is switched off, since there is one for all rows."""
+    done = export(asked_with(USER_TURN, PRESETS["easyr1"].template), to="easyr1", path=tmp_path / "out")
+    assert rows_of(done.path)[0]["prompt_text"] == "Q: Compare <image> with <image>Think."
+    words = shlex.split(done.snippet)
     assert {"data.prompt_key=prompt_text", "data.format_prompt=null"} <= set(words)
+    assert not (done.path / "format_prompt.jinja").exists()
+
+
+@pytest.mark.parametrize("name", [*PARQUET, "easyr1", "mm-eureka"])
+def test_bare_and_scored_are_prompts_by_name(tmp_path, name):
+    """The one says that it is not what was scored, the other is the default."""
+    ds = asked_with(USER_TURN, USER_TURN)
+    bare = export(ds, to=name, path=tmp_path / "bare", prompt="bare")
+    assert [turns(one)[-1][1] for one in rows_of(bare.path)] == ["Compare <image> with <image>"] * 2
+    note = "2 row(s) were scored with another prompt than they are trained with here"
+    assert note in bare.handoff.notes
+    scored = export(ds, to=name, path=tmp_path / "scored", prompt="scored")
+    assert [turns(one)[-1][1] for one in rows_of(scored.path)] == ["Q: Compare <image> with <image>Think."] * 2
+    assert scored.handoff.notes == check_export(ds, to=name).notes
+    assert note not in scored.handoff.notes
+    if name == "easyr1":
+        assert (bare.path / "format_prompt.jinja").read_text() == "{{ content }}"
+
+
+def test_another_prompt_than_a_published_one_is_noted(tmp_path):
+    """A version remembers the prompt in its columns, and the same by name is none of another."""
+    ds = asked_with(*[PRESETS["verl"].template] * 3).add_column("rap_image_rewards", [[1.0, 0.0]] * 3)
+    version = publish_to_folder(select_cognitive(ds, min_cde=0.2, replace_easy=False), tmp_path / "version").path
+    note = "3 row(s) were scored with another prompt than they are trained with here"
+    assert note in check_export(str(version), to="trl", prompt="default").notes
+    assert note not in check_export(str(version), to="trl", prompt="verl").notes
 
 
 def test_a_system_turn_is_refused_where_there_is_none(tmp_path):
@@ -253,3 +299,69 @@ def test_likelihoods_alone_do_not_say_how_a_row_is_trained(tmp_path):
     looked = collect_evidence(make_planted(6), Likelihood(demo_engine()))
     done = export(looked, to="verl", path=tmp_path / "out", drop=True)
     assert done.handoff.prompts == {"": done.handoff.ready}
+
+
+HINT = "\n\nThis problem is hard for you."
+HINTED = type(FEATURES)({**FEATURES_WITH_SETTINGS, "rap_hinted_problem": FEATURES["problem"]})
+
+
+def hinted():
+    """Three rows: with a hint, without one, and with an empty line in the question itself."""
+    questions = ["<image>Find x.", "<image>Find y.", "<image>Given 1.\n\nFind z."]
+    hints = [HINT, "", ""]
+    settings = json.dumps(USER_TURN.settings())
+    made = [
+        row(str(n), 1, question, rap_settings=settings, rap_hinted_problem=question + hint)
+        for n, (question, hint) in enumerate(zip(questions, hints, strict=True))
+    ]
+    return dataset(*made, features=HINTED)
+
+
+@pytest.mark.parametrize("name", [*PARQUET, "easyr1", "mm-eureka", "conversations", "openai-chat", "jsonl"])
+def test_hints_are_behind_the_questions_where_they_are_asked_for(tmp_path, name):
+    """And in front of the instruction; the bare question stays without, and a paragraph of its own is none."""
+    done = export(hinted(), to=name, path=tmp_path / "out", hints=True)
+    rows = rows_of(done.path)
+    assert [turns(one)[-1][1] for one in rows] == [
+        f"Q: <image>Find x.{HINT}\nThink.",
+        "Q: <image>Find y.\nThink.",
+        "Q: <image>Given 1.\n\nFind z.\nThink.",
+    ]
+    assert [one["problem"] for one in rows if "problem" in one][:1] in ([], ["<image>Find x."])
+    if name == "easyr1":
+        assert "data.prompt_key=prompt_text data.format_prompt=null" in done.snippet
+
+
+def test_hints_that_are_left_out_are_said():
+    """They are in a column that no trainer reads; without any there is nothing to ask for."""
+    note = "the hints in rap_hinted_problem are not in the prompt: hints=True (--hints) puts them there"
+    assert note in check_export(hinted(), to="trl").notes
+    assert note not in check_export(hinted(), to="trl", hints=True).notes
+    with pytest.raises(SettingError, match=r"takes one column rap_hinted_\.\.\., .*there is: none"):
+        check_export(asked_with(USER_TURN), to="trl", hints=True)
+
+
+def test_a_version_is_published_with_hints_when_they_are_asked_for(tmp_path):
+    """In all columns that say what is asked; `problem` stays bare, so that it can be scored again."""
+    ds = hinted().add_column("rap_image_rewards", [[1.0, 0.0]] * 3)
+    selection = select_cognitive(ds, min_cde=0.2, replace_easy=False)
+    told = {}
+    for hints in (False, True):
+        version = publish_to_folder(selection, tmp_path / str(hints), hints=hints)
+        told[hints] = [
+            one for file in (version.path / "selected").glob("*.parquet") for one in pq.read_table(file).to_pylist()
+        ]
+    for columns, hint in ((told[False], ""), (told[True], HINT)):
+        asked = f"Q: <image>Find x.{hint}\nThink."
+        first = columns[0]
+        assert (first["prompt_text"], first["messages"][-1]["content"], text_of(first["prompt"][-1]["content"])) == (
+            asked,
+        ) * 3
+        assert first["problem"] == "<image>Find x."
+    assert told[True][1:] == told[False][1:]
+    with pytest.raises(SettingError, match="there is: none"):
+        publish_to_folder(
+            select_cognitive(ds.remove_columns("rap_hinted_problem"), min_cde=0.2, replace_easy=False),
+            tmp_path / "x",
+            hints=True,
+        )

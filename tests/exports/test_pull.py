@@ -21,7 +21,7 @@ def version(tmp_path):
 @pytest.mark.parametrize("asked", ["1.2.0", "v1.2.0"])
 def test_pulls_a_published_folder(tmp_path, version, asked):
     """The rows of `selected`, in the layout that was asked for."""
-    done = pull(version, tmp_path / "out", version=asked, to="easyr1")
+    done = pull(version, tmp_path / "out", version=asked, to="openrlhf")
     assert pq.read_table(done.path / "train.parquet")["id"].to_pylist() == awkward()["id"]
 
 
@@ -76,7 +76,7 @@ def test_version_in_the_cache_of_the_hub_needs_no_network(tmp_path, version, mon
     version.rename(repo / "snapshots" / commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    done = pull("user/geo-rap", version="1.2.0", to="easyr1", path=tmp_path / "out")
+    done = pull("user/geo-rap", version="1.2.0", to="openrlhf", path=tmp_path / "out")
     assert pq.read_table(done.path / "train.parquet")["id"].to_pylist() == awkward()["id"]
     with pytest.raises(
         SourceError,

@@ -59,8 +59,55 @@ def test_verl_rollouts_by_prompt_with_its_template(tmp_path):
     template = "user\n{} Think.\nassistant\n"
     found = add_epoch_rewards(dataset(), tmp_path, steps_per_epoch=1, prompt=template.format)
     assert rewards(found) == [[1.0], None, None]
-    with pytest.raises(SettingError, match=r"None of the 3 rows was found in the files by its prompt.*prompt=\.\.\."):
+    message = r"found in the files by its prompt. One of them has 'user Find x. Think. assistant', the dataset for example 'Find x.'"
+    with pytest.raises(SettingError, match=message):
         add_epoch_rewards(dataset(), tmp_path, steps_per_epoch=1)
+
+
+def test_rows_that_share_a_question_are_joined_by_the_ids_that_our_rewards_give(tmp_path):
+    """verl writes what the reward function returns; the same question about two pictures is told apart."""
+    records = [
+        {
+            "input": "Find x.",
+            "output": "",
+            "gts": "1",
+            "score": score,
+            "step": 1,
+            "acc": score,
+            "unreadable": 0.0,
+            "rap_id": name,
+        }
+        for name, score in (("a", 1.0), ("b", 0.0), ("b", 1.0))
+    ]
+    write(tmp_path / "1.jsonl", records)
+    ds = dataset(problem=["<image>Find x.", "Find x.", "Find z."], id=["a", "b", "c"])
+    found = add_epoch_rewards(ds, tmp_path, steps_per_epoch=1)
+    assert rewards(found) == [[1.0], [0.5], None]
+    assert (found[1].keyed_by, found[1].duplicates) == ("id", 0)
+    write(tmp_path / "1.jsonl", [{**record, "rap_id": ""} for record in records])
+    assert add_epoch_rewards(dataset(), tmp_path, steps_per_epoch=1)[1].keyed_by == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("rollouts/1.jsonl", {"input": "Find x.", "score": 1.0, "step": 1}),
+        ("train/step_1.json", {"prompt": "Find x.", "reward": 1.0}),
+    ],
+)
+def test_the_dump_is_found_in_the_output_of_a_trainer(tmp_path, name, record):
+    """Between checkpoints, configs and what was validated on."""
+    for other in (
+        "checkpoint-2/config.json",
+        "checkpoint-2/trainer_state.json",
+        "model/tokenizer.json",
+        "validation/1.jsonl",
+    ):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text("{}")
+    (tmp_path / name).parent.mkdir()
+    write(tmp_path / name, [record])
+    assert rewards(add_epoch_rewards(dataset(), tmp_path, steps_per_epoch=1)) == [[1.0], None, None]
 
 
 def test_rows_that_share_a_prompt_are_reported_and_get_nothing(tmp_path):

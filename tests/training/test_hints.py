@@ -9,13 +9,14 @@ from datasets import Dataset, Features, Image, List, Value, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_rap.columns import HINT_SEPARATOR
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError, SettingError
 from hf_rap.select import select_difficulty
 from hf_rap.training import AddDifficultyHint, RemoveDifficultyHint, add_difficulty_hint, remove_difficulty_hint
-from hf_rap.training.hints import SEPARATOR, TEMPLATES
+from hf_rap.training.hints import TEMPLATES
 from hf_rap.versions.folder import publish_to_folder
 
-EASY, MEDIUM, HARD = (SEPARATOR + text for _, text in TEMPLATES)
+EASY, MEDIUM, HARD = (HINT_SEPARATOR + text for _, text in TEMPLATES)
 
 
 def test_the_hint_follows_the_difficulty():

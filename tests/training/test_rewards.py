@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_rap.training import accuracy_reward, easyr1, openrlhf, verl
+from hf_rap.training import accuracy_reward, difficulty_weighted, easyr1, mm_eureka, openrlhf, verl
 from hf_rap.verify import judge
 
 PAIRS = [
@@ -74,6 +74,25 @@ def test_answers_in_no_known_column():
         accuracy_reward(["5"], gold=["5"])
 
 
+def test_ids_are_logged_once():
+    """TRL would write those of a second reward function behind those of the first, in another process's place."""
+    logged = []
+
+    def log(name, values):
+        logged.append((name, values))
+
+    completions = ["\\boxed{5}"] * 4
+    columns = {"completions": completions, "solution": ["5"] * 4, "prompts": ["a", "a", "b", "b"], "id": [7, 7, 8, 8]}
+    accuracy_reward(**columns, log_extra=log)
+    assert logged == [("rap_id", ["7", "7", "8", "8"])]
+    difficulty_weighted(accuracy_reward, group_size=2, id_column="id")(**columns, log_extra=log)
+    assert [name for name, _ in logged] == ["rap_id", "accuracy_reward_unweighted"]
+    accuracy_reward(**{**columns, "completions": list(completions)}, rap_id=["x"] * 4, log_extra=log)
+    assert logged[-1] == ("rap_id", ["x"] * 4)
+    accuracy_reward(list(completions), ["5"] * 4, log_extra=log)
+    assert len(logged) == 3
+
+
 def test_verl():
     """One reply per call; what nobody knows is 0 there, and counted."""
     for pair, reward in zip(TEXTS, scored(TEXTS), strict=True):
@@ -81,7 +100,8 @@ def test_verl():
         told = verl.compute_score(
             data_source="x", solution_str=pair["reply"], ground_truth=pair["gold"], extra_info=info
         )
-        assert told == {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None)}
+        assert told == {"score": reward or 0.0, "acc": reward or 0.0, "unreadable": float(reward is None), "rap_id": ""}
+    assert verl.compute_score("x", "5", "5", {"id": "row-7"})["rap_id"] == "row-7"
     assert verl.compute_score("x", "\\boxed{7}", "5", {"accepted": ["5", "7"]})["score"] == 1.0
 
 
@@ -105,6 +125,20 @@ def test_openrlhf(end):
     told = openrlhf.reward_func(queries, prompts, [pair["gold"] for pair in TEXTS])
     assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
     assert told["extra_logs"]["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+
+
+def test_mm_eureka():
+    """The reply is the model's turn, whatever it says of turns itself; the prompt comes as JSON."""
+    questions = [pair.get("question", "What?") for pair in TEXTS]
+    chats = [[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}] for text in questions]
+    queries = [
+        f"<|endoftext|><|im_start|>user\n<|image_pad|>{text}<|im_end|>\n<|im_start|>assistant\n{pair['reply'] or ''}<|im_end|>"
+        for text, pair in zip(questions, TEXTS, strict=True)
+    ]
+    told = mm_eureka.reward_func(queries, [json.dumps(chat) for chat in chats], [pair["gold"] for pair in TEXTS])
+    assert told["rewards"].tolist() == [reward or 0.0 for reward in scored(TEXTS)]
+    assert told["unreadable"].tolist() == [float(reward is None) for reward in scored(TEXTS)]
+    assert mm_eureka.reply_of("<|im_start|>assistant\na<|im_start|>assistant\nb<|im_end|>") == "a\nassistant\nb"
 
 
 def in_threads(call, pairs: list[dict]) -> list:
@@ -146,7 +180,9 @@ def test_trl_in_event_loops():
 def test_no_reply_escapes_its_penalty(reply):
     """A None is left out of its group, so only a gold answer can make one."""
     assert accuracy_reward([reply] * 3, ["\\sqrt{2}", "42", None]) == [0.0, 0.0, None]
-    assert verl.compute_score("x", reply, "\\sqrt{2}") == {"score": 0.0, "acc": 0.0, "unreadable": 0.0}
+    assert verl.compute_score("x", reply, "\\sqrt{2}") == {
+        "score": 0.0, "acc": 0.0, "unreadable": 0.0, "rap_id": "",
+    }  # fmt: skip
 
 
 def test_openrlhf_keeps_the_marks_of_an_answer():

@@ -111,7 +111,7 @@ def test_advantages_are_w_times_centred_rewards(run):
 def test_the_run_gives_epoch_rewards_by_id(run):
     """The completions of the same run, one step per epoch, as `add_limr_score` reads them."""
     ds, _, folder = run
-    with_rewards, report = add_epoch_rewards(ds, folder / "completions", steps_per_epoch=1, reward=UNWEIGHTED)
+    with_rewards, report = add_epoch_rewards(ds, folder, steps_per_epoch=1, reward=UNWEIGHTED)
     assert (report.epochs, report.attempts, report.keyed_by, report.strangers) == (STEPS, STEPS * 2 * GROUP, "id", 0)
     expected = {name: [None] * STEPS for name in ds["id"]}
     for epoch, rows in enumerate(completions(folder)):
