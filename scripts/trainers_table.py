@@ -20,7 +20,8 @@ def main() -> None:
     print(f"| trainer | export | {' | '.join(COLUMNS)} |")
     print("|---|---|" + "---|" * len(COLUMNS))
     for trainer, result in found.items():
-        title = f"{trainer} {result['version']}, datasets {result['datasets']}"
+        version = "(checkout)" if result["version"] == trainer else result["version"]
+        title = f"{trainer} {version}, datasets {result['datasets']}"
         for place, (export, shares) in enumerate(result["exports"].items()):
             shown = {**shares, "verdicts": result.get("verdicts", "")}
             shown |= {"lines accepted": result.get("lines accepted", "")} if not place else {}
