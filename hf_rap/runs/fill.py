@@ -500,6 +500,7 @@ class Run:
             first = next(tasks, None)
             if first is not None:
                 do(chain([first], tasks), progress)
+                progress.show()  # the last rows may be in other hands
             sharing.through()
             if not waits or not sharing.look_again():
                 return progress
