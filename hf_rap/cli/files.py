@@ -19,7 +19,7 @@ from hf_rap.columns import DECISIONS, require
 from hf_rap.errors import SourceError
 from hf_rap.process import load_process_rewards
 from hf_rap.rows.layouts import Layout, layout_from
-from hf_rap.rows.parquet import Embedder, facts_in, write_shards, write_table
+from hf_rap.rows.parquet import Embedder, facts_in, portable_schema, row_groups, write_shards, write_table
 from hf_rap.rows.provenance import SourceInfo, describe_source, source_info
 from hf_rap.rows.sources import load_source
 from hf_rap.rows.streams import tables_of
@@ -161,7 +161,8 @@ def write_file(
             return
         with whole_folder(path, replaces=_is_ours) as partial:
             partial.rmdir()
-            write_shards(tables, rows.features, partial, metadata=metadata)
+            groups = row_groups(tables, portable_schema(rows.features))
+            write_shards(groups, rows.features, partial, metadata=metadata)
     except OSError as error:
         if (trouble := disk_trouble(error)) is None:
             raise

@@ -119,7 +119,7 @@ def write_table(
     schema = portable_schema(features)
     schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
     with pq.ParquetWriter(path, **_writing(schema)) as writer:
-        for group in _row_groups(batches, schema):
+        for group in row_groups(batches, schema):
             writer.write_table(group, row_group_size=max(1, len(group)))
 
 
@@ -180,7 +180,7 @@ def facts_in(path: str, key: bytes) -> dict[str, Any]:
     return facts
 
 
-def _row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+def row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """The batches joined to row groups, or cut: none has twice ROW_GROUP_BYTES, unless one row has."""
     import pyarrow as pa
 

@@ -10,7 +10,8 @@ from datasets import Features, Image, List, Value
 from hf_rap import publish_to_folder, select_cognitive
 from hf_rap.exports import writing
 from hf_rap.rows import parquet
-from hf_rap.rows.parquet import cuts, write_shards
+from hf_rap.rows.parquet import cuts, write_table
+from hf_rap.versions import groups as version_groups
 from tests.exports.awkward import dataset, row
 
 FEATURES = Features({"id": Value("string"), "images": List(Image())})
@@ -34,6 +35,7 @@ def thousand(monkeypatch):
     for module in (parquet, writing):
         monkeypatch.setattr(module, "ROW_GROUP_BYTES", 1000)
     monkeypatch.setattr(parquet, "LARGE_ROW_BYTES", 4000)
+    monkeypatch.setattr(version_groups, "GROUP_BYTES", 500)  # twice that is the most
 
 
 @pytest.mark.usefixtures("thousand")
@@ -49,7 +51,8 @@ def thousand(monkeypatch):
 def test_row_groups_are_cut_by_bytes(tmp_path, batches, expected):
     """A batch of many large rows is cut, small batches are joined, and every row is there in its order."""
     tables = [table(*sizes) for sizes in batches]
-    (path,) = write_shards(tables, FEATURES, tmp_path / "out")
+    path = tmp_path / "out.parquet"
+    write_table(tables, FEATURES, path, metadata={})
     assert groups(path) == expected
     assert pq.read_table(path).equals(pa.concat_tables(tables))
 
@@ -58,7 +61,7 @@ def test_row_groups_are_cut_by_bytes(tmp_path, batches, expected):
 def test_a_row_above_the_limit_is_said(tmp_path, caplog):
     """By its number among all rows of the file."""
     with caplog.at_level(logging.WARNING):
-        write_shards([table(10, 10), table(10, 5000)], FEATURES, tmp_path / "out")
+        write_table([table(10, 10), table(10, 5000)], FEATURES, tmp_path / "out.parquet", metadata={})
     assert [record.message.split(" has ")[0] for record in caplog.records] == ["Row 3 of a Parquet file"]
 
 
