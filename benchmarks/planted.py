@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import evaluate
 
 from hf_rap import Rollouts, add_scores, cde_score, collect_evidence, difficulty_score, select_cognitive
+from hf_rap.cli.demo_results import precision, results_per_kind
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.demo.measure import precision, results_per_kind
 from hf_rap.metrics import metric_path
 
 if TYPE_CHECKING:

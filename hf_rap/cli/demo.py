@@ -14,7 +14,7 @@ from .output import echo, note
 from .publish import report_version
 
 if TYPE_CHECKING:
-    from hf_rap.demo.measure import KindResult
+    from .demo_results import KindResult
 
 
 @command()
@@ -30,13 +30,14 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     In Python: the steps of this file, hf_rap/cli/demo.py, one library call each.
     """
     from hf_rap.demo import demo_engine, make_planted
-    from hf_rap.demo.measure import precision, results_per_kind
     from hf_rap.evidence.collector import collect_evidence
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_cognitive
     from hf_rap.versions.folder import check_target, publish_to_folder
+
+    from .demo_results import precision, results_per_kind
 
     check_target(out, "1.0.0")
     # A second thread gains a model of this size little, and costs minutes where the cores are busy.

@@ -3,8 +3,8 @@
 import pytest
 
 from hf_rap import Rollouts, add_scores, cde_score, collect_evidence, difficulty_score, select_cognitive
+from hf_rap.cli.demo_results import kept_share, precision, results_per_kind
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.demo.measure import kept_share, precision, results_per_kind
 
 
 @pytest.fixture(scope="module")

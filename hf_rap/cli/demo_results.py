@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_rap.columns import IMAGE_REWARDS, KEEP, TEXT_REWARDS
-
-from .planted import IMAGE_IS_NEEDED, KINDS
+from hf_rap.demo.planted import IMAGE_IS_NEEDED, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
