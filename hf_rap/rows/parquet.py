@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SourceError
+from hf_rap.errors import SourceError, logger_of
 from hf_rap.options import ForeignError, read_json
 
 from .images import is_picture
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 SHARD_BYTES = 500_000_000
 # A row group is what a reader has to hold at once; the viewer of the Hub refuses those above 300 MB.
