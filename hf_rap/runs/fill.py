@@ -65,6 +65,7 @@ _LAUNCHED = (
     " When one process of a launch on one machine dies, the launcher stops them all, and that costs nothing else."
 )
 _SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
+_IN_VAIN = 3  # times that rows are done again which are not found in the run afterwards
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -494,8 +495,9 @@ class Run:
         if not sharing.rows:
             return progress
         self._sharings.append(sharing)
+        in_vain = 0
         while True:
-            before = progress.done
+            before, lacking = progress.done, sharing.rows
             tasks = sharing.tasks(progress)
             first = next(tasks, None)
             if first is not None:
@@ -504,6 +506,12 @@ class Run:
             sharing.through()
             if not waits or not sharing.look_again():
                 return progress
+            in_vain = in_vain + 1 if first is not None and sharing.rows >= lacking else 0
+            if in_vain == _IN_VAIN:
+                raise RunError(
+                    f"{sharing.rows:,} rows were written into the run {self.folder.url!r} and are not found in it, {in_vain} times: "
+                    "does something else change or remove its parts?"
+                )
             progress.elsewhere = progress.rows - progress.done - sharing.rows
             if progress.done == before:
                 self._wait(progress)

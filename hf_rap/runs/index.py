@@ -157,6 +157,7 @@ class Index:
         self.ids: set[str] = set()
         self._stretches: dict[str, list[Stretch]] = {}
         self._read: set[str] = set()
+        self._refused: set[str] = set()
         self._told: dict[str, dict[str, Any]] = {}
         # A stream reads its rows, and looks at what others have written, in another thread than it writes.
         self._lock = RLock()
@@ -186,6 +187,7 @@ class Index:
                 part = self.read(path)
                 if isinstance(part, Unusable):
                     self._read.add(path)
+                    self._refused.add(path)
                     self.unusable.append(part)
                 else:
                     self.add(path, part, stamp=there[name])
@@ -224,7 +226,9 @@ class Index:
         contents = contents_of(part)
         fingerprint, _, name = path.partition("/")
         with self._lock:
-            if path not in self._read:
+            # Rows that are done again after their part was refused make one of the same name, since it is that of its content.
+            if path not in self._read or path in self._refused:
+                self._refused.discard(path)
                 self._contents[fingerprint].add(name, stamp, contents)
                 self._note({path: len(part)}, contents)
 
