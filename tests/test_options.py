@@ -182,12 +182,14 @@ PROMPTS = {
     "instruction": (7, "7: it takes a text"),
 }
 EXPORT = {
+    "hints": FLAG,
     "to": ("deepspeed", "'deepspeed': it takes one of universal, trl, easyr1"),
     "limits": ({"max_images": 1}, "{'max_images': 1}: it takes Limits(...), or None"),
     "fix": FLAG,
     "prompt": PROMPTS["prompt"],
 }
 PUBLISHED = {
+    "hints": FLAG,
     "selection": (5, "5: it takes what select_cognitive(ds) returns"),
     "source": ("user/name", "'user/name': it takes what describe_source(...) returns, or None"),
     "licence": TEXT_OR_NONE,
@@ -303,6 +305,10 @@ WRONG = {
         "max_images": AT_LEAST_1_OR_NONE,
         "rollout_batch": (512.5, "512.5: it takes a whole number of 1 or more, or None"),
         "usual_verifier": FLAG,
+        "val_rows": (-1, "-1: it takes a whole number of 0 or more, or None"),
+        "gpus": AT_LEAST_1,
+        "group": (1, "1: it takes a whole number of 2 or more"),
+        "model": TEXT_OR_NONE,
     },
     "LIMRScore": {"epoch_means": ((0.5, 1.5), "1.5: it takes a number between 0 and 1, or None")},
     "recognise_layout": {

@@ -359,7 +359,7 @@ run_options = together(
             "16 for steps, 256 in vLLM on a GPU, where two are in flight.",
         ),
         how_option("--retry-errors", is_flag=True, help="Do rows again that failed earlier."),
-        how_option(
+        click.option(
             "--partial", is_flag=True, help="With --run: ask nothing, and leave out the rows that the run lacks so far."
         ),
         how_option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
