@@ -81,8 +81,8 @@ def shards_of(
 
     folder.mkdir(parents=True)
     schema = portable_schema(features)
-    options = _writing(schema) if rank_by is None else _writing_ranked(schema)
     schema = schema.with_metadata({**(schema.metadata or {}), **(metadata or {})})
+    options = _writing(schema) if rank_by is None else _writing_ranked(schema)
     writer: Any = None
     number = 0
     shard = folder / f"{number:05d}.parquet"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -498,8 +499,9 @@ def test_token_with_a_blank_is_refused_without_showing_it(hub, client, tokens, s
         publish(select(), REPO, "1.0.0", api=client(tokens["writer"] + blank))
 
 
-def test_token_in_an_answer_is_not_passed_on(hub, api, select, tokens, monkeypatch):
+def test_token_in_an_answer_is_not_passed_on(hub, api, select, tokens, monkeypatch, caplog):
     """A server that echoes what it was sent, and an address that opens the file behind it."""
+    caplog.set_level(logging.INFO, logger="httpcore2")  # at DEBUG it notes every header as it came
     said = f"no rights for Bearer {tokens['writer']} at https://cdn.x/y.parquet?X-Amz-Signature=abc&Expires=1"
     monkeypatch.setattr(sys.modules["fake_hub_server"], "INJECTED", said)
     hub.fault = lambda _, method, path: 403 if path.endswith("/preupload/main") else None
