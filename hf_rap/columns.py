@@ -349,7 +349,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (DIFFICULTY_CERTAINTY, "ds.map(DifficultyScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
     ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
     ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
-    (PROBE_SCORES, "ds.map(fit_probe(labelled), batched=True)"),
+    (PROBE_SCORES, "the probe that fit_probe(ds) gives, in Dataset.map"),
     ((LIMR,), "add_limr_score(ds)"),
     (
         (BIS_MIXTURE, BIS_RELIABILITY, BIS_MEAN, BIS_STEPS, BIS_POSITIVE, BIS),

@@ -323,8 +323,7 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path, name):
         place.unlink(missing_ok=True)
         kind(place)
         if name == "run.json":
-            with pytest.raises(RapError, match=r"has a run\.json that hf_rap did not write"):
-                RunFolder(str(tmp_path / "r"))
+            RunFolder(str(tmp_path / "r"))  # written anew, as a torn one is
             continue
         folder = RunFolder(str(tmp_path / "r"))
         assert folder.manifest("0" * 16) == {}
