@@ -9,6 +9,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from hf_rap.options import ForeignError, read_json
+
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")  # where a name in whatever spelling has its words apart
 _SECRET_WORDS = {
     *(
@@ -58,8 +60,8 @@ def masked(value: Any, name: str = "") -> Any:
 def masked_settings(text: str | None) -> str | None:
     """A cell of settings as it may be written; the same where it has no secret."""
     try:
-        settings = json.loads(text or "{}")
-    except ValueError:
+        settings = read_json(text or "{}")
+    except ForeignError:
         return text
     without = masked(settings)
     return text if without == settings else json.dumps(without, sort_keys=True)

@@ -293,6 +293,7 @@ ALONE = {  # what they read is their own
     "cli/recipe.py": "notes in the folder of a recipe, where it has written them",
     "cli/files.py": "options made plain",
     "cli/options.py": "an option",
+    "training/mm_eureka.py": "the message of a row that was exported",
     "verify/finding.py": "an answer of a reply, which has thousands of characters, and of which texts are taken",
     "verify/comparer.py": "what the parent process sends",
     "verify/comparers.py": "what the child process sends",
