@@ -157,7 +157,7 @@ class Index:
         self.ids: set[str] = set()
         self._stretches: dict[str, list[Stretch]] = {}
         self._read: set[str] = set()
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}  # with the stamps that their files had
         self._told: dict[str, dict[str, Any]] = {}
         # A stream reads its rows, and looks at what others have written, in another thread than it writes.
         self._lock = RLock()
@@ -177,20 +177,25 @@ class Index:
     def _refresh(self) -> None:
         for fingerprint, contents in self._contents.items():
             there = self.folder.listed(fingerprint)
-            new = [name for name in there if f"{fingerprint}/{name}" not in self._read]
+            # A part that was refused is looked at again when its file is another one: its rows done again make the same name.
+            new = [name for name in there if self._is_new(f"{fingerprint}/{name}", there[name])]
             for rows_of, table in contents.kept({name: there[name] for name in new}) if new else ():
                 self._note({f"{fingerprint}/{name}": rows for name, rows in rows_of.items()}, table)
             for name in new:
                 path = f"{fingerprint}/{name}"
-                if path in self._read:
+                if path in self._read and path not in self._refused:
                     continue
                 part = self.read(path)
                 if isinstance(part, Unusable):
+                    if path not in self._refused:
+                        self.unusable.append(part)
                     self._read.add(path)
-                    self._refused.add(path)
-                    self.unusable.append(part)
+                    self._refused[path] = there[name]
                 else:
                     self.add(path, part, stamp=there[name])
+
+    def _is_new(self, path: str, stamp: str) -> bool:
+        return path not in self._read or self._refused.get(path, stamp) != stamp
 
     def keep(self, *, least: int = 1, join: bool = False) -> None:
         """Keep what the parts hold, where at least so many of them would have to be read again."""
@@ -226,15 +231,15 @@ class Index:
         contents = contents_of(part)
         fingerprint, _, name = path.partition("/")
         with self._lock:
-            # Rows that are done again after their part was refused make one of the same name, since it is that of its content.
             if path not in self._read or path in self._refused:
-                self._refused.discard(path)
                 self._contents[fingerprint].add(name, stamp, contents)
                 self._note({path: len(part)}, contents)
 
     def _note(self, rows_of: Mapping[str, int], contents: pa.Table) -> None:
         """The rows of these parts, so many of each one after the other."""
         self._read |= set(rows_of)
+        for path in rows_of:
+            self._refused.pop(path, None)
         columns = zip(*(values_of(contents[name]) for name in CONTENTS), strict=True)
         of_key = self._stretches.setdefault
         for path, rows in rows_of.items():

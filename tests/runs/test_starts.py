@@ -16,16 +16,6 @@ from hf_rap.runs.fill import Run
 ROWS = 130  # from 100 on their keys are kept
 
 
-@pytest.fixture
-def run(tmp_path):
-    return str(tmp_path / "run")
-
-
-@pytest.fixture
-def log(tmp_path):
-    return str(tmp_path / "asked")
-
-
 def asked(log):
     path = Path(log)
     return {line.split()[0] for line in path.read_text().splitlines()} if path.exists() else set()
@@ -147,6 +137,22 @@ def test_a_part_that_has_changed_is_found_out(run, damage, caplog, log):
     assert ("is not used, its rows are done again" in caplog.text) == (damage is not Path.unlink)
     assert 0 < len(asked(log)) <= 3
     assert evidence.to_list() == collect_evidence(ds, stub_rollouts(1)).to_list()
+
+
+def test_a_part_that_another_process_has_made_again_is_seen(run):
+    """It has the name of the one that was refused, and another file: its rows are there, and are asked by nobody else."""
+    ds = make_rows(60)
+    collect_in_run(ds, stub_rollouts(1), run, rows_per_part=3)
+    part = min(Path(run).glob("*/*.parquet"))
+    good = part.read_bytes()
+    cut(part)
+    with Run(ds, stub_rollouts(1), run) as ours:
+        assert (len(ours.lacking()), len(ours.index.unusable)) == (3, 1)
+        ours.index.refresh()
+        assert (len(ours.lacking()), len(ours.index.unusable)) == (3, 1)
+        part.write_bytes(good)
+        ours.index.refresh()
+        assert ours.lacking() == []
 
 
 def test_a_part_that_has_changed_unseen_is_found_out_when_it_is_read(run, log):
