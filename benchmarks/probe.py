@@ -17,15 +17,9 @@ import numpy as np
 
 from hf_rap import PromptStates, Rollouts, add_scores, cde_score, collect_evidence, fit_probe
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.scorers.probe import RECALLS
+from hf_rap.scorers.probe import RECALLS, left_out
 
 LABELLED = (50, 100, 200)
-
-
-def left_out(above: np.ndarray, foretold: np.ndarray, recall: float) -> float:
-    """Share of the rows, the lowest first, that goes before the recall is missed."""
-    lost = np.cumsum(above[np.argsort(foretold, kind="stable")])
-    return float(np.count_nonzero(lost <= int((1 - recall) * above.sum() + 1e-9)) / len(above))
 
 
 def main() -> None:
@@ -72,7 +66,7 @@ def main() -> None:
             figures.append(
                 [
                     roc_auc_score(above[others], foretold),
-                    *(left_out(above[others], foretold, recall) for recall in RECALLS),
+                    *(left_out(above[others][np.argsort(foretold, kind="stable")], recall) for recall in RECALLS),
                 ]
             )
         means, worst = np.mean(figures, axis=0), np.min(figures, axis=0)

@@ -258,9 +258,7 @@ def pictures_child(folder: str) -> None:
         engine = EndpointEngine(url, model="m", concurrency=32)
         started = time.perf_counter()
         collect_in_run(ds, Rollouts(engine, attempts=1, max_new_tokens=16), f"{folder}/run")
-        peak = int(
-            dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
-        )
+        peak = _own_memory("VmHWM")
     print(
         f"{len(ds)} rows of 12 megapixels, 32 in flight: peak {peak / 1e6:.2f} GB in all, "
         f"{before / 1e6:.2f} GB before it began, {time.perf_counter() - started:.0f} s; wanted under 1.5 GB",
@@ -382,9 +380,7 @@ def stream_child(folder: str, what: str) -> None:
     rows = datasets.load_dataset("parquet", data_files=names, split="train", streaming=True)
     started, spent = time.perf_counter(), time.process_time()
     collect_in_run(rows, Rollouts(FixedText(), attempts=2), f"{folder}/run")
-    peak = int(
-        dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())["VmHWM"].split()[0]
-    )
+    peak = _own_memory("VmHWM")
     print(
         f"stream of {len(names)} shards {what}: peak {peak / 1e6:.2f} GB in all, {time.perf_counter() - started:.0f} s, of it "
         f"{time.process_time() - spent:.0f} s of processor time",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from hf_rap.columns import ERROR, TypedList, features_of, refuse_existing, typed
 from hf_rap.engines.answers import shown_by
+from hf_rap.engines.base import Request
 from hf_rap.engines.options import ROUNDING, marked
 from hf_rap.errors import SettingError, SourceError, code_of, logger_of
 from hf_rap.options import as_settings, check, check_number, check_whole, is_ours
@@ -23,7 +24,7 @@ from hf_rap.rows.layouts import Layout, check_given, check_unread
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.rows.outside import outside_remark
 from hf_rap.rows.prompts import PromptTemplate
-from hf_rap.rows.questions import own_id, raw_rows, row_id, stored_digest, system_turn
+from hf_rap.rows.questions import Question, own_id, raw_rows, row_id, stored_digest, system_turn
 from hf_rap.rows.recognition import layout_of
 from hf_rap.rows.settling import settle, settle_batch, undecoded
 from hf_rap.rows.turns import each_turn
@@ -324,6 +325,18 @@ class PromptedCollector(Collector):
     def _prompt(self) -> PromptTemplate:
         assert isinstance(self.prompt, PromptTemplate)  # a name has become one
         return self.prompt
+
+    def request_of(self, row_id: str, question: Question, arm: str, *, with_images: bool, **more: Any) -> Request:
+        """A row's prompt with or without its images; `more`: what else the request says."""
+        return Request(
+            row_id=row_id,
+            arm=arm,
+            messages=self._prompt.messages(question.text, with_images=with_images, system=question.system),
+            images=question.images if with_images else (),
+            files=question.files if with_images else (),
+            chat_template_kwargs=self._prompt.chat_template_kwargs,
+            **more,
+        )
 
     def keeps_system(self, read: Mapping[str, Any]) -> bool:
         """The row's own system turn is sent."""

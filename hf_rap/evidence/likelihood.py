@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.asking import describe, log_likelihoods
-from hf_rap.engines.base import Reply, Request
+from hf_rap.engines.base import Reply
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check_text
@@ -141,17 +141,10 @@ class Likelihood(PromptedCollector):
         return super().failures({columns.ERROR.name: evidence[columns.LIKELIHOOD_ERROR.name]})
 
     def _reply(self, row: _Row, arm: str, spelling: str) -> Reply:
-        question = row.asked_row.question
-        assert question is not None
-        with_images = arm == "image"
-        request = Request(
-            row_id=row.asked_row.id,
-            arm=arm,
-            messages=self._prompt.messages(question.text, with_images=with_images, system=question.system),
-            images=question.images if with_images else (),
-            attempts=1,
-            prefix=self.lead,
-            chat_template_kwargs=self._prompt.chat_template_kwargs,
+        asked_row = row.asked_row
+        assert asked_row.question is not None
+        request = self.request_of(
+            asked_row.id, asked_row.question, arm, with_images=arm == "image", attempts=1, prefix=self.lead
         )
         return Reply(request, spelling + self.tail)
 

@@ -383,17 +383,8 @@ class Rollouts(PromptedCollector):
 
     def _request(self, row: AskedRow, arm: str) -> Request:
         assert row.question is not None
-        with_images = arm == "image"
-        return Request(
-            row_id=row.id,
-            arm=arm,
-            messages=self._prompt.messages(row.question.text, with_images=with_images, system=row.question.system),
-            images=row.question.images if with_images else (),
-            attempts=self.attempts,
-            first=self.first_attempt,
-            files=row.question.files if with_images else (),
-            chat_template_kwargs=self._prompt.chat_template_kwargs,
-        )
+        times = {"attempts": self.attempts, "first": self.first_attempt}
+        return self.request_of(row.id, row.question, arm, with_images=arm == "image", **times)
 
 
 @dataclass

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
 from hf_rap.engines.asking import describe, prompt_states
-from hf_rap.engines.base import Request
 from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
 from hf_rap.options import check, is_number
@@ -23,7 +22,7 @@ from .rollouts import read_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hf_rap.engines.base import StatesEngine
+    from hf_rap.engines.base import Request, StatesEngine
     from hf_rap.rows.layouts import Layout
 
     from .rollouts import AskedRow
@@ -137,14 +136,5 @@ class PromptStates(PromptedCollector):
         return super().failures({columns.ERROR.name: evidence[columns.STATES_ERROR.name]})
 
     def _request(self, row: AskedRow, arm: str) -> Request:
-        question = row.question
-        assert question is not None
-        with_images = arm == "image"
-        return Request(
-            row_id=row.id,
-            arm=arm,
-            messages=self._prompt.messages(question.text, with_images=with_images, system=question.system),
-            images=question.images if with_images else (),
-            attempts=1,
-            chat_template_kwargs=self._prompt.chat_template_kwargs,
-        )
+        assert row.question is not None
+        return self.request_of(row.id, row.question, arm, with_images=arm == "image", attempts=1)

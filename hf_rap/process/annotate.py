@@ -214,18 +214,9 @@ class StepRewards(PromptedCollector):
 
     def _request(self, row: _Row, number: int) -> Request:
         assert row.question is not None
-        return Request(
-            row_id=row.id,
-            arm=f"step {number}",
-            messages=self._prompt.messages(
-                row.question.text, with_images=bool(row.question.images), system=row.question.system
-            ),
-            images=row.question.images,
-            files=row.question.files,
-            attempts=self.continuations,
-            prefix=row.prefixes[number],
-            chat_template_kwargs=self._prompt.chat_template_kwargs,
-        )
+        times = {"attempts": self.continuations, "prefix": row.prefixes[number]}
+        with_images = bool(row.question.images)
+        return self.request_of(row.id, row.question, f"step {number}", with_images=with_images, **times)
 
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:

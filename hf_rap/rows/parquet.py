@@ -186,7 +186,7 @@ def row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
     waiting: list[pa.Table] = []
     rows = 0
     for batch in batches:
-        for piece in _pieces(batch.cast(schema)):
+        for piece in pieces(batch.cast(schema), ROW_GROUP_BYTES):
             size = piece.nbytes
             if waiting and size > ROW_GROUP_BYTES:
                 yield pa.concat_tables(waiting)
@@ -206,14 +206,14 @@ def row_groups(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
         yield pa.concat_tables(waiting)
 
 
-def _pieces(table: pa.Table) -> Iterator[pa.Table]:
-    """The table, halved until a piece has ROW_GROUP_BYTES or one row."""
-    if len(table) < 2 or table.nbytes <= ROW_GROUP_BYTES:
+def pieces(table: pa.Table, most: int) -> Iterator[pa.Table]:
+    """The table, halved until a piece has at most so many bytes, or one row."""
+    if len(table) < 2 or table.nbytes <= most:
         yield table
         return
     half = len(table) // 2
-    yield from _pieces(table.slice(0, half))
-    yield from _pieces(table.slice(half))
+    yield from pieces(table.slice(0, half), most)
+    yield from pieces(table.slice(half), most)
 
 
 def cuts(sizes: Sequence[int]) -> Iterator[slice]:

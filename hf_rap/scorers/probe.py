@@ -248,25 +248,22 @@ def read_states(rows: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     import numpy as np
     import pyarrow as pa
 
-    arms = []
-    there = np.ones(0, dtype=bool)
+    arms, valid = [], []
     for column in (IMAGE_STATES, TEXT_STATES):
         lists = rows.arrow(column.name)
         if pa.types.is_null(lists.type):
             lists = lists.cast(pa.list_(pa.float16()))
-        valid = lists.is_valid().to_numpy(zero_copy_only=False)
-        flat = lists.flatten().to_numpy(zero_copy_only=False)
-        width, rest = divmod(len(flat), max(1, int(valid.sum())))
+        valid.append(lists.is_valid().to_numpy(zero_copy_only=False))
         lengths = lists.value_lengths().drop_null().to_numpy(zero_copy_only=False)
-        if rest or (len(lengths) and (lengths != width).any()):
+        width = int(lengths[0]) if len(lengths) else 0
+        if (lengths != width).any():
             raise LayoutError(
                 f"Column {column.name!r} has lists of different lengths: states of several models or depths."
             )
         numbers = np.zeros((len(lists), width))
-        numbers[valid] = flat.reshape(-1, width) if width else 0
+        numbers[valid[-1]] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lengths), width)
         arms.append(numbers)
-        there = valid if not there.size else there & valid
-    return np.concatenate(arms, axis=1), there
+    return np.concatenate(arms, axis=1), valid[0] & valid[1]
 
 
 def states_of(settings: str) -> str:
@@ -320,7 +317,7 @@ def _report(
         min_cde=float(min_cde),
         auc=_auc(above, foretold),
         reliability=tuple(Bin(len(part), float(foretold[part].mean()), float(cde[part].mean())) for part in fifths),
-        left_out={recall: _left_out(above[order], recall) for recall in RECALLS},
+        left_out={recall: left_out(above[order], recall) for recall in RECALLS},
         sources={} if sources is None else _of_sources(numbers, targets, sources, min_cde),
     )
 
@@ -345,7 +342,7 @@ def _auc(above: NDArray[np.bool_], foretold: NDArray[np.float64]) -> float | Non
     return float(roc_auc_score(above, foretold)) if 0 < above.sum() < len(above) else None
 
 
-def _left_out(above: NDArray[np.bool_], recall: float) -> float:
+def left_out(above: NDArray[np.bool_], recall: float) -> float:
     """Share of the rows, the least likely first, before so many of those above are lost that the recall is missed."""
     import numpy as np
 

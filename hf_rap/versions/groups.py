@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from hf_rap.rows.parquet import pieces
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -38,7 +40,7 @@ def cut_by_ids(tables: Iterable[pa.Table], ids: Sequence[Any]) -> Iterator[tuple
         return start, _in_pages(group.take(), ids[start:stop])
 
     for table in tables:
-        for piece in _pieces(table):
+        for piece in pieces(table, GROUP_BYTES):
             first = 0
             for place in range(len(piece)):
                 if _is_chosen(ids[number + place], ROWS_PER_START) and group.is_full_with(
@@ -125,13 +127,3 @@ def _in_pages(group: pa.Table, ids: Sequence[Any]) -> pa.Table:
             starts.append(place)
     ends = [*starts[1:], len(whole)]
     return pa.concat_tables([whole.slice(start, end - start) for start, end in zip(starts, ends, strict=True)])
-
-
-def _pieces(table: pa.Table) -> Iterator[pa.Table]:
-    """A table, in halves of halves where it is more than a group."""
-    if table.nbytes <= GROUP_BYTES or len(table) < 2:
-        yield table
-        return
-    half = len(table) // 2
-    yield from _pieces(table.slice(0, half))
-    yield from _pieces(table.slice(half))

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from datasets import Dataset, Features, Image, Value
+from killing import kill_as_it_writes
 from PIL import Image as PILImage
 from server import FaultyServer, completion, send
 from stubs import make_rows
@@ -226,21 +227,9 @@ def test_kills_in_the_stream_change_nothing(tmp_path, kills):
     """Evidence is that of one go; a kill repeats at most what is in flight and parts that are not full."""
     ds, run = make_rows(60 + 60 * kills), tmp_path / "run"
     with Server(slow=lambda _: random.uniform(0, 0.1)) as server:
-        for _ in range(kills):
-            before = len(list(run.glob("*/*.parquet")))
-            child = os.fork()
-            if child == 0:
-                try:
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-                    collect_in_run(ds, rollouts(server), str(run), rows_per_part=8)
-                finally:
-                    os._exit(0)
-            give_up = time.monotonic() + 60
-            while len(list(run.glob("*/*.parquet"))) < before + 2 and time.monotonic() < give_up:
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.2))
-            os.kill(child, signal.SIGKILL)
-            assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        kill_as_it_writes(
+            lambda: collect_in_run(ds, rollouts(server), str(run), rows_per_part=8), run, kills, seconds=0.2
+        )
         (held,) = list_runs(str(run))
         assert held.rows < len(ds)
         assert held.unusable == ()

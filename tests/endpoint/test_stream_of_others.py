@@ -1,13 +1,12 @@
 """Controls, step scores and replies that go on are in the same stream to a server as rollouts."""
 
 import json
-import os
 import random
 import re
-import signal
 import time
 
 import pytest
+from killing import kill_as_it_writes
 from server import FaultyServer, completion, send
 from stubs import make_rows
 
@@ -155,21 +154,9 @@ def test_kills_in_the_stream_change_nothing(tmp_path, kind, kills):
     rows, collector = KINDS[kind]
     ds, run = rows(20 + 20 * kills), tmp_path / "run"
     with Server(slow=lambda _: random.uniform(0, 0.05)) as server:
-        for _ in range(kills):
-            before = len(list(run.glob("*/*.parquet")))
-            child = os.fork()
-            if child == 0:
-                try:
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-                    collect_in_run(ds, collector(server), str(run), rows_per_part=4)
-                finally:
-                    os._exit(0)
-            give_up = time.monotonic() + 60
-            while len(list(run.glob("*/*.parquet"))) < before + 2 and time.monotonic() < give_up:
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.1))
-            os.kill(child, signal.SIGKILL)
-            assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        kill_as_it_writes(
+            lambda: collect_in_run(ds, collector(server), str(run), rows_per_part=4), run, kills, seconds=0.1
+        )
         evidence = collect_in_run(ds, collector(server), str(run), rows_per_part=4)
         assert plain(evidence) == plain(collect_evidence(ds, collector(server)))
 

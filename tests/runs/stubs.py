@@ -130,6 +130,11 @@ def png(number):
     return file.getvalue()
 
 
+def lines(log):
+    """What the stub was asked, one line per row and arm."""
+    return Path(log).read_text().splitlines() if Path(log).exists() else []
+
+
 def make_rows(count, *, start=0, ids=True, question="How many?"):
     """`count` rows; every seventh has a gold answer that cannot be read, every eleventh no image."""
     made = [

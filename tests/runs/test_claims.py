@@ -46,11 +46,6 @@ with Run(make_rows(rows), rollouts, run, rank=rank, world=world, rows_per_part={
 
 
 @pytest.fixture
-def run(tmp_path):
-    return str(tmp_path / "run")
-
-
-@pytest.fixture
 def log(tmp_path):
     return tmp_path / "asked"
 

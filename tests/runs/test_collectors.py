@@ -22,11 +22,6 @@ from hf_rap.process import one_row_per_response
 from hf_rap.runs.fill import Run
 
 
-def lines(log):
-    """What the stub was asked."""
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
-
-
 def with_replies(rows=20, **options):
     return collect_evidence(make_rows(rows), stub_rollouts(2, **options))
 

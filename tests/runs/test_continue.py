@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from server import FaultyServer
-from stubs import Stub, make_rows
+from stubs import Stub, lines, make_rows
 
 from hf_rap import Attention, Completion, EndpointEngine, Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import demo_engine, make_planted
@@ -43,22 +43,8 @@ class Words(Stub):
         return Completion((" " if begun else "") + " ".join(words[:limit]), min(len(words), limit), len(words) > limit)
 
 
-def lines(log):
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
-
-
 def rollouts(limit, log=None, attempts=4, **options):
     return Rollouts(Words(log=log, **options), attempts=attempts, max_new_tokens=limit)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return str(tmp_path / "run")
-
-
-@pytest.fixture
-def log(tmp_path):
-    return str(tmp_path / "asked")
 
 
 def cut_attempts(evidence):

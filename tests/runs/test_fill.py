@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 from fsspec.implementations.memory import MemoryFileSystem
-from stubs import evidence_rows, make_rows, stub_rollouts
+from stubs import evidence_rows, lines, make_rows, stub_rollouts
 
 from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
@@ -23,23 +23,6 @@ from hf_rap.rows.questions import stored_digest
 from hf_rap.rows.recognition import recognise_layout
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import RunFolder, Unusable, fingerprint_of
-
-
-def lines(log):
-    """What the stub was asked, one line per row and arm."""
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
-
-
-@pytest.fixture
-def run(tmp_path):
-    """The URL of a run that does not exist yet."""
-    return str(tmp_path / "run")
-
-
-@pytest.fixture
-def log(tmp_path):
-    """Where the stub writes what it was asked."""
-    return str(tmp_path / "asked")
 
 
 def test_a_run_gives_the_same_as_one_go(run):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from stubs import Stub, make_rows
+from stubs import Stub, lines, make_rows
 
 from hf_rap import (
     Attention,
@@ -41,22 +41,8 @@ class Tens:
         return int(reply.partition("0.")[2][:1] or 0) / self.by
 
 
-def lines(log):
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
-
-
 def rollouts(log=None, attempts=3, **options):
     return Rollouts(Stub(log=log), attempts=attempts, **options)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return str(tmp_path / "run")
-
-
-@pytest.fixture
-def log(tmp_path):
-    return str(tmp_path / "asked")
 
 
 def test_a_new_version_of_the_verifier_asks_no_reply(run, log, monkeypatch):

@@ -3,10 +3,9 @@
 import json
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from stubs import OneByOne, Stub, evidence_rows, make_rows, stub_rollouts
+from stubs import OneByOne, Stub, evidence_rows, lines, make_rows, stub_rollouts
 
 from hf_rap import Attention, Controls, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs
 from hf_rap.errors import RunError
@@ -21,15 +20,6 @@ def sigint():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return str(tmp_path / "run")
-
-
-def lines(log):
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
 
 
 def plain_rows():

@@ -11,7 +11,7 @@ import datasets
 import pytest
 from click.testing import CliRunner
 from server import FaultyServer
-from stubs import make_rows, stub_rollouts
+from stubs import lines, make_rows, stub_rollouts
 
 from hf_rap import Controls, EndpointEngine, Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
@@ -46,10 +46,6 @@ def stream_of(folder, ds=None, kind="parquet"):
 
 def plain(rows):
     return [{name: value for name, value in row.items() if name != "images"} for row in rows]
-
-
-def asked(log):
-    return Path(log).read_text().splitlines() if Path(log).exists() else []
 
 
 @pytest.mark.parametrize("ids", [True, False])
@@ -98,7 +94,7 @@ def test_a_shard_that_is_done_is_not_read_again(tmp_path):
         path.write_bytes(b"x" * times.st_size)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     collect_in_run(stream, stub_rollouts(log=log), run)
-    assert asked(log) == []
+    assert lines(log) == []
     with pytest.raises(
         SourceError, match=r"Shard 2 of the stream cannot be read: .* What is collected stays in the run"
     ):
@@ -113,8 +109,8 @@ def test_a_shard_that_has_changed_is_read_again(tmp_path):
     new.to_parquet(str(tmp_path / "rows-1.parquet"))
     evidence = list(collect_in_run(stream_of(tmp_path), stub_rollouts(log=log), run))
     assert len(evidence) == SHARDS * EACH + 3
-    assert {line.split()[0] for line in asked(log)} <= {f"row-{number:05d}" for number in (100, 101, 102)}
-    assert asked(log)
+    assert {line.split()[0] for line in lines(log)} <= {f"row-{number:05d}" for number in (100, 101, 102)}
+    assert lines(log)
 
 
 def test_a_run_goes_on_from_table_to_stream_and_back(tmp_path):
@@ -123,10 +119,10 @@ def test_a_run_goes_on_from_table_to_stream_and_back(tmp_path):
     ds = whole()
     collect_in_run(ds.select(range(20)), stub_rollouts(), run)
     streamed = collect_in_run(stream_of(tmp_path), stub_rollouts(log=log), run)
-    assert not {line.split()[0] for line in asked(log)} & set(ds["id"][:20])
-    before = len(asked(log))
+    assert not {line.split()[0] for line in lines(log)} & set(ds["id"][:20])
+    before = len(lines(log))
     table = collect_in_run(ds, stub_rollouts(log=log), run)
-    assert len(asked(log)) == before
+    assert len(lines(log)) == before
     assert plain(streamed) == plain(table) == plain(collect_evidence(ds, stub_rollouts()))
 
 
@@ -138,13 +134,13 @@ def test_more_attempts_and_failed_rows_are_found_in_shards_that_are_done(tmp_pat
     failing = {"fails_on": "(22)", "stop_file": str(stop)}
     collect_in_run(stream, stub_rollouts(**failing), run)
     collect_in_run(stream, stub_rollouts(log=log, **failing), run)
-    assert asked(log) == []
+    assert lines(log) == []
     stop.touch()
     collect_in_run(stream, stub_rollouts(log=log, **failing), run, retry_errors=True)
-    assert {line.split()[0] for line in asked(log)} >= {"row-00022"}
+    assert {line.split()[0] for line in lines(log)} >= {"row-00022"}
     Path(log).unlink()
     evidence = collect_in_run(stream, stub_rollouts(5, log=log, **failing), run)
-    assert {line.split(" ", 2)[2] for line in asked(log)} == {"3 2"}
+    assert {line.split(" ", 2)[2] for line in lines(log)} == {"3 2"}
     assert plain(evidence) == plain(collect_evidence(whole(), stub_rollouts(5)))
 
 
@@ -162,7 +158,7 @@ def test_a_stream_that_was_made_of_another_is_read_whole(tmp_path, change, caplo
     evidence = {row["id"]: row for row in plain(collect_in_run(made(), stub_rollouts(), run))}
     assert "a start that goes on reads all of it again" in caplog.text
     collect_in_run(made(), stub_rollouts(log=log), run)
-    assert asked(log) == []
+    assert lines(log) == []
     table = {row["id"]: row for row in plain(collect_evidence(whole(), stub_rollouts()))}
     assert len(evidence) == {"filtered": 30, "skipped": 40}.get(change, 60)
     for name, row in evidence.items():
@@ -208,7 +204,7 @@ def test_kills_change_nothing(tmp_path, kills):
     streamed = collect_in_run(stream, stub_rollouts(log=str(log), seconds=0.01), str(run), rows_per_part=4)
     assert plain(streamed) == plain(collect_evidence(ds, stub_rollouts()))
     needed = sum(2 if row % 11 != 10 else 1 for row in range(len(ds)) if row % 7 != 6)
-    assert len(asked(log)) - needed <= kills * 4 * 2
+    assert len(lines(log)) - needed <= kills * 4 * 2
 
 
 def test_what_looks_at_all_rows_says_so(tmp_path):
@@ -292,7 +288,7 @@ def test_two_processes_share_a_stream(tmp_path):
     evidence = collect_in_run(stream, stub_rollouts(log=log), run, rank=0, world=2)
     os.waitpid(child, 0)
     assert plain(evidence) == plain(collect_evidence(whole(), stub_rollouts()))
-    assert len(asked(log)) == len({tuple(line.split()) for line in asked(log)})
+    assert len(lines(log)) == len({tuple(line.split()) for line in lines(log)})
 
 
 @pytest.mark.parametrize("change", ["a folder", "class names", "pictures named as files", "several sources", "no run"])
