@@ -15,6 +15,7 @@ from hf_rap.scorers.cde import CDEScore
 from . import Selection, select_cognitive
 from .base import rows_to_select
 from .methods import METHODS, find_method
+from .overrides import marks_of_rule, read_marks
 from .sweep import overlap
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Comparison:
 
 
 def compare_methods(
-    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0
+    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0, overrides: Any = None
 ) -> Comparison:
     """The selections of these methods, each as published, side by side.
 
@@ -75,13 +76,17 @@ def compare_methods(
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
             selection that needs none and has rows, so that those are controls of the same size.
         seed: of draws and ties.
+        overrides: marks of a person, the same for every method, see `select_cognitive`; None takes those of a `Selection`.
 
     Raises:
         SettingError: a method or control is unknown or named twice, or no size is known for one that needs it.
         MissingColumnError: a method reads a column that is not there.
 
     """
-    ds = with_scores(rows_to_select("compare_methods", ds))
+    rule = getattr(ds, "rule", {})
+    rows = rows_to_select("compare_methods", ds)
+    marks = marks_of_rule(rows, rule) if overrides is None else read_marks(overrides)
+    ds = with_scores(rows)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -98,7 +103,7 @@ def compare_methods(
             size = budget if budget is not None else _size(selections, name)
             options = {"budget": size}
         rows = ds if control is None else against[control]
-        selections[name] = select_cognitive(rows, method=method, seed=seed, **options)
+        selections[name] = select_cognitive(rows, method=method, seed=seed, overrides=marks, **options)
     kept = {name: set(selection.kept_rows.tolist()) for name, selection in selections.items()}
     return Comparison(
         rows=len(ds),
