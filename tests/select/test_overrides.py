@@ -112,28 +112,36 @@ def as_dataset(_):
     return Dataset.from_dict({"rap_id": ROWS["rap_id"], "mark": [MARKS.get(name) for name in ROWS["rap_id"]]})
 
 
-def as_selection(_):
-    """An earlier selection by another method."""
-    return select_difficulty(rows(), overrides=MARKS)
-
-
-def as_rows(_):
-    """The rows of an earlier selection, as a version has them."""
-    return select_limr(rows().add_column("rap_limr", [0.9, 0.9, 0.1, 0.1, 0.1]), overrides=MARKS).scored
-
-
 WAYS = [
     *(write_csv, write_spreadsheet, write_tabs, write_json, write_json_object, write_json_lines, write_parquet),
-    *(as_mapping, as_dictionaries, as_dataset, as_selection, as_rows),
+    *(as_mapping, as_dictionaries, as_dataset),
 ]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_marks_come_back_in_every_form(way, tmp_path):
     """Each form says the same, and an id stays the text that it is."""
-    assert decided(select_cognitive(rows(), overrides=way(tmp_path))) == (KEPT, REASONS)
+    assert read_marks(way(tmp_path)).by_id == MARKS
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", [select_difficulty, select_random, select_cognitive], ids=lambda method: method.__name__
+)
+def test_marks_of_an_earlier_selection_are_taken(method):
+    """Of whatever method, as a Selection or as the rows that a version has."""
+    options = {"budget": 2} if method is select_random else {}
+    earlier = method(rows(), overrides=MARKS, **options)
+    for overrides in (earlier, earlier.scored):
+        assert decided(select_cognitive(rows(), overrides=overrides)) == (KEPT, REASONS)
+
+
+def test_a_mark_decides_about_its_row(tmp_path):
+    """The rule keeps 0007, b and c, and drops d and e: what is marked has the reason of its mark, c and e their own."""
+    assert decided(select_cognitive(rows(), overrides=write_csv(tmp_path))) == (KEPT, REASONS)
+
+
+@pytest.mark.slow
 def test_numbers_name_rows_of_a_dataset_whose_ids_are_numbers():
     """Ids of the user such as 7 are texts in rap_id."""
     ds = rows().remove_columns("rap_id").add_column("rap_id", ["1", "2", "3", "4", "5"])
@@ -161,6 +169,7 @@ def test_the_rule_and_the_funnel_count_the_marks():
     )
 
 
+@pytest.mark.slow
 def test_marks_that_agree_with_the_rule_are_marks_all_the_same():
     """A person has looked at the row: that is its reason, and no row more or less is kept."""
     selection = select_cognitive(rows(), overrides={"b": "keep", "d": "drop"})
@@ -172,11 +181,13 @@ def test_marks_that_agree_with_the_rule_are_marks_all_the_same():
 def test_no_marks_change_nothing():
     """None, an empty mapping and a file with a header alone give the rule's own selection."""
     plain = select_cognitive(rows())
-    for nothing in (None, {}, [], {"b": None}, {"b": "  "}):
-        selection = select_cognitive(rows(), overrides=nothing)
-        assert (selection.rule, selection.funnel, selection.method) == (plain.rule, plain.funnel, plain.method)
+    selection = select_cognitive(rows(), overrides={"b": "  "})
+    assert (selection.rule, selection.funnel, selection.method) == (plain.rule, plain.funnel, plain.method)
+    for nothing in (None, {}, [], {"b": None}):
+        assert not read_marks(nothing)
 
 
+@pytest.mark.slow
 def test_the_budget_is_that_of_the_rule():
     """Two rows by cde are e and 0007 without replacement; one is dropped and d is kept: the others do not move."""
     selection = select_cognitive(rows(), replace_easy=False, budget=2, overrides={"e": "drop"})
@@ -187,6 +198,7 @@ def test_the_budget_is_that_of_the_rule():
     ).kept_rows.tolist() == [0, 3]
 
 
+@pytest.mark.slow
 def test_an_identical_row_stays_a_duplicate():
     """The first of equal ids is kept by hand, the second counts once as ever."""
     ds = Dataset.from_dict({name: [*column, column[3]] for name, column in ROWS.items()})
@@ -195,6 +207,7 @@ def test_an_identical_row_stays_a_duplicate():
     assert selection.kept_rows.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_replies_that_share_an_id_share_its_mark():
     """Two rollouts of a question whose gold is wrong are both out."""
     steps = [[{"step": "s", "score": score, "num_mc_correct": 1, "num_mc_total": 2}] for score in (0.5, 0.5, 0.5)]
@@ -203,6 +216,7 @@ def test_replies_that_share_an_id_share_its_mark():
     assert selection.scored["rap_reason"][:] == ["wrong_gold", "wrong_gold", "top"]
 
 
+@pytest.mark.slow
 def test_every_method_takes_marks():
     """What the rule says of the row does not matter, and neither does which rule it is."""
     ds = rows().add_column("rap_limr", [0.9] * 5).add_column("rap_bis", [0.5] * 5)
@@ -229,6 +243,7 @@ def test_every_method_takes_marks():
     assert (one.scored["rap_reason"][3], two.scored["rap_reason"][3]) == ("other_stage", "by_hand")
 
 
+@pytest.mark.slow
 def test_a_row_in_neither_stage_is_kept_in_none():
     """The mark does not say in which; stages are disjoint."""
     with pytest.raises(SettingError, match="1 rows are marked keep and are in neither stage, the first is 'e'"):
@@ -249,6 +264,7 @@ def test_marks_of_rows_that_have_gone_are_remarked_upon():
     }
 
 
+@pytest.mark.slow
 def test_a_row_with_an_error_may_be_kept_and_is_counted():
     """A person may know better; the card says how many such rows there are, and why."""
     ds = rows().add_column("rap_error", [None, None, None, "image_missing: no such file", None])
@@ -262,7 +278,6 @@ def test_a_row_with_an_error_may_be_kept_and_is_counted():
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        ({"x": "drop", "y": "keep"}, "None of the 2 marks in overrides is about one of these 5 rows: the first mark is about 'x'"),
         ({"b": "maybe"}, "overrides: the mark is 'maybe', and marks are keep, drop, wrong_gold"),
         ({"b": True}, "the mark is True, and marks are keep, drop, wrong_gold"),
         ({7.0: "drop"}, "the rap_id is 7.0, and a mark needs the rap_id of its row, a text"),
@@ -277,13 +292,20 @@ def test_a_row_with_an_error_may_be_kept_and_is_counted():
 def test_what_is_no_mark_is_refused(overrides, says):
     """With the place, the value and what there may be."""
     with pytest.raises(SettingError, match=says):
-        select_cognitive(rows(), overrides=overrides)
+        read_marks(overrides)
+
+
+def test_marks_of_another_dataset_are_refused():
+    """With an id of either; a spreadsheet that made 7 of 0007 is the usual cause."""
+    says = "None of the 2 marks in overrides is about one of these 5 rows: the first mark is about '7', and the first row is '0007'"
+    with pytest.raises(SettingError, match=says):
+        select_cognitive(rows(), overrides={"7": "drop", "y": "keep"})
 
 
 def test_the_same_mark_twice_is_one():
     """Two people agree."""
     twice = [{"rap_id": "b", "mark": "drop"}, {"rap_id": "b", "mark": "Drop"}]
-    assert select_cognitive(rows(), overrides=twice).kept_rows.tolist() == [0, 2]
+    assert read_marks(twice).by_id == {"b": "drop"}
 
 
 @pytest.mark.parametrize(
@@ -310,14 +332,14 @@ def test_a_file_that_has_no_marks_is_refused(tmp_path, name, content, kind, says
     """It names the file and the line."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(kind, match=says):
-        select_cognitive(rows(), overrides=tmp_path / name)
+        read_marks(tmp_path / name)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     """A folder is no file either."""
     for path in (tmp_path / "no.csv", tmp_path):
         with pytest.raises(SourceError):
-            select_cognitive(rows(), overrides=path)
+            read_marks(path)
 
 
 def test_rows_without_ids_cannot_be_marked():
@@ -326,6 +348,7 @@ def test_rows_without_ids_cannot_be_marked():
         select_cognitive(rows().remove_columns("rap_id"), overrides={"b": "drop"})
 
 
+@pytest.mark.slow
 def test_a_reason_of_a_method_is_not_taken_for_a_mark():
     """A version tells its marks by their reasons."""
     mine = Method("mine", lambda ds, _: [True] * len(ds), "all", reasons=(Reason("by_hand", True, "all of them"),))
@@ -334,6 +357,7 @@ def test_a_reason_of_a_method_is_not_taken_for_a_mark():
     assert select_cognitive(rows(), method=mine).reasons == {"by_hand": 5}
 
 
+@pytest.mark.slow
 def test_a_selection_is_made_again_with_its_marks():
     """From the rows and the rule of a version; with other thresholds, another method, other marks or none."""
     first = select_cognitive(rows(), overrides=MARKS)
@@ -347,6 +371,7 @@ def test_a_selection_is_made_again_with_its_marks():
     assert "by_hand" not in select_again(first.scored, first.rule, {"overrides": {}}).rule
 
 
+@pytest.mark.slow
 def test_a_stage_is_made_again_with_its_marks():
     """Of two stages, too."""
     two = split_stages(rows(), low=0.05, overrides={"d": "keep", "b": "drop"}).two
@@ -368,6 +393,7 @@ def with_attempts():
     )
 
 
+@pytest.mark.slow
 def test_other_counts_do_not_change_marks():
     """Fresh attempts keep what is kept by hand and bring back nothing that is dropped by hand."""
     ds = with_attempts()
@@ -381,6 +407,7 @@ def test_other_counts_do_not_change_marks():
     assert given(none, none).nonzero()[0].tolist() == [39]
 
 
+@pytest.mark.slow
 def test_stability_takes_marks_as_given():
     """A row that is kept by hand is kept again in every draw; the card's facts are those of the selection with its marks."""
     selection = select_cognitive(
@@ -391,6 +418,7 @@ def test_stability_takes_marks_as_given():
     assert describe_stability(selection)["kept"] == 40
 
 
+@pytest.mark.slow
 def test_a_comparison_takes_the_marks_of_a_selection():
     """So do the values of a sweep, and marks can be given to both."""
     ds = with_attempts()
