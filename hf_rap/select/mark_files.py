@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ID
 from hf_rap.errors import SettingError, SourceError, visible
-from hf_rap.options import ForeignError, read_json, shown
+from hf_rap.options import ForeignError, check, read_json, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,9 +45,8 @@ def marks_given(given: Any) -> Iterator[Given]:
         return _in_file(Path(given))
     if isinstance(given, Mapping):
         return (("overrides", name, mark) for name, mark in given.items())
-    if isinstance(given, (list, tuple)):
-        return _in_rows("overrides", ((f"entry {place}", row) for place, row in enumerate(given)))
-    raise SettingError(f"overrides is a {type(given).__name__}: it takes {TAKES}.")
+    check(isinstance(given, (list, tuple)), "overrides", given, TAKES)
+    return _in_rows("overrides", ((f"entry {place}", row) for place, row in enumerate(given)))
 
 
 def marks_in_table(where: str, table: Any) -> Iterator[Given]:

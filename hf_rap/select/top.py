@@ -140,6 +140,7 @@ def select_top(
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
     check_choice("ties", ties, TIES, none=True)
     check_whole("seed", seed)
+    marks = marks_for(ds, overrides)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -192,7 +193,7 @@ def select_top(
     tied = remark_on_ties(by, scores, keep, reason == "below_quota", codes(table, groups), first=ties == FIRST)
     remarks = () if tied is None else (tied,)
     decision = Decision(keep, reason, funnel, rule, remarks)
-    return make_selection(ds, TOP if own is None else _top_by(own, by), decision, marks_for(ds, overrides))
+    return make_selection(ds, TOP if own is None else _top_by(own, by), decision, marks)
 
 
 def _equal_questions(ds: Any) -> NDArray[np.int64] | None:

@@ -286,7 +286,7 @@ def test_a_row_with_an_error_may_be_kept_and_is_counted():
         ([{"id": "b", "mark": "drop"}], "overrides, entry 0, has no 'rap_id' .it has: id, mark."),
         (["b"], "overrides, entry 0, is 'b': it takes a dictionary"),
         (Dataset.from_dict({"rap_id": ["b"]}), "overrides has no 'mark' .it has: rap_id."),
-        (7, "overrides is a int: it takes a file"),
+        (7, "overrides is 7: it takes a file"),
     ],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(overrides, says):
