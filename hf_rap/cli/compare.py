@@ -13,7 +13,6 @@ from .options import as_json, command, overrides_option, source_argument
 from .output import echo, note, print_json
 
 if TYPE_CHECKING:
-    from hf_rap.select.comparison import Comparison
     from hf_rap.select.overrides import Marks
 
 
@@ -79,7 +78,7 @@ def compare(
     if as_json:
         print_json({**comparison.as_dict(), "plot": str(plot)})
     else:
-        _print_table(comparison)
+        echo(comparison)
     note(f"plot: {plot}")
 
 
@@ -113,25 +112,3 @@ def _compare_values(
             )
             echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
     note(f"plot: {plot}")
-
-
-def _print_table(comparison: Comparison) -> None:
-    names = [selection.method for selection in comparison.selections]
-    width = max(10, *map(len, names))
-    echo(f"{comparison.rows:,} rows\n")
-    first = comparison.selections[0]
-    controls = [f"cde:{control}" for control in first.mean_controls]
-    heads = ("mean difficulty", "mean cde", *controls, *(f"mean {name}" for name in first.mean_scores))
-    widths = (16, *(max(9, len(head)) for head in heads[1:]))
-    head_cells = "".join(f" {head:>{size}}" for head, size in zip(heads, widths, strict=True))
-    echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
-    for selection in comparison.selections:
-        others = (*selection.mean_controls.values(), *selection.mean_scores.values())
-        means = (selection.mean_difficulty, selection.mean_cde, *others)
-        texts = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
-        cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
-        echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
-    echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
-    for name, row in zip(names, comparison.jaccard, strict=True):
-        cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
-        echo(f"{name:<{width}} {cells}")
