@@ -35,6 +35,7 @@ from .arrays import plain, quotas_of, why_unscored
 from .base import Decision, Selection, Step, rows_to_select
 from .duplicates import first_of_equal
 from .method import Citation, Method, Reason, make_selection
+from .overrides import marks_for
 from .remarks import remark_on_ties
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def select_top(
     drop_duplicates: bool = False,
     ties: str | None = None,
     seed: int = 0,
+    overrides: Any = None,
 ) -> Selection:
     """The highest scores of every source, and for every row why it is kept or not.
 
@@ -98,6 +100,8 @@ def select_top(
         ties: "first", the earlier row, or "random", a seeded order; None as in step 4. Scores that many
             rows share, such as `rap_bis_mixture`, would take the head of the file with "first".
         seed: of that order, by `rap_id` where it is there, else by position.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`;
+            all replies to a question whose `rap_id` they share have its mark.
 
     Raises:
         MissingColumnError: the column of the score or of the sources is absent.
@@ -136,6 +140,7 @@ def select_top(
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
     check_choice("ties", ties, TIES, none=True)
     check_whole("seed", seed)
+    marks = marks_for(ds, overrides)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -187,7 +192,8 @@ def select_top(
     }
     tied = remark_on_ties(by, scores, keep, reason == "below_quota", codes(table, groups), first=ties == FIRST)
     remarks = () if tied is None else (tied,)
-    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule, remarks))
+    decision = Decision(keep, reason, funnel, rule, remarks)
+    return make_selection(ds, TOP if own is None else _top_by(own, by), decision, marks)
 
 
 def _equal_questions(ds: Any) -> NDArray[np.int64] | None:
