@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.errors import SettingError, SourceError
-from hf_rap.options import check_text
+from hf_rap.errors import SourceError
+from hf_rap.options import check, check_path, check_text
 from hf_rap.reports.reporting import write_report
 from hf_rap.rows.layouts import check_given, layout_from
 from hf_rap.rows.media import allowed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from hf_rap.rows.layouts import Layout
 
+_TARGET = "a name that ends in .html, or a new folder"
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+")
 
 
@@ -77,11 +78,12 @@ def report(
         PublishError: there is something else in the folder.
 
     """
+    check_path("path", path, _TARGET)
     check_given(layout)
     check_text("title", title, none=True, empty=False)
     check_text("source", source, none=True, empty=False)
     decided = open_decided(selection, api)
-    earlier = None if before is None else open_decided(before, api)
+    earlier = None if before is None else open_decided(before, api, "before")
     if title is None:
         title = decided.name if earlier is None else f"{earlier.name} and {decided.name}"
     with allowed(media_roots):
@@ -95,8 +97,15 @@ def report(
         )
 
 
-def open_decided(selection: Selection | str | os.PathLike[str], api: HfApi | None = None) -> Decided:
+def open_decided(
+    selection: Selection | str | os.PathLike[str], api: HfApi | None = None, option: str = "selection"
+) -> Decided:
     """A selection, or that of a version.
+
+    Args:
+        selection: one of the two.
+        api: another client for the Hub.
+        option: whose value it is, for errors.
 
     Raises:
         SettingError: it is neither.
@@ -106,10 +115,8 @@ def open_decided(selection: Selection | str | os.PathLike[str], api: HfApi | Non
     if isinstance(selection, Selection):
         return Decided(selection, None, "selection")
     text = str(selection)
-    if not is_version(text):
-        raise SettingError(
-            f"report takes what select_cognitive returns, or a version: its folder, or user/name@v1.0.0; and not {text!r}."
-        )
+    takes = "what select_cognitive returns, or a version: its folder, or user/name@v1.0.0"
+    check(bool(text.strip()) and is_version(text), option, selection, takes)
     origin = parse_source(text)
     if origin.is_local:
         folder = Path(origin.path).expanduser()

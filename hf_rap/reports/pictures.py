@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 SMALL = 144  # pixels along the longer side, in the grid
 SIDES = (1024, 768, 512, 384, 256, 192, SMALL)  # of a row's own pictures, the first that fits
 _QUALITY = 70
+_TINY = 96  # pixels; a page shows such a picture larger than it is, so that every fault is seen
 
 
 def encoded(image: Image.Image, side: int) -> bytes:
@@ -20,7 +21,10 @@ def encoded(image: Image.Image, side: int) -> bytes:
     small = image.copy()
     small.thumbnail((side, side))
     file = BytesIO()
-    small.save(file, _kind(), quality=_QUALITY)
+    tiny = max(small.size) <= _TINY
+    small.save(
+        file, _kind(), quality=95 if tiny else _QUALITY, **({"lossless": True} if tiny and _kind() == "WEBP" else {})
+    )
     return file.getvalue()
 
 

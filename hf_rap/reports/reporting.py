@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR_CODES, ID, KEEP, REASON
 from hf_rap.errors import SettingError
-from hf_rap.options import check_path
 from hf_rap.rows.settling import settle
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.version import VERSION
@@ -51,7 +50,6 @@ def write_report(
         LayoutError: the layout is not recognised.
 
     """
-    check_path("path", path, "a name that ends in .html, or a new folder")
     settled, _ = settle(layout, selection.scored)
     facts = {"title": title, "source": source, **_facts(selection, settled, source)}
     rows = Rows([(selection.scored, settled)])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ACE, CDE, DIFFICULTY, ERROR, IMAGE_REWARDS, REASON
+from hf_rap.columns import ACE, CDE, DIFFICULTY, ERROR, IMAGE_REWARDS, KEEP, REASON
 from hf_rap.options import is_whole
 from hf_rap.select.again import options_of
 from hf_rap.select.arrays import ranked, why_unscored
 from hf_rap.select.base import DROP
 from hf_rap.select.duplicates import first_of_equal
+from hf_rap.select.overrides import BY_HAND, WRONG_GOLD
 from hf_rap.select.rap import one_failure, why_not_above
 from hf_rap.select.stopped import stopping_of
 from hf_rap.select.top import codes
@@ -42,19 +43,21 @@ def rule_of(selection: Selection, source: str | None) -> dict[str, Any]:
     handles    the thresholds that can be moved: {"name", "column", "keeps", "value", "least", "most", "step", "flag",
                "default"}
     columns    name -> one value per row, (n_rows,); the names that the kind reads stand in `page/rule.js`
+    by_hand    row -> the mark of a person, which goes before the rule
     function   the public function that makes the selection, `fixed`, its other arguments that are not the default, and
                `command`, the same for a shell
 
     """
     rule = selection.rule
     function = selection.method["function"]
+    marks = _by_hand(selection)
     why = _why_fixed(selection)
     if why is not None:
-        return {"kind": None, "why": why, "handles": [], "settings": {}, "columns": {}}
+        return {"kind": None, "why": why, "handles": [], "settings": {}, "columns": {}, "by_hand": marks}
     makers = {"select_cognitive": _rap, "select_difficulty": _band, "select_top": _top}
     decided = makers[function](selection)
     # A limit that was chosen by the form of the scores is the number that it was; a quantile, too.
-    asked = {
+    options = {
         name: value
         for name, value in options_of(rule, function).items()
         if name not in ("text_easiest", "text_hardest")
@@ -65,10 +68,20 @@ def rule_of(selection: Selection, source: str | None) -> dict[str, Any]:
         handle["flag"], handle["default"] = flag_of(handle["name"]), defaults.get(handle["name"])
     return {
         **decided,
+        "by_hand": marks,
         "function": function,
-        "fixed": arguments(function, asked, moved),
-        "command": command(function, asked, source, moved),
+        "fixed": arguments(function, options, moved),
+        "command": command(function, options, source, moved),
     }
+
+
+def _by_hand(selection: Selection) -> dict[int, str]:
+    if BY_HAND not in selection.rule:
+        return {}
+    columns = arrow_columns(selection.scored, [KEEP.name, REASON.name])
+    keep, reason = (columns[column.name].to_pylist() for column in (KEEP, REASON))
+    marks = {BY_HAND: ("drop", "keep"), WRONG_GOLD: (WRONG_GOLD, WRONG_GOLD)}
+    return {row: marks[name][keep[row]] for row, name in enumerate(reason) if name in marks}
 
 
 def _why_fixed(selection: Selection) -> str | None:
@@ -84,6 +97,7 @@ def _why_fixed(selection: Selection) -> str | None:
         "Rows without an image are decided by a band of their own": cognitive and rule.get("text_rows", DROP) != DROP,
         "Attempts were spared for these very thresholds": stopping_of(selection.scored) is not None,
         "A number of rows is shared out among sources": rule.get("per") is not None and rule.get("count") is not None,
+        "Marks of a person hide the places that rows had": function == "select_top" and BY_HAND in rule,
     }
     why = next((sentence for sentence, so in reasons.items() if so), None)
     return None if why is None else f"{why}: the rows are shown as they were decided."

@@ -64,6 +64,15 @@ def test_rap_is_the_same_for_twenty_settings(rows, decided, start):
     check(lambda **options: select_cognitive(rows, **options), start, settings, decided)
 
 
+def test_marks_of_a_person_go_before_the_moved_rule(rows, decided):
+    """Kept, dropped and wrong golds, of rows that the rule keeps and of those that it drops."""
+    marks = {f"r{place}": ("keep", "drop", "wrong_gold")[place % 3] for place in range(2, 60)}
+    start = {"max_ace": None, "overrides": marks}
+    check(lambda **options: select_cognitive(rows, **options), start, [{}, {"min_cde": 0.1}, {"min_cde": 0.9}], decided)
+    start = {"low": 0.2, "high": 0.8, "overrides": marks}
+    check(lambda **options: select_difficulty(rows, **options), start, [{}, {"low": 0.6}], decided)
+
+
 def test_a_budget_that_cannot_be_met_is_said(rows, decided):
     """Python refuses it; the page says how many rows have a score and an ace of at most 0.2."""
     rule = rule_of(select_cognitive(rows, max_ace=0.9, budget=120, replace_easy=False), None)

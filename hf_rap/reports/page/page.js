@@ -96,6 +96,7 @@
     texts = new Array(n).fill(null);
     if (rule.columns.before) rule.columns.before = decoded(rule.columns.before);
     settings = { ...rule.settings };
+    for (const [row, name] of Object.entries(rule.by_hand)) marks.set(Number(row), name);
     if (facts.was) change = changes();
     came = new Set(facts.came_in);
     document.title = facts.title;
@@ -108,6 +109,7 @@
     makeSort();
     listen();
     decideAgain();
+    showMarks();
     readTexts();
   }
   let came = new Set();
@@ -591,11 +593,14 @@
   // ---- marks
   function mark(row, name) {
     if (name === null) marks.delete(row); else marks.set(row, name);
+    showMarks();
+    if (filters.side === "marked") applyFilters(); else drawGrid(true);
+  }
+  function showMarks() {
     const button = byId("export-marks");
     button.disabled = marks.size === 0;
     button.textContent = `Export marks (${marks.size})`;
     for (const each of document.querySelectorAll("[data-mark]")) each.setAttribute("aria-pressed", String(marks.get(open) === each.dataset.mark));
-    if (filters.side === "marked") applyFilters(); else drawGrid(true);
   }
   async function exportMarks() {
     const lines = ["rap_id,mark"];
@@ -613,10 +618,10 @@
     return rule.handles.filter((handle) => settings[handle.name] !== handle.default).map((handle) => [handle, settings[handle.name]]);
   }
   function commandLine() {
-    return [rule.command, ...changed().map(([handle, value]) => `${handle.flag} ${handle.keeps === "share" && Number.isInteger(value) ? value.toFixed(1) : value}`), "--out selection.parquet"].join(" ");
+    return [rule.command, ...changed().map(([handle, value]) => `${handle.flag} ${handle.keeps === "share" && Number.isInteger(value) ? value.toFixed(1) : value}`), ...(marks.size ? ["--overrides marks.csv"] : []), "--out selection.parquet"].join(" ");
   }
   function pythonLine() {
-    return `hf_rap.${rule.function}(${["ds", ...rule.fixed, ...changed().map(([handle, value]) => `${handle.name}=${value}`)].join(", ")})`;
+    return `hf_rap.${rule.function}(${["ds", ...rule.fixed, ...changed().map(([handle, value]) => `${handle.name}=${value}`), ...(marks.size ? ['overrides="marks.csv"'] : [])].join(", ")})`;
   }
   async function copy(text) {
     try {

@@ -3,7 +3,25 @@
 
 // rule: as hf_rap/reports/rules.py gives it; settings: its numbers by name. -> {keep, reason, funnel} of all rows.
 function decide(rule, settings) { // {short: rows} where a budget asks for more rows than could be in
-  return { rap: decideRap, band: decideBand, top: decideTop }[rule.kind](rule, settings);
+  const decision = { rap: decideRap, band: decideBand, top: decideTop }[rule.kind](rule, settings);
+  return decision.short === undefined && Object.keys(rule.by_hand).length ? decideByHand(rule, decision) : decision;
+}
+
+// Marks of a person go before the rule; the funnel says how many.
+function decideByHand(rule, { keep, reason, funnel }) {
+  let left = 0, entered = 0;
+  for (const [row, mark] of Object.entries(rule.by_hand)) {
+    if (mark === "keep") entered += keep[row] ? 0 : 1;
+    else left += keep[row];
+    keep[row] = mark === "keep" ? 1 : 0;
+    reason[row] = mark === "wrong_gold" ? mark : "by_hand";
+  }
+  const last = funnel[funnel.length - 1];
+  const rows = last.rows - left, late = Math.min(last.came_in, rows);
+  const steps = [...funnel.slice(0, -1), { ...last, step: "by_rule" }];
+  if (left) steps.push({ step: "not_dropped_by_hand", rows, came_in: late });
+  if (entered) steps.push({ step: "by_hand", rows: rows + entered, came_in: late + entered });
+  return { keep, reason, funnel: [...steps, { step: "selected", rows: rows + entered, came_in: late + entered }] };
 }
 
 function decideRap(rule, settings) {
