@@ -160,10 +160,11 @@ def test_search_filter_open_mark_and_export(opened, many, tmp_path):
     wanted = sorted([(17, "wrong_gold"), (first, "keep")])
     assert lines == [{"rap_id": f"row-{row}", "mark": mark} for row, mark in wanted]
     move(page, "min_cde", 0.4)
-    assert (
-        page.evaluate("() => rap.commandLine()") == "hf-rap select scored.parquet --min-cde 0.4 --out selection.parquet"
-    )
-    assert page.evaluate("() => rap.pythonLine()") == "hf_rap.select_cognitive(ds, min_cde=0.4)"
+    line = "hf-rap select scored.parquet --min-cde 0.4 --overrides marks.csv --out selection.parquet"
+    assert page.evaluate("() => rap.commandLine()") == line
+    assert page.evaluate("() => rap.pythonLine()") == 'hf_rap.select_cognitive(ds, min_cde=0.4, overrides="marks.csv")'
+    again = select_cognitive(many, min_cde=0.4, overrides={mark["rap_id"]: mark["mark"] for mark in lines})
+    assert again.reasons["by_hand"] == again.reasons["wrong_gold"] == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
