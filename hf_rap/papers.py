@@ -79,6 +79,11 @@ class Number(NamedTuple):
 _PAPER, _OURS = "paper", "ours"
 _RAP_RELEASE = "release (Mrshenshen/RAP, commit 84cc32a)"
 _RAP_CONFIG = f"{_RAP_RELEASE[:-1]}, examples/config.yaml)"
+_RAP_REWARD = f"{_RAP_RELEASE[:-1]}, verl/utils/reward_score/math.py)"
+_RAP_ACTOR = f"{_RAP_RELEASE[:-1]}, verl/workers/actor/config.py)"
+_EASYR1 = "release (hiyouga/EasyR1, commit b44b311"
+_EASYR1_CONFIG = f"{_EASYR1}, examples/config.yaml)"
+_DAPO = f"{_EASYR1}, examples/qwen2_5_vl_7b_geo3k_dapo.sh)"
 _BIS_RELEASE = "release (JinYuanLi0012/Balanced-Info-MPRM)"
 
 # By the name that the recipes (hf_rap/cli/recipes) know them by.
@@ -96,14 +101,21 @@ NUMBERS = {
     "rap.group_size": Number(5, _RAP_CONFIG, "replies per prompt in training (worker.rollout.n)"),
     "rap.rollout_batch": Number(512, _RAP_CONFIG, "prompts per step"),
     "rap.update_batch": Number(128, _RAP_CONFIG, "prompts per update (worker.actor.global_batch_size)"),
-    "rap.learning_rate": Number(1e-6, _RAP_CONFIG, "AdamW, weight decay 0.01"),
+    "rap.replies_at_once": Number(4, _RAP_CONFIG, "through a GPU in an update, at most"),
+    "rap.replies_read_at_once": Number(16, _RAP_CONFIG, "through a GPU without one, at most"),
+    "rap.learning_rate": Number(1e-6, _RAP_CONFIG, "AdamW, constant"),
+    "rap.weight_decay": Number(0.01, _RAP_CONFIG, "of AdamW"),
+    "rap.gradient_norm": Number(1.0, _RAP_CONFIG, "where gradients are clipped"),
     "rap.kl": Number(0.01, _RAP_CONFIG, "coefficient of the KL loss (low_var_kl)"),
     "rap.episodes": Number(30, _RAP_CONFIG, "passes over the rows"),
-    "rap.accuracy_reward": Number(
-        RELEASED.accuracy,
-        f"{_RAP_RELEASE[:-1]}, verl/utils/reward_score/math.py)",
-        "of a right answer; its format the rest",
-    ),
+    "rap.clip_low": Number(0.2, _RAP_ACTOR, "how far a probability ratio may fall"),
+    "rap.clip_high": Number(0.3, _RAP_ACTOR, "how far it may rise"),
+    "rap.dapo_clip_low": Number(0.2, _DAPO, "the same in the DAPO variant"),
+    "rap.dapo_clip_high": Number(0.28, _DAPO, "the same in the DAPO variant"),
+    "rap.dapo_filter_low": Number(0.01, _EASYR1_CONFIG, "DAPO: groups of a mean below are left out"),
+    "rap.dapo_filter_high": Number(0.99, _EASYR1_CONFIG, "DAPO: groups of a mean above are left out"),
+    "rap.accuracy_reward": Number(RELEASED.accuracy, _RAP_REWARD, "of a right answer"),
+    "rap.format_reward": Number(RELEASED.format, _RAP_REWARD, "of a reply that thinks in its tags and boxes an answer"),
     "rap.gpus": Number(8, f"{_RAP_RELEASE[:-1]}, examples/qwen2_5_vl_7b_mmeureka_grpo.sh)", "of one node"),
     "bis.alpha": Number(
         BALANCED.alpha, "paper, and default of the script of the release", "what reliability counts alone"
@@ -128,6 +140,17 @@ NUMBERS = {
         16, _OURS, "replies per row: the paper says many; five cannot tell a pass rate of 0.084 from 0"
     ),
     "difficulty.max_new_tokens": Number(2048, _OURS, "longest reply"),
+}
+
+# How the difficulty prior was trained stands in no abstract and in no release; these are those of RAP's.
+_SAME = (
+    *("group_size", "rollout_batch", "update_batch", "replies_at_once", "replies_read_at_once", "learning_rate"),
+    *("weight_decay", "gradient_norm", "kl", "episodes", "clip_low", "clip_high", "dapo_clip_low", "dapo_clip_high"),
+    *("dapo_filter_low", "dapo_filter_high", "format_reward", "temperature", "max_prompt_tokens", "min_pixels"),
+    *("max_pixels", "gpus"),
+)
+NUMBERS |= {
+    f"difficulty.{name}": NUMBERS[f"rap.{name}"]._replace(where="ours, as in the release of RAP") for name in _SAME
 }
 
 # Behind what a selection rests on, its BibTeX entry.
