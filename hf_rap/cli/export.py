@@ -41,8 +41,8 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
     Example: hf-rap export selection.parquet --recipe rap --to easyr1 --gpus 8 geometry3k-training
 
-    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm and
-    trl-prm, hf_rap.exports.internvl_prm.export_internvl_prm and hf_rap.exports.trl_prm.export_trl_prm.
+    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm,
+    qwen-prm and trl-prm, export_internvl_prm, export_qwen_prm and export_trl_prm of hf_rap.exports.internvl_prm, .qwen_prm, .trl_prm.
     """
     if to in PRM_TRAINERS:
         export_prm(source, folder, to, as_json=as_json, options=options)
