@@ -241,6 +241,12 @@ CITE_LIMR = """@article{li2025limr,
   journal={arXiv preprint arXiv:2502.11886},
   year={2025}
 }"""
+CITE_S1 = """@article{muennighoff2025s1,
+  title={s1: Simple test-time scaling},
+  author={Muennighoff, Niklas and others},
+  journal={arXiv preprint arXiv:2501.19393},
+  year={2025}
+}"""
 CITE_BIS = """@article{li2026training,
   title={Training Data Efficiency in Multimodal Process Reward Models},
   author={Li, Jinyuan and Huang, Chengsong and Huang, Langlin and Xu, Shaoyang and Liu, Haolin and Zhang, Wenxuan and Huang, Jiaxin},
