@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hf_rap.exports.published import ALGORITHMS, CONFIGS, RECIPES
-from hf_rap.training.weighting import WEIGHTS
+from hf_rap.plugins import object_at
 
 from .options import make_layout, make_limits, together
 from .output import echo, note, print_json
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from hf_rap.exports.limits import Limits
     from hf_rap.select import Selection
 
-ALIKE = "none"  # of --weight
+# Of `hf_rap.training.difficulty_weighted`, which trainers import and this command does not.
+WEIGHTS = ("linear", "inverse", "quadratic", "exponential", "logistic")
+ALIKE = "none"
+_HINT = "hf_rap.training:add_difficulty_hint"
 
 recipe_options = together(
     [
@@ -95,11 +98,10 @@ def with_hints(selection: Selection) -> Selection:
     from dataclasses import replace
 
     from hf_rap.exports.hinted import hinted_columns
-    from hf_rap.training import add_difficulty_hint
 
     if hinted_columns(selection.scored.column_names):
         return selection
-    return replace(selection, scored=selection.scored.map(add_difficulty_hint, batched=True))
+    return replace(selection, scored=selection.scored.map(object_at(_HINT, "--hints", _HINT), batched=True))
 
 
 def _limits(options: dict[str, Any], recipe: str) -> Limits:

@@ -76,11 +76,10 @@ def read_recipe(name: str) -> Recipe:
 
 def values_of(recipe: Recipe, source: str, model: str, folder: Path) -> dict[str, Any]:
     """What stands for each name in its commands."""
-    from hf_rap.papers import NUMBERS
+    from hf_rap.exports.published import all_numbers
 
-    numbers = {name: number.value for name, number in NUMBERS.items()}
     given = {"source": source, "model": model, "folder": folder}
-    return {**numbers, **(recipe.demo if model == "demo" else {}), **given}
+    return {**all_numbers(), **(recipe.demo if model == "demo" else {}), **given}
 
 
 @command()

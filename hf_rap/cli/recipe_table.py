@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hf_rap.metrics.benchmarks import BenchmarkResult
-    from hf_rap.papers import Result, Table
+    from hf_rap.exports.published import Result, Table
 
 # Two standard errors of an accuracy on a thousand questions: below it base models do not tell from each other.
 FAR = 3.0
@@ -40,12 +40,12 @@ def print_table(
     name: str, results: Path, seconds: Mapping[str, float], *, base: str | None, hours: Sequence[str], as_json: bool
 ) -> None:
     """The table of a recipe, filled with the results below a folder; `seconds` are of the steps that were run."""
+    from hf_rap.exports.published import published_table
     from hf_rap.metrics.benchmarks import read_results
-    from hf_rap.papers import TABLES
 
-    found = read_results(results)
-    own = means_of(found.read)
-    published = TABLES[name]
+    files = read_results(results)
+    own = means_of(files.read)
+    published = published_table(name)
     base = base or _same_model(own, published)
     if base is not None and base not in own:
         raise click.UsageError(f"--base {base} has no results; these have: {', '.join(own)}.")
@@ -57,16 +57,16 @@ def print_table(
         "base": base,
         "base_differs": _differences(own, base, table, of_paper),
         "hours": {"scoring": _scoring_hours(seconds), **_hours(hours, own)},
-        "evaluation_hours": sum({r.file: r.hours for r in found.read if r.hours is not None}.values()) or None,
-        "seeds": {model: _seeds(found.read, model) for model in own},
-        "judges": sorted({result.judge for result in found.read if result.judge}),
-        "unread": {str(file): why for file, why in found.unread},
+        "evaluation_hours": sum({r.file: r.hours for r in files.read if r.hours is not None}.values()) or None,
+        "seeds": {model: _seeds(files.read, model) for model in own},
+        "judges": sorted({result.judge for result in files.read if result.judge}),
+        "unread": {str(file): why for file, why in files.unread},
     }
     if as_json:
         print_json(facts)
         return
     echo("\n".join(_lines(facts, own, table, of_paper)))
-    for file, why in found.unread:
+    for file, why in files.unread:
         note(f"not read: {file}: {why}")
 
 
@@ -168,8 +168,8 @@ def _lines(
         rows.append([f"yours: {model}", "", hours, *(scores[name].text if name in scores else "" for name in names)])
     lines += _table(head, rows)
     lines += ["", f"published: {facts['published'] if table is None else table.where}"]
-    known = "not known: give --folder, of a recipe that was run" if scoring is None else f"{scoring:.2f}"
-    lines.append(f"hours of scoring, on top of those of training on the selected rows: {known}")
+    hours = "not known: give --folder, of a recipe that was run" if scoring is None else f"{scoring:.2f}"
+    lines.append(f"hours of scoring, on top of those of training on the selected rows: {hours}")
     for model in own:
         seeds = ", ".join(map(str, facts["seeds"][model])) or "not in the files"
         runs = max(mean.runs for mean in own[model].values())

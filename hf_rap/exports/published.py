@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.options import check_choice
-from hf_rap.papers import NUMBERS
+from hf_rap.papers import NUMBERS, TABLES
+from hf_rap.papers import Result as Result
+from hf_rap.papers import Table as Table
 
 from .steps import largest_divisor, prompts_per_step
 from .writing import DATA_FILE, VAL_FILE, reward_file
@@ -84,6 +86,16 @@ def numbers_of(recipe: str) -> dict[str, Any]:
     check_choice("recipe", recipe, tuple(RECIPES))
     start = f"{RECIPES[recipe]}."
     return {name.removeprefix(start): number.value for name, number in NUMBERS.items() if name.startswith(start)}
+
+
+def all_numbers() -> dict[str, Any]:
+    """Every number of the recipes by its name."""
+    return {name: number.value for name, number in NUMBERS.items()}
+
+
+def published_table(recipe: str) -> Table | str:
+    """The results that a paper has published, or why none could be read."""
+    return TABLES[recipe]
 
 
 def published_batches(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from hf_rap.columns import KEEP
 from hf_rap.errors import ExportError
 from hf_rap.options import check, check_choice, check_path
 from hf_rap.select import Selection
-from hf_rap.stats.arrays import ids_of, seeded_order
 from hf_rap.system import whole_folder
 
 from .base import Target
@@ -179,8 +179,8 @@ def export_recipe(
 
 
 def export_stages(
-    one: Selection,
-    two: Selection,
+    first: Selection,
+    second: Selection,
     path: str | os.PathLike[str],
     *,
     to: str = "trl",
@@ -195,8 +195,8 @@ def export_stages(
     """Write the two stages of a training as one script, whose second stage starts from the checkpoint of the first.
 
     Args:
-        one: rows of the first stage.
-        two: rows of the second, with a column of `hf_rap.training.add_difficulty_hint`: its hints stand behind the questions.
+        first: rows of the first stage.
+        second: rows of the second, with a column of `hf_rap.training.add_difficulty_hint`: its hints stand behind the questions.
         path: a folder that does not exist yet, or is empty.
         to: "trl" or "easyr1".
         recipe: whose numbers.
@@ -213,16 +213,19 @@ def export_stages(
         ExportError: there is something at `path`, rows would be refused or are in both stages, or too few are left.
 
     """
-    for name, stage in zip(STAGES, (one, two), strict=True):
+    for name, stage in zip(STAGES, (first, second), strict=True):
         check(isinstance(stage, Selection), name, stage, "a Selection, or a file of `hf-rap select`")
     weighted = weight is not None and to == "trl"
     job = replace(_job(path, to, recipe, layout=layout, limits=limits, prompt=prompt, fix=fix), weighted=weighted)
-    both = set(ids_of(one.selected)) & set(ids_of(two.selected)) if "rap_id" in one.selected.column_names else set()
+    ids = [
+        set(stage.selected["rap_id"]) if "rap_id" in stage.selected.column_names else set() for stage in (first, second)
+    ]
+    both = ids[0] & ids[1]
     if both:
         raise ExportError(f"{len(both):,} rows are in both stages, such as {min(both)}: select them by one call.")
     with whole_folder(job.target) as folder:
         plans, counts, handoffs = [], {}, []
-        for name, stage in zip(STAGES, (one, two), strict=True):
+        for name, stage in zip(STAGES, (first, second), strict=True):
             _, seen = checked_rows(
                 stage.selected, job.trainer, layout, job.limits, job.prompt, fix=fix, hints=name == "two"
             )
@@ -232,15 +235,15 @@ def export_stages(
             plans.append(replace(plan, name=f"{name}-{plan.algorithm}"))
             handoffs.append(handoff)
             counts[name] = plan.given.rows
-        first = plans[0]
+        before = plans[0]
         # What the first stage has saved at its end: TRL the model itself, EasyR1 parts that its script joins.
-        saved = first.output if to == "trl" else f"{first.output}/last/huggingface"
+        saved = before.output if to == "trl" else f"{before.output}/last/huggingface"
         plans[1] = replace(plans[1], given=replace(plans[1].given, model=saved))
         commands = [job.configure(plan, folder) for plan in plans]
         if weighted:
-            text = _REWARD.format(group=first.given.group, weight=weight)
+            text = _REWARD.format(group=before.given.group, weight=weight)
             (folder / f"{WEIGHTED.partition('.')[0]}.py").write_text(text, encoding="utf-8")
-        script = _script(job, commands, first)
+        script = _script(job, commands, before)
         (folder / "train.sh").write_text(script, encoding="utf-8")
         commands = [f"bash {shlex.quote(str(job.target / 'train.sh'))}"]
         _write_readme(folder, job, handoffs[1], counts, commands)
@@ -287,9 +290,10 @@ def _sets(ds: datasets.Dataset, handoff: Handoff, seed: int) -> dict[str, NDArra
     selected = np.flatnonzero(usable & keep)
     if not len(selected):
         raise ExportError("No selected row is left to train on: hold out fewer (--val-rows), or select more.")
-    order = seeded_order(ids_of(ds), seed)
+    ids = ds["rap_id"][:] if "rap_id" in ds.column_names else range(len(ds))
+    order = [blake2b(f"{seed}:{identity}".encode("utf-8", "surrogatepass")).digest() for identity in ids]
     full = np.flatnonzero(usable)
-    drawn = full[np.argsort(order[full], kind="stable")[: len(selected)]]
+    drawn = np.array(sorted(full, key=lambda row: (order[row], row))[: len(selected)])
     return {"selected": selected, "random": drawn, "full": full}
 
 

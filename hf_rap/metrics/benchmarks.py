@@ -178,12 +178,12 @@ def _lmms_eval(file: Path) -> Iterator[BenchmarkResult]:
     results, config = content["results"], content.get("config") or {}
     model = content.get("model_name_sanitized") or content.get("model_name") or file.parent.name
     seconds = content.get("total_evaluation_time_seconds")
-    found = False
+    any_known = False
     for task, values in results.items():
         benchmark, _ = _split(task)
         if benchmark is None:
             continue
-        found = True
+        any_known = True
         metric, score = _metric(values)
         yield BenchmarkResult(
             str(model).replace("/", "__"),
@@ -194,7 +194,7 @@ def _lmms_eval(file: Path) -> Iterator[BenchmarkResult]:
             config.get("random_seed"),
             None if seconds is None else float(seconds) / 3600,
         )
-    if not found:
+    if not any_known:
         raise ValueError(f"none of its tasks is a benchmark that is known here: {', '.join(results)}")
 
 

@@ -62,8 +62,8 @@ def decide_s1(ds: Any, settings: Settings) -> Decision:
     first = np.array([row[0] if row else None for row in lists[0]], dtype=np.float64)
     tokens = [[count for count in row or () if count is not None] for row in lists[1]]
     length = np.array([math.fsum(row) / len(row) if row else np.nan for row in tokens])
-    known = ~np.isnan(first) & ~np.isnan(length)
-    unsolved = known & (first < CORRECT)
+    scored = ~np.isnan(first) & ~np.isnan(length)
+    unsolved = scored & (first < CORRECT)
     budget = rows_of_budget(settings.budget, len(ds))
     assert budget is not None, "checked by the method: it needs one"
     if budget > np.count_nonzero(unsolved):
@@ -72,14 +72,14 @@ def decide_s1(ds: Any, settings: Settings) -> Decision:
             "attempt. Ask for fewer."
         )
     strata = np.zeros(len(ds), dtype=np.int64) if stratify_by is None else strata_of(stratify_by, columns[stratify_by])
-    order = np.lexsort((seeded_order(ids_of(ds), settings.seed), -np.where(known, length, 0.0)))
+    order = np.lexsort((seeded_order(ids_of(ds), settings.seed), -np.where(scored, length, 0.0)))
     keep = np.zeros(len(ds), dtype=bool)
     keep[_drawn([row for row in order if unsolved[row]], strata, budget, settings.seed)] = True
-    reason = why_unscored(np.where(known, length, np.nan), columns.get(ERROR.name))
-    reason[known] = "solved_at_first"
+    reason = why_unscored(np.where(scored, length, np.nan), columns.get(ERROR.name))
+    reason[scored] = "solved_at_first"
     reason[unsolved] = "not_drawn_by_length"
     reason[keep] = "drawn_by_length"
-    counts = {"rows": len(ds), "scored": known.sum(), "unsolved": unsolved.sum(), "selected": keep.sum()}
+    counts = {"rows": len(ds), "scored": scored.sum(), "unsolved": unsolved.sum(), "selected": keep.sum()}
     funnel = tuple(Step(name, int(count)) for name, count in counts.items())
     rule = {"budget": budget, "stratify_by": stratify_by, "seed": plain(settings.seed)}
     return Decision(keep, reason, funnel, {**rule, "asked": {"budget": plain(settings.budget)}})

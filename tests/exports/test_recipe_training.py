@@ -13,13 +13,14 @@ from click.testing import CliRunner
 
 from hf_rap import PromptTemplate, select_top, split_stages
 from hf_rap.cli import cli
+from hf_rap.cli.export_recipe import WEIGHTS as COMMAND_WEIGHTS
 from hf_rap.errors import ExportError, SettingError
 from hf_rap.exports.base import Given
 from hf_rap.exports.limits import Limits
 from hf_rap.exports.published import ALGORITHMS, CONFIGS, RECIPES, Plan, numbers_of, published_batches
 from hf_rap.exports.recipe import export_recipe, export_stages
 from hf_rap.papers import NUMBERS
-from hf_rap.training import add_difficulty_hint
+from hf_rap.training import WEIGHTS, add_difficulty_hint
 
 from .awkward import FEATURES, dataset, row
 
@@ -235,3 +236,8 @@ for file in sys.argv[1:]:
     assert done.stdout.split() == [
         word for rows, step in prompts.items() for algorithm in ALGORITHMS for word in (rows, algorithm, step)
     ]
+
+
+def test_the_weights_of_the_command_are_those_of_training():
+    """Named in both, since no trainer's code is imported for an export."""
+    assert tuple(WEIGHTS) == COMMAND_WEIGHTS

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import ID, IMAGE_RESPONSES, IMAGE_REWARDS, STEPS, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check_text
-from hf_rap.process.annotate import id_of_response
 from hf_rap.tables import whole_dataset
+
+from .annotate import id_of_response
 
 if TYPE_CHECKING:
     import datasets
@@ -40,14 +41,14 @@ def stored_candidates(
     of_reply = {row[ID.name]: _numbers(row[scores]) for row in table}
     predictions, references = [], []
     columns = [ID.name, IMAGE_RESPONSES.name, IMAGE_REWARDS.name]
-    found = False
+    some = False
     for row in evidence.select_columns(columns).with_format(None):
         replies = row[IMAGE_RESPONSES.name] or []
         ids = [id_of_response(row[ID.name], reply or "") for reply in replies]
-        found |= any(reply in of_reply for reply in ids)
+        some |= any(reply in of_reply for reply in ids)
         predictions.append([of_reply.get(reply, []) for reply in ids])
         references.append(list(row[IMAGE_REWARDS.name] or [None] * len(ids)))
-    if not found:
+    if not some:
         raise SettingError(
             "stored_candidates: no reply of the evidence has a row with step scores; take what `hf-rap annotate-steps` made of it."
         )
