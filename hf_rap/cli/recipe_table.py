@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hf_rap.metrics.benchmarks import BenchmarkResult
     from hf_rap.exports.published import Result, Table
+    from hf_rap.metrics.benchmarks import BenchmarkResult
 
 # Two standard errors of an accuracy on a thousand questions: below it base models do not tell from each other.
 FAR = 3.0

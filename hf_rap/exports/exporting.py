@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import ExportError
+from hf_rap.errors import ExportError, visible
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
 from hf_rap.rows.media import allowed
@@ -23,6 +23,7 @@ from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
+from hf_rap.tables.notebook import brief, code, html_block, html_page, html_table
 
 from .base import MODEL, Given, Target
 from .handoff import Handoff, check_rows, ready_rows
@@ -49,13 +50,35 @@ SCORED = "scored"  # of `prompt`: the one that each row was scored with
 _PATTERN = "*?[]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported:
     """An export that was written: where it is, what was checked, what to paste into the trainer."""
 
     path: Path
     handoff: Handoff
     snippet: str
+
+    def __repr__(self) -> str:
+        return brief(
+            f"Exported: {visible(str(self.path))}\n{self.handoff.table(show=0)}", "print(exported.handoff.table())"
+        )
+
+    def _repr_html_(self) -> str:
+        handoff = self.handoff
+        first = {row.code: row for row in reversed(handoff.refused)}
+        refused = [
+            (code(name), rows, f"row {first[name].index:,}: {first[name].message}")
+            for name, rows in handoff.codes.items()
+        ]
+        facts = [("folder", code(self.path)), ("rows ready", handoff.ready), ("rows in all", handoff.rows)]
+        facts += [("held out to validate on", len(handoff.held_out))] if handoff.held_out else []
+        return html_page(
+            f"Exported for {handoff.trainer}: {handoff.ready:,} of {handoff.rows:,} rows",
+            html_table([*facts, *((f"fixed: {what}", rows) for what, rows in handoff.fixed.items())]),
+            *([html_table(refused, ("refused", "rows", "the first"))] if refused else []),
+            *handoff.notes,
+            html_block(self.snippet),
+        )
 
 
 def export(

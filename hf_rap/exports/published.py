@@ -11,9 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.options import check_choice
-from hf_rap.papers import NUMBERS, TABLES
-from hf_rap.papers import Result as Result
-from hf_rap.papers import Table as Table
+from hf_rap.papers import NUMBERS, TABLES, Result, Table
 
 from .steps import largest_divisor, prompts_per_step
 from .writing import DATA_FILE, VAL_FILE, reward_file
@@ -22,6 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .base import Given
+
+__all__ = [
+    "ALGORITHMS",
+    "CONFIGS",
+    "RECIPES",
+    "WEIGHTED",
+    "Batches",
+    "Plan",
+    "Result",
+    "Table",
+    "all_numbers",
+    "easyr1_config",
+    "numbers_of",
+    "published_batches",
+    "published_table",
+    "trl_config",
+]
 
 ALGORITHMS = ("grpo", "rloo", "dapo")
 RECIPES = MappingProxyType({"rap": "rap", "difficulty-prior": "difficulty"})  # name -> how its numbers begin

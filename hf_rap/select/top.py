@@ -35,6 +35,7 @@ from .arrays import plain, quotas_of, why_unscored
 from .base import Decision, Selection, Step, rows_to_select
 from .duplicates import first_of_equal
 from .method import Citation, Method, Reason, make_selection
+from .overrides import marks_for
 from .remarks import remark_on_ties
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def select_top(
     ties: str | None = None,
     quotas: str = EXACT,
     seed: int = 0,
+    overrides: Any = None,
 ) -> Selection:
     """The highest scores of every source, and for every row why it is kept or not.
 
@@ -102,6 +104,8 @@ def select_top(
         quotas: "exact", or "release": the whole part of the product of two floats, as the released script computes it (0.29 of
             100 is 28 there). At 0.25 and 0.1, the published ratios, both are the same for any number of rows up to a million.
         seed: of that order, by `rap_id` where it is there, else by position.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`;
+            all replies to a question whose `rap_id` they share have its mark.
 
     Raises:
         MissingColumnError: the column of the score or of the sources is absent.
@@ -143,6 +147,7 @@ def select_top(
     if quotas == RELEASE and ratio is None:
         raise SettingError("quotas='release' is for a ratio: the released script knows no count.")
     check_whole("seed", seed)
+    marks = marks_for(ds, overrides)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -196,7 +201,8 @@ def select_top(
     }
     tied = remark_on_ties(by, scores, keep, reason == "below_quota", codes(table, groups), first=ties == FIRST)
     remarks = () if tied is None else (tied,)
-    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule, remarks))
+    decision = Decision(keep, reason, funnel, rule, remarks)
+    return make_selection(ds, TOP if own is None else _top_by(own, by), decision, marks)
 
 
 def _equal_questions(ds: Any) -> NDArray[np.int64] | None:

@@ -9,9 +9,9 @@ from datasets import Dataset
 from hf_rap.errors import MissingColumnError, SettingError, SourceError
 from hf_rap.metrics import metric_path
 from hf_rap.metrics.benchmarks import read_results
-from hf_rap.process.candidates import stored_candidates
 from hf_rap.metrics.process_bench import read_process_bench, read_step_scores
 from hf_rap.process.annotate import id_of_response
+from hf_rap.process.candidates import stored_candidates
 
 LINE = {
     "image": ["images/1.png"],

@@ -141,7 +141,7 @@ def test_every_method_keeps_what_it_says_and_has_a_card(method):
             "rap_text_rewards": [[0.0] * 5, [0.0] * 5, [1.0] * 5, [0.0] * 5],
         }
     )
-    options = {"budget": 2} if method in ("random", "hardest", "longest") else {}
+    options = {"budget": 2} if method in ("random", "hardest", "longest", "s1") else {}
     selection = select_cognitive(ds, method=method, **options)
     assert len(selection.selected) + len(selection.rejected) == len(ds) == sum(selection.reasons.values())
     assert selection.funnel[-1].rows == len(selection.selected) > 0
