@@ -198,7 +198,8 @@ def test_the_commands(tmp_path):
 def test_every_number_of_a_training_has_a_source():
     """Those of both papers have the same names, so that a configuration of either is whole."""
     assert numbers_of("difficulty-prior").keys() >= numbers_of("rap").keys() - {
-        *("attempts", "min_cde", "sigma", "max_ace", "prompt", "accuracy_reward", "gpus", "max_new_tokens")
+        *("attempts", "min_cde", "sigma", "max_ace", "prompt", "accuracy_reward", "gpus", "max_new_tokens"),
+        *("rows_7b", "rows_3b", "hours_saved_7b", "hours_saved_3b"),
     }
     assert {name.partition(".")[0] for name in NUMBERS} == {"bis", *RECIPES.values()}
     with pytest.raises(SettingError, match="recipe is 'bis': it takes one of rap, difficulty-prior"):

@@ -130,7 +130,7 @@ def test_options_that_a_method_does_not_know_are_refused(options, message):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_keeps_what_it_says_and_has_a_card(method):
     """The same interface: decisions for all rows, a rule, a funnel, and a card that names the method."""
-    rewards = [[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1] * 5, [0] * 5]
+    rewards = [[0, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1] * 5, [0] * 5]
     ds = Dataset.from_dict(
         {
             "rap_cde": [0.2, 0.6, 0.0, 0.0],
