@@ -239,7 +239,7 @@ _MOVED = {
     "rows.recognition": "recognise_layout",
     "runs.fill": "Run",
     "scorers": "LIMRScore LikelihoodCDEScore add_limr_score likelihood_cde_score",
-    "select": "select_hardest select_limr select_longest select_random",
+    "select": "select_hardest select_limr select_longest select_random select_s1",
     "training": "AddDifficultyHint DifficultyWeighted RemoveDifficultyHint add_difficulty_hint add_epoch_rewards difficulty_weighted order_curriculum remove_difficulty_hint",
 }
 _HOME_OF = {name: home for table in (_HOMES, _TYPES) for home, names in table.items() for name in names.split()}
