@@ -100,6 +100,7 @@ GIVEN = {
     "publish": {"selection": SELECTION, "repo_id": "user/name", "version": "1.0.0"},
     "publish_to_folder": {"selection": SELECTION, "path": "never-made"},
     "pull": {"repo": "user/name", "version": "1.0.0", "to": "trl", "path": "never-made"},
+    "report": {"selection": SELECTION, "path": "never-made.html"},
     "reselect": {"repo_id": "user/name"},
     "select_cognitive": {"ds": SCORED},
     "select_difficulty": {"ds": SCORED},
@@ -493,6 +494,15 @@ WRONG = {
         **WITHDRAWN,
     },
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
+    "report": {
+        "selection": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "path": (5, "5: it takes a name that ends in .html, or a new folder"),
+        "before": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "title": TEXT_OR_NONE,
+        "source": TEXT_OR_NONE,
+        "layout": LAYOUT,
+        "media_roots": MEDIA_ROOTS,
+    },
     "reselect": {
         "repo_id": TEXT,
         "version": VERSION,

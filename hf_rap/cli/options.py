@@ -631,6 +631,13 @@ top_options = together(
             type=click.Choice(["first", "random"]),
             help="With --top: of equal scores the earlier row, or any by --seed; default: first for rap_bis, else random.",
         ),
+        click.option(
+            "--quotas",
+            type=click.Choice(["exact", "release"]),
+            default="exact",
+            show_default=True,
+            help="With --top: how shares become rows; release: in floats, as the released script.",
+        ),
     ],
     title="Ranking",
 )
@@ -965,7 +972,18 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_top
 
     budget = budget_of(options["top"], "--top")
-    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed", "overrides")
+    names = (
+        "by",
+        "per",
+        "alpha",
+        "lowest",
+        "max_per_question",
+        "drop_duplicates",
+        "ties",
+        "quotas",
+        "seed",
+        "overrides",
+    )
     if isinstance(budget, dict):
         raise SettingError("--top takes a number of rows or a share of them; --per names a column with a quota each.")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}

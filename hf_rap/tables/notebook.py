@@ -40,8 +40,9 @@ class Html(str):
 def brief(text: str, more: str) -> str:
     r"""The first 15 lines of a text; where it has others, the last of these says how many, and where they are.
 
-    >>> print(brief("\\n".join(map(str, range(20))), "print(x)").splitlines()[-1])
-    ... 6 more lines: print(x)
+    >>> lines = brief("\n".join(map(str, range(20))), "print(x)").splitlines()
+    >>> len(lines), lines[-1]
+    (15, '... 6 more lines: print(x)')
     """
     lines = text.split("\n")
     if len(lines) <= MOST_LINES:
