@@ -133,7 +133,7 @@ def test_each_result_is_shown_in_a_notebook(results):
         "Published": ["Published: version 1.0.0, 21 of 40 rows", "datasets.load_dataset(", "'selected')"],
         "Exported": ["Exported for easyr1: ", "python3 -m verl.trainer.main"],
         "Estimate": ["Estimate: about 11.1 h for 60,000 rows", "price22.2"],
-        "Prior": ["Prior of 40 rows: mean pass rate 0.4", "up to 0.2"],
+        "Prior": ["Prior of 40 rows: mean pass rate 0.388 with the image", "up to 0.2"],
     }
     assert set(results) == set(shown)
     for name, result in results.items():
