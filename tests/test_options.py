@@ -108,6 +108,7 @@ GIVEN = {
     "select_limr": {"ds": SCORED},
     "select_longest": {"ds": SCORED, "budget": 1},
     "select_random": {"ds": SCORED, "budget": 1},
+    "select_s1": {"ds": SCORED, "budget": 1},
     "select_top": {"ds": SCORED, "ratio": 0.5},
     "split_stages": {"ds": SCORED},
     "stability": {"ds": SCORED, "rule": {}},
@@ -192,6 +193,7 @@ EXPORT = {
 }
 PUBLISHED = {
     "hints": FLAG,
+    "report": FLAG,
     "selection": (5, "5: it takes what select_cognitive(ds) returns"),
     "source": ("user/name", "'user/name': it takes what describe_source(...) returns, or None"),
     "licence": TEXT_OR_NONE,
@@ -300,6 +302,7 @@ WRONG = {
         "pool": ("max", "'max': it takes one of sum, mean"),
     },
     "Limits": {
+        "hold_out": FLAG,
         "max_prompt_tokens": AT_LEAST_1_OR_NONE,
         "prompt_tokens": (512, "512: it takes a function of chat and images, or None"),
         "min_pixels": AT_LEAST_1_OR_NONE,
@@ -444,8 +447,10 @@ WRONG = {
         "system": TEXT_OR_NONE,
         "early_stop": FLAG,
         "root": TEXT,
+        "counts": FLAG,
     },
     "export_trl_prm": {
+        "counts": FLAG,
         "path": (5, "5: it takes the name of a file that ends in .parquet"),
         "threshold": THRESHOLD,
     },
@@ -530,7 +535,9 @@ WRONG = {
     "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1"), "overrides": MARKS},
     "select_longest": RANKED,
     "select_random": RANKED,
+    "select_s1": RANKED,
     "select_top": {
+        "quotas": ("half", "'half': it takes one of exact, release"),
         "overrides": MARKS,
         "by": TEXT,
         "ratio": (10, "10: it takes a number above 0 and up to 1"),

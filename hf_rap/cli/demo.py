@@ -55,7 +55,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
     page = report(selection, out.with_name(f"{out.name}.html"), title=f"{rows} planted rows", source=f"{out}:scored")
 
-    echo(f"\n{selection!r}\n")
+    echo(f"\n{selection}\n")
     results = results_per_kind(selection)
     _print_kinds(results)
     share = precision(results)

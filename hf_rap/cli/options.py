@@ -648,6 +648,9 @@ version_options = together(
         click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
         click.option("--licence", help="Of the data, such as cc-by-4.0; default: that of the source."),
         click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
+        click.option(
+            "--report", is_flag=True, help="Add a page to look at the rows, report.html, linked from the card."
+        ),
     ],
     title="Version",
 )

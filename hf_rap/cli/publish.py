@@ -107,6 +107,7 @@ def publish_version(
     shared = {
         "random_control": options["random_control"],
         "hints": bool(options.get("hints")),
+        "report": options["report"],
         "licence": options["licence"],
         "source": source,
         "layout": layout,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR_CODES, ID, KEEP, REASON
@@ -17,7 +19,6 @@ from .rules import rule_of
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     from hf_rap.rows.layouts import Layout
     from hf_rap.select import Selection
@@ -56,6 +57,12 @@ def write_report(
     if before is not None:
         _add_before(facts, rows, selection, before)
     return write_page(path, facts, rows)
+
+
+def report_bytes(selection: Selection, *, title: str, layout: Layout | None) -> bytes:
+    """The page in one file, to put it elsewhere; raises as `write_report`."""
+    with TemporaryDirectory() as work:
+        return write_report(selection, Path(work) / "report.html", title=title, layout=layout).read_bytes()
 
 
 def _facts(selection: Selection, layout: Layout, source: str | None) -> dict[str, Any]:

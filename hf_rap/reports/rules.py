@@ -17,7 +17,7 @@ from hf_rap.select.duplicates import first_of_equal
 from hf_rap.select.overrides import BY_HAND, WRONG_GOLD
 from hf_rap.select.rap import one_failure, why_not_above
 from hf_rap.select.stopped import stopping_of
-from hf_rap.select.top import codes
+from hf_rap.select.top import EXACT, codes
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.exact import complement
 from hf_rap.stats.lists import known_of, number_lists
@@ -97,6 +97,7 @@ def _why_fixed(selection: Selection) -> str | None:
         "Rows without an image are decided by a band of their own": cognitive and rule.get("text_rows", DROP) != DROP,
         "Attempts were spared for these very thresholds": stopping_of(selection.scored) is not None,
         "A number of rows is shared out among sources": rule.get("per") is not None and rule.get("count") is not None,
+        "Quotas are rounded as the released script does": rule.get("quotas", EXACT) != EXACT,
         "Marks of a person hide the places that rows had": function == "select_top" and BY_HAND in rule,
     }
     why = next((sentence for sentence, so in reasons.items() if so), None)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def select_s1(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
+def select_s1(
+    ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0, overrides: Any = None
+) -> Selection:
     """Rows that the first attempt with the image does not solve, drawn by domain and by length.
 
     Of the domains (the values of `stratify_by`) one is drawn, each as likely as another, and of its rows one, where the
@@ -33,6 +35,7 @@ def select_s1(ds: Any, *, budget: float, stratify_by: str | None = None, seed: i
         budget: a number of rows (1,000 in the paper) or a share of all rows.
         stratify_by: the column of the domain.
         seed: of the draws.
+        overrides: marks of a person, as in `select_cognitive`.
 
     Raises:
         MissingColumnError: a column is absent.
@@ -44,7 +47,7 @@ def select_s1(ds: Any, *, budget: float, stratify_by: str | None = None, seed: i
         none of these has a place here.
 
     """
-    return S1.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
+    return S1.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed), overrides)
 
 
 def decide_s1(ds: Any, settings: Settings) -> Decision:

@@ -6,6 +6,7 @@
       scored/train-00000-of-00001.parquet    every row, with its scores and the reason for its decision
       plots/cde.png, plots/funnel.png
       samples/kept-00.png, ...               pictures of the rows that the card shows
+      report.html                            the rows to look at, on request
       rap.json                               all facts, and the SHA-256 of every other file
 
 The same selection gives the same bytes.
@@ -89,6 +90,7 @@ def publish_to_folder(
     layout: Layout | None = None,
     random_control: bool = False,
     hints: bool = False,
+    report: bool = False,
     control: bool | None = None,
     media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Published:
@@ -119,6 +121,7 @@ def publish_to_folder(
         layout: which column is what; None recognises it.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
         hints: put the hints of `hf_rap.training.add_difficulty_hint` behind the questions that trainers are given.
+        report: add a page on which people see the rows (`hf_rap.report`), report.html, linked from the card.
         control: the old name of `random_control`.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
@@ -130,14 +133,19 @@ def publish_to_folder(
 
     """
     random_control = renamed("control", control, "random_control", random_control)
-    check_selection(selection, layout, source, licence, random_control=random_control, hints=hints)
+    check_selection(selection, layout, source, licence, random_control=random_control, hints=hints, report=report)
     check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
     with allowed(media_roots):
         content = Content.of(
-            selection, layout, source.id if source else "unknown", random_control=random_control, hints=hints
+            selection,
+            layout,
+            source.id if source else "unknown",
+            random_control=random_control,
+            hints=hints,
+            report=f"{name or target.name} {version}" if report else None,
         )
 
     there = _manifest(target)

@@ -80,3 +80,19 @@ def test_the_lines_to_copy_make_the_same_selection(rows, selection_of, tmp_path)
     wanted = made.scored["rap_reason"][:]
     assert in_python.scored["rap_reason"][:] == wanted
     assert in_shell["rap_reason"][:] == wanted
+
+
+def test_a_version_holds_its_page_and_the_card_links_it(tmp_path, scored_file):
+    """The same bytes whenever it is published; without --report there is neither."""
+    run("select", scored_file, "--min-cde", "0.4", "--out", tmp_path / "selection.parquet")
+    run("publish", tmp_path / "selection.parquet", "--to-folder", tmp_path / "with", "--name", "n", "--report")
+    run("publish", tmp_path / "selection.parquet", "--to-folder", tmp_path / "again", "--name", "n", "--report")
+    run("publish", tmp_path / "selection.parquet", "--to-folder", tmp_path / "without", "--name", "n")
+    page = (tmp_path / "with" / "report.html").read_bytes()
+    assert page == (tmp_path / "again" / "report.html").read_bytes()
+    assert parts_of(page.decode())["facts"]["title"] == "n 1.0.0"
+    files = json.loads((tmp_path / "with" / "rap.json").read_text())["files"]
+    assert files["report.html"]["bytes"] == len(page)
+    assert "[report.html](report.html)" in (tmp_path / "with" / "README.md").read_text()
+    assert "report.html" not in (tmp_path / "without" / "README.md").read_text()
+    assert not (tmp_path / "without" / "report.html").exists()
