@@ -32,6 +32,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.evidence.collector import collect_evidence
     from hf_rap.evidence.rollouts import Rollouts
+    from hf_rap.rows.provenance import SourceInfo
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_cognitive
@@ -51,7 +52,8 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card")
-    done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
+    source = SourceInfo(f"make_planted({rows}, seed={seed})", licence="apache-2.0")
+    done = publish_to_folder(selection, out, version="1.0.0", source=source)
 
     echo(f"\n{selection!r}\n")
     results = results_per_kind(selection)
