@@ -103,6 +103,35 @@ def test_a_signal_keeps_what_is_answered(tmp_path):
     assert "hf-rap: Stopped as asked" in err
 
 
+SCRIPT = """
+from hf_rap import Rollouts, VLLMEngine, collect_evidence
+from hf_rap.demo import MODEL, make_planted
+
+if __name__ == "__main__":
+    engine = VLLMEngine(str(MODEL), enforce_eager=True, max_num_seqs=64)
+    engine.load()
+    print(collect_evidence(make_planted(6), Rollouts(engine, attempts=1, max_new_tokens=16))["rap_error"][0])
+"""
+
+
+def test_script_that_closes_nothing_ends_in_peace(tmp_path):
+    """vLLM is ended before its own libraries take its processes away, which it would report as a failure."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+    assert "ERROR" not in done.stderr
+    assert "killing" not in done.stderr
+
+
 def test_ray_actor_runs_vllm(tmp_path, planted, expected):
     """`--ray`: an actor starts vLLM and writes its parts; in the end nothing of it is left."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-rap[ray]'")
