@@ -74,9 +74,9 @@ def test_pass_rates_of_both_arms_are_those_of_transformers(server, planted, expe
     """300 rows, 5 replies in each arm, with every neutral value that we name taken."""
     engine = EndpointEngine(server, model="grid")
     ours = collect_evidence(planted, Rollouts(engine, max_new_tokens=64))
+    # A server counts the tokens of several replies, and of images, together.
     check_same(ours, expected)
-    assert ours["rap_image_prompt_tokens"] == expected["rap_image_prompt_tokens"]
-    assert ours["rap_image_tokens"][0] == [None] * 5  # a server counts those of several replies together
+    assert ours["rap_image_tokens"][0] == [None] * 5
 
 
 def test_server_tells_tokens_and_what_it_is(server, planted):
