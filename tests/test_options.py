@@ -100,6 +100,7 @@ GIVEN = {
     "publish": {"selection": SELECTION, "repo_id": "user/name", "version": "1.0.0"},
     "publish_to_folder": {"selection": SELECTION, "path": "never-made"},
     "pull": {"repo": "user/name", "version": "1.0.0", "to": "trl", "path": "never-made"},
+    "report": {"selection": SELECTION, "path": "never-made.html"},
     "reselect": {"repo_id": "user/name"},
     "select_cognitive": {"ds": SCORED},
     "select_difficulty": {"ds": SCORED},
@@ -176,7 +177,8 @@ RUN = {
     "progress": ("log.txt", "'log.txt': it takes an open text file, or None"),
     "log": ("trackio", "'trackio': it takes a function of a dictionary of numbers, or None"),
 }
-RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED}
+MARKS = (7, "7: it takes a file (.csv, .tsv, .json, .jsonl, .parquet), {rap_id: mark}")
+RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED, "overrides": MARKS}
 PROMPTS = {
     "prompt": ("qwen", "'qwen': it takes one of default, trl, easyr1"),
     "instruction": (7, "7: it takes a text"),
@@ -421,6 +423,7 @@ WRONG = {
         "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
     },
     "compare_methods": {
+        "overrides": MARKS,
         "methods": ("rap", "'rap': it takes some of rap, rap-paper, rap-released"),
         "budget": AT_LEAST_1_OR_NONE,
         "seed": SEED,
@@ -491,6 +494,15 @@ WRONG = {
         **WITHDRAWN,
     },
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
+    "report": {
+        "selection": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "path": (5, "5: it takes a name that ends in .html, or a new folder"),
+        "before": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "title": TEXT_OR_NONE,
+        "source": TEXT_OR_NONE,
+        "layout": LAYOUT,
+        "media_roots": MEDIA_ROOTS,
+    },
     "reselect": {
         "repo_id": TEXT,
         "version": VERSION,
@@ -509,15 +521,17 @@ WRONG = {
         "min_probability": SHARE_OR_NONE,
     },
     "select_difficulty": {
+        "overrides": MARKS,
         "low": (0.9, "0.9: it takes a pass rate of at most high=0.87"),
         "high": (87, "87: it takes a number between 0 and 1"),
         "min_probability": SHARE_OR_NONE,
     },
     "select_hardest": RANKED,
-    "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1")},
+    "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1"), "overrides": MARKS},
     "select_longest": RANKED,
     "select_random": RANKED,
     "select_top": {
+        "overrides": MARKS,
         "by": TEXT,
         "ratio": (10, "10: it takes a number above 0 and up to 1"),
         "count": AT_LEAST_1_OR_NONE,
@@ -530,6 +544,7 @@ WRONG = {
         "seed": SEED,
     },
     "split_stages": {
+        "overrides": MARKS,
         "low": (-0.1, "-0.1: it takes a number between 0 and 1"),
         "high": RATE,
         "middle": (0.95, "0.95: it takes a number between 0.084 and 0.87, or None"),

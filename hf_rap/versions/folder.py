@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import PublishError, SourceError
+from hf_rap.errors import PublishError, SourceError, visible
 from hf_rap.options import check_path, check_text, renamed
 from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import write_shards
 from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
+from hf_rap.tables.notebook import code, html_block, html_page, html_table
 
 from .cards import render_card
 from .configs import Content, check_selection
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from hf_rap.select import Selection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Published:
     """A version that was written: where it is, and what is in it."""
 
@@ -53,6 +54,28 @@ class Published:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        rows = self.facts["rows"]
+        return visible(f"Published: version {self.version}, {rows['kept']:,} of {rows['all']:,} rows, in {self.path}")
+
+    def _repr_html_(self) -> str:
+        rows, stability = self.facts["rows"], self.facts.get("stability") or {}
+        reasons = [
+            ("kept" if reason["kept"] else "dropped", code(reason["reason"]), reason["rows"], reason["meaning"])
+            for reason in self.facts["reasons"]
+        ]
+        agreement = stability.get("jaccard")
+        return html_page(
+            f"Published: version {self.version}, {rows['kept']:,} of {rows['all']:,} rows",
+            html_table(
+                [("folder", code(self.path)), ("files", len(self.files)), ("card", code(self.path / "README.md"))]
+            ),
+            html_block(f"datasets.load_dataset({str(self.path)!r}, 'selected')"),
+            html_table(reasons, ("", "reason", "rows", "")),
+            *self.facts.get("remarks", ()),
+            *([] if agreement is None else [f"Expected agreement with a fresh scoring: {agreement:.1%} (Jaccard)"]),
+        )
 
 
 def publish_to_folder(
