@@ -224,3 +224,15 @@ def test_an_engine_from_outside_and_its_rows_are_kept_too(run, log):
     table = pa.ipc.open_file(pa.memory_map(str(tables(run, "rows")[0]))).read_all()
     assert len(table) == ROWS
     assert json.loads(table.schema.metadata[b"files"]) == [[]]
+
+
+def test_a_listing_counts_rows_of_one_part_and_of_several_alike(run):
+    """Ten rows have two attempts, four of them got a third; rows 1 and 8 fail, and the gold of row 6 cannot be read."""
+    rows = make_rows(10).to_list()
+    for number in (1, 8):
+        rows[number]["problem"] += " fails"
+    ds = Dataset.from_list(rows, features=FEATURES)
+    collect_in_run(ds, stub_rollouts(2, fails_on="fails"), run, rows_per_part=3)
+    collect_in_run(ds.select(range(4)), stub_rollouts(3, fails_on="fails"), run, rows_per_part=3)
+    (held,) = list_runs(run)
+    assert (held.rows, held.failed, held.fewest_attempts, held.most_attempts, held.parts) == (10, 3, 2, 3, 6)
