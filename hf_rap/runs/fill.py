@@ -241,7 +241,8 @@ class Run:
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
             self.index.keep(least=_PARTS_TO_KEEP, join=True)
-            rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
+            lease = self.lease if self._claims else None
+            rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout, lease=lease)
             self.turn_to(self.ds, rows)
         except BaseException:
             self.lease.__exit__(None, None, None)
