@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError, logger_of
-from hf_rap.evidence.collector import ROWS_AT_ONCE, check_collector, counts_tokens, evidence_of, prepared
+from hf_rap.evidence.collector import (
+    ROWS_AT_ONCE,
+    check_collector,
+    counts_tokens,
+    evidence_of,
+    prepared,
+    say_before,
+)
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
@@ -215,6 +222,8 @@ class Run:
             self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            if not self.rank:
+                say_before(self.collector, len(self.ds))
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
             begun = len(folders) > 1 or MANIFEST in self.folder.names(self.fingerprint)
