@@ -318,11 +318,12 @@ class Run:
         keys = {row.key for task in self.tasks(range(len(self.rows))) for row in task.rows}
         return [number for number, row in enumerate(self.rows) if row.key in keys] if keys else []
 
-    def read(self, *, partial: bool = False) -> datasets.Dataset:
+    def read(self, *, partial: bool = False, without: Iterable[int] = ()) -> datasets.Dataset:
         """The dataset with its evidence.
 
         Args:
             partial: of an unfinished run: without the rows that are `lacking`.
+            without: numbers of rows whose evidence is all null.
 
         Raises:
             RunError: something is missing; `fill` first. Or all is.
@@ -333,7 +334,8 @@ class Run:
         if missing and (not partial or len(missing) == len(self.rows)):
             raise RunError(f"{len(missing):,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         lacking = frozenset(missing)
-        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now, lacking=lacking)
+        null = lacking.union(without)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now, lacking=null)
         kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)
