@@ -206,7 +206,7 @@ class SoFar:
                 values = [reward for reward in rewards if reward is not None]
                 solved = sum(reward >= self._correct for reward in values)
                 self.state.solved[index, arm], self.state.judged[index, arm] = solved, len(values)
-                self.state.left[index, arm] = self._most - made
+                self.state.left[index, arm] = max(0, self._most - made)
                 self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0

@@ -34,7 +34,7 @@ from hf_rap.stats.counts import Counts, cde_of
 from hf_rap.tables import whole_dataset
 
 from .collect import SoFar, adapt, check_both_arms, checked_stopping, most_attempts, with_stopping
-from .probing import Audit, Probing, audit_of, audited, cut_of, next_size, slice_order
+from .probing import Audit, Probing, audit_of, audited, next_size, slice_order
 from .stopping import Exact, Sequential
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 logger = logger_of(__name__)
 
+_SETTLED_AT_ONCE = 16
 _ROWS_AT_ONCE = 1_000  # whose states are in memory
 _NOT_OF_STATES = ("continue_cut", "max_total_tokens")  # options of a run that are about replies
 
@@ -72,8 +73,8 @@ def collect_probed(
        "below_probe". Unknown is not low. Of these the rows of the audit are rolled out all the same, and so is all else.
     4. `rap_probed` says what was done, and the recall that the audit shows.
 
-    Labels are those of the attempts that are made: a row that so few of them put above `min_cde` by luck counts as worth
-    keeping, in the cut as in the audit. What was left out can be rolled out later: the same run with `collect_in_run`.
+    Worth keeping is a row whose cde is above `min_cde`; those that decide the cut get more attempts (`Probing.settle`), which
+    the evidence does not hold. What was left out can be rolled out later: the same run with `collect_in_run`.
 
     Args:
         ds: the rows, with `PromptStates` or without.
@@ -153,7 +154,7 @@ class _Collection:
 
         self.run, self.probing, self.stopping = run, probing, stopping
         self.attempts = rollouts.attempts
-        self.so_far = SoFar(run, self.attempts if stopping is None else most_attempts(stopping, self.attempts))
+        self.so_far = SoFar(run, self.attempts)
         ids = [row.id for row in run.rows]
         self.order = slice_order(ids, probing.seed)
         self.audited = audited(ids, probing.audit, probing.seed)
@@ -163,6 +164,7 @@ class _Collection:
         self.probe: Probe | None = None
         self.cut: float | None = None
         self.why: str | None = None
+        self.settled = 0
 
     def label(self) -> None:
         """Roll out a slice that grows until a cut can be certified, or it holds all rows."""
@@ -176,7 +178,7 @@ class _Collection:
             worth = self.labelled & self.worth
             count = int(np.count_nonzero(worth))
             if count >= self.probing.needed and self.fit():
-                self.cut = cut_of(self.foretold[worth, 2], self.probing)
+                self.cut = self.settled_cut(count)
                 if self.cut is not None:
                     return
                 self.why = "nothing is foretold of too many of the rows worth keeping"
@@ -203,15 +205,37 @@ class _Collection:
             f"{recall:.4g} takes {needed:,} of these, {about}"
         )
 
-    def make(self, rows: Any) -> None:
-        """All attempts of these rows, where they are not there."""
+    def make(self, rows: Any, attempts: int | None = None) -> None:
+        """So many attempts of these rows, or all, where they are not there."""
         import numpy as np
 
         wanted = np.zeros_like(self.so_far.made)
         assert self.run.goals is not None
-        wanted[rows] = np.maximum(self.attempts - self.run.goals[rows], 0)
+        wanted[rows] = np.maximum((attempts or self.attempts) - self.run.goals[rows], 0)
         if wanted.any():
             self.so_far.ask(wanted)
+
+    @property
+    def near(self) -> NDArray[np.bool_]:
+        """Rows whose cde so far may be above min_cde: by one standard deviation of what these attempts can give at most."""
+        margin = (2 * self.attempts) ** -0.5
+        near: NDArray[np.bool_] = cde_of(*self.counts) > self.probing.min_cde - margin
+        return near
+
+    def settled_cut(self, worth: int) -> float | None:
+        """The foretold cde of the k-th labelled row worth keeping, the least likely first; those that may be so are settled."""
+        import numpy as np
+
+        place = self.probing.may_lose(worth)
+        rows = np.flatnonzero(self.labelled & self.near & ~np.isnan(self.foretold[:, 2]))
+        rows = rows[np.argsort(self.foretold[rows, 2], kind="stable")]
+        for start in range(0, len(rows), _SETTLED_AT_ONCE):
+            self.make(rows[start : start + _SETTLED_AT_ONCE], max(self.attempts, self.probing.settle))
+            settled = rows[: start + _SETTLED_AT_ONCE]
+            found = settled[self.worth[settled]]
+            if len(found) >= place:
+                return float(self.foretold[found[place - 1], 2])
+        return None
 
     @property
     def counts(self) -> tuple[Counts, Counts]:
@@ -276,14 +300,23 @@ class _Collection:
             below &= ~asked[self.so_far.equal]
         audit = below & self.audited
         self.make(np.flatnonzero(audit))
+        self.make(np.flatnonzero(audit & self.near), max(self.attempts, self.probing.settle))
+        known = self.worth
         self.left_out = below & ~audit
+        assert self.run.goals is not None
+        # What was made to settle a row stays in the run, and is no part of its evidence.
+        self.settled = int(np.count_nonzero((self.run.goals > self.attempts).any(axis=1)))
+        made = np.minimum(self.run.goals, self.attempts)
+        most = self.attempts if self.stopping is None else most_attempts(self.stopping, self.attempts)
+        self.so_far = SoFar(self.run, most)
+        self.so_far.ask(made)
         if self.stopping is None:
             self.make(np.flatnonzero(~self.left_out))
         else:
             self.so_far.state.left[self.left_out] = 0
             rates = self.foretold[:, :2] if isinstance(self.stopping, Sequential) else None
             self.stopping_record = adapt(self.so_far, self.stopping, self.attempts, rates)
-        worth = self.worth
+        worth = np.where(audit, known, self.worth)
         shown = audit_of(
             int(np.count_nonzero(audit)),
             int(np.count_nonzero(audit & worth)),
@@ -304,6 +337,7 @@ class _Collection:
             "labelled": int(np.count_nonzero(self.labelled)),
             "labelled_worth": int(np.count_nonzero(self.labelled & self.worth)),
             "left_out": int(np.count_nonzero(self.left_out)),
+            "settled": self.settled,
             "audited": shown.rows,
             "audited_worth": shown.worth,
             "recall_shown": shown.recall,
@@ -334,11 +368,8 @@ def _with_columns(run: Run, collection: _Collection, record: str) -> datasets.Da
         says = f"foretold cde is {collection.foretold[row, 2]:.3g}, below {collection.cut:.3g}: not rolled out"
         columns[ERROR.name][row] = str(RowError("below_probe", says))
     for name, values in columns.items():
-        place = made.column_names.index(name)
-        names = made.column_names
         feature = made.features[name]
         made = made.remove_columns(name).add_column(name, pa.array(values, pa.string()), feature=feature)
-        made = made.select_columns([*names[:place], name, *names[place + 1 :]])
     for place, column in enumerate(PROBE_SCORES):
         values = pa.array(collection.foretold[:, place], pa.float64(), from_pandas=True)
         made = made.add_column(column.name, values, feature=features_of([column])[column.name])

@@ -41,6 +41,9 @@ class Probing:
         min_auc: on held-out rows; a probe below it leaves nothing out.
         first: rows that are rolled out at first, drawn by the seed.
         audit: share of the other rows that are rolled out whatever is foretold of them, so that the recall is measured.
+        settle: attempts per arm of the few rows that the cut depends on: labelled or audited ones with a low foretold cde which
+            a few attempts put near `min_cde`, or above. Most of them are there by luck, and a cut that kept them
+            would keep most rows.
         seed: of slice and audit.
 
     Raises:
@@ -54,6 +57,7 @@ class Probing:
     min_auc: float = 0.75
     first: int = 200
     audit: float = 0.05
+    settle: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +67,7 @@ class Probing:
         check_number("min_auc", self.min_auc, least=0, most=1)
         check_whole("first", self.first, least=LEAST_ROWS)
         check_number("audit", self.audit, least=0, most=1)
+        check_whole("settle", self.settle, least=1)
         check_whole("seed", self.seed)
 
     @property
@@ -104,23 +109,6 @@ def next_size(labelled: int, worth: int, needed: int, rows: int) -> int:
     """
     estimate = needed * labelled / worth if worth else float("inf")
     return min(rows, ceil(min(max(estimate, labelled * _GROWTH[0]), labelled * _GROWTH[1])))
-
-
-def cut_of(foretold: NDArray[np.float64], probing: Probing) -> float | None:
-    """Rows below it are left out.
-
-    Args:
-        foretold: scores of the labelled rows worth keeping, (K,); NaN, where nothing is foretold, is never below a cut.
-        probing: recall.
-
-    """
-    import numpy as np
-
-    place = probing.may_lose(len(foretold))
-    if place == 0:
-        return None
-    cut = float(np.sort(np.nan_to_num(foretold, nan=np.inf))[place - 1])
-    return cut if np.isfinite(cut) else None
 
 
 class Audit(NamedTuple):
