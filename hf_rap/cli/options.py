@@ -583,6 +583,11 @@ selection_options = together(
             "--min-probability", type=float, help="Be so sure that the true cde is above --min-cde, e.g. 0.8."
         ),
         click.option(
+            "--probe-prior",
+            is_flag=True,
+            help="With --min-probability: start from what a probe foretells of each row (rap_probe_image_rate, rap_probe_text_rate).",
+        ),
+        click.option(
             "--budget",
             help="Exact number of rows (200), share of all rows (0.1), or rows per value: geo=200,chart=100.",
         ),
@@ -931,6 +936,7 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "min_replacement_cde",
         "replacements",
         "min_probability",
+        "probe_prior",
         "text_rows",
         "stratify_by",
         "method",

@@ -296,6 +296,11 @@ class Collector:
         """
         raise NotImplementedError
 
+    def remark_before(self, rows: int) -> str | None:
+        """What a person should know before the evidence of so many rows is made."""
+        del rows
+        return None
+
     def remarks(self, ds: datasets.Dataset) -> list[str]:
         """What a person should know about the evidence in a dataset."""
         del ds
@@ -387,6 +392,13 @@ def _joined(first: Any, second: Any) -> Any:
 
         return pa.concat_arrays([pa.array(first), pa.array(second)])
     return type(first)([*first, *second], first.dtype) if isinstance(first, TypedList) else [*first, *second]
+
+
+def say_before(collector: Collector, rows: int) -> None:
+    """Says what a person should know before a long run begins."""
+    remark = collector.remark_before(rows)
+    if remark is not None:
+        logger.warning(remark)
 
 
 def counts_tokens(collector: Collector) -> bool:
@@ -520,6 +532,7 @@ def collect_evidence(
     collector.identify()
     with allowed(media_roots):
         rows, collector = prepared(collector, rows)
+    say_before(collector, len(rows))
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
     differing = plain if distinct is None else plain.select(distinct)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_rap.engines.answers import judged_by_caller, shown_by
 from hf_rap.engines.options import ONLY_IN_MAP, marked
 from hf_rap.errors import RunError, SettingError, SourceError, logger_of
-from hf_rap.evidence.collector import ROWS_AT_ONCE, check_collector, counts_tokens, evidence_of, prepared
+from hf_rap.evidence.collector import (
+    ROWS_AT_ONCE,
+    check_collector,
+    counts_tokens,
+    evidence_of,
+    prepared,
+    say_before,
+)
 from hf_rap.evidence.collector import settings_of as own_settings
 from hf_rap.evidence.going_on import check_goes_on
 from hf_rap.evidence.grading import grades_later
@@ -216,6 +223,8 @@ class Run:
             self.collector.identify()
             settings = settings_of(self.collector)  # loads the model
             self.fingerprint = fingerprint_of(settings)
+            if not self.rank:
+                say_before(self.collector, len(self.ds))
             before = folders_before(self.folder, self.collector, settings)
             folders = [*self.folder.same(self.fingerprint, self.collector.kind), *before]
             begun = len(folders) > 1 or MANIFEST in self.folder.names(self.fingerprint)
@@ -357,11 +366,12 @@ class Run:
         keys = {row.key for task in self.tasks(range(len(self.rows))) for row in task.rows}
         return [number for number, row in enumerate(self.rows) if row.key in keys] if keys else []
 
-    def read(self, *, partial: bool = False) -> datasets.Dataset:
+    def read(self, *, partial: bool = False, without: Iterable[int] = ()) -> datasets.Dataset:
         """The dataset with its evidence.
 
         Args:
             partial: of an unfinished run: without the rows that are `lacking`.
+            without: numbers of rows whose evidence is all null.
 
         Raises:
             RunError: something is missing; `fill` first. Or all is.
@@ -372,7 +382,8 @@ class Run:
         if missing and (not partial or len(missing) == len(self.rows)):
             raise RunError(f"{len(missing):,} of {len(self.rows):,} rows are not in the run {self.folder.url!r} yet.")
         lacking = frozenset(missing)
-        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now, lacking=lacking)
+        null = lacking.union(without)
+        evidence = merge(self.index, self.rows, self.collector, self.goal, engine=self.engine_now, lacking=null)
         kept = limit_remarks(self.index, self.rows, self.goal, continued=self.continue_cut)
         for remark in (*kept, *self.collector.remarks(evidence)):
             logger.warning(remark)

@@ -63,13 +63,14 @@ class Settings:
     stratify_by: str | None = None
     seed: int = 0
     min_probability: float | None = None
+    probe_prior: bool = False
     text_rows: str = DROP
 
     def __post_init__(self) -> None:
         threshold("min_cde", self.min_cde, -1, 1)
         if self.max_ace is not None and self.max_ace != AUTO:
             threshold("max_ace", self.max_ace, 0, math.inf)
-        check_flags(replace_easy=self.replace_easy)
+        check_flags(replace_easy=self.replace_easy, probe_prior=self.probe_prior)
         check_number("min_replacement_cde", self.min_replacement_cde, least=-1, most=1, none=True)
         check_replacements(self.replacements)
         check_budget(self.budget)
@@ -78,6 +79,8 @@ class Settings:
             raise SettingError("A budget with rows for each value says of which column: stratify_by='source'.")
         check_whole("seed", self.seed)
         check_share("min_probability", self.min_probability)
+        if self.probe_prior and self.min_probability is None:
+            raise SettingError("probe_prior is about probabilities: give min_probability, such as 0.5.")
         check_choice("text_rows", self.text_rows, TEXT_ROWS)
 
     @classmethod

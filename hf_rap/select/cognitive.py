@@ -32,6 +32,7 @@ def select_cognitive(
     min_replacement_cde: float | None = MIN_REPLACEMENT_CDE,
     replacements: float | str = AS_MANY,
     min_probability: float | None = None,
+    probe_prior: bool = False,
     text_rows: str = DROP,
     overrides: Any = None,
 ) -> Selection:
@@ -90,6 +91,8 @@ def select_cognitive(
             Steps 3 and 4 go by the scores as before, so rows that come in as replacements are only
             as sure as their floor makes them. Needs both columns of rewards; takes no budget. With
             method "difficulty" the true pass rate is inside the band with this probability.
+        probe_prior: with min_probability: probabilities start from what a probe foretells of each row
+            (`rap_probe_image_rate`, `rap_probe_text_rate`: `hf_rap.fit_probe`), not from one prior for all rows.
         text_rows: rows without an image have no cde. "drop" drops them as such; "band" keeps those whose pass rate on
             their text is in the published band of arXiv 2505.13261, beside the others and without counting among them.
         overrides: marks of a person who has looked at rows: "keep", "drop" or "wrong_gold" by `rap_id`, as a file (.csv, .tsv,
@@ -132,6 +135,7 @@ def select_cognitive(
         min_replacement_cde=min_replacement_cde,
         replacements=replacements,
         min_probability=min_probability,
+        probe_prior=probe_prior,
         text_rows=text_rows,
         budget=budget,
         stratify_by=stratify_by,

@@ -26,6 +26,7 @@ OPTION_MEANINGS = {
     "method": "rule that decides",
     "method_version": "of the rule: rises when the same scores can get another decision or another reason",
     "min_probability": "how sure it has to be that the true score, not that of these few attempts, passes",
+    "probe_prior": "probabilities start from what a probe foretells of each row, not from one prior for all rows",
     "budget": "rows to keep",
     "stratify_by": "column whose values share the budget",
     "seed": "of the order among rows that are equal in everything else",

@@ -30,7 +30,7 @@ from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.lists import known_of, number_lists
-from hf_rap.stats.posterior import Posterior, fit_prior
+from hf_rap.stats.posterior import Posterior, fit_prior, rates_of
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
 from .arrays import (
@@ -121,9 +121,8 @@ def _select_by_cde(ds: Any, settings: Settings) -> Decision:
         "seed": plain(settings.seed),
         "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
         "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
+        **rule.said_only_where_so,
     }
-    if rule.control is not None:
-        rule_record["control"] = rule.control
     remarks: tuple[str, ...] = ()
     if np.count_nonzero(~np.isnan(cde)) >= LEAST_ROWS:
         replaced = remark_on_replaced(keep, reason == "hard_replacement")
@@ -217,7 +216,14 @@ class RapRule:
     order: NDArray[np.uint64] | None
     errors: Any
     prior: Prior | None
+    rates: NDArray[np.float64] | None
     control: str | None
+
+    @property
+    def said_only_where_so(self) -> dict[str, Any]:
+        """Parts of the record that are not usual."""
+        control = {} if self.control is None else {"control": self.control}
+        return {**control, **({"probe_prior": True} if self.settings.probe_prior else {})}
 
     def decide(
         self,
@@ -250,7 +256,7 @@ class RapRule:
         min_probability = self.settings.min_probability
         assert self.prior is not None
         assert min_probability is not None
-        posterior = Posterior(self.prior, *counts)
+        posterior = Posterior(self.prior, *counts, self.rates)
 
         def surely_above(limit: float) -> NDArray[np.bool_]:
             sure: NDArray[np.bool_] = posterior.cde_above(limit) >= min_probability
@@ -290,7 +296,10 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         quotas=partial(rows_per_value, settings.budget, settings.stratify_by, columns.get(settings.stratify_by or "")),
         order=seeded_order(ids_of(ds), settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
-        prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
+        prior=None
+        if settings.min_probability is None
+        else fit_prior(ds, control=control or "text", probe=settings.probe_prior or None),
+        rates=rates_of("select_cognitive", ds) if settings.probe_prior else None,
         control=control,
     )
 
@@ -712,6 +721,7 @@ RAP = Method(
         "budget",
         "stratify_by",
         "min_probability",
+        "probe_prior",
         "text_rows",
     ),
     meanings={
@@ -736,7 +746,9 @@ RAP = Method(
 RAP_PAPER = replace(
     RAP,
     name="rap-paper",
-    options=tuple(option for option in RAP.options if option not in ("min_replacement_cde", "min_probability")),
+    options=tuple(
+        option for option in RAP.options if option not in ("min_replacement_cde", "min_probability", "probe_prior")
+    ),
     fixed={"min_replacement_cde": None},
     version="1",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import RapError, SettingError
 from hf_rap.options import check, check_whole, is_whole
 from hf_rap.stats.counts import Counts, read_counts
-from hf_rap.stats.posterior import Posterior, fit_prior
+from hf_rap.stats.posterior import Posterior, fit_prior, rates_of
 from hf_rap.tables.notebook import bar, brief, html_page, html_table
 
 from .again import decide_again
@@ -161,8 +161,9 @@ def stability(
     if not kept:
         raise SettingError("stability: no row is kept, so there is nothing to agree on.")
     draws = draws or int(np.clip(ROWS_IN_ALL // len(ds), MIN_DRAWS, MAX_DRAWS))
-    prior = fit_prior(ds, control=rule.get("control", "text"))
-    posterior = Posterior(prior, image, text)
+    by_probe = bool(rule.get("probe_prior"))
+    prior = fit_prior(ds, control=rule.get("control", "text"), probe=by_probe or None)
+    posterior = Posterior(prior, image, text, rates_of("stability", ds) if by_probe else None)
     usual = _usual(image, text)
     numbers = sorted({int(number) for number in attempts} - {usual})
     alone = find_method(rule.get("method", "rap")).attempts
