@@ -60,7 +60,7 @@ def main() -> None:
         figures = []
         for seed in range(args.seeds):
             order = np.random.default_rng(seed).permutation(len(known))
-            probe = fit_probe(scored.select(order[:labelled]), min_auc=0, seed=seed)
+            probe = fit_probe(scored.select(order[:labelled]), min_auc=0)
             others = order[labelled:]
             foretold = np.array(scored.select(others).map(probe, batched=True)["rap_probe_cde"][:])
             figures.append(

@@ -13,6 +13,8 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .adaptive.collect import collect_adaptive
+    from .adaptive.probed import collect_probed
+    from .adaptive.probing import Probing
     from .adaptive.stopping import Exact, Sequential
     from .columns import Column
     from .engines.base import Completion, Engine
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .exports.exporting import check_export, export
     from .hub import diff, load, publish, reselect, yank
     from .hub.pulling import pull
+    from .hub.reporting import report
     from .plugins import add_plugin
     from .process import StepRewards, annotate_steps, load_process_rewards
     from .rows.inspection import inspect_dataset
@@ -71,6 +74,7 @@ __all__ = [
     "Layout",
     "Likelihood",
     "Method",
+    "Probing",
     "PromptStates",
     "PromptTemplate",
     "Quantile",
@@ -92,6 +96,7 @@ __all__ = [
     "collect_adaptive",
     "collect_evidence",
     "collect_in_run",
+    "collect_probed",
     "compare_methods",
     "describe_source",
     "diff",
@@ -111,6 +116,7 @@ __all__ = [
     "publish_to_folder",
     "pull",
     "regrade",
+    "report",
     "reselect",
     "scorer",
     "select_cognitive",
@@ -125,6 +131,8 @@ __all__ = [
 # are quick. Type checkers read the imports above instead; a test holds both and `__all__` together.
 _HOMES = {
     "adaptive.collect": "collect_adaptive",
+    "adaptive.probed": "collect_probed",
+    "adaptive.probing": "Probing",
     "adaptive.stopping": "Exact Sequential",
     "columns": "Column",
     "engines.base": "Completion Engine",
@@ -143,6 +151,7 @@ _HOMES = {
     "exports.exporting": "check_export export",
     "hub": "diff load publish reselect yank",
     "hub.pulling": "pull",
+    "hub.reporting": "report",
     "plugins": "add_plugin",
     "process": "StepRewards annotate_steps load_process_rewards",
     "rows.inspection": "inspect_dataset",
@@ -236,7 +245,7 @@ _MOVED = {
     "rows.recognition": "recognise_layout",
     "runs.fill": "Run",
     "scorers": "LIMRScore LikelihoodCDEScore add_limr_score likelihood_cde_score",
-    "select": "select_hardest select_limr select_longest select_random",
+    "select": "select_hardest select_limr select_longest select_random select_s1",
     "training": "AddDifficultyHint DifficultyWeighted RemoveDifficultyHint add_difficulty_hint add_epoch_rewards difficulty_weighted order_curriculum remove_difficulty_hint",
 }
 _HOME_OF = {name: home for table in (_HOMES, _TYPES) for home, names in table.items() for name in names.split()}

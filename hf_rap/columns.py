@@ -141,6 +141,9 @@ STATES_SETTINGS = Column("rap_states_settings", "string", "JSON: everything that
 PROBE_IMAGE = Column("rap_probe_image_rate", "float64", "foretold pass rate with the images, in [0, 1]")
 PROBE_TEXT = Column("rap_probe_text_rate", "float64", "foretold pass rate on the question alone, in [0, 1]")
 PROBE_CDE = Column("rap_probe_cde", "float64", "foretold cde, in [-1, 1]; orders rows, no attempt is behind it")
+PROBED = Column(
+    "rap_probed", "string", "JSON: the cut by which a probe left rows out, and the recall that an audit shows"
+)
 
 LIKELIHOOD_CDE = Column(
     "rap_likelihood_cde", "float64", "how much likelier the image makes the gold answer: higher = the image helped more"
@@ -304,6 +307,7 @@ SCORES = (CDE, ACE, DIFFICULTY)
 OTHER_EVIDENCE = (
     EPOCH_REWARDS,
     ADAPTIVE,
+    PROBED,
     *TOKEN_IDS.values(),
     *LIKELIHOOD_EVIDENCE,
     *STATES_EVIDENCE,
@@ -339,6 +343,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
     (STATES_EVIDENCE, "ds.map(PromptStates(engine), batched=True)"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
+    ((PROBED,), "collect_probed(ds, rollouts)"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
@@ -371,6 +376,7 @@ ERROR_CODES = {
     "not_judged": "some replies of an arm could not be graded",
     "cut_off": "replies of an arm were cut off at the token limit and count as unknown",
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
+    "below_probe": "the row is hardly worth keeping by what the model holds of its prompt, so it was not rolled out",
     "options_unreadable": "the options are no list of texts, or they are pictures",
     "several_turns": "the chat has several questions, and nobody said which is asked",
     "in_test_set": "its question and pictures stand in a test set that was to be left out",

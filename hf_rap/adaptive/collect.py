@@ -16,6 +16,7 @@ from hf_rap.errors import SettingError, code_of
 from hf_rap.options import check, check_choice, renamed
 from hf_rap.runs.fill import Run
 from hf_rap.stats.arrays import seeded_order
+from hf_rap.stats.posterior import rates_of
 from hf_rap.tables import whole_dataset
 
 from . import exact, sequential
@@ -72,7 +73,17 @@ def collect_adaptive(
 
     ds = whole_dataset("collect_adaptive", ds)
     check(isinstance(rollouts, Rollouts), "rollouts", rollouts, "Rollouts(engine)")
-    stopping = renamed("rule", options.pop("rule", None), "stopping", stopping)
+    stopping = checked_stopping(renamed("rule", options.pop("rule", None), "stopping", stopping))
+    check_both_arms(rollouts)
+    refuse_existing("collect_adaptive", ds.column_names, (ADAPTIVE,))
+    if url is None:
+        with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
+            return _collect(ds, rollouts, stopping, folder, options)
+    return _collect(ds, rollouts, stopping, url, options)
+
+
+def checked_stopping(stopping: Any) -> Exact | Sequential:
+    """The stopping, or that of this name; raises `SettingError` for what is none."""
     if isinstance(stopping, str):
         check_choice("stopping", stopping, MODES)
         stopping = MODES[stopping]
@@ -82,6 +93,12 @@ def collect_adaptive(
         stopping,
         f"Exact(...), Sequential(...), or {' or '.join(MODES)}",
     )
+    made: Exact | Sequential = stopping
+    return made
+
+
+def check_both_arms(rollouts: Rollouts) -> None:
+    """Raise `SettingError` for rollouts whose attempts cannot be shared out."""
     if rollouts.arm is not None:
         raise SettingError(
             f"Adaptive attempts are shared between the two arms, and arm={rollouts.arm!r} asks one of them: leave it out."
@@ -91,59 +108,60 @@ def collect_adaptive(
             "Adaptive attempts and attention do not go together: rap_ace of a row depends on all of its attempts. "
             "Leave attention out, or collect all attempts."
         )
-    refuse_existing("collect_adaptive", ds.column_names, (ADAPTIVE,))
-    if url is None:
-        with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
-            return _collect(ds, rollouts, stopping, folder, options)
-    return _collect(ds, rollouts, stopping, url, options)
 
 
 def _collect(
     ds: datasets.Dataset, rollouts: Rollouts, stopping: Exact | Sequential, url: str, options: Mapping[str, Any]
 ) -> datasets.Dataset | None:
     with Run(ds, rollouts, url, **options) as run:
-        plan = _planner(stopping, rollouts.attempts, [row.id for row in run.rows])
-        most = rollouts.attempts if isinstance(stopping, Exact) else stopping.most
-        rounds, state = play(run, plan, most)
-        if run.rank:
-            return None
-        record = {**stopping.as_dict(), "attempts": most, "rounds": rounds}
-        if isinstance(stopping, Sequential):
-            above = sequential.believe(state, stopping)
-            record["agreement_expected"] = round(sequential.expected_agreement(above), 3)
-        return _with_stopping(run.read(), json.dumps(record, sort_keys=True))
+        rates = rates_of("collect_adaptive", run.ds) if getattr(stopping, "probe_prior", False) else None
+        so_far = SoFar(run, most_attempts(stopping, rollouts.attempts))
+        record = adapt(so_far, stopping, rollouts.attempts, rates)
+        return None if run.rank else with_stopping(run.read(), record)
 
 
-def _planner(stopping: Exact | Sequential, attempts: int, ids: list[str]) -> Planner:
+def most_attempts(stopping: Exact | Sequential, attempts: int) -> int:
+    """Attempts per arm that no row gets more of."""
+    return attempts if isinstance(stopping, Exact) else stopping.most
+
+
+def adapt(so_far: SoFar, stopping: Exact | Sequential, attempts: int, rates: NDArray[np.float64] | None = None) -> str:
+    """Make the attempts that the decisions of the rows need, and say in JSON by what.
+
+    Args:
+        so_far: the attempts that are there.
+        stopping: when a row has enough.
+        attempts: of the rollouts.
+        rates: what is foretold of each row, (n_rows, 2), where the prior is by that.
+
+    """
+    run = so_far.run
+    rounds = play(so_far, _planner(stopping, attempts, [row.id for row in run.rows], rates))
+    record = {**stopping.as_dict(), "attempts": most_attempts(stopping, attempts), "rounds": rounds}
+    if isinstance(stopping, Sequential):
+        above = sequential.believe(so_far.state, stopping, rates)
+        record["agreement_expected"] = round(sequential.expected_agreement(above), 3)
+    return json.dumps(record, sort_keys=True)
+
+
+def _planner(stopping: Exact | Sequential, attempts: int, ids: list[str], rates: NDArray[np.float64] | None) -> Planner:
     if isinstance(stopping, Exact):
         order = seeded_order(ids, stopping.seed)
         return lambda state, _made: exact.plan(state, stopping, order)
     budget = attempts if stopping.budget is None else stopping.budget
-    return lambda state, made: sequential.plan(state, made, stopping, budget)
+    return lambda state, made: sequential.plan(state, made, stopping, budget, rates)
 
 
-def play(run: Run, plan: Planner, most: int) -> tuple[int, State]:
-    """Rounds of plan and attempts until the plan wants no more: how many there were, and what is known then."""
-    import numpy as np
-
-    _, equal = np.unique([row.key for row in run.rows], return_inverse=True)
-    run.goals = np.zeros((len(run.rows), 2), dtype=np.int64)
-    so_far = _SoFar(run, most)
+def play(so_far: SoFar, plan: Planner) -> int:
+    """Rounds of plan and attempts until the plan wants no more: how many there were."""
     rounds = 0
     while (wanted := plan(so_far.state, so_far.made)).any():
-        # Rows with the same content and id share their attempts: each gets as many as any of them.
-        shared = np.zeros((int(equal.max()) + 1, 2), dtype=np.int64)
-        np.maximum.at(shared, equal, run.goals + wanted)
-        rows = np.flatnonzero((shared[equal] > run.goals).any(axis=1)).tolist()
-        run.goals = shared[equal]
-        run.fill(rows)
-        run.finish()
-        so_far.read(rows)
+        so_far.ask(wanted)
         rounds += 1
-    return rounds, so_far.state
+    return rounds
 
 
-class _SoFar:
+class SoFar:
     """What the attempts say that were asked for; reads each part of the run once."""
 
     def __init__(self, run: Run, most: int) -> None:
@@ -151,12 +169,29 @@ class _SoFar:
 
         n_rows = len(run.rows)
         self.run = run
+        _, self.equal = np.unique([row.key for row in run.rows], return_inverse=True)
+        run.goals = np.zeros((n_rows, 2), dtype=np.int64)
         nothing = np.zeros((n_rows, 2), dtype=np.int64)
         self.state = State(nothing, nothing.copy(), nothing + most)
         self.made = nothing.copy()  # replies, judged or not
         self._most = most
         self._correct: float = run.collector.correct  # type: ignore[attr-defined]  # a `Rollouts`
         self._parts: dict[str, dict[str, list[Any]]] = {}
+
+    def ask(self, wanted: NDArray[np.int64]) -> None:
+        """Have so many more attempts made, (n_rows, 2)."""
+        import numpy as np
+
+        run = self.run
+        assert run.goals is not None
+        # Rows with the same content and id share their attempts: each gets as many as any of them.
+        shared = np.zeros((int(self.equal.max()) + 1, 2), dtype=np.int64)
+        np.maximum.at(shared, self.equal, run.goals + wanted)
+        rows = np.flatnonzero((shared[self.equal] > run.goals).any(axis=1)).tolist()
+        run.goals = shared[self.equal]
+        run.fill(rows)
+        run.finish()
+        self.read(rows)
 
     def read(self, rows: Sequence[int]) -> None:
         """Bring these rows up to date."""
@@ -171,7 +206,7 @@ class _SoFar:
                 values = [reward for reward in rewards if reward is not None]
                 solved = sum(reward >= self._correct for reward in values)
                 self.state.solved[index, arm], self.state.judged[index, arm] = solved, len(values)
-                self.state.left[index, arm] = self._most - made
+                self.state.left[index, arm] = max(0, self._most - made)
                 self.made[index, arm] = 0 if all(piece[_REWARDS[name]] is None for piece in pieces) else len(rewards)
                 if any(piece[_REWARDS[name]] is None for piece in pieces):  # an arm that fails is not asked again
                     self.state.left[index, arm] = 0
@@ -188,7 +223,7 @@ class _SoFar:
         return {name: values[stretch.place] for name, values in held.items()}
 
 
-def _with_stopping(evidence: datasets.Dataset, stopping: str) -> datasets.Dataset:
+def with_stopping(evidence: datasets.Dataset, stopping: str) -> datasets.Dataset:
     """The column that says by what attempts were spared; null for rows that nothing was asked of."""
     import pyarrow as pa
 

@@ -35,15 +35,16 @@ PER_ROUND = 1.0  # attempts that a round makes, per row of the dataset: a quarte
 PRIOR_ATTEMPTS = 1.0
 
 
-def believe(state: State, stopping: Sequential) -> NDArray[np.float64]:
-    """P(p1 - p0 > min_cde) after these attempts, (n_rows,), with the prior that fits all rows.
+def believe(state: State, stopping: Sequential, rates: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """P(p1 - p0 > min_cde) after these attempts, (n_rows,), with the prior that fits all rows, or those of foretold rates.
 
     NaN for a row with an arm in which nothing can be judged: it has no cde and is not decided on.
     """
     import numpy as np
 
     arms = [Counts(state.solved[:, arm].astype(np.float64), state.judged[:, arm]) for arm in (IMAGE, TEXT)]
-    above = Posterior(fit_counts(*arms), *arms).cde_above(stopping.min_cde)
+    image, text = arms
+    above = Posterior(fit_counts(image, text, rates=rates), image, text, rates).cde_above(stopping.min_cde)
     return np.where((state.judged + state.left > 0).all(axis=1), above, np.nan)
 
 
@@ -70,7 +71,13 @@ def expected_agreement(above: NDArray[np.float64]) -> float:
     return float(there[here].sum() / either) if either else 1.0
 
 
-def plan(state: State, made: NDArray[np.int64], stopping: Sequential, budget: float) -> NDArray[np.int64]:
+def plan(
+    state: State,
+    made: NDArray[np.int64],
+    stopping: Sequential,
+    budget: float,
+    rates: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
     """How many more attempts each row and arm should get now, (n_rows, 2); all zero at the end.
 
     Args:
@@ -78,6 +85,7 @@ def plan(state: State, made: NDArray[np.int64], stopping: Sequential, budget: fl
         made: replies there are, (n_rows, 2), those that could not be judged included.
         stopping: threshold, first attempts, agreement.
         budget: mean number of attempts per arm of the rows that can be decided on, those that are made included.
+        rates: what is foretold of each row, (n_rows, 2).
     """
     import numpy as np
 
@@ -89,7 +97,7 @@ def plan(state: State, made: NDArray[np.int64], stopping: Sequential, budget: fl
     purse = min(PER_ROUND * len(made), budget * 2 * np.count_nonzero(decidable) - int(made[decidable].sum()))
     if purse <= 0:
         return wanted
-    above = believe(state, stopping)
+    above = believe(state, stopping, rates)
     if stopping.agreement is not None and expected_agreement(above) >= stopping.agreement:
         return wanted
     # The arm whose next attempt takes more from the variance of p1 - p0: p (1 - p) / n falls by p (1 - p) / n (n + 1).

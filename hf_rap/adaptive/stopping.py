@@ -71,6 +71,8 @@ class Sequential:
             that either selects (Jaccard overlap), in (0, 1]. None spends the budget.
         start: attempts per arm that every row gets at first.
         most: attempts per arm that no row gets more of.
+        probe_prior: start from what a probe foretells of each row (`rap_probe_image_rate`, `rap_probe_text_rate`), and select
+            with probe_prior=True, too.
 
     Raises:
         SettingError: an option is out of its range.
@@ -85,6 +87,7 @@ class Sequential:
     agreement: float | None = None
     start: int = 2
     most: int = 64
+    probe_prior: bool = False
 
     mode: ClassVar[str] = "sequential"
 
@@ -94,10 +97,12 @@ class Sequential:
         check_whole("most", self.most, least=self.start)
         check_number("budget", self.budget, least=self.start, most=self.most, none=True)
         check_number("agreement", self.agreement, above=0, most=1, none=True)
+        check_flags(probe_prior=self.probe_prior)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able: mode and options."""
-        return {"mode": self.mode, **asdict(self)}
+        """JSON-able: mode and options; without those that were not there when collections began."""
+        options = {name: value for name, value in asdict(self).items() if name != "probe_prior" or value}
+        return {"mode": self.mode, **options}
 
 
 def _check_threshold(name: str, value: Any) -> None:

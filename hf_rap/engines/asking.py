@@ -194,10 +194,10 @@ def _completions(gives: str, given: Any, request: Request) -> list[Completion]:
     completions = list(given)
     if len(completions) != request.attempts:
         raise EngineError(f"{sentence.format(f'{len(completions)} completions')}, as many as request.attempts says.")
-    return [_completion(gives, completion) for completion in completions]
+    return [_completion(gives, completion, request) for completion in completions]
 
 
-def _completion(gives: str, given: Any) -> Completion:
+def _completion(gives: str, given: Any, request: Request) -> Completion:
     """A completion with its numbers as Python has them."""
     sentence = f"{gives} {shown(given)}: it takes a Completion"
     if not isinstance(given, Completion):
@@ -214,7 +214,8 @@ def _completion(gives: str, given: Any) -> Completion:
     tokens, prompt_tokens = (None if count is None else int(count) for count in counts)
     ids = None if given.token_ids is None else tuple(map(int, given.token_ids))
     text = None if given.text is None else whole_text(given.text)
-    return Completion(text, tokens, bool(given.truncated), prompt_tokens, ids)
+    states = None if given.states is None else _states(gives, len(request.depths), given.states, request)
+    return Completion(text, tokens, bool(given.truncated), prompt_tokens, ids, states)
 
 
 def _attention(gives: str, given: Any, _reply: Reply) -> ReplyAttention:

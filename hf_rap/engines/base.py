@@ -60,6 +60,9 @@ class Request:
     With a `prefix` every reply begins with this text, and a `Completion` holds what comes after it,
     white space included. Only engines with `continues = True` take one. An engine with `repeats = True` gives the same
     reply when it is asked again, and under a larger token limit a longer one with the same beginning.
+
+    With `depths` the first `Completion` also has the `states` of the prompt, as `StatesEngine.prompt_states` gives them. Only
+    engines with `tells_states = True` take some.
     """
 
     row_id: str
@@ -72,6 +75,7 @@ class Request:
     files: tuple[bytes | None, ...] = ()
     prefix: str = ""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    depths: tuple[float, ...] = ()
 
     def stream_keys(self, seed: int) -> list[int]:
         """The key of each reply's random numbers."""
@@ -91,6 +95,7 @@ class Completion:
 
     `tokens` is None where a server counts the tokens of several replies together. `prompt_tokens` counts the
     prompt with the tokens of its images; None where the engine does not say, as for `token_ids`, the tokens themselves.
+    `states`: of the prompt, where `Request.depths` ask for them, with the first reply.
     """
 
     text: str
@@ -98,6 +103,7 @@ class Completion:
     truncated: bool
     prompt_tokens: int | None = None
     token_ids: tuple[int, ...] | None = None
+    states: NDArray[np.float16] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

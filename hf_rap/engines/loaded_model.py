@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import traceback
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -32,6 +32,7 @@ from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
 from .noise import GumbelNoise
 from .roomy_cache import ROOM, make_room
+from .text_layers import LastTokens, text_layers
 from .texts import Texts, too_long
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Answers = TypeVar("Answers")
 
+NOTHING: AbstractContextManager[Any] = nullcontext()
 _HOPELESS = 8  # so many failed rows before the first answer end the run
 
 
@@ -120,10 +122,10 @@ class LoadedModel:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone.
 
-        Rows that share a batch are of one kind, want equally many attempts, and are of similar length. While a batch is
+        Rows that share a batch are of one kind, want equally many attempts and the same states, and are of similar length. While a batch is
         generated, the pictures of the next one go through the processor in a thread.
         """
-        kinds = [(self.kind_of(request), request.attempts) for request in requests]
+        kinds = [(self.kind_of(request), request.attempts, request.depths) for request in requests]
         order = sorted(range(len(requests)), key=lambda index: (*kinds[index], *likeness(requests[index])))
 
         def tokens(index: int) -> float:
@@ -260,9 +262,10 @@ class LoadedModel:
                 for half in (requests[:middle], requests[middle:])
                 for answer in self._complete_batch(half, sampling)
             ]
-        replies = self.sample(inputs, requests, sampling)[:, width:].tolist()
+        attempts, depths = requests[0].attempts, requests[0].depths
+        reading = LastTokens(self.layers_at(depths))
+        replies = self.sample(inputs, requests, sampling, reading=reading)[:, width:].tolist()
         self.answered = True
-        attempts = requests[0].attempts
         with self._processor:
             completions = [
                 replace(
@@ -271,7 +274,19 @@ class LoadedModel:
                 )
                 for place, reply in enumerate(replies)
             ]
+        if depths:
+            for row, states in enumerate(reading.of_rows(attempts)):
+                completions[row * attempts] = replace(completions[row * attempts], states=states)
         return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
+
+    def layers_at(self, depths: Sequence[float]) -> list[Any]:
+        """The text layers at these depths, 1 the last one; raises `EngineError` where there is no list of them."""
+        layers = self._text_layers if depths else []
+        return [layers[max(1, round(depth * len(layers))) - 1] for depth in depths]
+
+    @cached_property
+    def _text_layers(self) -> list[Any]:
+        return text_layers(self.model, self.texts.reply_tokens("a")[-1])
 
     def encode(self, requests: list[Request]) -> dict[str, torch.Tensor]:
         """Token ids, mask and pictures of a left-padded batch of prompts, where the model is."""
@@ -305,12 +320,13 @@ class LoadedModel:
         sampling: Sampling,
         *,
         before: Sequence[LogitsProcessor] = (),
+        reading: AbstractContextManager[Any] = NOTHING,
     ) -> torch.Tensor:
         """Token ids of shape (rows x attempts, prompt + reply), the attempts of a row side by side.
 
         Prefills all of a prompt but its last token once, repeats the cache per attempt, and lets
         `generate` go on from there: the last token is then the first step of every attempt. `before` sees the logits
-        of every step first.
+        of every step first; `reading` is entered behind the prefill.
         """
         attempts = requests[0].attempts
         prompt = inputs["input_ids"]
@@ -323,7 +339,7 @@ class LoadedModel:
             prefilled.reorder_cache(rows)
             make_room(prefilled, min(ROOM, sampling.max_new_tokens))
             compat.set_rope_offsets(compat.rope_offsets(self.model), rows)
-            with reads_grouped_keys_once(self._grouped_modules):
+            with reads_grouped_keys_once(self._grouped_modules), reading:
                 return compat.go_on_from(
                     self.model,
                     prefilled,

@@ -121,7 +121,10 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
     """Put the adapter into the layers of the model. What does not fit is refused: its layers would stay as they were."""
     if find_spec("peft") is None:
         raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
-    folder = adapter_folder(parts_of(adapter)[0], pinned)
+    try:
+        folder = adapter_folder(parts_of(adapter)[0], pinned)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The adapter {adapter!r} cannot be read: {first_line(error)}") from error
     if not (Path(folder) / "adapter_model.safetensors").is_file():
         raise EngineError(
             f"The adapter {adapter!r} has no adapter_model.safetensors, and a pickle (.bin) can run what it likes when it is "

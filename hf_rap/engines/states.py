@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hf_rap.errors import EngineError, RowError, warnings_stay_warnings
+from hf_rap.errors import RowError, warnings_stay_warnings
 
-from . import compat
 from .answers import answering
-from .asking import half
 from .loaded_model import estimated_tokens, likeness
-from .probe import last_logits_only, layers_of
+from .probe import last_logits_only
+from .text_layers import LastTokens
 from .texts import too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -39,8 +36,7 @@ def prompt_states(
     """
     if not requests:
         return []
-    layers = text_layers(loaded)
-    chosen = [layers[max(1, round(depth * len(layers))) - 1] for depth in depths]
+    chosen = loaded.layers_at(depths)
     order = sorted(range(len(requests)), key=lambda index: (loaded.kind_of(requests[index]), likeness(requests[index])))
 
     def run(part: list[int]) -> list[NDArray[np.float16] | RowError]:
@@ -58,36 +54,6 @@ def prompt_states(
         return answers.all()
 
 
-def text_layers(loaded: LoadedModel) -> list[Any]:
-    """The layers that run one after the other when a model reads text, in their order; those of its vision part do not.
-
-    Raises:
-        EngineError: there is no list of such layers.
-
-    """
-    candidates = layers_of(loaded.model)
-    ran: list[str] = []
-    hooks = [layer.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, layer in candidates.items()]
-    prompt = torch.full((1, 3), loaded.texts.reply_tokens("a")[-1], device=compat.input_device(loaded.model))
-    try:
-        with torch.inference_mode():
-            loaded.model(
-                input_ids=prompt,
-                attention_mask=torch.ones_like(prompt),
-                use_cache=False,
-                **last_logits_only(loaded.model),
-            )
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not ran:
-        raise EngineError(
-            f"{type(loaded.model).__name__} has no list of layers that run one after the other: its states cannot be read."
-        )
-    of_text = ran[-1].rpartition(".")[0]
-    return [candidates[name] for name in dict.fromkeys(ran) if name.rpartition(".")[0] == of_text]
-
-
 def _read_batch(
     loaded: LoadedModel, requests: list[Request], layers: list[Any]
 ) -> list[NDArray[np.float16] | RowError]:
@@ -98,28 +64,7 @@ def _read_batch(
         fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
         answers = iter(_read_batch(loaded, fitting, layers) if fitting else [])
         return [error or next(answers) for error in errors]
-    with torch.inference_mode(), loaded.own_positions(), _last_tokens(layers) as states:
+    with torch.inference_mode(), loaded.own_positions(), LastTokens(layers) as states:
         loaded.model(**inputs, use_cache=False, **last_logits_only(loaded.model))
     loaded.answered = True
-    stacked = torch.stack([state.float().cpu() for state in states], dim=1).numpy()  # (rows, depths, width)
-    return [half(of_row) for of_row in stacked]
-
-
-@contextmanager
-def _last_tokens(layers: list[Any]) -> Iterator[list[torch.Tensor]]:
-    """Fills the list with what each layer gives at the last token of every row, (rows, width), in the pass made inside.
-
-    Prompts are padded on the left, so that all end at the right edge.
-    """
-    states: list[torch.Tensor] = [torch.empty(0)] * len(layers)
-
-    def note(place: int, _module: Any, _inputs: Any, output: Any) -> None:
-        hidden = output[0] if isinstance(output, tuple) else output
-        states[place] = hidden[:, -1].detach()
-
-    hooks = [layer.register_forward_hook(partial(note, place)) for place, layer in enumerate(layers)]
-    try:
-        yield states
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return list(states.of_rows())

@@ -81,6 +81,7 @@ class TransformersEngine(OfOneModel):
 
     continues: ClassVar[bool] = True  # takes a `Request.prefix`
     template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
+    tells_states: ClassVar[bool] = True  # and `Request.depths`
     repeats: ClassVar[bool] = True  # the random numbers of a reply are those of its row, arm and number
 
     model: str = field(metadata=BY_IDENTITY)
@@ -144,6 +145,11 @@ class TransformersEngine(OfOneModel):
         from .states import prompt_states
 
         return prompt_states(self.load(), requests, depths=depths)
+
+    @property
+    def states_width(self) -> int | None:
+        """Numbers in the hidden states of one layer; loads the model."""
+        return getattr(self.load().model.config.get_text_config(), "hidden_size", None)
 
     def describe(self) -> dict[str, Any]:
         """Identity, classes, precision, options, device and library versions."""

@@ -31,6 +31,7 @@ from hf_rap.rows.turns import each_turn
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.tables.notebook import html_page, html_table
 
 from .results import Results, check_columns
 
@@ -295,6 +296,11 @@ class Collector:
         """
         raise NotImplementedError
 
+    def remark_before(self, rows: int) -> str | None:
+        """What a person should know before the evidence of so many rows is made."""
+        del rows
+        return None
+
     def remarks(self, ds: datasets.Dataset) -> list[str]:
         """What a person should know about the evidence in a dataset."""
         del ds
@@ -386,6 +392,13 @@ def _joined(first: Any, second: Any) -> Any:
 
         return pa.concat_arrays([pa.array(first), pa.array(second)])
     return type(first)([*first, *second], first.dtype) if isinstance(first, TypedList) else [*first, *second]
+
+
+def say_before(collector: Collector, rows: int) -> None:
+    """Says what a person should know before a long run begins."""
+    remark = collector.remark_before(rows)
+    if remark is not None:
+        logger.warning(remark)
 
 
 def counts_tokens(collector: Collector) -> bool:
@@ -519,6 +532,7 @@ def collect_evidence(
     collector.identify()
     with allowed(media_roots):
         rows, collector = prepared(collector, rows)
+    say_before(collector, len(rows))
     distinct, place = _distinct_rows(rows, collector)
     plain = rows.with_format(None)
     differing = plain if distinct is None else plain.select(distinct)
@@ -606,6 +620,17 @@ class Estimate:
         price = "" if self.price is None else f", {self.price:,.2f} at the price that was given"
         measured = f"{self.rows_measured:,} rows measured in {duration(self.seconds_measured)}"
         return f"Estimate: {self.time} for {self.rows:,} rows{price} ({measured}: {self.rows_per_second:,.3g} rows/s{tokens})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "rows": self.rows,
+            "price": self.price,
+            "measured": f"{self.rows_measured:,} rows in {duration(self.seconds_measured)}",
+            "rows per second": self.rows_per_second,
+            "tokens per second": self.tokens_per_second,
+        }
+        title = f"Estimate: {self.time} for {self.rows:,} rows"
+        return html_page(title, html_table((name, value) for name, value in facts.items() if value is not None))
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,7 @@ from .going_on import GoingOn, go_on
 from .grading import Grade, Grading, Replies
 from .psi import WINDOW
 from .regrade import ROLLOUTS, regraded, settings_with
+from .state_columns import DEPTHS, check_tells, size_of_states, state_columns, states_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,20 +77,23 @@ class Rollouts(PromptedCollector):
             image and every reply to it are read once more.
         keep_ids: also store the tokens of every reply as the model wrote them, so that a second pass (`hf_rap.Attention`)
             reads the same ones: text that is cut anew may give others, and loses what is a control token.
+        states: also note what the model holds of each prompt before it answers, as `hf_rap.PromptStates` does, from the pass
+            over the prompt that is made anyway.
         instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
 
     Reads:
         the columns of the layout.
 
     Writes:
-        the evidence columns of `hf_rap.columns.EVIDENCE`, and with attention those of `Attention`. A reply is stored as
+        the evidence columns of `hf_rap.columns.EVIDENCE`, with states those of `PromptStates`, and with attention those of `Attention`. A reply is stored as
         the model wrote it, without the tokens that end it and white space at its ends: `<think>` stays where it is a
         control token. With keep_ids rap_image_token_ids and rap_text_token_ids.
         A row without an image is asked on its text alone: its image columns are null and
         `rap_error` says "no_image".
 
     Raises:
-        SettingError: attempts below 1, a sampling option out of its range, or a verifier that cannot be called so.
+        SettingError: attempts below 1, a sampling option out of its range, a verifier that cannot be called so, or an engine
+            that tells no states for states=True (servers and vLLM do not).
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has evidence already.
         EngineError: the model cannot be loaded, or fails on every row; or it tells no token ids for keep_ids.
@@ -115,6 +119,7 @@ class Rollouts(PromptedCollector):
     first_attempt: int = field(default=0, metadata=ONLY_IN_MAP)
     arm: str | None = field(default=None, metadata=ONLY_IN_MAP)
     keep_ids: bool = False
+    states: bool = False
     verifier: Any = field(default=None, metadata=ONLY_IN_MAP)
     correct: float = field(default=CORRECT, metadata=ONLY_IN_MAP)
     cut: str = field(default="wrong", metadata=ONLY_IN_MAP)
@@ -129,7 +134,9 @@ class Rollouts(PromptedCollector):
         check_whole("attempts", self.attempts, least=1)
         check_whole("first_attempt", self.first_attempt, least=0)
         check_choice("arm", self.arm, columns.ARMS, none=True)
-        check_flags(attention=self.attention, keep_ids=self.keep_ids)
+        check_flags(attention=self.attention, keep_ids=self.keep_ids, states=self.states)
+        if self.states:
+            check_tells(self.engine)
         self._sampling()
         object.__setattr__(self, "verifier_version", self.grading.version)
         if self.attention:
@@ -139,7 +146,8 @@ class Rollouts(PromptedCollector):
     def writes(self) -> tuple[columns.Column, ...]:
         """The columns that are added."""
         ids = columns.TOKEN_IDS.values() if self.keep_ids else ()
-        return (*columns.EVIDENCE, *ids, *(columns.ATTENTION_EVIDENCE if self.attention else ()))
+        states = columns.STATES_EVIDENCE if self.states else ()
+        return (*columns.EVIDENCE, *ids, *states, *(columns.ATTENTION_EVIDENCE if self.attention else ()))
 
     @property
     def stored(self) -> tuple[columns.Column, ...]:
@@ -191,6 +199,7 @@ class Rollouts(PromptedCollector):
     @warnings_stay_warnings()
     def end(self, rows: list[AskedRow]) -> dict[str, list[Any]]:
         """Evidence for rows that have taken their answers, as columns; grades them."""
+        states = self._states(rows) if self.states else {}  # before grades, whose errors are not theirs
         grade_rows(rows, self.grading)
         ids = {column: self._token_ids(rows, arm) for arm, column in columns.TOKEN_IDS.items()} if self.keep_ids else {}
         settings = json.dumps(self.settings(), sort_keys=True) if any(row.attempts for row in rows) else None
@@ -207,6 +216,7 @@ class Rollouts(PromptedCollector):
             columns.ERROR: [cell_of(row.error) for row in rows],
             columns.SETTINGS: [settings if row.attempts else None for row in rows],
             **ids,
+            **states,
             **(self._attention(rows, ids.get(columns.IMAGE_TOKEN_IDS)) if self.attention else {}),
         }
         return columns.typed({column: evidence[column] for column in self.writes})
@@ -227,6 +237,10 @@ class Rollouts(PromptedCollector):
                 "rollouts": self.version,
             }
         )
+
+    def remark_before(self, rows: int) -> str | None:
+        """How much room states take."""
+        return size_of_states(self.engine, rows, DEPTHS) if self.states else None
 
     def only(self, first: int, attempts: int, arm: str | None = None) -> Self:
         """The same for these attempts alone, of one arm or of both."""
@@ -364,6 +378,22 @@ class Rollouts(PromptedCollector):
             )
         return ids
 
+    def _states(self, rows: list[AskedRow]) -> dict[columns.Column, list[Any]]:
+        """What the model held of the prompts; of the first attempts, and null with later ones."""
+        if self.first_attempt:
+            return {column: [None] * len(rows) for column in columns.STATES_EVIDENCE}
+        arms = {
+            arm: [next((reply.states for reply in row.attempts.get(arm, ())), None) for row in rows]
+            for arm in columns.ARMS
+        }
+        some = any(states is not None for of_arm in arms.values() for states in of_arm)
+        settings = (
+            json.dumps(states_settings(self.engine, self._prompt, self.layout, DEPTHS), sort_keys=True)
+            if some
+            else None
+        )
+        return state_columns(arms, [row.error for row in rows], settings)
+
     def _attention(self, rows: list[AskedRow], ids: list[Any] | None) -> dict[columns.Column, list[Any]]:
         """The replies with the image read again; images are still open, unlike in a second pass."""
         read = ["image" in row.attempts for row in rows]
@@ -383,7 +413,9 @@ class Rollouts(PromptedCollector):
 
     def _request(self, row: AskedRow, arm: str) -> Request:
         assert row.question is not None
-        times = {"attempts": self.attempts, "first": self.first_attempt}
+        times: dict[str, Any] = {"attempts": self.attempts, "first": self.first_attempt}
+        if self.states and not self.first_attempt:
+            times["depths"] = DEPTHS
         return self.request_of(row.id, row.question, arm, with_images=arm == "image", **times)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap import columns
-from hf_rap.engines.asking import describe, prompt_states
+from hf_rap.engines.asking import prompt_states
 from hf_rap.engines.options import ONLY_IN_MAP
-from hf_rap.errors import RowError, SettingError, cell_of, warnings_stay_warnings
+from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check, is_number
 from hf_rap.rows.presets import prompt_or_instruction
 from hf_rap.rows.prompts import DEFAULT_PROMPT, PromptTemplate
@@ -18,6 +18,7 @@ from hf_rap.rows.questions import raw_rows
 from .collector import PromptedCollector
 from .grading import Grading
 from .rollouts import read_rows
+from .state_columns import DEPTHS, VERSION, size_of_states, state_columns, states_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 
     from .rollouts import AskedRow
 
-DEPTHS = (0.5, 0.75, 1.0)
-
 
 @dataclass(frozen=True)
 class PromptStates(PromptedCollector):
     """Adds what the model holds of each prompt before it answers: `ds.map(PromptStates(engine), batched=True)`.
 
-    One pass per arm over the prompt that `Rollouts` asks; nothing is generated. A linear model of these numbers, fitted to
+    One pass per arm over the prompt that `Rollouts` asks; nothing is generated. `Rollouts(states=True)` writes the same on the
+    way, for rows that are rolled out anyway. A linear model of these numbers, fitted to
     rows that have attempts (`hf_rap.fit_probe`), foretells which of the others the model solves.
 
     Args:
@@ -70,7 +70,7 @@ class PromptStates(PromptedCollector):
     depths: tuple[float, ...] = DEPTHS
     prompt: PromptTemplate | str = DEFAULT_PROMPT
     layout: Layout | None = field(default=None, metadata=ONLY_IN_MAP)
-    version: str = "1"  # part of the cache key of `map`: raise it when the same input can give other numbers
+    version: str = VERSION  # part of the cache key of `map`
 
     def __post_init__(self) -> None:
         self.check_given()
@@ -101,35 +101,22 @@ class PromptStates(PromptedCollector):
         requests = [self._request(rows[place], arm) for place, arm in places]
         answers = prompt_states(self.engine, requests, depths=self.depths)
         errors = [row.error for row in rows]
-        states: dict[str, list[list[float] | None]] = {arm: [None] * len(rows) for arm in columns.ARMS}
+        states: dict[str, list[Any]] = {arm: [None] * len(rows) for arm in columns.ARMS}
         for (place, arm), answer in zip(places, answers, strict=True):
             if isinstance(answer, RowError):
                 errors[place] = errors[place] or answer
             else:
-                states[arm][place] = answer.ravel().tolist()
-        for of_arm in states.values():  # a row has the states of both arms, or none
-            of_arm[:] = [None if error else numbers for error, numbers in zip(errors, of_arm, strict=True)]
+                states[arm][place] = answer
         settings = json.dumps(self.settings(), sort_keys=True) if places else None
-        return columns.typed(
-            {
-                columns.IMAGE_STATES: states["image"],
-                columns.TEXT_STATES: states["text"],
-                columns.STATES_ERROR: [cell_of(error) for error in errors],
-                columns.STATES_SETTINGS: [None if numbers is None else settings for numbers in states["image"]],
-            }
-        )
+        return columns.typed(state_columns(states, errors, settings))
 
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the evidence of a row, and what is only written down."""
-        return self.noted(
-            {
-                **describe(self.engine),
-                **self._prompt.settings(),
-                **(self.layout.settings if self.layout else {}),
-                "depths": list(self.depths),
-                "states": self.version,
-            }
-        )
+        return states_settings(self.engine, self._prompt, self.layout, self.depths, self.version)
+
+    def remark_before(self, rows: int) -> str | None:
+        """How much room they take."""
+        return size_of_states(self.engine, rows, self.depths)
 
     def failures(self, evidence: Mapping[str, Sequence[Any]]) -> list[str | None]:
         """Per row its error; a row without an image is what it is."""

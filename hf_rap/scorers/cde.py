@@ -24,7 +24,7 @@ from hf_rap.stats.counts import cde_of
 from hf_rap.stats.posterior import Posterior
 
 from .base import counts_in, scores
-from .certainty import check_certainty, level_of
+from .certainty import check_certainty, foretold_columns, foretold_in, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,7 +107,7 @@ class CDEScore:
     @property
     def reads(self) -> tuple[Column, ...]:
         """The reward columns; with `rollouts` whatever those read, which they check themselves."""
-        return (IMAGE_REWARDS, self._compared) if self.rollouts is None else ()
+        return (IMAGE_REWARDS, self._compared, *foretold_columns(self.prior)) if self.rollouts is None else ()
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -132,7 +132,7 @@ class CDEScore:
         if self.control != "text":
             columns[CDE_CONTROL] = [self.control] * len(has_score)
         if self.prior is not None:
-            posterior = Posterior(self.prior, with_image, without)
+            posterior = Posterior(self.prior, with_image, without, foretold_in("CDEScore", batch, self.prior))
             numbers = (
                 posterior.cde_mean(),
                 *posterior.cde_interval(level_of(self.confidence)),

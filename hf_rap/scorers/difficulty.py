@@ -23,7 +23,7 @@ from hf_rap.stats.posterior import Posterior
 from hf_rap.stats.thresholds import check_band
 
 from .base import counts_in, scores
-from .certainty import check_certainty, level_of
+from .certainty import check_certainty, foretold_columns, foretold_in, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class DifficultyScore:
     @property
     def reads(self) -> tuple[Column, ...]:
         """`rap_image_rewards`."""
-        return (IMAGE_REWARDS,)
+        return (IMAGE_REWARDS, *foretold_columns(self.prior))
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -108,7 +108,7 @@ class DifficultyScore:
         has_score = as_given.judged > 0
         columns: dict[Column, Any] = {DIFFICULTY: scores(difficulty_of(as_given), has_score)}
         if self.prior is not None:
-            posterior = Posterior(self.prior, as_given, beside)
+            posterior = Posterior(self.prior, as_given, beside, foretold_in("DifficultyScore", batch, self.prior))
             low, high = posterior.pass_rate_interval(level_of(self.confidence))
             numbers = (
                 1 - posterior.pass_rate_mean(),

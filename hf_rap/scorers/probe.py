@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import (
@@ -22,17 +23,17 @@ from hf_rap.columns import (
     typed,
 )
 from hf_rap.errors import LayoutError, SettingError
-from hf_rap.options import check_number, check_text, check_whole
+from hf_rap.options import check_number, check_text
 from hf_rap.papers import PAPER
 from hf_rap.rows.batches import Batch, batched
-from hf_rap.stats.counts import cde_of, read_counts
+from hf_rap.stats.counts import Counts, cde_of, read_counts
 from hf_rap.stats.settings import counted, settings_in
 from hf_rap.tables import whole_dataset
 
 from .base import scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import datasets
     import numpy as np
@@ -43,6 +44,19 @@ FOLDS = 5
 _BINS = 5
 _ALPHAS = [10.0**power for power in range(-1, 7)]
 RECALLS = (0.9, 0.95, 0.99)
+
+
+class Fit(NamedTuple):
+    """A linear model: center (width,), weights (width, 3) and offset (3,)."""
+
+    center: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    def __call__(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is foretold of each row, (n_rows, 3): the pass rates of both arms and their difference."""
+        foretold: NDArray[np.float64] = (numbers - self.center) @ self.weights + self.offset
+        return foretold
 
 
 class Bin(NamedTuple):
@@ -94,6 +108,10 @@ class ProbeReport:
 class Probe:
     """Appends the pass rates and the cde that are foretold: `ds.map(probe, batched=True)`; `fit_probe` makes it.
 
+    It is several fits, each to all labelled rows but a fifth; a row belongs to the fifth that its own states name, and is
+    foretold by the fit without it. So no row is foretold from its own attempts, whether it is one of the labelled ones or not,
+    and what is known of the labelled ones holds for all.
+
     Reads:
         rap_image_states, rap_text_states, rap_states_settings; with `by` that column.
 
@@ -108,14 +126,12 @@ class Probe:
 
     """
 
-    center: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    offset: NDArray[np.float64]
+    fits: tuple[Fit, ...]
     states: str
     report: ProbeReport = field(repr=False)
     by: str | None = None
     foretells: frozenset[str] = frozenset()
-    version: str = "1"  # raise it whenever the same input can give another number
+    version: str = "2"  # raise it whenever the same input can give another number
 
     def __repr__(self) -> str:
         return str(self.report)
@@ -154,7 +170,7 @@ class Probe:
             there &= np.array([str(source) in self.foretells for source in rows.arrow(self.by).to_pylist()], dtype=bool)
         foretold = np.full((len(there), 3), np.nan)
         if there.any():
-            foretold[there] = (numbers[there] - self.center) @ self.weights + self.offset
+            foretold[there] = foretell(self.fits, numbers[there])
         image, text, cde = np.clip(foretold, (0, 0, -1), 1).T
         return typed(
             {
@@ -171,7 +187,6 @@ def fit_probe(
     min_cde: float = PAPER.min_cde,
     by: str | None = None,
     min_auc: float = 0.75,
-    seed: int = 0,
 ) -> Probe:
     """A probe fitted to the rows of a dataset that have states and attempts, held to what it foretells of others.
 
@@ -184,7 +199,6 @@ def fit_probe(
         by: column of the sources; each is held out as a whole as well, and rows of a source that was not there, or is
             foretold worse than `min_auc` asks, get nulls. None: all rows are of one source.
         min_auc: on held-out rows; below it the probe is refused.
-        seed: of the folds.
 
     Raises:
         MissingColumnError: states or rewards are not there.
@@ -201,8 +215,7 @@ def fit_probe(
     check_number("min_cde", min_cde, least=-1, most=1)
     check_number("min_auc", min_auc, least=0, most=1)
     check_text("by", by, none=True, empty=False)
-    check_whole("seed", seed)
-    _check_sklearn()
+    check_sklearn()
     ds = whole_dataset("fit_probe", ds)
     require("fit_probe", ds.column_names, (IMAGE_STATES, TEXT_STATES, STATES_SETTINGS, IMAGE_REWARDS, TEXT_REWARDS))
     if by is not None:
@@ -220,27 +233,62 @@ def fit_probe(
         raise SettingError(
             f"{len(labelled)} rows have states and judged attempts of both arms, and a probe takes {LEAST_ROWS}: roll out more."
         )
-    cde = cde_of(image, without)[labelled]
-    rates = np.stack([counts.solved[labelled] / counts.judged[labelled] for counts in (image, without)], axis=1)
-    targets = np.column_stack([rates, cde])
-    sources = np.array(
-        ["all"] * len(labelled) if by is None else [str(name) for name in rows.arrow(by).to_pylist()], dtype=object
+    sources = None if by is None else np.array([str(name) for name in rows.arrow(by).to_pylist()], dtype=object)[there]
+    counts = [arm.rows(labelled) for arm in (image, without)]
+    return fit_labelled(
+        numbers, counts, states=next(iter(kinds)), sources=sources, min_cde=min_cde, by=by, min_auc=min_auc
     )
-    sources = sources if by is None else sources[there]
-    report = _report(numbers, targets, sources if by else None, min_cde, seed)
+
+
+def fit_labelled(
+    numbers: NDArray[np.float64],
+    arms: Sequence[Counts],
+    *,
+    states: str,
+    min_cde: float,
+    min_auc: float,
+    by: str | None = None,
+    sources: NDArray[np.object_] | None = None,
+) -> Probe:
+    """`fit_probe` for labelled rows: their states (n_rows, width), judged attempts of both arms, and names of sources."""
+    import numpy as np
+
+    rates = np.stack([arm.solved / arm.judged for arm in arms], axis=1)
+    targets = np.column_stack([rates, cde_of(*arms)])
+    fold = fold_of(numbers)
+    fits = tuple(_fit(numbers[fold != number], targets[fold != number]) for number in range(FOLDS))
+    report = _report(numbers, targets, foretell(fits, numbers)[:, 2], sources, min_cde)
     if report.auc is None:
         raise SettingError(
-            f"All {len(labelled)} labelled rows are {'above' if report.above else 'not above'} min_cde={min_cde:g}, so nothing can "
+            f"All {len(numbers)} labelled rows are {'above' if report.above else 'not above'} min_cde={min_cde:g}, so nothing can "
             "be learned of the difference: roll out more, or take another min_cde."
         )
     if report.auc < min_auc:
         raise SettingError(
             f"The probe foretells too little: on held-out rows its AUC is {report.auc:.3f}, and min_auc asks {min_auc:g}. Roll out "
-            f"more than these {len(labelled)} rows, or do without."
+            f"more than these {len(numbers)} rows, or do without."
         )
-    center, weights, offset = _fit(numbers, targets)
     good = {name for name, auc in report.sources.items() if auc is not None and auc >= min_auc}
-    return Probe(center, weights, offset, next(iter(kinds)), report, by, frozenset(good))
+    return Probe(fits, states, report, by, frozenset(good))
+
+
+def fold_of(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The fold that the states of each row name, (n_rows,): the same for equal rows, wherever they stand."""
+    import numpy as np
+
+    digests = (blake2b(row.tobytes(), digest_size=4).digest() for row in numbers.astype("<f2"))
+    return np.frombuffer(b"".join(digests), dtype="<u4").astype(np.int64) % FOLDS
+
+
+def foretell(fits: Sequence[Fit], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_rows, 3): each row by the fit that its fold is not in."""
+    import numpy as np
+
+    fold = fold_of(numbers)
+    foretold = np.zeros((len(numbers), 3))
+    for number, fit in enumerate(fits):
+        foretold[fold == number] = fit(numbers[fold == number])
+    return foretold
 
 
 def read_states(rows: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -271,10 +319,8 @@ def states_of(settings: str) -> str:
     return json.dumps(counted(settings_in(settings)), sort_keys=True)
 
 
-def _fit(
-    numbers: NDArray[np.float64], targets: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Center (width,), weights (width, 3) and offset (3,) of the linear model."""
+def _fit(numbers: NDArray[np.float64], targets: NDArray[np.float64]) -> Fit:
+    """Ridge regression, its strength by generalised cross-validation."""
     import numpy as np
     from sklearn.linear_model import RidgeCV  # type: ignore[import-untyped]
 
@@ -282,31 +328,26 @@ def _fit(
     spread[spread == 0] = 1
     ridge = RidgeCV(_ALPHAS, alpha_per_target=True).fit((numbers - center) / spread, targets)
     weights: NDArray[np.float64] = ridge.coef_.T / spread[:, None]
-    return center, weights, np.asarray(ridge.intercept_)
+    return Fit(center, weights, np.asarray(ridge.intercept_))
 
 
 def _foretold(
     numbers: NDArray[np.float64], targets: NDArray[np.float64], rows: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """The cde of these rows by a fit to the others."""
-    center, weights, offset = _fit(numbers[~rows], targets[~rows])
-    cde: NDArray[np.float64] = ((numbers[rows] - center) @ weights + offset)[:, 2]
+    cde: NDArray[np.float64] = _fit(numbers[~rows], targets[~rows])(numbers[rows])[:, 2]
     return cde
 
 
 def _report(
     numbers: NDArray[np.float64],
     targets: NDArray[np.float64],
+    foretold: NDArray[np.float64],
     sources: NDArray[np.object_] | None,
     min_cde: float,
-    seed: int,
 ) -> ProbeReport:
     import numpy as np
 
-    fold = np.random.default_rng(seed).permutation(np.arange(len(numbers)) % FOLDS)
-    foretold = np.zeros(len(numbers))
-    for number in range(FOLDS):
-        foretold[fold == number] = _foretold(numbers, targets, fold == number)
     cde = targets[:, 2]
     above = cde > min_cde
     order = np.argsort(foretold, kind="stable")
@@ -351,7 +392,8 @@ def left_out(above: NDArray[np.bool_], recall: float) -> float:
     return float(np.count_nonzero(lost <= may_go) / len(above))
 
 
-def _check_sklearn() -> None:
+def check_sklearn() -> None:
+    """Raise `SettingError` where scikit-learn is not installed."""
     try:
         import sklearn  # type: ignore[import-untyped] # noqa: F401
     except ImportError as error:

@@ -17,8 +17,10 @@ from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_share, threshold
 from hf_rap.tables import whole_dataset
+from hf_rap.tables.notebook import brief
 
 from .arrays import check_budget
+from .notebook import selection_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +63,14 @@ class Settings:
     stratify_by: str | None = None
     seed: int = 0
     min_probability: float | None = None
+    probe_prior: bool = False
     text_rows: str = DROP
 
     def __post_init__(self) -> None:
         threshold("min_cde", self.min_cde, -1, 1)
         if self.max_ace is not None and self.max_ace != AUTO:
             threshold("max_ace", self.max_ace, 0, math.inf)
-        check_flags(replace_easy=self.replace_easy)
+        check_flags(replace_easy=self.replace_easy, probe_prior=self.probe_prior)
         check_number("min_replacement_cde", self.min_replacement_cde, least=-1, most=1, none=True)
         check_replacements(self.replacements)
         check_budget(self.budget)
@@ -76,6 +79,8 @@ class Settings:
             raise SettingError("A budget with rows for each value says of which column: stratify_by='source'.")
         check_whole("seed", self.seed)
         check_share("min_probability", self.min_probability)
+        if self.probe_prior and self.min_probability is None:
+            raise SettingError("probe_prior is about probabilities: give min_probability, such as 0.5.")
         check_choice("text_rows", self.text_rows, TEXT_ROWS)
 
     @classmethod
@@ -192,7 +197,22 @@ class Selection:
     def _reason(self) -> Any:
         return arrow_columns(self.scored, [REASON.name])[REASON.name]
 
+    @property
+    def _sides(self) -> dict[bool, dict[str, int]]:
+        """Rows of each reason, of those that are kept and of the others, the most frequent first."""
+        sides = {}
+        for kept, flags in ((True, self._keep), (False, ~self._keep)):
+            reasons = Counter(self._reason.filter(flags).to_pylist())
+            sides[kept] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
+        return sides
+
     def __repr__(self) -> str:
+        return brief(str(self), "print(selection)")
+
+    def _repr_html_(self) -> str:
+        return selection_html(self, self._sides)
+
+    def __str__(self) -> str:
         steps, meanings = self.method.get("steps", {}), {**ERROR_CODES, **self.method["reasons"]}
         rows = []
         before = 0
@@ -201,10 +221,9 @@ class Selection:
             title, count = ("came in", f"+{entered:,}") if entered > 0 else ("step", f"{step.rows:,}")
             rows.append((title, step.name, count, steps.get(step.name, "")))
             before = step.came_in
-        for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
-            reasons = Counter(self._reason.filter(flags).to_pylist())
-            counts = sorted(reasons.items(), key=lambda count: (-count[1], count[0]))
-            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts]
+        for kept, counts in self._sides.items():
+            title = "kept" if kept else "dropped"
+            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts.items()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [
             f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}  {words}".rstrip()

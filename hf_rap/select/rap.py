@@ -30,7 +30,7 @@ from hf_rap.papers import CITE_OPERA, CITE_RAP, PAPER
 from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
 from hf_rap.stats.counts import read_counts
 from hf_rap.stats.lists import known_of, number_lists
-from hf_rap.stats.posterior import Posterior, fit_prior
+from hf_rap.stats.posterior import Posterior, fit_prior, rates_of
 from hf_rap.stats.thresholds import AS_MANY, Quantile, check_replacing, rows_replacing, threshold
 
 from .arrays import (
@@ -70,6 +70,7 @@ MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Qu
 # Why a row is dropped whose cde is not above min_cde: what its two pass rates say.
 NOT_ABOVE = ("never_solved", "image_misleads", "solved_without_image", "image_helps_little", "image_changes_nothing")
 _WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
+_WITHOUT_TEXT = "Of rows that were never asked on the text alone select with --method difficulty (method='difficulty')."
 
 
 def select_rap(ds: Any, settings: Settings) -> Decision:
@@ -120,9 +121,8 @@ def _select_by_cde(ds: Any, settings: Settings) -> Decision:
         "seed": plain(settings.seed),
         "attempts": None if attempts is None else np.unique(attempts[attempts > 0]).tolist(),
         "asked": {name: plain(getattr(settings, name)) for name in ("min_cde", "max_ace", "budget")},
+        **rule.said_only_where_so,
     }
-    if rule.control is not None:
-        rule_record["control"] = rule.control
     remarks: tuple[str, ...] = ()
     if np.count_nonzero(~np.isnan(cde)) >= LEAST_ROWS:
         replaced = remark_on_replaced(keep, reason == "hard_replacement")
@@ -216,7 +216,14 @@ class RapRule:
     order: NDArray[np.uint64] | None
     errors: Any
     prior: Prior | None
+    rates: NDArray[np.float64] | None
     control: str | None
+
+    @property
+    def said_only_where_so(self) -> dict[str, Any]:
+        """Parts of the record that are not usual."""
+        control = {} if self.control is None else {"control": self.control}
+        return {**control, **({"probe_prior": True} if self.settings.probe_prior else {})}
 
     def decide(
         self,
@@ -249,7 +256,7 @@ class RapRule:
         min_probability = self.settings.min_probability
         assert self.prior is not None
         assert min_probability is not None
-        posterior = Posterior(self.prior, *counts)
+        posterior = Posterior(self.prior, *counts, self.rates)
 
         def surely_above(limit: float) -> NDArray[np.bool_]:
             sure: NDArray[np.bool_] = posterior.cde_above(limit) >= min_probability
@@ -289,7 +296,10 @@ def read_rule(ds: Any, settings: Settings) -> RapRule:
         quotas=partial(rows_per_value, settings.budget, settings.stratify_by, columns.get(settings.stratify_by or "")),
         order=seeded_order(ids_of(ds), settings.seed) if settings.replace_easy or budget else None,
         errors=columns.get(ERROR.name),
-        prior=None if settings.min_probability is None else fit_prior(ds, control=control or "text"),
+        prior=None
+        if settings.min_probability is None
+        else fit_prior(ds, control=control or "text", probe=settings.probe_prior or None),
+        rates=rates_of("select_cognitive", ds) if settings.probe_prior else None,
         control=control,
     )
 
@@ -354,7 +364,7 @@ def decide(
     if replace_easy:
         assert difficulty is not None, "replace_easy needs the difficulty"
         leaving = rows.bar(difficulty == 0, "always_solved", step="not_always_solved")
-        hard = (difficulty < 1) & (difficulty >= _one_failure(attempts))
+        hard = (difficulty < 1) & (difficulty >= one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
             hard &= cde > limit if surely_above is None else surely_above(limit)
@@ -394,7 +404,7 @@ class _Rows:
         self.could_enter = self.keep.copy()
         self.came_in = np.zeros(len(cde), dtype=bool)
         self.reason = np.where(
-            self.keep, _why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
+            self.keep, why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
         )
         self.count("scored")
 
@@ -434,7 +444,7 @@ class _Rows:
         self.let_in(filled.nonzero()[0], "filled_to_budget", step="filled")
 
 
-def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
+def why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
     """One of NOT_ABOVE for each row, as if its cde were not above min_cde."""
     import numpy as np
 
@@ -448,7 +458,7 @@ def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | N
     return why
 
 
-def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
+def one_failure(attempts: NDArray[np.int64] | None) -> Any:
     """The difficulty of one failed attempt, 1/M; without M the smallest number above 0."""
     import numpy as np
 
@@ -547,7 +557,7 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_columns(settings: Settings, names: list[str]) -> None:
-    require("select_cognitive", names, (CDE,))
+    require("select_cognitive", names, (CDE,), _WITHOUT_TEXT if DIFFICULTY.name in names else "")
     if settings.replace_easy:
         require("select_cognitive", names, (DIFFICULTY,), "Or select with replace_easy=False.")
     if settings.min_probability is not None:
@@ -711,6 +721,7 @@ RAP = Method(
         "budget",
         "stratify_by",
         "min_probability",
+        "probe_prior",
         "text_rows",
     ),
     meanings={
@@ -735,7 +746,9 @@ RAP = Method(
 RAP_PAPER = replace(
     RAP,
     name="rap-paper",
-    options=tuple(option for option in RAP.options if option not in ("min_replacement_cde", "min_probability")),
+    options=tuple(
+        option for option in RAP.options if option not in ("min_replacement_cde", "min_probability", "probe_prior")
+    ),
     fixed={"min_replacement_cde": None},
     version="1",
 )

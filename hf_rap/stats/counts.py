@@ -35,6 +35,10 @@ class Counts(NamedTuple):
     solved: NDArray[np.float64]
     judged: NDArray[np.int64]
 
+    def rows(self, which: Any) -> Counts:
+        """The attempts of these rows alone."""
+        return Counts(self.solved[which], self.judged[which])
+
 
 def read_counts(reader: str, ds: Any, control: str = "text") -> tuple[Counts, Counts]:
     """The counts with the image and of the control, of all rows; no attempts there where its rewards are not there.

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import control_rewards
+from hf_rap.columns import PROBE_IMAGE, PROBE_TEXT, control_rewards, require
 from hf_rap.errors import SettingError
-from hf_rap.options import check_whole
+from hf_rap.options import check, check_whole
+from hf_rap.tables import whole_dataset
+from hf_rap.tables.notebook import bar, html_page, html_table
 
 from .beta import CELLS, PARTS, beta_on_grid, fit_beta, grid, share_below, widths
 from .counts import Counts, read_counts
+from .foretold import ByRate, fit_by_rate, rates_in
 from .thresholds import check_share
 
 if TYPE_CHECKING:
@@ -35,11 +38,13 @@ EM_STEPS = 50
 PSEUDO_ROWS = 10.0
 # The part of that product which is spread evenly, so that no pass rate is ruled out beforehand.
 EVEN_SHARE = 0.01
+# Upper ends of the parts of [0, 1] that a notebook shows.
+_FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Pairs of counts whose posterior is in memory at once: 2,500 numbers each.
 _PAIRS_AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prior:
     """How the pass rates (p1, p0) of a dataset's rows are distributed, as far as its counts tell.
 
@@ -50,6 +55,7 @@ class Prior:
         text: (a, b) of the Beta fitted to p0 alone.
         note: what was used instead, where there was too little data to fit; else None.
         control: the arm that p0 is of; "text" is the question alone.
+        by_rate: the priors of rows whose pass rates were foretold; `weights` is that of all others. None: of all rows.
 
     """
 
@@ -59,6 +65,7 @@ class Prior:
     text: tuple[float, float]
     note: str | None = None
     control: str = "text"
+    by_rate: ByRate | None = None
 
     def __eq__(self, other: object) -> bool:
         import numpy as np
@@ -67,13 +74,44 @@ class Prior:
             isinstance(other, Prior)
             and (self.rows, self.control) == (other.rows, other.control)
             and np.array_equal(self.weights, other.weights)
+            and (self.by_rate is None) == (other.by_rate is None)
+            and (
+                self.by_rate is None
+                or other.by_rate is None
+                or np.array_equal(self.by_rate.weights, other.by_rate.weights)
+            )
         )
 
     def __hash__(self) -> int:
         return hash((self.rows, self.weights.tobytes()))
 
+    def _arms(self) -> dict[str, NDArray[np.float64]]:
+        """The probability of each value of `grid()`, with the image and without."""
+        without = "on the question alone" if self.control == "text" else f"with {self.control} images"
+        return {"with the image": self.weights.sum(axis=1), without: self.weights.sum(axis=0)}
 
-def fit_prior(ds: Any, *, control: str = "text") -> Prior:
+    def __repr__(self) -> str:
+        means = [f"{weights @ grid():.3f} {arm}" for arm, weights in self._arms().items()]
+        note = f"\n  {self.note}" if self.note else ""
+        return f"Prior of {self.rows:,} rows: mean pass rate {' and '.join(means)}{note}"
+
+    def _repr_html_(self) -> str:
+        import numpy as np
+
+        below = [share_below(grid(), widths(), limit) for limit in _FIFTHS]
+        parts = [np.diff([0.0, *(float(weights @ share) for share in below)]) for weights in self._arms().values()]
+        fifths = [
+            (
+                f"up to {limit:.1f}",
+                *(cell for part in parts for cell in (f"{part[place]:.1%}", bar(float(part[place])))),
+            )
+            for place, limit in enumerate(_FIFTHS)
+        ]
+        head = ("pass rate", *(cell for arm in self._arms() for cell in (f"rows {arm}", "")))
+        return html_page(repr(self), html_table(fifths, head))
+
+
+def fit_prior(ds: Any, *, control: str = "text", probe: Any = None) -> Prior:
     """The prior of a dataset's pass rates, from `rap_image_rewards` and, where they are there, the control's rewards.
 
     A prior belongs to a dataset, not to a batch, so it is fitted once and then given to the scores:
@@ -86,18 +124,44 @@ def fit_prior(ds: Any, *, control: str = "text") -> Prior:
     Args:
         ds: all rows.
         control: what the image is compared with, as in `CDEScore`; p0 is the pass rate there.
+        probe: of `hf_rap.fit_probe`: each row gets a Beta of its own per arm, by what is foretold of it, in the place of one
+            prior for all rows. Scores with such a prior read `rap_probe_image_rate` and `rap_probe_text_rate`
+            (`ds.map(probe, batched=True)`); True takes these where they are there.
 
     Raises:
-        SettingError: `ds` is no `Dataset`, or there is no such control.
-        MissingColumnError: `rap_image_rewards` is absent.
+        SettingError: `ds` is no `Dataset`, there is no such control, or a probe is to foretell another control than the text.
+        MissingColumnError: `rap_image_rewards` is absent; or the states, or what is foretold.
         LayoutError: a reward is NaN or outside [0, 1].
 
     """
     control_rewards(control)
-    return replace(fit_counts(*read_counts("fit_prior", ds, control)), control=control)
+    check(probe is None or probe is True or callable(probe), "probe", probe, "what fit_probe(ds) gives, True, or None")
+    rates = None
+    if probe is not None:
+        if control != "text":
+            raise SettingError(f"A probe foretells pass rates on the question alone, not those of control={control!r}.")
+        ds = whole_dataset("fit_prior", ds, selection=True)
+        rates = rates_of(
+            "fit_prior", ds if probe is True or PROBE_IMAGE.name in ds.column_names else _foretold(ds, probe)
+        )
+    return replace(fit_counts(*read_counts("fit_prior", ds, control), rates=rates), control=control)
 
 
-def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
+def rates_of(reader: str, ds: Any) -> NDArray[np.float64]:
+    """What is foretold of the rows of a dataset, (n_rows, 2), see `hf_rap.stats.foretold.rates_in`."""
+    names = [column.name for column in (PROBE_IMAGE, PROBE_TEXT) if column.name in ds.column_names]
+    return rates_in(reader, ds.select_columns(names).with_format("arrow")[:])
+
+
+def _foretold(ds: Any, probe: Any) -> Any:
+    require("fit_prior(probe=...)", ds.column_names, probe.reads)
+    read = [name for name in (*(column.name for column in probe.reads), getattr(probe, "by", None)) if name is not None]
+    return ds.select_columns(read).map(probe, batched=True, remove_columns=read)
+
+
+def fit_counts(
+    image: Counts, text: Counts, *, steps: int = EM_STEPS, rates: NDArray[np.float64] | None = None
+) -> Prior:
     """The prior of (p1, p0) for these rows, by empirical Bayes.
 
     1. For each arm the Beta that gives its counts the highest Beta-binomial likelihood.
@@ -119,6 +183,7 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
         image: counts with the image; rows without any judged attempt are left out.
         text: counts on the question alone, of the same rows.
         steps: of step 2.
+        rates: what a probe foretells of each row, (n_rows, 2): then rows have priors by these (`hf_rap.stats.foretold`).
 
     Returns:
         The prior. For an arm that fewer than 30 rows have attempts of, all pass rates count as equally likely to
@@ -151,7 +216,8 @@ def fit_counts(image: Counts, text: Counts, *, steps: int = EM_STEPS) -> Prior:
         share = rows / np.einsum("tg,tg->t", image_likelihoods @ weights, text_likelihoods)
         weights = weights * (image_likelihoods.T @ (share[:, None] * text_likelihoods))
         weights = (weights + PSEUDO_ROWS * base) / (total + PSEUDO_ROWS)
-    return Prior(weights, both, betas[0], betas[1], note if few else None)
+    by_rate = None if rates is None else fit_by_rate((image, text), rates, EVEN_SHARE)
+    return Prior(weights, both, betas[0], betas[1], note if few else None, by_rate=by_rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +230,21 @@ class Posterior:
         prior: from `fit_counts`, of the dataset that the rows belong to.
         image: counts with the image.
         text: counts on the question alone. Where an arm has no attempt, the other arm and the prior speak for it.
+        rates: what is foretold of each row, (n_rows, 2), for a prior by that; a row without attempts is known by it alone.
+
+    Raises:
+        SettingError: the prior is by what is foretold, and nothing is.
 
     """
 
     prior: Prior
     image: Counts
     text: Counts
+    rates: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.prior.by_rate is not None and self.rates is None:
+            raise SettingError("The prior is by what a probe foretells, and of these rows nothing is foretold.")
 
     def cde_mean(self) -> NDArray[np.float64]:
         """Of p1 - p0, in [-1, 1]."""
@@ -227,7 +302,10 @@ class Posterior:
 
     @cached_property
     def _pairs(self) -> _Pairs:
-        return _Pairs(self.image, self.text)
+        by_rate = self.prior.by_rate
+        return _Pairs(
+            self.image, self.text, None if by_rate is None or self.rates is None else by_rate.steps(self.rates)
+        )
 
     @cached_property
     def _p1(self) -> NDArray[np.float64]:
@@ -245,9 +323,22 @@ class Posterior:
         """Posterior weights of some pairs of counts at a time, (n_pairs, n_cells), after the number of the first."""
         for start in range(0, len(self._pairs.rows), _PAIRS_AT_ONCE):
             image, text = self._pairs.likelihoods(slice(start, start + _PAIRS_AT_ONCE))
-            weights = (image[:, :, None] * self.prior.weights * text[:, None, :]).reshape(len(image), -1)
+            prior = self._priors(slice(start, start + _PAIRS_AT_ONCE))
+            weights = (image[:, :, None] * prior * text[:, None, :]).reshape(len(image), -1)
             weights /= weights.sum(axis=1, keepdims=True)
             yield start, weights
+
+    def _priors(self, some: slice) -> NDArray[np.float64]:
+        """The prior of these pairs, each its own or one for all."""
+        import numpy as np
+
+        if self.prior.by_rate is None:
+            return self.prior.weights
+        steps = self._pairs.steps[some]
+        own: NDArray[np.float64] = np.where(
+            steps[:, None, None] < 0, self.prior.weights, self.prior.by_rate.weights[np.maximum(steps, 0)]
+        )
+        return own
 
     def _expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean of a value per cell. Summed pair by pair: the rounding of a matrix product depends on their number."""
@@ -280,15 +371,16 @@ class Posterior:
 
 
 class _Pairs:
-    """The distinct pairs of counts among the rows.
+    """The distinct pairs of counts among the rows; with `steps`, among those of each step.
 
     Attributes:
         rows: number of rows with each pair, (n_pairs,).
-        of_row: the pair of each row, (n_rows,); -1 where neither arm has a judged attempt.
+        of_row: the pair of each row, (n_rows,); -1 where neither arm has a judged attempt, and nothing is foretold.
+        steps: of each pair, (n_pairs,); -1 where nothing is foretold.
 
     """
 
-    def __init__(self, image: Counts, text: Counts) -> None:
+    def __init__(self, image: Counts, text: Counts, steps: NDArray[np.int64] | None = None) -> None:
         import numpy as np
 
         lengths = {len(array) for counts in (image, text) for array in counts}
@@ -301,10 +393,15 @@ class _Pairs:
             for part, values in ((counts.judged, most + 1), (np.round(counts.solved * PARTS), most * PARTS + 1)):
                 code = code * values + part.astype(np.int64)
         has_attempts = (image.judged > 0) | (text.judged > 0)
+        if steps is None:
+            steps = np.full(len(code), -1)
+        code = code * (int(steps.max(initial=-1)) + 2) + steps + 1
+        has_attempts |= steps >= 0
         _, first, number, rows = np.unique(
             code[has_attempts], return_index=True, return_inverse=True, return_counts=True
         )
         self.rows: NDArray[np.int64] = rows
+        self.steps: NDArray[np.int64] = steps[has_attempts][first]
         self.of_row: NDArray[np.int64] = np.full(len(code), -1)
         self.of_row[has_attempts] = number
         self._counts = [

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hf_rap.engines.asking import half, prompt_states
+from hf_rap.engines.base import Sampling
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.engines.states import prompt_states as read_states
-from hf_rap.engines.states import text_layers
 from hf_rap.errors import EngineError, RowError
 
 from .tiny_models import CONTEXT, FAMILIES, ask, build, picture
@@ -50,7 +50,7 @@ def plain(model: LoadedModel, request) -> torch.Tensor:
 def test_states_are_those_of_a_plain_pass(family):
     """Of every layer but the last, whatever shares the batch; to what half precision holds."""
     model = loaded(family)
-    layers = len(text_layers(model))
+    layers = len(model._text_layers)
     depths = [(number + 1) / layers for number in range(layers)]
     states = read_states(model, REQUESTS, depths=depths)
     for request, of_request in zip(REQUESTS, states, strict=True):
@@ -64,6 +64,22 @@ def test_states_are_those_of_a_plain_pass(family):
             assert closest == sorted(set(closest))
             expected = expected[closest]
         np.testing.assert_allclose(of_request[:-1], expected, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_replies_come_with_the_states_of_their_prompts(family):
+    """The same as those of a pass over the prompt alone, however many replies; and the replies are the same ones."""
+    model = loaded(family)
+    depths = (0.01, 1.0)
+    sampling = Sampling(max_new_tokens=3)
+    plainly = [replace(request, attempts=2) for request in REQUESTS]
+    answers = model.complete([replace(request, depths=depths) for request in plainly], sampling)
+    assert answers == model.complete(plainly, sampling)
+    states = read_states(model, REQUESTS, depths=depths)
+    for (first, second), of_request in zip(answers, states, strict=True):
+        assert second.states is None
+        np.testing.assert_allclose(first.states, of_request, rtol=4e-3, atol=4e-3)
 
 
 def test_the_last_layer_is_what_the_head_reads():
@@ -80,7 +96,7 @@ def test_the_last_layer_is_what_the_head_reads():
 def test_depths_name_layers():
     """1 is the last, 0.5 the middle; the smallest is the first."""
     model = loaded("qwen2_5_vl")
-    layers = len(text_layers(model))
+    layers = len(model._text_layers)
     (every,) = read_states(model, REQUESTS[:1], depths=[(number + 1) / layers for number in range(layers)])
     (some,) = read_states(model, REQUESTS[:1], depths=(0.01, 0.5, 1.0))
     assert np.array_equal(some, every[[0, round(0.5 * layers) - 1, layers - 1]])

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hf_rap import EndpointEngine, PromptStates, collect_evidence, collect_in_run
+from hf_rap import EndpointEngine, PromptStates, Rollouts, collect_evidence, collect_in_run
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.errors import ColumnExistsError, SettingError
+from hf_rap.scorers.probe import states_of
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,38 @@ def test_the_prompt_is_part_of_the_settings():
     states = PromptStates(demo_engine(), prompt="bare", depths=[1])
     assert states.depths == (1.0,)
     assert states.settings() != replace(states, prompt="default").settings()
+
+
+@pytest.mark.slow
+def test_rollouts_write_the_same_states_on_the_way(planted, found, tmp_path, caplog):
+    """To the rounding of half precision, with the replies that there are without; later attempts leave them as they are."""
+    rollouts = Rollouts(demo_engine(), attempts=2, max_new_tokens=24, states=True)
+    made = collect_evidence(planted, rollouts)
+    assert "The states of 3 layers and both arms take 1.54 kB a row, 30.7 kB for 20 rows." in caplog.text
+    plain = collect_evidence(planted, replace(rollouts, states=False))
+    assert made["rap_image_responses"][:] == plain["rap_image_responses"][:]
+    assert made["rap_states_error"][:] == found["rap_states_error"][:]
+    for name in ("rap_image_states", "rap_text_states"):
+        assert made.features[name] == found.features[name]
+        for here, there in zip(made[name], found[name], strict=True):
+            assert (here is None) == (there is None)
+            if here is not None:
+                np.testing.assert_allclose(here, there, atol=0.02)
+    settings = [next(text for text in ds["rap_states_settings"] if text) for ds in (made, found)]
+    assert states_of(settings[0]) == states_of(settings[1])
+
+    ds = planted.select(range(6))
+    collect_in_run(ds, rollouts, str(tmp_path / "run"))
+    topped_up = collect_in_run(ds, replace(rollouts, attempts=3), str(tmp_path / "run"))
+    assert [len(rewards or []) for rewards in topped_up["rap_image_rewards"]] == [
+        3 if states else 0 for states in topped_up["rap_image_states"]
+    ]
+    for here, there in zip(topped_up["rap_image_states"], made["rap_image_states"], strict=False):
+        if here is not None:
+            np.testing.assert_allclose(here, there, atol=0.02)
+
+
+def test_servers_tell_no_states_with_their_replies():
+    """Nothing is asked of them."""
+    with pytest.raises(SettingError, match="EndpointEngine does not tell what its model holds of a prompt"):
+        Rollouts(EndpointEngine("http://127.0.0.1:9/v1", model="m"), states=True)
