@@ -35,7 +35,7 @@ from .budget import Budget
 from .claims import FOLDER as CLAIMS
 from .contents import FAILURE, ID, KEY
 from .flight import Flight
-from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
+from .folder import MANIFEST, RunFolder, check_url, fingerprint_of
 from .index import Index, Row, Stretch, batches, columns_read, part_schema
 from .keys import rows_of_run
 from .lease import Lease
@@ -810,10 +810,7 @@ class Run:
         names = [column.name for column in self.collector.stored]
         tables: dict[str, pa.Table] = {}
         for path in dict.fromkeys(stretch.part for stretch in stretches):
-            part = self.index.read(path)
-            if isinstance(part, Unusable):
-                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
-            tables[path] = part.select(names)
+            tables[path] = self.index.part(path).select(names)
         rows = [tables[stretch.part].slice(stretch.place, 1).to_pylist()[0] for stretch in stretches]
         return {name: [row[name] for row in rows] for name in names}
 
