@@ -50,15 +50,15 @@ def main() -> None:
     """Draw it and end."""
     import resource
 
-    asked = json.load(sys.stdin)
+    trial = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     made = environment()
-    signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
+    signal.setitimer(signal.ITIMER_PROF, trial["seconds"])
     content = [{"type": "image"}, {"type": "text", "text": "How many are there?"}]
     try:
-        template = made.from_string(asked["template"])
+        template = made.from_string(trial["template"])
         for messages in ([{"role": "user", "content": content}], [{"role": "user", "content": "How many are there?"}]):
-            template.render(messages=messages, add_generation_prompt=True, tools=None, **asked["special"])
+            template.render(messages=messages, add_generation_prompt=True, tools=None, **trial["special"])
     except MemoryError:
         sys.exit(TOO_LARGE)
     except Exception:  # noqa: BLE001 - it shows when the template is used

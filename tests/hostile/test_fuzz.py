@@ -33,6 +33,7 @@ pytestmark = [
 ]
 
 SECONDS, MEGABYTES = 1, 200
+EXAMPLES = 300  # of each reader: a minute, since every one has a second
 
 
 def resident():
@@ -128,7 +129,7 @@ def test_a_reader_in_a_process_of_its_own(tmp_path_factory, reader):
     alone = Alone(reads_from_a_fresh_folder)
 
     @hypothesis.given(ANY)
-    @hypothesis.settings(parent=hypothesis.settings(), suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
     def check(content):
         alone(reader, content, folder)
 
@@ -239,7 +240,7 @@ def test_an_answer_in_a_process_of_its_own(raw_server, monkeypatch):
     alone = Alone(is_asked)
 
     @hypothesis.given(ANSWERS)
-    @hypothesis.settings(parent=hypothesis.settings(), suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
     def check(answer):
         raw_server.answer = answer
         alone(raw_server.url)
