@@ -334,6 +334,10 @@ class Embedder:
         if isinstance(kind, pa.JsonType):
             cells = _without_folders(array.storage, _ABSOLUTE_IN_JSON, _json_without_folders)
             return array if cells is array.storage else pa.ExtensionArray.from_storage(kind, cells)
+        if isinstance(kind, pa.ExtensionType):  # Array2D and its like: lists of something plain
+            stored = array.storage
+            cells = self._inside(stored, column, None)
+            return array if cells is stored else pa.ExtensionArray.from_storage(kind, cells)
         if hasattr(feature, "embed_storage"):
             return self._embedded(array, column, is_image=type(feature).__name__ == "Image")
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
