@@ -130,7 +130,7 @@ class _Shared:
         """What another process has read, if no file has changed since."""
         try:
             table = from_file(self._folder.read(f"{self._place}/{_name(start)}"))
-            files = json.loads((table.schema.metadata or {})[_FILES])
+            files = read_json((table.schema.metadata or {})[_FILES], object)
         except (OSError, ValueError, KeyError):
             return None
         if any(not _is_same(self._roots, *file) for file in files or ()):

@@ -288,6 +288,7 @@ def test_a_process_that_reads_what_is_large_stays_small(reader):
 
 ALONE = {  # what they read is their own
     "options.py": "read_json, and values made plain",
+    "engines/template_trial.py": "what the parent process sends",
     "engines/remembered.py": "notes in the user's own cache",
     "rows/prompts.py": "options made plain",
     "cli/recipe.py": "notes in the folder of a recipe, where it has written them",
