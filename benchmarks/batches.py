@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from hf_rap.demo import demo_engine
 from hf_rap.engines.loaded_model import LoadedModel
 from hf_rap.errors import RowError
-from hf_rap.figures import DROPPED, INK, KEPT, png
+from hf_rap.tables.figures import DROPPED, INK, KEPT, png
 
 ROWS, HUGE, PART = 2000, 700, 192
 USUAL, HUGE_TIMES, FITS = 1000.0, 200, 120

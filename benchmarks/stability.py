@@ -27,9 +27,9 @@ import pyarrow as pa
 
 from hf_rap import Rollouts, add_scores, cde_score, collect_evidence, difficulty_score, select_cognitive, stability
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.figures import png
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_counts
+from hf_rap.tables.figures import png
 
 if TYPE_CHECKING:
     from collections.abc import Callable

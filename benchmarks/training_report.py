@@ -193,7 +193,7 @@ def draw(results: Mapping[str, Any]) -> bytes:
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    from hf_rap.figures import png
+    from hf_rap.tables.figures import png
 
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(10, 4.2), layout="constrained")

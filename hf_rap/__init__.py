@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .exports.exporting import check_export, export
     from .hub import diff, load, publish, reselect, yank
     from .hub.pulling import pull
+    from .hub.reporting import report
     from .plugins import add_plugin
     from .process import StepRewards, annotate_steps, load_process_rewards
     from .rows.inspection import inspect_dataset
@@ -111,6 +112,7 @@ __all__ = [
     "publish_to_folder",
     "pull",
     "regrade",
+    "report",
     "reselect",
     "scorer",
     "select_cognitive",
@@ -143,6 +145,7 @@ _HOMES = {
     "exports.exporting": "check_export export",
     "hub": "diff load publish reselect yank",
     "hub.pulling": "pull",
+    "hub.reporting": "report",
     "plugins": "add_plugin",
     "process": "StepRewards annotate_steps load_process_rewards",
     "rows.inspection": "inspect_dataset",
@@ -236,7 +239,7 @@ _MOVED = {
     "rows.recognition": "recognise_layout",
     "runs.fill": "Run",
     "scorers": "LIMRScore LikelihoodCDEScore add_limr_score likelihood_cde_score",
-    "select": "select_hardest select_limr select_longest select_random",
+    "select": "select_hardest select_limr select_longest select_random select_s1",
     "training": "AddDifficultyHint DifficultyWeighted RemoveDifficultyHint add_difficulty_hint add_epoch_rewards difficulty_weighted order_curriculum remove_difficulty_hint",
 }
 _HOME_OF = {name: home for table in (_HOMES, _TYPES) for home, names in table.items() for name in names.split()}

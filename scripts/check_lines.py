@@ -42,15 +42,18 @@ def words_of(snippet: str) -> list[str]:
 
 
 def trl(case: dict, words: list[str]) -> int:
-    from trl import GRPOConfig, ModelConfig, TrlParser
+    from trl import GRPOConfig, ModelConfig, RLOOConfig, TrlParser
     from trl.scripts.grpo import GRPOScriptArguments
+    from trl.scripts.rloo import RLOOScriptArguments
     from trl.scripts.utils import DatasetMixtureConfig
 
-    assert words[:2] == ["trl", "grpo"]
+    assert words[0] == "trl"
+    scripts = {"grpo": (GRPOScriptArguments, GRPOConfig), "rloo": (RLOOScriptArguments, RLOOConfig)}
+    arguments, kind = scripts[words[1]]
     own = [word for word in words[2:] if not word.startswith("--num_processes")]
     # As it counts its processes, of which there is one here.
-    config_of_all = type("Config", (GRPOConfig,), {"world_size": case["gpus"]})
-    parser = TrlParser((GRPOScriptArguments, config_of_all, ModelConfig, DatasetMixtureConfig))
+    config_of_all = type("Config", (kind,), {"world_size": case["gpus"]})
+    parser = TrlParser((arguments, config_of_all, ModelConfig, DatasetMixtureConfig))
     script, config, *_ = parser.parse_args_and_config([*own, "--use_cpu=True", "--bf16=False"])
     assert config.eval_strategy == "steps"
     assert Path(script.dataset_name).is_dir()
@@ -96,7 +99,9 @@ def easyr1(case: dict, words: list[str]) -> int:
     default = OmegaConf.merge(OmegaConf.structured(PPOConfig()), OmegaConf.load(given.pop("config")))
     config = OmegaConf.to_object(OmegaConf.merge(default, given))
     config.deep_post_init()
-    batches = range(case["train"] // config.data.rollout_batch_size)
+    # Of DAPO, which makes as many as it needs.
+    batch = config.data.mini_rollout_batch_size or config.data.rollout_batch_size
+    batches = range(case["train"] // batch)
     assert len(batches) >= 1
     RayPPOTrainer(config, None, None, batches, range(1), {}, None)
     assert Path(config.data.train_files).is_file()

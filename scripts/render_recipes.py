@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hf_rap.cli.output import paste
 from hf_rap.cli.recipe import RECIPES, Recipe, read_recipe, values_of
-from hf_rap.papers import NUMBERS
+from hf_rap.papers import NUMBERS, RAP_TABLE, TABLES
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes: the three papers, step by step
@@ -24,6 +24,14 @@ hf-rap recipe difficulty-prior --model demo
 What is done is not done again: start the same command anew after whatever happened, or with another `--stop-after`. With `--model demo` and no
 SOURCE everything runs on built-in pictures and a small model in about a minute, with the lengths and sizes that fit it. `--only-print`
 prints the commands and runs none.
+
+```sh
+hf-rap recipe rap --table outputs --folder geometry3k-rap --hours selected-grpo=41.5
+```
+
+runs nothing and reads what VLMEvalKit (`*_score.csv`, `*_acc.csv`), lmms-eval (`*_results.json`) and the script of arXiv 2602.04145
+(`visualprocessbench_*.json`) have written below `outputs`: first how far your base model is from the paper's, then your models beside the published
+ones, means and spread over runs, with seeds, judges and hours, those of scoring from `--folder`.
 
 **Nobody has published a reproduction of any of the three, and we have none either**: training and benchmarks take GPUs that we did not have.
 
@@ -56,6 +64,35 @@ def numbers(prefix: str) -> list[str]:
     return table(("number", "what it is", "stands in"), rows)
 
 
+def all_steps() -> list[str]:
+    """Every step of the three, and what it needs that hf_rap does not bring."""
+    rows = []
+    for name in RECIPES:
+        recipe = read_recipe(name)
+        values = values_of(recipe, "SOURCE", "MODEL", Path(name))
+        for step in recipe.steps:
+            command = step.words(values)[0]
+            needs = "a GPU for a real model" if command in ("rollouts", "annotate-steps") else ""
+            rows.append((name, step.name, f"`hf-rap {command}`", needs))
+        rows += [(name, part["step"], part["how"], part["needs"]) for part in recipe.by_hand]
+        rows.append((name, "table", f"`hf-rap recipe {name} --table RESULTS`", "the results"))
+    return ["## What is here and what is not\n", *table(("paper", "step", "command", "needs what is not here"), rows)]
+
+
+def published() -> list[str]:
+    """The table of the paper, where one could be read."""
+    head = ("", "rows", "hours", *RAP_TABLE.benchmarks)
+    rows = [
+        (
+            result.model,
+            *("" if value is None else f"{value:,}" for value in (result.rows, result.hours)),
+            *(f"{score:.2f}" for score in result.scores),
+        )
+        for result in RAP_TABLE.results
+    ]
+    return [f"\nPublished, from the {RAP_TABLE.where}:\n", *table(head, rows)]
+
+
 def section(name: str) -> list[str]:
     """One recipe."""
     recipe = read_recipe(name)
@@ -67,6 +104,7 @@ def section(name: str) -> list[str]:
         *commands(name, recipe),
         "\nWhat is left to do:\n",
         *table(("step", "how", "needs what is not here"), by_hand),
+        *(published() if name == "rap" else [f"\nPublished results: {TABLES[name]}."]),
         "\nNumbers:\n",
         *numbers(name.partition("-")[0]),
         "\nDifferences from the paper and the release:\n",
@@ -76,7 +114,7 @@ def section(name: str) -> list[str]:
 
 def page() -> str:
     """The whole of it."""
-    return "\n".join([HEAD.rstrip("\n"), *(line for name in RECIPES for line in section(name)), ""])
+    return "\n".join([HEAD.rstrip("\n"), "", *all_steps(), *(line for name in RECIPES for line in section(name)), ""])
 
 
 if __name__ == "__main__":

@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
 from hf_rap import PromptTemplate, export
 from hf_rap.demo import MODEL
+from hf_rap.exports.base import Given
 from hf_rap.exports.limits import Limits
 from hf_rap.exports.pictures import ANY, written_as_scored
+from hf_rap.exports.published import ALGORITHMS, CONFIGS, Plan, numbers_of
+from hf_rap.exports.recipe import export_recipe
 from hf_rap.exports.trainers import TRAINERS
+from hf_rap.select import select_random
 from hf_rap.verify import judge
 
 # What the rows were scored with; EasyR1 and VLM-R1 have no system turn.
@@ -28,6 +33,7 @@ USER_TURN = PromptTemplate(prefix="Q: ", suffix="\nThink inside <think></think>.
 ASKED = replace(USER_TURN, system="Be brief.\nAnd right.")
 TEXT = Value("string")
 # Rows and GPUs of the lines that are checked; a row is held out of each.
+MANY = 5159  # that RAP selects of MM-Eureka
 CASES = ((3, 1), (3, 2), (79, 1), (79, 8), (1000, 1), (1000, 8))
 ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
 ALL = Limits(val_rows=0)
@@ -123,7 +129,35 @@ def lines(folder: Path) -> None:
             told.append(
                 {"trainer": name, "rows": count, "train": done.handoff.train, "gpus": gpus, "snippet": done.snippet}
             )
+    told += [case for name in CONFIGS for case in trainings(folder, name, picture, model)]
     (folder.parent / "lines.json").write_text(json.dumps(told, ensure_ascii=False))
+
+
+def trainings(folder: Path, name: str, picture: dict, model: Path) -> list[dict]:
+    """The commands of whole trainings, for few rows and, by their number alone, for as many as RAP selects."""
+    told = []
+    for count, gpus in ((3, 1), (79, 8)):
+        made = [
+            {"rap_id": str(n), "images": [picture], "problem": f"<image>{n}?", "answer": str(n)} for n in range(count)
+        ]
+        ds = Dataset.from_list(
+            made, Features({"rap_id": TEXT, "images": List(Image()), "problem": TEXT, "answer": TEXT})
+        )
+        selection = select_random(ds, budget=count)
+        place = folder / f"{name}-recipe-{count}-{gpus}"
+        done = export_recipe(
+            selection, place, to=name, prompt=USER_TURN, limits=Limits(gpus=gpus, group=5, model=str(model))
+        )
+        case = {"trainer": name, "rows": count, "train": done.rows["selected"], "gpus": gpus}
+        told += [{**case, "snippet": command} for command in done.commands[: len(ALGORITHMS)]]
+    given = Given(place / "selected", rows=MANY, max_images=1, held_out=64, model=str(model), gpus=8, group=5)
+    for algorithm in ALGORITHMS:
+        file = folder / f"{name}-{algorithm}.yaml"
+        file.write_text(yaml.safe_dump(CONFIGS[name](Plan(given, numbers_of("rap"), algorithm, algorithm))))
+        program = "trl rloo" if algorithm == "rloo" else "trl grpo"
+        words = f"{program} --config '{file}'" if name == "trl" else f"python3 -m verl.trainer.main 'config=\"{file}\"'"
+        told.append({"trainer": name, "rows": MANY, "train": MANY, "gpus": 8, "snippet": words})
+    return told
 
 
 def main() -> None:

@@ -100,6 +100,7 @@ GIVEN = {
     "publish": {"selection": SELECTION, "repo_id": "user/name", "version": "1.0.0"},
     "publish_to_folder": {"selection": SELECTION, "path": "never-made"},
     "pull": {"repo": "user/name", "version": "1.0.0", "to": "trl", "path": "never-made"},
+    "report": {"selection": SELECTION, "path": "never-made.html"},
     "reselect": {"repo_id": "user/name"},
     "select_cognitive": {"ds": SCORED},
     "select_difficulty": {"ds": SCORED},
@@ -107,6 +108,7 @@ GIVEN = {
     "select_limr": {"ds": SCORED},
     "select_longest": {"ds": SCORED, "budget": 1},
     "select_random": {"ds": SCORED, "budget": 1},
+    "select_s1": {"ds": SCORED, "budget": 1},
     "select_top": {"ds": SCORED, "ratio": 0.5},
     "split_stages": {"ds": SCORED},
     "stability": {"ds": SCORED, "rule": {}},
@@ -176,7 +178,8 @@ RUN = {
     "progress": ("log.txt", "'log.txt': it takes an open text file, or None"),
     "log": ("trackio", "'trackio': it takes a function of a dictionary of numbers, or None"),
 }
-RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED}
+MARKS = (7, "7: it takes a file (.csv, .tsv, .json, .jsonl, .parquet), {rap_id: mark}")
+RANKED = {"budget": BUDGET, "stratify_by": TEXT_OR_NONE, "seed": SEED, "overrides": MARKS}
 PROMPTS = {
     "prompt": ("qwen", "'qwen': it takes one of default, trl, easyr1"),
     "instruction": (7, "7: it takes a text"),
@@ -190,6 +193,7 @@ EXPORT = {
 }
 PUBLISHED = {
     "hints": FLAG,
+    "report": FLAG,
     "selection": (5, "5: it takes what select_cognitive(ds) returns"),
     "source": ("user/name", "'user/name': it takes what describe_source(...) returns, or None"),
     "licence": TEXT_OR_NONE,
@@ -292,12 +296,13 @@ WRONG = {
         "prompt": PROMPTS["prompt"],
         "layout": LAYOUT,
     },
-    "fit_probe": {"min_cde": DIFFERENCE, "by": (5, "5: it takes a text, or None"), "min_auc": RATE, "seed": SEED},
+    "fit_probe": {"min_cde": DIFFERENCE, "by": (5, "5: it takes a text, or None"), "min_auc": RATE},
     "LikelihoodCDEScore": {
         "scale": ("nats", "'nats': it takes one of log, probability"),
         "pool": ("max", "'max': it takes one of sum, mean"),
     },
     "Limits": {
+        "hold_out": FLAG,
         "max_prompt_tokens": AT_LEAST_1_OR_NONE,
         "prompt_tokens": (512, "512: it takes a function of chat and images, or None"),
         "min_pixels": AT_LEAST_1_OR_NONE,
@@ -347,6 +352,7 @@ WRONG = {
         "layout": LAYOUT,
         "attention": FLAG,
         "keep_ids": FLAG,
+        "states": FLAG,
         "first_attempt": (-1, "-1: it takes a whole number of 0 or more"),
         "arm": ("both", "'both': it takes one of image, text, or None"),
     },
@@ -358,6 +364,7 @@ WRONG = {
         "agreement": (1.5, "1.5: it takes a number above 0 and up to 1, or None"),
         "start": AT_LEAST_1,
         "most": (1, "1: it takes a whole number of 2 or more"),
+        "probe_prior": FLAG,
     },
     "StepRewards": {
         "engine": ENGINES,
@@ -421,6 +428,7 @@ WRONG = {
         "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
     },
     "compare_methods": {
+        "overrides": MARKS,
         "methods": ("rap", "'rap': it takes some of rap, rap-paper, rap-released"),
         "budget": AT_LEAST_1_OR_NONE,
         "seed": SEED,
@@ -441,12 +449,17 @@ WRONG = {
         "system": TEXT_OR_NONE,
         "early_stop": FLAG,
         "root": TEXT,
+        "counts": FLAG,
     },
     "export_trl_prm": {
+        "counts": FLAG,
         "path": (5, "5: it takes the name of a file that ends in .parquet"),
         "threshold": THRESHOLD,
     },
-    "fit_prior": {"control": ("white", "'white': it takes one of text, blank, shuffled")},
+    "fit_prior": {
+        "control": ("white", "'white': it takes one of text, blank, shuffled"),
+        "probe": ("yes", "'yes': it takes what fit_probe(ds) gives, True, or None"),
+    },
     "inspect_dataset": {"layout": LAYOUT, "prompt": PROMPTS["prompt"]},
     "list_runs": {"url": URL},
     "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, "streaming": FLAG, **WITHDRAWN},
@@ -491,6 +504,15 @@ WRONG = {
         **WITHDRAWN,
     },
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
+    "report": {
+        "selection": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "path": (5, "5: it takes a name that ends in .html, or a new folder"),
+        "before": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
+        "title": TEXT_OR_NONE,
+        "source": TEXT_OR_NONE,
+        "layout": LAYOUT,
+        "media_roots": MEDIA_ROOTS,
+    },
     "reselect": {
         "repo_id": TEXT,
         "version": VERSION,
@@ -507,17 +529,22 @@ WRONG = {
         "min_replacement_cde": DIFFERENCE,
         "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "min_probability": SHARE_OR_NONE,
+        "probe_prior": FLAG,
     },
     "select_difficulty": {
+        "overrides": MARKS,
         "low": (0.9, "0.9: it takes a pass rate of at most high=0.87"),
         "high": (87, "87: it takes a number between 0 and 1"),
         "min_probability": SHARE_OR_NONE,
     },
     "select_hardest": RANKED,
-    "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1")},
+    "select_limr": {"min_limr": (1.5, "1.5: it takes a number up to 1"), "overrides": MARKS},
     "select_longest": RANKED,
     "select_random": RANKED,
+    "select_s1": RANKED,
     "select_top": {
+        "quotas": ("half", "'half': it takes one of exact, release"),
+        "overrides": MARKS,
         "by": TEXT,
         "ratio": (10, "10: it takes a number above 0 and up to 1"),
         "count": AT_LEAST_1_OR_NONE,
@@ -530,6 +557,7 @@ WRONG = {
         "seed": SEED,
     },
     "split_stages": {
+        "overrides": MARKS,
         "low": (-0.1, "-0.1: it takes a number between 0 and 1"),
         "high": RATE,
         "middle": (0.95, "0.95: it takes a number between 0.084 and 0.87, or None"),

@@ -232,9 +232,9 @@ class _Collection:
         for start in range(0, len(rows), _SETTLED_AT_ONCE):
             self.make(rows[start : start + _SETTLED_AT_ONCE], max(self.attempts, self.probing.settle))
             settled = rows[: start + _SETTLED_AT_ONCE]
-            found = settled[self.worth[settled]]
-            if len(found) >= place:
-                return float(self.foretold[found[place - 1], 2])
+            kept = settled[self.worth[settled]]
+            if len(kept) >= place:
+                return float(self.foretold[kept[place - 1], 2])
         return None
 
     @property
@@ -301,7 +301,7 @@ class _Collection:
         audit = below & self.audited
         self.make(np.flatnonzero(audit))
         self.make(np.flatnonzero(audit & self.near), max(self.attempts, self.probing.settle))
-        known = self.worth
+        worth_settled = self.worth
         self.left_out = below & ~audit
         assert self.run.goals is not None
         # What was made to settle a row stays in the run, and is no part of its evidence.
@@ -316,7 +316,7 @@ class _Collection:
             self.so_far.state.left[self.left_out] = 0
             rates = self.foretold[:, :2] if isinstance(self.stopping, Sequential) else None
             self.stopping_record = adapt(self.so_far, self.stopping, self.attempts, rates)
-        worth = np.where(audit, known, self.worth)
+        worth = np.where(audit, worth_settled, self.worth)
         shown = audit_of(
             int(np.count_nonzero(audit)),
             int(np.count_nonzero(audit & worth)),

@@ -14,7 +14,7 @@ from math import ceil, exp, floor, lgamma, log, log1p
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.options import check_number, check_text, check_whole
-from hf_rap.papers import PAPER
+from hf_rap.scorers.cde import cde_score
 from hf_rap.scorers.probe import LEAST_ROWS
 from hf_rap.stats.arrays import seeded_order
 from hf_rap.stats.exact import exact
@@ -52,7 +52,7 @@ class Probing:
     """
 
     recall: float = 0.99
-    min_cde: float = PAPER.min_cde
+    min_cde: float = cde_score.min_cde
     by: str | None = None
     min_auc: float = 0.75
     first: int = 200
@@ -128,26 +128,26 @@ class Audit(NamedTuple):
     low: float | None
 
 
-def audit_of(rows: int, worth: int, left_out: int, found: int) -> Audit:
+def audit_of(rows: int, worth: int, left_out: int, rolled_out_worth: int) -> Audit:
     """What the audit says about rows that were left out.
 
     Args:
         rows: below the cut that were rolled out all the same.
         worth: of these worth keeping.
         left_out: rows below the cut that were not.
-        found: rows worth keeping among all that were rolled out.
+        rolled_out_worth: rows worth keeping among all that were rolled out.
 
     >>> audit_of(100, 0, 1000, 300)
     Audit(rows=100, worth=0, recall=1.0, low=0.910434)
 
     """
     if not left_out:
-        return Audit(rows, worth, 1.0 if found else None, 1.0 if found else None)
-    if not rows or not found:
+        return Audit(rows, worth, 1.0 if rolled_out_worth else None, 1.0 if rolled_out_worth else None)
+    if not rows or not rolled_out_worth:
         return Audit(rows, worth, None, None)
     lost = worth / rows * left_out
     most = share_at_most(worth, rows) * left_out
-    return Audit(rows, worth, round(found / (found + lost), 6), round(found / (found + most), 6))
+    return Audit(rows, worth, *(round(rolled_out_worth / (rolled_out_worth + missed), 6) for missed in (lost, most)))
 
 
 def share_at_most(successes: int, trials: int, confidence: float = _CONFIDENCE) -> float:

@@ -38,6 +38,7 @@ GROUPS = {
         "select": "Decide for every row whether to keep it, and why.",
         "compare": "Select by several methods and show how they differ.",
         "stability": "Predict how far a fresh scoring would select the same.",
+        "report": "Write a page to see the rows and move the thresholds.",
     },
     "Publish": {
         "publish": "Write a selection as a version on the Hub or in a folder.",

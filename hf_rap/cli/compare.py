@@ -9,11 +9,11 @@ import click
 
 from hf_rap.select.methods import METHODS
 
-from .options import as_json, command, source_argument
+from .options import as_json, command, overrides_option, source_argument
 from .output import echo, note, print_json
 
 if TYPE_CHECKING:
-    from hf_rap.select.comparison import Comparison
+    from hf_rap.select.overrides import Marks
 
 
 @command()
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control.",
 )
 @click.option("--budget", type=int, help="Rows for random, hardest and longest; default: as many as the first other.")
+@overrides_option
 @click.option("--seed", default=0, show_default=True, help="Of draws and ties.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), default=Path("comparison.png"), show_default=True, help="PNG to write."
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
 )
 @as_json
 def compare(
-    source: str, *, methods: str, budget: int | None, seed: int, plot: Path, swept: str | None, as_json: bool
+    source: str,
+    *,
+    methods: str,
+    budget: int | None,
+    overrides: Marks | None,
+    seed: int,
+    plot: Path,
+    swept: str | None,
+    as_json: bool,
 ) -> None:
     """Select from SOURCE by several methods and show how the selections differ.
 
@@ -52,25 +61,30 @@ def compare(
     In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2))
     """
     from hf_rap.select.comparison import compare_methods, with_scores
+    from hf_rap.select.overrides import marks_of_rule
     from hf_rap.versions.plots import draw_comparison
 
-    from .files import open_source
+    from .files import is_selection, open_source, read_selection
 
     ds, _ = open_source(source)
+    if overrides is None and is_selection(source):
+        overrides = marks_of_rule(ds, read_selection(Path(source))[0].rule)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if swept is not None:
-        _compare_values(with_scores(ds), swept, names, seed=seed, plot=plot, as_json=as_json)
+        _compare_values(with_scores(ds), swept, names, overrides, seed=seed, plot=plot, as_json=as_json)
         return
-    comparison = compare_methods(ds, names, budget=budget, seed=seed)
+    comparison = compare_methods(ds, names, budget=budget, seed=seed, overrides=overrides)
     plot.write_bytes(draw_comparison(comparison.as_dict()))
     if as_json:
         print_json({**comparison.as_dict(), "plot": str(plot)})
     else:
-        _print_table(comparison)
+        echo(comparison)
     note(f"plot: {plot}")
 
 
-def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: Path, as_json: bool) -> None:
+def _compare_values(
+    ds: Any, swept: str, names: list[str], overrides: Marks | None, *, seed: int, plot: Path, as_json: bool
+) -> None:
     """One method at several values of a threshold, as a table and a plot."""
     from hf_rap.select.sweep import parse_sweep, sweep
     from hf_rap.versions.plots import draw_sweep
@@ -79,7 +93,9 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
     if chosen and len(names) != 1:
         raise click.UsageError("--sweep is about one method: name one with --methods, or none for rap.")
     option, values = parse_sweep(swept)
-    results = sweep(ds, option, values, method=names[0] if chosen else "rap", seed=seed)
+    results = sweep(
+        ds, option, values, method=names[0] if chosen else "rap", options={"overrides": overrides}, seed=seed
+    )
     plot.write_bytes(draw_sweep(results.as_dict()))
     if as_json:
         print_json({**results.as_dict(), "plot": str(plot)})
@@ -96,25 +112,3 @@ def _compare_values(ds: Any, swept: str, names: list[str], *, seed: int, plot: P
             )
             echo("  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)))
     note(f"plot: {plot}")
-
-
-def _print_table(comparison: Comparison) -> None:
-    names = [selection.method for selection in comparison.selections]
-    width = max(10, *map(len, names))
-    echo(f"{comparison.rows:,} rows\n")
-    first = comparison.selections[0]
-    controls = [f"cde:{control}" for control in first.mean_controls]
-    heads = ("mean difficulty", "mean cde", *controls, *(f"mean {name}" for name in first.mean_scores))
-    widths = (16, *(max(9, len(head)) for head in heads[1:]))
-    head_cells = "".join(f" {head:>{size}}" for head, size in zip(heads, widths, strict=True))
-    echo(f"{'method':<{width}} {'rows':>9}{head_cells}")
-    for selection in comparison.selections:
-        others = (*selection.mean_controls.values(), *selection.mean_scores.values())
-        means = (selection.mean_difficulty, selection.mean_cde, *others)
-        texts = [f"{mean:.3f}" if mean is not None else "unknown" for mean in means]
-        cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
-        echo(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
-    echo(f"\n{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names))
-    for name, row in zip(names, comparison.jaccard, strict=True):
-        cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
-        echo(f"{name:<{width}} {cells}")

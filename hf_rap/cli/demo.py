@@ -32,6 +32,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.demo import demo_engine, make_planted
     from hf_rap.evidence.collector import collect_evidence
     from hf_rap.evidence.rollouts import Rollouts
+    from hf_rap.hub.reporting import report
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_cognitive
@@ -50,16 +51,18 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     evidence = collect_evidence(planted, rollouts)
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
-    note("4/4 writing the version and its card")
+    note("4/4 writing the version and its card, and a page to look at")
     done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
+    page = report(selection, out.with_name(f"{out.name}.html"), title=f"{rows} planted rows", source=f"{out}:scored")
 
-    echo(f"\n{selection!r}\n")
+    echo(f"\n{selection}\n")
     results = results_per_kind(selection)
     _print_kinds(results)
     share = precision(results)
     if share is not None:
         echo(f"\n{share:.1%} of the kept rows cannot be answered without their picture.")
     report_version(done, as_json=False)
+    echo(f"look at it: open {page}")
     note(f"{time.perf_counter() - started:.0f} s")
 
 

@@ -60,7 +60,7 @@ def demo_prm(*, rows: int, attempts: int, continuations: int, top: float, seed: 
     note("5/5 writing the version and its card")
     done = publish_to_folder(selection, version, version="1.0.0", name="hf-rap demo of process rewards")
 
-    echo(f"\n{selection!r}\n")
+    echo(f"\n{selection}\n")
     steps = [step for row in annotated["steps_with_score"] for step in row or ()]
     print_pairs(
         {

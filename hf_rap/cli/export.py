@@ -10,6 +10,7 @@ import click
 from hf_rap.exports.trainers import TRAINERS
 
 from .export_prm import PRM_TRAINERS, export_prm, prm_options
+from .export_recipe import export_training, recipe_options, with_hints
 from .options import as_json, command, handoff_options, layout_options, make_layout, make_limits, source_argument
 from .output import echo, note, print_json
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @handoff_options
 @layout_options
 @prm_options
+@recipe_options
 @as_json
 def export(source: str, folder: Path | None, to: str, *, as_json: bool, **options: Any) -> None:
     """Write SOURCE to FOLDER in the layout that a trainer loads; without FOLDER only check it (exits 1 where rows would be refused).
@@ -37,11 +39,16 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
 
     Example: hf-rap export ./geometry3k-rap --to easyr1 geometry3k-easyr1
 
-    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm and
-    trl-prm, hf_rap.exports.internvl_prm.export_internvl_prm and hf_rap.exports.trl_prm.export_trl_prm.
+    Example: hf-rap export selection.parquet --recipe rap --to easyr1 --gpus 8 geometry3k-training
+
+    In Python: hf_rap.export("./geometry3k-rap", "geometry3k-easyr1", to="easyr1"); for internvl-prm,
+    qwen-prm and trl-prm, export_internvl_prm, export_qwen_prm and export_trl_prm of hf_rap.exports.internvl_prm, .qwen_prm, .trl_prm.
     """
     if to in PRM_TRAINERS:
         export_prm(source, folder, to, as_json=as_json, options=options)
+        return
+    if options["recipe"] is not None:
+        export_training(source, folder, to, as_json=as_json, options=options)
         return
     from hf_rap.exports.exporting import check_export
     from hf_rap.exports.exporting import export as write
@@ -50,7 +57,7 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     from .files import layout_in
 
     limits = make_limits(options)
-    rows = _kept(source)
+    rows = _kept(source, hints=options["hints"])
     layout = make_layout(options, load_source(rows) if isinstance(rows, str) else rows.scored, layout_in(source))
     if folder is None:
         handoff = check_export(
@@ -85,11 +92,14 @@ def export(source: str, folder: Path | None, to: str, *, as_json: bool, **option
     )
 
 
-def _kept(source: str) -> Any:
-    """The selection in a file of ours; otherwise the source as it is."""
+def _kept(source: str, *, hints: bool) -> Any:
+    """The selection in a file of ours, with hints where they are asked for; otherwise the source as it is."""
     from .files import is_selection, read_selection
 
-    return read_selection(Path(source))[0] if is_selection(source) else source
+    if not is_selection(source):
+        return source
+    selection = read_selection(Path(source))[0]
+    return with_hints(selection) if hints else selection
 
 
 def report_export(done: Exported, *, as_json: bool) -> None:

@@ -1,18 +1,16 @@
-"""hf-rap export --to internvl-prm and trl-prm: rollouts with step scores for process reward trainers."""
+"""hf-rap export --to internvl-prm, qwen-prm and trl-prm: rollouts with step scores for process reward trainers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from .options import together
 from .output import echo, note, print_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PRM_TRAINERS = {"internvl-prm": "train.jsonl", "trl-prm": "train.parquet"}
+PRM_TRAINERS = {"internvl-prm": "train.jsonl", "qwen-prm": "train.jsonl", "trl-prm": "train.parquet"}
 
 prm_options = together(
     [
@@ -20,10 +18,13 @@ prm_options = together(
         click.option("--form", default="prm-token", show_default=True, help="internvl-prm: prm-token, or turns."),
         click.option("--soft", is_flag=True, help="internvl-prm: scores instead of hard labels."),
         click.option("--system", help="internvl-prm, turns: the system turn."),
-        click.option("--early-stop", is_flag=True, help="internvl-prm, turns: none after the first negative step."),
-        click.option("--root", help="internvl-prm: the folder that the names of images are below."),
+        click.option(
+            "--early-stop", is_flag=True, help="Of turns (also qwen-prm): none after the first negative step."
+        ),
+        click.option("--root", help="internvl-prm, qwen-prm: the folder that the names of images are below."),
+        click.option("--counts", is_flag=True, help="Also right and judged continuations of each step."),
     ],
-    title="Process reward models (--to internvl-prm, trl-prm)",
+    title="Process reward models (--to internvl-prm, qwen-prm, trl-prm)",
 )
 _OF_INTERNVL = ("form", "soft", "system", "early_stop", "root")
 
@@ -33,7 +34,8 @@ def export_prm(source: str, folder: Path | None, to: str, *, as_json: bool, opti
     from hf_rap.columns import KEEP
     from hf_rap.errors import ExportError
     from hf_rap.exports.internvl_prm import export_internvl_prm
-    from hf_rap.exports.prm_lines import internvl_lines, trl_lines
+    from hf_rap.exports.prm_lines import internvl_lines, qwen_lines, trl_lines
+    from hf_rap.exports.qwen_prm import export_qwen_prm
     from hf_rap.exports.trl_prm import export_trl_prm
     from hf_rap.system import is_free
 
@@ -50,13 +52,18 @@ def export_prm(source: str, folder: Path | None, to: str, *, as_json: bool, opti
         ds = ds.select(ds.data.column(KEEP.name).to_numpy().nonzero()[0])
     out = folder.absolute() / PRM_TRAINERS[to]
     run = {"gpus": options["gpus"], "model": options["model"]}
+    common = {"threshold": options["threshold"], "counts": options["counts"]}
     if to == "trl-prm":
-        rows = export_trl_prm(ds, out, threshold=options["threshold"])
+        rows = export_trl_prm(ds, out, **common)
         snippet = trl_lines(out, rows=rows, **run)
+    elif to == "qwen-prm":
+        rows = export_qwen_prm(ds, out, early_stop=options["early_stop"], **common)
+        root = str(out.parent) if (out.parent / "images").is_dir() else str(Path(options["root"] or "").absolute())
+        snippet = qwen_lines(out, root=root, rows=rows, **run)
     else:
         of_internvl = {name: options[name] for name in _OF_INTERNVL}
-        rows = export_internvl_prm(ds, out, threshold=options["threshold"], **of_internvl)
-        snippet = internvl_lines(out.with_suffix(".meta.json"), rows=rows, **run)
+        rows = export_internvl_prm(ds, out, **of_internvl, **common)
+        snippet = internvl_lines(out.with_suffix(".meta.json"), rows=rows, form=options["form"], **run)
     if as_json:
         print_json({"rows": rows, "file": str(out), "snippet": snippet})
         return

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
     from hf_rap.rows.prompts import PromptTemplate
     from hf_rap.select import Selection
+    from hf_rap.select.overrides import Marks
 
 TRANSFORMERS, VLLM, ENDPOINT = "transformers", "vllm", "endpoint"  # of --engine
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -522,6 +523,23 @@ class NumberOrWord(click.ParamType[Any]):
             return value.replace("-", " ")
 
 
+class MarksFile(click.ParamType["Marks"]):
+    """A file with marks, read now: hours may lie between this and the selection."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Marks:  # noqa: ARG002
+        """The marks; `read_marks` says what it takes."""
+        from hf_rap.select.overrides import read_marks
+
+        return read_marks(value)
+
+
+overrides_option = click.option(
+    "--overrides",
+    type=MarksFile(),
+    help="What a person says goes before the rule: CSV, JSON or Parquet with rap_id and mark (keep, drop, wrong_gold).",
+)
 _rule = [
     click.option(
         "--min-cde",
@@ -580,6 +598,7 @@ selection_options = together(
             help="Rows without an image: drop them, or keep those whose pass rate is in the published band.",
         ),
         click.option("--method", default="rap", show_default=True, help=f"One of {', '.join(METHODS)}."),
+        overrides_option,
     ],
     title="Selection",
 )
@@ -617,6 +636,13 @@ top_options = together(
             type=click.Choice(["first", "random"]),
             help="With --top: of equal scores the earlier row, or any by --seed; default: first for rap_bis, else random.",
         ),
+        click.option(
+            "--quotas",
+            type=click.Choice(["exact", "release"]),
+            default="exact",
+            show_default=True,
+            help="With --top: how shares become rows; release: in floats, as the released script.",
+        ),
     ],
     title="Ranking",
 )
@@ -627,6 +653,9 @@ version_options = together(
         click.option("--version", "version_name", help="Three numbers; default for a folder: 1.0.0."),
         click.option("--licence", help="Of the data, such as cc-by-4.0; default: that of the source."),
         click.option("--name", help="Name of the dataset on the card of a folder; default: the folder's name."),
+        click.option(
+            "--report", is_flag=True, help="Add a page to look at the rows, report.html, linked from the card."
+        ),
     ],
     title="Version",
 )
@@ -910,6 +939,7 @@ def make_selection(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
         "stratify_by",
         "method",
         "seed",
+        "overrides",
     )
     return select_cognitive(ds, **{name: options[name] for name in names}, budget=budget_of(options["budget"]))
 
@@ -931,7 +961,8 @@ def _select_in_band(ds: datasets.Dataset, options: dict[str, Any], band: dict[st
     if stage is None:
         if divides := next((name for name in ("middle", "sizes") if name in band), None):
             raise click.UsageError(f"--{divides} divides the band into two stages: add --stage one, or two.")
-        return select_difficulty(ds, **band, min_probability=options["min_probability"])
+        marks = options["overrides"]
+        return select_difficulty(ds, **band, min_probability=options["min_probability"], overrides=marks)
     if options["min_probability"] is not None:
         raise click.UsageError(
             "--min-probability does not go with --stage: a stage is made of the pass rates as they are."
@@ -941,7 +972,7 @@ def _select_in_band(ds: datasets.Dataset, options: dict[str, Any], band: dict[st
         if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
             raise click.UsageError(f"--sizes takes two numbers of rows, such as 2000,600, got {band['sizes']!r}.")
         band["sizes"] = (int(parts[0]), int(parts[1]))
-    stages = split_stages(ds, **band, seed=options["seed"])
+    stages = split_stages(ds, **band, seed=options["seed"], overrides=options["overrides"])
     return stages.one if stage == "one" else stages.two
 
 
@@ -950,7 +981,18 @@ def make_top(ds: datasets.Dataset, options: dict[str, Any]) -> Selection:
     from hf_rap.select import select_top
 
     budget = budget_of(options["top"], "--top")
-    names = ("by", "per", "alpha", "lowest", "max_per_question", "drop_duplicates", "ties", "seed")
+    names = (
+        "by",
+        "per",
+        "alpha",
+        "lowest",
+        "max_per_question",
+        "drop_duplicates",
+        "ties",
+        "quotas",
+        "seed",
+        "overrides",
+    )
     if isinstance(budget, dict):
         raise SettingError("--top takes a number of rows or a share of them; --per names a column with a quota each.")
     size = {"count": budget} if isinstance(budget, int) else {"ratio": budget}

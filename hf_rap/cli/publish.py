@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, command, dry_publish_option, hub_options, layout_options, make_layout, version_options
+from .options import (
+    as_json,
+    command,
+    dry_publish_option,
+    hub_options,
+    layout_options,
+    make_layout,
+    overrides_option,
+    version_options,
+)
 from .output import echo, note, print_health, print_json, print_pairs, print_stability
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 @version_options
 @hub_options
 @dry_publish_option
+@overrides_option
 @click.option("--hints", is_flag=True, help="Put the hints of difficulty behind the questions that trainers are given.")
 @layout_options
 @as_json
@@ -43,14 +53,20 @@ def publish(
 
     Example: hf-rap publish selection.parquet user/geometry3k-rap --version 1.0.0
 
+    Example: hf-rap publish selection.parquet --overrides marks.csv --to-folder geometry3k-rap
+
     In Python: hf_rap.publish(selection, "user/geometry3k-rap", "1.0.0")
     """
+    from hf_rap.select.again import select_again
+
     from .files import layout_in, read_selection
 
     check_target_options(repo, options)
     if repo is None and options["dry_run"]:
         raise click.UsageError("--dry-run is for the Hub.")
     chosen, info = read_selection(selection)
+    if options["overrides"] is not None:
+        chosen = select_again(chosen.scored, chosen.rule, {"overrides": options["overrides"]})
     layout = make_layout(options, chosen.scored, layout_in(str(selection)))
     publish_version(chosen, repo, options, info, layout, as_json=as_json)
 
@@ -91,6 +107,7 @@ def publish_version(
     shared = {
         "random_control": options["random_control"],
         "hints": bool(options.get("hints")),
+        "report": options["report"],
         "licence": options["licence"],
         "source": source,
         "layout": layout,

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import command
+from .options import as_json, command
 from .output import echo, note, paste
+from .recipe_table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,17 +76,16 @@ def read_recipe(name: str) -> Recipe:
 
 def values_of(recipe: Recipe, source: str, model: str, folder: Path) -> dict[str, Any]:
     """What stands for each name in its commands."""
-    from hf_rap.papers import NUMBERS
+    from hf_rap.exports.published import all_numbers
 
-    numbers = {name: number.value for name, number in NUMBERS.items()}
     given = {"source": source, "model": model, "folder": folder}
-    return {**numbers, **(recipe.demo if model == "demo" else {}), **given}
+    return {**all_numbers(), **(recipe.demo if model == "demo" else {}), **given}
 
 
 @command()
 @click.argument("name", type=click.Choice(RECIPES))
 @click.argument("source", required=False)
-@click.option("--model", required=True, help="Hub id or folder of the model, or 'demo', with settings that fit it.")
+@click.option("--model", help="Hub id or folder of the model, or 'demo', with settings that fit it.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
@@ -92,8 +93,27 @@ def values_of(recipe: Recipe, source: str, model: str, folder: Path) -> dict[str
 )
 @click.option("--stop-after", metavar="STEP", help="End behind this step.")
 @click.option("--only-print", is_flag=True, help="Print the commands and run none.")
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="RESULTS",
+    help="Run nothing: the results of VLMEvalKit and lmms-eval below this folder beside the published ones.",
+)
+@click.option("--base", metavar="MODEL", help="--table: which of the models is the untrained one.")
+@click.option("--hours", multiple=True, metavar="MODEL=HOURS", help="--table: what training one of the models took.")
+@as_json
 def recipe(
-    name: str, source: str | None, *, model: str, folder: Path | None, stop_after: str | None, only_print: bool
+    name: str,
+    source: str | None,
+    *,
+    model: str | None,
+    folder: Path | None,
+    stop_after: str | None,
+    only_print: bool,
+    table: Path | None,
+    base: str | None,
+    hours: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Do what a paper did with SOURCE, step by step; each step is printed as the command that it is.
 
@@ -104,16 +124,18 @@ def recipe(
 
     Example: hf-rap recipe difficulty-prior --model demo
 
+    Example: hf-rap recipe rap --table outputs --folder geometry3k-rap --hours selected-grpo=41.5
+
     In Python: the steps of the recipe, one library call each.
     """
+    if table is not None:
+        spent = _read_state(folder).get("seconds", {}) if folder is not None else {}
+        print_table(name, table, spent, base=base, hours=hours, as_json=as_json)
+        return
+    if as_json or base is not None or hours:
+        raise click.UsageError("--json, --base and --hours are for --table.")
     steps = (chosen := read_recipe(name)).steps
-    names = [step.name for step in steps]
-    if stop_after is not None and stop_after not in names:
-        raise click.UsageError(f"--stop-after takes a step of {name}: {', '.join(names)}, got {stop_after!r}.")
-    if source is None and model != "demo":
-        raise click.UsageError(
-            "SOURCE is missing: a Hub id, a folder or a file. Only the model 'demo' brings rows of its own."
-        )
+    model = _checked_model(name, source, model, stop_after, [step.name for step in steps])
     folder = folder or Path(name)
     if not only_print:
         _enter(folder, {"recipe": name, "source": source, "model": model})
@@ -130,11 +152,32 @@ def recipe(
         echo(f"\nnot here: {part['step']} (needs {part['needs']})\n  {part['how']}")
 
 
+def _checked_model(name: str, source: str | None, model: str | None, stop_after: str | None, steps: list[str]) -> str:
+    """The model, where all that is needed was given."""
+    if model is None:
+        raise click.UsageError("Missing option '--model': a Hub id, a folder, or 'demo'.")
+    if stop_after is not None and stop_after not in steps:
+        raise click.UsageError(f"--stop-after takes a step of {name}: {', '.join(steps)}, got {stop_after!r}.")
+    if source is None and model != "demo":
+        raise click.UsageError(
+            "SOURCE is missing: a Hub id, a folder or a file. Only the model 'demo' brings rows of its own."
+        )
+    return model
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    state = folder / _STATE
+    if not state.exists():
+        raise click.UsageError(f"{folder} holds no recipe, whose hours it could tell.")
+    content: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
+    return content
+
+
 def _enter(folder: Path, options: Mapping[str, Any]) -> None:
     """The folder is of this recipe, source and model, or new."""
     state = folder / _STATE
     if state.exists():
-        before = json.loads(state.read_text(encoding="utf-8"))
+        before = _read_state(folder)
         for option, value in options.items():
             if before.get(option) != value:
                 raise click.UsageError(
@@ -169,4 +212,19 @@ def _do(step: RecipeStep, values: Mapping[str, Any], place: str, folder: Path, *
         return
     from hf_rap.cli import cli
 
-    cli.main(words, prog_name="hf-rap", standalone_mode=False)
+    start = time.monotonic()
+    try:
+        cli.main(words, prog_name="hf-rap", standalone_mode=False)
+    finally:
+        _note_seconds(folder / _STATE, step.name, time.monotonic() - start)
+
+
+def _note_seconds(state: Path, step: str, seconds: float) -> None:
+    """Add what a step took, also one that was stopped and goes on later."""
+    from hf_rap.system import whole_file
+
+    noted = json.loads(state.read_text(encoding="utf-8"))
+    spent = noted.setdefault("seconds", {})
+    spent[step] = round(spent.get(step, 0.0) + seconds, 3)
+    with whole_file(state) as partial:
+        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")

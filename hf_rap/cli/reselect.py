@@ -57,7 +57,7 @@ def reselect(
         given["budget"] = budget_of(given["budget"])
     selection, source, layout = decide_anew(repo, version_name.removeprefix("v"), options=given)
     if not as_json:
-        note(repr(selection))
+        note(str(selection))
     release = publish(
         selection,
         target or repo,

@@ -99,7 +99,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     selection = make_selection(scored, options)
     note("4/4 writing the version and its card")
     if not as_json:
-        echo(repr(selection))
+        echo(selection)
         print_adaptive(describe_adaptive(selection.scored))
         print_pairs(pairs_of_cut(selection.scored, as_json=False))
     try:

@@ -60,7 +60,7 @@ def select(source: str, *, out: Path | None, as_json: bool, **options: Any) -> N
         facts |= {"reasons": selection.reasons, "remarks": selection.remarks}
         print_json({**facts, "stability": stability, "health": health})
     else:
-        echo(repr(selection))
+        echo(selection)
         print_stability(stability)
         if options["top"] is None:  # what ranks steps of a reply has no attempts
             print_health(health)

@@ -7,7 +7,7 @@ import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.figures import INK, KEPT, png
+from hf_rap.tables.figures import INK, KEPT, png
 
 from .psi import MIN_COLUMN, POOLING, SIGMA, highest, log_psis
 

@@ -31,6 +31,7 @@ from hf_rap.rows.turns import each_turn
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted
 from hf_rap.tables import whole_dataset, whole_or_stream
+from hf_rap.tables.notebook import html_page, html_table
 
 from .results import Results, check_columns
 
@@ -619,6 +620,17 @@ class Estimate:
         price = "" if self.price is None else f", {self.price:,.2f} at the price that was given"
         measured = f"{self.rows_measured:,} rows measured in {duration(self.seconds_measured)}"
         return f"Estimate: {self.time} for {self.rows:,} rows{price} ({measured}: {self.rows_per_second:,.3g} rows/s{tokens})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "rows": self.rows,
+            "price": self.price,
+            "measured": f"{self.rows_measured:,} rows in {duration(self.seconds_measured)}",
+            "rows per second": self.rows_per_second,
+            "tokens per second": self.tokens_per_second,
+        }
+        title = f"Estimate: {self.time} for {self.rows:,} rows"
+        return html_page(title, html_table((name, value) for name, value in facts.items() if value is not None))
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import ExportError
+from hf_rap.errors import ExportError, visible
 from hf_rap.options import check, check_flags, check_path, check_text
 from hf_rap.rows.layouts import check_given
 from hf_rap.rows.media import allowed
@@ -23,6 +23,7 @@ from hf_rap.rows.presets import find_prompt
 from hf_rap.rows.sources import load_source, parse_source
 from hf_rap.select import Selection
 from hf_rap.system import is_free, whole_folder
+from hf_rap.tables.notebook import brief, code, html_block, html_page, html_table
 
 from .base import MODEL, Given, Target
 from .handoff import Handoff, check_rows, ready_rows
@@ -49,13 +50,35 @@ SCORED = "scored"  # of `prompt`: the one that each row was scored with
 _PATTERN = "*?[]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported:
     """An export that was written: where it is, what was checked, what to paste into the trainer."""
 
     path: Path
     handoff: Handoff
     snippet: str
+
+    def __repr__(self) -> str:
+        return brief(
+            f"Exported: {visible(str(self.path))}\n{self.handoff.table(show=0)}", "print(exported.handoff.table())"
+        )
+
+    def _repr_html_(self) -> str:
+        handoff = self.handoff
+        first = {row.code: row for row in reversed(handoff.refused)}
+        refused = [
+            (code(name), rows, f"row {first[name].index:,}: {first[name].message}")
+            for name, rows in handoff.codes.items()
+        ]
+        facts = [("folder", code(self.path)), ("rows ready", handoff.ready), ("rows in all", handoff.rows)]
+        facts += [("held out to validate on", len(handoff.held_out))] if handoff.held_out else []
+        return html_page(
+            f"Exported for {handoff.trainer}: {handoff.ready:,} of {handoff.rows:,} rows",
+            html_table([*facts, *((f"fixed: {what}", rows) for what, rows in handoff.fixed.items())]),
+            *([html_table(refused, ("refused", "rows", "the first"))] if refused else []),
+            *handoff.notes,
+            html_block(self.snippet),
+        )
 
 
 def export(
@@ -101,13 +124,37 @@ def export(
     check_path("path", path, "a folder that does not exist yet, or is empty")
     template = check_options(layout, limits, prompt, fix=fix, drop=drop, hints=hints)
     target = Path(path).absolute()
-    _check_target(target, trainer)
+    check_target(target, trainer)
     limits = limits or Limits()
     with allowed(media_roots):
-        rows, handoff = _checked(source, trainer, layout, limits, template, fix=fix, hints=hints)
-    _refuse(handoff, trainer, limits, drop=drop)
+        rows, handoff = checked_rows(source, trainer, layout, limits, template, fix=fix, hints=hints)
+    refuse(handoff, trainer, limits, drop=drop)
 
-    given = Given(
+    with whole_folder(target) as folder:
+        snippet = write_export(rows, handoff, trainer, limits, Target(folder, target))
+        (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
+    return Exported(target, handoff, snippet)
+
+
+def write_export(rows: ExportRows, handoff: Handoff, trainer: Trainer, limits: Limits, place: Target) -> str:
+    """Write what is ready of the rows into the folder of `place`, which exists; the lines to paste."""
+    folder, target = place.folder, place.final
+    snippet = trainer.snippet(given_of(handoff, limits, target, hinted=rows.hints))
+    check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
+    for split, count in (("train", handoff.train), ("val", len(handoff.held_out))):
+        if not count:
+            continue
+        before = _files(folder)
+        ready = Counted(ready_rows(rows, trainer, limits, handoff, held_out=split == "val"))
+        trainer.write(ready, rows.features, Target(folder, target, handoff.prompt, split))
+        _check_written(trainer, ready.count, count, Target(folder, target))
+        _check_kept(trainer, before, _files(folder))
+    return snippet
+
+
+def given_of(handoff: Handoff, limits: Limits, target: Path, *, hinted: bool) -> Given:
+    """What a snippet is filled in with, for rows that go to `target`."""
+    return Given(
         target,
         rows=handoff.train,
         held_out=len(handoff.held_out),
@@ -117,24 +164,11 @@ def export(
         group=limits.group,
         rollout_batch=limits.rollout_batch,
         prompt_tokens=limits.max_prompt_tokens or rounded(handoff.prompt_tokens),
-        prompted=hints or not handoff.bare,
+        prompted=hinted or not handoff.bare,
         prompt=handoff.prompt,
         system_turn=handoff.system_turn,
         chat_template_kwargs=handoff.chat_template_kwargs,
     )
-    snippet = trainer.snippet(given)
-    check_text(f"what {type(trainer).__name__}.snippet gives", snippet, empty=False)
-    with whole_folder(target) as folder:
-        for split, count in (("train", handoff.train), ("val", len(handoff.held_out))):
-            if not count:
-                continue
-            before = _files(folder)
-            ready = Counted(ready_rows(rows, trainer, limits, handoff, held_out=split == "val"))
-            trainer.write(ready, rows.features, Target(folder, target, handoff.prompt, split))
-            _check_written(trainer, ready.count, count, Target(folder, target))
-            _check_kept(trainer, before, _files(folder))
-        (folder / "README.md").write_text(_readme(handoff, snippet), encoding="utf-8")
-    return Exported(target, handoff, snippet)
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -195,7 +229,7 @@ def check_export(
     """What `export` would refuse, without writing anything."""
     trainer = find_trainer(to)
     template = check_options(layout, limits, prompt, fix=fix, hints=hints)
-    return _checked(source, trainer, layout, limits or Limits(), template, fix=fix, hints=hints)[1]
+    return checked_rows(source, trainer, layout, limits or Limits(), template, fix=fix, hints=hints)[1]
 
 
 def check_options(
@@ -208,7 +242,7 @@ def check_options(
     return None if prompt is None or prompt == SCORED else find_prompt(prompt)
 
 
-def _checked(
+def checked_rows(
     source: Any,
     trainer: Trainer,
     layout: Layout | None,
@@ -216,8 +250,9 @@ def _checked(
     prompt: PromptTemplate | None,
     *,
     fix: bool,
-    hints: bool,
+    hints: bool = False,
 ) -> tuple[ExportRows, Handoff]:
+    """The rows of a source as they would be written, and what would happen to them."""
     if isinstance(source, Selection):
         rows = export_rows(source.selected, layout=layout, prompt=prompt, among=source.scored, hints=hints)
     elif isinstance(source, (str, os.PathLike)):
@@ -229,7 +264,8 @@ def _checked(
     return rows, check_rows(rows, trainer, limits, fix=fix)
 
 
-def _check_target(target: Path, trainer: Trainer) -> None:
+def check_target(target: Path, trainer: Trainer) -> None:
+    """Raise `ExportError` for a folder that is taken, or whose name the trainer's loader takes apart."""
     if not is_free(target):
         raise ExportError(f"There is something at {target}: give a folder that does not exist yet, or is empty.")
     bad = [sign for sign in _PATTERN + trainer.accepts.path_without if sign in str(target)]
@@ -240,7 +276,8 @@ def _check_target(target: Path, trainer: Trainer) -> None:
         )
 
 
-def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -> None:
+def refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -> None:
+    """Raise `ExportError` where rows would be refused that are not to be left out, or too few are left."""
     if handoff.refused and not drop:
         kinds = ", ".join(f"{code}: {rows:,}" for code, rows in handoff.codes.items())
         first = handoff.refused[0]
@@ -259,10 +296,10 @@ def _refuse(handoff: Handoff, trainer: Trainer, limits: Limits, *, drop: bool) -
 
 
 def _readme(handoff: Handoff, snippet: str) -> str:
-    return f"# Export for {handoff.trainer}\n\n{_fenced(handoff.table())}\n\n{_fenced(snippet)}\n"
+    return f"# Export for {handoff.trainer}\n\n{fenced(handoff.table())}\n\n{fenced(snippet)}\n"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
     """A block of text as it is, which nothing in it can end; of no language, for some lines are YAML or Python."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}\n{text}\n{fence}"

@@ -44,6 +44,7 @@ def export_internvl_prm(
     system: str | None = None,
     early_stop: bool = False,
     root: str | None = None,
+    counts: bool = False,
 ) -> int:
     """Write `path` (ends in .jsonl) and beside it the meta file that names it to the trainer; the number of rows.
 
@@ -60,6 +61,8 @@ def export_internvl_prm(
         early_stop: turns only: no turns after the first negative step.
         root: the folder that the names of images are below, for the meta file, which holds it as an absolute path. None: the
             folder of `path` where images are written there; else nothing, so that the trainer takes names as they are.
+        counts: beside the turns, `num_mc_correct` and `num_mc_total` of each step, from which a reliability is learned
+            (arXiv 2605.15529). InternVL reads neither.
 
     Raises:
         SettingError: an option is out of its range, or for the other form.
@@ -70,7 +73,7 @@ def export_internvl_prm(
     path = checked_path(path, ".jsonl")
     check_choice("form", form, FORMATS)
     check_number("threshold", threshold, least=0, below=1)
-    check_flags(soft=soft, early_stop=early_stop)
+    check_flags(soft=soft, early_stop=early_stop, counts=counts)
     check_text("system", system, none=True)
     check_text("root", root, none=True)
     if (system is not None or early_stop) and form != "turns":
@@ -83,9 +86,10 @@ def export_internvl_prm(
     rows = 0
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for row in prm_rows(ds):
-            image = _image(row, folder)
-            made = _turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
-            file.write(encode({"image": image, "conversations": made}) + "\n")
+            image = image_names(row, folder)
+            made = turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
+            beside = row.count_columns() if counts else {}
+            file.write(encode({"image": image, "conversations": made, **beside}) + "\n")
             rows += 1
         if folder.is_dir():
             sync_below(folder)
@@ -116,18 +120,19 @@ def _tokens(row: PRMRow, threshold: float, soft: bool) -> list[dict[str, Any]]:
     return [{"from": "human", "value": text}, {"from": "gpt", "value": labels}]
 
 
-def _turns(row: PRMRow, threshold: float, system: str | None, early_stop: bool) -> list[dict[str, Any]]:
+def turns(row: PRMRow, threshold: float, system: str | None, early_stop: bool) -> list[dict[str, Any]]:
+    """A turn for each step, answered by + or -; the places of the images are in the first."""
     question = row.question if IMAGE in row.question else f"{IMAGE}\n" * len(row.images) + row.question
-    turns = [] if system is None else [{"from": "system", "value": system}]
+    made = [] if system is None else [{"from": "system", "value": system}]
     for number, (step, positive) in enumerate(zip(row.steps, row.labels(threshold), strict=True)):
         text = step if number else f"### Question:\n{question}\n\n### Solution Process:\n{step}"
-        turns += [{"from": "human", "value": text}, {"from": "gpt", "value": "+" if positive else "-"}]
+        made += [{"from": "human", "value": text}, {"from": "gpt", "value": "+" if positive else "-"}]
         if early_stop and not positive:
             break
-    return turns
+    return made
 
 
-def _image(row: PRMRow, folder: Path) -> str | list[str]:
+def image_names(row: PRMRow, folder: Path) -> str | list[str]:
     """The names of the images; those that are stored in the row are written to files first."""
     names = []
     for number, image in enumerate(row.images):

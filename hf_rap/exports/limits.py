@@ -26,6 +26,7 @@ class Limits:
         rollout_batch: prompts per step; fewer rows than that are refused.
         val_rows: rows that are held out, in a file of their own to validate on; None takes a tenth, up to 64, for trainers
             that do not start without.
+        hold_out: hold rows out also for a trainer that starts without.
         gpus: of the machine to train on.
         group: replies to a prompt.
         model: that is trained, for the lines to paste; None takes Qwen2.5-VL with 3B parameters.
@@ -41,6 +42,7 @@ class Limits:
     max_images: int | None = None
     rollout_batch: int | None = None
     val_rows: int | None = None
+    hold_out: bool = False
     gpus: int = 1
     group: int = 8
     model: str | None = None
@@ -55,7 +57,7 @@ class Limits:
         check_text("model", self.model, none=True, empty=False)
         count = self.prompt_tokens
         check(count is None or callable(count), "prompt_tokens", count, "a function of chat and images, or None")
-        check_flags(usual_verifier=self.usual_verifier)
+        check_flags(usual_verifier=self.usual_verifier, hold_out=self.hold_out)
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise SettingError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels}).")
         if self.max_prompt_tokens and self.prompt_tokens is None:
@@ -69,5 +71,5 @@ class Limits:
             needed: the trainer does not start without any.
         """
         if self.val_rows is None:
-            return max(1, min(_MOST_HELD_OUT, ready // 10)) if needed and ready > 1 else 0
+            return max(1, min(_MOST_HELD_OUT, ready // 10)) if (needed or self.hold_out) and ready > 1 else 0
         return self.val_rows

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_BATCH = 1000
+COUNTS = ("num_mc_correct", "num_mc_total")
+_CLOSE = 1e-3  # scores may be stored rounded
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,30 @@ class PRMRow:
     images: list[Any]
     steps: list[str]
     scores: list[float]
+    counts: list[tuple[int, int]] | None = None
+    """Of each step the right continuations and the judged ones, k and N; None where the data has none."""
 
     def labels(self, threshold: float) -> list[bool]:
         """Whether each step is positive: its score is above the threshold."""
         return [score > threshold for score in self.scores]
+
+    def count_columns(self) -> dict[str, list[int]]:
+        """Right and judged continuations of each step (k and N), under the names that VisualPRM400K has for them.
+
+        Raises:
+            LayoutError: there are none, or they do not give the score.
+        """
+        if self.counts is None:
+            raise LayoutError(
+                f"Row {self.id} has no counts num_mc_correct and num_mc_total in every step, which a reliability is learned from."
+            )
+        for number, ((correct, total), score) in enumerate(zip(self.counts, self.scores, strict=True), 1):
+            # Steps that early stopping has skipped are 0 of 0.
+            if not 0 <= correct <= total or abs(correct / max(total, 1) - score) > _CLOSE:
+                raise LayoutError(
+                    f"Row {self.id}, step {number}: {correct} right of {total} continuations, and a score of {score:g}."
+                )
+        return {name: [pair[place] for pair in self.counts] for place, name in enumerate(COUNTS)}
 
 
 def checked_path(path: str | os.PathLike[str], ending: str) -> Path:
@@ -64,7 +86,7 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
         names = table[identity].to_pylist() if identity else range(start, start + len(table))
         pictures = table[images].to_pylist() if images else [None] * len(table)
         texts = zip(*(table[name].to_pylist() for name in questions), strict=True)
-        for name, picture, text, (steps, scores) in zip(names, pictures, texts, _steps(table), strict=True):
+        for name, picture, text, (steps, scores, counts) in zip(names, pictures, texts, _steps(table), strict=True):
             if not steps or not all(steps) or not all(score is not None and 0 <= score <= 1 for score in scores):
                 raise LayoutError(
                     f"Row {name} has no steps, a step without text, or a score outside [0, 1], so it is nothing to "
@@ -72,11 +94,11 @@ def prm_rows(ds: datasets.Dataset) -> Iterator[PRMRow]:
                 )
             listed = picture if isinstance(picture, list) else [picture]
             question = next((words for cell in text if (words := _text(cell))), "")
-            yield PRMRow(str(name), question, [image for image in listed if image], steps, scores)
+            yield PRMRow(str(name), question, [image for image in listed if image], steps, scores, counts)
 
 
-def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float]]]:
-    """The stripped texts and the scores of each row's steps; all columns at once, which is faster than row by row."""
+def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float], list[tuple[int, int]] | None]]:
+    """The stripped texts, scores and counts of each row's steps; all columns at once, which is faster than row by row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -86,9 +108,15 @@ def _steps(table: pa.Table) -> Iterator[tuple[list[str], list[float]]]:
     flat = pc.list_flatten(column)
     texts = [(text or "").strip() for text in pc.struct_field(flat, "step").to_pylist()]
     scores = pc.struct_field(flat, "score").to_pylist()
+    has_counts = all(flat.type.get_field_index(name) >= 0 for name in COUNTS)
+    counts = (
+        list(zip(*(pc.struct_field(flat, name).to_pylist() for name in COUNTS), strict=True)) if has_counts else None
+    )
     start = 0
     for length in pc.list_value_length(column).fill_null(0).to_pylist():
-        yield texts[start : start + length], scores[start : start + length]
+        here = slice(start, start + length)
+        known = counts is not None and not any(None in pair for pair in counts[here])
+        yield texts[here], scores[here], counts[here] if counts is not None and known else None
         start += length
 
 

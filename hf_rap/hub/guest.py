@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .repository import Refs, Repository
 
 # Beside the data: what a version writes, whatever is in it.
-_BESIDE = re.compile(r"plots/(cde|difficulty|funnel)\.png|samples/(kept|dropped)-\d\d\.png")
+_BESIDE = re.compile(r"plots/(cde|difficulty|funnel)\.png|samples/(kept|dropped)-\d\d\.png|report\.html")
 # Read before README.md, whose configs then count for nothing.
 _STANDALONE = ".huggingface.yaml"
 # What load_dataset opens by itself where README.md names no configs. `.py`, `.md` and the like it leaves alone.

@@ -81,6 +81,7 @@ def publish(
     private: bool = True,
     random_control: bool = False,
     hints: bool = False,
+    report: bool = False,
     control: bool | None = None,
     source: SourceInfo | None = None,
     licence: str | None = None,
@@ -107,6 +108,7 @@ def publish(
         private: visibility of a repository that is made; one that is there keeps its own.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
         hints: put the hints of `hf_rap.training.add_difficulty_hint` behind the questions that trainers are given.
+        report: add a page on which people see the rows (`hf_rap.report`), report.html, linked from the card.
         control: the old name of `random_control`.
         source: where the rows come from, see `describe_source`; None finds the dataset of the Hub that they were
             loaded from, and else prints as unknown.
@@ -138,6 +140,7 @@ def publish(
         "private": private,
         "random_control": random_control,
         "hints": hints,
+        "report": report,
         "despite_licence": despite_licence,
         "allow_lower": allow_lower,
         "dry_run": dry_run,
@@ -148,7 +151,12 @@ def publish(
     repository = open_repository(repo_id, api)
     with allowed(media_roots):
         content = Content.of(
-            selection, layout, source.id if source else "unknown", random_control=random_control, hints=hints
+            selection,
+            layout,
+            source.id if source else "unknown",
+            random_control=random_control,
+            hints=hints,
+            report=repo_id if report else None,
         )
     refs = _prepared(repository, private=private, dry_run=dry_run)
     newest = repository.newest_version(refs)

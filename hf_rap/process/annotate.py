@@ -133,8 +133,7 @@ class StepRewards(PromptedCollector):
 
     def row_id(self, row: Mapping[str, Any], layout: Layout) -> str:
         """The id of the question's row and a hash of the response."""
-        digest = blake2b(_text(row[self.response]).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        return f"{row_id(row, layout)}-{digest}"
+        return id_of_response(row_id(row, layout), _text(row[self.response]))
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -239,6 +238,11 @@ def one_row_per_response(evidence: datasets.Dataset, *, column: str = "response"
     rows = [(index, reply) for index, responses in enumerate(replies) for reply in responses or () if reply is not None]
     plain = evidence.remove_columns([name for name in evidence.column_names if name in EVIDENCE_NAMES])
     return plain.select([index for index, _ in rows]).flatten_indices().add_column(column, [reply for _, reply in rows])
+
+
+def id_of_response(row: str, response: str) -> str:
+    """The `rap_id` of a response to the question of this row."""
+    return f"{row}-{blake2b(response.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def _named(split: Callable[[str], list[str]]) -> dict[str, str]:

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import RowError, SourceError
+from hf_rap.errors import RowError, SourceError, visible
 from hf_rap.tables import whole_or_stream
+from hf_rap.tables.notebook import code, html_page, html_table
 from hf_rap.verify import read_gold
 
 from .cells import columns_of
@@ -101,11 +102,29 @@ class Inspection:
         return {**asdict(self), "layout": self.layout.as_dict(), "codes": self.codes}
 
     def __repr__(self) -> str:
-        facts = [f"  {name}: {str(value)[:_WIDTH]}" for name, value in self.facts.items()]
+        facts = [f"  {name}: {visible(str(value), _WIDTH)}" for name, value in self.facts.items()]
         codes = [f"{code}: {count}" for code, count in self.codes.items()]
-        more = [f"  problems: {', '.join(codes)[:_WIDTH]}"] if codes else []
-        more += [f"  {sentence[:_WIDTH]}" for sentence in (*self.unread, *self.remarks)][:3]
+        more = [f"  problems: {visible(', '.join(codes), _WIDTH)}"] if codes else []
+        more += [f"  {visible(sentence, _WIDTH)}" for sentence in (*self.unread, *self.remarks)][:3]
         return "\n".join(["Inspection", *facts, *more])
+
+    def _repr_html_(self) -> str:
+        first = {problem.code: problem for problem in reversed(self.problems)}
+        problems = [
+            (code(name), rows, f"row {first[name].index:,}: {first[name].message}") for name, rows in self.codes.items()
+        ]
+        shown = [
+            (f"row {row.index:,}", code(row.row_id, 40), row.prompt, row.gold, " or ".join(row.read_as))
+            for row in self.shown
+        ]
+        return html_page(
+            f"Inspection: {self.usable:,} of {self.rows:,} rows can be used",
+            html_table(self.facts.items()),
+            *self.unread,
+            *self.remarks,
+            *([html_table(problems, ("problem", "rows", "the first"))] if problems else []),
+            *([html_table(shown, ("", "id", "as a model is asked", "gold", "read as"))] if shown else []),
+        )
 
 
 _WIDTH = 200  # of a line of a repr

@@ -12,7 +12,7 @@ from .choices import LETTERS
 from .questions import Question, read_question, row_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .layouts import Layout
     from .prompts import PromptTemplate
@@ -67,10 +67,16 @@ def show_row(index: int, row: Mapping[str, Any], layout: Layout, prompt: PromptT
         question = read_question(row, layout)
     except RowError as error:
         return Shown(index, row_id(row, layout), "", "", (), str(error))
-    sizes = iter([f"[{image.width} x {image.height}]" for image in question.images])
+    sizes = [f"[{image.width} x {image.height}]" for image in question.images]
+    return show_question(index, question, prompt, sizes)
+
+
+def show_question(index: int, question: Question, prompt: PromptTemplate, pictures: Iterable[str]) -> Shown:
+    """The same of a question that was read; `pictures` stand for its pictures in the prompt, in their order."""
+    words = iter(pictures)
     turns = []
     for turn in prompt.messages(question.text, system=question.system):
-        text = "".join(next(sizes) if block["type"] == "image" else block["text"] for block in turn["content"])
+        text = "".join(next(words) if block["type"] == "image" else block["text"] for block in turn["content"])
         turns.append(f"{turn['role']}: {text}")
     problem = None
     read_as: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from .difficulty import Stages, select_difficulty, split_stages
 from .method import Citation, Method, Reason
 from .methods import METHODS
 from .rap import decide
+from .s1 import select_s1
 from .sweep import Sweep, SweepPoint, sweep
 from .top import select_top
 
@@ -35,6 +36,7 @@ __all__ = [
     "select_limr",
     "select_longest",
     "select_random",
+    "select_s1",
     "select_top",
     "split_stages",
     "sweep",

@@ -13,6 +13,7 @@ from .base import DecideAgain, Selection, Settings, rows_to_select
 from .duplicates import first_of_equal, spread_again
 from .method import NO_OPTIONS
 from .methods import METHODS, find_method, options_before
+from .overrides import marks_for, marks_of_rule, override_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,8 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     Args:
         ds: a `Dataset`; its scores and rewards are not read, except that `min_probability` fits its prior to the rewards.
         rule: options of `select_cognitive` by name, or the `rule` of a `Selection`, which decides as it was asked to:
-            a quantile is taken anew.
+            a quantile is taken anew. Marks of a person are "overrides", as `select_cognitive` takes them, or those of the
+            selection that the rule and the rows are of.
 
     Returns:
         A function of the counts with the image and on the question alone. It raises `SettingError` where these leave
@@ -36,6 +38,8 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
 
     """
     ds = rows_to_select("decide_again", ds)
+    marks = marks_of_rule(ds, rule) if rule.get("overrides") is None else marks_for(ds, rule["overrides"])
+    rule = {name: value for name, value in rule.items() if name != "overrides"}
     method = find_method(rule.get("method", "rap"))
     if method.decide_again is None or rule.get("stage"):
         name = "split_stages" if rule.get("stage") else method.name
@@ -49,8 +53,10 @@ def decide_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     Settings.of(options).refuse_others(method.name, method.options, method.fixed)
     positions = first_of_equal(ds)
     if positions is None:
-        return method.decide_again(ds, {**options, **method.fixed})
-    return spread_again(method.decide_again(ds.select(positions), {**options, **method.fixed}), positions, len(ds))
+        again = method.decide_again(ds, {**options, **method.fixed})
+    else:
+        again = spread_again(method.decide_again(ds.select(positions), {**options, **method.fixed}), positions, len(ds))
+    return override_again(again, ds, marks) if marks else again
 
 
 def options_of(rule: Mapping[str, Any], function: str) -> dict[str, Any]:
@@ -67,7 +73,8 @@ def select_again(ds: Any, rule: Mapping[str, Any], options: Mapping[str, Any] | 
     Args:
         ds: a `Dataset` with the scores that the rule reads.
         rule: of a `Selection`.
-        options: what is to be other than in the rule; another method starts from its defaults.
+        options: what is to be other than in the rule; another method starts from its defaults. Marks of a person stay as they
+            are in the rows, unless there are other `overrides`.
 
     Raises:
         SettingError: an option is unknown or out of its range, or the method is not known here.
@@ -75,6 +82,8 @@ def select_again(ds: Any, rule: Mapping[str, Any], options: Mapping[str, Any] | 
 
     """
     options = dict(options or {})
+    if options.get("overrides") is None and (marks := marks_of_rule(ds, rule)):
+        options["overrides"] = marks
     if options.get("method", rule.get("method")) != rule.get("method"):
         rule = {"method": options["method"]}
     method = find_method(rule.get("method", "rap"))

@@ -17,8 +17,10 @@ from hf_rap.rows.compat import with_columns
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_share, threshold
 from hf_rap.tables import whole_dataset
+from hf_rap.tables.notebook import brief
 
 from .arrays import check_budget
+from .notebook import selection_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +197,22 @@ class Selection:
     def _reason(self) -> Any:
         return arrow_columns(self.scored, [REASON.name])[REASON.name]
 
+    @property
+    def _sides(self) -> dict[bool, dict[str, int]]:
+        """Rows of each reason, of those that are kept and of the others, the most frequent first."""
+        sides = {}
+        for kept, flags in ((True, self._keep), (False, ~self._keep)):
+            reasons = Counter(self._reason.filter(flags).to_pylist())
+            sides[kept] = dict(sorted(reasons.items(), key=lambda count: (-count[1], count[0])))
+        return sides
+
     def __repr__(self) -> str:
+        return brief(str(self), "print(selection)")
+
+    def _repr_html_(self) -> str:
+        return selection_html(self, self._sides)
+
+    def __str__(self) -> str:
         steps, meanings = self.method.get("steps", {}), {**ERROR_CODES, **self.method["reasons"]}
         rows = []
         before = 0
@@ -204,10 +221,9 @@ class Selection:
             title, count = ("came in", f"+{entered:,}") if entered > 0 else ("step", f"{step.rows:,}")
             rows.append((title, step.name, count, steps.get(step.name, "")))
             before = step.came_in
-        for title, flags in (("kept", self._keep), ("dropped", ~self._keep)):
-            reasons = Counter(self._reason.filter(flags).to_pylist())
-            counts = sorted(reasons.items(), key=lambda count: (-count[1], count[0]))
-            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts]
+        for kept, counts in self._sides.items():
+            title = "kept" if kept else "dropped"
+            rows += [(title, name, f"{count:,}", meanings.get(name, "")) for name, count in counts.items()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [
             f"  {title:<{widths[0]}}  {name:<{widths[1]}}  {count:>{widths[2]}}  {words}".rstrip()

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     Values = Callable[[dict[str, Any]], NDArray[np.float64]]
 
 
-def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
+def select_random(
+    ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0, overrides: Any = None
+) -> Selection:
     """Rows drawn at random: a control of the same size.
 
     A row that has a `rap_error` and no score is not drawn, since no trainer could use it either. The draw
@@ -52,39 +54,45 @@ def select_random(ds: Any, *, budget: float, stratify_by: str | None = None, see
         stratify_by: a column, each value of which gets its part of the budget: of its own usable rows where the budget is
             a share, else in proportion, at least one where there are enough.
         seed: of the draw.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`.
 
     Raises:
         SettingError: the budget is out of its range, or larger than the number of usable rows.
         MissingColumnError: there is no column `stratify_by`.
 
     """
-    return RANDOM.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
+    return RANDOM.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed), overrides)
 
 
-def select_hardest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
+def select_hardest(
+    ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0, overrides: Any = None
+) -> Selection:
     """The rows with the highest `rap_difficulty`, those that are never solved included.
 
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_difficulty`.
     """
-    return HARDEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
+    return HARDEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed), overrides)
 
 
-def select_longest(ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0) -> Selection:
+def select_longest(
+    ds: Any, *, budget: float, stratify_by: str | None = None, seed: int = 0, overrides: Any = None
+) -> Selection:
     """The rows whose replies with the image are longest: highest mean of `rap_image_tokens`.
 
     Ties go by a seeded order. Arguments and errors as in `select_random`; also raises
     `MissingColumnError` without `rap_image_tokens`.
     """
-    return LONGEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed))
+    return LONGEST.select(ds, Settings(budget=budget, stratify_by=stratify_by, seed=seed), overrides)
 
 
-def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Selection:
+def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr, overrides: Any = None) -> Selection:
     """The rows with `rap_limr` >= min_limr: their rewards follow the mean curve of training.
 
     Args:
         ds: a `Dataset` with `rap_limr`, see `hf_rap.scorers.add_limr_score`.
         min_limr: at most 1; 0.6 is published.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`.
 
     Raises:
         MissingColumnError: `rap_limr` is absent.
@@ -95,7 +103,7 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr) -> Select
 
     """
     check_number("min_limr", min_limr, most=1)
-    return replace(LIMR, decide=lambda ds, _: _decide_limr(ds, min_limr)).select(ds, Settings())
+    return replace(LIMR, decide=lambda ds, _: _decide_limr(ds, min_limr)).select(ds, Settings(), overrides)
 
 
 def by_chance(ds: Any, settings: Settings) -> Decision:

@@ -34,6 +34,7 @@ def select_cognitive(
     min_probability: float | None = None,
     probe_prior: bool = False,
     text_rows: str = DROP,
+    overrides: Any = None,
 ) -> Selection:
     """The rows that make a model reason, and for every row why it is kept or not.
 
@@ -94,11 +95,17 @@ def select_cognitive(
             (`rap_probe_image_rate`, `rap_probe_text_rate`: `hf_rap.fit_probe`), not from one prior for all rows.
         text_rows: rows without an image have no cde. "drop" drops them as such; "band" keeps those whose pass rate on
             their text is in the published band of arXiv 2505.13261, beside the others and without counting among them.
+        overrides: marks of a person who has looked at rows: "keep", "drop" or "wrong_gold" by `rap_id`, as a file (.csv, .tsv,
+            .json, .jsonl, .parquet) or a `Dataset` with the columns `rap_id` and `mark`, a list of dictionaries, a mapping
+            {rap_id: mark}, or an earlier `Selection`, whose marks are taken. The rule decides on all rows first; then each
+            mark decides about its own row and no other, with the reason `by_hand` or `wrong_gold`. So a budget is the rule's,
+            and the marks come on top. Marks of rows that are not there change nothing and are remarked upon.
 
     Raises:
         MissingColumnError: `rap_cde` is absent, or a column that an option needs.
         SettingError: an option is out of its range, the dataset has no rows, or fewer rows could
-            come in than the budget asks for.
+            come in than the budget asks for; or a mark is none, a row has two, or none is about a row of `ds`.
+        SourceError: the file of the marks cannot be read.
 
     >>> from datasets import Dataset
     >>> scores = {"rap_cde": [0.8, 0.4, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
@@ -134,4 +141,4 @@ def select_cognitive(
         stratify_by=stratify_by,
         seed=seed,
     )
-    return rule.select(ds, settings)
+    return rule.select(ds, settings, overrides)

@@ -11,10 +11,12 @@ from hf_rap.options import check, check_whole
 from hf_rap.scorers import can_be_made, find_scorer, usual_scores
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
+from hf_rap.tables.notebook import brief, code, html_page, html_table
 
 from . import Selection, select_cognitive
 from .base import rows_to_select
 from .methods import METHODS, find_method
+from .overrides import marks_of_rule, read_marks
 from .sweep import overlap
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Compared:
     mean_scores: dict[str, float | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare_methods` found.
 
@@ -61,9 +63,60 @@ class Comparison:
         """As JSON-able values."""
         return asdict(self)
 
+    def _means(self) -> dict[str, list[float | None]]:
+        """What is shown of each selection beside its size, by its title."""
+        first = self.selections[0]
+        return {
+            "mean difficulty": [each.mean_difficulty for each in self.selections],
+            "mean cde": [each.mean_cde for each in self.selections],
+            **{f"cde:{name}": [each.mean_controls[name] for each in self.selections] for name in first.mean_controls},
+            **{f"mean {name}": [each.mean_scores[name] for each in self.selections] for name in first.mean_scores},
+        }
+
+    def __str__(self) -> str:
+        names = [selection.method for selection in self.selections]
+        width = max(10, *map(len, names))
+        means = self._means()
+        widths = [16, *(max(9, len(head)) for head in list(means)[1:])]
+        head_cells = "".join(f" {head:>{size}}" for head, size in zip(means, widths, strict=True))
+        lines = [f"{self.rows:,} rows", "", f"{'method':<{width}} {'rows':>9}{head_cells}"]
+        for place, selection in enumerate(self.selections):
+            texts = ["unknown" if column[place] is None else f"{column[place]:.3f}" for column in means.values()]
+            cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
+            lines.append(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
+        lines += ["", f"{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names)]
+        for name, row in zip(names, self.jaccard, strict=True):
+            cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
+            lines.append(f"{name:<{width}} {cells}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return brief(f"Comparison: {self}", "print(comparison)")
+
+    def _repr_html_(self) -> str:
+        means = self._means()
+        sizes = [
+            (code(each.method), each.rows, *(_unknown(column[place]) for column in means.values()))
+            for place, each in enumerate(self.selections)
+        ]
+        names = [each.method for each in self.selections]
+        overlaps = [
+            (code(name), *("-" if cell is None else cell for cell in row))
+            for name, row in zip(names, self.jaccard, strict=True)
+        ]
+        return html_page(
+            f"Comparison: {len(names)} selections from {self.rows:,} rows",
+            html_table(sizes, ("method", "rows", *means)),
+            html_table(overlaps, ("Jaccard", *names)),
+        )
+
+
+def _unknown(mean: float | None) -> float | str:
+    return "unknown" if mean is None else mean
+
 
 def compare_methods(
-    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0
+    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0, overrides: Any = None
 ) -> Comparison:
     """The selections of these methods, each as published, side by side.
 
@@ -75,13 +128,17 @@ def compare_methods(
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
             selection that needs none and has rows, so that those are controls of the same size.
         seed: of draws and ties.
+        overrides: marks of a person, the same for every method, see `select_cognitive`; None takes those of a `Selection`.
 
     Raises:
         SettingError: a method or control is unknown or named twice, or no size is known for one that needs it.
         MissingColumnError: a method reads a column that is not there.
 
     """
-    ds = with_scores(rows_to_select("compare_methods", ds))
+    rule = getattr(ds, "rule", {})
+    rows = rows_to_select("compare_methods", ds)
+    marks = marks_of_rule(rows, rule) if overrides is None else read_marks(overrides)
+    ds = with_scores(rows)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
     check(
@@ -98,7 +155,7 @@ def compare_methods(
             size = budget if budget is not None else _size(selections, name)
             options = {"budget": size}
         rows = ds if control is None else against[control]
-        selections[name] = select_cognitive(rows, method=method, seed=seed, **options)
+        selections[name] = select_cognitive(rows, method=method, seed=seed, overrides=marks, **options)
     kept = {name: set(selection.kept_rows.tolist()) for name, selection in selections.items()}
     return Comparison(
         rows=len(ds),

@@ -18,6 +18,7 @@ from hf_rap.stats.thresholds import check_band, check_share
 from .arrays import asked_alone, plain, ranked, scores_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
+from .overrides import marks_for, refuse_unplaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ def select_difficulty(
     high: float = DIFFICULTY_PRIOR.high,
     *,
     min_probability: float | None = None,
+    overrides: Any = None,
 ) -> Selection:
     """The rows with low <= pass rate <= high, where the pass rate is 1 - `rap_difficulty`.
 
@@ -54,6 +56,7 @@ def select_difficulty(
         high: largest pass rate that is kept, in [0, 1].
         min_probability: in (0, 1): keep rows whose true pass rate is inside the band with at least this probability,
             given their attempts and the prior of the dataset (`hf_rap.fit_prior`), which takes `rap_image_rewards`.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`.
 
     Raises:
         MissingColumnError: `rap_difficulty` is absent, or with min_probability the rewards.
@@ -69,7 +72,7 @@ def select_difficulty(
 
     """
     band = replace(DIFFICULTY_BAND, decide=lambda ds, _: decide_difficulty(ds, low, high, min_probability))
-    return band.select(ds, Settings())
+    return band.select(ds, Settings(), overrides)
 
 
 def decide_difficulty(ds: Any, low: float, high: float, min_probability: float | None) -> Decision:
@@ -141,6 +144,7 @@ def split_stages(
     middle: float | None = None,
     sizes: tuple[int, int] | None = None,
     seed: int = 0,
+    overrides: Any = None,
 ) -> Stages:
     """Stage one, the moderate rows, and stage two, the medium to hard ones; no row is in both.
 
@@ -155,11 +159,13 @@ def split_stages(
         sizes: rows of stage one and of stage two, for example the paper's (2000, 600). Stage two are the
             hardest rows of the band; stage one is drawn at random from the rest of it.
         seed: of the draw, and of the order among rows that are equally hard.
+        overrides: marks of a person, as in `select_cognitive`. A row that is marked keep stays in its stage; one that the
+            rule has in neither is refused, since the mark does not say in which.
 
     Raises:
         MissingColumnError: `rap_difficulty` is absent.
         SettingError: bounds out of order, both `middle` and `sizes`, or more rows asked for than are
-            inside the band.
+            inside the band; or a mark cannot be followed.
 
     Source:
         arXiv 2505.13261, two-stage training: 2K moderate rows, then 0.6K medium to hard ones.
@@ -192,6 +198,8 @@ def split_stages(
     bounds = {"low": float(low), "high": float(high)}
     divided = {"middle": middle, "sizes": None if sizes is None else list(sizes), "seed": seed}
     scored = int(np.count_nonzero(~np.isnan(difficulty)))
+    marks = marks_for(ds, overrides)
+    refuse_unplaced(ds, marks, stage_one | stage_two)
     stages = []
     for name, keep in (("stage_one", stage_one), ("stage_two", stage_two)):
         why = reason.copy()
@@ -201,7 +209,7 @@ def split_stages(
         decision = Decision(
             keep, why, tuple(Step(*step) for step in counts.items()), {**bounds, **divided, "stage": name}
         )
-        stages.append(make_selection(ds, DIFFICULTY_BAND, decision))
+        stages.append(make_selection(ds, DIFFICULTY_BAND, decision, marks.without_keep(ds, ~keep)))
     return Stages(*stages)
 
 

@@ -13,6 +13,7 @@ from hf_rap.rows.compat import with_columns
 from .base import Selection, Settings, rows_to_select, scores_in_double
 from .duplicates import DUPLICATE, MEANING, first_of_equal, spread
 from .given import ask_method, read_decision
+from .overrides import BY_HAND, Marks, describe_marks, marks_for, override
 from .stopped import refuse_spared
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ OPTION_MEANINGS = {
     "seed": "of the order among rows that are equal in everything else",
 }
 # Parts of a rule that are no options: they say how it came about.
-NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage")
+NO_OPTIONS = ("method", "method_version", "asked", "attempts", "control", "reward", "min_gain", "stage", BY_HAND)
 QUESTIONS, PROCESS_REWARDS = "questions", "process_rewards"
 _STEPS = {"rows": "in all", "distinct": "are different rows", "scored": "have a score", "selected": "are selected"}
 
@@ -169,10 +170,18 @@ class Method:
             "citations": [{"lead": citation.lead, "bibtex": citation.bibtex} for citation in citations],
         }
 
-    def select(self, ds: Any, settings: Settings) -> Selection:
-        """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows."""
+    def select(self, ds: Any, settings: Settings, overrides: Any = None) -> Selection:
+        """The dataset with what it decides; raises as `decision`, and `SettingError` for anything but rows.
+
+        Args:
+            ds: the rows.
+            settings: the options.
+            overrides: marks of a person, see `hf_rap.select.overrides.read_marks`.
+
+        """
         ds = rows_to_select(self.name, ds)
-        return make_selection(ds, self, self.decision(ds, settings))
+        marks = marks_for(ds, overrides)
+        return make_selection(ds, self, self.decision(ds, settings), marks)
 
     def decision(self, ds: Any, settings: Settings) -> Decision:
         """What it decides for the rows of a dataset.
@@ -200,14 +209,20 @@ class Method:
         return decision if positions is None else spread(decision, positions, len(ds))
 
 
-def make_selection(ds: Any, method: Method, decision: Decision) -> Selection:
-    """The dataset with its decisions; those of an earlier selection are replaced, scores of single precision read."""
+def make_selection(ds: Any, method: Method, decision: Decision, marks: Marks | None = None) -> Selection:
+    """The dataset with its decisions; those of an earlier selection are replaced, scores of single precision read.
+
+    Marks of a person go before the decision, whatever the method.
+    """
     import pyarrow as pa
 
+    if marks:
+        decision = override(method.name, ds, decision, marks)
     scored = scores_in_double(
         ds.remove_columns([column.name for column in DECISIONS if column.name in ds.column_names])
     )
     columns = {KEEP.name: pa.array(decision.keep), REASON.name: pa.array(decision.reason, type=pa.string())}
     scored = with_columns(scored, columns, features_of(DECISIONS))
     rule = {"method": method.name, "method_version": method.version, **decision.rule}
-    return Selection(scored, rule, decision.funnel, method.describe(rule, scored.column_names), decision.remarks)
+    about = method.describe(rule, scored.column_names)
+    return Selection(scored, rule, decision.funnel, describe_marks(about) if marks else about, decision.remarks)

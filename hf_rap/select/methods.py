@@ -15,13 +15,15 @@ from .difficulty import DIFFICULTY_BAND
 from .method import Method
 from .rap import RAP, RAP_PAPER
 from .released import RELEASED_RULE
+from .s1 import S1
 from .top import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 METHODS = {
-    method.name: method for method in (RAP, RAP_PAPER, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR)
+    method.name: method
+    for method in (RAP, RAP_PAPER, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR, S1)
 }
 # Reached through a function of its own, since it has quotas.
 _ALL = {**METHODS, TOP.name: TOP}

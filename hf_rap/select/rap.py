@@ -363,7 +363,7 @@ def decide(
     if replace_easy:
         assert difficulty is not None, "replace_easy needs the difficulty"
         leaving = rows.bar(difficulty == 0, "always_solved", step="not_always_solved")
-        hard = (difficulty < 1) & (difficulty >= _one_failure(attempts))
+        hard = (difficulty < 1) & (difficulty >= one_failure(attempts))
         if min_replacement_cde is not None:
             limit = min_replacement_cde
             hard &= cde > limit if surely_above is None else surely_above(limit)
@@ -403,7 +403,7 @@ class _Rows:
         self.could_enter = self.keep.copy()
         self.came_in = np.zeros(len(cde), dtype=bool)
         self.reason = np.where(
-            self.keep, _why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
+            self.keep, why_not_above(cde, difficulty), "not_scored" if unscored is None else unscored
         )
         self.count("scored")
 
@@ -443,7 +443,7 @@ class _Rows:
         self.let_in(filled.nonzero()[0], "filled_to_budget", step="filled")
 
 
-def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
+def why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | None) -> NDArray[np.object_]:
     """One of NOT_ABOVE for each row, as if its cde were not above min_cde."""
     import numpy as np
 
@@ -457,7 +457,7 @@ def _why_not_above(cde: NDArray[np.float64], difficulty: NDArray[np.float64] | N
     return why
 
 
-def _one_failure(attempts: NDArray[np.int64] | None) -> Any:
+def one_failure(attempts: NDArray[np.int64] | None) -> Any:
     """The difficulty of one failed attempt, 1/M; without M the smallest number above 0."""
     import numpy as np
 

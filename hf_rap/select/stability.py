@@ -10,6 +10,7 @@ from hf_rap.errors import RapError, SettingError
 from hf_rap.options import check, check_whole, is_whole
 from hf_rap.stats.counts import Counts, read_counts
 from hf_rap.stats.posterior import Posterior, fit_prior, rates_of
+from hf_rap.tables.notebook import bar, brief, html_page, html_table
 
 from .again import decide_again
 from .base import Selection, rows_to_select
@@ -38,7 +39,7 @@ class Point:
     jaccard: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stability:
     """What `stability` found.
 
@@ -69,6 +70,32 @@ class Stability:
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         return asdict(self)
+
+    def _sentences(self) -> list[str]:
+        drawn = f"{self.lowest:.1%} to {self.highest:.1%} in {self.draws:,} simulated pairs"
+        return [
+            f"two scorings agree by {self.jaccard:.1%} (Jaccard), {drawn}",
+            f"{self.kept_again:.1%} of the {self.kept:,} kept rows are kept again",
+            *([self.note] if self.note else []),
+        ]
+
+    def __repr__(self) -> str:
+        curve = [
+            f"{point.attempts}: {'unknown' if point.jaccard is None else f'{point.jaccard:.1%}'}"
+            for point in self.curve
+        ]
+        lines = [*self._sentences(), *([f"with other attempts per arm {', '.join(curve)}"] if curve else [])]
+        return brief("\n".join(["Stability", *(f"  {line}" for line in lines)]), "stability.as_dict()")
+
+    def _repr_html_(self) -> str:
+        points = [
+            (
+                point.attempts,
+                *(("unknown", "") if point.jaccard is None else (f"{point.jaccard:.1%}", bar(point.jaccard))),
+            )
+            for point in self.curve
+        ]
+        return html_page("Stability", *self._sentences(), html_table(points, ("attempts per arm", "agreement", "")))
 
 
 def stability(

@@ -35,6 +35,7 @@ from .arrays import plain, quotas_of, why_unscored
 from .base import Decision, Selection, Step, rows_to_select
 from .duplicates import first_of_equal
 from .method import Citation, Method, Reason, make_selection
+from .overrides import marks_for
 from .remarks import remark_on_ties
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from hf_rap.scorers.base import Scorer
 
 FIRST, RANDOM = TIES = ("first", "random")
+EXACT, RELEASE = QUOTAS = ("exact", "release")
 QUESTION = ("image", "images", *QUESTIONS)
 ROLLOUT = (*QUESTION, "response", "steps_with_score")
 
@@ -62,7 +64,9 @@ def select_top(
     max_per_question: int | None = None,
     drop_duplicates: bool = False,
     ties: str | None = None,
+    quotas: str = EXACT,
     seed: int = 0,
+    overrides: Any = None,
 ) -> Selection:
     """The highest scores of every source, and for every row why it is kept or not.
 
@@ -97,7 +101,11 @@ def select_top(
         drop_duplicates: do step 2.
         ties: "first", the earlier row, or "random", a seeded order; None as in step 4. Scores that many
             rows share, such as `rap_bis_mixture`, would take the head of the file with "first".
+        quotas: "exact", or "release": the whole part of the product of two floats, as the released script computes it (0.29 of
+            100 is 28 there). At 0.25 and 0.1, the published ratios, both are the same for any number of rows up to a million.
         seed: of that order, by `rap_id` where it is there, else by position.
+        overrides: marks of a person, which go before the rule, see `select_cognitive`;
+            all replies to a question whose `rap_id` they share have its mark.
 
     Raises:
         MissingColumnError: the column of the score or of the sources is absent.
@@ -135,7 +143,11 @@ def select_top(
     check_whole("max_per_question", max_per_question, least=1, none=True)
     check_flags(lowest=lowest, drop_duplicates=drop_duplicates)
     check_choice("ties", ties, TIES, none=True)
+    check_choice("quotas", quotas, QUOTAS)
+    if quotas == RELEASE and ratio is None:
+        raise SettingError("quotas='release' is for a ratio: the released script knows no count.")
     check_whole("seed", seed)
+    marks = marks_for(ds, overrides)
     require("select_top", ds.column_names, [column for column in (by, per) if column is not None])
     keys = (by, per, BIS_MIXTURE.name, BIS_RELIABILITY.name, ERROR.name)
     wanted = {*keys, *(QUESTION if max_per_question else ()), *(ROLLOUT if drop_duplicates else ())}
@@ -167,6 +179,7 @@ def select_top(
         questions=codes(table, [*groups, *QUESTION]) if max_per_question else None,
         max_per_question=max_per_question,
         order=None if ties == FIRST else seeded_order(ids_of(ds), seed),
+        in_floats=quotas == RELEASE,
     )
 
     if is_bis:
@@ -184,10 +197,12 @@ def select_top(
         "drop_duplicates": drop_duplicates,
         "ties": ties,
         "seed": plain(seed),
+        **({"quotas": quotas} if quotas != EXACT else {}),
     }
     tied = remark_on_ties(by, scores, keep, reason == "below_quota", codes(table, groups), first=ties == FIRST)
     remarks = () if tied is None else (tied,)
-    return make_selection(ds, TOP if own is None else _top_by(own, by), Decision(keep, reason, funnel, rule, remarks))
+    decision = Decision(keep, reason, funnel, rule, remarks)
+    return make_selection(ds, TOP if own is None else _top_by(own, by), decision, marks)
 
 
 def _equal_questions(ds: Any) -> NDArray[np.int64] | None:
@@ -235,6 +250,7 @@ def decide_top(
     questions: NDArray[np.int64] | None,
     max_per_question: int | None,
     order: NDArray[np.uint64] | None,
+    in_floats: bool = False,
 ) -> tuple[NDArray[np.bool_], NDArray[np.object_], tuple[Step, ...]]:
     """Keep and reason of each row, and the funnel. All arrays are (n_rows,).
 
@@ -248,6 +264,7 @@ def decide_top(
         questions: equal where questions are; None has no cap.
         max_per_question: the cap.
         order: which of equal keys comes first; None takes the earlier row.
+        in_floats: shares are computed as the released script does.
 
     """
     import numpy as np
@@ -266,7 +283,11 @@ def decide_top(
         reason[again] = "duplicate"
         racing &= ~again
         funnel.append(Step("distinct", int(racing.sum())))
-    quotas = quotas_of(np.bincount(groups[racing], minlength=int(groups.max()) + 1), ratio=ratio, count=count)
+    sizes = np.bincount(groups[racing], minlength=int(groups.max()) + 1)
+    if in_floats and ratio is not None:
+        quotas = np.where(sizes > 0, np.maximum(1, (sizes * float(ratio)).astype(np.int64)), 0)
+    else:
+        quotas = quotas_of(sizes, ratio=ratio, count=count)
     if questions is not None:
         crowded = racing & (_place(racing, key, questions) >= (max_per_question or 0))
         reason[crowded] = "question_full"
@@ -400,6 +421,7 @@ TOP = Method(
         "lowest": "the lowest scores rank first",
         "max_per_question": "rows of one question",
         "drop_duplicates": "of identical rollouts the first is kept",
+        "quotas": "how shares are rounded to rows",
         "ties": "which of rows with the same score come first",
     },
     needs_all_attempts=False,

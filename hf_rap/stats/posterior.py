@@ -14,6 +14,7 @@ from hf_rap.columns import PROBE_IMAGE, PROBE_TEXT, control_rewards, require
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.tables import whole_dataset
+from hf_rap.tables.notebook import bar, html_page, html_table
 
 from .beta import CELLS, PARTS, beta_on_grid, fit_beta, grid, share_below, widths
 from .counts import Counts, read_counts
@@ -37,11 +38,13 @@ EM_STEPS = 50
 PSEUDO_ROWS = 10.0
 # The part of that product which is spread evenly, so that no pass rate is ruled out beforehand.
 EVEN_SHARE = 0.01
+# Upper ends of the parts of [0, 1] that a notebook shows.
+_FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Pairs of counts whose posterior is in memory at once: 2,500 numbers each.
 _PAIRS_AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prior:
     """How the pass rates (p1, p0) of a dataset's rows are distributed, as far as its counts tell.
 
@@ -81,6 +84,31 @@ class Prior:
 
     def __hash__(self) -> int:
         return hash((self.rows, self.weights.tobytes()))
+
+    def _arms(self) -> dict[str, NDArray[np.float64]]:
+        """The probability of each value of `grid()`, with the image and without."""
+        without = "on the question alone" if self.control == "text" else f"with {self.control} images"
+        return {"with the image": self.weights.sum(axis=1), without: self.weights.sum(axis=0)}
+
+    def __repr__(self) -> str:
+        means = [f"{weights @ grid():.3f} {arm}" for arm, weights in self._arms().items()]
+        note = f"\n  {self.note}" if self.note else ""
+        return f"Prior of {self.rows:,} rows: mean pass rate {' and '.join(means)}{note}"
+
+    def _repr_html_(self) -> str:
+        import numpy as np
+
+        below = [share_below(grid(), widths(), limit) for limit in _FIFTHS]
+        parts = [np.diff([0.0, *(float(weights @ share) for share in below)]) for weights in self._arms().values()]
+        fifths = [
+            (
+                f"up to {limit:.1f}",
+                *(cell for part in parts for cell in (f"{part[place]:.1%}", bar(float(part[place])))),
+            )
+            for place, limit in enumerate(_FIFTHS)
+        ]
+        head = ("pass rate", *(cell for arm in self._arms() for cell in (f"rows {arm}", "")))
+        return html_page(repr(self), html_table(fifths, head))
 
 
 def fit_prior(ds: Any, *, control: str = "text", probe: Any = None) -> Prior:

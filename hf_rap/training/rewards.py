@@ -7,6 +7,7 @@ datasets, torch or transformers.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.rows.chats import flatten_content, turns_of
@@ -14,6 +15,8 @@ from hf_rap.verify import Judgement, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+_BLANKS = re.compile(r"\s*([<>/])\s*")
 
 
 def judge_reply(reply: Any, gold: object, question: Any = "", options: Sequence[str] | None = None) -> Judgement:
@@ -76,6 +79,30 @@ def accuracy_reward(
         log_metric("unreadable", sum(reward is None for reward in rewards) / len(rewards))
     log_ids(log_extra, columns.get("rap_id") or columns.get("id"), completions)
     return rewards
+
+
+def has_form(reply: Any) -> bool:
+    r"""Whether a reply thinks inside its tags and then boxes an answer.
+
+    Source: the format reward of the release of arXiv 2506.04755 (Mrshenshen/RAP, commit 84cc32a,
+    verl/utils/reward_score/math.py): `<think>.*</think>.*\boxed{.*}.*`, blanks around <, > and / left out of account.
+
+    >>> has_form("<think> 1 + 1 </think> \\boxed{2}"), has_form("\\boxed{2}")
+    (True, False)
+    """
+    text = _BLANKS.sub(r"\1", _text_of(reply, last=True) or "")
+    if not text.startswith("<think>"):
+        return False
+    for part in ("</think>", "\\boxed{", "}"):  # each anywhere behind the one before
+        _, found, text = text.partition(part)
+        if not found:
+            return False
+    return True
+
+
+def format_reward(completions: Sequence[Any], **_: Any) -> list[float]:
+    """1.0 for a reply that `has_form`, else 0.0; a reward function for TRL, to stand beside `accuracy_reward`."""
+    return [float(has_form(reply)) for reply in completions]
 
 
 # The completions whose ids were logged last: several reward functions of a run are called with the same ones, and TRL

@@ -22,6 +22,7 @@ from hf_rap.exports.hinted import the_hinted_column, with_hint
 from hf_rap.exports.pictures import ANY
 from hf_rap.exports.universal import UNIVERSAL, universal_columns, universal_features
 from hf_rap.options import check, check_flags, check_text
+from hf_rap.reports.reporting import report_bytes
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.layouts import Layout, check_given
 from hf_rap.rows.parquet import Embedder, bytes_in, cuts
@@ -70,6 +71,7 @@ class Content:
         embedder: reads the images of `scored`, and counts those that it cannot read.
         random_control: add the config `control`.
         hints: put the hints of `add_difficulty_hint` behind the questions of `selected` and `control`.
+        page: the rows to look at, in one file.
 
     Raises:
         NothingSelectedError: no row is kept.
@@ -83,6 +85,7 @@ class Content:
     embedder: Embedder
     random_control: bool = False
     hints: bool = False
+    page: bytes | None = None
     _starts: list[int] = field(default_factory=list, init=False, repr=False)
     """The first row of each row group of `scored`; known once it was written."""
 
@@ -95,8 +98,9 @@ class Content:
         *,
         random_control: bool = False,
         hints: bool = False,
+        report: str | None = None,
     ) -> Content:
-        """Check first, so that nothing is written that cannot be read."""
+        """Check first, so that nothing is written that cannot be read; `report` is the title of a page to look at."""
         if not len(selection.selected):
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in selection.reasons.items())
             raise NothingSelectedError(
@@ -106,7 +110,8 @@ class Content:
             the_hinted_column(selection.scored.column_names)
         layout, _ = settle(layout, selection.scored)
         embedder = Embedder.of(selection.scored, layout.media_roots)
-        return cls(selection, layout, data_source, embedder, random_control, hints)
+        page = None if report is None else report_bytes(selection, title=report, layout=layout)
+        return cls(selection, layout, data_source, embedder, random_control, hints, page)
 
     @property
     def group_by(self) -> str | None:

@@ -22,6 +22,7 @@ from hf_rap.stats.settings import CORRECT, CUT, NOT_COUNTED, correct_of, correct
 from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
+from .corpus import describe_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +105,7 @@ def collect_facts(
         },
         "reasons": _reasons(table, selection.method),
         "groups": _groups(table, group_by),
+        **({"corpus": corpus} if (corpus := describe_corpus(table)) else {}),
         "scores": {column.name: _summary(table, kept, column) for column in _shown_scores(table, foreign_scores)},
         "histogram": _histogram(table, kept, selection.method.get("came_in", [])),
         "pass_rates": _pass_rates(table, kept) if "low" in selection.rule else None,
@@ -125,6 +127,8 @@ def _table(selection: Selection, foreign_scores: list[Column], group_by: str | N
     """The columns that are counted: no images, no replies, only the first word of each error."""
     scored = selection.scored
     wanted = [column.name for column in (*_READ, *foreign_scores, *_TEXTS)] + [group_by]
+    if columns.BIS_STEPS.name in scored.column_names:
+        wanted += ["source", columns.BIS_STEPS.name, columns.BIS_POSITIVE.name, columns.BIS_MEAN.name]
     names = [name for name in scored.column_names if name in wanted]
     table = scored.select_columns(names).with_format("arrow")[:]
     for column in (*_READ, *foreign_scores, *_TEXTS):

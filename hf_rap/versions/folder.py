@@ -6,6 +6,7 @@
       scored/train-00000-of-00001.parquet    every row, with its scores and the reason for its decision
       plots/cde.png, plots/funnel.png
       samples/kept-00.png, ...               pictures of the rows that the card shows
+      report.html                            the rows to look at, on request
       rap.json                               all facts, and the SHA-256 of every other file
 
 The same selection gives the same bytes.
@@ -18,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import PublishError, SourceError
+from hf_rap.errors import PublishError, SourceError, visible
 from hf_rap.options import check_path, check_text, renamed
 from hf_rap.rows.media import allowed
 from hf_rap.rows.parquet import write_shards
 from hf_rap.rows.provenance import source_of
 from hf_rap.system import is_free, whole_folder
+from hf_rap.tables.notebook import code, html_block, html_page, html_table
 
 from .cards import render_card
 from .configs import Content, check_selection
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from hf_rap.select import Selection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Published:
     """A version that was written: where it is, and what is in it."""
 
@@ -53,6 +55,28 @@ class Published:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        rows = self.facts["rows"]
+        return visible(f"Published: version {self.version}, {rows['kept']:,} of {rows['all']:,} rows, in {self.path}")
+
+    def _repr_html_(self) -> str:
+        rows, stability = self.facts["rows"], self.facts.get("stability") or {}
+        reasons = [
+            ("kept" if reason["kept"] else "dropped", code(reason["reason"]), reason["rows"], reason["meaning"])
+            for reason in self.facts["reasons"]
+        ]
+        agreement = stability.get("jaccard")
+        return html_page(
+            f"Published: version {self.version}, {rows['kept']:,} of {rows['all']:,} rows",
+            html_table(
+                [("folder", code(self.path)), ("files", len(self.files)), ("card", code(self.path / "README.md"))]
+            ),
+            html_block(f"datasets.load_dataset({str(self.path)!r}, 'selected')"),
+            html_table(reasons, ("", "reason", "rows", "")),
+            *self.facts.get("remarks", ()),
+            *([] if agreement is None else [f"Expected agreement with a fresh scoring: {agreement:.1%} (Jaccard)"]),
+        )
 
 
 def publish_to_folder(
@@ -66,6 +90,7 @@ def publish_to_folder(
     layout: Layout | None = None,
     random_control: bool = False,
     hints: bool = False,
+    report: bool = False,
     control: bool | None = None,
     media_roots: Iterable[str | os.PathLike[str]] = (),
 ) -> Published:
@@ -96,6 +121,7 @@ def publish_to_folder(
         layout: which column is what; None recognises it.
         random_control: add the config `control` with as many rows drawn at random, to compare a training run with.
         hints: put the hints of `hf_rap.training.add_difficulty_hint` behind the questions that trainers are given.
+        report: add a page on which people see the rows (`hf_rap.report`), report.html, linked from the card.
         control: the old name of `random_control`.
         media_roots: folders beside the dataset's own whose files rows may name, see `hf_rap.rows.media`.
 
@@ -107,14 +133,19 @@ def publish_to_folder(
 
     """
     random_control = renamed("control", control, "random_control", random_control)
-    check_selection(selection, layout, source, licence, random_control=random_control, hints=hints)
+    check_selection(selection, layout, source, licence, random_control=random_control, hints=hints, report=report)
     check_text("name", name, none=True)
     check_target(path, version)
     target = Path(path).absolute()
     source = source or source_of(selection.scored)
     with allowed(media_roots):
         content = Content.of(
-            selection, layout, source.id if source else "unknown", random_control=random_control, hints=hints
+            selection,
+            layout,
+            source.id if source else "unknown",
+            random_control=random_control,
+            hints=hints,
+            report=f"{name or target.name} {version}" if report else None,
         )
 
     there = _manifest(target)

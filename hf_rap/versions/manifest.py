@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "rap.json"
 README = "README.md"
+REPORT = "report.html"
 FORMAT = 1
 _PLAIN_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)*", re.ASCII)
 
@@ -95,6 +96,8 @@ def describe(
         images_missing=content.images_missing,
     )
     samples, pictures = sample_rows(content.selection, content.layout)
+    if content.page is not None:
+        pictures[REPORT], facts["report"] = content.page, REPORT
     facts["configs"] = {
         config: {
             "rows": record.rows,

@@ -10,7 +10,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CONTROLS
-from hf_rap.figures import DROPPED, INK, KEPT, REPLACED, png
+from hf_rap.tables.figures import DROPPED, INK, KEPT, REPLACED, png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

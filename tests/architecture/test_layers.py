@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[2] / "hf_rap"
 # From the ground up, in the order in which a row walks: a room imports only from rooms before it. A room is a folder
 # or a file at the top of the package; inside a room the files may stand in any order, but not in a circle.
 ROOMS = [
-    *("version", "errors", "options", "plugins", "papers", "system", "figures", "columns", "tables"),
+    *("version", "errors", "options", "plugins", "papers", "system", "columns", "tables"),
     *("verify", "stats", "rows", "engines", "evidence", "scorers", "runs", "adaptive", "select"),
-    *("process", "exports", "versions", "hub"),
+    *("process", "exports", "reports", "versions", "hub"),
     *("training", "metrics", "demo", "environment", "cli"),
     *("__main__", ""),
 ]
@@ -137,7 +137,7 @@ def test_a_circle_is_found():
 def test_the_house_stays_small():
     """About as many rooms as a person remembers, and few ways between them."""
     assert len(arrows()) <= 27
-    assert sum(map(len, arrows().values())) <= 140
+    assert sum(map(len, arrows().values())) <= 152
 
 
 def rooms_entered(run) -> set[str]:
@@ -158,7 +158,7 @@ def rooms_entered(run) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_selection_passes_eight_rooms_into_a_folder(tmp_path):
+def test_a_selection_passes_seven_rooms_into_a_folder(tmp_path):
     """As CONTRIBUTING draws it."""
     from datasets import load_dataset
 
@@ -169,7 +169,7 @@ def test_a_selection_passes_eight_rooms_into_a_folder(tmp_path):
     scored = load_dataset("parquet", data_files=str(saved), split="train")
     selection = select_cognitive(scored, min_cde=0.2, max_ace=None)
     entered = rooms_entered(lambda: publish_to_folder(selection, tmp_path / "version"))
-    assert entered == {"versions", "select", "stats", "verify", "rows", "exports", "figures", "system"}
+    assert entered == {"versions", "select", "stats", "verify", "rows", "exports", "system"}
 
 
 # OpenRLHF and MM-EUREKA take their rewards as tensors; these run only inside of them.

@@ -91,8 +91,8 @@ def test_it_goes_on_where_it_stopped(tmp_path):
     folder = tmp_path / "prior"
     words = ["difficulty-prior", "--model", "demo", "--folder", folder]
     said = run(*words, "--stop-after", "score")
-    assert "2/6 score: the share of failed attempts" in said
-    assert "3/6" not in said
+    assert "2/5 score: the share of failed attempts" in said
+    assert "3/5" not in said
     rewards = pq.read_table(folder / "evidence.parquet", columns=["rap_image_rewards", "rap_text_rewards"])
     assert max(map(len, filter(None, rewards["rap_image_rewards"].to_pylist()))) == 16
     assert rewards["rap_text_rewards"].null_count == 60
@@ -100,11 +100,17 @@ def test_it_goes_on_where_it_stopped(tmp_path):
     said = run(*words)
     assert "scored.parquet is there already" in said
     assert (folder / "scored.parquet").stat().st_mtime_ns == written
-    one, two = (
-        load_dataset("parquet", data_files=str(folder / f"trl-{n}" / "train.parquet"))["train"] for n in ("one", "two")
-    )
-    assert (len(one), len(two)) == (6, 3)
-    assert not set(one["id"]) & set(two["id"])
+    train = {
+        name: load_dataset("parquet", data_files=str(folder / "trl" / name / "train.parquet"))["train"]
+        for name in ("one", "two")
+    }
+    held_out = {name: pq.read_table(folder / "trl" / name / "val.parquet")["id"].to_pylist() for name in train}
+    ids = {name: {*train[name]["id"], *held_out[name]} for name in train}
+    assert (len(ids["one"]), len(ids["two"])) == (6, 3)
+    assert not ids["one"] & ids["two"]
+    assert "check the result" in str(train["two"][0]["prompt"])
+    assert "check the result" not in str(train["one"][0]["prompt"])
+    assert str(folder.absolute() / "trl" / "two-grpo.yaml") in (folder / "trl" / "train.sh").read_text()
     assert "holds this with recipe 'difficulty-prior', and not 'rap'" in " ".join(
         run("rap", "--model", "demo", "--folder", folder, code=2).split()
     )
@@ -118,7 +124,8 @@ def test_the_others_run_to_their_end(tmp_path, name):
     rule = json.loads((tmp_path / name / "version" / "rap.json").read_text())["facts"]["rule"]
     if name == "rap":
         assert (rule["method"], rule["min_cde"], rule["max_ace"]) == ("rap-paper", 0.5, 0.1)
-        assert (tmp_path / name / "easyr1" / "train.parquet").is_file()
+        assert (tmp_path / name / "easyr1" / "random" / "train.parquet").is_file()
+        assert len(list((tmp_path / name / "easyr1").glob("*.yaml"))) == 9
         settings = pq.read_table(tmp_path / name / "scored.parquet", columns=["rap_ace_settings"])[0].to_pylist()
         assert {json.loads(text)["form"] for text in settings if text} == {"literal"}
         assert len(load_dataset(str(tmp_path / name / "version"), "control")["train"]) == rule_rows(tmp_path / name)

@@ -22,7 +22,7 @@ from hf_rap import Collector, Completion, Rollouts, add_scores, cde_score, colle
 from hf_rap.columns import Column
 from hf_rap.engines.base import LogLikelihood, ReplyAttention
 from hf_rap.scorers import scorer
-from hf_rap.scorers.probe import ProbeReport, states_of
+from hf_rap.scorers.probe import FOLDS, Fit, ProbeReport, states_of
 from hf_rap.stats.counts import Counts
 from hf_rap.stats.posterior import fit_counts
 
@@ -138,9 +138,7 @@ def probe_arguments():
     report = ProbeReport(40, 0.3, 0.5, 0.9, (), {}, {})
     settings = collect_evidence(questions(1), hf_rap.PromptStates(ENGINE))["rap_states_settings"][0]
     return {
-        "center": np.zeros(12),
-        "weights": np.full((12, 3), 0.05),
-        "offset": np.full(3, 0.25),
+        "fits": (Fit(np.zeros(12), np.full((12, 3), 0.05), np.full(3, 0.25)),) * FOLDS,
         "states": states_of(settings),
         "report": report,
     }

@@ -1,6 +1,7 @@
 """Files for process reward trainers."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from datasets import Dataset, Features, Image, List, Value, load_dataset
 from hf_rap.cli import cli
 from hf_rap.errors import ExportError, LayoutError, MissingColumnError, SettingError
 from hf_rap.exports.internvl_prm import export_internvl_prm
+from hf_rap.exports.prm_lines import internvl_lines
+from hf_rap.exports.qwen_prm import export_qwen_prm
 from hf_rap.exports.trl_prm import export_trl_prm
 
 STEPS = [{"step": " Look. ", "score": 0.75}, {"step": "So “3”.", "score": 0.125}, {"step": "B", "score": 0.0}]
@@ -122,13 +125,109 @@ def test_the_command_prints_what_internvl_is_started_with(tmp_path, source):
         "--gpus",
         2,
     )
-    words = shlex.split(done.stdout.replace("\\\n", " "))
+    words = shlex.split(done.stdout.replace("\\\n", " "), comments=True)
     assert words[:3] == ["torchrun", "--nproc_per_node=2", "internvl/train/internvl_chat_finetune.py"]
     given = dict(zip(words[3::2], words[4::2], strict=True))
     assert json.loads(Path(given["--meta_path"]).read_text())["train"]["root"] == "/data"
     assert given["--output_dir"] == f"{out}-out"
     assert given["--gradient_accumulation_steps"] == "1"
     assert lines(out / "train.jsonl")[0]["conversations"][0] == {"from": "system", "value": "Judge."}
+
+
+def test_the_form_with_marks_is_for_the_fork_that_reads_them(tmp_path, source):
+    """InternVL's own loader knows no <prm>; batches of 512 as published where there are so many rows."""
+    said = run("export", source, tmp_path / "out", "--to", "internvl-prm").stdout
+    assert said.startswith("# in a checkout of Balanced-Info-MPRM\nPYTHONPATH=src torchrun")
+    assert "src/internvl/train/internvl_chat_finetune.py" in said
+    assert "--warmup_ratio 0.05" in said
+    many = internvl_lines(tmp_path / "train.meta.json", rows=40_000, gpus=4, model=None)
+    assert "--per_device_train_batch_size 2 --gradient_accumulation_steps 64" in many  # 512 / 2 / 4
+
+
+COUNTED = [
+    {"step": "Look.", "score": 0.75, "num_mc_correct": 12, "num_mc_total": 16},
+    {"step": "B", "score": 0.0, "num_mc_correct": 0, "num_mc_total": 16},
+    {"step": "C", "score": 0.0, "num_mc_correct": 0, "num_mc_total": 0},  # skipped by early stopping
+]
+K, N = [12, 0, 0], [16, 16, 0]
+
+
+@pytest.mark.parametrize("form", ["prm-token", "turns"])
+def test_counts_stand_beside_the_turns(tmp_path, form):
+    """k and N of each step, as a reliability is learned from them; without asking nothing changes."""
+    rows = ds({"steps_with_score": COUNTED})
+    export_internvl_prm(rows, tmp_path / "with.jsonl", form=form, counts=True)
+    export_internvl_prm(rows, tmp_path / "without.jsonl", form=form)
+    (counted,), (plain,) = lines(tmp_path / "with.jsonl"), lines(tmp_path / "without.jsonl")
+    assert (counted.pop("num_mc_correct"), counted.pop("num_mc_total")) == (K, N)
+    assert counted == plain
+    export_trl_prm(rows, tmp_path / "with.parquet", counts=True)
+    row = load_dataset("parquet", data_files=str(tmp_path / "with.parquet"), cache_dir=str(tmp_path))["train"][0]
+    assert (row["num_mc_correct"], row["num_mc_total"], row["labels"]) == (K, N, [True, False, False])
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"num_mc_correct": 3, "num_mc_total": 4}, "Row f:1, step 1: 3 right of 4 continuations, and a score of 0.5"),
+        ({"num_mc_correct": 5, "num_mc_total": 4}, "step 1: 5 right of 4"),
+        ({"num_mc_correct": None, "num_mc_total": 4}, "Row f:1 has no counts num_mc_correct and num_mc_total"),
+        ({}, "Row f:1 has no counts"),
+    ],
+)
+def test_counts_that_do_not_give_the_score_are_refused(tmp_path, step, message):
+    """Nothing is learned from them."""
+    rows = ds({"steps_with_score": [{"step": "a", "score": 0.5, **step}]})
+    with pytest.raises(LayoutError, match=message):
+        export_internvl_prm(rows, tmp_path / "rows.jsonl", counts=True)
+    assert export_internvl_prm(rows, tmp_path / "rows.jsonl") == 1
+
+
+def built(item, base):
+    """As `_build_messages` of Qwen-VL's fine-tuning code puts images into turns: what remains of either side is an error."""
+    images = [item["image"]] if isinstance(item["image"], str) else list(item["image"])
+    turns = []
+    for turn in item["conversations"]:
+        parts = re.split(r"(<image>|<video>)", turn["value"]) if turn["from"] == "human" else [turn["value"]]
+        turns.append(
+            [str(base / images.pop(0)) if part == "<image>" else part.strip() for part in parts if part.strip()]
+        )
+    assert not images
+    return turns
+
+
+def test_the_layout_of_qwen(tmp_path):
+    """A turn for each step, images in their places; a place too few or too many is refused, for the loader stops there."""
+    path = tmp_path / "train.jsonl"
+    assert export_qwen_prm(ds({}, {"image": ["a.png", "b.png"]}), path, threshold=0.2) == 2
+    first, second = lines(path)
+    assert built(first, Path("/data")) == [
+        ["### Question:", "/data/a.png", "Which?\n\n### Solution Process:\nLook."],
+        *(["+"], ["So “3”."], ["-"], ["B"], ["-"]),
+    ]
+    assert built(second, Path("/data"))[0][1:3] == ["/data/a.png", "/data/b.png"]
+    export_qwen_prm(ds({"steps_with_score": COUNTED}), path, early_stop=True, counts=True)
+    (stopped,) = lines(path)
+    assert [turn["value"] for turn in stopped["conversations"][1::2]] == ["+", "-"]
+    assert stopped["num_mc_correct"] == K
+    for row, places in (
+        ({"question_orig": "<image> or <image>?"}, "1 image"),
+        ({"question_orig": "Which <video>?"}, "the places <image>, <video>"),
+        ({"image": [], "question_orig": "<image> Which?"}, "0 image"),
+    ):
+        with pytest.raises(LayoutError, match=f"Row f:1 has .*{places}"):
+            export_qwen_prm(ds(row), path)
+
+
+def test_the_command_prints_what_qwen_is_started_with(tmp_path, source):
+    """The entry for its table of data sets, and its command."""
+    done = run("export", source, tmp_path / "a b", "--to", "qwen-prm", "--root", "/data", "--gpus", 2)
+    entry, command = done.stdout.split("\n\n")
+    data_dict = {}
+    exec(entry, {"data_dict": data_dict})
+    assert data_dict == {"hf_rap_prm": {"annotation_path": str(tmp_path / "a b" / "train.jsonl"), "data_path": "/data"}}
+    words = shlex.split(command.replace("\\\n", " "), comments=True)
+    assert words[:5] == ["torchrun", "--nproc_per_node=2", "qwenvl/train/train_qwen.py", "--dataset_use", "hf_rap_prm"]
 
 
 def test_the_command_prints_a_program_for_trl(tmp_path, source):

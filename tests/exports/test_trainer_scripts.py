@@ -43,7 +43,7 @@ def test_trl_reads_its_export_and_the_universal_one(tmp_path):
     lines = run(tmp_path, str(ROOT / "scripts" / "check_lines.py"), "trl", str(folder))
     assert lines.stdout.startswith("  lines: accepted for 3 rows on 1 GPU(s): 2 per step"), lines.stderr
     table = run(tmp_path, str(ROOT / "scripts" / "trainers_table.py"), str(folder))
-    assert "`trl` | 18 of 18 | 18 of 18 | 23 of 23 | 18 of 18 | 100 of 100 | 6 of 6 |" in table.stdout
+    assert "`trl` | 18 of 18 | 18 of 18 | 23 of 23 | 18 of 18 | 100 of 100 | 15 of 15 |" in table.stdout
 
 
 @pytest.mark.slow

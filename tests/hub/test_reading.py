@@ -254,6 +254,22 @@ def test_reselect_decides_anew_without_a_model(hub, api, two_versions, select):
     assert release.facts["since"]["kept"] == {"old": 4, "new": 4, "both": 4, "added": 0, "removed": 0, "jaccard": 1.0}
 
 
+@pytest.mark.slow
+def test_reselect_keeps_the_marks_of_a_version(hub, api, run, select, tmp_path):
+    """With another threshold what was marked stays as it was marked, until other marks are given."""
+    marks = tmp_path / "marks.csv"
+    marks.write_text("rap_id,mark\nrow-0,drop\nrow-1,keep\n")
+    write_file(select(min_cde=0.6), tmp_path / "selection.parquet")
+    first = run("publish", str(tmp_path / "selection.parquet"), REPO, "--version", "1.0.0", "--overrides", str(marks))
+    assert f"version 1.0.0 of {REPO} is 2 of 4 rows" in first.stdout
+    selection, _, _ = reselect(REPO, "1.0.0", options={"min_cde": 0.4}, api=api)
+    assert selection.scored["rap_reason"][:] == ["by_hand", "by_hand", "image_needed", "image_needed"]
+    assert selection.kept_rows.tolist() == [1, 2, 3]
+    marks.write_text("rap_id,mark\n")
+    second = run("reselect", REPO, "1.0.0", "--overrides", str(marks), "--min-cde", "0.4")
+    assert "since 1.0.0: 2 rows in, 0 out, 2 in both" in second.stdout
+
+
 def test_a_version_of_an_earlier_release_is_decided_anew_as_it_was(hub, api):
     """Its scores have single precision: thirds that were not above 1/3 are not now, and the next version has doubles."""
     saved = Path(__file__).parents[1] / "saved" / "flat_house"

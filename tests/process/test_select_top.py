@@ -215,3 +215,16 @@ def test_identical_rollouts_need_the_same_steps():
         steps_with_score=[[{"step": text, "score": 0.5} for text in row] for row in steps],
     )
     assert select_top(ds, ratio=1.0, drop_duplicates=True).scored["rap_reason"][:] == ["top", "top", "duplicate"]
+
+
+def test_quotas_as_the_release_computes_them():
+    """int(100 * 0.29) is 28 in floats, 29 exactly; one of a small source at least; at the published ratios they are equal."""
+    ds = Dataset.from_dict({"rap_bis": [number / 101 for number in range(101)], "source": ["a"] * 100 + ["b"]})
+    exact, release = (select_top(ds, ratio=0.29, quotas=quotas) for quotas in ("exact", "release"))
+    assert (len(exact.selected), len(release.selected)) == (30, 29)
+    assert "quotas" not in exact.rule
+    assert release.rule["quotas"] == "release"
+    for ratio, part in ((0.25, 4), (0.1, 10)):
+        assert not [rows for rows in range(1, 10_000) if int(rows * ratio) != rows // part]
+    with pytest.raises(SettingError, match="quotas='release' is for a ratio"):
+        select_top(ds, count=5, quotas="release")

@@ -130,7 +130,7 @@ def test_options_that_a_method_does_not_know_are_refused(options, message):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_keeps_what_it_says_and_has_a_card(method):
     """The same interface: decisions for all rows, a rule, a funnel, and a card that names the method."""
-    rewards = [[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1] * 5, [0] * 5]
+    rewards = [[0, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1] * 5, [0] * 5]
     ds = Dataset.from_dict(
         {
             "rap_cde": [0.2, 0.6, 0.0, 0.0],
@@ -141,7 +141,7 @@ def test_every_method_keeps_what_it_says_and_has_a_card(method):
             "rap_text_rewards": [[0.0] * 5, [0.0] * 5, [1.0] * 5, [0.0] * 5],
         }
     )
-    options = {"budget": 2} if method in ("random", "hardest", "longest") else {}
+    options = {"budget": 2} if method in ("random", "hardest", "longest", "s1") else {}
     selection = select_cognitive(ds, method=method, **options)
     assert len(selection.selected) + len(selection.rejected) == len(ds) == sum(selection.reasons.values())
     assert selection.funnel[-1].rows == len(selection.selected) > 0

@@ -84,7 +84,7 @@ def test_a_dead_threshold_is_remarked():
         ),
         "Every min_cde from 0 to just below 0.8 keeps the same 40 rows: there it decides nothing.",
     )
-    assert f"  remark   {paper.remarks[0]}" in repr(paper)
+    assert f"  remark   {paper.remarks[0]}" in str(paper)
     few = select_cognitive(ds, method="rap-paper", replacements=4)
     assert few.remarks == ()
 

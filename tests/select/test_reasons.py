@@ -75,6 +75,7 @@ SELECTIONS = {
     "random": cache(lambda: select_cognitive(simulated(), method="random", budget=50)),
     "hardest": cache(lambda: select_cognitive(simulated(), method="hardest", budget=50)),
     "longest": cache(lambda: select_cognitive(simulated(), method="longest", budget=50)),
+    "s1": cache(lambda: select_cognitive(simulated(), method="s1", budget=50, stratify_by="topic")),
     "limr": cache(lambda: select_cognitive(simulated(), method="limr")),
     "top": cache(lambda: select_top(simulated(), by="rap_difficulty", ratio=0.2, per="topic")),
 }

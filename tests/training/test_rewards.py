@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_rap.training import accuracy_reward, difficulty_weighted, easyr1, mm_eureka, openrlhf, verl
+from hf_rap.training import accuracy_reward, difficulty_weighted, easyr1, format_reward, mm_eureka, openrlhf, verl
 from hf_rap.verify import judge
 
 PAIRS = [
@@ -111,6 +111,29 @@ def test_easyr1():
     batch = [{"response": pair["reply"], "response_length": 9, "ground_truth": pair["gold"]} for pair in texts]
     assert [score["overall"] for score in easyr1.compute_score(batch)] == [reward or 0.0 for reward in scored(texts)]
     assert [easyr1.compute_score(one) for one in batch] == easyr1.compute_score(batch)
+
+
+@pytest.mark.parametrize(
+    ("reply", "form"),
+    [
+        ("<think>1 + 1</think> so \\boxed{2}.", 1.0),
+        (" < think > 1 < / think >\n\\boxed{}", 1.0),  # blanks around <, > and / do not count
+        ("<think>1</think> 2", 0.0),
+        ("<think>\\boxed{2}</think>", 0.0),  # boxed before the end of thinking
+        ("So <think>1</think> \\boxed{2}", 0.0),
+        ("<think>1</think> \\boxed{2", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_the_form_of_a_reply(reply, form):
+    """By hand, from the pattern of the release: a reward of its own in TRL, a tenth of the whole in EasyR1."""
+    assert format_reward([[{"role": "assistant", "content": reply}], reply]) == [form, form]
+    given = {"response": reply, "response_length": 9, "ground_truth": "2"}
+    accuracy = judge(reply, "2").reward
+    score = easyr1.compute_score(given, format_weight=0.1)
+    assert (score["accuracy"], score["format"]) == (accuracy, form)
+    assert score["overall"] == pytest.approx(0.9 * accuracy + 0.1 * form)
+    assert easyr1.compute_score(given)["overall"] == accuracy
 
 
 @pytest.mark.parametrize("end", ["<|im_end|>", "<|end|>\n", "</s>", ""])

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from hf_rap.figures import DROPPED, KEPT, REPLACED
+from hf_rap.tables.figures import DROPPED, KEPT, REPLACED
 from hf_rap.versions.plots import draw_comparison, draw_curves, draw_plots, draw_sweep
 
 FACTS = {
