@@ -13,9 +13,11 @@ The ways, in turns, with everything loaded and warm, and rows of its own for eac
 - vllm: `collect_in_run` with `VLLMEngine`, from stored files of pictures to a run folder with grades;
 - unseeded: the same without a seed for each reply;
 - server: the same with `EndpointEngine` and a `vllm serve` on this machine;
+- alone: what vllm does in this round, with the replies at hand: what hf-rap does by itself;
 - chat: `LLM.chat`, both arms of all rows in one call, n = 5; nothing is graded or written.
 
-"busy" is the share of the time of `VLLMEngine` in which at least one request is in the engine.
+"busy" is the share of the time of `VLLMEngine` in which at least one request is in the engine. "ms of this process" are
+those of its processor for a row: of vLLM its front, which takes requests and hands out tokens, but not what computes them.
 """
 
 from __future__ import annotations
@@ -135,6 +137,35 @@ def bare(llm, ds, new_tokens: int) -> tuple[int, int]:
     return len(replies), sum(len(reply.token_ids) for reply in replies)
 
 
+class Memory:
+    """What a `VLLMModel` has answered, told again."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+        self.outputs = {}
+
+    def note(self, run):
+        """A run that asks vLLM."""
+        self.outputs.clear()
+        return self._with(self._asked, run)
+
+    def tell(self, run):
+        """The same run; it asks nobody."""
+        return self._with(lambda _, request, *__: self.outputs[request.row_id, request.arm], run)
+
+    def _asked(self, ids, request, *how):
+        asked = type(self.model).send(self.model, ids, request, *how)
+        self.outputs[request.row_id, request.arm] = asked
+        return asked
+
+    def _with(self, send, run):
+        self.model.send = send
+        try:
+            return run()
+        finally:
+            del self.model.send
+
+
 def make_ways(args, folder: Path, stack: ExitStack):
     """The ways that were asked for, each a function of rows, and the engine of vLLM in this process."""
     chosen, options = args.ways.split(","), {"gpu_memory_utilization": args.memory}
@@ -155,7 +186,10 @@ def make_ways(args, folder: Path, stack: ExitStack):
                 loaded.seeded = kept
 
         if "vllm" in chosen:
-            ways["vLLM"] = lambda ds: seeded(ds, True)
+            memory = Memory(ours.load())
+            ways["vLLM"] = lambda ds: memory.note(lambda: seeded(ds, True))
+            if "alone" in chosen:
+                ways["hf-rap alone"] = lambda ds: memory.tell(lambda: seeded(ds, True))
         if "unseeded" in chosen:
             ways["vLLM, seeded=False"] = lambda ds: seeded(ds, False)
     if "server" in chosen:
@@ -190,7 +224,7 @@ def main() -> None:
     parser.add_argument("--memory", type=float, default=0.25, help="share of a GPU for each way")
     parser.add_argument("--seqs", type=int, default=256, help="replies decoded together; 0 leaves it to vLLM")
     parser.add_argument("--eager", action="store_true", help="no graphs and no compilation")
-    parser.add_argument("--ways", default="transformers,vllm,server,chat")
+    parser.add_argument("--ways", default="transformers,vllm,alone,server,chat")
     parser.add_argument("--folder", type=Path, help="where the model is kept for the next call")
     args = parser.parse_args()
 
@@ -209,21 +243,26 @@ def main() -> None:
         for number, ds in enumerate(rounds):  # the first warms up
             for way, run in ways.items():
                 before = ours.load().busy_seconds if ours else 0.0
-                started = time.perf_counter()
+                started, processor = time.perf_counter(), time.process_time()
                 attempts, tokens = run(ds)
-                took = time.perf_counter() - started
+                took, own = time.perf_counter() - started, (time.process_time() - processor) / len(ds) * 1000
                 busy = (ours.load().busy_seconds - before) / took if ours else 0.0
                 if number:
-                    figures[way].append((attempts / took, tokens / took, took, busy))
-                    print(f"{way}: {attempts / took:,.1f} attempts/s, {took:.1f} s, busy {busy:.1%}", file=sys.stderr)
+                    figures[way].append((attempts / took, tokens / took, took, busy, own))
+                    print(
+                        f"{way}: {attempts / took:,.1f} attempts/s, {took:.1f} s, busy {busy:.1%}, {own:.1f} ms a row",
+                        file=sys.stderr,
+                    )
     print(
         f"{args.size}, {args.rows} rows, {ATTEMPTS} replies in each arm, up to {args.new_tokens} tokens, {args.dtype}"
     )
-    print("| | attempts/s | tokens/s | seconds | busy |\n|---|---:|---:|---:|---:|")
+    head = ("", "attempts/s", "tokens/s", "seconds", "seconds of each round", "busy", "ms of this process for a row")
+    print(f"| {' | '.join(head)} |\n|---{'|---:' * (len(head) - 1)}|")
     for way, figure in figures.items():
-        attempts, tokens, took, busy = (statistics.median(column) for column in zip(*figure, strict=True))
-        shown = f"{tokens:,.0f}" if tokens else ""
-        print(f"| {way} | {attempts:,.0f} | {shown} | {took:.1f} | {f'{busy:.1%}' if 'vLLM' in way and busy else ''} |")
+        attempts, tokens, took, busy, own = (statistics.median(column) for column in zip(*figure, strict=True))
+        shown = (f"{attempts:,.0f}", f"{tokens:,.0f}" if tokens else "", f"{took:.2f}")
+        rounds_took = ", ".join(f"{each[2]:.2f}" for each in figure)
+        print(f"| {' | '.join((way, *shown, rounds_took, f'{busy:.1%}' if busy else '', f'{own:.1f}'))} |")
 
 
 if __name__ == "__main__":

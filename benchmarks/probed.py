@@ -16,9 +16,8 @@ import logging
 import datasets
 import numpy as np
 
-from hf_rap import PromptStates, Rollouts, collect_in_run
-from hf_rap.adaptive.probed import collect_probed
-from hf_rap.adaptive.probing import Probing, share_at_most
+from hf_rap import Probing, PromptStates, Rollouts, collect_in_run, collect_probed
+from hf_rap.adaptive.probing import share_at_most
 from hf_rap.demo import demo_engine, make_planted
 
 TRUTH, ATTEMPTS = 32, 5

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROW_BYTES = 500_000  # a photo
-SERVER = Path(__file__).parents[1] / "tests" / "hub" / "server.py"
+SERVER = Path(__file__).parents[1] / "tests" / "hub" / "fake_hub.py"
 
 
 def main() -> None:

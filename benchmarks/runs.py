@@ -8,7 +8,7 @@
     python benchmarks/runs.py memory        # 100,000 rows with 40 KB images; a stub answers in place of a model
     python benchmarks/runs.py stream        # memory of a run over a stream of 20,000 such rows, and a second start
     python benchmarks/runs.py sizes         # start, listing and merge at 10,000, 30,000 and 100,000 rows with 40 KB images
-    python benchmarks/runs.py growth        # the same at 100,000 and a million rows with stub images: what grows how
+    python benchmarks/runs.py growth        # the same at 10,000 to a million rows with stub images: what grows how
     python benchmarks/runs.py ranks         # work of 1, 2 and 4 processes that claim the rows of a run
     python benchmarks/runs.py               # all of them but growth
 
@@ -407,17 +407,21 @@ def sizes(counts: tuple[int, ...] = (10_000, 30_000, 100_000)) -> None:
         )
 
 
-def growth(low: int = 100_000, high: int = 1_000_000) -> None:
-    """What grows how, by two measured sizes with stub images; and what that makes of ten million rows."""
-    few, many = (_measured(rows, 0) for rows in (low, high))
-    print(f"what                              {low:>12,}{high:>12,}  per 1,000 rows   at 10,000,000", flush=True)
+def growth(counts: tuple[int, ...] = (10_000, 30_000, 100_000, 1_000_000)) -> None:
+    """What grows how, by measured sizes with stub images; and what the slope of the last two makes of ten million rows."""
+    measured = []
+    for rows in counts:
+        measured.append(_measured(rows, 0))
+        print(f"{rows:,}: {json.dumps(measured[-1])}", flush=True)
+    few, many = measured[-2:]
+    print(
+        "what".ljust(32) + "".join(f"{rows:>12,}" for rows in counts) + "  per 1,000 rows   at 10,000,000", flush=True
+    )
     for name, (what, unit) in GROWS.items():
-        slope = (many[name] - few[name]) / (high - low)
-        at_ten = many[name] + slope * (10_000_000 - high)
-        print(
-            f"{what:<32} {few[name]:>12,.2f}{many[name]:>12,.2f} {slope * 1000:>14,.4f} {at_ten:>14,.0f} {unit}",
-            flush=True,
-        )
+        slope = (many[name] - few[name]) / (counts[-1] - counts[-2])
+        at_ten = many[name] + slope * (10_000_000 - counts[-1])
+        values = "".join(f"{told[name]:>12,.2f}" for told in measured)
+        print(f"{what:<32}{values} {slope * 1000:>15,.4f} {at_ten:>14,.0f} {unit}", flush=True)
 
 
 GROWS = {

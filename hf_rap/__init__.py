@@ -13,6 +13,8 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .adaptive.collect import collect_adaptive
+    from .adaptive.probed import collect_probed
+    from .adaptive.probing import Probing
     from .adaptive.stopping import Exact, Sequential
     from .columns import Column
     from .engines.base import Completion, Engine
@@ -72,6 +74,7 @@ __all__ = [
     "Layout",
     "Likelihood",
     "Method",
+    "Probing",
     "PromptStates",
     "PromptTemplate",
     "Quantile",
@@ -93,6 +96,7 @@ __all__ = [
     "collect_adaptive",
     "collect_evidence",
     "collect_in_run",
+    "collect_probed",
     "compare_methods",
     "describe_source",
     "diff",
@@ -127,6 +131,8 @@ __all__ = [
 # are quick. Type checkers read the imports above instead; a test holds both and `__all__` together.
 _HOMES = {
     "adaptive.collect": "collect_adaptive",
+    "adaptive.probed": "collect_probed",
+    "adaptive.probing": "Probing",
     "adaptive.stopping": "Exact Sequential",
     "columns": "Column",
     "engines.base": "Completion Engine",

@@ -343,7 +343,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
     (STATES_EVIDENCE, "ds.map(PromptStates(engine), batched=True)"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
-    ((PROBED,), "hf_rap.adaptive.probed.collect_probed(ds, rollouts)"),
+    ((PROBED,), "collect_probed(ds, rollouts)"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),

@@ -26,7 +26,8 @@ _SHOWN = 80  # characters of a value
 
 MAX_JSON_BYTES = 1 << 26
 MAX_JSON_DEPTH = 64
-MAX_YAML = 1 << 20  # characters; a hundred thousand take a second
+# Characters; a hundred thousand take a second, and the longest heads of cards on the Hub have as many.
+MAX_YAML = 1 << 18
 _BRACKET = re.compile(r"[\[\]{}]")
 _MAX_YAML_VALUES = 1_000_000  # a few lines with anchors can stand for billions
 

@@ -111,7 +111,7 @@ def _chain(error):
 def leaks(text):
     """Where a token stands in a text or in bytes, with what is around it."""
     content = text.encode(errors="replace") if isinstance(text, str) else text or b""
-    tokens = [TOKEN, *getattr(sys.modules.get("fake_hub_server"), "TOKENS", ())]
+    tokens = [TOKEN, *getattr(sys.modules.get("fake_hub"), "TOKENS", ())]
     places = [content.find(token.encode()) for token in tokens]
     return [content[max(0, place - 200) :][:400] for place in places if place >= 0]
 

@@ -80,6 +80,7 @@ GIVEN = {
     "check_export": {"source": DS},
     "collect_adaptive": {"ds": DS, "rollouts": ROLLOUTS, "stopping": "exact"},
     "collect_evidence": {"ds": DS, "collector": ROLLOUTS},
+    "collect_probed": {"ds": DS, "rollouts": ROLLOUTS},
     "collect_in_run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
     "collect_prescreened": {"ds": DS, "collector": ROLLOUTS, "min_likelihood_cde": 0},
     "compare_methods": {"ds": SCORED, "methods": ["rap"]},
@@ -343,6 +344,7 @@ WRONG = {
     "Quantile": {"q": (90, "90: it takes a number between 0 and 1")},
     "RemoveDifficultyHint": HINTS,
     "Rollouts": {
+        "states": FLAG,
         **GRADING,
         "correct": CORRECT,
         "engine": ENGINES,
@@ -352,19 +354,28 @@ WRONG = {
         "layout": LAYOUT,
         "attention": FLAG,
         "keep_ids": FLAG,
-        "states": FLAG,
         "first_attempt": (-1, "-1: it takes a whole number of 0 or more"),
         "arm": ("both", "'both': it takes one of image, text, or None"),
     },
     "Run": RUN,
     "Sampling": SAMPLING,
+    "Probing": {
+        "recall": (1, "1: it takes a number above 0 and below 1"),
+        "min_cde": DIFFERENCE,
+        "by": (5, "5: it takes a text, or None"),
+        "min_auc": RATE,
+        "first": (3, "3: it takes a whole number of"),
+        "audit": (5, "5: it takes a number between 0 and 1"),
+        "settle": AT_LEAST_1,
+        "seed": SEED,
+    },
     "Sequential": {
+        "probe_prior": FLAG,
         "min_cde": DIFFERENCE,
         "budget": (1, "1: it takes a number between 2 and 64, or None"),
         "agreement": (1.5, "1.5: it takes a number above 0 and up to 1, or None"),
         "start": AT_LEAST_1,
         "most": (1, "1: it takes a whole number of 2 or more"),
-        "probe_prior": FLAG,
     },
     "StepRewards": {
         "engine": ENGINES,
@@ -414,6 +425,13 @@ WRONG = {
     "add_scores": {"scorers": ("cde", "'cde': it takes scores such as cde_score, one after the other")},
     "annotate_steps": {"rewards": (ROLLOUTS, "Rollouts(engine=Engine(), attempts=5,")},
     "check_export": {**EXPORT, "layout": LAYOUT},
+    "collect_probed": {
+        "rollouts": (5, "5: it takes Rollouts(engine)"),
+        "recall": (1, "1: it takes a number above 0 and below 1"),
+        "probing": (0.99, "0.99: it takes Probing(...), or None"),
+        "stopping": ("fast", "'fast': it takes one of exact, sequential"),
+        "url": URL,
+    },
     "collect_adaptive": {
         "rollouts": (ENGINE, "Engine(): it takes Rollouts(engine)"),
         "stopping": ("fast", "'fast': it takes one of exact, sequential"),
@@ -456,10 +474,7 @@ WRONG = {
         "path": (5, "5: it takes the name of a file that ends in .parquet"),
         "threshold": THRESHOLD,
     },
-    "fit_prior": {
-        "control": ("white", "'white': it takes one of text, blank, shuffled"),
-        "probe": ("yes", "'yes': it takes what fit_probe(ds) gives, True, or None"),
-    },
+    "fit_prior": {"control": ("white", "'white': it takes one of text, blank, shuffled"), "probe": (5, "5: ")},
     "inspect_dataset": {"layout": LAYOUT, "prompt": PROMPTS["prompt"]},
     "list_runs": {"url": URL},
     "load": {"repo_id": TEXT, "config": TEXT, "version": VERSION, "streaming": FLAG, **WITHDRAWN},
@@ -520,6 +535,7 @@ WRONG = {
         **WITHDRAWN,
     },
     "select_cognitive": {
+        "probe_prior": FLAG,
         "text_rows": ("keep", "'keep': it takes one of drop, band"),
         **RANKED,
         "min_cde": (7, "7: it takes a number between -1 and 1, or a quantile such as 'q0.9'"),
@@ -529,7 +545,6 @@ WRONG = {
         "min_replacement_cde": DIFFERENCE,
         "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "min_probability": SHARE_OR_NONE,
-        "probe_prior": FLAG,
     },
     "select_difficulty": {
         "overrides": MARKS,
@@ -594,6 +609,7 @@ SOURCES = {
     "check_export": {"source"},
     "export": {"source"},
     "collect_adaptive": {"options"},
+    "collect_probed": {"options"},
     "collect_in_run": {"options"},
 }
 

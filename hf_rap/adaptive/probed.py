@@ -29,6 +29,7 @@ from hf_rap.options import check
 from hf_rap.rows.batches import Batch
 from hf_rap.runs.collecting import collect_in_run
 from hf_rap.runs.fill import Run
+from hf_rap.runs.folder import check_url
 from hf_rap.scorers.probe import LEAST_ROWS, check_sklearn, fit_labelled, read_states, states_of
 from hf_rap.stats.counts import Counts, cde_of
 from hf_rap.tables import whole_dataset
@@ -106,6 +107,8 @@ def collect_probed(
     stopping = None if stopping is None else checked_stopping(stopping)
     if isinstance(stopping, Sequential):
         stopping = replace(stopping, probe_prior=True)
+    if url is not None:
+        check_url(url)
     check_both_arms(rollouts)
     check_sklearn()
     refuse_existing("collect_probed", ds.column_names, (PROBED, *PROBE_SCORES))
@@ -232,9 +235,9 @@ class _Collection:
         for start in range(0, len(rows), _SETTLED_AT_ONCE):
             self.make(rows[start : start + _SETTLED_AT_ONCE], max(self.attempts, self.probing.settle))
             settled = rows[: start + _SETTLED_AT_ONCE]
-            kept = settled[self.worth[settled]]
-            if len(kept) >= place:
-                return float(self.foretold[kept[place - 1], 2])
+            worthy = settled[self.worth[settled]]
+            if len(worthy) >= place:
+                return float(self.foretold[worthy[place - 1], 2])
         return None
 
     @property
@@ -301,7 +304,7 @@ class _Collection:
         audit = below & self.audited
         self.make(np.flatnonzero(audit))
         self.make(np.flatnonzero(audit & self.near), max(self.attempts, self.probing.settle))
-        worth_settled = self.worth
+        in_audit = self.worth
         self.left_out = below & ~audit
         assert self.run.goals is not None
         # What was made to settle a row stays in the run, and is no part of its evidence.
@@ -316,7 +319,7 @@ class _Collection:
             self.so_far.state.left[self.left_out] = 0
             rates = self.foretold[:, :2] if isinstance(self.stopping, Sequential) else None
             self.stopping_record = adapt(self.so_far, self.stopping, self.attempts, rates)
-        worth = np.where(audit, worth_settled, self.worth)
+        worth = np.where(audit, in_audit, self.worth)
         shown = audit_of(
             int(np.count_nonzero(audit)),
             int(np.count_nonzero(audit & worth)),

@@ -128,26 +128,26 @@ class Audit(NamedTuple):
     low: float | None
 
 
-def audit_of(rows: int, worth: int, left_out: int, rolled_out_worth: int) -> Audit:
+def audit_of(rows: int, worth: int, left_out: int, kept: int) -> Audit:
     """What the audit says about rows that were left out.
 
     Args:
         rows: below the cut that were rolled out all the same.
         worth: of these worth keeping.
         left_out: rows below the cut that were not.
-        rolled_out_worth: rows worth keeping among all that were rolled out.
+        kept: rows worth keeping among all that were rolled out.
 
     >>> audit_of(100, 0, 1000, 300)
     Audit(rows=100, worth=0, recall=1.0, low=0.910434)
 
     """
     if not left_out:
-        return Audit(rows, worth, 1.0 if rolled_out_worth else None, 1.0 if rolled_out_worth else None)
-    if not rows or not rolled_out_worth:
+        return Audit(rows, worth, 1.0 if kept else None, 1.0 if kept else None)
+    if not rows or not kept:
         return Audit(rows, worth, None, None)
     lost = worth / rows * left_out
     most = share_at_most(worth, rows) * left_out
-    return Audit(rows, worth, *(round(rolled_out_worth / (rolled_out_worth + missed), 6) for missed in (lost, most)))
+    return Audit(rows, worth, round(kept / (kept + lost), 6), round(kept / (kept + most), 6))
 
 
 def share_at_most(successes: int, trials: int, confidence: float = _CONFIDENCE) -> float:

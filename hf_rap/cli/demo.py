@@ -33,6 +33,7 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     from hf_rap.evidence.collector import collect_evidence
     from hf_rap.evidence.rollouts import Rollouts
     from hf_rap.hub.reporting import report
+    from hf_rap.rows.provenance import SourceInfo
     from hf_rap.scorers import SCORERS
     from hf_rap.scorers.base import add_scores
     from hf_rap.select import select_cognitive
@@ -52,7 +53,8 @@ def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     note("3/4 scoring and selecting")
     selection = select_cognitive(add_scores(evidence, SCORERS["cde"], SCORERS["difficulty"]), seed=seed)
     note("4/4 writing the version and its card, and a page to look at")
-    done = publish_to_folder(selection, out, version="1.0.0", licence="apache-2.0")
+    source = SourceInfo(f"make_planted({rows}, seed={seed})", licence="apache-2.0")
+    done = publish_to_folder(selection, out, version="1.0.0", source=source)
     page = report(selection, out.with_name(f"{out.name}.html"), title=f"{rows} planted rows", source=f"{out}:scored")
 
     echo(f"\n{selection}\n")

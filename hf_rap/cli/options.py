@@ -363,7 +363,9 @@ run_options = together(
         click.option(
             "--partial", is_flag=True, help="With --run: ask nothing, and leave out the rows that the run lacks so far."
         ),
-        how_option("--ray", help="Address of a Ray cluster (auto, ray://host:10001, local) that shares the run."),
+        how_option(
+            "--ray", help="Address of the Ray cluster of this machine (auto, HOST:PORT, local) that shares the run."
+        ),
         how_option("--ray-workers", type=int, help="Actors, one model each; default: one per GPU, or CPU."),
         how_option("--trackio", metavar="PROJECT", help="Also log rates and counts to this trackio project."),
         how_option(

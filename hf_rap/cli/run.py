@@ -92,7 +92,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping)
     if evidence is None:  # another process gives it
         return
-    names = usual_scores(evidence.column_names)
+    names = usual_scores(evidence)
     note(f"2/4 scoring: {', '.join(names)}")
     scored = add_scores(evidence, *(find_scorer(name) for name in names))
     note("3/4 selecting; other options of selection take the same evidence")

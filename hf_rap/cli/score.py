@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import click
 
-from hf_rap.columns import CONTROLS, IMAGE_REWARDS, TEXT_REWARDS
+from hf_rap.columns import CDE, CONTROLS, DIFFICULTY, IMAGE_REWARDS, TEXT_REWARDS
 from hf_rap.evidence.psi import FORMS, NORMALISATIONS, PARTS, POOLINGS
 from hf_rap.scorers import SCORERS, Scorer, find_scorer, usual_scores
 from hf_rap.scorers.ace import ATTEMPTS
@@ -158,7 +158,7 @@ def score(
             "difficulty": DifficultyScore(prior=prior, confidence=confidence),
             "ace": ACEScore(**ace),
         }
-        chosen = names or usual_scores(ds.column_names)
+        chosen = names or usual_scores(ds)
         if ace and "ace" not in chosen:
             raise click.UsageError("--ace-... is for the score ace, which needs rap_attention: `hf-rap attention`.")
         scorers = [by_name.get(name) or find_scorer(name) for name in chosen]
@@ -175,8 +175,16 @@ def score(
         print_json(result)
     else:
         print_pairs(result)
-    top = ("--top", "0.1", "--per", "source") if bis else ()
-    note(f"next: {paste('hf-rap', 'select', out, *top, '--out', 'selection.parquet')}")
+    how = ("--top", "0.1", "--per", "source") if bis else _how_without_text(names or written)
+    note(f"next: {paste('hf-rap', 'select', out, *how, '--out', 'selection.parquet')}")
+
+
+def _how_without_text(scores: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """How to select on the usual scores of rows that were asked with their image alone."""
+    if DIFFICULTY.name not in scores or CDE.name in scores:
+        return ()
+    note("no cde: nothing was asked on the text alone")
+    return ("--method", "difficulty")
 
 
 def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[str, Any]]:

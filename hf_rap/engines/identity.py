@@ -161,14 +161,18 @@ def parts_of(adapter: str) -> tuple[str, str | None]:
 
 
 def adapter_folder(name: str, adapter: Pinned) -> str:
-    """The folder with the two files of an adapter, downloaded where it is one of the Hub."""
+    """The folder with the two files of an adapter, downloaded where it is one of the Hub; the weights may be missing there."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
     if adapter.commit is None:
         return name
     config = _download(name, ADAPTER, adapter.commit)
     try:
         _download(name, "adapter_model.safetensors", adapter.commit)
-    except (OSError, ValueError):
-        _download(name, "adapter_model.bin", adapter.commit)
+    except LocalEntryNotFoundError:  # nobody could be asked
+        raise
+    except EntryNotFoundError:
+        pass
     return str(Path(config).parent)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -52,7 +51,7 @@ def load_model(
     hub = {"revision": commit, "trust_remote_code": trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(name, **hub)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers checks little of what stands in the files of a model
         raise EngineError(f"The model {where!r} cannot be read: {first_line(error)}") from error
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not trust_remote_code:
         raise EngineError(
@@ -68,7 +67,7 @@ def load_model(
             f"The processor of {where!r} needs a library that is not installed: {first_line(error).split('. ')[0]}. "
             "For Qwen-VL and InternVL that is usually `pip install torchvision`, for SmolVLM num2words as well."
         ) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise EngineError(f"The processor of {where!r} cannot be loaded: {first_line(error)}") from error
     check_taken(processor, processor_options or {})
     device = _usable(device)
@@ -89,7 +88,9 @@ def load_model(
             model = model.to(device)
         if identity.of_folder:
             _leave_files(model)
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+    except EngineError:
+        raise
+    except Exception as error:
         raise EngineError(f"The weights of {where!r} cannot be loaded: {first_line(error)}") from error
     random = refuse_wrong_weights(where, model, loading_info, allow_missing)
     return LoadedModel(model, processor, batch_size=batch_size, random_weights=random, quantization=quantization)
@@ -120,7 +121,10 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
     """Put the adapter into the layers of the model. What does not fit is refused: its layers would stay as they were."""
     if find_spec("peft") is None:
         raise EngineError(f"The adapter {adapter!r} needs peft, which is not installed: pip install peft.")
-    folder = adapter_folder(parts_of(adapter)[0], pinned)
+    try:
+        folder = adapter_folder(parts_of(adapter)[0], pinned)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The adapter {adapter!r} cannot be read: {first_line(error)}") from error
     if not (Path(folder) / "adapter_model.safetensors").is_file():
         raise EngineError(
             f"The adapter {adapter!r} has no adapter_model.safetensors, and a pickle (.bin) can run what it likes when it is "
@@ -132,7 +136,7 @@ def _add_adapter(model: Any, where: str, adapter: str, pinned: Pinned) -> None:
         raise EngineError(
             f"The adapter {adapter!r} needs a newer peft than {version('peft')}: pip install -U peft. ({first_line(error)})"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         raise EngineError(f"The adapter {adapter!r} cannot be put on {where!r}: {first_line(error)}") from error
     wrong = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *(str(key) for key in loaded.mismatched_keys)})
     if wrong:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from functools import cached_property, partial
+import signal
+import subprocess
+import sys
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, RowError, logger_of
 
+from . import template_trial
 from .base import Completion
 from .time_limit import within
 
@@ -43,6 +50,31 @@ def render(processor: Any, chat: list[dict[str, Any]], **arguments: Any) -> str:
     return text
 
 
+@lru_cache(maxsize=64)
+def _refuse_endless(template: str, seconds: float) -> None:
+    """Raise `EngineError` for a chat template that takes for ever or fills the memory, which a process of its own finds out.
+
+    Not on Windows, which has no such limits.
+    """
+    if os.name == "nt":
+        return
+    command = [sys.executable, "-P", str(Path(template_trial.__file__))]
+    special = {"bos_token": "<s>", "eos_token": "</s>"}
+    asked = json.dumps({"template": template, "special": special, "seconds": seconds})
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own file
+            command, input=asked, capture_output=True, text=True, check=False, timeout=60 + seconds
+        ).returncode
+    except subprocess.TimeoutExpired:
+        ended = -signal.SIGPROF
+    if ended in (template_trial.TOO_LARGE, -signal.SIGPROF):
+        most = f"{seconds:g} s" if ended < 0 else f"{template_trial.MEMORY >> 30} GB of memory"
+        raise EngineError(
+            f"The chat template of this model takes more than {most} for a question of four words, so it is not used. Set "
+            "another one with processor.chat_template."
+        )
+
+
 class Texts:
     """What every engine that has the processor of its model does alike.
 
@@ -57,6 +89,8 @@ class Texts:
                 f"{type(processor).__name__} has no chat template, so no prompt can be built. Use an "
                 "instruction-tuned model, or set one with processor.chat_template."
             )
+        if isinstance(processor.chat_template, str):
+            _refuse_endless(processor.chat_template, SECONDS)
         self.processor = processor
         self.end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         self.end_ids |= {processor.tokenizer.eos_token_id} - {None}

@@ -1,4 +1,4 @@
-"""A call of Python code that others have written, such as a chat template, and that may not take for ever.
+"""A call of Python code that others have written, such as a chat template, and that may not take for ever, nor all memory.
 
 Jinja keeps a template from the machine, not from computing: two loops over `range(100000)` inside each other take hours. A
 thread cannot be stopped from outside, but an exception can be put into it, which ends any loop of Python. One thread
@@ -8,6 +8,7 @@ watches over all such calls; a call costs a microsecond or two.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 _LOOK = 0.1  # seconds between two looks at what runs
+_GROWTH = 4 << 30  # bytes by which the process may grow while a call runs that takes longer than two looks
 
 
 class _TimeUp(BaseException):
@@ -31,6 +33,15 @@ class _Watched:
         self.thread = threading.get_ident()
         self.deadline = time.monotonic() + seconds
         self.is_stopped = False
+        self.size: int | None = None  # of the process, at the first look
+        self.is_large = False
+
+    def grows(self) -> bool:
+        """Whether the process has become too large since the first look."""
+        size = _size()
+        self.size = size if self.size is None else self.size
+        self.is_large = size - self.size > _GROWTH
+        return self.is_large
 
 
 _running: dict[int, _Watched] = {}  # what is taken out of it with `pop` belongs to whoever gets it
@@ -49,6 +60,7 @@ def within(seconds: float, call: Callable[[], Made], what: str) -> Made:
 
     Raises:
         TimeoutError: it takes longer.
+        MemoryError: the process grows by gigabytes meanwhile.
     """
     _watch()
     watched = _Watched(seconds)
@@ -65,6 +77,8 @@ def within(seconds: float, call: Callable[[], Made], what: str) -> Made:
                     time.sleep(_LOOK / 100)
                 _put(watched.thread, None)
     except _TimeUp:
+        if watched.is_large:
+            raise MemoryError(f"{what} takes more than {_GROWTH >> 30} GB of memory") from None
         raise TimeoutError(f"{what} takes more than {seconds:g} s") from None
 
 
@@ -88,9 +102,18 @@ def _look() -> None:
         time.sleep(_LOOK)
         now = time.monotonic()
         for key, watched in list(_running.items()):
-            if now > watched.deadline and _running.pop(key, None) is not None:
+            if (now > watched.deadline or watched.grows()) and _running.pop(key, None) is not None:
                 _put(watched.thread, _TimeUp)
                 watched.is_stopped = True
+
+
+def _size() -> int:
+    """Bytes of this process in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - ten times a second
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
 
 
 def _put(thread: int, error: type[BaseException] | None) -> None:

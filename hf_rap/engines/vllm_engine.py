@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_rap.errors import EngineError, RowError, SettingError, first_line, warnings_stay_warnings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .base import Completion, LogLikelihood, Reply, Request, Sampling
+    from .identity import Pinned
     from .vllm_model import VLLMModel
 
 _ROWS_PER_PART = 64
@@ -176,13 +178,7 @@ class VLLMEngine(OfOneModel):
 
     def config(self) -> Mapping[str, Any]:
         """The config of the model, as its file says it."""
-        from transformers import AutoConfig
-
-        hub = {"revision": self.identity.model.commit, "trust_remote_code": self.trust_remote_code}
-        try:
-            return dict(AutoConfig.from_pretrained(self.model, **hub).to_dict())
-        except (OSError, ValueError) as error:
-            raise EngineError(f"The model {self.model!r} cannot be read: {first_line(error)}") from error
+        return _config_of(self.model, self.identity.model, self.trust_remote_code)
 
     def dtype_of(self, config: Mapping[str, Any]) -> str:
         """The precision that was asked for, or the one that the weights are saved in."""
@@ -211,3 +207,15 @@ class VLLMEngine(OfOneModel):
         from .vllm_start import stop
 
         stop()
+
+
+@lru_cache(maxsize=8)
+def _config_of(model: str, pinned: Pinned, trust_remote_code: bool) -> dict[str, Any]:
+    """Read once for a model, also where every part of a run describes its engine: transformers takes 20 ms for it."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model, revision=pinned.commit, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"The model {model!r} cannot be read: {first_line(error)}") from error
+    return dict(config.to_dict())

@@ -118,7 +118,7 @@ class VLLMModel:
                 params = self._params(request, sampling)
             except (ValueError, VLLMValidationError) as error:
                 raise EngineError(f"vLLM does not draw so: {first_line(error)}") from error
-            return self._send(self._ids(request), request, params, sampling.max_new_tokens)
+            return self.send(self._ids(request), request, params, sampling.max_new_tokens)
 
         answers: list[list[Completion] | RowError] = self._each(requests, send, read)
         return answers
@@ -142,7 +142,7 @@ class VLLMModel:
             with self._tokenizer:
                 tokens, first = self.texts.spelled(reply)
             counted[id(reply)] = len(tokens) - first
-            return self._send([*self._ids(replace(reply.request, prefix="")), *tokens], reply.request, params, 1)
+            return self.send([*self._ids(replace(reply.request, prefix="")), *tokens], reply.request, params, 1)
 
         def read(reply: Reply, output: Any) -> LogLikelihood:
             count = counted[id(reply)]
@@ -253,7 +253,8 @@ class VLLMModel:
             },
         )
 
-    def _send(self, ids: list[int], request: Request, params: SamplingParams, reply_tokens: int) -> Future[Any]:
+    def send(self, ids: list[int], request: Request, params: SamplingParams, reply_tokens: int) -> Future[Any]:
+        """The output for a request, once it is there, or the error of its row."""
         prompt: dict[str, Any] = {"prompt_token_ids": ids}
         if request.images:
             prompt["multi_modal_data"] = {"image": list(request.images)}

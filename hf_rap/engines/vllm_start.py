@@ -91,6 +91,9 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
                 _failed.append((key, error))
                 raise
             _owner[:] = [os.getpid()]
+            # Behind whatever vLLM and its libraries have registered, and so before it: they would end its processes under it.
+            atexit.unregister(stop)
+            atexit.register(stop)
         return _running[key]
 
 
@@ -106,9 +109,6 @@ def stop() -> None:
         if _owner == [os.getpid()]:
             model.close()
     _owner.clear()
-
-
-atexit.register(stop)
 
 
 def _start(engine: Any, identity: Identity) -> VLLMModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,6 @@ from hf_rap.versions.manifest import MANIFEST, read_manifest
 from .reading import find_version, load, open_repository
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from huggingface_hub import HfApi
@@ -114,9 +114,10 @@ def open_decided(
     """
     if isinstance(selection, Selection):
         return Decided(selection, None, "selection")
-    text = str(selection)
     takes = "what select_cognitive returns, or a version: its folder, or user/name@v1.0.0"
-    check(bool(text.strip()) and is_version(text), option, selection, takes)
+    named = isinstance(selection, (str, os.PathLike)) and bool(str(selection).strip())
+    check(named and is_version(str(selection)), option, selection, takes)
+    text = str(selection)
     origin = parse_source(text)
     if origin.is_local:
         folder = Path(origin.path).expanduser()

@@ -8,7 +8,6 @@ script of arXiv 2602.04145 writes: CHECKPOINT/eval_visualprocessbench/visualproc
 from __future__ import annotations
 
 import csv
-import json
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RapError, SourceError, first_line
-from hf_rap.options import is_number
+from hf_rap.options import is_number, read_json
 
 from .process_bench import read_step_scores
 from .steps import best_threshold, over_sources, read_steps, rows_held_out, step_f1_of_sources
@@ -174,7 +173,7 @@ def _scores(rows: list[dict[str, str]], *, shares: bool) -> Iterator[tuple[str, 
 
 
 def _lmms_eval(file: Path) -> Iterator[BenchmarkResult]:
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = read_json(file.read_bytes(), any_number=True)
     results, config = content["results"], content.get("config") or {}
     model = content.get("model_name_sanitized") or content.get("model_name") or file.parent.name
     seconds = content.get("total_evaluation_time_seconds")

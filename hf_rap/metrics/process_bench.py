@@ -12,13 +12,12 @@ One item of the script's visualprocessbench_*.json (JinYuanLi0012/Balanced-Info-
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SourceError, first_line
-from hf_rap.options import is_whole
+from hf_rap.options import ForeignError, is_whole, read_json
 
 from .steps import NEUTRAL, RIGHT, WRONG
 
@@ -58,7 +57,7 @@ def read_process_bench(path: str | os.PathLike[str]) -> datasets.Dataset:
     for number, item in enumerate(_lines(Path(path)), 1):
         try:
             response = item["response"]
-            response = json.loads(response) if isinstance(response, str) else response
+            response = read_json(response, object) if isinstance(response, str) else response
             images = item.get("image") or item.get("images") or []
             row = {
                 "id": str(number),
@@ -69,7 +68,7 @@ def read_process_bench(path: str | os.PathLike[str]) -> datasets.Dataset:
                 "steps": [str(step) for step in response["steps"]],
                 "labels": list(response["process_correctness"]),
             }
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, ForeignError) as error:
             raise SourceError(f"{path}, line {number}: no row of VisualProcessBench ({first_line(error)}).") from error
         _check_labels(f"{path}, line {number}", row["labels"], len(row["steps"]), "steps")
         rows.append(row)
@@ -85,8 +84,8 @@ def read_step_scores(path: str | os.PathLike[str]) -> dict[str, list[Any]]:
         SourceError: the file, or an item of it, is not of that form.
     """
     try:
-        items = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        items = read_json(Path(path).read_bytes(), object)
+    except (OSError, UnicodeDecodeError, ForeignError) as error:
         raise SourceError(f"{path} cannot be read: {first_line(error)}.") from error
     read: dict[str, list[Any]] = {"predictions": [], "references": [], "sources": []}
     for number, item in enumerate(items if isinstance(items, list) else [None]):
@@ -106,8 +105,8 @@ def read_step_scores(path: str | os.PathLike[str]) -> dict[str, list[Any]]:
 def _lines(path: Path) -> Iterator[Any]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        yield from (json.loads(line) for line in lines if line.strip())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        yield from (read_json(line, object) for line in lines if line.strip())
+    except (OSError, UnicodeDecodeError, ForeignError) as error:
         raise SourceError(f"{path} cannot be read: {first_line(error)}.") from error
 
 

@@ -74,6 +74,8 @@ def other_fields(path: Path) -> list[str]:
     """Fields of the first readable line that are not read."""
     with path.open("rb") as file:
         for line in file:
+            if line.isspace():
+                continue
             try:
                 record = read_json(line, object)
             except ForeignError:
@@ -100,7 +102,7 @@ def _parse(block: memoryview) -> pa.Table | None:
     import pyarrow as pa
     from pyarrow import json as arrow_json
 
-    if any(map(fault_of, bytes(block).split(b"\n"))):
+    if any(fault_of(line) for line in bytes(block).split(b"\n") if line):
         return None
     wanted = schema()
     plain = wanted.set(0, pa.field("image", pa.string()))
@@ -140,7 +142,7 @@ def _parse_lines(block: bytes, first: int) -> tuple[pa.Table, NDArray[np.int64],
     numbers: list[int] = []
     faults: dict[int, RowError] = {}
     for number, line in enumerate(block.split(b"\n"), first):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
             rows.append(_normal(read_json(line, object)))

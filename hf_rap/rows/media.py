@@ -11,6 +11,7 @@ URL that a row names.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 import zipfile
@@ -216,6 +217,11 @@ def _allowed(path: str, roots: Iterable[str]) -> bool:
     return _place(path, roots) is not None
 
 
+def is_own(path: str, folder: str) -> bool:
+    """The file lies below the folder, or below one that the user has named; as a snapshot of the Hub has its files in blobs/."""
+    return _allowed(os.path.abspath(path), (os.path.abspath(folder),))
+
+
 def _real(path: str) -> str:
     try:
         folder, name = os.path.split(os.path.abspath(path))
@@ -407,7 +413,8 @@ def _of_pictures(folder: str, ds: Any) -> list[str]:
         for chunk in ds.data.column(name).chunks:
             paths = pc.replace_substring_regex(pc.struct_field(chunk, "path"), r".*::", "")
             places |= set(pc.unique(pc.replace_substring_regex(paths, r"[^/\\]*$", "")).drop_null().to_pylist())
-    if not places or not all(map(os.path.isabs, places)):
+    # Releases of datasets before 5 let a metadata file name pictures above its folder.
+    if not places or not all(map(os.path.isabs, places)) or any(".." in re.split(r"[/\\]", place) for place in places):
         return []
     top = os.path.realpath(os.path.commonpath(places))
     home = os.path.realpath(os.path.expanduser("~"))

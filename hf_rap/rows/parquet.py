@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ LARGE_ROW_BYTES = 256_000_000
 
 
 _ABSOLUTE_IN_JSON = r'"(/|~|[A-Za-z]:|file:|zip:)'
+_JSON_WITH_ABSOLUTE = rf"^\s*[\[{{](?s:.*){_ABSOLUTE_IN_JSON}"
 _ABSOLUTE = r"^(/|~|[A-Za-z]:[\\/]|file:|zip:)[^\n]+$"
 
 
@@ -132,7 +135,7 @@ def _writing(schema: pa.Schema) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
+    pq.write_table(pa.Table.from_batches([], schema), sink)  # schema.empty_table() makes no JSON within lists
     columns = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
     kinds = {columns.column(place).path: columns.column(place) for place in range(len(columns.names))}
     raw = {
@@ -273,8 +276,9 @@ class Embedder:
     """Reads the files that a table names into it. Bytes that are there stay as they are.
 
     A name goes through `hf_rap.rows.media`: what does not pass, and what cannot be read, becomes null and is counted in
-    `missing`; of a path only the last part is kept. A text that is the path of a file of this machine keeps its last part
-    alone, too.
+    `missing`; of a path only the last part is kept. A text that is the path of a file of this machine, or JSON with such
+    texts, keeps its last part alone, too; in the middle of other texts (`<img>/home/me/a.png</img>`) that is so for what lies
+    below `roots` or the user's home.
 
     Args:
         features: of the table.
@@ -286,6 +290,9 @@ class Embedder:
         self.features = features
         self.roots = roots
         self.missing_by_column: Counter[str] = Counter()
+        # The shortest first; below /, which is the home of some containers, lies what everybody has and asks about.
+        own = {place.rstrip("/") for place in (*roots, str(Path("~").expanduser())) if place.startswith("/")}
+        self._places = sorted(own - {""}, key=len)
 
     @classmethod
     def of(cls, ds: datasets.Dataset, roots: tuple[str, ...] = ()) -> Embedder:
@@ -327,16 +334,31 @@ class Embedder:
         if isinstance(kind, pa.JsonType):
             cells = _without_folders(array.storage, _ABSOLUTE_IN_JSON, _json_without_folders)
             return array if cells is array.storage else pa.ExtensionArray.from_storage(kind, cells)
+        if isinstance(kind, pa.ExtensionType):  # Array2D and its like: lists of something plain
+            stored = array.storage
+            cells = self._inside(stored, column, None)
+            return array if cells is stored else pa.ExtensionArray.from_storage(kind, cells)
         if hasattr(feature, "embed_storage"):
             return self._embedded(array, column, is_image=type(feature).__name__ == "Image")
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return _without_folders(array)
-        if pa.types.is_struct(kind) and isinstance(feature, Mapping):
+            return self._texts(array)
+        if pa.types.is_string_view(kind):
+            return self._texts(array.cast(pa.large_string())).cast(kind)
+        if pa.types.is_struct(kind) and isinstance(feature, Mapping) and kind.num_fields:
             parts = [self._inside(array.field(part.name), column, feature[part.name]) for part in kind]
-            return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null()) if parts else array
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            array = pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
+        elif hasattr(kind, "value_type") and _holds_names(kind.value_type):
             inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-            return self._in_lists(array, column, inner) if _holds_names(kind.value_type) else array
+            is_fixed = pa.types.is_fixed_size_list(kind)
+            array = (self._in_fixed_lists if is_fixed else self._in_lists)(array, column, inner)
+        return array
+
+    def _texts(self, array: pa.Array) -> pa.Array:
+        """Texts without the folders of this machine, whether they are a path, JSON with paths, or name a file within."""
+        array = _without_folders(array)
+        array = _without_folders(array, _JSON_WITH_ABSOLUTE, _json_without_folders)
+        for place in self._places:
+            array = _without_folders(array, re.escape(place), partial(_within_text, place))
         return array
 
     def _in_lists(self, array: Any, column: str, inner: Any) -> pa.Array:
@@ -352,6 +374,14 @@ class Embedder:
         offsets = pc.subtract(array.offsets, array.offsets[0])
         mask = array.is_null() if array.null_count else None
         return type(array).from_arrays(offsets, values, type=array.type, mask=mask)
+
+    def _in_fixed_lists(self, array: Any, column: str, inner: Any) -> pa.Array:
+        before = array.values.slice(array.offset * array.type.list_size, len(array) * array.type.list_size)
+        values = self._inside(before, column, inner)
+        if values is before:
+            return array
+        mask = array.is_null() if array.null_count else None
+        return type(array).from_arrays(values, type=array.type, mask=mask)
 
     def _embedded(self, array: pa.StructArray, column: str, *, is_image: bool) -> pa.Array:
         import pyarrow as pa
@@ -394,6 +424,8 @@ def _holds_names(kind: pa.DataType) -> bool:
     return (
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or isinstance(kind, pa.JsonType)
         or any(_holds_names(kind.field(place).type) for place in range(kind.num_fields))
     )
 
@@ -431,4 +463,10 @@ def _json_without_folders(cell: str) -> str:
     except ForeignError:
         return cell
     short = of(value)
-    return cell if short == value else json.dumps(short)
+    return cell if short == value else json.dumps(short, ensure_ascii=False)
+
+
+def _within_text(place: str, text: str) -> str:
+    """A text with the last part alone of files below a folder, which end at a space, a quote or a bracket."""
+    paths = re.compile(rf"(?:file:(?://)?)?(?<![\w.~]){re.escape(place)}/[^\s\"'`<>()\[\]{{}}|]+")
+    return paths.sub(lambda found: without_folder(found[0]), text)

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from hf_rap.errors import SourceError, first_line, one_line
+from hf_rap.errors import RapError, SourceError, first_line, one_line
 from hf_rap.options import check, check_text
 
 from .compat import hub_http_error
 from .images import encoded_bytes
 from .json_lines import faulty_line
 from .layouts import as_tuple
-from .media import checked_roots, note_origin, own_folders, short_name
+from .media import HOW, checked_roots, is_own, note_origin, own_folders, short_name
+from .notes import check_notes, check_saved
 from .picture_columns import choose_images, holds_pictures
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def load_source(
         dataset = _load_local(origin) if origin.is_local else _load_by_name(origin.path, origin)
     if len(dataset) == 0:
         raise SourceError(f"{origin} has no rows.")
-    dataset = _with_class_names(dataset)
+    dataset = _without_views(_with_class_names(dataset))
     if origin.is_local:
         note_origin(dataset, [*_folders_of(origin), *more])
     elif more:
@@ -139,8 +140,7 @@ def asked_source(source: str | Source, config: str | None, revision: str | None,
 @contextmanager
 def as_source_error(source: Source) -> Iterator[None]:
     """What goes wrong in datasets and on the way to the Hub, in one sentence."""
-    import pyarrow as pa
-    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -152,7 +152,11 @@ def as_source_error(source: Source) -> Iterator[None]:
         ) from error
     except StopIteration as error:  # datasets' answer to a file without a line
         raise SourceError(f"{source} has no rows.") from error
-    except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
+    except RapError:
+        raise
+    except (
+        Exception
+    ) as error:  # datasets checks little of what stands in a card or in state.json: any error may come of it
         raise SourceError(f"{source} cannot be read: {one_line(_cause_of(error))}") from error
 
 
@@ -235,12 +239,12 @@ def _values(files: Any) -> list[Any]:
 
 def _check_data_files(builder: datasets.DatasetBuilder, name: str, source: Source) -> None:
     """Raise `SourceError` where a card says that data lies elsewhere: in another folder, repository or at a URL."""
-    top = os.path.realpath(name) + os.sep if source.is_local else f"hf://datasets/{name}@"
+    top = f"hf://datasets/{name}@"
     given = getattr(builder.config, "data_files", None) or {}
     for files in given.values():
         for file in map(str, files):
-            inside = os.path.realpath(file) if source.is_local and "://" not in file else file
-            if not inside.startswith(top):
+            is_path = source.is_local and "://" not in file
+            if not (is_own(file, name) if is_path else file.startswith(top)):
                 raise SourceError(
                     f"{source}: its README.md takes data from outside of it ({short_name(file)}), which is not read. Give that "
                     "as the source where it is yours."
@@ -325,7 +329,9 @@ def _load_local(source: Source) -> datasets.Dataset:
     if source.revision is not None:
         raise SourceError(f"{source}: a local path has no revisions; leave out @{source.revision}.")
     if path.is_dir():
+        check_notes(path)
         if is_saved(path):
+            check_saved(path)
             return _load_saved(path, source)
         if tables := _tables_beside_pictures(path):
             return _load_tables(tables, path, source)
@@ -368,7 +374,18 @@ def _load_tables(by_split: dict[str, list[Path]], folder: Path, source: Source) 
     split = _choose_split(source, by_split)
     if split not in by_split:
         raise SourceError(f"{source}: slices of splits do not work on files beside pictures; give the split's name.")
+    _check_own(by_split[split], folder, source)
     return _load_files(by_split[split], Source(source.path), folder)
+
+
+def _check_own(files: Iterable[Path], folder: Path, source: Source) -> None:
+    """Raise `SourceError` for a link in a folder that leads out of it."""
+    for file in files:
+        if not is_own(str(file), str(folder)):
+            raise SourceError(
+                f"{source}: {short_name(file.name)} in it leads outside of it, which is not read. Give that file as the source, or "
+                f"its folder as {HOW}, where it is yours."
+            )
 
 
 def is_saved(folder: Path) -> bool:
@@ -502,6 +519,24 @@ def _with_class_names(dataset: datasets.Dataset) -> datasets.Dataset:
     return dataset.select_columns(order) if labels else dataset
 
 
+def _without_views(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Texts and bytes in the usual layout of Arrow, which can take rows out of no other (pyarrow 26.0.1)."""
+    import datasets
+
+    usual = {"string_view": "large_string", "binary_view": "large_binary"}
+
+    def of(described: Any) -> Any:
+        if isinstance(described, list):
+            return [of(part) for part in described]
+        if isinstance(described, dict):
+            return {name: of(part) for name, part in described.items()}
+        return usual.get(described, described) if isinstance(described, str) else described
+
+    if "_view'" not in str(dataset.features):
+        return dataset
+    return dataset.cast(datasets.Features.from_dict(of(dataset.features.to_dict())))
+
+
 def _may_hold_paths(name: str, feature: Any) -> bool:
     """Text or lists of it, but no ids: they may be named like the file, and must not depend on where it is."""
     inner = getattr(feature, "feature", feature)
@@ -546,7 +581,11 @@ def _as_images(batch: Mapping[str, list[Any]], folders: dict[str, str]) -> dict[
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All files below, without hidden ones, in the order of their names."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
+    """All files below, without hidden ones and links that lead out, in the order of their names."""
+    paths = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and (not path.is_symlink() or is_own(str(path), str(folder)))
+    )
     visible = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 _NUMBER = "number"
 _READERS = 4  # threads that read rows for workers
 _STOPPING = "Finishing the parts in flight, then stopping. Once more stops at once and loses these."
+_NO_CLIENT = (
+    "A connection by ray:// comes from outside of the cluster, whose workers could not be handed the rows that lie on this machine: "
+    "start the command on a node of the cluster, with --ray auto (`ray job submit` does so)."
+)
 _STOP = "stop"  # a file beside the leases: workers begin no more parts
 
 
@@ -112,7 +116,7 @@ def fill_on_ray(
 
     Args:
         run: an open run, at a URL that every node reaches.
-        address: of the cluster ("auto" finds the one of this machine, "local" starts one); ignored when
+        address: of the cluster, of which this machine is a node ("auto" finds it, "local" starts one); ignored when
             this process is connected already.
         workers: actors, one model each; None: as many as there are GPUs, or CPUs where there are none.
         gpus_per_worker: None: as many as the engine takes (1, or those of tensor and data parallel) where the cluster
@@ -121,7 +125,7 @@ def fill_on_ray(
     Raises:
         RunError: Ray is not installed, the cluster cannot be reached, too many rows fail, or the process was asked
             to stop. What is written stays.
-        SettingError: workers below 1.
+        SettingError: workers below 1, or a connection by ray://.
     """
     try:
         import ray
@@ -140,11 +144,7 @@ def fill_on_ray(
     progress = run.start_progress(sum(len(task.indices) for task in tasks))
     if not tasks:
         return progress
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RunError(f"No Ray cluster at {address!r}: {first_line(error)}") from error
+    _connect(address)
     have = ray.cluster_resources()
     per_engine = getattr(getattr(run.collector, "engine", None), "gpus", 1)
     gpus = gpus_per_worker if gpus_per_worker is not None else float(per_engine if have.get("GPU", 0) > 0 else 0)
@@ -168,6 +168,21 @@ def fill_on_ray(
     if progress.done < progress.rows and run.budget.rows(1, 0) == 0:
         run.say_spent(progress)
     return progress
+
+
+def _connect(address: str) -> None:
+    import ray
+    from ray.util.client import ray as client
+
+    if address.startswith("ray://"):
+        raise SettingError(_NO_CLIENT)
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RunError(f"No Ray cluster at {address!r}: {first_line(error)}") from error
+    if client.is_connected():  # by RAY_ADDRESS, or by the caller
+        raise SettingError(_NO_CLIENT)
 
 
 def _stream(

@@ -184,4 +184,12 @@ def _about(table: pa.Table) -> dict[str, Any] | None:
         about: dict[str, Any] = read_json((table.schema.metadata or {}).get(_PARTS, b""))
     except ForeignError:
         return None
-    return about if about.get("format") == _FORMAT and isinstance(about.get("parts"), list) else None
+    parts = about.get("parts")
+    if about.get("format") != _FORMAT or not isinstance(parts, list) or not isinstance(about.get("columns"), list):
+        return None
+    # Anybody who writes into the run could have made it; that the parts hold what it says is looked at when they are read.
+    fine = all(
+        isinstance(part, list) and [type(entry) for entry in part] == [str, str, int] and part[2] >= 0 for part in parts
+    )
+    is_whole = fine and sum(part[2] for part in parts) == len(table)
+    return about if is_whole and set(CONTENTS) <= set(table.column_names) else None

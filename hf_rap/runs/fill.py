@@ -35,7 +35,7 @@ from .budget import Budget
 from .claims import FOLDER as CLAIMS
 from .contents import FAILURE, ID, KEY
 from .flight import Flight
-from .folder import MANIFEST, RunFolder, Unusable, check_url, fingerprint_of
+from .folder import MANIFEST, RunFolder, check_url, fingerprint_of
 from .index import Index, Row, Stretch, batches, columns_read, part_schema
 from .keys import rows_of_run
 from .lease import Lease
@@ -73,6 +73,7 @@ _LAUNCHED = (
 )
 _SETTLE_SECONDS = 2.0  # that parts in flight have to give what they know
 _IN_VAIN = 3  # times that rows are done again which are not found in the run afterwards
+_MOST_WAIT_SECONDS = 300.0  # for other processes, after which it is looked up what they have left undone
 _WAIT_SECONDS = 2.0  # between two looks at what other ranks have written
 
 
@@ -249,7 +250,8 @@ class Run:
             for file in self.index.unusable:
                 logger.warning("%s is not used, its rows are done again: %s", file.path, file.why)
             self.index.keep(least=_PARTS_TO_KEEP, join=True)
-            rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout)
+            lease = self.lease if self._claims else None
+            rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout, lease=lease)
             self.turn_to(self.ds, rows)
         except BaseException:
             self.lease.__exit__(None, None, None)
@@ -295,6 +297,52 @@ class Run:
         if not self._claims:
             mine = [index for index in mine if index % self.world == self.rank]
         return self._complete(mine, retry=self.retry_errors)
+
+    def fill_each(self, turns: Iterator[object], begun: Callable[[Sharing], object]) -> Progress:
+        """As `fill`, of the rows of one turn after the other (`turn_to`) and without a pause between them.
+
+        Args:
+            turns: turns the run to other rows each time that it is asked, maybe in another thread than this one. Nothing that is
+                stored of them is to be graded anew, or to go on (`has_to_redo`).
+            begun: is told of the blocks of each turn, before they are asked.
+        """
+        progress = self.start_progress(0)
+
+        def tasks() -> Iterator[Task]:
+            for _ in turns:
+                mine = range(len(self.rows)) if self._claims else range(self.rank, len(self.rows), self.world)
+                sharing = self._share(*self._asking(retry=self.retry_errors), mine)
+                progress.label = self._label()
+                progress.rows += sharing.rows
+                begun(sharing)
+                yield from sharing.tasks(progress)
+
+        each = tasks()
+        first = next(each, None)
+        if first is not None:
+            self._ask(chain([first], each), progress)
+            progress.show()
+        return progress
+
+    def has_to_redo(self) -> bool:
+        """Something that is stored of these rows is to be graded anew, or to go on."""
+
+        def wanted(stretch: Stretch) -> bool:
+            ungraded = self.retry_errors and self.index.lacks_grades(stretch)
+            return ungraded or self._is_old(stretch) or self._goes_on(stretch)
+
+        return bool(self._redo(range(len(self.rows)), wanted))
+
+    def wait_for(self, rows: Sequence[Row]) -> None:
+        """Until the run holds all of these rows, nobody else is at work, or nothing has come for some minutes."""
+        parts, since = self.index.parts, time.monotonic()
+        with notes_signals(_STOPPING, interrupts=True):
+            while self.lacks_of(rows) and self.lease.others() and time.monotonic() - since < _MOST_WAIT_SECONDS:
+                time.sleep(_WAIT_SECONDS)
+                self.index.refresh()
+                if self.index.parts > parts:
+                    parts, since = self.index.parts, time.monotonic()
+        self.index.refresh()
 
     def finish(self) -> None:
         """Wait for what other processes have in work, and do what they leave undone."""
@@ -436,18 +484,20 @@ class Run:
 
     def start_progress(self, rows: int, kind: str | None = None) -> Progress:
         """The counter of so many rows."""
+        return Progress(rows, self._label(kind), self.out, self.log)
+
+    def _label(self, kind: str | None = None) -> str:
         kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
-        label = label if self._about is None else f"{label}, {self._about}"
-        return Progress(rows, label, self.out, self.log)
+        return label if self._about is None else f"{label}, {self._about}"
 
-    def lacks_of(self, rows: Iterable[Row]) -> bool:
+    def lacks_of(self, rows: Iterable[Row], *, retry: bool = False) -> bool:
         """Something is to be done for some of these rows, which need not be those of now; asks no more of them than their keys."""
         self.index.rename(rows := list(rows))
         for row in rows:
             for arm in self.collector.separate_arms:
                 goal = self.collector.attempts_in(arm)
-                if self.index.missing(row.key, goal, arm=arm, trust_failures=not self.retry_errors) is not None:
+                if self.index.missing(row.key, goal, arm=arm, trust_failures=not retry) is not None:
                     return True
                 held = self.index.chosen(row.key, goal, arm=arm, any_grader=True)
                 if any(self._is_old(stretch) or self._goes_on(stretch) for stretch in held):
@@ -470,12 +520,38 @@ class Run:
         self.regrade(indices, retry=retry)
         if self.continue_cut:
             self.continue_replies(indices, waits=waits)
-        return self._shared(
-            [self.collector.kind, "retry" if retry else ""],
-            indices,
-            partial(self.tasks, retry=retry),
-            self._stream if self.streams else lambda tasks, progress: self._do(tasks, self._asked, progress),
-            waits=waits and not retry,
+        work, find = self._asking(retry=retry)
+        return self._shared(work, indices, find, self._ask, waits=waits and not retry)
+
+    def _asking(self, *, retry: bool) -> tuple[list[str], Callable[[Sequence[int]], list[Task]]]:
+        """What is done when rows are asked, and what of some rows is missing."""
+        return [self.collector.kind, "retry" if retry else ""], partial(self.tasks, retry=retry)
+
+    def _ask(self, tasks: Iterator[Task], progress: Progress) -> None:
+        if self.streams:
+            self._stream(tasks, progress)
+        else:
+            self._do(tasks, self._asked, progress)
+
+    def _share(
+        self,
+        work: list[str],
+        find: Callable[[Sequence[int]], list[Task]],
+        indices: Sequence[int],
+        *,
+        once: bool = False,
+    ) -> Sharing:
+        """These rows in blocks, for whoever does the same work."""
+        goals = str(self.collector.goal) if self.goals is None else self.goals.tobytes().hex()
+        return Sharing(
+            *(self.folder, self.lease, self.index),
+            work=[self.fingerprint, *work, goals],
+            rows=self.rows,
+            indices=indices,
+            find=find,
+            rows_per_part=self.rows_per_part,
+            claims=self._claims,
+            once=once,
         )
 
     def _shared(
@@ -490,18 +566,7 @@ class Run:
         once: bool = False,
     ) -> Progress:
         """Do what is missing of these rows and in no other process's hands; `waits` for these, and does what is left undone."""
-        goals = str(self.collector.goal) if self.goals is None else self.goals.tobytes().hex()
-        work = [self.fingerprint, *work, goals]
-        sharing = Sharing(
-            *(self.folder, self.lease, self.index),
-            work=work,
-            rows=self.rows,
-            indices=indices,
-            find=find,
-            rows_per_part=self.rows_per_part,
-            claims=self._claims,
-            once=once,
-        )
+        sharing = self._share(work, find, indices, once=once)
         progress = self.start_progress(sharing.rows, label)
         if not sharing.rows:
             return progress
@@ -745,10 +810,7 @@ class Run:
         names = [column.name for column in self.collector.stored]
         tables: dict[str, pa.Table] = {}
         for path in dict.fromkeys(stretch.part for stretch in stretches):
-            part = self.index.read(path)
-            if isinstance(part, Unusable):
-                raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
-            tables[path] = part.select(names)
+            tables[path] = self.index.part(path).select(names)
         rows = [tables[stretch.part].slice(stretch.place, 1).to_pylist()[0] for stretch in stretches]
         return {name: [row[name] for row in rows] for name in names}
 

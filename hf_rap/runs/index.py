@@ -17,7 +17,21 @@ from hf_rap.rows.questions import own_id, raw_rows, stored_digest, system_turn
 from hf_rap.stats.settings import graded_by
 from hf_rap.system import release_mapped_files
 
-from .contents import ARM, ATTEMPTS, CONTENTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, Contents, contents_of, values_of
+from .contents import (
+    ARM,
+    ATTEMPTS,
+    CONTENTS,
+    FAILURE,
+    FIRST,
+    GRADER,
+    ID,
+    KEY,
+    LIMIT,
+    STOP,
+    Contents,
+    contents_of,
+    values_of,
+)
 from .folder import Unusable, by_content
 
 if TYPE_CHECKING:
@@ -34,6 +48,7 @@ if TYPE_CHECKING:
 
 # Columns of rollouts with one entry per attempt; none for an arm that was left out.
 _PER_ATTEMPT = {column.name for columns in OF_ARM.values() for column in columns}
+_OLD_ID = 32  # characters of an id that an earlier release made of files
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
 
@@ -136,7 +151,8 @@ class Index:
         fingerprints: of the folders whose parts these are; they stand for the same settings.
         schema: what every part must have; others are listed in `unusable`, and never trusted.
         grader: whose grades count; None takes any.
-        limit: tokens that a reply may have now. A row that was too long for more is not taken for one that is too long.
+        limit: tokens that a reply may have now: a row that was too long for more is not taken for one that is too long. None
+            takes it.
     """
 
     def __init__(
@@ -154,8 +170,14 @@ class Index:
         self.grader = grader
         self.limit = limit
         self.unusable: list[Unusable] = []
-        self.ids: set[str] = set()
-        self._stretches: dict[str, list[Stretch]] = {}
+        self._new: list[
+            tuple[Mapping[str, int], pa.Table]
+        ] = []  # of which no stretch is made yet: who counts needs few
+        self._made: dict[str, list[Stretch]] = {}
+        self._ids: set[str] = set()
+        self._long_ids: set[str] = (
+            set()
+        )  # what longer ones begin with: step scores put a hash of the response behind it
         self._read: set[str] = set()
         self._refused: dict[str, str] = {}  # with the stamps that their files had
         self._told: dict[str, dict[str, Any]] = {}
@@ -168,6 +190,16 @@ class Index:
     def parts(self) -> int:
         """How many there are, with those that are not trusted."""
         return len(self._read)
+
+    @property
+    def _stretches(self) -> dict[str, list[Stretch]]:
+        """All stretches by the key of their row."""
+        if self._new:
+            with self._lock:
+                for rows_of, contents in self._new:
+                    self._make(rows_of, contents)
+                self._new = []
+        return self._made
 
     def refresh(self) -> None:
         """Take note of the parts that are new; reads those whose contents are not kept."""
@@ -240,12 +272,46 @@ class Index:
         self._read |= set(rows_of)
         for path in rows_of:
             self._refused.pop(path, None)
+        self._new.append((rows_of, contents))
+
+    def _make(self, rows_of: Mapping[str, int], contents: pa.Table) -> None:
         columns = zip(*(values_of(contents[name]) for name in CONTENTS), strict=True)
-        of_key = self._stretches.setdefault
+        of_key = self._made.setdefault
         for path, rows in rows_of.items():
             for place, (key, identity, *about) in enumerate(islice(columns, rows)):
                 of_key(key, []).append(Stretch(path, place, *about))
-                self.ids.add(identity)
+                self._ids.add(identity)
+                if len(identity) > _OLD_ID:
+                    self._long_ids.add(identity[:_OLD_ID])
+
+    def take_plain(self) -> pa.Table:
+        """Rows of which one part alone holds anything, all arms of it and from the first attempt on, out of the index: as nearly all are.
+
+        For who counts and asks for no row after that: a table is counted in a tenth of the time that its stretches take.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        words = ((name, pa.string()) for name in (KEY, FAILURE, ARM, GRADER))
+        types = pa.schema([*words, *((name, pa.int32()) for name in (FIRST, STOP, LIMIT))])
+        with self._lock:
+            tables = [contents.select(types.names).cast(types) for _, contents in self._new]
+            whole = pa.Table.from_batches([batch for table in tables for batch in table.to_batches()], types)
+            # Without a number of Python or numpy, for which Arrow would import pandas: that takes longer than all of this.
+            keys = pc.value_counts(whole[KEY])
+            times, is_at_first = keys.field("counts"), pc.invert(whole[FIRST].cast(pa.bool_()))
+            once = keys.field("values").filter(pc.equal(times, pc.sign(times)))
+            plain = pc.and_(pc.is_in(whole[KEY], once), pc.and_(whole[ARM].is_null(), is_at_first))
+            start = 0
+            left: list[tuple[Mapping[str, int], pa.Table]] = []
+            for rows_of, contents in self._new:
+                others = pc.invert(plain.slice(start, len(contents)))
+                start += len(contents)
+                if pc.any(others).as_py():
+                    counts = _counted(others.to_pylist(), rows_of)
+                    left.append((counts, contents.filter(others)))
+            self._new = left
+            return whole.filter(plain)
 
     def part(self, name: str) -> pa.Table:
         """A part that is in the index, read again.
@@ -262,11 +328,12 @@ class Index:
 
     def rename(self, rows: Iterable[Row]) -> None:
         """Know rows by their keys of now, which an earlier run knows by another."""
-        for row in rows:
-            if row.older != row.key and row.older in self._stretches:
-                held = self._stretches.setdefault(row.key, [])
-                held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
-                self.ids.add(row.id)
+        with self._lock:
+            for row in rows:
+                if row.older != row.key and row.older in self._stretches:
+                    held = self._stretches.setdefault(row.key, [])
+                    held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
+                    self._ids.add(row.id)
 
     def place_of(self, key: str) -> tuple[tuple[str, str], int]:
         """Where the first part stands that holds attempts of a row, of those with other grades than those of now if there are any."""
@@ -308,7 +375,7 @@ class Index:
             if stretch.arm in (None, arm)
             and (trust_failures or not stretch.failed or self.lacks_grades(stretch))
             and (self.is_current(stretch) or (any_grader and not _unasked(stretch)))
-            and not (_too_long(stretch) and (stretch.limit or 0) > (self.limit or 0))
+            and not self._was_too_long(stretch)
         ]
         usable.sort(
             key=lambda stretch: (
@@ -331,6 +398,10 @@ class Index:
             have = following.stop
         return taken
 
+    def _was_too_long(self, stretch: Stretch) -> bool:
+        """For more tokens of a reply than it may have now."""
+        return self.limit is not None and _too_long(stretch) and (stretch.limit or 0) > self.limit
+
     def missing(
         self, key: str, attempts: int, *, arm: str | None = None, trust_failures: bool = True
     ) -> tuple[int, int] | None:
@@ -341,15 +412,12 @@ class Index:
 
     def changed(self, rows: Iterable[Row]) -> list[Row]:
         """Rows whose id is known with another key: the dataset, or the replies in it, have changed under the run."""
-        return [row for row in rows if row.key not in self._stretches and row.id in self.ids]
+        return [row for row in rows if row.key not in self._stretches and row.id in self._ids]
 
     def under_old_ids(self, rows: Iterable[Row]) -> list[Row]:
         """Rows without an id of their own that an earlier release has put here, under an id made of their files."""
         unknown = [row for row in rows if row.old_id is not None and row.key not in self._stretches]
-        if not unknown:
-            return []
-        held = {identity[:32] for identity in self.ids}  # step scores put a hash of the response behind it
-        return [row for row in unknown if row.old_id in held]
+        return [row for row in unknown if row.old_id in self._ids or row.old_id in self._long_ids]
 
     def counts(self, *, done: bool = False) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try; with `done` only rows that are graded by the grader of now."""
@@ -379,6 +447,12 @@ class Index:
     def _every_key(self) -> list[tuple[str, list[Stretch]]]:
         with self._lock:
             return list(self._stretches.items())
+
+
+def _counted(chosen: list[bool], rows_of: Mapping[str, int]) -> dict[str, int]:
+    """How many rows of each part are chosen; the rows of one follow those of another."""
+    each = iter(chosen)
+    return {path: sum(islice(each, rows)) for path, rows in rows_of.items()}
 
 
 def wrong_in(part: pa.Table) -> str | None:

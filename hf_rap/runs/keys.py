@@ -1,29 +1,34 @@
 """The ids and keys of a dataset's rows, kept beside the parts: to find them out, every picture has to be read.
 
     RUN/<fingerprint>/index/rows-<stamp>-<hash>.arrow
+    RUN/claims/<work>/rows-<number>.arrow               some of them, for processes that start together
 
 The stamp says of what: the fingerprint of the dataset, the sizes of its files, the layout. Another one is another file. Of
 pictures that rows name, and that are files of their own, size and time of change are kept; where one differs, its rows are
-read anew.
+read anew. Processes that start together read each picture once, a few thousand rows each at a time.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RunError
 from hf_rap.options import ForeignError, is_ours, read_json
 from hf_rap.rows.compat import fingerprint_after
 from hf_rap.rows.media import given_roots, noting_files
 
+from .claims import FOLDER as CLAIMS
+from .claims import Claims, work_id
 from .index import Row, read_rows
-from .stored import keep_table, kept_tables
+from .stored import as_file, from_file, keep_table, kept_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import datasets
     import pyarrow as pa
@@ -32,47 +37,109 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
 
     from .folder import RunFolder
+    from .lease import Lease
 
 _FORMAT = 1  # raise it when a row gets another id or another key
 LEAST_ROWS = 100  # fewer are soon read
 _ROWS_AT_ONCE = 2_048
 _KEPT = 8  # datasets, or parts of one, of which a run remembers the rows
 _FILES = b"files"
+_A_MOMENT = 0.2  # seconds
 
 
 def rows_of_run(
-    folder: RunFolder, fingerprint: str, ds: datasets.Dataset, collector: Collector, layout: Layout
+    folder: RunFolder,
+    fingerprint: str,
+    ds: datasets.Dataset,
+    collector: Collector,
+    layout: Layout,
+    *,
+    lease: Lease | None = None,
 ) -> list[Row]:
-    """What `read_rows` gives, read only where the run does not know it."""
+    """What `read_rows` gives, read only where the run does not know it.
+
+    `lease`: of this process, where others may start at the same time and rows can be claimed.
+    """
     stamp = _stamp(ds, collector, layout) if len(ds) >= LEAST_ROWS else None
     if stamp is None:
         return read_rows(ds, collector, layout, range(len(ds)))
     roots = (*layout.media_roots, *given_roots())
     kept = next(iter(kept_tables(folder, fingerprint, f"rows-{stamp}")), None)
     unchanged = _unchanged(kept, len(ds), roots) if kept is not None else {}
-    rows: list[Row] = []
-    tables: list[pa.Table] | None = []
-    files: list[list[Any]] = []
-    seen: list[Any] | None
-    is_changed = False
-    for start in range(0, len(ds), _ROWS_AT_ONCE):
-        if start in unchanged:
-            table, seen = unchanged[start]
-            rows += _rows_in(table)
-        else:
-            is_changed = True
-            with noting_files() as named:
-                new = read_rows(ds, collector, layout, range(start, min(start + _ROWS_AT_ONCE, len(ds))))
-            rows += new
-            table, seen = _table(new), _below(roots, named)
-        if seen is None:  # nothing would tell whether the picture is still the same
-            tables = None
-        elif tables is not None:
-            tables.append(table)
-            files.append(seen)
-    if tables and is_changed:
-        _keep(folder, fingerprint, stamp, tables, files)
-    return rows
+    missing = [start for start in range(0, len(ds), _ROWS_AT_ONCE) if start not in unchanged]
+
+    def read(start: int) -> _Stretch:
+        with noting_files() as named:
+            rows = read_rows(ds, collector, layout, range(start, min(start + _ROWS_AT_ONCE, len(ds))))
+        return _Stretch(_table(rows), _below(roots, named))
+
+    if lease is not None and len(missing) > 1:
+        shared = _Shared(folder, work_id((fingerprint, "rows", stamp)), lease, roots)
+        stretches = unchanged | shared.read(missing, read)
+    else:
+        stretches = unchanged | {start: read(start) for start in missing}
+    in_order = [stretches[start] for start in sorted(stretches)]
+    files = [stretch.files for stretch in in_order if stretch.files is not None]
+    if missing and len(files) == len(in_order):  # else nothing would tell whether a picture is still the same
+        _keep(folder, fingerprint, stamp, [stretch.table for stretch in in_order], files)
+    return [row for stretch in in_order for row in _rows_in(stretch.table)]
+
+
+class _Stretch(NamedTuple):
+    """Some rows that follow each other, and the files that they name; None where one of these lies elsewhere."""
+
+    table: pa.Table
+    files: list[Any] | None
+
+
+class _Shared:
+    """Stretches of rows that several processes read, each of them once, and hand to each other as files beside their claims.
+
+    The files go with the claims, at the latest when the run is next opened by one process alone.
+    """
+
+    def __init__(self, folder: RunFolder, work: str, lease: Lease, roots: Sequence[str]) -> None:
+        self._folder = folder
+        self._claims = Claims(folder, work, lease)
+        self._place = f"{CLAIMS}/{work}"
+        self._roots = roots
+
+    def read(self, starts: Sequence[int], read: Callable[[int], _Stretch]) -> dict[int, _Stretch]:
+        """All of these: those that this process claims by `read`, and the others when they are there."""
+        stretches: dict[int, _Stretch] = {}
+        waiting = list(starts)
+        while waiting:
+            for start in waiting:
+                stretch = self._told(start)
+                if stretch is None and self._claims.take(start) is not None:
+                    stretch = self._tell(start, read(start))
+                if stretch is not None:
+                    stretches[start] = stretch
+            waiting = [start for start in waiting if start not in stretches]
+            if waiting:
+                time.sleep(_A_MOMENT)
+        return stretches
+
+    def _tell(self, start: int, stretch: _Stretch) -> _Stretch:
+        table = stretch.table.replace_schema_metadata({_FILES: json.dumps(stretch.files).encode()})
+        with suppress(RunError):  # a full disk is for the writer of parts to report; others read it themselves then
+            self._folder.write(f"{self._place}/{_name(start)}", as_file(table))
+        return stretch
+
+    def _told(self, start: int) -> _Stretch | None:
+        """What another process has read, if no file has changed since."""
+        try:
+            table = from_file(self._folder.read(f"{self._place}/{_name(start)}"))
+            files = read_json((table.schema.metadata or {})[_FILES], object)
+        except (OSError, ValueError, KeyError):
+            return None
+        if any(not _is_same(self._roots, *file) for file in files or ()):
+            return None
+        return _Stretch(table.replace_schema_metadata(None), files)
+
+
+def _name(start: int) -> str:
+    return f"rows-{start}.arrow"
 
 
 def _stamp(ds: datasets.Dataset, collector: Collector, layout: Layout) -> str | None:
@@ -101,7 +168,7 @@ def _keep(folder: RunFolder, fingerprint: str, stamp: str, tables: list[pa.Table
         return
 
 
-def _unchanged(kept: pa.Table, count: int, roots: Sequence[str]) -> dict[int, tuple[pa.Table, list[Any]]]:
+def _unchanged(kept: pa.Table, count: int, roots: Sequence[str]) -> dict[int, _Stretch]:
     """The stored rows by where they start, as far as no file that they name has changed."""
     try:
         files = read_json((kept.schema.metadata or {}).get(_FILES, b""), list)
@@ -111,7 +178,7 @@ def _unchanged(kept: pa.Table, count: int, roots: Sequence[str]) -> dict[int, tu
         return {}
     starts = range(0, count, _ROWS_AT_ONCE)
     return {
-        start: (kept.slice(start, _ROWS_AT_ONCE).replace_schema_metadata(None), seen)
+        start: _Stretch(kept.slice(start, _ROWS_AT_ONCE).replace_schema_metadata(None), seen)
         for start, seen in zip(starts, files, strict=True)
         if all(_is_same(roots, *file) for file in seen)
     }

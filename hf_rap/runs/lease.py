@@ -98,7 +98,8 @@ class Lease:
                 if seen.setdefault(beat["token"], beat.get("beat")) != beat.get("beat"):
                     raise RunError(
                         f"The run {self.folder.url!r} is taken: process {beat.get('pid')} on {beat.get('host')} is writing "
-                        "into it. Wait for it, or stop it; what it has written will be used."
+                        "into it. Wait for it, or stop it; what it has written will be used. Where there is no such process, "
+                        f"remove the file {beat['file']!r} in the run."
                     )
             time.sleep(min(1.0, BEAT_SECONDS / 4))
 
@@ -122,6 +123,7 @@ class Lease:
                         self.folder.remove(f"{FOLDER}/{name}")
                     continue
                 token = beat.setdefault("token", name)
+                beat["file"] = f"{FOLDER}/{name}"
                 before, silence = self._seen.get(token, (None, 0.0))
                 seen[token] = (beat, silence + watched if beat == before else 0.0)
             self._seen = seen

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .before import GOES_ON_FROM
+from .contents import FAILURE, GRADER, LIMIT, STOP
 from .folder import RunFolder, fingerprint_of
 from .index import Index, part_schema
 
@@ -38,7 +39,7 @@ class Held:
 
 
 def list_runs(url: str) -> list[Held]:
-    """Every fingerprint of a run folder with its counts. Reads all parts.
+    """Every fingerprint of a run folder with its counts. Reads the parts whose contents are not kept.
 
     Raises:
         RunError: there is no run at the URL.
@@ -52,18 +53,48 @@ def list_runs(url: str) -> list[Held]:
         settings = manifest.get("settings")
         fingerprint = fingerprint_of(settings) if isinstance(settings, dict) else name
         groups.setdefault(later.get(name, fingerprint), []).append(name)
+    unreadable = folder.unreadable_manifests()
     for fingerprint, names in groups.items():
         index = Index(folder, names, part_schema(()))
         shown = fingerprint if fingerprint in names else names[0]
         manifest = manifests[shown]
         settings = manifest["settings"] if isinstance(manifest.get("settings"), dict) else {}
-        rows, failed = index.counts()
-        fewest, most = index.attempts() if manifest.get("tops_up") else (None, None)
-        torn = [file for file in folder.unreadable_manifests() if file.path.split("/")[0] in names]
+        totals = _totals(index)
+        fewest, most = (totals.fewest, totals.most) if manifest.get("tops_up") else (None, None)
+        torn = [file for file in unreadable if file.path.split("/")[0] in names]
         unusable = tuple(f"{file.path}: {file.why}" for file in (*torn, *index.unusable))
-        parts = sum(len(folder.parts(name)) for name in names) - len(index.unusable)
         kind, model = manifest.get("kind"), settings.get("model")
-        graders = tuple(sorted({stretch.grader for stretch in index.every() if stretch.grader is not None}))
-        limits = tuple(sorted({stretch.limit for stretch in index.every() if stretch.limit is not None}))
+        parts = index.parts - len(index.unusable)
+        rows, failed, graders, limits = totals.rows, totals.failed, totals.graders, totals.limits
         entries.append(Held(shown, kind, model, settings, rows, failed, fewest, most, parts, unusable, graders, limits))
     return sorted(entries, key=lambda held: held.fingerprint)
+
+
+@dataclass(frozen=True)
+class _Totals:
+    rows: int
+    failed: int
+    fewest: int
+    most: int
+    graders: tuple[str, ...]
+    limits: tuple[int, ...]
+
+
+def _totals(index: Index) -> _Totals:
+    """What the index holds, as numbers: of nearly all rows by their table, of the others one by one."""
+    import pyarrow.compute as pc
+
+    plain = index.take_plain()
+    rows, failed = index.counts()
+    others = list(index.every())
+    stops = [*(index.attempts() if others else ()), *(pc.min_max(plain[STOP]).as_py().values() if len(plain) else ())]
+    graders = {stretch.grader for stretch in others} | set(plain[GRADER].unique().to_pylist())
+    limits = {stretch.limit for stretch in others} | set(plain[LIMIT].unique().to_pylist())
+    return _Totals(
+        rows + len(plain),
+        failed + len(plain) - plain[FAILURE].null_count,
+        min(stops, default=0),
+        max(stops, default=0),
+        tuple(sorted(grader for grader in graders if grader is not None)),
+        tuple(sorted(limit for limit in limits if limit is not None)),
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import deque
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -31,9 +32,11 @@ from .flight import Flight
 from .index import Row, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import datasets
+
+    from .sharing import Sharing
 
 logger = logger_of(__name__)
 
@@ -68,7 +71,7 @@ def collect_stream(stream: datasets.IterableDataset, collector: Any, url: str, *
         _, collector = prepared(collector, first.to_iterable_dataset())
         shards = _Shards(stream, first.features)
         with Run(first, collector, url, **options) as run:
-            _fill(run, shards)
+            _Filling(run, shards).go()
     features = type(given)({**given, **run.collector.features})
     return stream.map(
         partial(_with_evidence, _Stored(run, first.features)), batched=True, batch_size=_ROWS_JOINED, features=features
@@ -86,29 +89,118 @@ def _first(stream: datasets.IterableDataset) -> datasets.Dataset:
     return first_rows(stream)
 
 
-def _fill(run: Run, shards: _Shards) -> None:
-    """All shards of which something is missing; the next rows are read while these are asked."""
-    pieces = shards.pieces(run)
-    reading: Flight[None, _Piece | None] = Flight(2)
-    reading.begin(None, lambda: next(pieces, None))
-    keys: dict[int, list[Row]] = {}
-    while (piece := reading.oldest()[1]) is not None:
-        reading.drop()
-        reading.begin(None, lambda: next(pieces, None))
-        run.turn_to(piece.ds, piece.rows, about=f"shard {piece.shards[-1] + 1:,} of {shards.count:,}")
-        run.fill()
-        if run.rank == 0:
-            run.finish()
+class _Filling:
+    """The pieces of a stream on their way through a run: asked without a pause between them, the next ones read meanwhile.
+
+    A shard is noted when the run holds all of its rows, and claims on a piece are cleared away; the rows themselves are in
+    memory no longer than until they are asked.
+    """
+
+    def __init__(self, run: Run, shards: _Shards) -> None:
+        self._run = run
+        self._shards = shards
+        self._reading: Flight[None, _Piece | None] = Flight(2)
+        self._next: _Piece | None = None
+        self._error: SourceError | None = None
+        self._asked: deque[tuple[list[Row], Sharing]] = deque()
+        self._rows: dict[int, list[Row]] = {}  # of shards that are not noted
+        self._ended: set[int] = set()
+
+    def go(self) -> None:
+        """Do what the run lacks of all of them; the first process waits for the others, and does what they leave undone."""
+        self._read(self._shards.pieces(self._run))
+        while self._next is not None:
+            self._run.fill_each(self._turns(), self._begun)
+            for _, sharing in self._asked:
+                sharing.through()
+            self._note()
+            if self._error is not None:
+                raise self._error
+            if self._next is not None:
+                self._do_alone(self._next)
+                self._take()
+        if self._run.rank == 0:
+            self._finish()
+
+    def _read(self, pieces: Iterator[_Piece]) -> None:
+        self._pieces = pieces
+        self._reading.begin(None, lambda: next(pieces, None))
+        self._take()
+
+    def _take(self) -> None:
+        """The next piece, and begin to read the one after it."""
+        pieces = self._pieces
+        self._next = None
+        self._next = self._reading.oldest()[1]
+        self._reading.drop()
+        if self._next is not None:
+            self._reading.begin(None, lambda: next(pieces, None))
+
+    def _turns(self) -> Iterator[None]:
+        """Turns the run to the next piece, up to one of which something stored is to be done anew: that is done alone."""
+        while (piece := self._next) is not None:
+            self._turn_to(piece)
+            if self._run.has_to_redo():
+                return
+            self._keep_rows(piece)
+            yield
+            del piece
+            self._note()
+            try:
+                self._take()
+            except SourceError as error:  # what is under way is answered first
+                self._error = error
+                return
+
+    def _turn_to(self, piece: _Piece) -> None:
+        about = f"shard {piece.shards[-1] + 1:,} of {self._shards.count:,}"
+        self._run.turn_to(piece.ds, piece.rows, about=about)
+
+    def _begun(self, sharing: Sharing) -> None:
+        self._asked.append((self._run.rows, sharing))
+
+    def _keep_rows(self, piece: _Piece) -> None:
         for row, shard in zip(piece.rows, piece.shards, strict=True):
-            keys.setdefault(shard, []).append(row)
-        for shard in piece.ended:
-            shards.note(run, shard, keys.pop(shard, []))
+            self._rows.setdefault(shard, []).append(row)
+        self._ended |= set(piece.ended)
+
+    def _do_alone(self, piece: _Piece) -> None:
+        self._turn_to(piece)
+        self._run.fill()
+        if self._run.rank == 0:
+            self._run.finish()
+        self._keep_rows(piece)
+        self._note()
+
+    def _note(self) -> None:
+        """What the run holds all of, by now; of rows that failed before, and are asked again, it cannot be told from that."""
+        while self._asked and not (self._run.retry_errors or self._run.lacks_of(self._asked[0][0])):
+            _, sharing = self._asked.popleft()
+            if self._run.rank == 0:
+                sharing.clear()
+        for shard in sorted(self._ended):
+            if self._run.lacks_of(self._rows.get(shard, ()), retry=False):
+                return  # those behind it will hardly be done
+            self._shards.note(self._run, shard, self._rows.pop(shard, []))
+            self._ended.remove(shard)
+
+    def _finish(self) -> None:
+        """Wait for what other processes have in work; shards of which they leave something undone are read again."""
+        for shard in sorted(self._ended):
+            self._run.wait_for(self._rows.get(shard, ()))
+        self._note()
+        left = sorted(self._ended)
+        self._rows, self._ended = {}, set()
+        for piece in self._shards.pieces(self._run, left):
+            self._do_alone(piece)
+        for _, sharing in self._asked:
+            sharing.clear()
 
 
 def _is_done(run: Run, shards: _Shards, number: int) -> bool:
     """All rows of the shard are known, and nothing is to be done for any of them."""
     rows = shards.rows_of(run, number)
-    return rows is not None and not run.lacks_of(rows)
+    return rows is not None and not run.lacks_of(rows, retry=run.retry_errors)
 
 
 class _Piece(NamedTuple):
@@ -141,13 +233,13 @@ class _Shards:
                 "of it again, though it asks nothing twice."
             )
 
-    def pieces(self, run: Run) -> Iterator[_Piece]:
-        """The rows of all shards that are not done, some at a time."""
+    def pieces(self, run: Run, shards: Iterable[int] | None = None) -> Iterator[_Piece]:
+        """The rows of these shards, or of all, as far as they are not done, some at a time."""
         tables: list[datasets.Dataset] = []
         numbers: list[int] = []
         ended: list[int] = []
         size = 0
-        for number in range(self.count):
+        for number in range(self.count) if shards is None else shards:
             if _is_done(run, self, number):
                 continue
             for table in self._tables(number):

@@ -135,7 +135,8 @@ class Streaming:
         self.is_spent = False
         self._tasks = tasks
         self._groups: dict[tuple[int, int, str | None], _Group] = {}
-        self._requests: list[tuple[_InFlight, Any] | None] = []  # by the number of the request
+        self._requests: dict[int, tuple[_InFlight, Any]] = {}  # by the number of the request, while it is in flight
+        self._number = 0
         self._room = threading.Condition()  # guards the budget and what is between the threads
         self._begun: deque[tuple[_InFlight, Mapping[Any, Any]]] = deque()  # what is to be asked of a row next
         self._asks_nothing: deque[_InFlight] = deque()
@@ -239,7 +240,8 @@ class Streaming:
         """The requests about a row that are next."""
         pending.left = len(requests)
         for which, asked in requests.items():
-            self._requests.append((pending, which))
+            self._requests[self._number] = pending, which
+            self._number += 1
             yield asked
 
     def _take(self, event: Any) -> None:
@@ -247,10 +249,7 @@ class Streaming:
         self.progress.waiting = event if isinstance(event, str) else None
         if isinstance(event, tuple):
             number, answer = event
-            of_request = self._requests[number]
-            assert of_request is not None
-            self._requests[number] = None
-            pending, which = of_request
+            pending, which = self._requests.pop(number)
             pending.state.take(which, answer)
             self.progress.replies += not isinstance(answer, RowError)
             pending.left -= 1

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ATTENTION
+from hf_rap.columns import ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
 from hf_rap.errors import SettingError
 from hf_rap.plugins import plugins
+from hf_rap.stats.arrays import arrow_columns
 
 from .ace import ACEScore, ace_score
 from .base import Scorer, add_scores
@@ -22,7 +23,9 @@ from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LIMRScore, add_limr_score
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
+
+    import datasets
 
 SCORERS: dict[str, Scorer] = {
     "ace": ace_score,
@@ -49,12 +52,27 @@ def find_scorer(name: str) -> Scorer:
     return scorers[name]
 
 
-def usual_scores(columns: Iterable[str]) -> tuple[str, ...]:
-    """The scores that a dataset with these columns gets when none are named: those of plugins where they can be made."""
-    there = set(columns)
+def usual_scores(ds: datasets.Dataset) -> tuple[str, ...]:
+    """The scores that a dataset gets when none are named: those of plugins where they can be made.
+
+    Without cde where nothing was asked on the question alone (`Rollouts(arm="image")`): it would be null in every row.
+    """
+    there = set(ds.column_names)
     own: dict[str, Scorer] = plugins("scorer", SCORERS)
     made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
-    return ("cde", *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+    cde = [] if _is_without_text(ds) else ["cde"]
+    return (*cde, *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+
+
+def _is_without_text(ds: datasets.Dataset) -> bool:
+    """No row has attempts on the question alone, and not for an error: there are some with their image that have none."""
+    import pyarrow.compute as pc
+
+    evidence = arrow_columns(ds, (IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name))
+    if len(evidence) < 3 or pc.any(evidence[TEXT_REWARDS.name].is_valid()).as_py():
+        return False
+    asked = pc.and_(evidence[IMAGE_REWARDS.name].is_valid(), evidence[ERROR.name].is_null())
+    return bool(pc.any(asked).as_py())
 
 
 def can_be_made(scorer: Scorer, columns: Collection[str]) -> bool:

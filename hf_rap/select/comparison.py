@@ -166,7 +166,7 @@ def compare_methods(
 
 def with_scores(ds: Any) -> Any:
     """The dataset with cde, difficulty and the scores of plugins, where there is evidence for them."""
-    scorers = [find_scorer(name) for name in usual_scores(ds.column_names) if name != "ace"]
+    scorers = [find_scorer(name) for name in usual_scores(ds) if name != "ace"]
     return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, ds.column_names)))
 
 

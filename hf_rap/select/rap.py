@@ -70,6 +70,7 @@ MAX_ACE: dict[str, float | Quantile] = {"literal": PAPER.max_ace, "windowed": Qu
 # Why a row is dropped whose cde is not above min_cde: what its two pass rates say.
 NOT_ABOVE = ("never_solved", "image_misleads", "solved_without_image", "image_helps_little", "image_changes_nothing")
 _WHY_ATTEMPTS = "min_probability reads the attempts behind a score."
+_WITHOUT_TEXT = "Of rows that were never asked on the text alone select with --method difficulty (method='difficulty')."
 
 
 def select_rap(ds: Any, settings: Settings) -> Decision:
@@ -556,7 +557,7 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_columns(settings: Settings, names: list[str]) -> None:
-    require("select_cognitive", names, (CDE,))
+    require("select_cognitive", names, (CDE,), _WITHOUT_TEXT if DIFFICULTY.name in names else "")
     if settings.replace_easy:
         require("select_cognitive", names, (DIFFICULTY,), "Or select with replace_easy=False.")
     if settings.min_probability is not None:

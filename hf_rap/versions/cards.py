@@ -65,6 +65,8 @@ _LINK = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=&#64;)")
 _NO_LINK = "<!-- -->"
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.\-]*")
 _HUB_ID = re.compile(r"[\w.\-]+/[\w.\-]+", re.ASCII)
+# What the demo calls its rows: the line of `hf_rap.demo` that makes them.
+_PLANTED = re.compile(r"make_planted\(\d+, seed=\d+\)", re.ASCII)
 
 
 def render_card(facts: Mapping[str, Any]) -> str:
@@ -98,12 +100,14 @@ def render_card(facts: Mapping[str, Any]) -> str:
         unversioned=UNVERSIONED,
         cut_means=_CUT_MEANS,
         many_cut=many_cut(facts["arms"]),
+        asked_on_text=_is_asked_on_text(facts),
         # Facts of versions from before equal replies were counted have none.
         equal_replies=facts.get("equal_replies") or {},
         many_equal=many_equal(facts.get("equal_replies") or {}),
         ace_settings=facts.get("ace_settings"),
         ace_options=_ace_options(facts.get("ace_settings")),
         load=_load_calls(facts),
+        planted=_planted(facts),
         sources=facts.get("sources"),
         stage={"stage_one": ".one", "stage_two": ".two"}.get(facts["rule"].get("stage"), ""),
         select_options=options,
@@ -256,6 +260,12 @@ def _load_calls(facts: Mapping[str, Any]) -> Any:
     return {name: calls[name] for name in facts["source"]["id"].split(" + ") if name in calls}
 
 
+def _planted(facts: Mapping[str, Any]) -> _Markdown | None:
+    """The line that makes the rows of the demo; None for any other rows."""
+    made = _PLANTED.fullmatch(str(facts["source"]["id"]))
+    return _Markdown(made[0]) if made else None
+
+
 def _load_call(source: Mapping[str, Any]) -> str | None:
     """The text that `hf_rap.load_source` takes; local files are pinned by hash, which is no part of it."""
     if source["id"] is None:
@@ -390,8 +400,14 @@ def _rollouts(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
             "prompt": name_of(prompt) or prompt,
             **{name: grading[name] for name in usual if grading.get(name, usual[name]) != usual[name]},
             **({"attention": True} if facts.get("attention") else {}),
+            **({} if _is_asked_on_text(facts) else {"arm": "image"}),
         },
     }
+
+
+def _is_asked_on_text(facts: Mapping[str, Any]) -> bool:
+    """Some row has attempts on the text alone."""
+    return bool((facts["arms"]["text"] or {}).get("rows"))
 
 
 def _is_ours(values: Mapping[str, Any]) -> bool:

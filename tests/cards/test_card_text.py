@@ -517,6 +517,39 @@ def test_rows_show_what_was_solved_and_no_marks():
     assert "&#60;image" not in card
 
 
+def test_a_card_says_nothing_of_an_arm_that_was_not_asked():
+    """With the image alone: neither in its rows nor in the code that repeats it; and no empty answer is marked."""
+    facts = make_facts(settings=[SETTINGS])
+    facts["arms"]["text"] |= {"rows": 0, "attempts": 0, "attempts_per_row": []}
+    facts["arms"]["image"]["attempts_per_row"] = [{"attempts": 2, "rows": 2}]
+    row = {"id": "a", "index": 0, "question": "How many?", "answer": " ", "images": 1, "steps": None, "image": None}
+    row |= {"reason": "image_needed", "score": {"name": "rap_difficulty", "value": 0.5}, "kept": True}
+    card = render_card({**facts, "samples": [{**row, "pass_rates": {"image": 0.5, "text": None}}]})
+    assert "`rap_difficulty` 0.5, solved 50.0 % with the image |" in card
+    assert "| none | How many?<br>`image_needed`" in card
+    assert "On the text alone nothing was asked." in card
+    assert '    prompt=PromptTemplate(suffix="\\nThink."),\n    arm="image",\n' in card
+    assert "scored = add_scores(ds.map(rollouts, batched=True), difficulty_score)" in card
+    assert "cde_score" not in card
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("make_planted(24, seed=3)", "ds = make_planted(24, seed=3)\n"),
+        ("make_planted(x())", 'load_source("make_planted('),
+    ],
+)
+def test_the_rows_of_the_demo_are_made_by_its_code(name, code):
+    """And what only looks like it is a name."""
+    facts = make_facts(settings=[SETTINGS])
+    facts["source"] = dict.fromkeys(("id", "config", "split", "revision")) | {"id": name}
+    facts["arms"]["image"]["attempts_per_row"] = facts["arms"]["text"]["attempts_per_row"] = [
+        {"attempts": 2, "rows": 2}
+    ]
+    assert code in render_card(facts)
+
+
 def test_rows_of_every_reason_are_shown_first():
     """The four that are open to see are not of one reason where others come later in the data."""
     row = {

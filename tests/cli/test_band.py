@@ -93,5 +93,7 @@ def test_the_image_arm_alone_is_enough(tmp_path):
             assert done.exit_code == 0, done.output
         replies = pq.read_table(evidence, columns=["rap_text_responses"])["rap_text_responses"]
         assert (replies.null_count == 12) == (arms == "image")
+        assert ("rap_cde" in pq.read_schema(scored).names) == (arms == "both")
+        assert ("next: hf-rap select" in done.output and "--method difficulty" in done.output) == (arms == "image")
         kept.append(select(scored)[1])
     assert kept[0] == kept[1]

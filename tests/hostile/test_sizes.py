@@ -203,7 +203,7 @@ def test_a_chat_template_that_computes_for_ever_is_refused_before_the_first_row(
     """In one sentence that says what it was."""
     monkeypatch.setattr("hf_rap.engines.texts.SECONDS", 0.5)
     engine = TransformersEngine(model_with(tmp_path, NESTED), device="cpu")
-    with pytest.raises(EngineError, match=r"TimeoutError: the chat template of the model takes more than 0\.5 s"):
+    with pytest.raises(EngineError, match=r"The chat template of this model takes more than 0\.5 s for a question"):
         collect_evidence(rows((84,), (84,)), Rollouts(engine, attempts=1, max_new_tokens=2))
 
 
@@ -232,3 +232,38 @@ def test_folders_of_others_among_the_temporary_ones_are_not_touched(tmp_path, mo
         assert made.parent == tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hf-rap-link", "hf-rap-pipe", "mine"]
     assert (mine / "lock").exists()
+
+
+DOUBLED = "{% set n = namespace(l='a' * 1000) %}{% for i in range(60) %}{% set n.l = n.l ~ n.l %}{% endfor %}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 10 ** 10 }}",
+        DOUBLED,
+        "{{ 'a'.center(10 ** 10) }}",
+        "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor %}{{ n.l }}",
+        "{{ '%20000000000d' % 1 }}",
+        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
+    ],
+)
+def test_a_chat_template_that_fills_the_memory_is_refused_before_the_first_row(tmp_path, monkeypatch, template):
+    """A process of its own finds out; here the demo's model has that template."""
+    monkeypatch.setattr("hf_rap.engines.texts.SECONDS", 5)
+    engine = TransformersEngine(model_with(tmp_path, template), device="cpu")
+    with pytest.raises(EngineError, match=r"takes more than (1 GB of memory|5 s) for a question of four words"):
+        collect_evidence(rows((84,)), Rollouts(engine, attempts=1, max_new_tokens=2))
+
+
+@pytest.mark.slow
+def test_a_question_that_makes_a_chat_template_fill_the_memory_is_its_row_s_error(tmp_path, monkeypatch):
+    """Looked at ten times a second; the others are asked."""
+    monkeypatch.setattr("hf_rap.engines.time_limit._GROWTH", 500 << 20)
+    monkeypatch.setattr("hf_rap.engines.time_limit._LOOK", 0.01)
+    asks = "{% if '? 1' in messages[-1].content[-1].text %}" + DOUBLED + "{% endif %}"
+    engine = TransformersEngine(model_with(tmp_path, asks), device="cpu")
+    evidence = collect_evidence(rows((84,), (84,)), Rollouts(engine, attempts=1, max_new_tokens=2))
+    assert evidence["rap_error"][0] is None
+    assert evidence["rap_error"][1].startswith("engine_failed: MemoryError: the chat template of the model takes more")

@@ -14,7 +14,7 @@ from hf_rap.cli import cli
 from hf_rap.cli.output import echo, paste, print_json
 from hf_rap.errors import SourceError, visible
 from hf_rap.exports.base import Given
-from hf_rap.exports.exporting import _fenced
+from hf_rap.exports.exporting import fenced
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.runs.index import ARM, ATTEMPTS, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, wrong_in
 from hf_rap.versions import cards
@@ -128,7 +128,7 @@ def test_the_lines_of_a_trainer_run_nothing(tmp_path, trainer, word):
 
 def test_a_block_cannot_be_ended_from_within():
     """A folder may be called by backticks."""
-    assert _fenced("a\n```\n<b>") == "````\na\n```\n<b>\n````"
+    assert fenced("a\n```\n<b>") == "````\na\n```\n<b>\n````"
 
 
 MARKUP = [

@@ -1,6 +1,5 @@
 """A Hub on this machine for every test, and a client that knows nothing else."""
 
-import importlib.util
 import io
 import logging
 import sys
@@ -17,20 +16,11 @@ from hf_rap.scorers.base import add_scores
 from hf_rap.select import select_cognitive
 from hf_rap.versions.configs import batches_of
 
+# Beside the tests, and beside those of runs (the stub engine).
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "runs")]
+import fake_hub  # noqa: E402 - found by the line above
 
-def _neighbour(name: str, file: str):
-    """A module beside the tests, which are imported one by one, so that it is not on the path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-server = _neighbour("fake_hub_server", "server.py")
-sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))  # the stub engine
-_neighbour("three_rows", "three_rows.py")
-
-WRITER, READER, OTHER = server.TOKENS
+WRITER, READER, OTHER = fake_hub.TOKENS
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +42,7 @@ def hub(tmp_path, monkeypatch):
     import huggingface_hub
     from huggingface_hub import constants
 
-    with server.FakeHub(tmp_path / "hub") as hub:
+    with fake_hub.FakeHub(tmp_path / "hub") as hub:
         # The other tests are offline.
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)

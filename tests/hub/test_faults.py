@@ -282,7 +282,7 @@ def test_lower_version_needs_a_flag(hub, api):
 )
 def test_limits_are_waited_for_as_long_as_they_last(hub, publish_second, no_waiting, monkeypatch, headers, seconds):
     """Both headers in which the Hub says it."""
-    monkeypatch.setattr(sys.modules["fake_hub_server"], "LIMITS", headers)
+    monkeypatch.setattr(sys.modules["fake_hub"], "LIMITS", headers)
     done = []
     hub.fault = lambda _, __, path: done.append(path) or 429 if "/tag/" in path and not done else None
     publish_second()

@@ -73,5 +73,5 @@ def test_adapter_is_pinned_like_a_model(api, push, grid_adapter):
     api.delete_file("adapter_model.safetensors", "user/lora")
     assert engine.describe()["adapter"] == f"user/lora@{old}"
     assert Hasher.hash(grid(adapter="user/lora")) != key
-    with pytest.raises(EngineError, match=r"^The adapter 'user/lora' cannot be put on"):
+    with pytest.raises(EngineError, match=r"^The adapter 'user/lora' has no adapter_model\.safetensors"):
         grid(adapter="user/lora").load()

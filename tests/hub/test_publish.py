@@ -169,7 +169,7 @@ def test_shards_go_one_by_one(hub, api, select, monkeypatch, tmp_path):
 
 def test_small_shards_may_be_part_of_the_commit(hub, api, select, stored, monkeypatch):
     """Where .gitattributes does not name Parquet files, the Hub takes small ones as it takes text."""
-    monkeypatch.setitem(sys.modules["fake_hub_server"].__dict__, "LFS_ENDINGS", ())
+    monkeypatch.setitem(sys.modules["fake_hub"].__dict__, "LFS_ENDINGS", ())
     selection = select()
     publish(selection, REPO, "1.0.0", api=api)
     assert hub.uploaded == []
@@ -503,7 +503,7 @@ def test_token_in_an_answer_is_not_passed_on(hub, api, select, tokens, monkeypat
     """A server that echoes what it was sent, and an address that opens the file behind it."""
     caplog.set_level(logging.INFO, logger="httpcore2")  # at DEBUG it notes every header as it came
     said = f"no rights for Bearer {tokens['writer']} at https://cdn.x/y.parquet?X-Amz-Signature=abc&Expires=1"
-    monkeypatch.setattr(sys.modules["fake_hub_server"], "INJECTED", said)
+    monkeypatch.setattr(sys.modules["fake_hub"], "INJECTED", said)
     hub.fault = lambda _, method, path: 403 if path.endswith("/preupload/main") else None
     with pytest.raises(HubError, match=r"no rights for Bearer \.\.\. at https://cdn\.x/y\.parquet\?\)") as caught:
         publish(select(), REPO, "1.0.0", api=api)

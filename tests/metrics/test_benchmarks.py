@@ -144,7 +144,7 @@ def test_a_file_of_lmms_eval(tmp_path):
         ("MMStar_acc.csv", '"Overall"\n"80"\n', "does not begin with that of a folder above it"),
         ("1_results.json", '{"results": {"mmstar": {"alias": "x"}}}', "none of its metrics says how many are right"),
         ("1_results.json", '{"results": {"ai2d": {"acc,none": 1}}}', "none of its tasks is a benchmark"),
-        ("1_results.json", "{", "Expecting property name"),
+        ("1_results.json", "{", "is no JSON"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path, name, content, why):

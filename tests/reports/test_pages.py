@@ -140,6 +140,7 @@ def test_what_is_too_much_for_one_file_is_refused_and_nothing_is_there(tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_pictures_shrink_until_a_page_fits(tmp_path, monkeypatch):
     """Noise does not compress: three pictures of 1024 x 1024 do not fit into 300 kB, smaller ones do."""
     noise = [

@@ -232,3 +232,14 @@ def test_a_dataset_larger_than_the_memory_of_ray_is_not_spilled(tmp_path):
     rows, spilled = done.stdout.splitlines()
     assert rows == "1500"
     assert spilled.startswith("spilled 0 first part ")
+
+
+def test_a_connection_from_outside_of_the_cluster_is_refused(run):
+    """Before anything is connected: workers could not be handed the rows of this machine."""
+    from hf_rap.runs.cluster import fill_on_ray
+
+    with (
+        Run(make_rows(3), stub_rollouts(1), run) as running,
+        pytest.raises(SettingError, match=r"ray:// comes from outside .* with --ray auto"),
+    ):
+        fill_on_ray(running, "ray://head:10001")

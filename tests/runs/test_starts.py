@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +12,10 @@ from datasets import Dataset
 from stubs import FEATURES, Stub, make_rows, png, stub_rollouts
 
 from hf_rap import Rollouts, collect_evidence, collect_in_run, list_runs
-from hf_rap.rows.media import noting_files
+from hf_rap.rows.media import allowed, noting_files
 from hf_rap.runs.fill import Run
+from hf_rap.runs.folder import RunFolder
+from hf_rap.runs.lease import Lease
 
 ROWS = 130  # from 100 on their keys are kept
 
@@ -224,3 +228,37 @@ def test_an_engine_from_outside_and_its_rows_are_kept_too(run, log):
     table = pa.ipc.open_file(pa.memory_map(str(tables(run, "rows")[0]))).read_all()
     assert len(table) == ROWS
     assert json.loads(table.schema.metadata[b"files"]) == [[]]
+
+
+def test_a_listing_counts_rows_of_one_part_and_of_several_alike(run):
+    """Ten rows have two attempts, four of them got a third; rows 1 and 8 fail, and the gold of row 6 cannot be read."""
+    rows = make_rows(10).to_list()
+    for number in (1, 8):
+        rows[number]["problem"] += " fails"
+    ds = Dataset.from_list(rows, features=FEATURES)
+    collect_in_run(ds, stub_rollouts(2, fails_on="fails"), run, rows_per_part=3)
+    collect_in_run(ds.select(range(4)), stub_rollouts(3, fails_on="fails"), run, rows_per_part=3)
+    (held,) = list_runs(run)
+    assert (held.rows, held.failed, held.fewest_attempts, held.most_attempts, held.parts) == (10, 3, 2, 3, 6)
+
+
+def test_processes_that_start_together_read_each_picture_once(run, tmp_path, monkeypatch):
+    """Three at once, 130 rows in stretches of 10: each file is opened twice, for id and older key, by one of them alone."""
+    monkeypatch.setattr("hf_rap.runs.keys._ROWS_AT_ONCE", 10)
+    ds = named_rows(tmp_path / "pictures")
+    barrier = threading.Barrier(3)
+
+    def start(rank):
+        with noting_files() as named, allowed([tmp_path / "pictures"]):
+            barrier.wait()
+            with Run(ds, stub_rollouts(1), run, rank=rank, world=3, media_roots=[tmp_path / "pictures"]) as running:
+                barrier.wait()
+                return [row.key for row in running.rows], len(named)
+
+    # A fourth is there already: who is alone clears away the claims of earlier ones.
+    with Lease(RunFolder(run, create=True)), ThreadPoolExecutor(3) as threads:
+        keys, opened = zip(*threads.map(start, range(3)), strict=True)
+    assert keys[0] == keys[1] == keys[2]
+    assert len(set(keys[0])) == ROWS
+    assert sum(opened) == 2 * ROWS
+    assert len(tables(run, "rows")) == 1

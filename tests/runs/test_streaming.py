@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -171,6 +172,49 @@ def test_a_server_is_asked_for_a_stream(tmp_path):
         rollouts = Rollouts(EndpointEngine(server.url, model="m", concurrency=8), attempts=2)
         streamed = collect_in_run(stream_of(tmp_path), rollouts, str(tmp_path / "run"))
         assert plain(streamed) == plain(collect_evidence(whole(), rollouts))
+
+
+def test_a_row_that_takes_long_keeps_no_later_piece_waiting(tmp_path, monkeypatch):
+    """Of nine pieces; the second row of the first is answered when all others are, and its shard is not noted before."""
+    monkeypatch.setattr("hf_rap.runs.shards.PIECE_ROWS", 7)
+    run, noted, answered = tmp_path / "run", [], set()
+    rows = [{"id": str(n), "images": [], "problem": f"How many? ({n})", "answer": "1"} for n in range(60)]
+    ds = datasets.Dataset.from_list(rows, features=whole().features)
+
+    class Slow(FaultyServer):
+        def answer(self, request, body, fault):
+            number = re.search(r"\((\d+)\)", json.dumps(body))
+            give_up = time.monotonic() + 30
+            while number and number[1] == "1" and len(answered) < 59 and time.monotonic() < give_up:
+                time.sleep(0.01)
+            if number and number[1] == "1":
+                noted.append((len(answered), len(list(run.glob("*/shards/rows-0*")))))
+            super().answer(request, body, fault)
+            if number:
+                answered.add(number[1])
+
+    with Slow(draws_n="knows") as server:
+        rollouts = Rollouts(EndpointEngine(server.url, model="m", concurrency=4), attempts=1)
+        streamed = list(collect_in_run(stream_of(tmp_path, ds), rollouts, str(run), rows_per_part=4))
+    assert noted == [(59, 0)]
+    assert [row["id"] for row in streamed] == ds["id"][:]
+    assert len(list(run.glob("*/shards/*"))) == 4
+    assert not (run / "claims").exists()
+
+
+def test_what_was_read_before_a_shard_that_cannot_be_read_is_kept(tmp_path, monkeypatch):
+    """What is under way is answered; the next start asks none of it again."""
+    monkeypatch.setattr("hf_rap.runs.shards.PIECE_ROWS", 7)
+    stream, run, log = stream_of(tmp_path), str(tmp_path / "run"), tmp_path / "log"
+    good = (tmp_path / "rows-2.parquet").read_bytes()
+    (tmp_path / "rows-2.parquet").write_bytes(good[:100])
+    with pytest.raises(SourceError, match="Shard 3 of the stream cannot be read"):
+        collect_in_run(stream, stub_rollouts(log=str(log)), run)
+    assert list_runs(run)[0].rows == 29  # pieces of 7, 7 and 1 of each shard, and the last one waited for more
+    (tmp_path / "rows-2.parquet").write_bytes(good)
+    streamed = collect_in_run(stream_of(tmp_path), stub_rollouts(log=str(log)), run)
+    assert plain(streamed) == plain(collect_evidence(whole(), stub_rollouts()))
+    assert len(lines(log)) == len(set(lines(log)))
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.exhaustive)])

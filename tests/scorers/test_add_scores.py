@@ -5,7 +5,7 @@ from datasets import Dataset, Features, Image, IterableDataset, List, Value
 
 from hf_rap.columns import ACE, CDE, Column, features_of
 from hf_rap.errors import ColumnExistsError, MissingColumnError
-from hf_rap.scorers import SCORERS, add_scores, cde_score, difficulty_score
+from hf_rap.scorers import SCORERS, add_scores, cde_score, difficulty_score, usual_scores
 from hf_rap.select import select_cognitive
 
 REWARDS = Features({name: List(Value("float64")) for name in ("rap_image_rewards", "rap_text_rewards")})
@@ -30,6 +30,24 @@ def test_every_scorer_is_listed_by_what_it_writes():
     assert {name: scorer.writes[-1].name for name, scorer in SCORERS.items()} == {
         name: f"rap_{name}" for name in SCORERS
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "error", "names"),
+    [
+        ([[1.0], None], [None, None], [None, "gold_unreadable: x"], ("difficulty",)),  # asked with the image alone
+        ([[1.0], None], [None, [0.0]], [None, None], ("cde", "difficulty")),
+        ([[1.0], [0.0]], [None, None], ["engine: x", "engine: x"], ("cde", "difficulty")),  # asked in vain
+        ([None, None], [None, None], ["no_image: x", "no_image: x"], ("cde", "difficulty")),
+        ([[1.0], [0.0]], [None, [None]], [None, None], ("cde", "difficulty")),  # no grade, but asked
+        ([], [], [], ("cde", "difficulty")),
+    ],
+)
+def test_there_is_no_cde_of_what_was_never_asked(image, text, error, names):
+    """Null in every row, it would be a column that says nothing; an error is another thing, and keeps it."""
+    columns = {"rap_image_rewards": image, "rap_text_rewards": text, "rap_error": error}
+    rows = Dataset.from_dict(columns, Features({**REWARDS, "rap_error": Value("string")}))
+    assert usual_scores(rows) == names
 
 
 def test_a_dataset_without_rows_gets_the_columns():

@@ -25,8 +25,8 @@ TEXT = {
 }
 
 
-def tokenizer_of(controls):
-    """Of the 256 bytes."""
+def tokenizer_of(controls, **named):
+    """Of the 256 bytes; `named` are control tokens that a processor asks for by name."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     made = Tokenizer(models.BPE(vocab={letter: place for place, letter in enumerate(alphabet)}, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -34,7 +34,7 @@ def tokenizer_of(controls):
     made.add_special_tokens([AddedToken(control, special=True, normalized=False) for control in controls])
     made.add_tokens([f"<unused{number}>" for number in range(VOCABULARY - made.get_vocab_size())])
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=1024
+        tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=1024, **named
     )
 
 
@@ -107,4 +107,36 @@ def qwen3_vl(folder):
     _save(folder, config, transformers.Qwen3VLProcessor(images, tokenizer, videos, chat_template=QWEN_CHAT))
 
 
-MODELS = {"qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl}
+def internvl(folder):
+    """InternVL as transformers has it (`...-hf` on the Hub): a picture is cut into one to three tiles and seen whole besides."""
+    controls = (*CONTROLS, "<img>", "</img>", "<IMG_CONTEXT>", "<video>")
+    tokenizer = tokenizer_of(
+        controls,
+        start_image_token="<img>",
+        end_image_token="</img>",
+        context_image_token="<IMG_CONTEXT>",
+        video_token="<video>",
+    )
+    images = transformers.GotOcr2ImageProcessor(
+        size={"height": 32, "width": 32}, crop_to_patches=True, min_patches=1, max_patches=3
+    )
+    videos = transformers.InternVLVideoProcessor(size={"height": 32, "width": 32})
+    tower = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.InternVLConfig(
+        text_config={
+            **TEXT,
+            "model_type": "qwen2",
+            "architectures": ["Qwen2ForCausalLM"],
+            "tie_word_embeddings": False,
+        },
+        vision_config={**tower, "image_size": 32, "patch_size": 8, "layer_scale_init_value": 1.0},
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=4,  # 4 x 4 patches of a tile, of which four become one token
+        tie_word_embeddings=False,
+    )
+    chat = CHAT.replace("IMAGE", "<IMG_CONTEXT>\n")
+    processor = transformers.InternVLProcessor(images, tokenizer, videos, image_seq_length=4, chat_template=chat)
+    _save(folder, config, processor)
+
+
+MODELS = {"qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "internvl": internvl}

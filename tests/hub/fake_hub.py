@@ -1,6 +1,6 @@
 """A Hub on 127.0.0.1: the protocol that the unmodified clients speak, real commits, and failures on request.
 
-    python tests/hub/server.py            starts one and prints the environment to set
+    python tests/hub/fake_hub.py            starts one and prints the environment to set
 
 Large files go to a second origin, as on the real Hub, which must never see a token.
 """
@@ -24,8 +24,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parent))
 from buckets import Buckets  # beside this file
 
 # Token -> (user, role). The role says whether it may write.

@@ -1,0 +1,48 @@
+"""What a run folder keeps of its parts is a stranger's word, too: its shape is checked before it is believed."""
+
+import json
+
+import pytest
+
+from hf_rap import Rollouts, collect_in_run
+from hf_rap.runs.folder import RunFolder
+from hf_rap.runs.index import Index, part_schema
+from hf_rap.runs.stored import FOLDER, keep_table, kept_names, read_table
+
+from .conftest import Knows
+from .test_sizes import rows
+
+
+def forged(url, change):
+    """The run's own table of its parts, written anew with another content under a name that fits it."""
+    folder = RunFolder(url)
+    (fingerprint,) = [name for name in folder.fingerprints() if kept_names(folder, name, "parts-")]
+    for name in list(kept_names(folder, fingerprint, "parts-")):
+        table = read_table(folder, fingerprint, name)
+        made = change(table)
+        folder.remove(f"{fingerprint}/{FOLDER}/{name}")
+        keep_table(folder, fingerprint, "parts", made)
+
+
+def cut(table):
+    return table.slice(0, 1).replace_schema_metadata(table.schema.metadata)
+
+
+def odd(table):
+    about = json.loads(table.schema.metadata[b"parts"])
+    return table.replace_schema_metadata({b"parts": json.dumps({**about, "parts": [7, None]}).encode()})
+
+
+@pytest.mark.parametrize("change", [cut, odd])
+def test_a_forged_table_of_parts_gives_no_row_the_evidence_of_another(tmp_path, change):
+    """A table that does not say what its parts are is none, and the parts are read anew."""
+    url = str(tmp_path / "run")
+    ds = rows((84,), (85,), (86,))
+    right = collect_in_run(ds, Rollouts(Knows(), attempts=1), url)[:]
+    index = Index(RunFolder(url), RunFolder(url).fingerprints(), part_schema(Rollouts(Knows()).stored), grader=None)
+    index.refresh()
+    index.keep()
+    forged(url, change)
+    again = collect_in_run(ds, Rollouts(Knows("5"), attempts=1), url)[:]
+    assert again["rap_id"] == right["rap_id"]
+    assert again["rap_image_responses"] == right["rap_image_responses"]
