@@ -14,7 +14,7 @@ from math import ceil, exp, floor, lgamma, log, log1p
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.options import check_number, check_text, check_whole
-from hf_rap.papers import PAPER
+from hf_rap.scorers.cde import cde_score
 from hf_rap.scorers.probe import LEAST_ROWS
 from hf_rap.stats.arrays import seeded_order
 from hf_rap.stats.exact import exact
@@ -52,7 +52,7 @@ class Probing:
     """
 
     recall: float = 0.99
-    min_cde: float = PAPER.min_cde
+    min_cde: float = cde_score.min_cde
     by: str | None = None
     min_auc: float = 0.75
     first: int = 200

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from hf_rap.options import check, check_flags, check_number, check_whole, is_number
-from hf_rap.papers import PAPER
+from hf_rap.scorers.cde import cde_score
 from hf_rap.stats.thresholds import AS_MANY, MIN_REPLACEMENT_CDE, check_replacements, check_replacing
 
 
@@ -32,7 +32,7 @@ class Exact:
         curtailed inspection in acceptance sampling.
     """
 
-    min_cde: float = PAPER.min_cde
+    min_cde: float = cde_score.min_cde
     replace_easy: bool = True
     min_replacement_cde: float | None = MIN_REPLACEMENT_CDE
     replacements: float | str = AS_MANY
@@ -82,7 +82,7 @@ class Sequential:
         than one attempt ahead (Frazier and Powell 2010, KG(*)).
     """
 
-    min_cde: float = PAPER.min_cde
+    min_cde: float = cde_score.min_cde
     budget: float | None = None
     agreement: float | None = None
     start: int = 2
