@@ -186,6 +186,7 @@ def test_a_listing_says_the_same_with_and_without_what_is_kept(run):
     assert (kept[0].rows, kept[0].failed, kept[0].parts) == (60, 9, 20)
 
 
+@pytest.mark.exhaustive
 def test_many_small_tables_become_one(run):
     """Each call keeps what it has written; a start joins them."""
     for stop in range(16, 16 * 19, 16):
