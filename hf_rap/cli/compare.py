@@ -66,9 +66,11 @@ def compare(
 
     from .files import is_selection, open_source, read_selection
 
-    ds, _ = open_source(source)
     if overrides is None and is_selection(source):
-        overrides = marks_of_rule(ds, read_selection(Path(source))[0].rule)
+        selection, _ = read_selection(Path(source))
+        ds, overrides = selection.scored, marks_of_rule(selection.scored, selection.rule)
+    else:
+        ds, _ = open_source(source)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if swept is not None:
         _compare_values(with_scores(ds), swept, names, overrides, seed=seed, plot=plot, as_json=as_json)

@@ -54,40 +54,26 @@ def report(source: str, *, out: Path, before: str | None, title: str | None, **o
 
     In Python: hf_rap.report(selection, "report.html")
     """
+    from hf_rap.hub.reporting import is_version, title_of
     from hf_rap.hub.reporting import report as write_page
 
     decided = _decided(source, options)
-    earlier = None if before is None else _decided(before, {**options, **dict.fromkeys(_OF_LAYOUT)})
-    name = title or (decided.name if earlier is None else f"{earlier.name} and {decided.name}")
+    layout = decided.layout if is_version(source) else make_layout(options, decided.selection.scored, decided.layout)
+    earlier = None if before is None else _decided(before, options)
     path = write_page(
         decided.selection,
         out,
         before=None if earlier is None else earlier.selection,
-        title=name,
+        title=title or title_of(decided, earlier),
         source=source,
-        layout=decided.layout,
+        layout=layout,
     )
     page = path / "index.html" if path.is_dir() else path
     echo(f"{decided.selection.funnel[-1].rows:,} of {decided.selection.funnel[0].rows:,} rows are kept; open {page}")
 
 
-_OF_LAYOUT = (
-    "question",
-    "images",
-    "answer",
-    "choices",
-    "answers_as",
-    "choice_form",
-    "turns",
-    "several",
-    "labels",
-    "ignore_columns",
-    "id_column",
-)
-
-
 def _decided(source: str, options: Mapping[str, Any]) -> Decided:
-    """The selection that a source holds, or that the options make of its rows."""
+    """The selection that a source holds, or that the options make of its rows, with the layout that it remembers."""
     from hf_rap.hub.reporting import Decided, is_version, open_decided
     from hf_rap.select.comparison import with_scores
 
@@ -98,10 +84,10 @@ def _decided(source: str, options: Mapping[str, Any]) -> Decided:
     name = Path(source).name
     if is_selection(source):
         selection, _ = read_selection(Path(source))
-        return Decided(selection, make_layout(options, selection.scored, layout_in(source)), name)
+        return Decided(selection, layout_in(source), name)
     ds, _ = open_source(source)
     if options["top"] is not None:
         selection = make_top(ds, dict(options))
     else:
         selection = make_selection(with_scores(ds), dict(options))
-    return Decided(selection, make_layout(options, ds, layout_in(source)), name)
+    return Decided(selection, layout_in(source), name)

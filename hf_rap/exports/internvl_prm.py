@@ -25,6 +25,7 @@ from .prm_rows import checked_path, prm_rows
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import datasets
 
@@ -81,19 +82,12 @@ def export_internvl_prm(
     if soft and form != "prm-token":
         raise SettingError("soft is for form='prm-token'; turns say + or -.")
 
-    folder = path.parent / "images"
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    rows = 0
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-        for row in prm_rows(ds):
-            image = image_names(row, folder)
-            made = turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
-            beside = row.count_columns() if counts else {}
-            file.write(encode({"image": image, "conversations": made, **beside}) + "\n")
-            rows += 1
-        if folder.is_dir():
-            sync_below(folder)
-            root = str(path.parent) if root is None else root
+    def chat(row: PRMRow) -> list[dict[str, Any]]:
+        return turns(row, threshold, system, early_stop) if form == "turns" else _tokens(row, threshold, soft)
+
+    rows = write_chats(ds, path, chat, counts=counts)
+    if root is None and (path.parent / "images").is_dir():
+        root = str(path.parent)
     # Absolute, since the trainer opens both from wherever it is started; an address stays as it is.
     if root and "://" not in root:
         root = str(Path(root).absolute())
@@ -106,6 +100,24 @@ def export_internvl_prm(
     }
     with whole_file(path.with_suffix(".meta.json")) as partial:
         partial.write_text(json.dumps({path.stem: meta}, indent=2) + "\n", encoding="utf-8")
+    return rows
+
+
+def write_chats(
+    ds: datasets.Dataset, path: Path, chat: Callable[[PRMRow], list[dict[str, Any]]], *, counts: bool
+) -> int:
+    """Write a line for each row, its pictures in a folder `images` beside the file; the number of rows."""
+    folder = path.parent / "images"
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    rows = 0
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for row in prm_rows(ds):
+            made = chat(row)
+            beside = row.count_columns() if counts else {}
+            file.write(encode({"image": image_names(row, folder), "conversations": made, **beside}) + "\n")
+            rows += 1
+        if folder.is_dir():
+            sync_below(folder)
     return rows
 
 

@@ -10,17 +10,15 @@ in the place of each `<image>` and stops where there are more of one than of the
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import LayoutError
 from hf_rap.options import check_flags, check_number
-from hf_rap.system import sync_below, whole_file
 from hf_rap.tables import whole_dataset
 
-from .internvl_prm import image_names, turns
-from .prm_rows import checked_path, prm_rows
+from .internvl_prm import turns, write_chats
+from .prm_rows import checked_path
 
 if TYPE_CHECKING:
     import os
@@ -58,19 +56,13 @@ def export_qwen_prm(
     path = checked_path(path, ".jsonl")
     check_number("threshold", threshold, least=0, below=1)
     check_flags(early_stop=early_stop, counts=counts)
-    folder = path.parent / "images"
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    rows = 0
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-        for row in prm_rows(ds):
-            made = turns(row, threshold, None, early_stop)
-            _check_places(row, [turn["value"] for turn in made if turn["from"] == "human"])
-            beside = row.count_columns() if counts else {}
-            file.write(encode({"image": image_names(row, folder), "conversations": made, **beside}) + "\n")
-            rows += 1
-        if folder.is_dir():
-            sync_below(folder)
-    return rows
+
+    def chat(row: PRMRow) -> list[dict[str, Any]]:
+        made = turns(row, threshold, None, early_stop)
+        _check_places(row, [turn["value"] for turn in made if turn["from"] == "human"])
+        return made
+
+    return write_chats(ds, path, chat, counts=counts)
 
 
 def _check_places(row: PRMRow, texts: list[str]) -> None:

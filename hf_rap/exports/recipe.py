@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from .base import Trainer
     from .handoff import Handoff
+    from .rows import ExportRows
 
 SETS = ("selected", "random", "full")
 STAGES = ("one", "two")
@@ -84,18 +85,19 @@ class _Job:
     target: Path
     weighted: bool = False
 
-    def write(
-        self, ds: datasets.Dataset, name: str, folder: Path, limits: Limits, *, hints: bool = False
-    ) -> tuple[Plan, Handoff]:
+    def check(self, ds: datasets.Dataset, limits: Limits, *, hints: bool = False) -> tuple[ExportRows, Handoff]:
+        """The rows of one set as they would be written."""
+        return checked_rows(ds, self.trainer, self.layout, limits, self.prompt, fix=self.fix, hints=hints)
+
+    def write(self, rows: ExportRows, handoff: Handoff, name: str, folder: Path, limits: Limits) -> Plan:
         """The rows of one set below `folder`, and the run on them."""
-        rows, handoff = checked_rows(ds, self.trainer, self.layout, limits, self.prompt, fix=self.fix, hints=hints)
         refuse(handoff, self.trainer, limits, drop=True)
         place = Target(folder / name, self.target / name)
         place.folder.mkdir()
         write_export(rows, handoff, self.trainer, limits, place)
-        given = given_of(handoff, limits, place.final, hinted=hints)
+        given = given_of(handoff, limits, place.final, hinted=rows.hints)
         own_file = handoff.prompt is not None
-        plan = Plan(
+        return Plan(
             given,
             self.numbers,
             ALGORITHMS[0],
@@ -104,7 +106,6 @@ class _Job:
             format_prompt=str(place.final / PROMPT_FILE) if own_file else None,
             weighted=self.weighted,
         )
-        return plan, handoff
 
     def configure(self, plan: Plan, folder: Path) -> str:
         """Write the configuration of a run; the command that takes it."""
@@ -161,7 +162,7 @@ def export_recipe(
         check_choice("algorithms", algorithm, ALGORITHMS)
     job = _job(path, to, recipe, layout=layout, limits=limits, prompt=prompt, fix=fix)
     ds = selection.scored
-    _, handoff = checked_rows(ds, job.trainer, layout, job.limits, job.prompt, fix=fix)
+    _, handoff = job.check(ds, job.limits)
     refuse(handoff, job.trainer, job.limits, drop=drop)
     _need_held_out(handoff, job.trainer)
     held_out = list(handoff.held_out)
@@ -169,7 +170,8 @@ def export_recipe(
         commands, counts = [], {}
         for name, rows in _sets(ds, handoff, seed).items():
             limits_of_set = replace(job.limits, val_rows=len(held_out))
-            of_set, _ = job.write(ds.select(sorted([*rows, *held_out])), name, folder, limits_of_set)
+            checked = job.check(ds.select(sorted([*rows, *held_out])), limits_of_set)
+            of_set = job.write(*checked, name, folder, limits_of_set)
             counts[name] = of_set.given.rows
             for algorithm in algorithms:
                 plan = replace(of_set, algorithm=algorithm, name=f"{name}-{algorithm}")
@@ -226,12 +228,10 @@ def export_stages(
     with whole_folder(job.target) as folder:
         plans, counts, handoffs = [], {}, []
         for name, stage in zip(STAGES, (first, second), strict=True):
-            _, seen = checked_rows(
-                stage.selected, job.trainer, layout, job.limits, job.prompt, fix=fix, hints=name == "two"
-            )
-            refuse(seen, job.trainer, job.limits, drop=drop)
-            _need_held_out(seen, job.trainer)
-            plan, handoff = job.write(stage.selected, name, folder, job.limits, hints=name == "two")
+            of_stage, handoff = job.check(stage.selected, job.limits, hints=name == "two")
+            refuse(handoff, job.trainer, job.limits, drop=drop)
+            _need_held_out(handoff, job.trainer)
+            plan = job.write(of_stage, handoff, name, folder, job.limits)
             plans.append(replace(plan, name=f"{name}-{plan.algorithm}"))
             handoffs.append(handoff)
             counts[name] = plan.given.rows

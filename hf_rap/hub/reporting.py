@@ -84,8 +84,7 @@ def report(
     check_text("source", source, none=True, empty=False)
     decided = open_decided(selection, api)
     earlier = None if before is None else open_decided(before, api, "before")
-    if title is None:
-        title = decided.name if earlier is None else f"{earlier.name} and {decided.name}"
+    title = title_of(decided, earlier) if title is None else title
     with allowed(media_roots):
         return write_report(
             decided.selection,
@@ -95,6 +94,11 @@ def report(
             layout=layout or decided.layout,
             before=None if earlier is None else earlier.selection,
         )
+
+
+def title_of(decided: Decided, earlier: Decided | None) -> str:
+    """What a page is called that was given no title."""
+    return decided.name if earlier is None else f"{earlier.name} and {decided.name}"
 
 
 def open_decided(

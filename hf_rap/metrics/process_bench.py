@@ -85,7 +85,7 @@ def read_step_scores(path: str | os.PathLike[str]) -> dict[str, list[Any]]:
     """
     try:
         items = read_json(Path(path).read_bytes(), object)
-    except (OSError, UnicodeDecodeError, ForeignError) as error:
+    except (OSError, ForeignError) as error:
         raise SourceError(f"{path} cannot be read: {first_line(error)}.") from error
     read: dict[str, list[Any]] = {"predictions": [], "references": [], "sources": []}
     for number, item in enumerate(items if isinstance(items, list) else [None]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ARM_COLUMNS, ARMS, LIKELIHOOD_CDE, OTHER_SCORES, SCORES, foreign_scores, is_numeric
-from hf_rap.stats.arrays import arrow_columns, numbers_of
+from hf_rap.stats.arrays import arrow_columns, nulls_for_nan, numbers_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,10 @@ def numbers_in(selection: Selection) -> dict[str, dict[str, Any]]:
         if responses in ds.column_names:
             every[responses] = (f"characters per reply {_ARM_WORDS[arm]}", _mean_lengths(ds, responses))
     return {
-        name: {"label": label, "values": [None if value != value else round(value, 12) for value in values.tolist()]}  # noqa: PLR0124
+        name: {
+            "label": label,
+            "values": [None if value is None else round(value, 12) for value in nulls_for_nan(values)],
+        }
         for name, (label, values) in every.items()
         if (values == values).any()  # noqa: PLR0124 - NaN alone differs from itself
     }

@@ -123,7 +123,7 @@ def write_page(path: str | os.PathLike[str], facts: dict[str, Any], rows: Rows) 
     """
     target = Path(path).absolute()
     single = target.suffix.lower() in (".html", ".htm")
-    side = _side(rows, single=single, taken=len(packed(facts)))
+    side = _side(rows, len(packed(facts))) if single else SIDES[0]
     facts = {
         **facts,
         "hf_rap_report": _FORM,
@@ -173,14 +173,12 @@ def _write_rows(rows: Rows, side: int, write: Callable[[str, str], None]) -> Non
         kind.flush()
 
 
-def _side(rows: Rows, *, single: bool, taken: int) -> int:
-    """How large the pictures of a row may be, by a few rows."""
+def _side(rows: Rows, taken: int) -> int:
+    """How large the pictures of a row may be in one file of which so much is taken, by a few rows."""
     sample = rows.sample(_SAMPLE)
     if not sample:
         return SMALL
     pictures = [picture for _, several in sample for picture in several]
-    if not single:
-        return SIDES[0]
     texts = len(packed([detail for detail, _ in sample])) * len(rows) / len(sample)
     small = sum(4 * len(encoded(several[0], SMALL)) / 3 for _, several in sample if several) * len(rows) / len(sample)
     room = _FOR_PICTURES * 0.75 * (MAX_BYTES - taken - texts - small)

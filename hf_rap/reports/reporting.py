@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import CDE, DIFFICULTY, ERROR_CODES, ID, KEEP, REASON
 from hf_rap.errors import SettingError
 from hf_rap.rows.settling import settle
-from hf_rap.stats.arrays import arrow_columns, numbers_of
+from hf_rap.stats.arrays import arrow_columns, nulls_for_nan, numbered, numbers_of
 from hf_rap.version import VERSION
 
 from .numbers import names_in, numbers_in
@@ -94,10 +93,11 @@ def _coded_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 def _add_before(facts: dict[str, Any], rows: Rows, selection: Selection, before: Selection) -> None:
     """What another selection said of the rows; rows that it alone has stand behind the others."""
-    now, then = (_keyed(each) for each in (selection, before))
-    places = {key: place for place, key in enumerate(then)}
+    now, earlier = (_keyed(each) for each in (selection, before))
+    places = {key: place for place, key in enumerate(earlier)}
     was = [places.get(key) for key in now]
-    gone = [place for key, place in places.items() if key not in set(now)]
+    there = set(now)
+    gone = [place for key, place in places.items() if key not in there]
     columns = arrow_columns(before.scored, [KEEP.name, REASON.name, CDE.name, DIFFICULTY.name])
     keep, reason = columns[KEEP.name].to_pylist(), columns[REASON.name].to_pylist()
     every = [*was, *gone]
@@ -109,9 +109,9 @@ def _add_before(facts: dict[str, Any], rows: Rows, selection: Selection, before:
     facts["rows"] = len(every)
     for name in (CDE.name, DIFFICULTY.name):
         if name in columns:
-            values = numbers_of(columns[name]).tolist()
-            known = [None if place is None or values[place] != values[place] else values[place] for place in every]
-            facts["numbers"][f"{name} before"] = {"label": f"{name.removeprefix('rap_')} before", "values": known}
+            values = nulls_for_nan(numbers_of(columns[name]))
+            then = [None if place is None else values[place] for place in every]
+            facts["numbers"][f"{name} before"] = {"label": f"{name.removeprefix('rap_')} before", "values": then}
     for numbers in facts["numbers"].values():
         numbers["values"] += [None] * (len(every) - len(numbers["values"]))
     for names in facts["names"].values():
@@ -136,9 +136,4 @@ def _keyed(selection: Selection) -> list[tuple[str, int]]:
         raise SettingError(
             "Two selections are compared by rap_id, and one of them has none: collect evidence, or add it."
         )
-    seen: Counter[str] = Counter()
-    keys = []
-    for name in arrow_columns(selection.scored, [ID.name])[ID.name].to_pylist():
-        keys.append((name, seen[name]))
-        seen[name] += 1
-    return keys
+    return numbered(arrow_columns(selection.scored, [ID.name])[ID.name].to_pylist())

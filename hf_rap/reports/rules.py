@@ -13,21 +13,18 @@ from hf_rap.options import is_whole
 from hf_rap.select.again import options_of
 from hf_rap.select.arrays import ranked, why_unscored
 from hf_rap.select.base import DROP
-from hf_rap.select.duplicates import first_of_equal
+from hf_rap.select.duplicates import stands_earlier
 from hf_rap.select.overrides import BY_HAND, WRONG_GOLD
 from hf_rap.select.rap import one_failure, why_not_above
 from hf_rap.select.stopped import stopping_of
 from hf_rap.select.top import EXACT, codes
-from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, ids_of, nulls_for_nan, numbers_of, seeded_order
 from hf_rap.stats.exact import complement
 from hf_rap.stats.lists import known_of, number_lists
 
 from .lines import arguments, command, defaults_of, flag_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hf_rap.select import Selection
 
 RAP, BAND, TOP = "rap", "band", "top"
@@ -143,14 +140,14 @@ def _rap(selection: Selection) -> dict[str, Any]:
         },
         "handles": handles,
         "columns": {
-            "cde": _numbers(cde),
-            "difficulty": _numbers(failed),
-            "ace": None if ace is None else _numbers(ace),
+            "cde": nulls_for_nan(cde),
+            "difficulty": nulls_for_nan(failed),
+            "ace": None if ace is None else nulls_for_nan(ace),
             "hard": ((failed < 1) & (failed >= one_failure(attempts))).tolist(),
             "before": before.tolist(),
-            "distinct": _distinct(ds).tolist(),
-            "to_replace": _rank(ranked(everyone, -failed, -cde, order)),
-            "in_budget": _rank(ranked(everyone, -cde, None if difficulty is None else -failed, order)),
+            "distinct": (~stands_earlier(ds)).tolist(),
+            "to_replace": ranked(everyone, -failed, -cde, order).tolist(),
+            "in_budget": ranked(everyone, -cde, None if difficulty is None else -failed, order).tolist(),
         },
     }
 
@@ -174,9 +171,9 @@ def _band(selection: Selection) -> dict[str, Any]:
         "settings": {name: rule[name] for name, _ in bounds},
         "handles": handles,
         "columns": {
-            "difficulty": _numbers(difficulty),
+            "difficulty": nulls_for_nan(difficulty),
             "before": why_unscored(difficulty, columns.get(ERROR.name)).tolist(),
-            "distinct": _distinct(ds).tolist(),
+            "distinct": (~stands_earlier(ds)).tolist(),
         },
     }
 
@@ -240,26 +237,3 @@ def _handle(
         "most": most,
         "step": round(step, _PLACES) or 10**-_PLACES,
     }
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    """Numbers for JSON, NaN as null."""
-    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN alone differs from itself
-
-
-def _rank(positions: NDArray[np.int64]) -> list[int]:
-    """Positions in an order: the page walks through them."""
-    places: list[int] = positions.tolist()
-    return places
-
-
-def _distinct(ds: Any) -> NDArray[np.bool_]:
-    """Rows that are not the same as an earlier one."""
-    import numpy as np
-
-    flags = np.ones(len(ds), dtype=bool)
-    positions = first_of_equal(ds)
-    if positions is not None:
-        flags[:] = False
-        flags[positions] = True
-    return flags

@@ -38,6 +38,16 @@ def first_of_equal(ds: Any) -> NDArray[np.int64] | None:
     return np.union1d(first, np.flatnonzero(numbers < 0))
 
 
+def stands_earlier(ds: Any) -> NDArray[np.bool_]:
+    """Rows whose `rap_id` stands in an earlier row, (n_rows,)."""
+    import numpy as np
+
+    positions = first_of_equal(ds)
+    again = np.full(len(ds), positions is not None)
+    again[positions if positions is not None else []] = False
+    return again
+
+
 def spread(decision: Decision, positions: NDArray[np.int64], rows: int) -> Decision:
     """The decision about some of the rows as one about all of them; the others are dropped as duplicates."""
     import numpy as np

@@ -25,7 +25,7 @@ from hf_rap.stats.arrays import arrow_columns
 from hf_rap.tables import whole_dataset
 
 from .base import DecideAgain, Decision, Step
-from .duplicates import DUPLICATE, first_of_equal
+from .duplicates import DUPLICATE, stands_earlier
 from .mark_files import MARK, marks_given, marks_in_table
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def override(name: str, ds: Any, decision: Decision, marks: Marks) -> Decision:
             f"Method {name!r} gives the reason {taken[0]!r}, which means a person's mark: call it otherwise."
         )
     marked = _words(places, marks)
-    marked[_again(ds) & (decision.reason == DUPLICATE)] = _NO_MARK
+    marked[stands_earlier(ds) & (decision.reason == DUPLICATE)] = _NO_MARK
     keep, reason = decision.keep.copy(), decision.reason.astype(object)
     is_kept, is_wrong = (marked == MARKS.index(word) for word in (KEPT, WRONG_GOLD))
     out = (marked != _NO_MARK) & ~is_kept
@@ -266,7 +266,7 @@ def refuse_unplaced(ds: Any, marks: Marks, stages: NDArray[np.bool_]) -> None:
 def override_again(decide: DecideAgain, ds: Any, marks: Marks) -> DecideAgain:
     """A rule for other counts of the same rows, with the marks, which other counts do not change."""
     marked = _words(_places(ds, marks), marks)
-    marked[_again(ds)] = _NO_MARK
+    marked[stands_earlier(ds)] = _NO_MARK
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
         keep: NDArray[np.bool_] = (decide(image, text) | (marked == MARKS.index(KEPT))) & (marked <= MARKS.index(KEPT))
@@ -283,16 +283,6 @@ def describe_marks(about: dict[str, Any]) -> dict[str, Any]:
         "steps": {**about["steps"], **_STEPS},
         "meanings": {**about["meanings"], BY_HAND: _MEANS},
     }
-
-
-def _again(ds: Any) -> NDArray[np.bool_]:
-    """Rows whose `rap_id` stands in an earlier row."""
-    import numpy as np
-
-    first = first_of_equal(ds)
-    again = np.full(len(ds), first is not None)
-    again[first if first is not None else []] = False
-    return again
 
 
 def _funnel(decision: Decision, leave: NDArray[np.bool_], enter: NDArray[np.bool_]) -> tuple[Step, ...]:

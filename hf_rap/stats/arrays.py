@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -49,3 +50,22 @@ def numbers_of(column: Any) -> Any:
     if column.type in (pa.float16(), pa.float32()):
         return in_double(column.to_numpy(zero_copy_only=False))
     return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def nulls_for_nan(values: NDArray[np.float64]) -> list[float | None]:
+    """Numbers as JSON has them, NaN as null."""
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def numbered(names: Iterable[Any]) -> list[tuple[Any, int]]:
+    """Each name with how many before it are the same, so that the first of one list meets the first of another.
+
+    >>> numbered(["a", "b", "a"])
+    [('a', 0), ('b', 0), ('a', 1)]
+    """
+    seen: Counter[Any] = Counter()
+    pairs = []
+    for name in names:
+        pairs.append((name, seen[name]))
+        seen[name] += 1
+    return pairs

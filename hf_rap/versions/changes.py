@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, ID, KEEP, REASON, SCORES, SETTINGS, require
+from hf_rap.stats.arrays import numbered
 from hf_rap.stats.settings import identity_in, model_in, settings_in
 
 if TYPE_CHECKING:
@@ -106,13 +107,8 @@ def changes_between(old: pa.Table, new: pa.Table, *, group_by: str | None = None
 
 def _decisions(table: pa.Table) -> dict[tuple[str, int], tuple[bool, str]]:
     """(id, how many rows had it before) -> (keep, reason)."""
-    seen: Counter[str] = Counter()
-    decisions = {}
-    columns = (table[column.name].to_pylist() for column in (ID, KEEP, REASON))
-    for name, keep, reason in zip(*columns, strict=True):
-        decisions[name, seen[name]] = (keep, reason)
-        seen[name] += 1
-    return decisions
+    ids, keep, reason = (table[column.name].to_pylist() for column in (ID, KEEP, REASON))
+    return dict(zip(numbered(ids), zip(keep, reason, strict=True), strict=True))
 
 
 def _shares(old: Counter[Any], new: Counter[Any], values: Iterable[Any]) -> list[dict[str, Any]]:

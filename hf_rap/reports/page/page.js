@@ -1,7 +1,7 @@
 // Draws a page of hf_rap.reports. Text of rows goes to the page as text alone: nothing of it is ever read as HTML.
 (() => {
   const byId = (id) => document.getElementById(id);
-  const NARROW = 760, CELL = { width: 172, height: 218, gap: 8 };
+  const CELL = { width: 172, height: 218, gap: 8 };
   const GLYPH = { kept: "\u25cf", came: "\u25b2", dropped: "\u25cb" };
 
   // ---- parts: JSON, compressed, in base64; inside of this page, or in files beside it
@@ -445,7 +445,6 @@
       cell.setAttribute("aria-selected", String(shown[place] === open));
     }
     grid.setAttribute("aria-activedescendant", shown.length ? `row-${shown[active]}` : "");
-    if (!shown.length) byId("space").textContent = "";
   }
 
   function cellFor(row, place) {
@@ -526,7 +525,6 @@
     const section = (title, ...content) => found.push(make("h3", { text: title }), ...content);
     if (detail.problem) section("Problem", make("div", { class: "text", text: detail.problem }));
     if (detail.error && detail.error !== detail.problem) section("Error", make("div", { class: "text", text: detail.error }));
-    const marked = texts[row] || {};
     section("Prompt", make("div", { class: "text", dir: "auto", text: detail.prompt || detail.question || "(none)" }));
     section("Gold", make("div", { class: "text", dir: "auto", text: detail.gold === null ? "(none)" : detail.gold }));
     if (detail.read_as.length) found.push(make("p", { class: "legend", text: `read as ${detail.read_as.join(" or ")}` }));
