@@ -32,8 +32,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import SettingError
-from hf_rap.system import whole_file, whole_folder
+from hf_rap.errors import PublishError, SettingError
+from hf_rap.system import is_free, whole_file, whole_folder
 
 from .details import details
 from .pictures import SIDES, SMALL, encoded, media_type, side_within
@@ -119,10 +119,15 @@ def write_page(path: str | os.PathLike[str], facts: dict[str, Any], rows: Rows) 
 
     Raises:
         SettingError: one file would be larger than 50 MB.
+        PublishError: there is something else where the folder is to be.
 
     """
     target = Path(path).absolute()
     single = target.suffix.lower() in (".html", ".htm")
+    if not single and not is_free(target):
+        raise PublishError(
+            f"There is something at {path}: give a folder that does not exist yet, or is empty, or a name that ends in .html."
+        )
     side = _side(rows, len(packed(facts))) if single else SIDES[0]
     facts = {
         **facts,

@@ -47,6 +47,7 @@ def write_report(
 
     Raises:
         SettingError: more than 50 MB for one file.
+        PublishError: there is something else where the folder is to be.
         LayoutError: the layout is not recognised.
 
     """
