@@ -13,7 +13,6 @@ from hf_rap.select import select_random
 from .test_command import run
 from .test_pages import asked, parts_of, png, selection
 
-
 pytestmark = pytest.mark.slow
 
 
