@@ -227,18 +227,20 @@ def check_number(
         none: None is fine too.
 
     """
-    inside = is_number(value) and _is_inside(value, least, above, most, below)
+    if (is_number(value) and _is_inside(value, least, above, most, below)) or (none and value is None):
+        return
     takes = f"a number{limits(least, above, most, below)}{', or None' if none else ''}"
-    check(inside or (none and value is None), name, value, takes)
+    check(False, name, value, takes)
 
 
 def check_whole(
     name: str, value: Any, *, least: int | None = None, most: int | None = None, none: bool = False
 ) -> None:
     """The same for whole numbers."""
-    inside = is_whole(value) and _is_inside(value, least, None, most, None)
+    if (is_whole(value) and _is_inside(value, least, None, most, None)) or (none and value is None):
+        return
     takes = f"a whole number{limits(least, None, most, None)}{', or None' if none else ''}"
-    check(inside or (none and value is None), name, value, takes)
+    check(False, name, value, takes)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str], *, none: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Lines of JSON at which Arrow ends the process, found before they are read, since nothing can be caught then.
 
 Seen with pyarrow 25, in `datasets.load_dataset` as well: its parser calls itself for each level of nesting, so that some 20,000
-brackets, 40 KB, overflow the stack; and where the first line is `null`, it follows a pointer to nowhere. A line is counted in
+brackets, 40 KB, overflow the stack; and where the first line begins with `null`, it follows a pointer to nowhere. A line is counted in
 no time, and looked at only where it has that many brackets.
 """
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 MAX_DEPTH = 2_000
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_LONGEST_NULL = 1_000  # with the white space around it
+_NULL = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*null")  # whatever comes behind it
 _LONGEST_PIECE = 1 << 26  # bytes of a line that are looked at together
 
 
 def fault_of(line: bytes) -> str | None:
     """What is wrong with a line, behind its name; None for any that Arrow can read, or refuse. Brackets in texts are none."""
     if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
-        return "is null, and no row" if len(line) < _LONGEST_NULL and line.strip() == b"null" else None
+        return "is null, and no row" if _NULL.match(line) else None
     import numpy as np
 
     letters = np.frombuffer(_TEXT.sub(b"", line), dtype=np.uint8)

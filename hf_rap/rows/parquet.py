@@ -11,7 +11,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,6 +292,7 @@ class Embedder:
         # The shortest first; below /, which is the home of some containers, lies what everybody has and asks about.
         own = {place.rstrip("/") for place in (*roots, str(Path("~").expanduser())) if place.startswith("/")}
         self._places = sorted(own - {""}, key=len)
+        self._pattern = "|".join([_ABSOLUTE, _JSON_WITH_ABSOLUTE, *map(re.escape, self._places)])
 
     @classmethod
     def of(cls, ds: datasets.Dataset, roots: tuple[str, ...] = ()) -> Embedder:
@@ -355,11 +355,15 @@ class Embedder:
 
     def _texts(self, array: pa.Array) -> pa.Array:
         """Texts without the folders of this machine, whether they are a path, JSON with paths, or name a file within."""
-        array = _without_folders(array)
-        array = _without_folders(array, _JSON_WITH_ABSOLUTE, _json_without_folders)
+        return _without_folders(array, self._pattern, self._short)
+
+    def _short(self, text: str) -> str:
+        short = without_folder(text)
+        if short == text and text.lstrip()[:1] in ("[", "{"):
+            short = _json_without_folders(text)
         for place in self._places:
-            array = _without_folders(array, re.escape(place), partial(_within_text, place))
-        return array
+            short = _within_text(place, short) if place in short else short
+        return short
 
     def _in_lists(self, array: Any, column: str, inner: Any) -> pa.Array:
         import pyarrow.compute as pc
@@ -430,14 +434,12 @@ def _holds_names(kind: pa.DataType) -> bool:
     )
 
 
-def _without_folders(
-    array: pa.Array, pattern: str = _ABSOLUTE, shorten: Callable[[str], str] = without_folder
-) -> pa.Array:
+def _without_folders(array: pa.Array, pattern: str, shorten: Callable[[str], str]) -> pa.Array:
     """Texts, of which those that are the path of a file of this machine have only its last part."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    places = pc.indices_nonzero(pc.match_substring_regex(array, pattern).fill_null(False)).to_pylist()
+    places = pc.indices_nonzero(pc.match_substring_regex(array, pattern)).to_pylist()  # nulls are none
     texts = {place: array[place].as_py() for place in places}
     short = {place: short for place, text in texts.items() if (short := shorten(text)) != text}
     if not short:

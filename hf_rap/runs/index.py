@@ -183,6 +183,7 @@ class Index:
         self._told: dict[str, dict[str, Any]] = {}
         # A stream reads its rows, and looks at what others have written, in another thread than it writes.
         self._lock = RLock()
+        self._told_of: dict[str, pa.Table] = {}  # of each part that was not read itself: what it is said to hold
         self._contents = {fingerprint: Contents(folder, fingerprint, schema) for fingerprint in fingerprints}
         self.refresh()
 
@@ -213,6 +214,10 @@ class Index:
             new = [name for name in there if self._is_new(f"{fingerprint}/{name}", there[name])]
             for rows_of, table in contents.kept({name: there[name] for name in new}) if new else ():
                 self._note({f"{fingerprint}/{name}": rows for name, rows in rows_of.items()}, table)
+                start = 0
+                for name, rows in rows_of.items():
+                    self._told_of[f"{fingerprint}/{name}"] = _keys_of(table.slice(start, rows))
+                    start += rows
             for name in new:
                 path = f"{fingerprint}/{name}"
                 if path in self._read and path not in self._refused:
@@ -320,6 +325,9 @@ class Index:
             RunError: it has changed since it was indexed.
         """
         part = self.read(name)
+        told = self._told_of.get(name)
+        if told is not None and not isinstance(part, Unusable) and not _keys_of(part).equals(told):
+            part = Unusable(name, "it holds other rows than the run's own table of its parts says")
         if isinstance(part, Unusable):
             for contents in self._contents.values():  # the next start finds out for itself
                 contents.forget()
@@ -453,6 +461,14 @@ def _counted(chosen: list[bool], rows_of: Mapping[str, int]) -> dict[str, int]:
     """How many rows of each part are chosen; the rows of one follow those of another."""
     each = iter(chosen)
     return {path: sum(islice(each, rows)) for path, rows in rows_of.items()}
+
+
+def _keys_of(table: pa.Table) -> pa.Table:
+    """What says which attempts of which rows a part has, of the part or of its contents."""
+    import pyarrow.compute as pc
+
+    stop = table[STOP] if STOP in table.column_names else pc.add(table[FIRST], table[ATTEMPTS])
+    return table.select([KEY, FIRST]).append_column(STOP, stop)
 
 
 def wrong_in(part: pa.Table) -> str | None:

@@ -131,6 +131,8 @@ def test_a_reader_in_a_process_of_its_own(tmp_path_factory, reader):
     @hypothesis.given(ANY)
     @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
     def check(content):
+        if reader == "steps":  # each broken line is a row with its error: they take as long as there are many
+            content = b"\n".join(content.split(b"\n", 20_000)[:20_000])
         alone(reader, content, folder)
 
     check()

@@ -346,7 +346,8 @@ def test_a_line_that_would_end_the_process_is_found_before_it_is_read(tmp_path, 
     """Arrow's parser overflows its stack; nothing could be caught. Brackets in texts are none."""
     place = tmp_path / "set" / name
     deep = b'{"a":' * 30_000 + b"1" + b"}" * 30_000
-    for content, fault in ((ROW * 2, None), (ROW + DEEP, 2), (deep, 1), (b"null\n" + ROW, 1)):
+    nulls = [b"null\n" + ROW, b" null\0\n", b"null {}\n" + ROW, b"null" + b" " * 2_000 + b"\n", b"\xef\xbb\xbfnull,\n"]
+    for content, fault in ((ROW * 2, None), (ROW + DEEP, 2), (deep, 1), *((content, 1) for content in nulls)):
         written(tmp_path, f"set/{name}", gzip.compress(content) if name.endswith(".gz") else content)
         source = str(tmp_path / "set" if as_folder else place)
         if fault is None:
