@@ -23,6 +23,7 @@ from hf_rap.columns import (
     STATES_SETTINGS,
     features_of,
     refuse_existing,
+    require,
 )
 from hf_rap.errors import RowError, SettingError, logger_of
 from hf_rap.options import check
@@ -92,6 +93,7 @@ def collect_probed(
 
     Raises:
         SettingError: scikit-learn is not installed, the engine tells no states, or as `collect_adaptive`.
+        MissingColumnError: there is no column `Probing.by`.
         SourceError, LayoutError, EngineError, RunError: as `Run`.
 
     Source:
@@ -112,6 +114,8 @@ def collect_probed(
     check_both_arms(rollouts)
     check_sklearn()
     refuse_existing("collect_probed", ds.column_names, (PROBED, *PROBE_SCORES))
+    if probing.by is not None:
+        require("collect_probed", ds.column_names, (probing.by,))
     if url is None:
         with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
             return _collect(ds, rollouts, probing, stopping, (folder, options))
