@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import datasets
 
+    from hf_rap.adaptive.probing import Probing
     from hf_rap.adaptive.stopping import Exact, Sequential
     from hf_rap.evidence.collector import Collector
     from hf_rap.evidence.rollouts import Rollouts
@@ -51,6 +52,7 @@ def collect(
     *,
     wanted: bool,
     stopping: Exact | Sequential | None = None,
+    probing: Probing | None = None,
 ) -> datasets.Dataset | None:
     """The evidence, by way of the run that `run_options` name if they do.
 
@@ -60,15 +62,21 @@ def collect(
         options: those of `run_options`.
         wanted: a file is to be written from it.
         stopping: attempts are to be spared by it; then `collector` is a `Rollouts`.
+        probing: rows are to be left out by a probe; the same.
 
     Returns:
         The rows with their evidence; None where another process gives them.
     """
     from hf_rap.adaptive.collect import collect_adaptive
+    from hf_rap.adaptive.probed import collect_probed
     from hf_rap.evidence.collector import collect_evidence
     from hf_rap.runs.cluster import fill_on_ray
     from hf_rap.runs.fill import Run, rank_and_world
 
+    if probing is not None:
+        settings = {} if options["run"] is None else run_settings(options, collector.kind)
+        rollouts = cast("Rollouts", collector)
+        return collect_probed(ds, rollouts, probing=probing, stopping=stopping, url=options["run"], **settings)
     if options["run"] is None:
         return (
             collect_evidence(ds, collector)

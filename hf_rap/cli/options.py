@@ -797,6 +797,7 @@ def make_rollouts(options: dict[str, Any], layout: Layout) -> Rollouts:
         arm=None if options["arms"] == "both" else options["arms"],
         layout=layout,
         attention=options["attention"],
+        states=options["states"],
         keep_ids=options["keep_ids"],
         **make_grading(options),
     )

@@ -27,6 +27,7 @@ from .options import (
     together,
 )
 from .output import pairs_of_cut, print_adaptive, print_health, print_json, print_pairs
+from .probing import make_probing, print_probed, probe_options
 from .streaming import stream_rollouts
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ _prescreen = [
 @together([_continue_cut, _streaming], title="Run folder")
 @rule_options
 @adaptive_options
+@probe_options
 @together(_prescreen, title="Fewer attempts")
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
@@ -90,7 +92,8 @@ def rollouts(
     With --run everything is written into a run folder as it is made: start the same command again
     after whatever happened, and it goes on. `accelerate launch -m hf_rap rollouts ...` shares the
     rows of a run between processes and machines. With --adaptive a row gets only the attempts that its
-    decision needs; --min-cde, --keep-easy and --min-replacement-cde say which decision.
+    decision needs; --min-cde, --keep-easy and --min-replacement-cde say which decision. With --probe rows
+    that are not worth it get none; the same --run without it rolls them out later.
 
     Example: hf-rap rollouts hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --run geo-run --out evidence.parquet
 
@@ -100,10 +103,12 @@ def rollouts(
     from hf_rap.rows.turns import each_turn
     from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
+    from hf_rap.versions.probe_facts import describe_probed
 
     from .opening import open_rows
 
     stopping = make_stopping(options)
+    probing = make_probing({**options, "prescreen": prescreen, "dry_run": dry_run})
     _check_prescreen(prescreen, dry_run, either_way=either_way)
     if streaming:
         stream_rollouts(sources, out, {**options, "prescreen": prescreen, "dry_run": dry_run}, as_json=as_json)
@@ -119,7 +124,7 @@ def rollouts(
     collector = make_rollouts(options, layout)
     left_out: dict[str, Any] = {}
     if prescreen is None:
-        evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping)
+        evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping, probing=probing)
     else:
         screened = collect_prescreened(
             _looked_at(ds),
@@ -138,6 +143,7 @@ def rollouts(
         return
     if not as_json:
         print_adaptive(describe_adaptive(evidence))
+        print_probed(describe_probed(evidence))
     result = {
         "rows": len(evidence),
         **left_out,
@@ -147,6 +153,8 @@ def rollouts(
     health = check_health(evidence).as_dict()
     if as_json:
         result["health"] = health
+        if probing is not None:
+            result["probe"] = describe_probed(evidence)
     report(
         evidence,
         result,

@@ -31,6 +31,7 @@ from .options import (
     version_options,
 )
 from .output import echo, note, pairs_of_cut, print_adaptive, print_pairs
+from .probing import make_probing, print_probed, probe_options
 from .publish import check_target_options, publish_version
 from .rollouts import print_estimate
 
@@ -46,6 +47,7 @@ from .rollouts import print_estimate
 @selection_options
 @band_options
 @adaptive_options
+@probe_options
 @version_options
 @hub_options
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
@@ -67,6 +69,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     from hf_rap.scorers import find_scorer
     from hf_rap.scorers.base import add_scores
     from hf_rap.versions.adaptive_facts import describe_adaptive
+    from hf_rap.versions.probe_facts import describe_probed
 
     from .opening import open_rows
 
@@ -77,6 +80,9 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     if dry_run is None:
         check_target_options(repo, options)
     stopping = make_stopping(options)
+    probing = make_probing({**options, "dry_run": dry_run})
+    if probing is not None and options["adaptive"] == "sequential" and not options["probe_prior"]:
+        raise click.UsageError("--probe --adaptive sequential starts from what is foretold: add --probe-prior.")
     if options["adaptive"] == "sequential" and (options["min_probability"] is None or options["replace_easy"]):
         raise click.UsageError("--adaptive sequential selects on the posterior: add --min-probability 0.5 --keep-easy.")
     if options["adaptive"] == "exact" and (options["budget"] or options["min_probability"] is not None):
@@ -89,7 +95,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
         return
     kept = options["run"] = options["run"] or _run_beside(repo, options)
     note(f"1/4 evidence goes into {kept}; the same command goes on from there")
-    evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping)
+    evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping, probing=probing)
     if evidence is None:  # another process gives it
         return
     names = usual_scores(evidence)
@@ -101,6 +107,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     if not as_json:
         echo(selection)
         print_adaptive(describe_adaptive(selection.scored))
+        print_probed(describe_probed(selection.scored))
         print_pairs(pairs_of_cut(selection.scored, as_json=False))
     try:
         publish_version(selection, repo, options, info, rollouts.layout, as_json=as_json)

@@ -23,6 +23,7 @@ from hf_rap.version import VERSION
 
 from .adaptive_facts import describe_adaptive
 from .corpus import describe_corpus
+from .probe_facts import describe_probed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,6 +114,7 @@ def collect_facts(
         "arms": {arm: _arm(table, kept, arm) for arm in ARMS},
         "equal_replies": count_equal(selection.scored),
         "adaptive": describe_adaptive(selection.scored),
+        **({"probed": probed} if (probed := describe_probed(selection.scored)) else {}),
         "grading": _grading(table),
         "errors": _errors(table),
         "settings": _settings(table, columns.SETTINGS),
