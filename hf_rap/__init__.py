@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from .scorers.bis import BISScore, bis_score
     from .scorers.cde import CDEScore, cde_score
     from .scorers.difficulty import DifficultyScore, difficulty_score
+    from .scorers.doubts import list_doubts
     from .scorers.function import scorer
+    from .scorers.gold_doubt import GoldDoubtScore, gold_doubt_score
     from .scorers.probe import fit_probe
     from .select import Method, Selection, select_cognitive, select_difficulty, select_top, split_stages
     from .select.comparison import compare_methods
@@ -71,6 +73,7 @@ __all__ = [
     "EndpointEngine",
     "Engine",
     "Exact",
+    "GoldDoubtScore",
     "Layout",
     "Likelihood",
     "Method",
@@ -105,8 +108,10 @@ __all__ = [
     "export",
     "fit_prior",
     "fit_probe",
+    "gold_doubt_score",
     "grader",
     "inspect_dataset",
+    "list_doubts",
     "list_runs",
     "load",
     "load_process_rewards",
@@ -167,7 +172,9 @@ _HOMES = {
     "scorers.bis": "BISScore bis_score",
     "scorers.cde": "CDEScore cde_score",
     "scorers.difficulty": "DifficultyScore difficulty_score",
+    "scorers.doubts": "list_doubts",
     "scorers.function": "scorer",
+    "scorers.gold_doubt": "GoldDoubtScore gold_doubt_score",
     "scorers.probe": "fit_probe",
     "select": "Method Selection select_cognitive select_difficulty select_top split_stages",
     "select.comparison": "compare_methods",
@@ -194,6 +201,8 @@ if TYPE_CHECKING:
     from .rows.sources import Source as Source
     from .runs.listing import Held as Held
     from .scorers.base import Scorer as Scorer
+    from .scorers.doubts import Doubt as Doubt
+    from .scorers.doubts import Doubts as Doubts
     from .scorers.function import FunctionScorer as FunctionScorer
     from .scorers.probe import Probe as Probe
     from .scorers.probe import ProbeReport as ProbeReport
@@ -225,6 +234,7 @@ _TYPES = {
     "rows.sources": "Source",
     "runs.listing": "Held",
     "scorers.base": "Scorer",
+    "scorers.doubts": "Doubt Doubts",
     "scorers.function": "FunctionScorer",
     "scorers.probe": "Probe ProbeReport",
     "select": "Citation Decision Reason Settings Stages Step",

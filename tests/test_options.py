@@ -75,6 +75,7 @@ GIVEN = {
     "add_scores": {"ds": DS},
     "mix_datasets": {"sources": {"a": DS}},
     "recognise_layout": {"columns": ["question", "image", "answer"]},
+    "list_doubts": {"ds": DS},
     "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
     "check_export": {"source": DS},
@@ -122,6 +123,7 @@ GRADING = {
     "verifier": ("anls", "'anls': it takes a callable (reply, gold, question)"),
     "cut": ("short", "'short': it takes one of "),
 }
+SHARE_WRONG = (1, "1: it takes a number above 0 and below 1")
 AT_LEAST_1 = (0, "0: it takes a whole number of 1 or more")
 AT_LEAST_1_OR_NONE = (0, "0: it takes a whole number of 1 or more, or None")
 SEED = (0.5, "0.5: it takes a whole number")
@@ -268,6 +270,7 @@ WRONG = {
         "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "seed": SEED,
     },
+    "GoldDoubtScore": {"layout": LAYOUT, "verifier": GRADING["verifier"], "prior": SHARE_WRONG},
     "Layout": {
         "question": TEXT,
         "images": (5, "5: it takes the name of a column, a list of names, or None"),
@@ -518,6 +521,7 @@ WRONG = {
         "drop": FLAG,
         **WITHDRAWN,
     },
+    "list_doubts": {"least": RATE, "layout": LAYOUT, "verifier": GRADING["verifier"], "prior": SHARE_WRONG},
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
     "report": {
         "selection": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
@@ -621,7 +625,19 @@ def public_name(name):
 
 
 RESULTS = {
-    *("Comparison", "Completion", "Difference", "EpochReport", "Estimate", "Exported", "Handoff", "Held", "Inspection"),
+    *(
+        "Comparison",
+        "Completion",
+        "Difference",
+        "Doubt",
+        "Doubts",
+        "EpochReport",
+        "Estimate",
+        "Exported",
+        "Handoff",
+        "Held",
+        "Inspection",
+    ),
     *(
         "Mixture",
         "Prescreened",

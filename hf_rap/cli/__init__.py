@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Decide": {
         "score": "Turn evidence into scores, without a model.",
+        "doubt": "List the rows whose gold answer is probably wrong.",
         "select": "Decide for every row whether to keep it, and why.",
         "compare": "Select by several methods and show how they differ.",
         "stability": "Predict how far a fresh scoring would select the same.",

@@ -19,6 +19,7 @@ from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
 from .function import FunctionScorer, scorer
+from .gold_doubt import GoldDoubtScore, gold_doubt_score
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LIMRScore, add_limr_score
 
@@ -32,6 +33,7 @@ SCORERS: dict[str, Scorer] = {
     "bis": bis_score,
     "cde": cde_score,
     "difficulty": difficulty_score,
+    "gold_doubt": gold_doubt_score,
     "likelihood_cde": likelihood_cde_score,
 }
 
@@ -88,6 +90,7 @@ __all__ = [
     "CDEScore",
     "DifficultyScore",
     "FunctionScorer",
+    "GoldDoubtScore",
     "LIMRScore",
     "LikelihoodCDEScore",
     "Scorer",
@@ -99,6 +102,7 @@ __all__ = [
     "cde_score",
     "difficulty_score",
     "find_scorer",
+    "gold_doubt_score",
     "likelihood_cde_score",
     "scorer",
     "usual_scores",
