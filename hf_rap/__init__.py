@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .evidence.controls import Controls
     from .evidence.grading import grader
     from .evidence.likelihood import Likelihood
+    from .evidence.pass_rates import add_pass_rates
     from .evidence.regrade import regrade
+    from .evidence.rollout_files import add_rollout_file
     from .evidence.rollouts import Rollouts
     from .evidence.states import PromptStates
     from .exports.exporting import check_export, export
@@ -90,7 +92,9 @@ __all__ = [
     "VLLMEngine",
     "__version__",
     "ace_score",
+    "add_pass_rates",
     "add_plugin",
+    "add_rollout_file",
     "add_scores",
     "annotate_steps",
     "bis_score",
@@ -150,7 +154,9 @@ _HOMES = {
     "evidence.controls": "Controls",
     "evidence.likelihood": "Likelihood",
     "evidence.grading": "grader",
+    "evidence.pass_rates": "add_pass_rates",
     "evidence.regrade": "regrade",
+    "evidence.rollout_files": "add_rollout_file",
     "evidence.rollouts": "Rollouts",
     "evidence.states": "PromptStates",
     "exports.exporting": "check_export export",

@@ -381,6 +381,7 @@ ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
     "not_judged": "some replies of an arm could not be graded",
+    "rate_unknown": "others have published the pass rates, and none for this row",
     "cut_off": "replies of an arm were cut off at the token limit and count as unknown",
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "below_probe": "the row is hardly worth keeping by what the model holds of its prompt, so it was not rolled out",

@@ -75,6 +75,8 @@ GIVEN = {
     "add_scores": {"ds": DS},
     "mix_datasets": {"sources": {"a": DS}},
     "recognise_layout": {"columns": ["question", "image", "answer"]},
+    "add_pass_rates": {"ds": DS},
+    "add_rollout_file": {"ds": DS, "path": "nowhere"},
     "list_doubts": {"ds": DS},
     "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
@@ -521,6 +523,20 @@ WRONG = {
         "drop": FLAG,
         **WITHDRAWN,
     },
+    "add_pass_rates": {
+        "column": TEXT_OR_NONE,
+        "attempts": (0, "0: it takes a number of 1 or more, the name of a column, or None"),
+        "scale": ("points", "'points': it takes one of fraction, percent, count, or None"),
+        "unknown": ("none", "'none': it takes a number, or None"),
+        "model": TEXT_OR_NONE,
+        "sampling": TEXT_OR_NONE,
+    },
+    "add_rollout_file": {
+        "by": TEXT_OR_NONE,
+        "correct": ("1", "'1': it takes a number, or None"),
+        "model": TEXT_OR_NONE,
+        "sampling": TEXT_OR_NONE,
+    },
     "list_doubts": {"least": RATE, "layout": LAYOUT, "verifier": GRADING["verifier"], "prior": SHARE_WRONG},
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
     "report": {
@@ -610,6 +626,7 @@ DATA = {
     "verifier_version",
 }
 SOURCES = {
+    "add_rollout_file": {"path"},
     "check_export": {"source"},
     "export": {"source"},
     "collect_adaptive": {"options"},

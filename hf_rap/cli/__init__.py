@@ -31,6 +31,7 @@ GROUPS = {
         "controls": "Ask again with other pictures: is it this image that helps?",
         "likelihood": "Measure how much likelier the image makes the gold answer.",
         "collect": "Collect evidence of your own kind.",
+        "pass-rates": "Read pass rates or rollouts that others published as evidence.",
         "runs": "List what a run folder holds.",
     },
     "Decide": {

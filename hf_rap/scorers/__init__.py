@@ -70,6 +70,8 @@ def _is_without_text(ds: datasets.Dataset) -> bool:
     """No row has attempts on the question alone, and not for an error: there are some with their image that have none."""
     import pyarrow.compute as pc
 
+    if TEXT_REWARDS.name not in ds.column_names:
+        return IMAGE_REWARDS.name in ds.column_names
     evidence = arrow_columns(ds, (IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name))
     if len(evidence) < 3 or pc.any(evidence[TEXT_REWARDS.name].is_valid()).as_py():
         return False

@@ -46,8 +46,8 @@ def test_doubtful_rows_are_printed_and_written(folder):
     assert "\x1b" not in text
     (row,) = map(json.loads, lines.read_text().splitlines())
     assert (row["rap_id"], row["gold"], row["answer"], row["image_answer"]) == ("0007", "3", "7", 10)
-    code, text = run("doubt", source, "--json")
-    assert [found["rap_id"] for found in json.loads(text)["doubts"]] == ["0007"]
+    done = CliRunner().invoke(cli, ["doubt", str(source), "--json"])
+    assert [found["rap_id"] for found in json.loads(done.stdout)["doubts"]] == ["0007"]
 
 
 def test_marks_in_the_table_come_back(folder):
