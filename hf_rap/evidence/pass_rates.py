@@ -25,11 +25,11 @@ from hf_rap.columns import (
     SETTINGS,
     features_of,
     refuse_existing,
-    require,
 )
-from hf_rap.errors import LayoutError, RowError
+from hf_rap.errors import LayoutError, MissingColumnError, RowError
 from hf_rap.options import check, check_choice, check_number, check_text, is_whole, shown
 from hf_rap.rows.compat import with_columns
+from hf_rap.rows.paths import is_there, taken_apart, value_at
 from hf_rap.tables import whole_dataset
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def add_pass_rates(
 
     Args:
         ds: rows with such a column.
-        column: its name; None takes the only one that is known, or is called like a pass rate. Its cells are numbers, texts such as
+        column: its name, a field of a struct as struct.field; None takes the only one that is known, or is called like a pass rate. Its cells are numbers, texts such as
             "3/8" or "37.5%", or lists with the grade of each attempt, in [0, 1].
         attempts: how many attempts are behind each rate, where it is known; or the column that says so.
         scale: of numbers: "fraction", from 0 to 1; "percent", from 0 to 100; "count", attempts that were right, which takes `attempts`.
@@ -119,7 +119,9 @@ def add_pass_rates(
     check_choice("scale", scale, SCALES, none=True)
     check_number("unknown", unknown, none=True)
     column = _column(ds.column_names) if column is None else column
-    require("add_pass_rates", ds.column_names, (column, *([attempts] if isinstance(attempts, str) else [])))
+    for name in (column, *([attempts] if isinstance(attempts, str) else [])):
+        if not is_there(ds.features, name):
+            raise MissingColumnError("add_pass_rates", name, ds.column_names)
     published = KNOWN.get(column, Published(scale=None))
     cells = _read(_values(ds, column), column, unknown)
     counts = _values(ds, attempts) if isinstance(attempts, str) else [attempts] * len(ds)
@@ -170,8 +172,10 @@ def _column(names: Iterable[str]) -> str:
 
 
 def _values(ds: datasets.Dataset, name: str) -> list[Any]:
-    values: list[Any] = ds.select_columns([name]).with_format("arrow")[:][name].to_pylist()
-    return values
+    """A column, or a field of a struct: `extra_info.pass_rate`."""
+    top, _ = taken_apart(ds.column_names, name)
+    values: list[Any] = ds.select_columns([top]).with_format("arrow")[:][top].to_pylist()
+    return values if top == name else [value_at({top: value}, name) for value in values]
 
 
 def _read(values: Sequence[Any], column: str, unknown: float | None) -> list[_Cell | None]:

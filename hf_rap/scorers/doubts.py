@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_rap.columns import ARM_COLUMNS, ARMS, ERROR, ID, SETTINGS, require
+from hf_rap.columns import ARM_COLUMNS, ARMS, ERROR, ID, IMAGE_RESPONSES, IMAGE_REWARDS, SETTINGS, require
 from hf_rap.errors import RowError, SettingError
 from hf_rap.options import check_number
 from hf_rap.rows.cells import columns_of
@@ -129,7 +129,7 @@ def list_doubts(
     scorer = GoldDoubtScore(layout=layout, verifier=verifier, prior=prior)
     layout, _ = settle(layout, ds)
     scorer = replace(scorer, layout=layout)
-    require("list_doubts", ds.column_names, scorer.reads)
+    require("list_doubts", ds.column_names, (IMAGE_RESPONSES, IMAGE_REWARDS))
     evidence = {column.name for arm in ARMS for column in ARM_COLUMNS[arm]} | {ID.name, ERROR.name, SETTINGS.name}
     wanted = evidence | set(layout.columns_in(ds.column_names))
     stored = ds.select_columns([name for name in ds.column_names if name in wanted]).with_format("arrow")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
 
 WRONG_SHARE = 0.05
+_READ = (ARM_COLUMNS["image"].responses, ARM_COLUMNS["image"].rewards)
 # Beta distributions of three rates. With the true answer an attempt comes up at any rate; of the attempts that miss it, a third
 # on average share the most frequent wrong answer, and a fifth fall on one that was fixed before, a wrong gold.
 _TRUE, _COMMON_MISS, _GIVEN_MISS = (1.0, 1.0), (1.0, 2.0), (1.0, 4.0)
@@ -93,10 +94,8 @@ class GoldDoubtScore:
 
     @property
     def reads(self) -> tuple[Column, ...]:
-        """Replies and rewards with the image; with a layout also the columns of question, options and pictures."""
-        image = ARM_COLUMNS["image"]
-        tops = dict.fromkeys(name.partition(".")[0] for name in (self.layout.columns if self.layout else ()))
-        return (image.responses, image.rewards, *(Column(name, "", "") for name in tops))
+        """Replies and rewards with the image; with a layout whatever that names, too, which it checks itself."""
+        return () if self.layout else _READ
 
     @property
     def writes(self) -> tuple[Column, ...]:
@@ -116,7 +115,7 @@ class GoldDoubtScore:
     def agreements(self, batch: Mapping[str, Any]) -> Iterator[Agreement]:
         """What the attempts of each row of a batch say."""
         rows, grading = Batch("GoldDoubtScore", batch), Grading(self.verifier)
-        require(rows.reader, rows, self.reads)
+        require(rows.reader, rows, _READ)
         arms = [ARM_COLUMNS[arm] for arm in ARMS]
         counts_in(rows, *(of_arm.rewards for of_arm in arms if of_arm.rewards.name in rows))  # checks each reward
         names = [column.name for of_arm in arms for column in (of_arm.responses, of_arm.rewards, of_arm.truncated)]

@@ -97,6 +97,8 @@ def test_open_r1_has_a_grade_for_each_reply():
         ({"model_pass_rate": [[True, False], [True, True]]}, {}, [1, 2]),
         ({"pass@1": [0.5, -5.0]}, {"unknown": -5, "attempts": 2}, [1, None]),
         ({"success_rate": [True, False]}, {}, [1, 0]),
+        ({"extra_info": [{"pass_rate": 0.5}, None]}, {"column": "extra_info.pass_rate", "attempts": 2}, [1, None]),
+        ({"extra_info.pass_rate": [0.5]}, {"column": "extra_info.pass_rate", "attempts": 2}, [1]),
         ({"pass_rate": [0, 1]}, {"scale": "fraction", "attempts": 4}, [0, 4]),
     ],
     ids=str,

@@ -177,6 +177,18 @@ def test_doubts_are_listed_with_what_a_reader_needs():
     assert "with the image 10 of 10 say so and 0 the gold; on the text alone 1 of 2 and 0" in str(doubts)
 
 
+def test_a_layout_with_fields_and_with_dots_in_names():
+    """A gold in a struct, and the same after `Dataset.flatten`; the columns of pictures come along."""
+    nested = evidence().rename_column("answer", "ground_truth")
+    golds = [{"ground_truth": gold} for gold in nested["ground_truth"]]
+    nested = nested.remove_columns("ground_truth").add_column("reward_model", golds)
+    score = GoldDoubtScore(layout=Layout(question="problem", images="images", answer="reward_model.ground_truth"))
+    straight = add_scores(evidence(), gold_doubt_score)["rap_gold_doubt"][:]
+    assert add_scores(nested, score)["rap_gold_doubt"][:] == straight
+    assert add_scores(nested.flatten(), score)["rap_gold_doubt"][:] == straight
+    assert len(list_doubts(nested.flatten(), layout=score.layout).doubts) == len(list_doubts(evidence()).doubts)
+
+
 def test_the_list_and_the_score_are_of_one_number():
     """What `add_scores` writes is what the list says."""
     scored = add_scores(evidence(), gold_doubt_score)["rap_gold_doubt"]
