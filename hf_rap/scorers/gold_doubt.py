@@ -45,7 +45,8 @@ class GoldDoubtScore:
         gold true     B(g of n; 1, 1) B(m of n - g; 1, 2)
         other true    B(m of n; 1, 1) B(g of n - m; 1, 4)
 
-    The score is the posterior of the second story; both arms are witnesses, and `prior` is what is known before them. Replies
+    Attempts on the question alone may know nothing, which is taken to be so in every second row: then they are as likely in either story,
+    B(m of n; 1, 2) B(g of n - m; 1, 2). The score is the posterior of the second story; both arms are witnesses, and `prior` is what is known before them. Replies
     that scatter explain nothing either way, so hard rows stay near the prior. Five attempts that agree with each other and never with the gold
     give 0.525 without a witness of the other arm; five that all give the gold give 0.0004.
 
@@ -143,11 +144,33 @@ class GoldDoubtScore:
         if not agreement.judged[0]:
             return None
         most = agreement.others[0].counts if agreement.others else (0,) * len(agreement.judged)
-        odds = log(self.prior / (1 - self.prior))
-        for judged, gold, other in zip(agreement.judged, agreement.gold, most, strict=True):
-            odds += _log_rate(other, judged, _TRUE) + _log_rate(gold, judged - other, _GIVEN_MISS)
-            odds -= _log_rate(gold, judged, _TRUE) + _log_rate(other, judged - gold, _COMMON_MISS)
+        arms = list(zip(agreement.judged, agreement.gold, most, strict=True))
+        odds = log(self.prior / (1 - self.prior)) + _log_other(*arms[0]) - _log_gold(*arms[0])
+        for arm in arms[1:]:
+            blind = _log_blind(*arm)
+            odds += _log_half(_log_other(*arm), blind) - _log_half(_log_gold(*arm), blind)
         return 1 / (1 + exp(-odds)) if odds > 0 else exp(odds) / (1 + exp(odds))
+
+
+def _log_gold(judged: int, gold: int, other: int) -> float:
+    """Logarithm of the chance of the attempts of an arm where the gold is true."""
+    return _log_rate(gold, judged, _TRUE) + _log_rate(other, judged - gold, _COMMON_MISS)
+
+
+def _log_other(judged: int, gold: int, other: int) -> float:
+    """The same where the other answer is."""
+    return _log_rate(other, judged, _TRUE) + _log_rate(gold, judged - other, _GIVEN_MISS)
+
+
+def _log_blind(judged: int, gold: int, other: int) -> float:
+    """The same where the attempts know nothing, whichever answer is true: both answers are favourite misses."""
+    return _log_rate(other, judged, _COMMON_MISS) + _log_rate(gold, judged - other, _COMMON_MISS)
+
+
+def _log_half(one: float, other: float) -> float:
+    """Logarithm of the mean of two chances."""
+    most = max(one, other)
+    return most + log((exp(one - most) + exp(other - most)) / 2)
 
 
 def _attempts(row: Mapping[str, Any], arm: int, columns: ArmColumns, place: int) -> list[Attempt]:

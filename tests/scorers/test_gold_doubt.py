@@ -34,9 +34,9 @@ def chance(odds):
 
 
 def test_attempts_that_agree_on_another_answer_raise_doubt():
-    """Five with the image: odds 21/19; five on the text alone as well: 441/19."""
+    """Five with the image: odds 21/19; five on the text alone as well, which may know nothing: (1/6 + 1/21) / (1/126 + 1/21) as much."""
     assert doubt(["7"] * 5) == chance(21 / 19)
-    assert doubt(["7"] * 5, ["7"] * 5) == chance(441 / 19)
+    assert doubt(["7"] * 5, ["7"] * 5) == chance(21 * (27 / 7) / 19)
 
 
 def test_attempts_that_give_the_gold_leave_none():
@@ -54,6 +54,8 @@ def test_replies_that_scatter_say_little():
 
 def test_the_text_arm_speaks_for_the_gold_as_well():
     """The same replies with the image are less of a doubt where the question alone leads to the gold."""
+    blind = 2 / 147
+    assert doubt(["7"] * 5, ["3"] * 5) == chance(21 * (1 / 756 + blind) / (1 / 6 + blind) / 19)
     assert doubt(["7"] * 5, ["3"] * 5) < doubt(["7"] * 5, ["1", "2", "4", "5", "6"]) < doubt(["7"] * 5, ["7"] * 5)
 
 
@@ -159,7 +161,7 @@ def test_doubts_are_listed_with_what_a_reader_needs():
     assert (doubts.rows, doubts.judged, doubts.unanswered) == (5, 4, 1)
     assert [found.rap_id for found in doubts.doubts] == ["row a", "row e"]
     first = doubts.doubts[0].as_dict()
-    assert first.pop("doubt") == chance(66 * 2.4 / 19)  # 10 of 10 with the image, 1 of 2 on the text alone
+    assert first.pop("doubt") == chance(66 * (22 / 15) / 19)  # 10 of 10 with the image, 1 of 2 on the text alone
     assert first == {
         "rap_id": "row a",
         "row": 0,
