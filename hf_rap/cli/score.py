@@ -196,7 +196,7 @@ def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[
     settings = make_grading(options)
     layout = settle_layout(options, ds, source)
     new = regrade(ds, **settings, layout=layout)
-    names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS)]
+    names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS) if column.name in ds.column_names]
     changed = sum(
         old_grade != new_grade
         for name in names

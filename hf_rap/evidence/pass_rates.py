@@ -22,6 +22,7 @@ from hf_rap.columns import (
     ERROR,
     IMAGE_RESPONSES,
     IMAGE_REWARDS,
+    IMAGE_TRUNCATED,
     SETTINGS,
     features_of,
     refuse_existing,
@@ -141,6 +142,7 @@ def add_pass_rates(
     else:
         new[IMAGE_REWARDS] = rewards
         if published.replies in ds.column_names:
+            new[IMAGE_TRUNCATED] = [None] * len(ds)  # nobody tells
             new[IMAGE_RESPONSES] = _replies(
                 _values(ds, str(published.replies)), rewards, str(published.replies), column
             )

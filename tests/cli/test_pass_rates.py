@@ -1,6 +1,7 @@
 """`hf-rap pass-rates`: from a column, or a file of rollouts, to a selection whose card says what is known and what is not."""
 
 import json
+import re
 
 import click
 import pytest
@@ -63,10 +64,15 @@ def test_the_card_says_what_is_known(folder):
 def test_rollouts_of_a_file(folder):
     """And options that are for the other kind are told."""
     path, out = folder / "rollouts.jsonl", folder / "evidence.parquet"
-    path.write_text("".join(json.dumps({"example_id": row, "reward": row % 2}) + "\n" for row in range(12)))
+    lines = [{"example_id": row, "reward": row % 2, "completion": "\\boxed{no}"} for row in range(12)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     words = ("pass-rates", folder / "rows.parquet", "--rollouts", path, "--out", out, "--json")
     done = CliRunner().invoke(cli, [str(word) for word in words])
     assert json.loads(done.stdout)["without a pass rate"] == 0
+    code, text = run("score", out, "--regrade", "--out", folder / "scored.parquet")
+    assert code == 0, text
+    assert re.search(r"graded by +hf_rap", text)
+    assert "no cde: nothing was asked on the text alone" in text
     assert (
         "--scale is for pass rates in a column"
         in run("pass-rates", "x", "--rollouts", path, "--scale", "count", "--out", folder / "other.parquet")[1]

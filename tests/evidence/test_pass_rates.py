@@ -12,6 +12,7 @@ from hf_rap import (
     cde_score,
     difficulty_score,
     list_doubts,
+    regrade,
     select_cognitive,
     select_difficulty,
     select_top,
@@ -82,6 +83,21 @@ def test_open_r1_has_a_grade_for_each_reply():
     assert evidence["rap_image_rewards"][1] == [1.0] * 9 + [None]
     assert (settings(evidence)["model"], settings(evidence)["sampling"]) == ("Qwen/Qwen2.5-7B", "temperature 0.7")
     assert [(doubt.row, doubt.answer) for doubt in list_doubts(evidence).doubts] == [(0, "4")]
+
+
+def test_published_replies_are_graded_again():
+    """By the built-in verifier: what others took for wrong may be right, and the other way round."""
+    published = rows(
+        problem=["2 + 2?", "1 / 2?"],
+        answer=["4", "0.5"],
+        images=[[], []],
+        pass_rate_generations=[[r"\boxed{4.0}", "4 or 5"], [r"\boxed{1/2}", "none"]],
+        pass_rate_rewards=[[0.0, 1.0], [1.0, 0.0]],
+    )
+    again = regrade(add_pass_rates(published))
+    assert again["rap_image_rewards"][:] == [[1.0, 0.0], [1.0, 0.0]]
+    assert json.loads(again["rap_settings"][0])["verifier"] == "hf_rap"
+    assert "rap_text_rewards" not in again.column_names
 
 
 @pytest.mark.parametrize(
