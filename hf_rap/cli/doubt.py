@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import as_json, command, layout_options, settle_layout, source_argument
+from hf_rap.columns import ID
+
+from .options import as_json, command, layout_options, make_grading, settle_layout, source_argument
 from .output import echo, note, paste, print_json
 
 if TYPE_CHECKING:
     from hf_rap.scorers.doubts import Doubts
 
 _SUFFIXES = (".csv", ".jsonl")
+_NUMBER = re.compile(r"[+-]?[\d.,]+")
 
 
 @command()
 @source_argument
 @click.option("--least", default=0.5, show_default=True, help="List rows from this probability of a wrong gold on.")
 @click.option("--prior", default=0.05, show_default=True, help="Share of wrong golds before the model is heard.")
+@click.option(
+    "--verifier",
+    metavar="MODULE:NAME",
+    help="Says which answers are the same: a callable (reply, gold, question); default: the built-in one.",
+)
 @click.option("--show", default=10, show_default=True, help="Rows to spell out.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write all of them: .csv with a column to mark, or .jsonl to send."
@@ -48,7 +57,9 @@ def doubt(
     if out is not None and out.suffix not in _SUFFIXES:
         raise click.UsageError(f"--out {out}: give a name that ends in {' or '.join(_SUFFIXES)}.")
     ds, _ = open_source(source)
-    doubts = list_doubts(ds, least=least, prior=prior, layout=settle_layout(options, ds, source))
+    verifier = make_grading(options).get("verifier")
+    layout = settle_layout(options, ds, source)
+    doubts = list_doubts(ds, least=least, prior=prior, layout=layout, verifier=verifier)
     if out is not None:
         _write(doubts, out)
     if as_json:
@@ -79,9 +90,15 @@ def _write(doubts: Doubts, out: Path) -> None:
             names = ["rap_id", MARK, *(name for name in _names() if name != "rap_id")]
             table = csv.DictWriter(file, names)
             table.writeheader()
-            table.writerows({MARK: "", **row} for row in rows)
+            table.writerows({MARK: "", **{name: _as_cell(value, name) for name, value in row.items()}} for row in rows)
         else:
             file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _as_cell(value: Any, name: str) -> Any:
+    """A value that no spreadsheet takes for a formula: "=..." of a stranger gets an apostrophe. Ids stay, since marks go by them."""
+    begins = isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@") and name != ID.name
+    return f"'{value}" if begins and not _NUMBER.fullmatch(value) else value
 
 
 def _names() -> list[str]:

@@ -50,12 +50,26 @@ def test_doubtful_rows_are_printed_and_written(folder):
     assert [found["rap_id"] for found in json.loads(done.stdout)["doubts"]] == ["0007"]
 
 
+def test_another_verifier_says_what_is_the_same(folder, monkeypatch):
+    """One to which nothing is: then no two attempts agree, and no gold is doubtful."""
+    (folder / "my_graders.py").write_text("def never(reply, gold, question):\n    return 0.0\n")
+    monkeypatch.chdir(folder)
+    source = folder / "evidence.parquet"
+    assert "1 of 3 rows" in run("doubt", source)[1]
+    answers = [rf"\boxed{{{'7' * (1 + place)}}}" for place in range(10)]
+    rows = Dataset.from_parquet(str(source), cache_dir=str(folder / "cache")).to_list()
+    Dataset.from_list([{**rows[0], "rap_image_responses": answers}]).to_parquet(folder / "different.parquet")
+    assert "0 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "my_graders:never")[1]
+    (folder / "my_graders_too.py").write_text("def always(reply, gold, question):\n    return 1.0\n")
+    assert "1 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "my_graders_too:always")[1]
+
+
 def test_marks_in_the_table_come_back(folder):
-    """An untouched file changes nothing, and a mark drops its row as `wrong_gold`."""
+    """An untouched file changes nothing, and a mark drops its row as `wrong_gold`; no text is a formula of a spreadsheet."""
     source, table, out = folder / "evidence.parquet", folder / "doubts.csv", folder / "selection.parquet"
     assert run("doubt", source, "--out", table)[0] == 0
     (row,) = csv.DictReader(table.open())
-    assert (row["rap_id"], row["mark"], row["question"]) == ("0007", "", "=How many?\n\x1b[31mred")
+    assert (row["rap_id"], row["mark"], row["question"]) == ("0007", "", "'=How many?\n\x1b[31mred")
     scored = folder / "scored.parquet"
     assert run("score", source, "--out", scored)[0] == 0
     code, text = run("select", scored, "--overrides", table, "--out", out)

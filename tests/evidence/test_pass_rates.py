@@ -19,6 +19,7 @@ from hf_rap import (
 )
 from hf_rap.errors import ColumnExistsError, LayoutError, MissingColumnError
 from hf_rap.scorers import usual_scores
+from hf_rap.select import select_hardest
 
 
 def rows(**columns):
@@ -48,6 +49,7 @@ def test_rates_of_unknown_attempts_become_a_difficulty():
     assert "rap_image_rewards" not in evidence.column_names
     assert [error and error.partition(":")[0] for error in evidence["rap_error"]] == [None] + ["rate_unknown"] * 3
     assert select_difficulty(evidence, 0.1, 0.9).reasons == {"moderate": 1, "rate_unknown": 3}
+    assert select_hardest(evidence, budget=1).reasons == {"hardest": 1, "rate_unknown": 3}
     assert select_top(evidence, by="rap_difficulty", ratio=1.0, per=None).reasons == {"top": 1, "rate_unknown": 3}
 
 
