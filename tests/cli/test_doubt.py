@@ -52,16 +52,16 @@ def test_doubtful_rows_are_printed_and_written(folder):
 
 def test_another_verifier_says_what_is_the_same(folder, monkeypatch):
     """One to which nothing is: then no two attempts agree, and no gold is doubtful."""
-    (folder / "my_graders.py").write_text("def never(reply, gold, question):\n    return 0.0\n")
+    (folder / "says_never_same.py").write_text("def never(reply, gold, question):\n    return 0.0\n")
     monkeypatch.chdir(folder)
     source = folder / "evidence.parquet"
     assert "1 of 3 rows" in run("doubt", source)[1]
     answers = [rf"\boxed{{{'7' * (1 + place)}}}" for place in range(10)]
     rows = Dataset.from_parquet(str(source), cache_dir=str(folder / "cache")).to_list()
     Dataset.from_list([{**rows[0], "rap_image_responses": answers}]).to_parquet(folder / "different.parquet")
-    assert "0 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "my_graders:never")[1]
-    (folder / "my_graders_too.py").write_text("def always(reply, gold, question):\n    return 1.0\n")
-    assert "1 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "my_graders_too:always")[1]
+    assert "0 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "says_never_same:never")[1]
+    (folder / "says_always_same.py").write_text("def always(reply, gold, question):\n    return 1.0\n")
+    assert "1 of 1 rows" in run("doubt", folder / "different.parquet", "--verifier", "says_always_same:always")[1]
 
 
 def test_marks_in_the_table_come_back(folder):
