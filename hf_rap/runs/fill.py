@@ -208,9 +208,8 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
-            is_alone = not self.lease.others()
-            if is_alone:
-                self.folder.remove_folder(CLAIMS)
+            if self.folder.promises_creation:
+                self.lease.stand_aside(self._clear_claims)
             self._claims = self.folder.creates_for_one()
             if not self._claims:
                 self.lease.check_alone(but_other_ranks=True)
@@ -286,9 +285,12 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self.index.keep(least=_PARTS_TO_KEEP)
-        if self._claims and not self.lease.others(anew=True):
-            self.folder.remove_folder(CLAIMS)
+        if self._claims:
+            self.lease.stand_aside(self._clear_claims, for_good=True)
         self.lease.__exit__(None, None, None)
+
+    def _clear_claims(self) -> None:
+        self.folder.remove_folder(CLAIMS)
 
     def fill(self, indices: Sequence[int] | None = None) -> Progress:
         """Do what the run lacks of these rows, or of all; what other processes do or have done is left to them."""
