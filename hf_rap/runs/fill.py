@@ -191,6 +191,7 @@ class Run:
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
         self._about: str | None = None  # which piece of more rows these are
+        self._starts: Sequence[int] | None = None
         self.max_errors = max_errors
         self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
         self.rank = rank
@@ -257,15 +258,19 @@ class Run:
             raise
         return self
 
-    def turn_to(self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None) -> None:
+    def turn_to(
+        self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None, starts: Sequence[int] | None = None
+    ) -> None:
         """Go on with these rows, which have the columns of those before: whoever has many more than a disk holds, in pieces.
 
         Args:
             ds: the rows.
             rows: what they are known by.
             about: stands in lines about the progress.
+            starts: of the blocks that are claimed: the same in every process, whatever else its piece holds. None: these are
+                all rows.
         """
-        self.ds, self.rows, self._about = ds, rows, about
+        self.ds, self.rows, self._about, self._starts = ds, rows, about, starts
         old = self.index.under_old_ids(self.rows)
         if old:
             raise RunError(
@@ -402,7 +407,7 @@ class Run:
         for which, wants in wanted.items():
             self._shared(
                 ["grading", str(self.index.grader), which],
-                self._in_order_of_parts(indices),
+                self._in_order_of_parts(indices, wants),
                 partial(self._redo, wanted=wants),
                 lambda tasks, progress: self._do(tasks, self._regraded, progress, generates=False),
                 label="grading",
@@ -413,7 +418,7 @@ class Run:
         """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
         return self._shared(
             ["going on", str(self.collector.reply_tokens)],
-            self._in_order_of_parts(indices),
+            self._in_order_of_parts(indices, self._was_cut),
             lambda rows: self._redo(rows, self._goes_on),
             self._stream if self.streams else lambda tasks, progress: self._do(tasks, self._continued, progress),
             label="going on",
@@ -514,9 +519,11 @@ class Run:
     def _is_old(self, stretch: Stretch) -> bool:
         return not self.index.is_current(stretch)
 
+    def _was_cut(self, stretch: Stretch) -> bool:
+        return stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
+
     def _goes_on(self, stretch: Stretch) -> bool:
-        cut_early = stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
-        return self.continue_cut and cut_early and stretch not in self._stays
+        return self.continue_cut and self._was_cut(stretch) and stretch not in self._stays
 
     def _complete(self, indices: Sequence[int], *, retry: bool = False, waits: bool = False) -> Progress:
         self.regrade(indices, retry=retry)
@@ -552,6 +559,7 @@ class Run:
             indices=indices,
             find=find,
             rows_per_part=self.rows_per_part,
+            starts=self._starts if len(indices) == len(self.rows) else None,
             claims=self._claims,
             once=once,
         )
@@ -604,9 +612,16 @@ class Run:
         if stopped:
             raise self.stopped(progress)
 
-    def _in_order_of_parts(self, indices: Sequence[int]) -> list[int]:
-        """These rows as the parts that hold them follow each other, so that a part is read once, or twice at its ends."""
-        return sorted(indices, key=lambda index: self.index.place_of(self.rows[index].key))
+    def _in_order_of_parts(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> Sequence[int]:
+        """Those of which there is something to do, as the parts that hold it follow each other: so a part is read once, or twice at its ends.
+
+        What is `wanted` stays so when it is done: every process has the same rows in this order, however much others have done.
+        """
+        if self._starts is not None:
+            return indices
+        places = {index: self.index.place_of(self.rows[index].key, wanted) for index in indices}
+        there = {index: place for index, place in places.items() if place is not None}
+        return sorted(there, key=there.__getitem__)
 
     def _stream(self, tasks: Iterator[Task], progress: Progress) -> None:
         """Ask a server for all of it in one stream."""

@@ -35,7 +35,7 @@ from .contents import (
 from .folder import Unusable, by_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import datasets
     import pyarrow as pa
@@ -343,11 +343,10 @@ class Index:
                     held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
                     self._ids.add(row.id)
 
-    def place_of(self, key: str) -> tuple[tuple[str, str], int]:
-        """Where the first part stands that holds attempts of a row, of those with other grades than those of now if there are any."""
+    def place_of(self, key: str, wanted: Callable[[Stretch], bool]) -> tuple[tuple[str, str], int] | None:
+        """Where the first part stands that holds such attempts of a row; None where none does."""
         held = self._stretches.get(key, ())
-        old = [stretch for stretch in held if not self.is_current(stretch)] or held
-        return min(((by_content(stretch.part), stretch.place) for stretch in old), default=(("", ""), 0))
+        return min(((by_content(stretch.part), stretch.place) for stretch in held if wanted(stretch)), default=None)
 
     def is_current(self, stretch: Stretch) -> bool:
         """Its grades are those of the grader of now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .claims import Claims, work_id
@@ -30,6 +31,9 @@ class Sharing:
         indices: of the rows, in order.
         find: what is missing among some rows.
         rows_per_part: rows in a block, and at most in a task.
+        starts: of blocks among the indices, where these are some of more rows, of which another process has others at a
+            time: blocks are known by their rows then, and their claims stay as long as anybody is at work. None: these
+            are all, and a block is known by its number.
         claims: blocks are claimed; otherwise all of them are for this process.
         once: what is left undone by who has tried cannot be done.
     """
@@ -45,6 +49,7 @@ class Sharing:
         indices: Sequence[int],
         find: Callable[[Sequence[int]], list[Task]],
         rows_per_part: int,
+        starts: Sequence[int] | None = None,
         claims: bool,
         once: bool = False,
     ) -> None:
@@ -53,12 +58,22 @@ class Sharing:
         self._most = rows_per_part
         self._once = once
         distinct = list({rows[number].key: number for number in reversed(indices)}.values())[::-1]
-        self._blocks = [distinct[start : start + rows_per_part] for start in range(0, len(distinct), rows_per_part)]
-        self._lacking = {block: lacks for block in range(len(self._blocks)) if (lacks := self._lacks(block))}
+        self._blocks: dict[str, list[int]] = {}
+        if starts is None:
+            blocks = [distinct[start : start + rows_per_part] for start in range(0, len(distinct), rows_per_part)]
+            self._blocks = {str(number): block for number, block in enumerate(blocks)}
+            work = (*work, str(rows_per_part), *(rows[number].key for number in distinct))
+        else:
+            first = set(distinct)  # of equal rows
+            for start, stop in pairwise([*starts, len(indices)]):
+                block = indices[start:stop]
+                name = work_id(rows[number].key for number in block)
+                self._blocks.setdefault(name, []).extend(number for number in block if number in first)
+        self._closes = starts is None
+        self._lacking = {block: lacks for block in self._blocks if (lacks := self._lacks(block))}
         self._claims: Claims | None = None
         if claims and self._lacking:
-            name = work_id((*work, str(rows_per_part), *(rows[number].key for number in distinct)))
-            self._claims = Claims(folder, name, lease)
+            self._claims = Claims(folder, work_id(work), lease)
             # Only now: who has done all of it and cleared its claims away, since the run was looked at, has written its parts.
             self._index.refresh()
             self._lacking = {block: lacks for block in self._lacking if (lacks := self._lacks(block))}
@@ -106,14 +121,14 @@ class Sharing:
             self._claims.say(through=True)
 
     def clear(self) -> None:
-        """All is done, and nobody need know who has done it."""
-        if self._claims is not None:
+        """Where all is done, nobody need know any more who has done it."""
+        if self._claims is not None and self._closes and not any(map(self._lacks, self._lacking)):
             self._claims.clear()
 
-    def _lacks(self, block: int) -> int:
+    def _lacks(self, block: str) -> int:
         return sum(len(task.indices) for task in self._find(self._blocks[block]))
 
-    def _take(self, claims: Claims, block: int) -> Claim | None:
+    def _take(self, claims: Claims, block: str) -> Claim | None:
         claim = claims.take(block, once=self._once)
         while claim is not None and claims.was_cleared():
             self._index.refresh()
