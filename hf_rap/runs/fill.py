@@ -36,13 +36,14 @@ from .claims import FOLDER as CLAIMS
 from .contents import FAILURE, ID, KEY
 from .flight import Flight
 from .folder import MANIFEST, RunFolder, check_url, fingerprint_of
-from .index import Index, Row, Stretch, batches, columns_read, part_schema
+from .index import Index, batches, columns_read, part_schema
 from .keys import rows_of_run
 from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .part import as_part, ungraded
 from .progress import Progress
+from .row_table import Row, Rows
 from .sharing import Sharing
 from .stopping import ASKING, Noting, notes_signals
 from .stream import Streaming
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 
     from hf_rap.evidence.collector import Collector
     from hf_rap.rows.layouts import Layout
+
+    from .stretches import Stretch
 
 logger = logger_of(__name__)
 
@@ -259,7 +262,12 @@ class Run:
         return self
 
     def turn_to(
-        self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None, starts: Sequence[int] | None = None
+        self,
+        ds: datasets.Dataset,
+        rows: Sequence[Row],
+        *,
+        about: str | None = None,
+        starts: Sequence[int] | None = None,
     ) -> None:
         """Go on with these rows, which have the columns of those before: whoever has many more than a disk holds, in pieces.
 
@@ -270,7 +278,7 @@ class Run:
             starts: of the blocks that are claimed: the same in every process, whatever else its piece holds. None: these are
                 all rows.
         """
-        self.ds, self.rows, self._about, self._starts = ds, rows, about, starts
+        self.ds, self.rows, self._about, self._starts = ds, Rows.of(rows), about, starts
         old = self.index.under_old_ids(self.rows)
         if old:
             raise RunError(
@@ -279,7 +287,7 @@ class Run:
                 "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
                 "`rap_id` of the evidence collected then."
             )
-        self.index.rename(self.rows)
+        self.index.rename(self.rows.with_("older"))
         changed = self.index.changed(self.rows)
         if changed:
             logger.warning(
@@ -371,7 +379,7 @@ class Run:
     def lacking(self) -> list[int]:
         """The numbers of the rows of which the run does not hold all, as it stands."""
         keys = {row.key for task in self.tasks(range(len(self.rows))) for row in task.rows}
-        return [number for number, row in enumerate(self.rows) if row.key in keys] if keys else []
+        return [number for number, key in enumerate(self.rows.keys()) if key in keys] if keys else []
 
     def read(self, *, partial: bool = False, without: Iterable[int] = ()) -> datasets.Dataset:
         """The dataset with its evidence.
@@ -430,7 +438,7 @@ class Run:
         """What is missing among these rows, in their order; equal rows count once."""
         waiting: dict[tuple[int, int, str | None], dict[str, int]] = {}
         for index in indices:
-            key = self.rows[index].key
+            key = self.rows.key(index)
             lacks = {
                 arm: self.index.missing(key, attempts, arm=arm, trust_failures=not retry)
                 for arm, attempts in self.goal(index).items()
@@ -619,7 +627,7 @@ class Run:
         """
         if self._starts is not None:
             return indices
-        places = {index: self.index.place_of(self.rows[index].key, wanted) for index in indices}
+        places = {index: self.index.place_of(self.rows.key(index), wanted) for index in indices}
         there = {index: place for index, place in places.items() if place is not None}
         return sorted(there, key=there.__getitem__)
 
@@ -642,7 +650,7 @@ class Run:
         index_of: dict[Stretch, int] = {}
         for index in indices:
             for arm, attempts in self.goal(index).items():
-                for stretch in self.index.chosen(self.rows[index].key, attempts, arm=arm, any_grader=True):
+                for stretch in self.index.chosen(self.rows.key(index), attempts, arm=arm, any_grader=True):
                     if wanted(stretch):
                         index_of.setdefault(stretch, index)
         waiting: dict[tuple[int, int, str | None], list[Stretch]] = {}

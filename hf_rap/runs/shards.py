@@ -29,7 +29,8 @@ from hf_rap.rows.settling import FIRST_ROWS, first_rows, undecoded
 from .before import with_identity
 from .fill import Run
 from .flight import Flight
-from .index import Row, read_rows
+from .index import read_rows
+from .row_table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .claims import Claims, work_id
+from .stretches import first_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from .claims import Claim
     from .folder import RunFolder
-    from .index import Index, Row
+    from .index import Index
     from .lease import Lease
     from .progress import Progress
+    from .row_table import Rows
     from .task import Task
 
 
@@ -45,7 +51,7 @@ class Sharing:
         index: Index,
         *,
         work: Sequence[str],
-        rows: Sequence[Row],
+        rows: Rows,
         indices: Sequence[int],
         find: Callable[[Sequence[int]], list[Task]],
         rows_per_part: int,
@@ -57,23 +63,25 @@ class Sharing:
         self._find = find
         self._most = rows_per_part
         self._once = once
-        distinct = list({rows[number].key: number for number in reversed(indices)}.values())[::-1]
-        self._blocks: dict[str, list[int]] = {}
+        numbers = np.asarray(indices, np.int64)
+        distinct = numbers[first_places(rows.table["key"].take(numbers))]
+        self._blocks: dict[str, NDArray[np.int64]] = {}
+        parts: Iterable[str] = work
         if starts is None:
-            blocks = [distinct[start : start + rows_per_part] for start in range(0, len(distinct), rows_per_part)]
+            blocks = (distinct[start : start + rows_per_part] for start in range(0, len(distinct), rows_per_part))
             self._blocks = {str(number): block for number, block in enumerate(blocks)}
-            work = (*work, str(rows_per_part), *(rows[number].key for number in distinct))
+            parts = chain(work, [str(rows_per_part)], map(rows.key, distinct.tolist()))
         else:
-            first = set(distinct)  # of equal rows
-            for start, stop in pairwise([*starts, len(indices)]):
-                block = indices[start:stop]
-                name = work_id(rows[number].key for number in block)
-                self._blocks.setdefault(name, []).extend(number for number in block if number in first)
+            for start, stop in pairwise([*starts, len(numbers)]):
+                block = numbers[start:stop]
+                name = work_id(map(rows.key, block.tolist()))
+                before = self._blocks.get(name, block[:0])
+                self._blocks[name] = np.concatenate([before, block[np.isin(block, distinct)]])
         self._closes = starts is None
         self._lacking = {block: lacks for block in self._blocks if (lacks := self._lacks(block))}
         self._claims: Claims | None = None
         if claims and self._lacking:
-            self._claims = Claims(folder, work_id(work), lease)
+            self._claims = Claims(folder, work_id(parts), lease)
             # Only now: who has done all of it and cleared its claims away, since the run was looked at, has written its parts.
             self._index.refresh()
             self._lacking = {block: lacks for block in self._lacking if (lacks := self._lacks(block))}
@@ -107,7 +115,7 @@ class Sharing:
             if self._claims is not None and (claim := self._take(self._claims, block)) is None:
                 progress.elsewhere += lacks
                 continue
-            missing = [number for task in self._find(self._blocks[block]) for number in task.indices]
+            missing = [number for task in self._find(self._blocks[block].tolist()) for number in task.indices]
             progress.elsewhere += lacks - len(missing)
             waiting |= dict.fromkeys(missing, claim)
             if len(waiting) >= self._most:
@@ -126,7 +134,7 @@ class Sharing:
             self._claims.clear()
 
     def _lacks(self, block: str) -> int:
-        return sum(len(task.indices) for task in self._find(self._blocks[block]))
+        return sum(len(task.indices) for task in self._find(self._blocks[block].tolist()))
 
     def _take(self, claims: Claims, block: str) -> Claim | None:
         claim = claims.take(block, once=self._once)
