@@ -27,6 +27,7 @@ from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
+from hf_rap.system import give_back_memory
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
@@ -256,6 +257,7 @@ class Run:
             lease = self.lease if self._claims else None
             rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout, lease=lease)
             self.turn_to(self.ds, rows)
+            give_back_memory()
         except BaseException:
             self.lease.__exit__(None, None, None)
             raise

@@ -144,7 +144,7 @@ class Index:
         self._told: dict[str, dict[str, Any]] = {}
         # A stream reads its rows, and looks at what others have written, in another thread than it writes.
         self._lock = RLock()
-        self._told_of: dict[str, bytes] = {}  # of each part that was not read itself: a hash of what it is said to hold
+        self._unread: set[str] = set()  # parts of which it is only said what they hold
         self._contents = {fingerprint: Contents(folder, fingerprint, schema) for fingerprint in fingerprints}
         self.refresh()
 
@@ -175,10 +175,7 @@ class Index:
             new = [name for name in there if self._is_new(f"{fingerprint}/{name}", there[name])]
             for rows_of, table in contents.kept({name: there[name] for name in new}) if new else ():
                 self._note({f"{fingerprint}/{name}": rows for name, rows in rows_of.items()}, table)
-                start = 0
-                for name, rows in rows_of.items():
-                    self._told_of[f"{fingerprint}/{name}"] = _digest(table.slice(start, rows))
-                    start += rows
+                self._unread |= {f"{fingerprint}/{name}" for name in rows_of}
             for name in new:
                 path = f"{fingerprint}/{name}"
                 if path in self._read and path not in self._refused:
@@ -276,14 +273,25 @@ class Index:
             RunError: it has changed since it was indexed.
         """
         part = self.read(name)
-        told = self._told_of.get(name)
-        if told is not None and not isinstance(part, Unusable) and _digest(part) != told:
+        if not isinstance(part, Unusable) and not self._is_as_said(name, part):
             part = Unusable(name, "it holds other rows than the run's own table of its parts says")
         if isinstance(part, Unusable):
             for contents in self._contents.values():  # the next start finds out for itself
                 contents.forget()
             raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
         return part
+
+    def _is_as_said(self, name: str, part: pa.Table) -> bool:
+        """The index has each row of a part, where it stands, and so no others: it was told as many."""
+        if name not in self._unread:
+            return True
+        rows = zip(part[KEY].to_pylist(), part[FIRST].to_pylist(), part[ATTEMPTS].to_pylist(), strict=True)
+        for place, (key, first, attempts) in enumerate(rows):
+            held = self._stretches.of(key)
+            if not any(stretch[:4] == (name, place, first, first + attempts) for stretch in held):
+                return False
+        self._unread.discard(name)
+        return True
 
     def rename(self, rows: Iterable[Row]) -> None:
         """Know rows by their keys of now, which an earlier run knows by another."""
@@ -421,7 +429,7 @@ class Index:
         """The token limits that there are."""
         return self._stretches.every(LIMIT)
 
-    def _every_key(self) -> Iterator[tuple[str, list[Stretch]]]:
+    def _every_key(self) -> Iterator[tuple[str, Sequence[Stretch]]]:
         return ((key, self._stretches.of(key)) for key in self._stretches.keys())  # noqa: SIM118 - no dictionary
 
 
@@ -434,17 +442,6 @@ def _counted(chosen: list[bool], rows_of: Mapping[str, int]) -> dict[str, int]:
     """How many rows of each part are chosen; the rows of one follow those of another."""
     each = iter(chosen)
     return {path: sum(islice(each, rows)) for path, rows in rows_of.items()}
-
-
-def _digest(table: pa.Table) -> bytes:
-    """Of which attempts of which rows a part has, by the part or by its contents."""
-    firsts = table[FIRST].to_pylist()
-    if STOP in table.column_names:
-        stops = table[STOP].to_pylist()
-    else:
-        stops = [first + attempts for first, attempts in zip(firsts, table[ATTEMPTS].to_pylist(), strict=True)]
-    told = repr((table[KEY].to_pylist(), firsts, stops))
-    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def wrong_in(part: pa.Table) -> str | None:

@@ -87,7 +87,7 @@ def rows_of_run(
         _keep(folder, fingerprint, stamp, [stretch.table for stretch in in_order], files)
     import pyarrow as pa
 
-    return Rows(pa.concat_tables([stretch.table for stretch in in_order]).combine_chunks())
+    return Rows(pa.concat_tables([stretch.table for stretch in in_order]))
 
 
 class _Stretch(NamedTuple):

@@ -35,7 +35,7 @@ class Rows(Sequence[Row]):
     """Rows in the columns of a table: id, key, older (null where that is the key), old_id."""
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table
+        self.table = table = table.combine_chunks()  # so that an entry is found at once
         self._ids, self._keys, self._olders, self._old_ids = (_whole(table[name]) for name in ROW_COLUMNS)
 
     @classmethod

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .contents import ARM, CUT, FAILURE, FIRST, GRADER, ID, KEY, LIMIT, STOP, UNGRADED, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -55,6 +55,7 @@ class Stretches:
 
     def __init__(self) -> None:
         self._lock = RLock()  # one thread may ask while another adds
+        self._last: tuple[str | None, list[Stretch]] = None, []
         self._parts: list[str] = []
         self._words: dict[str, _Words] = {name: _Words() for name in _WORDS}
         self._columns: dict[str, NDArray[Any]] = {}
@@ -72,6 +73,7 @@ class Stretches:
         if not len(contents):
             return
         with self._lock:
+            self._last = None, []
             self._waiting.append((rows_of, contents))
             self._rows_waiting += len(contents)
             if self._rows_waiting >= max(_LEAST, self._size // 16):
@@ -84,16 +86,23 @@ class Stretches:
     def also(self, key: str, other: str, identity: str) -> None:
         """A row that is known by this key has what is known by another as well."""
         with self._lock:
+            self._last = None, []
             self._also.setdefault(key, other)
             self._also_ids.add(identity)
             self._recent_ids.add(identity)
 
-    def of(self, key: str) -> list[Stretch]:
+    def of(self, key: str) -> Sequence[Stretch]:
         """Those of a row."""
         with self._lock:
+            asked, held = self._last
+            if asked == key:  # for one arm after the other
+                return held
             held = [*self._in_order(key), *self._recent.get(key, ())]
             other = self._also.get(key)
-            return held if other is None else held + [stretch for stretch in self.of(other) if stretch not in held]
+            if other is not None:
+                held += [stretch for stretch in self.of(other) if stretch not in held]
+            self._last = key, held
+            return held
 
     def __contains__(self, key: str) -> bool:
         with self._lock:
