@@ -6,14 +6,13 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .claims import Claims, work_id
 from .stretches import first_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from .claims import Claim
@@ -59,6 +58,8 @@ class Sharing:
         claims: bool,
         once: bool = False,
     ) -> None:
+        import numpy as np
+
         self._index = index
         self._find = find
         self._most = rows_per_part

@@ -94,8 +94,8 @@ class Stretches:
     def of(self, key: str) -> Sequence[Stretch]:
         """Those of a row."""
         with self._lock:
-            asked, held = self._last
-            if asked == key:  # for one arm after the other
+            last, held = self._last
+            if last == key:  # for one arm after the other
                 return held
             held = [*self._in_order(key), *self._recent.get(key, ())]
             other = self._also.get(key)
@@ -150,19 +150,19 @@ class Stretches:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        asked = pa.array(list(ids), pa.string())
-        if not len(asked):
+        names = pa.array(list(ids), pa.string())
+        if not len(names):
             return set()
-        known: set[str] = set()
+        there: set[str] = set()
         with self._lock:
             every = [*self._ids, pa.array(list(self._recent_ids), pa.string())]
-        for there in every:
-            known |= set(asked.filter(pc.is_in(asked, there)).to_pylist())
+        for some in every:
+            there |= set(names.filter(pc.is_in(names, some)).to_pylist())
             if longest is not None:
-                longer = there.filter(pc.greater(pc.utf8_length(there), longest))
+                longer = some.filter(pc.greater(pc.utf8_length(some), longest))
                 begun = pc.utf8_slice_codeunits(longer, 0, longest)
-                known |= set(asked.filter(pc.is_in(asked, begun)).to_pylist())
-        return known
+                there |= set(names.filter(pc.is_in(names, begun)).to_pylist())
+        return there
 
     @property
     def has_ids(self) -> bool:
