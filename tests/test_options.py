@@ -418,6 +418,7 @@ WRONG = {
         "gpu_memory_utilization": (1.5, "1.5: it takes a number above 0 and up to 1"),
         "max_num_seqs": AT_LEAST_1_OR_NONE,
         "enforce_eager": FLAG,
+        "start_timeout": (0, "0: it takes a number above 0"),
         "seeded": FLAG,
         "options": DICTIONARY,
     },
