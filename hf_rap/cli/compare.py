@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     "--methods",
     default="rap,rap-released,difficulty,random",
     show_default=True,
-    help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control.",
+    help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control; all is every one.",
 )
-@click.option("--budget", type=int, help="Rows for random, hardest and longest; default: as many as the first other.")
+@click.option("--budget", type=int, help="Rows for methods that rank or draw; default: as many as the first other.")
 @overrides_option
 @click.option("--seed", default=0, show_default=True, help="Of draws and ties.")
 @click.option(
@@ -53,6 +53,8 @@ def compare(
     SOURCE holds evidence; scores that are not there are computed.
 
     Example: hf-rap compare evidence.parquet --methods rap,rap-released,difficulty,random
+
+    Example: hf-rap compare evidence.parquet --methods all
 
     Example: hf-rap compare controlled.parquet --methods rap,rap:blank,rap:shuffled
 

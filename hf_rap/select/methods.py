@@ -51,6 +51,12 @@ METHODS = {
 _ALL = {**METHODS, TOP.name: TOP}
 
 
+def every_method() -> dict[str, Method]:
+    """Ours and those of plugins that `select_cognitive` takes by name."""
+    methods: dict[str, Method] = {**METHODS, **plugins("method", _ALL)}
+    return methods
+
+
 def find_method(choice: str | Method | Callable[..., Any]) -> Method:
     """The method that is meant by a name, by itself, or by a function that decides.
 

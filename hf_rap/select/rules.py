@@ -1,7 +1,7 @@
 """Every rule as data: where it comes from, what it computes, what it reads and costs, and what its source leaves open.
 
-A new method joins with
-one entry.
+docs/rules.md is written from here (scripts/render_rules.py), and `hf-rap compare` counts tokens by it. A new method joins
+with one entry.
 """
 
 from __future__ import annotations
