@@ -11,7 +11,7 @@ from hf_rap.scorers import can_be_made, find_scorer, usual_scores
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
 
-from . import select_cognitive
+from . import Selection, select_cognitive
 from .base import rows_to_select
 from .compared import Compared, Comparison
 from .methods import METHODS, every_method, find_method
@@ -57,31 +57,67 @@ def compare_methods(
     ds = with_scores(rows)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
-    choices = _choices(methods)
-    names = [choice.name for choice in choices]
-    check(len(set(names)) == len(names), "methods", names, f"some of {', '.join(METHODS)}, each once")
-    forgiving = _is_all(methods)
+    choices = choices_of(methods)
+    forgiving = is_all(methods)
     against = {control: _against(ds, control) for control in _controls(ds, choices if not forgiving else ())}
-    kept: dict[str, NDArray[np.bool_]] = {}
-    lacking: dict[str, str] = {}
-    errors: list[RapError] = []
-    for choice in sorted(choices, key=lambda choice: choice.method.needs_budget):
-        try:
-            kept[choice.name] = _kept(ds, choice, against, kept, budget=budget, seed=seed, marks=marks)
-        except RapError as error:
-            if not forgiving:
-                raise
-            errors.append(error)
-            lacking[choice.name] = str(error)
-    if not kept:
-        raise errors[0]
+    selections, lacking = select_by_each(
+        ds, choices, against, budget=budget, seed=seed, marks=marks, forgiving=forgiving
+    )
+    kept = {name: _flags(selection) for name, selection in selections.items()}
     made = [choice for choice in choices if choice.name in kept]
     return Comparison(
         rows=len(ds),
         selections=tuple(_compared(ds, against, choice, kept[choice.name]) for choice in made),
         jaccard=tuple(tuple(jaccard(kept[first.name], kept[second.name]) for second in made) for first in made),
-        lacking={name: lacking[name] for name in names if name in lacking},
+        lacking={choice.name: lacking[choice.name] for choice in choices if choice.name in lacking},
     )
+
+
+def select_by_each(
+    ds: Any,
+    choices: Iterable[Choice],
+    against: Mapping[str, Any],
+    *,
+    budget: int | None,
+    seed: int,
+    marks: Marks | None,
+    forgiving: bool,
+) -> tuple[dict[str, Selection], dict[str, str]]:
+    """The selection of each method, by its name, and of those that the rows cannot be selected by what they lack.
+
+    Raises:
+        RapError: of a method that fails; where that is forgiven, of the first one if all do.
+
+    """
+    selections: dict[str, Selection] = {}
+    errors: dict[str, RapError] = {}
+    for choice in sorted(choices, key=lambda choice: choice.method.needs_budget):
+        try:
+            options: dict[str, Any] = {}
+            if choice.method.needs_budget:
+                options = {"budget": budget if budget is not None else _size(selections, choice.name)}
+            rows = ds
+            if choice.control is not None:
+                rows = against[choice.control] if choice.control in against else _against(ds, choice.control)
+            selections[choice.name] = select_cognitive(
+                rows, method=choice.method, seed=seed, overrides=marks, **options
+            )
+        except RapError as error:
+            if not forgiving:
+                raise
+            errors[choice.name] = error
+    if not selections:
+        raise next(iter(errors.values()))
+    return selections, {name: str(error) for name, error in errors.items()}
+
+
+def _flags(selection: Selection) -> NDArray[np.bool_]:
+    """Which rows a selection keeps, (n_rows,)."""
+    import numpy as np
+
+    keep = np.zeros(len(selection.scored), dtype=bool)
+    keep[selection.kept_rows] = True
+    return keep
 
 
 def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
@@ -92,13 +128,14 @@ def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None
     return round(int(np.count_nonzero(first & second)) / either, 6) if either else None
 
 
-def _is_all(methods: Any) -> bool:
+def is_all(methods: Any) -> bool:
+    """Every method is asked for."""
     return methods == ALL or (isinstance(methods, (list, tuple)) and list(methods) == [ALL])
 
 
-def _choices(methods: Any) -> list[_Choice]:
+def choices_of(methods: Any) -> list[Choice]:
     """What was asked for, in its order."""
-    if _is_all(methods):
+    if is_all(methods):
         names = [name for name in RULES if name.partition(":")[0] in METHODS]  # the order of the table
         return [_parsed(name) for name in (*names, *(name for name in every_method() if name not in RULES))]
     check(
@@ -107,32 +144,10 @@ def _choices(methods: Any) -> list[_Choice]:
         methods,
         f"some of {', '.join(METHODS)}, each once, or {ALL!r}",
     )
-    return [_parsed(choice) for choice in methods]
-
-
-def _kept(
-    ds: Any,
-    choice: _Choice,
-    against: Mapping[str, Any],
-    kept: Mapping[str, NDArray[np.bool_]],
-    *,
-    budget: int | None,
-    seed: int,
-    marks: Marks | None,
-) -> NDArray[np.bool_]:
-    """Which rows one method keeps, (n_rows,)."""
-    import numpy as np
-
-    options: dict[str, Any] = {}
-    if choice.method.needs_budget:
-        options = {"budget": budget if budget is not None else _size(kept, choice.name)}
-    rows = ds
-    if choice.control is not None:
-        rows = against[choice.control] if choice.control in against else _against(ds, choice.control)
-    selection = select_cognitive(rows, method=choice.method, seed=seed, overrides=marks, **options)
-    keep = np.zeros(len(ds), dtype=bool)
-    keep[selection.kept_rows] = True
-    return keep
+    choices = [_parsed(choice) for choice in methods]
+    names = [choice.name for choice in choices]
+    check(len(set(names)) == len(names), "methods", names, f"some of {', '.join(METHODS)}, each once")
+    return choices
 
 
 def with_scores(ds: Any) -> Any:
@@ -141,8 +156,8 @@ def with_scores(ds: Any) -> Any:
     return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, ds.column_names)))
 
 
-def _size(kept: Mapping[str, NDArray[np.bool_]], method: str) -> int:
-    size = next((size for keep in kept.values() if (size := int(keep.sum()))), 0)
+def _size(selections: Mapping[str, Selection], method: str) -> int:
+    size = next((size for selection in selections.values() if (size := len(selection.kept_rows))), 0)
     if not size:
         raise SettingError(
             f"Method {method!r} needs a budget: there is no other selection with rows to be as large as."
@@ -150,17 +165,19 @@ def _size(kept: Mapping[str, NDArray[np.bool_]], method: str) -> int:
     return size
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
+    """A method as it was asked for, and the control that its cde compares with, if it was named."""
+
     name: str
     method: Method
     control: str | None
 
 
-def _parsed(choice: str | Method) -> _Choice:
+def _parsed(choice: str | Method) -> Choice:
     """A method, or a name such as "rap" or "rap:blank"."""
     if not isinstance(choice, str):
         method = find_method(choice)
-        return _Choice(method.name, method, None)
+        return Choice(method.name, method, None)
     name, colon, control = choice.partition(":")
     method = find_method(name)
     if colon and "control" not in method.meanings:
@@ -168,10 +185,10 @@ def _parsed(choice: str | Method) -> _Choice:
         raise SettingError(f"methods has {choice!r}: only {able} goes by a cde whose control can be chosen.")
     if colon and control not in CONTROLS:
         raise SettingError(f"methods has {choice!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
-    return _Choice(choice, method, control or None)
+    return Choice(choice, method, control or None)
 
 
-def _controls(ds: Any, choices: Iterable[_Choice]) -> list[str]:
+def _controls(ds: Any, choices: Iterable[Choice]) -> list[str]:
     """Those that are asked for, and those that there is evidence of."""
     named = {choice.control for choice in choices}
     return [name for name in CONTROLS if name in named or ARM_COLUMNS[name].rewards.name in ds.column_names]
@@ -183,7 +200,7 @@ def _against(ds: Any, control: str) -> Any:
     return add_scores(ds.remove_columns(old), CDEScore(control=control))
 
 
-def _compared(ds: Any, against: Mapping[str, Any], choice: _Choice, keep: NDArray[np.bool_]) -> Compared:
+def _compared(ds: Any, against: Mapping[str, Any], choice: Choice, keep: NDArray[np.bool_]) -> Compared:
     kept = keep.nonzero()[0]
     rule = RULES.get(choice.name)
     return Compared(
