@@ -57,11 +57,11 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 def numbers(prefix: str) -> list[str]:
     """All that is known of one paper, with where it stands; those that no command uses are for training."""
     rows = [
-        (f"`{number.value}`", number.what, number.where)
+        (name.removeprefix(f"{prefix}."), f"`{number.value}`", number.what, number.where)
         for name, number in NUMBERS.items()
         if name.startswith(f"{prefix}.")
     ]
-    return table(("number", "what it is", "stands in"), rows)
+    return table(("name", "number", "what it is", "stands in"), rows)
 
 
 def all_steps() -> list[str]:

@@ -144,7 +144,7 @@ def report_version(done: Published, *, as_json: bool) -> None:
         f"version {done.version} in {done.path}: {rows['kept']:,} of {rows['all']:,} rows selected, "
         f"card in {done.path / 'README.md'}"
     )
-    echo(f"load it: datasets.load_dataset({json.dumps(str(done.path))}, 'selected')")
+    echo(f'load it: datasets.load_dataset({json.dumps(str(done.path))}, "selected")')
 
 
 def report_release(release: Release, *, as_json: bool) -> None:

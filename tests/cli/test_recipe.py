@@ -121,14 +121,16 @@ def test_it_goes_on_where_it_stopped(tmp_path):
 def test_the_others_run_to_their_end(tmp_path, name):
     """On the built-in model; the rule of the version is the paper's."""
     run(name, "--model", "demo", "--folder", tmp_path / name)
-    rule = json.loads((tmp_path / name / "version" / "rap.json").read_text())["facts"]["rule"]
+    rule = json.loads((tmp_path / name / f"{name}-selected" / "rap.json").read_text())["facts"]["rule"]
     if name == "rap":
         assert (rule["method"], rule["min_cde"], rule["max_ace"]) == ("rap-paper", 0.5, 0.1)
         assert (tmp_path / name / "easyr1" / "random" / "train.parquet").is_file()
         assert len(list((tmp_path / name / "easyr1").glob("*.yaml"))) == 9
         settings = pq.read_table(tmp_path / name / "scored.parquet", columns=["rap_ace_settings"])[0].to_pylist()
         assert {json.loads(text)["form"] for text in settings if text} == {"literal"}
-        assert len(load_dataset(str(tmp_path / name / "version"), "control")["train"]) == rule_rows(tmp_path / name)
+        assert len(load_dataset(str(tmp_path / name / f"{name}-selected"), "control")["train"]) == rule_rows(
+            tmp_path / name
+        )
     else:
         assert (rule["by"], rule["alpha"]) == ("rap_bis", 0.05)
         lines = (tmp_path / name / "internvl" / "train.jsonl").read_text().splitlines()
