@@ -52,7 +52,11 @@ def trusted_information(steps: pa.Array, *, alpha: float, above: float) -> NDArr
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    fields = {field.name for field in steps.type.value_type} if pa.types.is_struct(steps.type.value_type) else set()
+    inner = getattr(steps.type, "value_type", steps.type)
+    if pa.types.is_null(inner):
+        return np.full(len(steps), np.nan)
+    lists = pa.types.is_list(steps.type) or pa.types.is_large_list(steps.type)
+    fields = {field.name for field in inner} if lists and pa.types.is_struct(inner) else set()
     if not set(COUNTS) <= fields:
         raise SettingError(
             f"Method 'bis-posterior' reads {COUNTS[0]} and {COUNTS[1]} of each step, and {STEPS.name!r} has no such fields: "

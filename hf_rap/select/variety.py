@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import DIFFICULTY, IMAGE_RESPONSES
+from hf_rap.errors import LayoutError
 from hf_rap.papers import CITE_VARIANCE_PROMOTION, VARIANCE_PROMOTION
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 
@@ -28,14 +29,32 @@ def distinct_trigrams(replies: pa.Array) -> NDArray[np.float64]:
     Replies of fewer than three words have no such run. Where no reply of a row has one, it is different replies by all
     replies; NaN without a reply. Words are what white space divides.
 
+    Raises:
+        LayoutError: the column holds no lists of texts.
+
     >>> import pyarrow as pa
     >>> distinct_trigrams(pa.array([["a b c d", "a b c e"], ["4", "4"], None])).tolist()
     [0.75, 0.5, nan]
     """
     import numpy as np
+    import pyarrow as pa
 
+    if pa.types.is_null(replies.type):
+        return np.full(len(replies), np.nan)
+    lists = pa.types.is_list(replies.type) or pa.types.is_large_list(replies.type)
+    if not (lists and (pa.types.is_null(replies.type.value_type) or _is_text(replies.type.value_type))):
+        raise LayoutError(
+            f"Method 'variance-promotion' reads a list of replies per row from {IMAGE_RESPONSES.name!r}, but the column is of type "
+            f"{replies.type}. Store lists of texts, null where there is no reply."
+        )
     parts = [_of_some(replies.slice(start, _ROWS_AT_ONCE)) for start in range(0, len(replies), _ROWS_AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _of_some(replies: pa.Array) -> NDArray[np.float64]:

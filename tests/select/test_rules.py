@@ -145,6 +145,29 @@ def test_runs_do_not_reach_from_one_reply_into_the_next():
     assert distinct_trigrams(pa.array([["a b", "c d"], ["a b", "a b"]])).tolist() == [1.0, 0.5]
 
 
+def test_diversity_is_the_same_in_parts(monkeypatch):
+    """Rows are read a few at a time."""
+    replies = pa.array([[f"a b {row % 3} c", "a b 0 c", "d"] for row in range(7)] + [None, ["x"]])
+    whole = distinct_trigrams(replies)
+    monkeypatch.setattr("hf_rap.select.variety._ROWS_AT_ONCE", 2)
+    assert np.array_equal(distinct_trigrams(replies), whole, equal_nan=True)
+    assert whole[:3].tolist() == [0.5, 1.0, 1.0]
+
+
+def test_columns_of_other_types_are_told_or_unknown():
+    """In a sentence, so that a comparison of all rules goes on."""
+    bad = solved(1).add_column("rap_image_responses", ["a b c"])
+    with pytest.raises(
+        LayoutError,
+        match="reads a list of replies per row from 'rap_image_responses', but the column is of type string",
+    ):
+        kept(bad, "variance-promotion", budget=1)
+    nothing = solved(1).add_column("rap_image_responses", [None]).add_column("steps_with_score", [None])
+    for name in ("variance-promotion", "bis-posterior"):
+        with pytest.raises(SettingError, match="none of 1 can be ranked"):
+            kept(nothing, name, budget=1)
+
+
 def test_variance_promotion_by_hand():
     """0.8 p (1 - p) + 0.2 d: 0.2 + 0.1, 0.15 + 0.2, 0 + 0.2, and unknown without replies."""
     ds = solved(4, 2, 0, 4).add_column(
