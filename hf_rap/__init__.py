@@ -218,7 +218,7 @@ if TYPE_CHECKING:
     from .select import Settings as Settings
     from .select import Stages as Stages
     from .select import Step as Step
-    from .select.comparison import Comparison as Comparison
+    from .select.compared import Comparison as Comparison
     from .select.stability import Stability as Stability
     from .stats.posterior import Prior as Prior
     from .training import EpochReport as EpochReport
@@ -244,7 +244,7 @@ _TYPES = {
     "scorers.function": "FunctionScorer",
     "scorers.probe": "Probe ProbeReport",
     "select": "Citation Decision Reason Settings Stages Step",
-    "select.comparison": "Comparison",
+    "select.compared": "Comparison",
     "select.stability": "Stability",
     "stats.posterior": "Prior",
     "training": "EpochReport",
