@@ -75,7 +75,11 @@ def within(seconds: float, call: Callable[[], Made], what: str) -> Made:
             if _running.pop(key, None) is None:  # its time is up: the exception comes, or has come
                 while not watched.is_stopped:
                     time.sleep(_LOOK / 100)
-                _put(watched.thread, None)
+                # One that has not come could be taken back with NULL, but then Python before 3.13 looks for an exception
+                # ever after, and hangs under a profiler or a debugger. So it comes here, in place of the one that waits.
+                _put(watched.thread, _TimeUp)
+                while True:
+                    time.sleep(0)
     except _TimeUp:
         if watched.is_large:
             raise MemoryError(f"{what} takes more than {_GROWTH >> 30} GB of memory") from None
@@ -116,8 +120,6 @@ def _size() -> int:
         return 0
 
 
-def _put(thread: int, error: type[BaseException] | None) -> None:
-    """An exception into a thread; None takes back one that has not come yet."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
-    )
+def _put(thread: int, error: type[BaseException]) -> None:
+    """An exception into a thread, in place of one that has not come yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

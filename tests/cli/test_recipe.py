@@ -128,7 +128,9 @@ def test_the_others_run_to_their_end(tmp_path, name):
         assert len(list((tmp_path / name / "easyr1").glob("*.yaml"))) == 9
         settings = pq.read_table(tmp_path / name / "scored.parquet", columns=["rap_ace_settings"])[0].to_pylist()
         assert {json.loads(text)["form"] for text in settings if text} == {"literal"}
-        assert len(load_dataset(str(tmp_path / name / f"{name}-selected"), "control")["train"]) == rule_rows(tmp_path / name)
+        assert len(load_dataset(str(tmp_path / name / f"{name}-selected"), "control")["train"]) == rule_rows(
+            tmp_path / name
+        )
     else:
         assert (rule["by"], rule["alpha"]) == ("rap_bis", 0.05)
         lines = (tmp_path / name / "internvl" / "train.jsonl").read_text().splitlines()

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -183,6 +185,32 @@ def test_a_call_that_ends_in_time_is_left_alone():
         with suppress(TimeoutError):
             assert within(0.1, partial(time.sleep, 0.095 + 0.001 * number), "it") is None
     assert sum(range(100_000)) == 4999950000
+
+
+PROFILED = """
+import sys, time
+from contextlib import suppress
+from hf_rap.engines.time_limit import within
+
+def swallows():
+    with suppress(BaseException):
+        time.sleep(0.3)
+
+for call in (lambda: time.sleep(0.3), swallows):
+    try:
+        within(0.05, call, "it")
+    except TimeoutError as error:
+        print(error)
+sys.setprofile(lambda *_: None)
+print((lambda: "goes on")())
+"""
+
+
+@pytest.mark.slow
+def test_a_program_under_a_profiler_goes_on_behind_a_call_that_took_too_long():
+    """Also where the call has swallowed what ended it; Python 3.11 and 3.12 hang when an exception is promised and never comes."""
+    program = subprocess.run([sys.executable, "-c", PROFILED], check=True, capture_output=True, text=True, timeout=60)
+    assert program.stdout.splitlines() == ["it takes more than 0.05 s"] * 2 + ["goes on"]
 
 
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
