@@ -13,7 +13,7 @@ from importlib import import_module
 
 import click
 
-from hf_rap.errors import RapError, visible
+from hf_rap.errors import RapError, printable_logs, visible
 
 # Each command in one sentence, in the order of use. The command itself is the function of its name in the file of its
 # name, loaded when it is asked for: `hf-rap --help` is quick.
@@ -121,7 +121,8 @@ def in_flags(message: str) -> str:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        cli(prog_name="hf-rap")
+        with printable_logs():
+            cli(prog_name="hf-rap")
     except RapError as error:
         click.echo(f"hf-rap: {in_flags(visible(' '.join(str(error).split()), _LONGEST_ERROR))}", err=True)
         sys.exit(1)
