@@ -79,6 +79,7 @@ class MissingColumnError(LayoutError):
         self.reader = reader
         self.column = column
         self.columns = tuple(columns)
+        self.hint = hint
         has = ", ".join(self.columns) or "no columns"
         message = f"{reader} reads column {column!r}, which this dataset does not have (it has: {has})."
         super().__init__(f"{message} {hint}".rstrip())

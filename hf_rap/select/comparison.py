@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY, foreign_scores
-from hf_rap.errors import RapError, SettingError
+from hf_rap.errors import MissingColumnError, RapError, SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.scorers import can_be_made, find_scorer, usual_scores
 from hf_rap.scorers.base import add_scores
@@ -108,7 +108,7 @@ def select_by_each(
             errors[choice.name] = error
     if not selections:
         raise next(iter(errors.values()))
-    return selections, {name: str(error) for name, error in errors.items()}
+    return selections, {name: _why(error) for name, error in errors.items()}
 
 
 def _flags(selection: Selection) -> NDArray[np.bool_]:
@@ -223,3 +223,10 @@ def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
     values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
     scores = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
     return round(float(scores.mean()), 6) if scores.size else None
+
+
+def _why(error: RapError) -> str:
+    """Without the list of all columns, which all rules share."""
+    if isinstance(error, MissingColumnError):
+        return f"there is no column {error.column!r}. {error.hint}".rstrip()
+    return str(error)
