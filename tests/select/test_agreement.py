@@ -88,7 +88,7 @@ def test_all_methods_say_what_one_of_the_files_lacks():
     tokens = [[1] * ATTEMPTS] * 8
     tables = {"before": evidence(BEFORE, rap_image_tokens=tokens), "after": evidence(AFTER)}
     found = compare_models(tables, "all")
-    assert found.lacking["longest"].startswith("after: select_longest reads column 'rap_image_tokens'")
+    assert found.lacking["longest"].startswith("after: there is no column 'rap_image_tokens'")
     assert {pair.method for pair in found.pairs} == {
         *(
             "rap",
