@@ -156,6 +156,7 @@ def test_one_that_comes_late_gets_a_share(start, run, log):
     same_as_one_go(run, 150)
 
 
+@pytest.mark.exhaustive
 def test_one_that_is_stopped_loses_its_part_and_drops_it(start, run, log):
     """SIGSTOP for longer than a process may be silent: its part is done once more, and it throws its own away."""
     children = [start(120, rank, 2, seconds=0.05) for rank in range(2)]
@@ -174,6 +175,7 @@ def test_one_that_is_stopped_loses_its_part_and_drops_it(start, run, log):
     same_as_one_go(run, 120)
 
 
+@pytest.mark.exhaustive
 def test_one_that_was_stopped_for_a_moment_loses_nothing(start, run, log):
     """Shorter than the patience of the others: nobody takes over, and whoever was stopped takes nobody for dead."""
     children = [start(150, rank, 2, seconds=0.05) for rank in range(2)]
