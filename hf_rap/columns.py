@@ -162,6 +162,9 @@ DIFFICULTY_HIGH = Column("rap_difficulty_high", "float64", "upper end of the int
 DIFFICULTY_PROBABILITY = Column(
     "rap_difficulty_probability", "float64", "probability that the true pass rate with the image is inside the band"
 )
+GOLD_DOUBT = Column(
+    "rap_gold_doubt", "float64", "probability that the gold is wrong and what most attempts say is right"
+)
 LIMR = Column("rap_limr", "float64", "learning impact, at most 1: higher = rewards follow the mean of training closer")
 
 # Columns that may hold a question, the bare one before the one with a prompt around it.
@@ -319,11 +322,14 @@ EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVID
 CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
 PROBE_SCORES = (PROBE_IMAGE, PROBE_TEXT, PROBE_CDE)
-OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, *PROBE_SCORES, LIMR, BIS)
+OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, *PROBE_SCORES, LIMR, BIS, GOLD_DOUBT)
 DECISIONS = (KEEP, REASON)
 
 # What was computed from grades, so that it goes with them.
-FROM_GRADES = (CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, *CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, *DECISIONS)
+FROM_GRADES = (
+    *(CDE, CDE_CONTROL, ACE, ACE_SETTINGS, DIFFICULTY, GOLD_DOUBT),
+    *(*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, *DECISIONS),
+)
 
 # What makes these columns, for errors about one that is missing.
 _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
@@ -355,6 +361,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
     ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
     (PROBE_SCORES, "the probe that fit_probe(ds) gives, in Dataset.map"),
+    ((GOLD_DOUBT,), "ds.map(gold_doubt_score, batched=True), or `hf-rap score --score gold_doubt`"),
     ((LIMR,), "add_limr_score(ds)"),
     (
         (BIS_MIXTURE, BIS_RELIABILITY, BIS_MEAN, BIS_STEPS, BIS_POSITIVE, BIS),
@@ -374,6 +381,7 @@ ERROR_CODES = {
     "too_long": "prompt and reply do not fit into the model's context",
     "engine_failed": "the model failed on this row, also when retried alone",
     "not_judged": "some replies of an arm could not be graded",
+    "rate_unknown": "others have published the pass rates, and none for this row",
     "cut_off": "replies of an arm were cut off at the token limit and count as unknown",
     "below_prescreen": "the gold answer is hardly likelier with the image than without, so the row was not rolled out",
     "below_probe": "the row is hardly worth keeping by what the model holds of its prompt, so it was not rolled out",

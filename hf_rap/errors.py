@@ -79,6 +79,7 @@ class MissingColumnError(LayoutError):
         self.reader = reader
         self.column = column
         self.columns = tuple(columns)
+        self.hint = hint
         has = ", ".join(self.columns) or "no columns"
         message = f"{reader} reads column {column!r}, which this dataset does not have (it has: {has})."
         super().__init__(f"{message} {hint}".rstrip())
@@ -198,6 +199,20 @@ def without_secrets(text: str) -> str:
     return without_passwords(text)
 
 
+def spellings(secret: str) -> re.Pattern[str]:
+    r"""What finds a secret as it is, and as addresses, JSON and HTML spell it, in whole or in part.
+
+    >>> spellings("a+b/").sub("***", r"a+b/ a%2Bb%2f \u0061+b\/ a&#43;b&#x2F;")
+    '*** *** *** ***'
+    """
+    letters = (
+        rf"(?:{re.escape(letter)}|%(?i:{ord(letter):02x})|\\+u(?i:{ord(letter):04x})|\\+x(?i:{ord(letter):02x})"
+        rf"|\\+{re.escape(letter)}|&#0*{ord(letter)};|&#x0*(?i:{ord(letter):x});)"
+        for letter in secret
+    )
+    return re.compile("".join(letters))
+
+
 def hide_secrets(error: BaseException | None) -> None:
     """Take tokens and signatures out of what an error of others says, and out of those behind it."""
     seen: set[int] = set()
@@ -265,6 +280,33 @@ def logger_of(name: str) -> logging.Logger:
     if not any(isinstance(entry, _Printable) for entry in logger.filters):
         logger.addFilter(_Printable())
     return logger
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class _Record(logging.LogRecord):
+    """A record of any library as it may be printed, its own colours left out."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the name that logging calls
+        return printable(without_secrets(_COLOUR.sub("", super().getMessage())))
+
+
+@contextmanager
+def printable_logs() -> Iterator[None]:
+    """What other libraries log and warn of within steers no terminal: they print names of files, weights and columns as they are."""
+    made, drawn = logging.getLogRecordFactory(), warnings.formatwarning
+
+    def warning(*args: Any, **kwargs: Any) -> str:
+        return printable(without_secrets(drawn(*args, **kwargs)))
+
+    logging.setLogRecordFactory(_Record)
+    warnings.formatwarning = warning
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(made)
+        warnings.formatwarning = drawn
 
 
 def last_line(error: BaseException) -> str:

@@ -29,6 +29,8 @@ MAX_JSON_DEPTH = 64
 # Characters; a hundred thousand take a second, and the longest heads of cards on the Hub have as many.
 MAX_YAML = 1 << 18
 _BRACKET = re.compile(r"[\[\]{}]")
+_MAX_CARD = 1 << 20  # characters above a README
+_CARD = re.compile(r"\s*---[\r\n]+([\S\s]*?)[\r\n]+---(?:\r\n|\n|$)")  # as huggingface_hub finds it
 _MAX_YAML_VALUES = 1_000_000  # a few lines with anchors can stand for billions
 
 
@@ -83,8 +85,12 @@ def read_json_file(path: str | PathLike[str], *, most: int = MAX_JSON_BYTES) -> 
     return values
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str, *, most: int = MAX_YAML) -> Any:
     """YAML that somebody else has written, of bounded length, depth and number of values, its anchors written out.
+
+    Args:
+        text: the YAML.
+        most: characters that are read.
 
     Raises:
         ForeignError: it is no such YAML.
@@ -92,26 +98,69 @@ def read_yaml(text: str) -> Any:
     """
     import yaml  # type: ignore[import-untyped]
 
-    if len(text) > MAX_YAML:
-        raise ForeignError(f"has {len(text):,} characters, and at most {MAX_YAML:,} are read")
+    if len(text) > most:
+        raise ForeignError(f"has {len(text):,} characters, and at most {most:,} are read")
     depth = 0  # brackets in texts count too: a thousand levels take seconds until they are an error
     for bracket in _BRACKET.finditer(text):
         depth += 1 if bracket[0] in "[{" else -1
         if depth > MAX_JSON_DEPTH:
             raise ForeignError(f"is nested more than {MAX_JSON_DEPTH} deep")
+    loader = None
     try:
-        value = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        _written_out(node, MAX_JSON_DEPTH, {})  # before anything is built: merging (<<) writes anchors out
+        value = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # of a date such as 2024-13-01
+        if isinstance(error, ForeignError):
+            raise
         raise ForeignError(f"is no YAML ({first_line(error)})") from error
-    _check_values(value, MAX_JSON_DEPTH, any_number=True, most=_MAX_YAML_VALUES)
+    finally:
+        if loader is not None:
+            loader.dispose()
+    _check_values(value, MAX_JSON_DEPTH, any_number=True)
     return value
+
+
+def _written_out(node: Any, depth: int, sizes: dict[int, int]) -> int:
+    """How many values a node of YAML stands for with its anchors written out; raises `ForeignError` for too many, or too deep."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    if depth < 0:  # a list that holds itself, too
+        raise ForeignError(f"is nested more than {MAX_JSON_DEPTH} deep")
+    parts = node.value if node is not None and not isinstance(node.value, str) else ()
+    inner = (part for pair in parts for part in (pair if isinstance(pair, tuple) else (pair,)))
+    size = 1 + sum(_written_out(part, depth - 1, sizes) for part in inner)
+    if size > _MAX_YAML_VALUES:
+        raise ForeignError(f"has more than {_MAX_YAML_VALUES:,} values")
+    sizes[id(node)] = size
+    return size
+
+
+def read_card_metadata(path: str | PathLike[str]) -> dict[str, Any] | None:
+    """What stands above the README of somebody's dataset; None where there is no such file, or nothing stands above it.
+
+    Raises:
+        ForeignError: it is no such YAML.
+
+    """
+    place = Path(path)
+    if not place.is_file():
+        return None
+    with place.open(encoding="utf-8", errors="replace", newline="") as file:
+        text = file.read(_MAX_CARD)
+    head = _CARD.match(text)
+    if head is None and len(text) == _MAX_CARD and text.lstrip().startswith("---"):
+        raise ForeignError(f"has more than {_MAX_CARD:,} characters")
+    value = None if head is None else read_yaml(head[1], most=_MAX_CARD)
+    return value if isinstance(value, dict) else None
 
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _check_values(value: Any, depth: int, *, any_number: bool, halves: bool = False, most: int | None = None) -> None:
+def _check_values(value: Any, depth: int, *, any_number: bool, halves: bool = False) -> None:
     """Raise `ForeignError` for what is nested too deep, and for half characters, which no file can hold."""
     level = [value]
     for _ in range(depth + 1):
@@ -127,8 +176,6 @@ def _check_values(value: Any, depth: int, *, any_number: bool, halves: bool = Fa
                 below += part
             elif isinstance(part, float) and not (any_number or math.isfinite(part)):
                 raise ForeignError("has a number beyond all bounds")
-            if most is not None and len(below) > most:
-                raise ForeignError(f"has more than {most:,} values")
         if not below:
             return
         level = below

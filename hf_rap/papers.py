@@ -59,6 +59,26 @@ class BalancedInformation(NamedTuple):
 
     alpha: float = 0.05
     readme_alpha: float = 0.2
+    trusted_above: float = 0.5  # ours: the paper has the mean score of positive steps, and no posterior
+
+
+class AnyRight(NamedTuple):
+    """arXiv 2504.08837: a question stays when one of so many attempts is right."""
+
+    attempts: int = 8
+
+
+class HardestTenth(NamedTuple):
+    """arXiv 2508.14094: the share of the rows that the base model solves least often."""
+
+    share: float = 0.1
+
+
+class VariancePromotion(NamedTuple):
+    """arXiv 2509.21268: weights of p (1 - p) and of the diversity of replies; both configs of its release have 1 and 0."""
+
+    outcome: float = 0.8
+    diversity: float = 0.2
 
 
 PAPER = Paper()
@@ -66,6 +86,9 @@ RELEASED = Released()
 DIFFICULTY_PRIOR = DifficultyPrior()
 LIMR = Limr()
 BALANCED = BalancedInformation()
+ANY_RIGHT = AnyRight()
+HARDEST = HardestTenth()
+VARIANCE_PROMOTION = VariancePromotion()
 
 
 class Number(NamedTuple):
@@ -252,4 +275,46 @@ CITE_BIS = """@article{li2026training,
   author={Li, Jinyuan and Huang, Chengsong and Huang, Langlin and Xu, Shaoyang and Liu, Haolin and Zhang, Wenxuan and Huang, Jiaxin},
   journal={arXiv preprint arXiv:2602.04145},
   year={2026}
+}"""
+CITE_LEARNABILITY = """@article{bae2025online,
+  title={Online Difficulty Filtering for Reasoning Oriented Reinforcement Learning},
+  author={Bae, Sanghwan and Hong, Jiwoo and Lee, Min Young and Kim, Hanbyul and Nam, JeongYeon and Kwak, Donghyun},
+  journal={arXiv preprint arXiv:2504.03380},
+  year={2025}
+}"""
+CITE_VARIANCE_PROMOTION = """@article{leng2025mmr1,
+  title={MMR1: Enhancing Multimodal Reasoning with Variance-Aware Sampling and Open Resources},
+  author={Leng, Sicong and others},
+  journal={arXiv preprint arXiv:2509.21268},
+  year={2025}
+}"""
+CITE_DISCREPANCY = """@article{innovator2026,
+  title={Innovator-VL: A Multimodal Large Language Model for Scientific Discovery},
+  author={{Innovator-VL}},
+  journal={arXiv preprint arXiv:2601.19325},
+  year={2026}
+}"""
+CITE_VL_RETHINKER = """@article{wang2025vlrethinker,
+  title={VL-Rethinker: Incentivizing Self-Reflection of Vision-Language Models with Reinforcement Learning},
+  author={Wang, Haozhe and Qu, Chao and Huang, Zuming and Chu, Wei and Lin, Fangzhen and Chen, Wenhu},
+  journal={arXiv preprint arXiv:2504.08837},
+  year={2025}
+}"""
+CITE_HARDEST_TENTH = """@article{pikus2025hard,
+  title={Hard Examples Are All You Need: Maximizing GRPO Post-Training Under Annotation Budgets},
+  author={Pikus, Benjamin and Tiwari, Pratyush Ranjan and Ye, Burton},
+  journal={arXiv preprint arXiv:2508.14094},
+  year={2025}
+}"""
+CITE_VISUAL_GAIN = """@article{lee2026selective,
+  title={Selective Training for Large Vision Language Models via Visual Information Gain},
+  author={Lee, Seulbi and Hwang, Sangheum},
+  journal={arXiv preprint arXiv:2602.17186},
+  year={2026}
+}"""
+CITE_VISUAL_DEPENDENCE = """@article{huang2025spotlight,
+  title={Spotlight on Token Perception for Multimodal Reinforcement Learning},
+  author={Huang, Siyuan and Qu, Xiaoye and Li, Yafu and Luo, Yun and He, Zefeng and Liu, Daizong and Cheng, Yu},
+  journal={arXiv preprint arXiv:2510.09285},
+  year={2025}
 }"""

@@ -286,6 +286,16 @@ def _madvise() -> Any:
     return getattr(ctypes.CDLL(None), "madvise", None) if _MAPS.exists() else None
 
 
+def give_back_memory() -> None:
+    """What Arrow and the C library keep for later goes back to the system: after something large that comes once."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # of the GNU library
+    if trim is not None:
+        trim(0)
+
+
 def cores() -> int | None:
     """How many this process may use, where the system tells; else how many there are."""
     affinity = getattr(os, "sched_getaffinity", None)

@@ -75,6 +75,9 @@ GIVEN = {
     "add_scores": {"ds": DS},
     "mix_datasets": {"sources": {"a": DS}},
     "recognise_layout": {"columns": ["question", "image", "answer"]},
+    "add_pass_rates": {"ds": DS},
+    "add_rollout_file": {"ds": DS, "path": "nowhere"},
+    "list_doubts": {"ds": DS},
     "regrade": {"ds": DS},
     "annotate_steps": {"ds": DS},
     "check_export": {"source": DS},
@@ -122,6 +125,7 @@ GRADING = {
     "verifier": ("anls", "'anls': it takes a callable (reply, gold, question)"),
     "cut": ("short", "'short': it takes one of "),
 }
+SHARE_WRONG = (1, "1: it takes a number above 0 and below 1")
 AT_LEAST_1 = (0, "0: it takes a whole number of 1 or more")
 AT_LEAST_1_OR_NONE = (0, "0: it takes a whole number of 1 or more, or None")
 SEED = (0.5, "0.5: it takes a whole number")
@@ -268,6 +272,7 @@ WRONG = {
         "replacements": ("all", "'all': it takes a number of rows (0, 1, ...), a share of those that leave"),
         "seed": SEED,
     },
+    "GoldDoubtScore": {"layout": LAYOUT, "verifier": GRADING["verifier"], "prior": SHARE_WRONG},
     "Layout": {
         "question": TEXT,
         "images": (5, "5: it takes the name of a column, a list of names, or None"),
@@ -413,6 +418,7 @@ WRONG = {
         "gpu_memory_utilization": (1.5, "1.5: it takes a number above 0 and up to 1"),
         "max_num_seqs": AT_LEAST_1_OR_NONE,
         "enforce_eager": FLAG,
+        "start_timeout": (0, "0: it takes a number above 0"),
         "seeded": FLAG,
         "options": DICTIONARY,
     },
@@ -518,6 +524,21 @@ WRONG = {
         "drop": FLAG,
         **WITHDRAWN,
     },
+    "add_pass_rates": {
+        "column": TEXT_OR_NONE,
+        "attempts": (0, "0: it takes a number of 1 or more, the name of a column, or None"),
+        "scale": ("points", "'points': it takes one of fraction, percent, count, or None"),
+        "unknown": ("none", "'none': it takes a number, or None"),
+        "model": TEXT_OR_NONE,
+        "sampling": TEXT_OR_NONE,
+    },
+    "add_rollout_file": {
+        "by": TEXT_OR_NONE,
+        "correct": ("1", "'1': it takes a number, or None"),
+        "model": TEXT_OR_NONE,
+        "sampling": TEXT_OR_NONE,
+    },
+    "list_doubts": {"least": RATE, "layout": LAYOUT, "verifier": GRADING["verifier"], "prior": SHARE_WRONG},
     "regrade": {**GRADING, "correct": CORRECT, "layout": LAYOUT},
     "report": {
         "selection": ("no-version", "'no-version': it takes what select_cognitive returns, or a version"),
@@ -606,6 +627,7 @@ DATA = {
     "verifier_version",
 }
 SOURCES = {
+    "add_rollout_file": {"path"},
     "check_export": {"source"},
     "export": {"source"},
     "collect_adaptive": {"options"},
@@ -621,7 +643,19 @@ def public_name(name):
 
 
 RESULTS = {
-    *("Comparison", "Completion", "Difference", "EpochReport", "Estimate", "Exported", "Handoff", "Held", "Inspection"),
+    *(
+        "Comparison",
+        "Completion",
+        "Difference",
+        "Doubt",
+        "Doubts",
+        "EpochReport",
+        "Estimate",
+        "Exported",
+        "Handoff",
+        "Held",
+        "Inspection",
+    ),
     *(
         "Mixture",
         "Prescreened",

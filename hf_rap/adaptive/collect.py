@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hf_rap.evidence.rollouts import Rollouts
-    from hf_rap.runs.index import Stretch
+    from hf_rap.runs.stretches import Stretch
 
     # Attempts so far, and replies so far (n_rows, 2), to attempts wanted now (n_rows, 2).
     Planner = Callable[[State, NDArray[np.int64]], NDArray[np.int64]]

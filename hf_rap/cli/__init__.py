@@ -13,7 +13,7 @@ from importlib import import_module
 
 import click
 
-from hf_rap.errors import RapError, visible
+from hf_rap.errors import RapError, printable_logs, visible
 
 # Each command in one sentence, in the order of use. The command itself is the function of its name in the file of its
 # name, loaded when it is asked for: `hf-rap --help` is quick.
@@ -31,10 +31,12 @@ GROUPS = {
         "controls": "Ask again with other pictures: is it this image that helps?",
         "likelihood": "Measure how much likelier the image makes the gold answer.",
         "collect": "Collect evidence of your own kind.",
+        "pass-rates": "Read pass rates or rollouts that others published as evidence.",
         "runs": "List what a run folder holds.",
     },
     "Decide": {
         "score": "Turn evidence into scores, without a model.",
+        "doubt": "List the rows whose gold answer is probably wrong.",
         "select": "Decide for every row whether to keep it, and why.",
         "compare": "Select by several methods and show how they differ.",
         "stability": "Predict how far a fresh scoring would select the same.",
@@ -119,7 +121,8 @@ def in_flags(message: str) -> str:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        cli(prog_name="hf-rap")
+        with printable_logs():
+            cli(prog_name="hf-rap")
     except RapError as error:
         click.echo(f"hf-rap: {in_flags(visible(' '.join(str(error).split()), _LONGEST_ERROR))}", err=True)
         sys.exit(1)

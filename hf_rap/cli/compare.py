@@ -9,7 +9,7 @@ import click
 
 from hf_rap.select.methods import METHODS
 
-from .options import as_json, command, overrides_option, source_argument
+from .options import as_json, command, overrides_option, several_sources
 from .output import echo, note, print_json
 
 if TYPE_CHECKING:
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 
 @command()
-@source_argument
+@several_sources
 @click.option(
     "--methods",
     default="rap,rap-released,difficulty,random",
     show_default=True,
-    help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control.",
+    help=f"Comma-separated, of {', '.join(METHODS)}; rap:blank and rap:shuffled go by a control; all is every one.",
 )
-@click.option("--budget", type=int, help="Rows for random, hardest and longest; default: as many as the first other.")
+@click.option("--budget", type=int, help="Rows for methods that rank or draw; default: as many as the first other.")
 @overrides_option
 @click.option("--seed", default=0, show_default=True, help="Of draws and ties.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), default=Path("comparison.png"), show_default=True, help="PNG to write."
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=Path("comparison.png"),
+    show_default=True,
+    help="PNG to write; of several SOURCEs there is none.",
 )
 @click.option(
     "--sweep",
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 )
 @as_json
 def compare(
-    source: str,
+    sources: tuple[str, ...],
     *,
     methods: str,
     budget: int | None,
@@ -50,15 +54,21 @@ def compare(
 ) -> None:
     """Select from SOURCE by several methods and show how the selections differ.
 
-    SOURCE holds evidence; scores that are not there are computed.
+    SOURCE holds evidence; scores that are not there are computed. Of several SOURCEs, one per model or checkpoint, the rows
+    that all have are selected from each, and shown is how far the selections agree: beside what a rerun of one would give.
 
     Example: hf-rap compare evidence.parquet --methods rap,rap-released,difficulty,random
 
+    Example: hf-rap compare evidence.parquet --methods all
+
     Example: hf-rap compare controlled.parquet --methods rap,rap:blank,rap:shuffled
+
+    Example: hf-rap compare before.parquet after.parquet --methods rap,difficulty
 
     Example: hf-rap compare scored.parquet --sweep min_cde=0:0.8:0.2
 
-    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2))
+    In Python: hf_rap.compare_methods(ds, ["rap", "rap-released", "difficulty", "random"]), hf_rap.select.sweep(ds, "min_cde", (0, 0.2)),
+    hf_rap.select.agreement.compare_models({"before": ds, "after": other}, ["rap", "difficulty"])
     """
     from hf_rap.select.comparison import compare_methods, with_scores
     from hf_rap.select.overrides import marks_of_rule
@@ -66,12 +76,18 @@ def compare(
 
     from .files import is_selection, open_source, read_selection
 
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    if len(sources) > 1:
+        if swept is not None:
+            raise click.UsageError("--sweep is about one SOURCE.")
+        _compare_models(sources, names, budget, overrides, seed=seed, as_json=as_json)
+        return
+    source = sources[0]
     if overrides is None and is_selection(source):
         selection, _ = read_selection(Path(source))
         ds, overrides = selection.scored, marks_of_rule(selection.scored, selection.rule)
     else:
         ds, _ = open_source(source)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
     if swept is not None:
         _compare_values(with_scores(ds), swept, names, overrides, seed=seed, plot=plot, as_json=as_json)
         return
@@ -82,6 +98,32 @@ def compare(
     else:
         echo(comparison)
     note(f"plot: {plot}")
+
+
+def _compare_models(
+    sources: tuple[str, ...],
+    methods: list[str],
+    budget: int | None,
+    overrides: Marks | None,
+    *,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """The same methods on the evidence of several models, under the names of their files, or all of the path where these are the same."""
+    from hf_rap.select.agreement import compare_models
+
+    from .files import open_source
+
+    stems = [Path(source).stem for source in sources]
+    names = stems if len(set(stems)) == len(stems) else list(sources)
+    if len(set(names)) < len(names):
+        raise click.UsageError("A SOURCE is named twice.")
+    evidence = {name: open_source(source)[0] for name, source in zip(names, sources, strict=True)}
+    agreement = compare_models(evidence, methods, budget=budget, seed=seed, overrides=overrides)
+    if as_json:
+        print_json(agreement.as_dict())
+    else:
+        echo(agreement)
 
 
 def _compare_values(

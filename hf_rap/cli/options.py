@@ -137,6 +137,17 @@ def source_argument(command: Command) -> Command:
 
 
 def sources_argument(command: Command) -> Command:
+    """SOURCE, or several of them that are put together, without test sets."""
+    without = click.option(
+        "--without",
+        metavar="SOURCE",
+        multiple=True,
+        help="Leave out rows that stand in this test set; may be repeated.",
+    )
+    return several_sources(command, without)
+
+
+def several_sources(command: Command, *further: Any) -> Command:
     """SOURCE, or several of them; parts of a single one may also be given as flags, which then win."""
 
     @wraps(command)
@@ -166,12 +177,7 @@ def sources_argument(command: Command) -> Command:
         click.option("--revision", help="Branch, tag or commit of SOURCE; the same as name@revision."),
         click.option("--split", help="Split of SOURCE; the same as name#split."),
         _media_root,
-        click.option(
-            "--without",
-            metavar="SOURCE",
-            multiple=True,
-            help="Leave out rows that stand in this test set; may be repeated.",
-        ),
+        *further,
     ]
     return cast("Command", together(parts, title="Source")(with_sources))
 

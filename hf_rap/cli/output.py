@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,9 +110,27 @@ def _line(text: str) -> str:
 
 
 def paste(*words: object) -> str:
-    """A command of ours to paste into a shell, every word quoted where it needs to be.
+    r"""A command of ours to paste into a shell, every word quoted where it needs to be.
 
-    >>> paste("hf-rap", "select", "a$(touch b).parquet")
-    "hf-rap select 'a$(touch b).parquet'"
+    A path is never taken for an option, and what would steer the terminal is written in the shell's own escapes.
+
+    >>> paste("hf-rap", "select", "a$(touch b).parquet", Path("-a.parquet"))
+    "hf-rap select 'a$(touch b).parquet' ./-a.parquet"
+    >>> print(paste("a\x1b[2J"))
+    $'a\x1b[2J'
     """
-    return shlex.join(map(str, words))
+    return " ".join(map(_word, words))
+
+
+def _word(word: object) -> str:
+    text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if text.replace("\n", "").isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_in_shell, text))}'"
+
+
+def _in_shell(letter: str) -> str:
+    """A character between `$'` and `'`, as bash, zsh and ksh read it: bytes, so that no locale matters."""
+    if letter in "\\'":
+        return f"\\{letter}"
+    return letter if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))

@@ -124,7 +124,7 @@ def score(
     """
     from hf_rap.evidence.regrade import count_as_solved
     from hf_rap.process import count_faults
-    from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore
+    from hf_rap.scorers import ACEScore, CDEScore, DifficultyScore, GoldDoubtScore
     from hf_rap.scorers.base import add_scores
     from hf_rap.scorers.bis import BISScore
     from hf_rap.stats.arrays import arrow_columns
@@ -157,6 +157,7 @@ def score(
             "cde": CDEScore(control=control, prior=prior, min_cde=min_cde, confidence=confidence),
             "difficulty": DifficultyScore(prior=prior, confidence=confidence),
             "ace": ACEScore(**ace),
+            "gold_doubt": GoldDoubtScore(layout=layout_in(source)),
         }
         chosen = names or usual_scores(ds)
         if ace and "ace" not in chosen:
@@ -195,7 +196,7 @@ def _regraded(ds: Any, options: dict[str, Any], source: str) -> tuple[Any, dict[
     settings = make_grading(options)
     layout = settle_layout(options, ds, source)
     new = regrade(ds, **settings, layout=layout)
-    names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS)]
+    names = [column.name for column in (IMAGE_REWARDS, TEXT_REWARDS) if column.name in ds.column_names]
     changed = sum(
         old_grade != new_grade
         for name in names

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener, getproxies, proxy_bypass
 
-from hf_rap.errors import EngineError, last_line, visible
+from hf_rap.errors import EngineError, last_line, spellings, visible
 from hf_rap.options import ForeignError, read_json
 
 from .endpoint_tls import tls_context
@@ -68,7 +68,7 @@ def _facts(url: str, model: str, token: str | None) -> dict[str, Any]:
     if isinstance(version, dict) and isinstance(version.get("version"), str):
         facts["version"] = _short(version["version"])
     return {
-        name: value.replace(token, "***") if token and isinstance(value, str) else value
+        name: spellings(token).sub("***", value) if token and isinstance(value, str) else value
         for name, value in facts.items()
     }
 

@@ -8,7 +8,7 @@ import math
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, visible, whole_text
+from hf_rap.errors import EngineError, spellings, visible, whole_text
 from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.compat import http_library, hub_http_error
 from hf_rap.stats.secrets import secrets_in
@@ -51,7 +51,8 @@ class Client:
     def __init__(self, server: Server, token: str | None, connections: int) -> None:
         self.server = server
         # The longest first: one may be a part of another.
-        self._secrets = sorted({*([token] if token else ()), *secrets_in(server.extra_body)}, key=len, reverse=True)
+        secrets = sorted({*([token] if token else ()), *secrets_in(server.extra_body)}, key=len, reverse=True)
+        self._secrets = tuple(map(spellings, secrets))
         self._http = http_library()
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._client = self._http.AsyncClient(
@@ -114,7 +115,7 @@ class Client:
     def masked(self, text: str) -> str:
         """The text without the token and other secrets, which a server may repeat, and without half characters."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = secret.sub("***", text)
         return whole_text(text)
 
     def _refusal(self, status: int, text: str, wait: str | None = None) -> Exception:

@@ -11,9 +11,10 @@ from typing import Self
 
 # Runs alone, without this package. It reads "begin" and "end" lines; new children of its parent between them, and theirs, are
 # those it is about. The end of the pipe is the end of the parent; but a child that the parent has forked holds the pipe
-# open, as vLLM's does on a GPU, so it also looks whose child it is.
+# open, as vLLM's does on a GPU, so it also looks whose child it is. Between the lines it also kills who has been sent a SIGTERM
+# and does not hear it: what starts vLLM blocks that, and a process of vLLM whose start fails sends it to its own, for which it waits.
 _SCRIPT = """
-import os, select, sys, psutil
+import os, select, signal, sys, psutil
 parent = psutil.Process(int(sys.argv[1]))
 before, watched, looking = set(), {}, False
 
@@ -29,6 +30,15 @@ def ends_by_itself(process):
     except psutil.Error:
         return True
     return "resource_tracker" in line or "hf_rap.verify" in line
+
+def is_deaf(process):
+    try:
+        with open(f"/proc/{process.pid}/status") as file:
+            words = dict(line.split(":", 1) for line in file)
+        waiting = int(words["SigPnd"], 16) | int(words["ShdPnd"], 16)
+        return bool(waiting & int(words["SigBlk"], 16) & 1 << signal.SIGTERM - 1)
+    except (OSError, KeyError, ValueError):
+        return False
 
 def note():
     for process in below():
@@ -48,6 +58,9 @@ while True:
     if not ready:
         if looking:
             note()
+            for process in watched.values():
+                if is_deaf(process):
+                    process.kill()
         continue
     line = os.read(0, 100)
     if not line:

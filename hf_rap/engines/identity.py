@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.errors import EngineError, first_line
+from hf_rap.errors import EngineError, first_line, visible
 from hf_rap.options import check_path, check_text, read_json, read_json_file
 
 from .options import Hashed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 ADAPTER = "adapter_config.json"
+_INDEX = "model.safetensors.index.json"
 _CONFIG = "config.json"
 _KIND = {_CONFIG: "model", ADAPTER: "adapter"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -36,6 +37,7 @@ _WEIGHTS = {".safetensors", ".bin"}
 # What trainers leave beside it, and nobody opens.
 _LEFT_BEHIND = re.compile(r"trainer_state\.json|training_args\.bin|optimizer\.bin|scheduler\.bin|\w+_results\.json")
 _OF_ADAPTER = re.compile(r"adapter_config\.json|adapter_model\.(safetensors|bin)")
+_SHARD = re.compile(r"(\w[\w.+-]*/)*\w[\w.+-]*\.safetensors", re.ASCII)  # in folders inside, too
 _WHOLE = 16 << 20  # bytes up to which weights are read as a whole
 _PIECE = 4 << 10  # bytes read at the start, in the middle and at the end of each tensor
 _LONGEST_HEADER = 100 << 20  # that safetensors allows
@@ -198,6 +200,33 @@ def _adapter_base(name: str, revision: str | None) -> str | None:
     except (OSError, ValueError):  # ForeignError is one
         return None
     return str(config.get("base_model_name_or_path") or "")
+
+
+def refuse_odd_index(name: str, revision: str | None, explicit: str | None = None) -> None:
+    """Raises `EngineError` where the index of a model's weights names anything but safetensors files beside it.
+
+    transformers opens whatever stands there: pickles, and files in other folders.
+
+    Args:
+        name: a Hub id or a folder.
+        revision: commit of a Hub model.
+        explicit: file of the weights that the model's config names in the place of the usual ones.
+
+    """
+    file = explicit if explicit is not None and explicit.endswith(".index.json") else _INDEX
+    try:
+        path = Path(name) / file if Path(name).is_dir() else Path(_download(name, file, revision))
+        shards = read_json_file(path).get("weight_map", {})
+    except OSError:  # there is none, and one file holds all
+        return
+    except ValueError as error:  # ForeignError is one
+        raise EngineError(f"The weights of {name!r} cannot be loaded: {file} {error}.") from error
+    for shard in shards.values() if isinstance(shards, dict) else [shards]:
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard) or ".." in shard:
+            raise EngineError(
+                f"The weights of {name!r} cannot be loaded: {file} names {visible(str(shard), 80)!r}, which is no safetensors "
+                "file beside it; nothing else is opened."
+            )
 
 
 def _find(name: str, revision: str | None, config: str) -> Pinned:

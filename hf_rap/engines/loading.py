@@ -20,7 +20,7 @@ from transformers import (
 from hf_rap.errors import EngineError, first_line
 
 from .compat import is_forked_from_cuda
-from .identity import adapter_folder, parts_of, refuse_adapter
+from .identity import adapter_folder, parts_of, refuse_adapter, refuse_odd_index
 from .loaded_model import LoadedModel
 from .pixel_limits import check_taken
 from .weights import refuse_wrong_weights
@@ -58,6 +58,7 @@ def load_model(
             f"{where!r} is a {config.model_type} model without a vision part. hf_rap asks every question with and "
             "without its image, so it needs an image-text-to-text model such as Qwen/Qwen2.5-VL-3B-Instruct."
         )
+    refuse_odd_index(name, commit, getattr(config, "transformers_weights", None))
     quantization = config.to_dict().get("quantization_config")
     try:
         # A copy: image processors write min_pixels and max_pixels into the size that they are given.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .base import Completion, LogLikelihood, Reply, Request, Sampling
-    from .identity import Pinned
+    from .identity import Identity, Pinned
     from .vllm_model import VLLMModel
 
 _ROWS_PER_PART = 64
@@ -29,7 +29,16 @@ _DTYPES = ("auto", "bfloat16", "float16", "float32")
 _OURS = (
     *("model", "revision", "tokenizer", "tokenizer_revision", "hf_config_path", "seed", "dtype", "trust_remote_code"),
     *("tensor_parallel_size", "data_parallel_size", "max_model_len", "gpu_memory_utilization", "max_num_seqs"),
-    *("enforce_eager", "enable_lora", "max_lora_rank", "mm_processor_kwargs", "generation_config", "runner", "task"),
+    *(
+        "enforce_eager",
+        "start_timeout",
+        "enable_lora",
+        "max_lora_rank",
+        "mm_processor_kwargs",
+        "generation_config",
+        "runner",
+        "task",
+    ),
 )
 
 
@@ -66,6 +75,7 @@ class VLLMEngine(OfOneModel):
         gpu_memory_utilization: share of each GPU's memory that vLLM takes, in (0, 1].
         max_num_seqs: replies that are decoded together at most; None leaves it to vLLM.
         enforce_eager: no CUDA graphs and no compilation: starts sooner, decodes slower.
+        start_timeout: seconds that a start may take, with what it downloads; after them it is given up, and its processes are ended.
         seeded: a seed for each reply; False leaves them to vLLM's own generator, which is seeded at random.
         options: other arguments of vLLM's `AsyncEngineArgs`, for example `{"quantization": "fp8"}`. They count as part of
             the model, whatever they change.
@@ -79,7 +89,7 @@ class VLLMEngine(OfOneModel):
     template_arguments: ClassVar[bool] = True  # and `Request.chat_template_kwargs`
     parts_at_once: ClassVar[int] = 4  # some are opened, wait or are graded while others are decoded
     # Fields that have the name of the argument of vLLM.
-    arguments: ClassVar[tuple[str, ...]] = ("gpu_memory_utilization", "max_num_seqs", "enforce_eager")
+    arguments: ClassVar[tuple[str, ...]] = ("gpu_memory_utilization", "max_num_seqs", "enforce_eager", "start_timeout")
 
     model: str = field(metadata=BY_IDENTITY)
     revision: str | None = field(default=None, metadata=BY_IDENTITY)
@@ -94,6 +104,7 @@ class VLLMEngine(OfOneModel):
     gpu_memory_utilization: float = field(default=0.9, metadata=ROUNDING)
     max_num_seqs: int | None = field(default=None, metadata=ROUNDING)
     enforce_eager: bool = field(default=False, metadata=ROUNDING)
+    start_timeout: float = field(default=3600.0, metadata=ROUNDING)
     seeded: bool = field(default=True, metadata=ROUNDING)
     options: Mapping[str, Any] | None = None
     version: str = "1"  # raise it when the same input can give other replies
@@ -106,6 +117,7 @@ class VLLMEngine(OfOneModel):
         for name in ("max_model_len", "max_num_seqs"):
             check_whole(name, getattr(self, name), least=1, none=True)
         check_number("gpu_memory_utilization", self.gpu_memory_utilization, above=0, most=1)
+        check_number("start_timeout", self.start_timeout, above=0)
         check_flags(
             trust_remote_code=self.trust_remote_code,
             use_generation_config=self.use_generation_config,
@@ -201,6 +213,13 @@ class VLLMEngine(OfOneModel):
         model = started()
         with nullcontext() if model is None else model.interrupted():
             yield
+
+    def identify(self) -> Identity:
+        """Which model it is now. What begins with that may start a vLLM anew that has ended by itself in what was before."""
+        from .vllm_start import forget_ended
+
+        forget_ended()
+        return super().identify()
 
     def close(self) -> None:
         """Ends vLLM's processes, if they run; what is asked afterwards starts them again. Happens by itself at the end."""

@@ -30,7 +30,7 @@ from .guardian import Guardian
 from .texts import too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from .base import Completion, Reply, Request, Sampling
@@ -52,6 +52,10 @@ class VLLMModel:
         lora: folder and rank of an adapter.
         penalties: added to what requests say.
         seeded: a seed for each reply, where the platform takes one.
+        timeout: seconds that the start may take.
+
+    Attributes:
+        ended: what to say once it has ended by itself.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class VLLMModel:
         lora: tuple[str, int] | None = None,
         penalties: Mapping[str, float],
         seeded: bool = True,
+        timeout: float,
     ) -> None:
         self.where = where
         self.texts = texts
         self.penalties = penalties
         self.alive = True
+        self.ended: EngineError | None = None
         self.answered = False
         self.in_flight = 0
         self.busy_seconds = 0.0  # with at least one request in the engine
@@ -83,7 +89,10 @@ class VLLMModel:
         self._guardian = Guardian()
         try:
             with self._guardian:
-                self._engine = self._wait(self._load(dict(arguments)))
+                self._engine = self._started(dict(arguments), timeout)
+        except EngineError:
+            self._end()
+            raise
         except Exception as error:
             self._end()
             raise EngineError(f"vLLM cannot load {where!r}: {_why(error)}") from error
@@ -96,7 +105,8 @@ class VLLMModel:
         self._ends = sorted(token for token in texts.end_ids if token < config.get_vocab_size())
         # Whether it fits is found out once the places of pictures are filled, and said in our words.
         self._any_length = replace(self._engine.renderer.default_cmpl_tok_params, max_total_tokens=None)
-        self.seeded = seeded and takes_seeds()
+        # On a CPU a seeded prompt that is prefilled in pieces ends vLLM (0.32).
+        self.seeded = seeded and not runs_on_cpu()
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion] | RowError]:
         """`request.attempts` completions per request, or the error of that request alone."""
@@ -187,6 +197,8 @@ class VLLMModel:
         while not wait([future], timeout=_LOOKS_UP).done:
             if self._interrupted.is_set():
                 raise KeyboardInterrupt
+            if not self.alive:  # another part has found out; what is sent after that nobody takes
+                future.cancel()
 
     @contextmanager
     def interrupted(self) -> Iterator[None]:
@@ -205,11 +217,13 @@ class VLLMModel:
         except RowError as error:
             return error
         except (EngineDeadError, CancelledError) as error:
+            if self.alive:
+                self.ended = EngineError(
+                    f"vLLM has stopped while it ran {self.where!r}; why stands above, in what it wrote itself. What is in a run "
+                    "folder stays: start the same command again."
+                )
             self.close()
-            raise EngineError(
-                f"vLLM has stopped while it ran {self.where!r}; why stands above, in what it wrote itself. What is in a run "
-                "folder stays: start the same command again."
-            ) from error
+            raise EngineError(str(self.ended or f"vLLM was ended while it ran {self.where!r}.")) from error
         except Exception as error:  # noqa: BLE001 - whatever one row does to vLLM, the run goes on
             row_error = RowError("engine_failed", f"{type(error).__name__}: {_why(error)}")
             row_error.__cause__ = error
@@ -285,6 +299,17 @@ class VLLMModel:
         self.in_flight += change
         self._busy_since = now
 
+    def _started(self, arguments: dict[str, Any], timeout: float) -> Any:
+        """The engine; raises `EngineError` where it is not there in time."""
+        start = asyncio.run_coroutine_threadsafe(self._load(arguments), self._loop)
+        if not wait([start], timeout=timeout).done:
+            raise EngineError(
+                f"vLLM has not started {self.where!r} within start_timeout={timeout:g} seconds, and its processes are ended; how far it "
+                "came stands above, in what it wrote itself. Give it more where it was still at work: "
+                f"VLLMEngine(start_timeout={2 * timeout:g}), --vllm-options '{{\"start_timeout\": {2 * timeout:g}}}'."
+            )
+        return start.result()
+
     async def _load(self, arguments: dict[str, Any]) -> Any:
         # As many replies and tokens at once as `LLM` takes; without a word it would be an eighth of that on a large GPU.
         return AsyncLLMEngine.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
@@ -296,9 +321,6 @@ class VLLMModel:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:
         engine = vars(self).pop("_engine", None)
@@ -342,11 +364,11 @@ async def _shut_down(engine: Any) -> None:
         log.setLevel(level)
 
 
-def takes_seeds() -> bool:
-    """Whether requests may have seeds here: on a CPU one that is prefilled in pieces ends vLLM (0.32)."""
+def runs_on_cpu() -> bool:
+    """The build that is installed is one for CPUs."""
     from vllm.platforms import current_platform
 
-    return not current_platform.is_cpu()
+    return bool(current_platform.is_cpu())
 
 
 def _why(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import EngineError, first_line
 from hf_rap.options import ForeignError, check_whole, read_json_file
+from hf_rap.system import memory_bytes
 
 from .identity import ADAPTER, adapter_folder, parts_of
 from .texts import Texts
@@ -38,6 +39,7 @@ _ENVIRONMENT = {
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_NO_USAGE_STATS": "1",
 }
+_CACHE_SPACE = "VLLM_CPU_KVCACHE_SPACE"
 _ABOUT_PICTURES = ("vision", "visual", "projector", "merger", "image", "mlp1")  # in names of weights
 
 
@@ -70,6 +72,18 @@ def check_installed() -> None:
         )
 
 
+def check_cache() -> None:
+    """Raises `EngineError` where the build for CPUs is told to take more memory for keys and values than there is."""
+    text = os.environ.get(_CACHE_SPACE, "")
+    memory = memory_bytes()
+    if memory is None or not text.strip().isdecimal() or int(text) << 30 <= memory:
+        return
+    raise EngineError(
+        f"{_CACHE_SPACE}={text} gives vLLM {int(text):,} GiB for keys and values, and this machine has {memory / 2**30:.1f} GiB of "
+        "memory: set it to what is left beside the weights, or leave it out."
+    )
+
+
 def running(engine: Any, identity: Identity) -> VLLMModel:
     """The engine of this process, started when there is none for these options."""
     key = f"{engine!r} {identity}"
@@ -83,6 +97,8 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
         for tried, error in _failed[failures:]:
             if tried == key:  # while this one waited
                 raise EngineError(str(error)) from error
+        if key in _running and _running[key].ended is not None:
+            raise EngineError(str(_running[key].ended))
         if key not in _running or not _running[key].alive:
             stop()
             try:
@@ -100,6 +116,13 @@ def running(engine: Any, identity: Identity) -> VLLMModel:
 def started() -> VLLMModel | None:
     """The engine of this process, if it runs."""
     return next(iter(_running.values()), None) if _owner == [os.getpid()] else None
+
+
+def forget_ended() -> None:
+    """One that has ended by itself may be started again: by what begins now, not by a part that was being prepared meanwhile."""
+    with _starting:
+        for key in [key for key, model in _running.items() if model.ended is not None]:
+            del _running[key]
 
 
 def stop() -> None:
@@ -124,9 +147,11 @@ def _start(engine: Any, identity: Identity) -> VLLMModel:
     texts, generation = _texts(engine, identity, where)
     lora = _adapter(engine, identity)
     try:
-        from .vllm_model import VLLMModel
+        from .vllm_model import VLLMModel, runs_on_cpu
     except ImportError as error:
         raise EngineError(f"vLLM {vllm_version()} cannot be imported here: {first_line(error)}. {_INSTALL}.") from error
+    if runs_on_cpu():
+        check_cache()
     with _stdout_is_data():
         model = VLLMModel(
             where,
@@ -135,6 +160,7 @@ def _start(engine: Any, identity: Identity) -> VLLMModel:
             lora=lora,
             penalties=_penalties(generation) if engine.use_generation_config else {},
             seeded=engine.seeded,
+            timeout=engine.start_timeout,
         )
     try:
         engine.check_unchanged(identity)

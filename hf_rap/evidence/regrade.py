@@ -18,7 +18,7 @@ from .attempts import formatted, of_grades, ungraded
 from .grading import Grade, Grading, Replies, check_correct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     import datasets
 
@@ -34,6 +34,11 @@ class Block(NamedTuple):
     arms: tuple[str, ...]
     error: columns.Column
     settings: columns.Column
+
+    def within(self, available: Container[str]) -> Block:
+        """The same of the arms whose replies are there: others publish those with the image alone."""
+        there = tuple(arm for arm in self.arms if columns.ARM_COLUMNS[arm].responses.name in available)
+        return self._replace(arms=there)
 
     @property
     def writes(self) -> tuple[columns.Column, ...]:
@@ -82,15 +87,20 @@ def regrade(
     check_given(layout)
     columns.require("regrade", ds.column_names, (columns.IMAGE_RESPONSES, columns.SETTINGS), _COLLECT_FIRST)
     layout, _ = settle(layout, ds)
-    blocks = [block for block in (ROLLOUTS, *CONTROLS.values()) if block.settings.name in ds.column_names]
-    written = [*(column for block in blocks for column in block.writes), *columns.FORMATTED.values()]
+    blocks = [
+        block.within(ds.column_names)
+        for block in (ROLLOUTS, *CONTROLS.values())
+        if block.settings.name in ds.column_names
+    ]
+    formats = {arm: columns.FORMATTED[arm] for arm in blocks[0].arms}
+    written = [*(column for block in blocks for column in block.writes), *formats.values()]
     needed = {column.name for block in blocks for column in block.reads}
 
     def grade(batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         evidence = {name: list(batch[name]) for name in needed if name in batch}
         new = regraded(raw_rows(batch, layout), layout, evidence, blocks, grading)
         prompts = [prompt_of_replies(settings_in(text)) for text in new[columns.SETTINGS.name]]
-        for arm, column in columns.FORMATTED.items():
+        for arm, column in formats.items():
             replies = evidence[columns.ARM_COLUMNS[arm].responses.name]
             new[column.name] = [formatted([of_row], prompt)[0] for of_row, prompt in zip(replies, prompts, strict=True)]
         return columns.typed({column: new[column.name] for column in written})

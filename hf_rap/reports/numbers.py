@@ -20,6 +20,7 @@ _WORDS = {
     "rap_ace": "attention confidence (ace)",
     "rap_difficulty": "difficulty",
     LIKELIHOOD_CDE.name: "likelihood cde",
+    "rap_gold_doubt": "doubt of the gold",
     "rap_bis": "balanced information (bis)",
 }
 _ARM_WORDS = {"image": "with the image", "text": "on the text alone"}

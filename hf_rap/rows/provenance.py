@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import SourceError
+from hf_rap.options import ForeignError, read_card_metadata
 
 from .compat import hub_http_error
 from .sources import Source, as_source_error, asked_source, files_in, is_saved, matching_files
@@ -77,6 +78,7 @@ def source_info(values: Mapping[str, Any], where: str) -> SourceInfo:
 
 
 # What a licence asks for, the strictest first; what is in none of these asks for a name at most.
+_MOST_LICENCES = 20
 _STRICTNESS = (
     ("-nd", "noderiv"),
     ("unknown", "other"),
@@ -228,15 +230,13 @@ def hash_file(file: Path) -> str:
 
 
 def _readme_metadata(readme: Path) -> Any:
-    import yaml  # type: ignore[import-untyped]
-    from huggingface_hub import metadata_load
-
     try:
-        return metadata_load(readme) if readme.is_file() else None
-    except (ValueError, yaml.YAMLError):  # a README without readable metadata says nothing about the licence
+        return read_card_metadata(readme)
+    except ForeignError:  # a README without readable metadata says nothing about the licence
         return None
 
 
 def _licence(metadata: Any) -> str | None:
     licence = metadata.get("license") if metadata is not None else None
-    return ", ".join(map(str, licence)) if isinstance(licence, list) else licence
+    names = licence[:_MOST_LICENCES] if isinstance(licence, list) else [licence]
+    return ", ".join(name for name in names if isinstance(name, str)) or None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hf_rap.errors import RapError, SourceError, first_line, one_line
-from hf_rap.options import check, check_text
+from hf_rap.options import ForeignError, check, check_text, read_card_metadata
 
 from .compat import hub_http_error
 from .images import encoded_bytes
@@ -206,19 +206,17 @@ def _check_card(name: str, source: Source) -> None:
 
 def _card_of(name: str, source: Source) -> Any:
     """The metadata of a card; nothing where there is none, or none that can be had now."""
-    import yaml  # type: ignore[import-untyped]
-    from huggingface_hub import hf_hub_download, metadata_load
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         if source.is_local:
-            readme = Path(name) / "README.md"
-            return metadata_load(readme) if readme.is_file() else None
-        return metadata_load(hf_hub_download(name, "README.md", repo_type="dataset", revision=source.revision))
+            return read_card_metadata(Path(name) / "README.md")
+        return read_card_metadata(hf_hub_download(name, "README.md", repo_type="dataset", revision=source.revision))
+    except ForeignError as error:
+        raise SourceError(f"{source}: its README.md is not read, for what stands above it {error}.") from error
     except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, hub_http_error(), OSError):
         return None  # datasets says what is wrong, in its own words
-    except (ValueError, yaml.YAMLError):
-        return None
 
 
 def _patterns(card: Any) -> Iterator[str]:

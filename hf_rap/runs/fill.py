@@ -27,6 +27,7 @@ from hf_rap.options import check, check_flags, check_number, check_whole
 from hf_rap.rows.media import allowed, checked_roots
 from hf_rap.stats.secrets import masked
 from hf_rap.stats.settings import noted, set_apart
+from hf_rap.system import give_back_memory
 from hf_rap.tables import whole_dataset
 
 from .before import GOES_ON_FROM, folders_before
@@ -36,13 +37,14 @@ from .claims import FOLDER as CLAIMS
 from .contents import FAILURE, ID, KEY
 from .flight import Flight
 from .folder import MANIFEST, RunFolder, check_url, fingerprint_of
-from .index import Index, Row, Stretch, batches, columns_read, part_schema
+from .index import Index, batches, columns_read, part_schema
 from .keys import rows_of_run
 from .lease import Lease
 from .limits import fewer_tokens, limit_remarks
 from .merge import merge
 from .part import as_part, ungraded
 from .progress import Progress
+from .row_table import Row, Rows
 from .sharing import Sharing
 from .stopping import ASKING, Noting, notes_signals
 from .stream import Streaming
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
 
     from hf_rap.evidence.collector import Collector
     from hf_rap.rows.layouts import Layout
+
+    from .stretches import Stretch
 
 logger = logger_of(__name__)
 
@@ -191,6 +195,7 @@ class Run:
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
         self._about: str | None = None  # which piece of more rows these are
+        self._starts: Sequence[int] | None = None
         self.max_errors = max_errors
         self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
         self.rank = rank
@@ -208,9 +213,8 @@ class Run:
     def __enter__(self) -> Self:
         self.lease.__enter__()
         try:
-            is_alone = not self.lease.others()
-            if is_alone:
-                self.folder.remove_folder(CLAIMS)
+            if self.folder.promises_creation:
+                self.lease.stand_aside(self._clear_claims)
             self._claims = self.folder.creates_for_one()
             if not self._claims:
                 self.lease.check_alone(but_other_ranks=True)
@@ -253,20 +257,30 @@ class Run:
             lease = self.lease if self._claims else None
             rows = rows_of_run(self.folder, self.fingerprint, self.ds, self.collector, self.layout, lease=lease)
             self.turn_to(self.ds, rows)
+            give_back_memory()
         except BaseException:
             self.lease.__exit__(None, None, None)
             raise
         return self
 
-    def turn_to(self, ds: datasets.Dataset, rows: list[Row], *, about: str | None = None) -> None:
+    def turn_to(
+        self,
+        ds: datasets.Dataset,
+        rows: Sequence[Row],
+        *,
+        about: str | None = None,
+        starts: Sequence[int] | None = None,
+    ) -> None:
         """Go on with these rows, which have the columns of those before: whoever has many more than a disk holds, in pieces.
 
         Args:
             ds: the rows.
             rows: what they are known by.
             about: stands in lines about the progress.
+            starts: of the blocks that are claimed: the same in every process, whatever else its piece holds. None: these are
+                all rows.
         """
-        self.ds, self.rows, self._about = ds, rows, about
+        self.ds, self.rows, self._about, self._starts = ds, Rows.of(rows), about, starts
         old = self.index.under_old_ids(self.rows)
         if old:
             raise RunError(
@@ -275,7 +289,7 @@ class Run:
                 "cannot be added to: start a new run, or give the rows their ids of then as a column `id`, the "
                 "`rap_id` of the evidence collected then."
             )
-        self.index.rename(self.rows)
+        self.index.rename(self.rows.with_("older"))
         changed = self.index.changed(self.rows)
         if changed:
             logger.warning(
@@ -286,9 +300,12 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self.index.keep(least=_PARTS_TO_KEEP)
-        if self._claims and not self.lease.others(anew=True):
-            self.folder.remove_folder(CLAIMS)
+        if self._claims:
+            self.lease.stand_aside(self._clear_claims, for_good=True)
         self.lease.__exit__(None, None, None)
+
+    def _clear_claims(self) -> None:
+        self.folder.remove_folder(CLAIMS)
 
     def fill(self, indices: Sequence[int] | None = None) -> Progress:
         """Do what the run lacks of these rows, or of all; what other processes do or have done is left to them."""
@@ -364,7 +381,7 @@ class Run:
     def lacking(self) -> list[int]:
         """The numbers of the rows of which the run does not hold all, as it stands."""
         keys = {row.key for task in self.tasks(range(len(self.rows))) for row in task.rows}
-        return [number for number, row in enumerate(self.rows) if row.key in keys] if keys else []
+        return [number for number, key in enumerate(self.rows.keys()) if key in keys] if keys else []
 
     def read(self, *, partial: bool = False, without: Iterable[int] = ()) -> datasets.Dataset:
         """The dataset with its evidence.
@@ -400,7 +417,7 @@ class Run:
         for which, wants in wanted.items():
             self._shared(
                 ["grading", str(self.index.grader), which],
-                self._in_order_of_parts(indices),
+                self._in_order_of_parts(indices, wants),
                 partial(self._redo, wanted=wants),
                 lambda tasks, progress: self._do(tasks, self._regraded, progress, generates=False),
                 label="grading",
@@ -411,7 +428,7 @@ class Run:
         """Go on with the replies of these rows that were cut off at fewer tokens than they may have."""
         return self._shared(
             ["going on", str(self.collector.reply_tokens)],
-            self._in_order_of_parts(indices),
+            self._in_order_of_parts(indices, self._was_cut),
             lambda rows: self._redo(rows, self._goes_on),
             self._stream if self.streams else lambda tasks, progress: self._do(tasks, self._continued, progress),
             label="going on",
@@ -423,7 +440,7 @@ class Run:
         """What is missing among these rows, in their order; equal rows count once."""
         waiting: dict[tuple[int, int, str | None], dict[str, int]] = {}
         for index in indices:
-            key = self.rows[index].key
+            key = self.rows.key(index)
             lacks = {
                 arm: self.index.missing(key, attempts, arm=arm, trust_failures=not retry)
                 for arm, attempts in self.goal(index).items()
@@ -512,9 +529,11 @@ class Run:
     def _is_old(self, stretch: Stretch) -> bool:
         return not self.index.is_current(stretch)
 
+    def _was_cut(self, stretch: Stretch) -> bool:
+        return stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
+
     def _goes_on(self, stretch: Stretch) -> bool:
-        cut_early = stretch.cut and fewer_tokens(stretch, self.collector.reply_tokens)
-        return self.continue_cut and cut_early and stretch not in self._stays
+        return self.continue_cut and self._was_cut(stretch) and stretch not in self._stays
 
     def _complete(self, indices: Sequence[int], *, retry: bool = False, waits: bool = False) -> Progress:
         self.regrade(indices, retry=retry)
@@ -550,6 +569,7 @@ class Run:
             indices=indices,
             find=find,
             rows_per_part=self.rows_per_part,
+            starts=self._starts if len(indices) == len(self.rows) else None,
             claims=self._claims,
             once=once,
         )
@@ -602,9 +622,16 @@ class Run:
         if stopped:
             raise self.stopped(progress)
 
-    def _in_order_of_parts(self, indices: Sequence[int]) -> list[int]:
-        """These rows as the parts that hold them follow each other, so that a part is read once, or twice at its ends."""
-        return sorted(indices, key=lambda index: self.index.place_of(self.rows[index].key))
+    def _in_order_of_parts(self, indices: Sequence[int], wanted: Callable[[Stretch], bool]) -> Sequence[int]:
+        """Those of which there is something to do, as the parts that hold it follow each other: so a part is read once, or twice at its ends.
+
+        What is `wanted` stays so when it is done: every process has the same rows in this order, however much others have done.
+        """
+        if self._starts is not None:
+            return indices
+        places = {index: self.index.place_of(self.rows.key(index), wanted) for index in indices}
+        there = {index: place for index, place in places.items() if place is not None}
+        return sorted(there, key=there.__getitem__)
 
     def _stream(self, tasks: Iterator[Task], progress: Progress) -> None:
         """Ask a server for all of it in one stream."""
@@ -625,7 +652,7 @@ class Run:
         index_of: dict[Stretch, int] = {}
         for index in indices:
             for arm, attempts in self.goal(index).items():
-                for stretch in self.index.chosen(self.rows[index].key, attempts, arm=arm, any_grader=True):
+                for stretch in self.index.chosen(self.rows.key(index), attempts, arm=arm, any_grader=True):
                     if wanted(stretch):
                         index_of.setdefault(stretch, index)
         waiting: dict[tuple[int, int, str | None], list[Stretch]] = {}

@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from hf_rap.errors import RunError, first_line, hide_secrets, logger_of
@@ -37,11 +37,13 @@ from hf_rap.stats.settings import counted
 from hf_rap.system import PARTIAL, patiently, remove_abandoned, whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
 
 logger = logger_of(__name__)
+
+Made = TypeVar("Made")
 
 FORMAT = 2  # raise it when an older hf_rap could not read what this one writes
 METADATA = b"hf_rap_part"
@@ -54,6 +56,7 @@ _PARQUET = ".parquet"
 # Where a file can be made on the condition that it is not there; others, as hf://, look first and then write.
 _CREATE_FOR_ONE = ("file", "local", "memory", "s3", "s3a")
 _PROBES = "claims"
+_REMOVALS = 10  # of a folder by other processes, one right behind the other
 PARTS_PER_FOLDER = 1_000
 # What file systems tell of a file, beside its size, that another content changes.
 _CHANGES = ("ETag", "etag", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -320,8 +323,7 @@ class RunFolder:
             if not self.is_local:
                 self.fs.pipe_file(target, content, mode="create")
                 return True
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+            descriptor = _despite_removals(lambda: _new_file(Path(target)))
         except FileExistsError:
             return False
         except OSError as error:
@@ -332,10 +334,15 @@ class RunFolder:
             file.write(content)
         return True
 
+    @property
+    def promises_creation(self) -> bool:
+        """The file system has a way to make a file for one process alone, which need not hold everywhere."""
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        return any(protocol in _CREATE_FOR_ONE for protocol in protocols)
+
     def creates_for_one(self) -> bool:
         """Whether `create` holds here: tried out, where a file system promises it."""
-        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
-        if not any(protocol in _CREATE_FOR_ONE for protocol in protocols):
+        if not self.promises_creation:
             return False
         probe = f"{_PROBES}/{uuid4().hex}"
         try:
@@ -347,19 +354,26 @@ class RunFolder:
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder of ours with all that lies in it, as far as that is there."""
-        with suppress(OSError):
-            self.fs.rm(f"{self.path}/{folder}", recursive=True)
+        for _ in range(_REMOVALS):
+            try:
+                self.fs.rm(f"{self.path}/{folder}", recursive=True)
+            except FileNotFoundError:
+                if self.names(folder):  # another process removes it as well
+                    continue
+            except OSError:
+                pass  # what is left lies in nobody's way
+            return
 
     def _write(self, target: str, content: bytes) -> None:
         if not self.is_local:
             self.fs.pipe_file(target, content)
             return
-        try:
+
+        def whole() -> None:
             with whole_file(Path(target)) as partial:
                 partial.write_bytes(content)
-        except FileNotFoundError:  # a disk on which locks hold for one machine alone: another one has cleared it away
-            with whole_file(Path(target)) as partial:
-                partial.write_bytes(content)
+
+        _despite_removals(whole)  # also on a disk on which locks hold for one machine alone
 
     def remove(self, path: str) -> None:
         """Remove a file of ours; one that is gone is no error."""
@@ -431,6 +445,20 @@ class RunFolder:
             f"Cannot {what} {path} in the run {self.url!r}: {said}. Give this process the rights, "
             "or wait until the disk answers, and start the same command again."
         )
+
+
+def _new_file(path: Path) -> int:
+    """The descriptor of a file that is new, in a folder that need not be there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def _despite_removals(make: Callable[[], Made]) -> Made:
+    """What makes a file, where another process may remove its folder at the same moment."""
+    for _ in range(_REMOVALS):
+        with suppress(FileNotFoundError):
+            return make()
+    return make()
 
 
 def _is_lost(error: OSError) -> bool:

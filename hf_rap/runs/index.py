@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import IMAGE_REWARDS, arrow_type
 from hf_rap.errors import RunError
@@ -20,7 +19,6 @@ from hf_rap.system import release_mapped_files
 from .contents import (
     ARM,
     ATTEMPTS,
-    CONTENTS,
     FAILURE,
     FIRST,
     GRADER,
@@ -30,12 +28,13 @@ from .contents import (
     STOP,
     Contents,
     contents_of,
-    values_of,
 )
 from .folder import Unusable, by_content
+from .row_table import Row
+from .stretches import Stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import datasets
     import pyarrow as pa
@@ -45,9 +44,12 @@ if TYPE_CHECKING:
     from hf_rap.rows.layouts import Layout
 
     from .folder import RunFolder
+    from .row_table import Rows
+    from .stretches import Stretch
 
 # Columns of rollouts with one entry per attempt; none for an arm that was left out.
 _PER_ATTEMPT = {column.name for columns in OF_ARM.values() for column in columns}
+_ROWS_LOOKED_UP = 65_536  # at once
 _OLD_ID = 32  # characters of an id that an earlier release made of files
 ROWS_PER_BATCH = 256  # in memory at once, with the files of their images
 
@@ -59,23 +61,6 @@ def part_schema(evidence: Iterable[Column]) -> pa.Schema:
     words = ((name, pa.string()) for name in (KEY, ID, FAILURE, ARM, GRADER))
     numbers = ((name, pa.int32()) for name in (FIRST, ATTEMPTS, LIMIT))
     return pa.schema([*words, *numbers, *((column.name, arrow_type(column.dtype)) for column in evidence)])
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the dataset: its id, and the key that its parts know it by.
-
-    The id names the row's random numbers and the content is what was asked, so both are in the key: a row
-    whose content has changed under its old id is another row. So are stored replies that are read again. The id of a
-    row that has none of its own says what its content is, however it is stored. `older` is the key that runs from before
-    `Collector.depends_on` know the row by.
-    """
-
-    id: str
-    key: str
-    older: str = ""
-    old_id: str | None = None
-    """What a row without an id of its own was called when its files made the id; None for the others."""
 
 
 def read_rows(ds: datasets.Dataset, collector: Collector, layout: Layout, indices: range | None = None) -> list[Row]:
@@ -121,26 +106,6 @@ def columns_read(ds: datasets.Dataset, collector: Collector, layout: Layout) -> 
     return [name for name in ds.column_names if name in read]
 
 
-class Stretch(NamedTuple):
-    """Attempts `first` to `stop` (not included) of a row, of one arm or of all: they are in row `place` of `part`."""
-
-    part: str
-    place: int
-    first: int
-    stop: int
-    failure: str | None
-    arm: str | None = None
-    grader: str | None = None
-    limit: int | None = None
-    cut: bool = False
-    ungraded: int = 0
-
-    @property
-    def failed(self) -> bool:
-        """Another try could change it."""
-        return self.failure is not None
-
-
 class Index:
     """Which attempts of which rows lie in which part.
 
@@ -173,17 +138,13 @@ class Index:
         self._new: list[
             tuple[Mapping[str, int], pa.Table]
         ] = []  # of which no stretch is made yet: who counts needs few
-        self._made: dict[str, list[Stretch]] = {}
-        self._ids: set[str] = set()
-        self._long_ids: set[str] = (
-            set()
-        )  # what longer ones begin with: step scores put a hash of the response behind it
+        self._made = Stretches()
         self._read: set[str] = set()
         self._refused: dict[str, str] = {}  # with the stamps that their files had
         self._told: dict[str, dict[str, Any]] = {}
         # A stream reads its rows, and looks at what others have written, in another thread than it writes.
         self._lock = RLock()
-        self._told_of: dict[str, pa.Table] = {}  # of each part that was not read itself: what it is said to hold
+        self._unread: set[str] = set()  # parts of which it is only said what they hold
         self._contents = {fingerprint: Contents(folder, fingerprint, schema) for fingerprint in fingerprints}
         self.refresh()
 
@@ -193,12 +154,12 @@ class Index:
         return len(self._read)
 
     @property
-    def _stretches(self) -> dict[str, list[Stretch]]:
+    def _stretches(self) -> Stretches:
         """All stretches by the key of their row."""
         if self._new:
             with self._lock:
                 for rows_of, contents in self._new:
-                    self._make(rows_of, contents)
+                    self._made.add(rows_of, contents)
                 self._new = []
         return self._made
 
@@ -214,10 +175,7 @@ class Index:
             new = [name for name in there if self._is_new(f"{fingerprint}/{name}", there[name])]
             for rows_of, table in contents.kept({name: there[name] for name in new}) if new else ():
                 self._note({f"{fingerprint}/{name}": rows for name, rows in rows_of.items()}, table)
-                start = 0
-                for name, rows in rows_of.items():
-                    self._told_of[f"{fingerprint}/{name}"] = _keys_of(table.slice(start, rows))
-                    start += rows
+                self._unread |= {f"{fingerprint}/{name}" for name in rows_of}
             for name in new:
                 path = f"{fingerprint}/{name}"
                 if path in self._read and path not in self._refused:
@@ -279,16 +237,6 @@ class Index:
             self._refused.pop(path, None)
         self._new.append((rows_of, contents))
 
-    def _make(self, rows_of: Mapping[str, int], contents: pa.Table) -> None:
-        columns = zip(*(values_of(contents[name]) for name in CONTENTS), strict=True)
-        of_key = self._made.setdefault
-        for path, rows in rows_of.items():
-            for place, (key, identity, *about) in enumerate(islice(columns, rows)):
-                of_key(key, []).append(Stretch(path, place, *about))
-                self._ids.add(identity)
-                if len(identity) > _OLD_ID:
-                    self._long_ids.add(identity[:_OLD_ID])
-
     def take_plain(self) -> pa.Table:
         """Rows of which one part alone holds anything, all arms of it and from the first attempt on, out of the index: as nearly all are.
 
@@ -325,8 +273,7 @@ class Index:
             RunError: it has changed since it was indexed.
         """
         part = self.read(name)
-        told = self._told_of.get(name)
-        if told is not None and not isinstance(part, Unusable) and not _keys_of(part).equals(told):
+        if not isinstance(part, Unusable) and not self._is_as_said(name, part):
             part = Unusable(name, "it holds other rows than the run's own table of its parts says")
         if isinstance(part, Unusable):
             for contents in self._contents.values():  # the next start finds out for itself
@@ -334,20 +281,29 @@ class Index:
             raise RunError(f"{part.path} was good a moment ago; now: {part.why}. Start the same command again.")
         return part
 
+    def _is_as_said(self, name: str, part: pa.Table) -> bool:
+        """The index has each row of a part, where it stands, and so no others: it was told as many."""
+        if name not in self._unread:
+            return True
+        rows = zip(part[KEY].to_pylist(), part[FIRST].to_pylist(), part[ATTEMPTS].to_pylist(), strict=True)
+        for place, (key, first, attempts) in enumerate(rows):
+            held = self._stretches.of(key)
+            if not any(stretch[:4] == (name, place, first, first + attempts) for stretch in held):
+                return False
+        self._unread.discard(name)
+        return True
+
     def rename(self, rows: Iterable[Row]) -> None:
         """Know rows by their keys of now, which an earlier run knows by another."""
         with self._lock:
             for row in rows:
                 if row.older != row.key and row.older in self._stretches:
-                    held = self._stretches.setdefault(row.key, [])
-                    held += [stretch for stretch in self._stretches[row.older] if stretch not in held]
-                    self._ids.add(row.id)
+                    self._stretches.also(row.key, row.older, row.id)
 
-    def place_of(self, key: str) -> tuple[tuple[str, str], int]:
-        """Where the first part stands that holds attempts of a row, of those with other grades than those of now if there are any."""
-        held = self._stretches.get(key, ())
-        old = [stretch for stretch in held if not self.is_current(stretch)] or held
-        return min(((by_content(stretch.part), stretch.place) for stretch in old), default=(("", ""), 0))
+    def place_of(self, key: str, wanted: Callable[[Stretch], bool]) -> tuple[tuple[str, str], int] | None:
+        """Where the first part stands that holds such attempts of a row; None where none does."""
+        held = self._stretches.of(key)
+        return min(((by_content(stretch.part), stretch.place) for stretch in held if wanted(stretch)), default=None)
 
     def is_current(self, stretch: Stretch) -> bool:
         """Its grades are those of the grader of now."""
@@ -372,7 +328,7 @@ class Index:
         Where several hold the same attempts, one with grades of now goes first, then one that did not fail, the one with
         the largest token limit, the most grades, the longest, and then the name of its part decides: never a clock.
         """
-        held = self._stretches.get(key, ())
+        held = self._stretches.of(key)
         if len(held) == 1 and held[0].failure is None and self.is_current(held[0]):  # as nearly all are
             alone = held[0]
             fits = alone.arm in (None, arm) and alone.first == 0
@@ -418,14 +374,29 @@ class Index:
         have = taken[-1].stop if taken else 0
         return None if have >= attempts else (have, attempts - have)
 
-    def changed(self, rows: Iterable[Row]) -> list[Row]:
+    def changed(self, rows: Rows) -> list[Row]:
         """Rows whose id is known with another key: the dataset, or the replies in it, have changed under the run."""
-        return [row for row in rows if row.key not in self._stretches and row.id in self._ids]
+        if not self._stretches.has_ids:
+            return []
+        changed = []
+        for unknown in _some(self._unknown(rows)):
+            known = self._stretches.known_ids(row.id for row in unknown)
+            changed += [row for row in unknown if row.id in known]
+        return changed
 
-    def under_old_ids(self, rows: Iterable[Row]) -> list[Row]:
+    def under_old_ids(self, rows: Rows) -> list[Row]:
         """Rows without an id of their own that an earlier release has put here, under an id made of their files."""
-        unknown = [row for row in rows if row.old_id is not None and row.key not in self._stretches]
-        return [row for row in unknown if row.old_id in self._ids or row.old_id in self._long_ids]
+        if not self._stretches.has_ids:
+            return []
+        old = []
+        for unknown in _some(self._unknown(rows.with_("old_id"))):
+            # Longer ones begin with it: step scores put a hash of the response behind it.
+            known = self._stretches.known_ids((row.old_id or "" for row in unknown), longest=_OLD_ID)
+            old += [row for row in unknown if row.old_id in known]
+        return old
+
+    def _unknown(self, rows: Rows) -> Iterator[Row]:
+        return (rows[number] for number in self._stretches.unknown(rows.table["key"]))
 
     def counts(self, *, done: bool = False) -> tuple[int, int]:
         """Rows held, and how many of them failed at every try; with `done` only rows that are graded by the grader of now."""
@@ -438,37 +409,39 @@ class Index:
 
     def attempts(self) -> tuple[int, int]:
         """The fewest and the most attempts that an arm of a row has."""
-        arms = {stretch.arm for held in self._stretches.values() for stretch in held} - {None} or {None}
+        arms = self._stretches.every(ARM) - {None} or {None}
         stops = [
-            max((stretch.stop for stretch in self._all(key, arm)), default=0) for key in self._stretches for arm in arms
+            max((stretch.stop for stretch in self._all(key, arm)), default=0)
+            for key in self._stretches.keys()  # noqa: SIM118 - no dictionary
+            for arm in arms
         ]
         return (min(stops), max(stops)) if stops else (0, 0)
 
     def _all(self, key: str, arm: str | None) -> list[Stretch]:
         """All stretches of an arm, as far as they follow each other."""
-        return self.chosen(key, max(stretch.stop for stretch in self._stretches[key]), arm=arm)
+        return self.chosen(key, max(stretch.stop for stretch in self._stretches.of(key)), arm=arm)
 
     def every(self) -> Iterator[Stretch]:
         """All that there are."""
         return (stretch for _, held in self._every_key() for stretch in held)
 
-    def _every_key(self) -> list[tuple[str, list[Stretch]]]:
-        with self._lock:
-            return list(self._stretches.items())
+    def limits(self) -> set[int | None]:
+        """The token limits that there are."""
+        return self._stretches.every(LIMIT)
+
+    def _every_key(self) -> Iterator[tuple[str, Sequence[Stretch]]]:
+        return ((key, self._stretches.of(key)) for key in self._stretches.keys())  # noqa: SIM118 - no dictionary
+
+
+def _some(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while some := list(islice(rows, _ROWS_LOOKED_UP)):
+        yield some
 
 
 def _counted(chosen: list[bool], rows_of: Mapping[str, int]) -> dict[str, int]:
     """How many rows of each part are chosen; the rows of one follow those of another."""
     each = iter(chosen)
     return {path: sum(islice(each, rows)) for path, rows in rows_of.items()}
-
-
-def _keys_of(table: pa.Table) -> pa.Table:
-    """What says which attempts of which rows a part has, of the part or of its contents."""
-    import pyarrow.compute as pc
-
-    stop = table[STOP] if STOP in table.column_names else pc.add(table[FIRST], table[ATTEMPTS])
-    return table.select([KEY, FIRST]).append_column(STOP, stop)
 
 
 def wrong_in(part: pa.Table) -> str | None:

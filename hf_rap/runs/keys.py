@@ -24,7 +24,8 @@ from hf_rap.rows.media import given_roots, noting_files
 
 from .claims import FOLDER as CLAIMS
 from .claims import Claims, work_id
-from .index import Row, read_rows
+from .index import read_rows
+from .row_table import Rows, table_of
 from .stored import as_file, from_file, keep_table, kept_tables
 
 if TYPE_CHECKING:
@@ -55,23 +56,25 @@ def rows_of_run(
     layout: Layout,
     *,
     lease: Lease | None = None,
-) -> list[Row]:
+) -> Rows:
     """What `read_rows` gives, read only where the run does not know it.
 
     `lease`: of this process, where others may start at the same time and rows can be claimed.
     """
     stamp = _stamp(ds, collector, layout) if len(ds) >= LEAST_ROWS else None
     if stamp is None:
-        return read_rows(ds, collector, layout, range(len(ds)))
+        return Rows.of(read_rows(ds, collector, layout, range(len(ds))))
     roots = (*layout.media_roots, *given_roots())
     kept = next(iter(kept_tables(folder, fingerprint, f"rows-{stamp}")), None)
     unchanged = _unchanged(kept, len(ds), roots) if kept is not None else {}
+    if kept is not None and len(unchanged) * _ROWS_AT_ONCE >= len(ds):
+        return Rows(kept.replace_schema_metadata(None))
     missing = [start for start in range(0, len(ds), _ROWS_AT_ONCE) if start not in unchanged]
 
     def read(start: int) -> _Stretch:
         with noting_files() as named:
             rows = read_rows(ds, collector, layout, range(start, min(start + _ROWS_AT_ONCE, len(ds))))
-        return _Stretch(_table(rows), _below(roots, named))
+        return _Stretch(table_of(rows), _below(roots, named))
 
     if lease is not None and len(missing) > 1:
         shared = _Shared(folder, work_id((fingerprint, "rows", stamp)), lease, roots)
@@ -82,7 +85,9 @@ def rows_of_run(
     files = [stretch.files for stretch in in_order if stretch.files is not None]
     if missing and len(files) == len(in_order):  # else nothing would tell whether a picture is still the same
         _keep(folder, fingerprint, stamp, [stretch.table for stretch in in_order], files)
-    return [row for stretch in in_order for row in _rows_in(stretch.table)]
+    import pyarrow as pa
+
+    return Rows(pa.concat_tables([stretch.table for stretch in in_order]))
 
 
 class _Stretch(NamedTuple):
@@ -204,20 +209,3 @@ def _below(roots: Sequence[str], named: Iterable[tuple[str, int | None, int | No
             return None
         seen[path] = [number, path.removeprefix(real[number]), size, changed]
     return list(seen.values())
-
-
-def _table(rows: Sequence[Row]) -> pa.Table:
-    import pyarrow as pa
-
-    columns = {
-        "id": [row.id for row in rows],
-        "key": [row.key for row in rows],
-        "older": [None if row.older == row.key else row.older for row in rows],
-        "old_id": [row.old_id for row in rows],
-    }
-    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-
-
-def _rows_in(table: pa.Table) -> list[Row]:
-    columns = (table[name].to_pylist() for name in ("id", "key", "older", "old_id"))
-    return [Row(identity, key, older or key, old) for identity, key, older, old in zip(*columns, strict=True)]

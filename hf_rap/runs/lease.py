@@ -6,6 +6,8 @@ A process rewrites a small file every few seconds. Nobody compares clocks: a pro
 this machine and is no more, or when its beat has stood still for `PATIENCE_SECONDS` on the clock of whoever is watching, and
 while that one was awake itself. Two containers may have one host name and the same process ids, so a token that is drawn
 at random says who is who.
+
+A beat also says whether its process stands aside: it has claimed nothing, or needs none of it any more.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from uuid import getnode, uuid4
 from hf_rap.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0  # six beats: a process that loads a model may well miss a few
 FOLDER = "writers"
+_A_MOMENT = 0.02  # seconds
 _OURS: set[str] = set()  # the tokens of this process
 
 
@@ -50,11 +54,14 @@ class Lease:
         self._looked: float | None = None
         self._looking = threading.Lock()
         self._stop = threading.Event()
+        self._writing = threading.Lock()
+        self._beats = 0
+        self._stands_aside = False
         self._thread = threading.Thread(target=self._beat, daemon=True, name="hf-rap lease")
 
     def __enter__(self) -> Self:
         _OURS.add(self.token)
-        self._write(0)
+        self._write()
         self._look()
         self._thread.start()
         return self
@@ -103,6 +110,27 @@ class Lease:
                     )
             time.sleep(min(1.0, BEAT_SECONDS / 4))
 
+    def stand_aside(self, clear: Callable[[], object], *, for_good: bool = False) -> None:
+        """Clears away what is claimed by nobody: when all others stand aside as well, so that nobody has anything to lose.
+
+        Whoever comes meanwhile does the same, and goes on when all have cleared away what they wanted. That is safe without a
+        lock: who clears has said so before it looked who works, and who works has said so before it looked who clears.
+
+        Args:
+            clear: may be called by several processes at the same time.
+            for_good: this one claims nothing any more, and waits for nobody.
+        """
+        self._stands_aside = True
+        self._write()
+        if all(beat.get("aside") for beat in self.others(anew=True)):
+            clear()
+        if for_good:
+            return
+        self._stands_aside = False
+        self._write()
+        while any(beat.get("aside") for beat in self.others(anew=True)):
+            time.sleep(_A_MOMENT)
+
     def _is_beside(self, beat: dict[str, Any]) -> bool:
         return beat.get("world") == self.world and beat.get("rank") != self.rank
 
@@ -130,17 +158,17 @@ class Lease:
             for path in self._asked_for:
                 self._asked_for[path] += watched
 
-    def _write(self, beat: int) -> None:
-        lease = {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "token": self.token}
-        lease |= {"rank": self.rank, "world": self.world, "beat": beat}
-        self.folder.write(f"{FOLDER}/{self.name}", json.dumps(lease).encode())
+    def _write(self) -> None:
+        with self._writing:  # else an older word could come last
+            lease = {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "token": self.token}
+            lease |= {"rank": self.rank, "world": self.world, "beat": self._beats, "aside": self._stands_aside}
+            self.folder.write(f"{FOLDER}/{self.name}", json.dumps(lease).encode())
 
     def _beat(self) -> None:
-        beat = 0
         while not self._stop.wait(BEAT_SECONDS):
-            beat += 1
+            self._beats += 1
             try:
-                self._write(beat)
+                self._write()
                 self._look()
             except (RunError, OSError):  # a full disk is for the writer of parts to report
                 continue

@@ -6,9 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from .index import Index, Row, Stretch
+    from .index import Index
+    from .row_table import Rows
+    from .stretches import Stretch
 
 
 def fewer_tokens(stretch: Stretch, limit: int | None) -> bool:
@@ -17,18 +19,16 @@ def fewer_tokens(stretch: Stretch, limit: int | None) -> bool:
 
 
 def limit_remarks(
-    index: Index, rows: Sequence[Row], goal: Callable[[int], Mapping[str | None, int]], *, continued: bool
+    index: Index, rows: Rows, goal: Callable[[int], Mapping[str | None, int]], *, continued: bool
 ) -> list[str]:
     """A line for every smaller limit at which replies were cut off, and one for larger ones."""
     limit = index.limit
-    if limit is None or all(stretch.limit == limit for stretch in index.every()):
+    if limit is None or index.limits() <= {limit}:
         return []
     cut: Counter[int] = Counter()
     more = 0
-    for number, row in enumerate(rows):
-        taken = [
-            stretch for arm, attempts in goal(number).items() for stretch in index.chosen(row.key, attempts, arm=arm)
-        ]
+    for number, key in enumerate(rows.keys()):
+        taken = [stretch for arm, attempts in goal(number).items() for stretch in index.chosen(key, attempts, arm=arm)]
         limits = [stretch.limit or 0 for stretch in taken if stretch.cut and fewer_tokens(stretch, limit)]
         cut.update(limits and [min(limits)])
         more += any((stretch.limit or 0) > limit for stretch in taken)

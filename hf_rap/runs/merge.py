@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from hf_rap.evidence.collector import Collector
 
-    from .index import Index, Row, Stretch
+    from .index import Index
+    from .row_table import Rows
+    from .stretches import Stretch
 
 ROWS_PER_BATCH = 256  # evidence in memory at once
 _BYTES_AT_HAND = 32_000_000  # of parts that were read last
@@ -32,7 +34,7 @@ _READ_AGAIN = 4  # so often on average: beyond that they are put into one file f
 
 def merge(
     index: Index,
-    rows: Sequence[Row],
+    rows: Rows,
     collector: Collector,
     goal: Callable[[int], Mapping[str | None, int]],
     *,
@@ -83,7 +85,7 @@ def _temporary_folder() -> str:
 
 def _merged(
     index: Index,
-    rows: Sequence[Row],
+    rows: Rows,
     collector: Collector,
     goal: Callable[[int], Mapping[str | None, int]],
     folder: Path,
@@ -96,7 +98,7 @@ def _merged(
     def chosen(number: int) -> dict[str | None, list[Stretch]]:
         if number in lacking:
             return {}
-        key = rows[number].key
+        key = rows.key(number)
         return {arm: index.chosen(key, attempts, arm=arm) for arm, attempts in goal(number).items()}
 
     features = collector.features

@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import deque
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +29,8 @@ from hf_rap.rows.settling import FIRST_ROWS, first_rows, undecoded
 from .before import with_identity
 from .fill import Run
 from .flight import Flight
-from .index import Row, read_rows
+from .index import read_rows
+from .row_table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,8 +93,7 @@ def _first(stream: datasets.IterableDataset) -> datasets.Dataset:
 class _Filling:
     """The pieces of a stream on their way through a run: asked without a pause between them, the next ones read meanwhile.
 
-    A shard is noted when the run holds all of its rows, and claims on a piece are cleared away; the rows themselves are in
-    memory no longer than until they are asked.
+    A shard is noted when the run holds all of its rows; the rows themselves are in memory no longer than until they are asked.
     """
 
     def __init__(self, run: Run, shards: _Shards) -> None:
@@ -102,7 +102,7 @@ class _Filling:
         self._reading: Flight[None, _Piece | None] = Flight(2)
         self._next: _Piece | None = None
         self._error: SourceError | None = None
-        self._asked: deque[tuple[list[Row], Sharing]] = deque()
+        self._asked: Sharing | None = None
         self._rows: dict[int, list[Row]] = {}  # of shards that are not noted
         self._ended: set[int] = set()
 
@@ -111,8 +111,8 @@ class _Filling:
         self._read(self._shards.pieces(self._run))
         while self._next is not None:
             self._run.fill_each(self._turns(), self._begun)
-            for _, sharing in self._asked:
-                sharing.through()
+            if self._asked is not None:
+                self._asked.through()
             self._note()
             if self._error is not None:
                 raise self._error
@@ -154,10 +154,11 @@ class _Filling:
 
     def _turn_to(self, piece: _Piece) -> None:
         about = f"shard {piece.shards[-1] + 1:,} of {self._shards.count:,}"
-        self._run.turn_to(piece.ds, piece.rows, about=about)
+        self._run.turn_to(piece.ds, piece.rows, about=about, starts=piece.starts)
 
     def _begun(self, sharing: Sharing) -> None:
-        self._asked.append((self._run.rows, sharing))
+        if sharing.rows:
+            self._asked = sharing
 
     def _keep_rows(self, piece: _Piece) -> None:
         for row, shard in zip(piece.rows, piece.shards, strict=True):
@@ -173,11 +174,7 @@ class _Filling:
         self._note()
 
     def _note(self) -> None:
-        """What the run holds all of, by now; of rows that failed before, and are asked again, it cannot be told from that."""
-        while self._asked and not (self._run.retry_errors or self._run.lacks_of(self._asked[0][0])):
-            _, sharing = self._asked.popleft()
-            if self._run.rank == 0:
-                sharing.clear()
+        """The shards of which the run holds all, by now."""
         for shard in sorted(self._ended):
             if self._run.lacks_of(self._rows.get(shard, ()), retry=False):
                 return  # those behind it will hardly be done
@@ -193,14 +190,18 @@ class _Filling:
         self._rows, self._ended = {}, set()
         for piece in self._shards.pieces(self._run, left):
             self._do_alone(piece)
-        for _, sharing in self._asked:
-            sharing.clear()
 
 
 def _is_done(run: Run, shards: _Shards, number: int) -> bool:
     """All rows of the shard are known, and nothing is to be done for any of them."""
     rows = shards.rows_of(run, number)
     return rows is not None and not run.lacks_of(rows, retry=run.retry_errors)
+
+
+def _joined(tables: list[datasets.Dataset]) -> datasets.Dataset:
+    import datasets
+
+    return tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
 
 
 class _Piece(NamedTuple):
@@ -211,12 +212,14 @@ class _Piece(NamedTuple):
         rows: what they are known by.
         shards: of each row the number of its shard.
         ended: shards whose last row is here or before.
+        starts: of the blocks that processes claim.
     """
 
     ds: datasets.Dataset
     rows: list[Row]
     shards: list[int]
     ended: list[int]
+    starts: list[int]
 
 
 class _Shards:
@@ -234,45 +237,66 @@ class _Shards:
             )
 
     def pieces(self, run: Run, shards: Iterable[int] | None = None) -> Iterator[_Piece]:
-        """The rows of these shards, or of all, as far as they are not done, some at a time."""
-        tables: list[datasets.Dataset] = []
+        """The rows of these shards, or of all, as far as they are not done, some at a time.
+
+        A process that comes late finds more of them done, and so has other pieces. No piece ends within a block.
+        """
+        blocks: list[datasets.Dataset] = []
         numbers: list[int] = []
         ended: list[int] = []
         size = 0
         for number in range(self.count) if shards is None else shards:
             if _is_done(run, self, number):
                 continue
-            for table in self._tables(number):
-                if numbers and (size >= PIECE_BYTES or len(numbers) + len(table) > PIECE_ROWS):
-                    piece = self._piece(run, tables, numbers, ended)
-                    tables, numbers, ended, size = [], [], [], 0
+            for block in self._blocks(number, run.rows_per_part):
+                if numbers and (size >= PIECE_BYTES or len(numbers) + len(block) > PIECE_ROWS):
+                    piece = self._piece(run, blocks, numbers, ended)
+                    blocks, numbers, ended, size = [], [], [], 0
                     yield piece
                     del piece  # who has taken it may be done with it before the next one is wanted
-                tables.append(table)
-                numbers += [number] * len(table)
-                size += table.data.nbytes
+                blocks.append(block)
+                numbers += [number] * len(block)
+                size += block.data.nbytes
             ended.append(number)
-        if tables:
-            yield self._piece(run, tables, numbers, ended)
+        if blocks:
+            yield self._piece(run, blocks, numbers, ended)
 
-    def _tables(self, number: int) -> Iterator[datasets.Dataset]:
-        """The rows of a shard, a few at a time: as Python values they take several times the memory."""
+    def _blocks(self, number: int, rows: int) -> Iterator[datasets.Dataset]:
+        """A shard in blocks that start at its first row and follow from its content alone: so many rows, or what memory holds."""
+        tables: list[datasets.Dataset] = []
+        for table in self._tables(number, min(rows, PIECE_ROWS)):
+            tables.append(table)
+            if (
+                sum(map(len, tables)) >= min(rows, PIECE_ROWS)
+                or sum(each.data.nbytes for each in tables) >= PIECE_BYTES
+            ):
+                yield _joined(tables)
+                tables = []
+        if tables:
+            yield _joined(tables)
+
+    def _tables(self, number: int, most: int) -> Iterator[datasets.Dataset]:
+        """The rows of a shard, a few at a time: as Python values they take several times the memory.
+
+        Of each `most` rows one table has the last.
+        """
         shard = self.stream.shard(num_shards=self.count, index=number) if self.count > 1 else self.stream
         rows: list[dict[str, Any]] = []
+        left = most
         with _said(f"Shard {number + 1:,} of the stream"):
             for row in shard:
                 rows.append(row)
-                if len(rows) >= min(_ROWS_READ, PIECE_ROWS):
+                left -= 1
+                if len(rows) >= _ROWS_READ or left == 0:
                     yield self._table(rows)
-                    rows = []
+                    rows, left = [], left or most
             if rows:
                 yield self._table(rows)
 
-    def _piece(self, run: Run, tables: list[datasets.Dataset], numbers: list[int], ended: list[int]) -> _Piece:
-        import datasets
-
-        ds = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
-        return _Piece(ds, read_rows(ds, run.collector, run.layout), numbers, ended)
+    def _piece(self, run: Run, blocks: list[datasets.Dataset], numbers: list[int], ended: list[int]) -> _Piece:
+        ds = _joined(blocks)
+        starts = [0, *accumulate(map(len, blocks[:-1]))]
+        return _Piece(ds, read_rows(ds, run.collector, run.layout), numbers, ended, starts)
 
     def rows_of(self, run: Run, number: int) -> list[Row] | None:
         """The rows of a shard that was read to its end and has not changed since; None where that is not known."""

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from .budget import Budget
     from .claims import Claim
-    from .index import Row, Stretch
     from .progress import Progress
+    from .row_table import Row
+    from .stretches import Stretch
     from .task import Task
 
 _ROWS_READ = 8  # at once, by the thread that opens pictures

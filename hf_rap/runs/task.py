@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .claims import Claim
-    from .index import Row, Stretch
+    from .row_table import Row
+    from .stretches import Stretch
 
 
 @dataclass(frozen=True)

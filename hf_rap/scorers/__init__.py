@@ -19,6 +19,7 @@ from .bis import BISScore, bis_score
 from .cde import CDEScore, cde_score
 from .difficulty import DifficultyScore, difficulty_score
 from .function import FunctionScorer, scorer
+from .gold_doubt import GoldDoubtScore, gold_doubt_score
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LIMRScore, add_limr_score
 
@@ -32,6 +33,7 @@ SCORERS: dict[str, Scorer] = {
     "bis": bis_score,
     "cde": cde_score,
     "difficulty": difficulty_score,
+    "gold_doubt": gold_doubt_score,
     "likelihood_cde": likelihood_cde_score,
 }
 
@@ -68,6 +70,8 @@ def _is_without_text(ds: datasets.Dataset) -> bool:
     """No row has attempts on the question alone, and not for an error: there are some with their image that have none."""
     import pyarrow.compute as pc
 
+    if TEXT_REWARDS.name not in ds.column_names:
+        return IMAGE_REWARDS.name in ds.column_names
     evidence = arrow_columns(ds, (IMAGE_REWARDS.name, TEXT_REWARDS.name, ERROR.name))
     if len(evidence) < 3 or pc.any(evidence[TEXT_REWARDS.name].is_valid()).as_py():
         return False
@@ -88,6 +92,7 @@ __all__ = [
     "CDEScore",
     "DifficultyScore",
     "FunctionScorer",
+    "GoldDoubtScore",
     "LIMRScore",
     "LikelihoodCDEScore",
     "Scorer",
@@ -99,6 +104,7 @@ __all__ = [
     "cde_score",
     "difficulty_score",
     "find_scorer",
+    "gold_doubt_score",
     "likelihood_cde_score",
     "scorer",
     "usual_scores",

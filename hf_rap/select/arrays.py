@@ -11,15 +11,13 @@ from hf_rap.columns import ERROR
 from hf_rap.errors import SettingError, codes_of
 from hf_rap.options import check, is_number, is_whole
 from hf_rap.stats.arrays import arrow_columns
-from hf_rap.stats.counts import cde_of, difficulty_of
+from hf_rap.stats.counts import Counts, cde_of, difficulty_of
 from hf_rap.stats.exact import exact
 from hf_rap.stats.thresholds import Quantile
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from hf_rap.stats.counts import Counts
 
     # Rows, a share of them, or rows for each value of a column.
     Budget = float | Mapping[str, int]
@@ -215,6 +213,14 @@ def asked_alone(ds: Any) -> NDArray[np.bool_]:
     codes = codes_of(arrow_columns(ds, [ERROR.name])[ERROR.name])
     alone: NDArray[np.bool_] = np.array(codes.to_pylist(), dtype=object) == "no_image"
     return alone
+
+
+def as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:
+    """The counts of each row as it is given, with its image if it has one, and those on the question beside them."""
+    import numpy as np
+
+    as_given = Counts(*(np.where(alone, on_text, with_image) for with_image, on_text in zip(image, text, strict=True)))
+    return as_given, Counts(*(np.where(alone, 0, on_text) for on_text in text))
 
 
 def plain(option: Any) -> Any:

@@ -7,36 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import CDE, DIFFICULTY, ERROR, IMAGE_TOKENS, require
 from hf_rap.columns import LIMR as LIMR_SCORE
-from hf_rap.errors import SettingError
-from hf_rap.options import check_number, is_whole
+from hf_rap.options import check_number
 from hf_rap.papers import CITE_LIMR
 from hf_rap.papers import LIMR as LIMR_PUBLISHED
-from hf_rap.stats.arrays import arrow_columns, ids_of, numbers_of, seeded_order
+from hf_rap.stats.arrays import arrow_columns, numbers_of
+from hf_rap.stats.counts import difficulty_of
 from hf_rap.stats.lists import number_lists
 
-from .arrays import (
-    first_of_each,
-    first_within,
-    plain,
-    quotas_of,
-    rows_of_budget,
-    rows_per_value,
-    scores_of,
-    strata_of,
-    why_unscored,
-)
-from .base import DecideAgain, Decision, Selection, Settings, Step
+from .arrays import why_unscored
+from .base import Decision, Selection, Settings, Step
 from .method import Citation, Method, Reason
+from .ranking import RANKED, STEPS, by_rank, rank_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import numpy as np
     from numpy.typing import NDArray
-
-    from hf_rap.stats.counts import Counts
-
-    Values = Callable[[dict[str, Any]], NDArray[np.float64]]
 
 
 def select_random(
@@ -122,7 +107,7 @@ def by_chance(ds: Any, settings: Settings) -> Decision:
         return value
 
     reads, reasons = (CDE.name, DIFFICULTY.name), ("drawn", "not_drawn")
-    return _by_rank(ds, settings, reads=reads, values=usable, reasons=reasons)
+    return by_rank(ds, settings, reads=reads, values=usable, reasons=reasons)
 
 
 def by_hardness(ds: Any, settings: Settings) -> Decision:
@@ -134,25 +119,7 @@ def by_hardness(ds: Any, settings: Settings) -> Decision:
         return values
 
     reads, reasons = (DIFFICULTY.name,), ("hardest", "not_hardest")
-    return _by_rank(ds, settings, reads=reads, values=difficulty, reasons=reasons)
-
-
-def decide_hardness_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
-    """The same rule as `by_hardness` for other counts of the same rows."""
-    import numpy as np
-
-    settings = Settings.of(rule)
-    budget, strata, order = _read_rank(ds, settings)
-    column = arrow_columns(ds, [settings.stratify_by]).get(settings.stratify_by or "")
-
-    def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
-        difficulty = scores_of(image, text)[1]
-        has_difficulty = ~np.isnan(difficulty)
-        within = min(budget, int(has_difficulty.sum()))
-        quotas = rows_per_value(settings.budget, settings.stratify_by, column, has_difficulty)
-        return _first(has_difficulty, within, rule.get("budget"), strata, -difficulty, order, quotas=quotas)
-
-    return decide_again
+    return by_rank(ds, settings, reads=reads, values=difficulty, reasons=reasons)
 
 
 def by_length(ds: Any, settings: Settings) -> Decision:
@@ -173,7 +140,7 @@ def by_length(ds: Any, settings: Settings) -> Decision:
         return means
 
     reads, reasons = (IMAGE_TOKENS.name,), ("longest_response", "not_longest")
-    return _by_rank(ds, settings, reads=reads, values=mean_tokens, reasons=reasons)
+    return by_rank(ds, settings, reads=reads, values=mean_tokens, reasons=reasons)
 
 
 def _decide_limr(ds: Any, min_limr: float) -> Decision:
@@ -194,83 +161,6 @@ def _decide_limr(ds: Any, min_limr: float) -> Decision:
     return Decision(keep, reason, funnel, {"min_limr": float(min_limr)})
 
 
-def _by_rank(
-    ds: Any,
-    settings: Settings,
-    *,
-    reads: tuple[str, ...],
-    values: Values,
-    reasons: tuple[str, str],
-) -> Decision:
-    """The `budget` rows of highest value, those that are unknown (NaN) left out."""
-    import numpy as np
-
-    budget, strata, order = _read_rank(ds, settings)
-    columns = arrow_columns(ds, [*reads, ERROR.name, settings.stratify_by])
-    value = values(columns)
-    has_value = ~np.isnan(value)
-    possible = int(np.count_nonzero(has_value))
-    if not possible:
-        raise SettingError(
-            f"budget asks for {budget:,} rows, and none of {len(ds):,} can be ranked: all have an error instead of what is "
-            "ranked by. `hf-rap inspect` says which rows cannot be scored, and rap_error why."
-        )
-    if budget > possible:
-        raise SettingError(
-            f"budget asks for {budget:,} rows, but only {possible:,} of {len(ds):,} can be ranked. "
-            f"Ask for {possible:,} or fewer."
-        )
-    quotas = rows_per_value(settings.budget, settings.stratify_by, columns.get(settings.stratify_by or ""), has_value)
-    keep = _first(has_value, budget, settings.budget, strata, -value, order, quotas=quotas)
-    budget = int(np.count_nonzero(keep))
-    reason = why_unscored(value, columns.get(ERROR.name))
-    reason[has_value] = reasons[1]
-    reason[keep] = reasons[0]
-    funnel = (Step("rows", len(ds)), Step("usable", possible), Step("selected", budget))
-    rule = {
-        "budget": budget,
-        "stratify_by": settings.stratify_by,
-        "seed": plain(settings.seed),
-        "asked": {"budget": plain(settings.budget)},
-    }
-    return Decision(keep, reason, funnel, rule)
-
-
-def _first(
-    rows: NDArray[np.bool_],
-    budget: int,
-    requested: Any,
-    strata: NDArray[np.int64] | None,
-    *keys: Any,
-    quotas: NDArray[np.int64] | None = None,
-) -> NDArray[np.bool_]:
-    """The first rows by the keys; of each stratum by its quota, or those of `select_top` where there are enough for all."""
-    import numpy as np
-
-    if strata is None:
-        return first_within(rows, budget, None, *keys)
-    if quotas is not None:
-        return first_of_each(rows, strata, quotas, *keys)
-    sizes = np.bincount(strata[rows], minlength=int(strata.max()) + 1)
-    if not is_whole(requested):
-        return first_of_each(rows, strata, quotas_of(sizes, ratio=requested, count=None), *keys)
-    if budget < np.count_nonzero(sizes):
-        return first_within(rows, budget, strata, *keys)
-    return first_of_each(rows, strata, quotas_of(sizes, ratio=None, count=budget), *keys)
-
-
-def _read_rank(ds: Any, settings: Settings) -> tuple[int, NDArray[np.int64] | None, NDArray[np.uint64]]:
-    """Rows to keep, the stratum of each row, and the order among rows that rank the same."""
-    budget = rows_of_budget(settings.budget, len(ds))
-    assert budget is not None, "checked by the method: it needs one"
-    stratify_by = settings.stratify_by
-    if stratify_by is not None:
-        require("stratify_by", ds.column_names, [stratify_by])
-    strata = None if stratify_by is None else strata_of(stratify_by, arrow_columns(ds, [stratify_by])[stratify_by])
-    return budget, strata, seeded_order(ids_of(ds), settings.seed)
-
-
-_RANKED = ("budget", "stratify_by")
 RANDOM = Method(
     "random",
     by_chance,
@@ -281,8 +171,8 @@ RANDOM = Method(
     ),
     needs_all_attempts=False,
     function="select_random",
-    steps={"usable": "can be ranked"},
-    options=_RANKED,
+    steps=STEPS,
+    options=RANKED,
     needs_budget=True,
     version="2",
 )
@@ -301,10 +191,10 @@ HARDEST = Method(
         ),
     ),
     ranks_by=DIFFICULTY.name,
-    decide_again=decide_hardness_again,
+    decide_again=rank_again(difficulty_of),
     function="select_hardest",
-    steps={"usable": "can be ranked"},
-    options=_RANKED,
+    steps=STEPS,
+    options=RANKED,
     needs_budget=True,
     version="2",
 )
@@ -324,8 +214,8 @@ LONGEST = Method(
     ),
     needs_all_attempts=False,
     function="select_longest",
-    steps={"usable": "can be ranked"},
-    options=_RANKED,
+    steps=STEPS,
+    options=RANKED,
     needs_budget=True,
     version="2",
 )

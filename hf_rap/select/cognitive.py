@@ -76,7 +76,9 @@ def select_cognitive(
             the rows with it that could come in (largest remainders): so each part can be met.
         method: "rap", the rule above; "rap-paper", that of arXiv 2506.04755 to the letter; "rap-released", what its authors' script does
             (`hf_rap.select.released`); "difficulty", the band of `select_difficulty`; "limr", the
-            threshold of `select_limr`; "random", "hardest" or "longest", which need a budget. An
+            threshold of `select_limr`; "random", "hardest" or "longest", which need a budget; or another rule of
+            docs/rules.md: "learnability", "pass-gap", "any-right", "hardest-tenth", "variance-promotion",
+            "visual-dependence", "bis", "bis-posterior", of which those that rank need one. An
             option that a method does not know is refused. A `hf_rap.select.Method` of your own, or a
             function (ds, settings) -> kept rows as booleans (n_rows,), decides instead.
         seed: of the order among rows that are equal in everything else.

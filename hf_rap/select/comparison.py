@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.columns import ARM_COLUMNS, CDE, CDE_CONTROL, CONTROLS, DIFFICULTY, foreign_scores
-from hf_rap.errors import SettingError
+from hf_rap.errors import MissingColumnError, RapError, SettingError
 from hf_rap.options import check, check_whole
 from hf_rap.scorers import can_be_made, find_scorer, usual_scores
 from hf_rap.scorers.base import add_scores
 from hf_rap.scorers.cde import CDEScore
-from hf_rap.tables.notebook import brief, code, html_page, html_table
 
 from . import Selection, select_cognitive
 from .base import rows_to_select
-from .methods import METHODS, find_method
+from .compared import Compared, Comparison
+from .methods import METHODS, every_method, find_method
 from .overrides import marks_of_rule, read_marks
-from .sweep import overlap
+from .rules import RULES, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,97 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .method import Method
+    from .overrides import Marks
 
-
-@dataclass(frozen=True)
-class Compared:
-    """One method: rows kept, and the means of their known scores; None where none is known.
-
-    `mean_controls` has the mean cde against each control that there is evidence of, `mean_scores` the mean of each score that
-    is not one of ours.
-    """
-
-    method: str
-    rows: int
-    mean_difficulty: float | None
-    mean_cde: float | None
-    mean_controls: dict[str, float | None] = field(default_factory=dict)
-    mean_scores: dict[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, repr=False)
-class Comparison:
-    """What `compare_methods` found.
-
-    Attributes:
-        rows: of the dataset.
-        selections: one per method, in the order that was asked for.
-        jaccard: rows in both selections by rows in either, for each pair; None where both are empty.
-
-    """
-
-    rows: int
-    selections: tuple[Compared, ...]
-    jaccard: tuple[tuple[float | None, ...], ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return asdict(self)
-
-    def _means(self) -> dict[str, list[float | None]]:
-        """What is shown of each selection beside its size, by its title."""
-        first = self.selections[0]
-        return {
-            "mean difficulty": [each.mean_difficulty for each in self.selections],
-            "mean cde": [each.mean_cde for each in self.selections],
-            **{f"cde:{name}": [each.mean_controls[name] for each in self.selections] for name in first.mean_controls},
-            **{f"mean {name}": [each.mean_scores[name] for each in self.selections] for name in first.mean_scores},
-        }
-
-    def __str__(self) -> str:
-        names = [selection.method for selection in self.selections]
-        width = max(10, *map(len, names))
-        means = self._means()
-        widths = [16, *(max(9, len(head)) for head in list(means)[1:])]
-        head_cells = "".join(f" {head:>{size}}" for head, size in zip(means, widths, strict=True))
-        lines = [f"{self.rows:,} rows", "", f"{'method':<{width}} {'rows':>9}{head_cells}"]
-        for place, selection in enumerate(self.selections):
-            texts = ["unknown" if column[place] is None else f"{column[place]:.3f}" for column in means.values()]
-            cells = "".join(f" {text:>{size}}" for text, size in zip(texts, widths, strict=True))
-            lines.append(f"{selection.method:<{width}} {selection.rows:>9,}{cells}")
-        lines += ["", f"{'Jaccard':<{width}} " + " ".join(f"{name:>{width}}" for name in names)]
-        for name, row in zip(names, self.jaccard, strict=True):
-            cells = " ".join(f"{'-' if cell is None else f'{cell:.3f}':>{width}}" for cell in row)
-            lines.append(f"{name:<{width}} {cells}")
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return brief(f"Comparison: {self}", "print(comparison)")
-
-    def _repr_html_(self) -> str:
-        means = self._means()
-        sizes = [
-            (code(each.method), each.rows, *(_unknown(column[place]) for column in means.values()))
-            for place, each in enumerate(self.selections)
-        ]
-        names = [each.method for each in self.selections]
-        overlaps = [
-            (code(name), *("-" if cell is None else cell for cell in row))
-            for name, row in zip(names, self.jaccard, strict=True)
-        ]
-        return html_page(
-            f"Comparison: {len(names)} selections from {self.rows:,} rows",
-            html_table(sizes, ("method", "rows", *means)),
-            html_table(overlaps, ("Jaccard", *names)),
-        )
-
-
-def _unknown(mean: float | None) -> float | str:
-    return "unknown" if mean is None else mean
+ALL = "all"  # every method, and rap by each control
 
 
 def compare_methods(
-    ds: Any, methods: Sequence[str | Method], *, budget: int | None = None, seed: int = 0, overrides: Any = None
+    ds: Any, methods: Sequence[str | Method] | str, *, budget: int | None = None, seed: int = 0, overrides: Any = None
 ) -> Comparison:
     """The selections of these methods, each as published, side by side.
 
@@ -124,7 +39,8 @@ def compare_methods(
         ds: a `Dataset` with the columns that the methods read, or a `Selection`; cde and difficulty are computed from its
             evidence where they are not there.
         methods: names in `hf_rap.select.METHODS` or methods of your own, no name twice. "rap:blank" is the method rap with a cde that
-            compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that.
+            compares the image with a blank one (`CDEScore(control="blank")`), where there is evidence of that. "all" is every
+            method, those of plugins too, and rap by each control: what one of them lacks stands under `lacking` instead.
         budget: rows for the methods that need a number (random, hardest, longest); None takes the size of the first
             selection that needs none and has rows, so that those are controls of the same size.
         seed: of draws and ties.
@@ -141,27 +57,97 @@ def compare_methods(
     ds = with_scores(rows)
     check_whole("budget", budget, least=1, none=True)
     check_whole("seed", seed)
+    choices = choices_of(methods)
+    forgiving = is_all(methods)
+    against = {control: _against(ds, control) for control in _controls(ds, choices if not forgiving else ())}
+    selections, lacking = select_by_each(
+        ds, choices, against, budget=budget, seed=seed, marks=marks, forgiving=forgiving
+    )
+    kept = {name: _flags(selection) for name, selection in selections.items()}
+    made = [choice for choice in choices if choice.name in kept]
+    return Comparison(
+        rows=len(ds),
+        selections=tuple(_compared(ds, against, choice, kept[choice.name]) for choice in made),
+        jaccard=tuple(tuple(jaccard(kept[first.name], kept[second.name]) for second in made) for first in made),
+        lacking={choice.name: lacking[choice.name] for choice in choices if choice.name in lacking},
+    )
+
+
+def select_by_each(
+    ds: Any,
+    choices: Iterable[Choice],
+    against: Mapping[str, Any],
+    *,
+    budget: int | None,
+    seed: int,
+    marks: Marks | None,
+    forgiving: bool,
+) -> tuple[dict[str, Selection], dict[str, str]]:
+    """The selection of each method, by its name, and of those that the rows cannot be selected by what they lack.
+
+    Raises:
+        RapError: of a method that fails; where that is forgiven, of the first one if all do.
+
+    """
+    selections: dict[str, Selection] = {}
+    errors: dict[str, RapError] = {}
+    for choice in sorted(choices, key=lambda choice: choice.method.needs_budget):
+        try:
+            options: dict[str, Any] = {}
+            if choice.method.needs_budget:
+                options = {"budget": budget if budget is not None else _size(selections, choice.name)}
+            rows = ds
+            if choice.control is not None:
+                rows = against[choice.control] if choice.control in against else _against(ds, choice.control)
+            selections[choice.name] = select_cognitive(
+                rows, method=choice.method, seed=seed, overrides=marks, **options
+            )
+        except RapError as error:
+            if not forgiving:
+                raise
+            errors[choice.name] = error
+    if not selections:
+        raise next(iter(errors.values()))
+    return selections, {name: _why(error) for name, error in errors.items()}
+
+
+def _flags(selection: Selection) -> NDArray[np.bool_]:
+    """Which rows a selection keeps, (n_rows,)."""
+    import numpy as np
+
+    keep = np.zeros(len(selection.scored), dtype=bool)
+    keep[selection.kept_rows] = True
+    return keep
+
+
+def jaccard(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
+    """Rows in both selections by rows in either; None where both are empty."""
+    import numpy as np
+
+    either = int(np.count_nonzero(first | second))
+    return round(int(np.count_nonzero(first & second)) / either, 6) if either else None
+
+
+def is_all(methods: Any) -> bool:
+    """Every method is asked for."""
+    return methods == ALL or (isinstance(methods, (list, tuple)) and list(methods) == [ALL])
+
+
+def choices_of(methods: Any) -> list[Choice]:
+    """What was asked for, in its order."""
+    if is_all(methods):
+        names = [name for name in RULES if name.partition(":")[0] in METHODS]  # the order of the table
+        return [_parsed(name) for name in (*names, *(name for name in every_method() if name not in RULES))]
     check(
-        isinstance(methods, (list, tuple)) and methods, "methods", methods, f"some of {', '.join(METHODS)}, each once"
+        isinstance(methods, (list, tuple)) and methods,
+        "methods",
+        methods,
+        f"some of {', '.join(METHODS)}, each once, or {ALL!r}",
     )
     choices = [_parsed(choice) for choice in methods]
     names = [choice.name for choice in choices]
     check(len(set(names)) == len(names), "methods", names, f"some of {', '.join(METHODS)}, each once")
-    against = {control: _against(ds, control) for control in _controls(ds, choices)}
-    selections: dict[str, Selection] = {}
-    for name, method, control in sorted(choices, key=lambda choice: choice.method.needs_budget):
-        options: dict[str, Any] = {}
-        if method.needs_budget:
-            size = budget if budget is not None else _size(selections, name)
-            options = {"budget": size}
-        rows = ds if control is None else against[control]
-        selections[name] = select_cognitive(rows, method=method, seed=seed, overrides=marks, **options)
-    kept = {name: set(selection.kept_rows.tolist()) for name, selection in selections.items()}
-    return Comparison(
-        rows=len(ds),
-        selections=tuple(_compared(ds, against, name, selections[name]) for name in names),
-        jaccard=tuple(tuple(overlap(kept[name], kept[second]) for second in names) for name in names),
-    )
+    return choices
 
 
 def with_scores(ds: Any) -> Any:
@@ -170,7 +156,7 @@ def with_scores(ds: Any) -> Any:
     return add_scores(ds, *(scorer for scorer in scorers if can_be_made(scorer, ds.column_names)))
 
 
-def _size(selections: dict[str, Selection], method: str) -> int:
+def _size(selections: Mapping[str, Selection], method: str) -> int:
     size = next((size for selection in selections.values() if (size := len(selection.kept_rows))), 0)
     if not size:
         raise SettingError(
@@ -179,17 +165,19 @@ def _size(selections: dict[str, Selection], method: str) -> int:
     return size
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
+    """A method as it was asked for, and the control that its cde compares with, if it was named."""
+
     name: str
     method: Method
     control: str | None
 
 
-def _parsed(choice: str | Method) -> _Choice:
+def _parsed(choice: str | Method) -> Choice:
     """A method, or a name such as "rap" or "rap:blank"."""
     if not isinstance(choice, str):
         method = find_method(choice)
-        return _Choice(method.name, method, None)
+        return Choice(method.name, method, None)
     name, colon, control = choice.partition(":")
     method = find_method(name)
     if colon and "control" not in method.meanings:
@@ -197,10 +185,10 @@ def _parsed(choice: str | Method) -> _Choice:
         raise SettingError(f"methods has {choice!r}: only {able} goes by a cde whose control can be chosen.")
     if colon and control not in CONTROLS:
         raise SettingError(f"methods has {choice!r}: behind the colon goes one of {', '.join(CONTROLS)}.")
-    return _Choice(choice, method, control or None)
+    return Choice(choice, method, control or None)
 
 
-def _controls(ds: Any, choices: Iterable[_Choice]) -> list[str]:
+def _controls(ds: Any, choices: Iterable[Choice]) -> list[str]:
     """Those that are asked for, and those that there is evidence of."""
     named = {choice.control for choice in choices}
     return [name for name in CONTROLS if name in named or ARM_COLUMNS[name].rewards.name in ds.column_names]
@@ -212,15 +200,17 @@ def _against(ds: Any, control: str) -> Any:
     return add_scores(ds.remove_columns(old), CDEScore(control=control))
 
 
-def _compared(ds: Any, against: Mapping[str, Any], method: str, selection: Selection) -> Compared:
-    kept = selection.kept_rows
+def _compared(ds: Any, against: Mapping[str, Any], choice: Choice, keep: NDArray[np.bool_]) -> Compared:
+    kept = keep.nonzero()[0]
+    rule = RULES.get(choice.name)
     return Compared(
-        method=method,
+        method=choice.name,
         rows=len(kept),
         mean_difficulty=_mean(ds, kept, DIFFICULTY.name),
         mean_cde=_mean(ds, kept, CDE.name),
         mean_controls={control: _mean(rows, kept, CDE.name) for control, rows in against.items()},
         mean_scores={name: _mean(ds, kept, name) for name in foreign_scores(ds.features)},
+        tokens=None if rule is None else tokens_of(ds, rule),
     )
 
 
@@ -233,3 +223,10 @@ def _mean(ds: Any, kept: NDArray[np.int64], column: str) -> float | None:
     values = ds.select_columns([column]).with_format("arrow")[:][column].to_numpy()[kept]
     scores = values[~np.isnan(values.astype(np.float64))].astype(np.float64)
     return round(float(scores.mean()), 6) if scores.size else None
+
+
+def _why(error: RapError) -> str:
+    """Without the list of all columns, which all rules share."""
+    if isinstance(error, MissingColumnError):
+        return f"there is no column {error.column!r}. {error.hint}".rstrip()
+    return str(error)

@@ -15,7 +15,7 @@ from hf_rap.stats.exact import complement
 from hf_rap.stats.posterior import Posterior, fit_prior
 from hf_rap.stats.thresholds import check_band, check_share
 
-from .arrays import asked_alone, plain, ranked, scores_of, why_unscored
+from .arrays import as_given, asked_alone, plain, ranked, scores_of, why_unscored
 from .base import DecideAgain, Decision, Selection, Settings, Step, rows_to_select
 from .method import Citation, Method, Reason, make_selection
 from .overrides import marks_for, refuse_unplaced
@@ -107,7 +107,7 @@ def decide_difficulty_again(ds: Any, rule: Mapping[str, Any]) -> DecideAgain:
     alone = asked_alone(ds)
 
     def decide_again(image: Counts, text: Counts) -> NDArray[np.bool_]:
-        _, difficulty = scores_of(*_as_given(alone, image, text))
+        _, difficulty = scores_of(*as_given(alone, image, text))
         # NaN is in no band.
         inside: NDArray[np.bool_] = (difficulty <= complement(low)) & (difficulty >= complement(high))
         return inside
@@ -121,19 +121,11 @@ def _surely_inside(ds: Any, low: float, high: float, min_probability: float) -> 
     prior, alone = fit_prior(ds), asked_alone(ds)
 
     def surely_inside(image: Counts, text: Counts) -> NDArray[np.bool_]:
-        posterior = Posterior(prior, *_as_given(alone, image, text))
+        posterior = Posterior(prior, *as_given(alone, image, text))
         sure: NDArray[np.bool_] = posterior.pass_rate_within(low, high) >= min_probability
         return sure
 
     return surely_inside
-
-
-def _as_given(alone: NDArray[np.bool_], image: Counts, text: Counts) -> tuple[Counts, Counts]:
-    """The counts of each row as it is given, with its image if it has one, and those on the question beside them."""
-    import numpy as np
-
-    as_given = Counts(*(np.where(alone, on_text, with_image) for with_image, on_text in zip(image, text, strict=True)))
-    return as_given, Counts(*(np.where(alone, 0, on_text) for on_text in text))
 
 
 def split_stages(

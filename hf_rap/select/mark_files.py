@@ -70,7 +70,11 @@ def _in_file(path: Path) -> Iterator[Given]:
             )
         return read(name, path)
     except (OSError, UnicodeDecodeError, csv.Error, ForeignError) as error:
-        what = "is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        what = str(error)
+        if isinstance(error, UnicodeDecodeError):
+            what = "is no text in UTF-8"
+        elif isinstance(error, csv.Error):
+            what = f"is no table of separated values ({error})"
         raise SourceError(f"{name} cannot be read as marks: it {what}.") from error
 
 

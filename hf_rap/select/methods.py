@@ -11,22 +11,50 @@ from hf_rap.plugins import plugins
 
 from .base import Settings
 from .baselines import HARDEST, LIMR, LONGEST, RANDOM
+from .dependence import VISUAL_DEPENDENCE
 from .difficulty import DIFFICULTY_BAND
 from .method import Method
+from .pass_rates import ANY_RIGHT, HARDEST_TENTH, LEARNABILITY, PASS_GAP
 from .rap import RAP, RAP_PAPER
 from .released import RELEASED_RULE
 from .s1 import S1
+from .step_trust import BALANCED_INFORMATION, TRUSTED_INFORMATION
 from .top import TOP
+from .variety import VARIANCE_PROMOTION_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 METHODS = {
     method.name: method
-    for method in (RAP, RAP_PAPER, RELEASED_RULE, DIFFICULTY_BAND, RANDOM, HARDEST, LONGEST, LIMR, S1)
+    for method in (
+        RAP,
+        RAP_PAPER,
+        RELEASED_RULE,
+        DIFFICULTY_BAND,
+        RANDOM,
+        HARDEST,
+        LONGEST,
+        LIMR,
+        S1,
+        LEARNABILITY,
+        PASS_GAP,
+        ANY_RIGHT,
+        HARDEST_TENTH,
+        VARIANCE_PROMOTION_SCORE,
+        VISUAL_DEPENDENCE,
+        BALANCED_INFORMATION,
+        TRUSTED_INFORMATION,
+    )
 }
 # Reached through a function of its own, since it has quotas.
 _ALL = {**METHODS, TOP.name: TOP}
+
+
+def every_method() -> dict[str, Method]:
+    """Ours and those of plugins that `select_cognitive` takes by name."""
+    methods: dict[str, Method] = {**METHODS, **plugins("method", _ALL)}
+    return methods
 
 
 def find_method(choice: str | Method | Callable[..., Any]) -> Method:

@@ -86,7 +86,7 @@ class Marks:
 def read_marks(overrides: Any) -> Marks:
     """The marks that were given; none for None.
 
-    An entry without a mark (null, or empty) is no mark: a file may have all rows. Words are read in any case, with a
+    An entry without a mark (null, NaN, or empty) is no mark: a file may have all rows. Words are read in any case, with a
     space or a dash for the underscore.
 
     Args:

@@ -137,8 +137,9 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
 
     names = [f"{selection['method']} ({selection['rows']:,})" for selection in comparison["selections"]]
     places = range(len(names))
-    figure = Figure(figsize=(9, 1.9 + 0.55 * max(3, len(names))), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
+    room = max(0, len(names) - 6)  # each further column of the matrix
+    figure = Figure(figsize=(9 + 0.5 * room, 1.9 + 0.55 * max(3, len(names))), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1 + 0.11 * room, 1))
     matrix = comparison["jaccard"]
     left.imshow(
         [[float("nan") if cell is None else cell for cell in row] for row in matrix],

@@ -131,6 +131,7 @@ def test_every_parquet_file_to_write_is_checked_at_once():
         "collect",
         "controls",
         "likelihood",
+        "pass-rates",
         "rollouts",
         "score",
         "select",

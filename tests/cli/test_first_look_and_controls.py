@@ -74,9 +74,19 @@ def test_selections_by_counterfactual_are_compared(folder, tmp_path):
     arguments = ["compare", str(folder / "controlled.parquet"), "--methods", "rap,rap:blank,rap:shuffled"]
     done = CliRunner().invoke(cli, [*arguments, "--plot", str(plot)], catch_exceptions=False)
     head, first = done.stdout.splitlines()[2:4]
-    assert head.split() == ["method", "rows", "mean", "difficulty", "mean", "cde", "cde:blank", "cde:shuffled"]
+    assert head.split() == [
+        "method",
+        "rows",
+        "mean",
+        "difficulty",
+        "mean",
+        "cde",
+        "cde:blank",
+        "cde:shuffled",
+        "tokens",
+    ]
     assert first.split()[0] == "rap"
-    assert len(first.split()) == 6
+    assert len(first.split()) == 7
     assert plot.read_bytes().startswith(b"\x89PNG")
     as_json = run(*arguments, "--plot", plot)
     assert set(as_json["selections"][1]["mean_controls"]) == {"blank", "shuffled"}

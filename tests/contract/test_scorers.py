@@ -33,6 +33,11 @@ from hf_rap.stats.posterior import fit_counts
 # The first rows are null, so that the first batch of one or three says nothing about the type.
 IMAGE = [None, [], [None, None], [1.0, 0.0, None], [1.0, 1.0], [0.0], [0.5, 0.25], None]
 TEXT = [None, [], [None], [0.0, 0.0, 1.0], [1.0], [1.0, None], [0.0, 0.5], [1.0, 0.0]]
+# Replies that name their grade: those of other grades are other answers.
+REPLIES = {
+    name: [grades and [None if grade is None else rf"\boxed{{{grade}}}" for grade in grades] for grades in arm]
+    for name, arm in (("rap_image_responses", IMAGE), ("rap_text_responses", TEXT))
+}
 STEP_SCORES = [None, [], None, [1.0, 0.0, 0.5], [1.0, 0.25], [0.0], [0.5, 0.25], [0.75, 0.0]]
 ERRORS = ["gold_unreadable: ?", None, None, None, None, None, None, "no_image: none"]
 N_NULL = 3
@@ -70,6 +75,7 @@ def evidence():
     known = (*EVIDENCE, *ATTENTION_EVIDENCE, *LIKELIHOOD_EVIDENCE, STEPS)
     columns = {column.name: [None] * len(IMAGE) for column in known}
     columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS, ATTENTION.name: ATTENTIONS}
+    columns |= REPLIES
     columns |= {IMAGE_GOLD_LOGPROBS.name: IMAGE_GOLD, TEXT_GOLD_LOGPROBS.name: TEXT_GOLD, GOLD_TOKENS.name: TOKENS}
     columns[STEPS.name] = [scores and [{"score": score} for score in scores] for scores in STEP_SCORES]
     return Dataset.from_dict(columns, features=features_of(known))

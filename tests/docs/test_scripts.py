@@ -17,7 +17,7 @@ def run(*words, cwd):
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_model_can_be_trained_further(tmp_path):
     """Two steps from scratch, two more from there; the folder loads."""
     from hf_rap import TransformersEngine

@@ -95,6 +95,46 @@ def test_start_that_fails_is_not_tried_again_by_those_who_waited_for_it(monkeypa
     assert len(starts) == 2
 
 
+class Dead:
+    """A vLLM that is no more."""
+
+    alive = False
+
+    def __init__(self, ended):
+        self.ended = ended
+
+
+def test_one_that_has_ended_by_itself_is_started_by_what_begins_next_alone(monkeypatch):
+    """A part that was being prepared meanwhile gets its sentence; so does whoever comes later in the same run."""
+    starts = []
+    monkeypatch.setattr(vllm_start, "_start", lambda engine, identity: starts.append(engine) or Dead(None))
+    monkeypatch.setattr(vllm_start, "_running", {})
+    engine = VLLMEngine(str(MODEL))
+    dead = Dead(EngineError("vLLM has stopped while it ran 'm'."))
+    vllm_start._running[f"{engine!r} {engine.identity}"] = dead
+    for _ in range(2):
+        with pytest.raises(EngineError, match="vLLM has stopped while it ran"):
+            engine.load()
+    assert starts == []
+    Rollouts(engine).identify()  # as every run and every map does first
+    assert engine.load() is not dead
+    assert starts == [engine]
+
+
+def test_cache_that_no_machine_has_is_refused_at_once(monkeypatch):
+    """vLLM would say so in a process of its own, and wait for another one for ever; what fits is its own affair."""
+    monkeypatch.setattr(vllm_start, "memory_bytes", lambda: 24 * 2**30)
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
+    with pytest.raises(
+        EngineError,
+        match=r"VLLM_CPU_KVCACHE_SPACE=100000 gives vLLM 100,000 GiB for keys and values, and this machine has 24\.0 GiB of memory",
+    ):
+        vllm_start.check_cache()
+    for fine in ("24", "", "many"):
+        monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", fine)
+        vllm_start.check_cache()
+
+
 def test_engine_pickles_in_full():
     """Nothing runs yet, and what it stands for goes along."""
     engine = VLLMEngine(str(MODEL), dtype="bfloat16", options={"quantization": "fp8"})
@@ -114,7 +154,12 @@ def test_where_it_runs_is_no_part_of_a_run():
 
     plain = known_by()
     moved = known_by(
-        data_parallel_size=8, tensor_parallel_size=2, gpu_memory_utilization=0.5, enforce_eager=True, max_num_seqs=64
+        data_parallel_size=8,
+        tensor_parallel_size=2,
+        gpu_memory_utilization=0.5,
+        enforce_eager=True,
+        max_num_seqs=64,
+        start_timeout=60,
     )
     assert moved == plain
     for other in ({"options": {"kv_cache_dtype": "fp8"}}, {"dtype": "bfloat16"}, {"use_generation_config": True}):
@@ -210,6 +255,32 @@ def test_guardian_ends_what_was_started_and_nothing_else():
     left = [name for name, pid in ended.items() if is_there(pid)]
     assert (left, is_there(before)) == ([], True)
     os.kill(before, signal.SIGKILL)
+
+
+DEAF = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells which signals wait")
+def test_guardian_ends_who_does_not_hear_that_it_is_to_end():
+    """Within a start that fails, vLLM waits for a process of its own that has our mask of signals."""
+    guardian = Guardian()
+    try:
+        with guardian:
+            deaf, other = (
+                subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE, text=True) for _ in range(2)
+            )
+            assert [child.stdout.readline() for child in (deaf, other)] == ["ready\n", "ready\n"]
+            deaf.terminate()
+            assert deaf.wait(timeout=20) == -signal.SIGKILL
+            assert other.poll() is None
+    finally:
+        guardian.end()
+        assert other.wait(timeout=20) == -signal.SIGKILL
 
 
 def test_guardian_that_has_nothing_to_do_ends():

@@ -12,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import numpy as np
+import PIL.Image
 import pytest
-from datasets import Dataset, Features, Image, Value, load_dataset
+from datasets import Dataset, Features, Image, List, Value, load_dataset
 
-from hf_rap import Rollouts, add_scores, collect_in_run, compare_methods, plugins, select_cognitive
+from hf_rap import Completion, Rollouts, add_scores, collect_in_run, compare_methods, plugins, select_cognitive
 from hf_rap.cli import main
-from hf_rap.demo import make_planted
+from hf_rap.demo import demo_engine, make_planted
 from hf_rap.plugins import add_plugin
 from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
@@ -77,10 +79,53 @@ def test_the_files_are_short():
         "my_evidence.py",
         "my_export.py",
         "my_layout.py",
+        "my_masking.py",
         "my_rules.py",
         "my_scores.py",
     ]
-    assert all(count <= (26 if name == "my_evidence.py" else 16) for name, count in lines.items()), lines
+    assert all(count <= (26 if name in ("my_evidence.py", "my_masking.py") else 16) for name, count in lines.items()), (
+        lines
+    )
+
+
+class Sees:
+    """Is right as long as so many pixels of the picture are white."""
+
+    def __init__(self, least: int) -> None:
+        self.least, self.replies = least, 0
+
+    def complete(self, requests, sampling):
+        self.replies += sum(request.attempts for request in requests)
+        seen = [np.all(np.asarray(request.images[0]) == 255, axis=2).sum() >= self.least for request in requests]
+        return [[Completion("\\boxed{3}" if fine else "\\boxed{4}", 3, False)] * 3 for fine in seen]
+
+    def describe(self):
+        return {"engine": "sees", "model": f"at least {self.least}"}
+
+
+@pytest.mark.parametrize(("least", "share"), [(0, 1.0), (64, 0.0), (65, None), (32, 0.5), (40, 0.3), (1, 0.9)])
+def test_how_much_of_a_picture_may_be_covered(folder, least, share):
+    """Of 64 white pixels, one a cell: 0.3 covers 19 and leaves 45, 0.4 covers 26 and leaves 38. In 4 rounds of 3 replies."""
+    white = {"id": ["a"], "images": [[PIL.Image.new("RGB", (8, 8), (255, 255, 255))]], "problem": ["<image>How many?"]}
+    features = Features({"id": Value("string"), "images": List(Image()), "problem": Value("string")})
+    ds = Dataset.from_dict(white, features).add_column("answer", ["3"])
+    engine = Sees(least)
+    assert importlib.import_module("my_masking").mask_threshold(ds, engine)["rap_mask_threshold"][:] == [share]
+    assert engine.replies <= 12
+
+
+@pytest.mark.exhaustive
+def test_the_built_in_model_needs_more_of_the_picture_where_the_picture_is_asked_about(folder):
+    """Rows whose text says the answer are solved under any cover; those that need their picture are not."""
+    planted = make_planted(40).filter(lambda kind: kind in ("needs_image", "text_gives_it_away"), input_columns="kind")
+    found = importlib.import_module("my_masking").mask_threshold(
+        planted.select(range(8)), demo_engine(), max_new_tokens=64
+    )
+    shares = {"needs_image": [], "text_gives_it_away": []}
+    for row in found.select_columns(["kind", "rap_mask_threshold"]):
+        shares[row["kind"]].append(-1 if row["rap_mask_threshold"] is None else row["rap_mask_threshold"])
+    assert min(map(len, shares.values())) >= 2
+    assert np.mean(shares["needs_image"]) < np.mean(shares["text_gives_it_away"]) > 0.9
 
 
 @pytest.mark.slow

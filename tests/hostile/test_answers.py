@@ -256,6 +256,21 @@ def test_a_reply_that_repeats_the_key_does_not_keep_it(server):
     assert asked(server)[0].text == "the key is ***"
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        pytest.param(lambda key: "".join(f"%{ord(letter):02X}" for letter in key), id="address"),
+        pytest.param(lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key), id="json"),
+        pytest.param(lambda key: "".join(f"&#{ord(letter)};" for letter in key), id="html"),
+        pytest.param(lambda key: key[:3] + f"\\\\u{ord(key[3]):04X}" + key[4:], id="one_letter_twice"),
+    ],
+)
+def test_an_error_that_spells_the_key_otherwise_does_not_keep_it(server, spelled):
+    """Frameworks quote what they repeat."""
+    server.answer = (400, {}, f'{{"error": "no {spelled(KEY)}."}}'.encode())
+    assert "no ***." in asked(server).message
+
+
 @pytest.mark.parametrize("key", ["a\nb", "a b", "a\r\nX-Evil: 1", "schlüssel", "a\0b", "\x1b[31m"])
 def test_a_key_that_is_none_is_refused_before_anything_is_sent(server, monkeypatch, key):
     """And not repeated."""

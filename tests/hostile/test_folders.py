@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from hf_rap import Rollouts, TransformersEngine, collect_in_run, describe_source, load_source
+from hf_rap import Rollouts, TransformersEngine, collect_evidence, collect_in_run, describe_source, load_source
 from hf_rap.cli import cli
 from hf_rap.demo import MODEL
 from hf_rap.errors import EngineError, RapError
@@ -103,6 +103,11 @@ def config(text):
     return f"---\nconfigs:\n- config_name: default\n{text}\n---\n"
 
 
+ANCHORS = "\n".join(f"a{n}: &a{n} [" + ",".join([f"*a{n - 1}" if n else "x"] * 9) + "]" for n in range(12))
+MERGED = "a0: &a0 {x: y}\n" + "\n".join(
+    f"a{n}: &a{n} {{<<: [" + ",".join([f"*a{n - 1}"] * 9) + "]}" for n in range(1, 12)
+)
+
 FOLDERS = {
     "state_names_a_file_above": lambda m, o: saved(
         m, lambda state: state.update(_data_files=[{"filename": f"../../other/saved/{arrow_of(o).name}"}])
@@ -152,12 +157,15 @@ FOLDERS = {
     "features_of_the_card": lambda m, o: with_readme(
         m, "---\ndataset_info:\n  features:\n  - name: a\n    dtype: !!python/name:os.system\n---\n"
     ),
-    "card_with_many_anchors": lambda m, o: with_readme(
-        m,
-        "---\n"
-        + "\n".join(f"a{n}: &a{n} [" + ",".join([f"*a{n - 1}" if n else "x"] * 9) + "]" for n in range(12))
-        + "\n---\n",
-    ),
+    "card_with_many_anchors": lambda m, o: with_readme(m, f"---\n{ANCHORS}\n---\n"),
+    "licence_of_many_anchors": lambda m, o: with_readme(m, f"---\n{ANCHORS}\nlicense: *a11\n---\n"),
+    "types_of_many_anchors": lambda m, o: with_readme(m, f"---\n{ANCHORS}\ndataset_info: *a11\n---\n"),
+    "files_of_many_anchors": lambda m, o: with_readme(m, f"---\n{ANCHORS}\nconfigs: *a11\n---\n"),
+    "anchors_merged": lambda m, o: with_readme(m, f"---\n{MERGED}\nlicense: mit\n---\n"),
+    "anchor_in_itself": lambda m, o: with_readme(m, "---\nlicense: &a [*a]\n---\n"),
+    "head_without_end": lambda m, o: with_readme(m, "---\n" + "a: b\n" * 300_000),
+    "licence_of_brackets": lambda m, o: with_readme(m, f"---\nlicense: {'[' * 20_000}\n---\n"),
+    "licence_of_dashes": lambda m, o: with_readme(m, f"---\nlicense:\n{'- ' * 20_000}x\n---\n"),
     "loop_of_folders": lambda m, o: (linked(m, "data/again", ".."), lines(m.own / "train.jsonl", ROW), m.own)[2],
     "readme_is_a_pipe": lambda m, o: (lines(m.own / "train.jsonl", ROW), os.mkfifo(m.own / "README.md"), m.own)[2],
     "readme_is_zeros": lambda m, o: (
@@ -193,6 +201,12 @@ def test_a_folder_of_a_stranger_is_read_within_itself(machine, outside, name):
     """Loaded without the rows of others, or refused in one line, soon."""
     loaded_or_refused(FOLDERS[name](machine, outside))
     assert not (machine.top / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["2024-01-01", "{a: b}", "7", "[1, {a: b}]", "''", "null", "true"])
+def test_a_licence_that_is_no_text_is_unknown(machine, text):
+    """It goes into notes and cards as JSON, which knows no dates."""
+    assert describe_source(str(with_readme(machine, f"---\nlicense: {text}\n---\n"))).licence is None
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +357,25 @@ MODELS = {
         (f / "model.safetensors").unlink(),
     ),
 }
+
+INDICES = {
+    "a_pickle_beside_it": {"weight_map": {"a": "pytorch_model.bin"}},
+    "a_file_above": {"weight_map": {"a": "../x.safetensors"}},
+    "a_file_elsewhere": {"weight_map": {"a": "/etc/x.safetensors"}},
+    "a_number": {"weight_map": {"a": 7}},
+    "no_map": {"weight_map": "../x.bin"},
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_an_index_of_weights_names_safetensors_files_beside_it_alone(machine, name):
+    """transformers would give any other file to `torch.load`, and say that it loads with `weights_only=False`."""
+    folder = model_folder(machine.top)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(INDICES[name]))
+    engine = TransformersEngine(str(folder), device="cpu")
+    with pytest.raises(EngineError, match=r"model\.safetensors\.index\.json names .*nothing else is opened"):
+        collect_evidence(rows((84,)), Rollouts(engine, attempts=1, max_new_tokens=2))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -274,6 +274,8 @@ DOUBLED = "{% set n = namespace(l='a' * 1000) %}{% for i in range(60) %}{% set n
         "{{ 'a'.center(10 ** 10) }}",
         "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor %}{{ n.l }}",
         "{{ '%20000000000d' % 1 }}",
+        "{{ strftime_now('%c' * 10 ** 8) }}",
+        "{{ messages | tojson(indent=10 ** 10) }}",
         "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
     ],
 )

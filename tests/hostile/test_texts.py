@@ -1,7 +1,13 @@
 """Words of others on a screen, in a line to paste, on a card and in a manifest."""
 
 import json
+import logging
+import os
 import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import datasets
 import hypothesis
@@ -12,7 +18,7 @@ from hypothesis import strategies as st
 
 from hf_rap.cli import cli
 from hf_rap.cli.output import echo, paste, print_json
-from hf_rap.errors import SourceError, visible
+from hf_rap.errors import SourceError, printable_logs, visible
 from hf_rap.exports.base import Given
 from hf_rap.exports.exporting import fenced
 from hf_rap.exports.trainers import TRAINERS
@@ -38,6 +44,23 @@ STEERING = {
     "half": "a\udc80b",
     "tag": "a\U000e0041b",
 }
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_what_other_libraries_log_and_warn_of_steers_no_terminal(capsys, name):
+    """datasets logs the name of a file that it cannot read, transformers those of weights, both as they are."""
+    with printable_logs():
+        handler = logging.StreamHandler(sys.stderr)
+        log = logging.getLogger("another.library")
+        log.addHandler(handler)
+        log.warning("Failed to read %s", STEERING[name])
+        log.removeHandler(handler)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn(STEERING[name], stacklevel=1)
+    said = capsys.readouterr().err
+    assert said.count("\n") >= 2
+    assert said.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("name", STEERING)
@@ -102,6 +125,21 @@ NAMES = [
 def test_a_line_to_paste_runs_nothing(name):
     """A shell takes every name as one word."""
     assert shlex.split(paste("hf-rap", "select", name)) == ["hf-rap", "select", name]
+
+
+def test_a_line_to_paste_names_the_very_file():
+    """bash itself reads it; a path that begins with a dash is no option, and what steers a terminal is not in the line."""
+    names = [
+        *(text for name, text in STEERING.items() if name not in ("null", "half")),
+        "-rf",
+        "a'\\\x1b'",
+        "x\udc80",
+        "\t\n",
+    ]
+    line = paste("printf", "%s\\0", *map(Path, names))
+    assert line.replace("\n", "").isprintable()
+    said = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout
+    assert said.split(b"\0")[:-1] == [os.fsencode("./-rf" if name == "-rf" else name) for name in names]
 
 
 @pytest.mark.parametrize("name", NAMES[:6])

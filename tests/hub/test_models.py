@@ -47,6 +47,7 @@ def test_moved_branch_is_seen_by_a_new_engine_and_not_by_one_in_use(push, other_
     assert Hasher.hash(grid()) != key
 
 
+@pytest.mark.exhaustive
 def test_hub_that_is_away_leaves_what_was_downloaded(hub, push, monkeypatch):
     """The branch then means the commit of the last look."""
     commit = push(MODEL)

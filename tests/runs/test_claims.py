@@ -156,6 +156,7 @@ def test_one_that_comes_late_gets_a_share(start, run, log):
     same_as_one_go(run, 150)
 
 
+@pytest.mark.exhaustive
 def test_one_that_is_stopped_loses_its_part_and_drops_it(start, run, log):
     """SIGSTOP for longer than a process may be silent: its part is done once more, and it throws its own away."""
     children = [start(120, rank, 2, seconds=0.05) for rank in range(2)]
@@ -174,6 +175,7 @@ def test_one_that_is_stopped_loses_its_part_and_drops_it(start, run, log):
     same_as_one_go(run, 120)
 
 
+@pytest.mark.exhaustive
 def test_one_that_was_stopped_for_a_moment_loses_nothing(start, run, log):
     """Shorter than the patience of the others: nobody takes over, and whoever was stopped takes nobody for dead."""
     children = [start(150, rank, 2, seconds=0.05) for rank in range(2)]
@@ -243,7 +245,7 @@ def test_a_block_is_for_one_of_many(run):
         others = [Lease(RunFolder(run)) for _ in range(32)]
         for other in others:
             leases._OURS.add(other.token)
-            other._write(0)
+            other._write()
 
         def take(other):
             claims = Claims(RunFolder(run), "w", other)
@@ -262,7 +264,7 @@ def test_a_claim_of_one_that_is_gone_is_taken_over_once(run, hasty):
     """Two see that it is gone; one of them gets the block, and the one that wakes sees that it has lost it."""
     folder = RunFolder(run, create=True)
     gone = Lease(folder)
-    gone._write(0)
+    gone._write()
     leases._OURS.add(gone.token)
     lost = Claims(folder, "w", gone).take(0)
     with Lease(folder) as here, Lease(folder) as there:
@@ -281,6 +283,157 @@ def test_a_claim_without_a_word_is_waited_for_and_taken_over(run, hasty):
         folder.create(claims.path(0, 0), b"")
         assert claims.take(0) is None
         wait_for(lambda: claims.take(0) is not None)
+
+
+class Slow(RunFolder):
+    """Lets others do something before it removes a folder, and says so."""
+
+    def __init__(self, url, meanwhile):
+        super().__init__(url)
+        self.meanwhile = meanwhile
+
+    def remove_folder(self, folder):
+        self.meanwhile()
+        super().remove_folder(folder)
+
+
+def test_what_is_claimed_while_a_closed_turn_is_cleared_away_stays(run):
+    """Another process has closed the turn and is slow to remove its claims: those of the next turn are not among them."""
+    folder = RunFolder(run, create=True)
+    with Lease(folder) as first, Lease(folder) as late, Lease(folder) as third:
+        fast, other = Claims(folder, "w", late), Claims(folder, "w", third)
+        taken = []
+
+        def meanwhile():
+            if not taken:
+                assert fast.was_cleared()
+                taken.append(fast.take(0))
+
+        slow = Claims(Slow(run, meanwhile), "w", first)
+        assert slow.take(0) is not None
+        slow.clear()
+        assert not taken[0].is_lost
+        assert other.was_cleared()
+        assert other.take(0) is None
+        slow.clear()  # of its own turn, once more
+        assert not taken[0].is_lost
+
+
+def test_who_comes_waits_until_all_is_cleared_away(run):
+    """One believes itself alone and clears away; another that starts at this moment does not claim before that is over."""
+    folder = RunFolder(run, create=True)
+    order = []
+
+    def come():
+        with Lease(folder) as late:
+            late.stand_aside(lambda: None)
+            order.append("the other begins")
+
+    other = threading.Thread(target=come)
+
+    def clear():
+        other.start()
+        wait_for(lambda: len(folder.names("writers")) == 2)
+        time.sleep(0.2)
+        order.append("cleared away")
+
+    with Lease(folder) as alone:
+        alone.stand_aside(clear)
+        other.join()
+    assert order == ["cleared away", "the other begins"]
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_nothing_is_cleared_away_while_somebody_works(run, for_good):
+    """At the start and at the end of a process; two that both stand aside have nothing to lose."""
+    folder = RunFolder(run, create=True)
+    with Lease(folder) as working, Lease(folder) as other:
+        cleared = []
+        other.stand_aside(lambda: cleared.append(1), for_good=for_good)
+        assert cleared == []
+        working.stand_aside(lambda: cleared.append(2), for_good=True)
+        assert cleared == ([2] if for_good else [])
+
+
+def test_a_file_is_made_while_its_folder_is_removed(run):
+    """Eight threads make files in a folder that a ninth removes again and again: each of them is made, or is there."""
+    folder = RunFolder(run, create=True)
+    made, ended = [], threading.Event()
+
+    def remove():
+        while not ended.is_set():
+            folder.remove_folder("claims")
+            time.sleep(0.005)
+
+    def make(thread):
+        for number in range(50):
+            made.append(folder.create(f"claims/w/{thread}-{number}", b"x"))
+            folder.write(f"claims/w/{thread}", b"y")
+
+    remover = threading.Thread(target=remove)
+    threads = [threading.Thread(target=make, args=[number]) for number in range(8)]
+    for thread in (remover, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ended.set()
+    remover.join()
+    assert made == [True] * 400
+
+
+AT_ONE_MOMENT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from stubs import *
+from hf_rap.runs import fill
+from hf_rap.runs.fill import Run
+fill._WAIT_SECONDS = 0.05
+ds = make_rows(40)
+Rollouts(Stub(), attempts=2)(ds[:2])
+print("ready", flush=True)
+for line in sys.stdin:
+    run, at = line.split()
+    time.sleep(max(0.0, float(at) - time.monotonic()))
+    with Run(ds, Rollouts(Stub(seconds=0.001, log=run + ".log"), attempts=2), run, rows_per_part=5) as running:
+        running.fill()
+        running.finish()
+        print(len(running.read()), flush=True)
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_that_start_at_one_moment_lose_nothing_to_each_other(tmp_path, world):
+    """60 rounds, within 20 ms; every other one finds claims of the dead, which are cleared away: each row is asked once."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONE_MOMENT, str(Path(__file__).parent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(world)
+    ]
+    try:
+        for child in children:
+            assert child.stdout.readline() == "ready\n"
+        for number in range(60):
+            run = str(tmp_path / str(number))
+            folder = RunFolder(run, create=True)
+            for block in range(200 * (number % 2)):
+                folder.create(f"claims/{block // 10}/{block % 10}.0", b"0" * 32)
+            at = time.monotonic() + 0.05
+            for child in children:
+                child.stdin.write(f"{run} {at + random.uniform(0, 0.02)}\n")
+                child.stdin.flush()
+            assert [child.stdout.readline() for child in children] == ["40\n"] * world
+            assert set(times_asked(Path(f"{run}.log")).values()) == {1}
+            assert [path.name for path in Path(run, "claims").glob("*")] == []
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
 
 
 def test_one_that_is_late_sees_that_all_was_cleared_away(run):

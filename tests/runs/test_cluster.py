@@ -120,6 +120,7 @@ def environment():
     return {**os.environ, "PYTHONPATH": path, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_finishes_the_parts_in_flight(tmp_path):
     """As on a terminal, all processes of the group get the signal; the next call does the rest."""
     run = tmp_path / "run"

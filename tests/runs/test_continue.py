@@ -83,6 +83,17 @@ def test_only_cut_replies_are_asked_and_the_end_is_that_of_one_go(run, log, capl
     assert held.limits == (6, 40)
 
 
+def test_who_comes_late_has_the_same_rows_in_the_same_order(run):
+    """Blocks of rows are claimed in this order, which replies that have gone on meanwhile, and new rows, do not change."""
+    collect_in_run(make_rows(20), rollouts(6, attempts=1), run, rows_per_part=4)
+    with Run(make_rows(30), rollouts(40, attempts=1), run, continue_cut=True, rows_per_part=4) as early:
+        before = early._in_order_of_parts(range(30), early._was_cut)
+        early.fill()
+        with Run(make_rows(30), rollouts(40, attempts=1), run, continue_cut=True, rows_per_part=4) as late:
+            assert late._in_order_of_parts(range(30), late._was_cut) == before
+    assert 0 < len(before) < 20
+
+
 def test_it_goes_on_twice_and_stops_half_way(run, log):
     """From 4 to 8 tokens, where some are cut again, and on to 40; a kill in between loses the part in flight."""
     ds = make_rows(30)

@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import datasets
@@ -17,6 +18,8 @@ from stubs import lines, make_rows, stub_rollouts
 from hf_rap import Controls, EndpointEngine, Rollouts, collect_evidence, collect_in_run, list_runs
 from hf_rap.cli import cli
 from hf_rap.errors import SettingError, SourceError
+from hf_rap.runs.fill import Run
+from hf_rap.runs.shards import _Shards
 
 SHARDS, EACH = 4, 15
 
@@ -335,6 +338,49 @@ def test_two_processes_share_a_stream(tmp_path):
     os.waitpid(child, 0)
     assert plain(evidence) == plain(collect_evidence(whole(), stub_rollouts()))
     assert len(lines(log)) == len({tuple(line.split()) for line in lines(log)})
+
+
+def test_one_that_comes_late_to_a_stream_asks_nothing_again(tmp_path):
+    """It finds the first shard done and so reads another piece: what another process has claimed of that is not for it."""
+    shards = _Shards(stream_of(tmp_path), whole().features)
+
+    def rows_of(run, numbers):
+        """Those that the process gets of these shards, a part after the other."""
+        (piece,) = shards.pieces(run, numbers)
+        run.turn_to(piece.ds, piece.rows, starts=piece.starts)
+        sharing = run._share(*run._asking(retry=False), range(len(run.rows)))
+        for task in sharing.tasks(run.start_progress(sharing.rows)):
+            yield {row.id for row in task.rows}
+
+    options = {"rows_per_part": 6, "world": 2}
+    with (
+        Run(make_rows(5), stub_rollouts(), str(tmp_path / "run"), rank=0, **options) as early,
+        Run(make_rows(5), stub_rollouts(), str(tmp_path / "run"), rank=1, **options) as late,
+    ):
+        parts = rows_of(early, [0, 1])
+        claimed = set.union(*(next(parts) for _ in range(4)))  # 6 + 6 + 3 of the first shard, 6 of the second
+        assert len(claimed) == 21
+        left = [f"row-{number:05d}" for number in range(21, 45)]
+        assert sorted(set.union(*rows_of(late, [1, 2]))) == left
+
+
+def test_blocks_of_a_shard_follow_from_it_alone(tmp_path, monkeypatch):
+    """Whatever else is in a piece, a block starts where it started for others: 15 rows in blocks of 6 are 6, 6 and 3."""
+    monkeypatch.setattr("hf_rap.runs.shards.PIECE_ROWS", 20)
+    shards = _Shards(stream_of(tmp_path), whole().features)
+    first = make_rows(5)
+    with Run(first, stub_rollouts(), str(tmp_path / "run"), rows_per_part=6) as run:
+
+        def blocks(numbers):
+            return {
+                tuple(row.id for row in piece.rows[start:stop])
+                for piece in shards.pieces(run, numbers)
+                for start, stop in pairwise([*piece.starts, len(piece.rows)])
+            }
+
+        early, late = blocks([0, 1, 2, 3]), blocks([1, 2, 3])
+    assert [len(block) for block in sorted(early)] == [6, 6, 3] * 4
+    assert late == {block for block in early if min(block) >= "row-00015"}
 
 
 @pytest.mark.parametrize("change", ["a folder", "class names", "pictures named as files", "several sources", "no run"])

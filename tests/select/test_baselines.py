@@ -139,9 +139,15 @@ def test_every_method_keeps_what_it_says_and_has_a_card(method):
             "rap_image_tokens": [[3], [4], [1], [9]],
             "rap_image_rewards": [[float(one) for one in row] for row in rewards],
             "rap_text_rewards": [[0.0] * 5, [0.0] * 5, [1.0] * 5, [0.0] * 5],
+            "rap_image_responses": [["a b c"], ["a b d"], ["a"], ["b"]],
+            "rap_visual_dependence": [0.1, 0.2, 0.3, None],
+            "rap_bis": [0.1, 0.2, 0.3, None],
         }
     )
-    options = {"budget": 2} if method in ("random", "hardest", "longest", "s1") else {}
+    if method == "bis-posterior":
+        steps = [{"step": "so", "score": 0.5, "num_mc_correct": 8, "num_mc_total": 16}]
+        ds = ds.add_column("steps_with_score", [steps] * 4)
+    options = {"budget": 2} if METHODS[method].needs_budget else {}
     selection = select_cognitive(ds, method=method, **options)
     assert len(selection.selected) + len(selection.rejected) == len(ds) == sum(selection.reasons.values())
     assert selection.funnel[-1].rows == len(selection.selected) > 0

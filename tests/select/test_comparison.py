@@ -77,6 +77,83 @@ def test_a_method_without_its_column_is_told():
         compare_methods(Dataset.from_dict(SCORES), ["rap", "limr"])
 
 
+def tokens(*counts):
+    return [[count] * 5 for count in counts]
+
+
+def test_all_methods_are_compared_or_say_what_they_lack():
+    """Ten of eighteen go by rewards and tokens; each of the others names the column that is not there."""
+    rows = {**EVIDENCE, "rap_image_tokens": tokens(1, 2, 3, 4), "rap_text_tokens": tokens(1, 1, 1, 1)}
+    found = compare_methods(Dataset.from_dict(rows), "all")
+    assert {each.method: (each.rows, each.tokens) for each in found.selections} == {
+        "rap": (1, 70),  # 5 (1 + 2 + 3 + 4) with the image and 20 on the question alone
+        "rap-paper": (1, 70),
+        "rap-released": (1, 70),
+        "difficulty": (2, 50),
+        "learnability": (1, 50),
+        "pass-gap": (1, 50),
+        "any-right": (3, 50),
+        "hardest-tenth": (1, 50),
+        "hardest": (1, 50),
+        "s1": (1, 10),  # the first replies alone
+        "longest": (1, 50),
+        "random": (1, 0),
+    }
+    assert {name: why.split(".")[0] for name, why in found.lacking.items()} == {
+        "rap:blank": "there is no column 'rap_blank_rewards'",
+        "rap:shuffled": "there is no column 'rap_shuffled_rewards'",
+        "variance-promotion": "there is no column 'rap_image_responses'",
+        "visual-dependence": "there is no column 'rap_visual_dependence'",
+        "limr": "there is no column 'rap_limr'",
+        "bis": "there is no column 'rap_bis'",
+        "bis-posterior": "there is no column 'steps_with_score'",
+    }
+    assert "not compared:\n  rap:blank: there is no column" in str(found)
+    assert "\n 1 rap" in str(found)
+    assert "rap_limr" in found._repr_html_()
+
+
+def test_all_rules_on_image_only_evidence():
+    """What others publish, a pass rate per row, is enough for five rules; ranking ones keep as many as the first."""
+    found = compare_methods(Dataset.from_dict({"rap_difficulty": [0.0, 0.4, 0.5, 1.0]}), "all")
+    sizes = {each.method: each.rows for each in found.selections}
+    assert sizes == {
+        "difficulty": 2,
+        "learnability": 2,
+        "any-right": 3,
+        "hardest-tenth": 1,
+        "hardest": 2,
+        "random": 2,
+    }
+    assert all(each.tokens is None for each in found.selections if each.method != "random")
+    assert str(found).splitlines()[2].split() == ["method", "rows", "mean", "difficulty", "mean", "cde"]
+
+
+def test_all_of_nothing_is_an_error():
+    """Rows that no rule can read are told of, with the way to what is missing."""
+    with pytest.raises(MissingColumnError, match="'rap_cde'"):
+        compare_methods(Dataset.from_dict({"a": [1, 2]}), "all")
+
+
+def test_a_name_beside_all_is_refused():
+    """All is all."""
+    with pytest.raises(SettingError, match="method is 'all'"):
+        compare_methods(Dataset.from_dict(SCORES), ["all", "rap"])
+
+
+def test_the_command_compares_all(tmp_path):
+    """A sentence for what is lacking, never a traceback; as JSON too."""
+    source = tmp_path / "evidence.parquet"
+    Dataset.from_dict(EVIDENCE).to_parquet(source)
+    arguments = ["compare", str(source), "--plot", str(tmp_path / "c.png"), "--methods", "all"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert "  limr: there is no column 'rap_limr'" in done.output
+    as_json = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
+    assert "add_limr_score(ds)" in as_json["lacking"]["limr"]
+    assert len(as_json["selections"]) == len(as_json["jaccard"]) == 10
+
+
 def test_the_command_prints_a_table_and_writes_a_plot(tmp_path):
     """From evidence alone; with --json the same as data."""
     source, plot = tmp_path / "evidence.parquet", tmp_path / "c.png"

@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from hf_rap.errors import SettingError
-from hf_rap.scorers import add_limr_score, cde_score, difficulty_score
+from hf_rap.scorers import add_limr_score, bis_score, cde_score, difficulty_score
 from hf_rap.scorers.base import add_scores
 from hf_rap.select import METHODS, Selection, select_cognitive, select_difficulty, select_top, split_stages
 from hf_rap.select.again import select_again
@@ -38,6 +38,8 @@ def simulated(rows: int = 10_000, attempts: int = 5) -> Dataset:
         "rap_image_tokens": [None if arm is None else [draw.randrange(5, 90) for _ in arm] for arm in image],
         "rap_epoch_rewards": [None if arm is None else [draw.random(), draw.random()] for arm in image],
         "rap_ace": [None if draw.random() < 0.1 else draw.random() for _ in range(rows)],
+        "rap_image_responses": [None if arm is None else [f"it is {reward}" for reward in arm] for arm in image],
+        "rap_visual_dependence": [None if arm is None else draw.random() for arm in image],
         "rap_ace_settings": ['{"form": "windowed"}'] * rows,
         "rap_error": error,
     }
@@ -47,8 +49,24 @@ def simulated(rows: int = 10_000, attempts: int = 5) -> Dataset:
         "rap_image_tokens": List(Value("int32")),
         "rap_epoch_rewards": List(Value("float64")),
     }
+    types |= {"rap_image_responses": List(Value("string")), "rap_visual_dependence": Value("float64")}
     features = Features({name: types.get(name, Value("string")) for name in values} | {"rap_ace": Value("float32")})
     return add_limr_score(add_scores(Dataset.from_dict(values, features), cde_score, difficulty_score))
+
+
+@cache
+def rollouts(rows: int = 500) -> Dataset:
+    """Responses of a few steps; some were not judged, some have no steps."""
+    draw = random.Random(6)
+    steps = []
+    for row in range(rows):
+        counts = [draw.choice([0, 0, draw.randrange(17)]) for _ in range(row % 5)]
+        total = 0 if row % 31 == 0 else 16
+        steps.append(
+            [{"step": "so", "score": n / 16, "num_mc_correct": n, "num_mc_total": total} for n in counts if n <= total]
+        )
+    ids = [f"row-{row}" for row in range(rows)]
+    return add_scores(Dataset.from_dict({"rap_id": ids, "steps_with_score": steps}), bis_score)
 
 
 SELECTIONS = {
@@ -77,6 +95,14 @@ SELECTIONS = {
     "longest": cache(lambda: select_cognitive(simulated(), method="longest", budget=50)),
     "s1": cache(lambda: select_cognitive(simulated(), method="s1", budget=50, stratify_by="topic")),
     "limr": cache(lambda: select_cognitive(simulated(), method="limr")),
+    "learnability": cache(lambda: select_cognitive(simulated(), method="learnability", budget=0.1)),
+    "pass-gap": cache(lambda: select_cognitive(simulated(), method="pass-gap", budget=50, stratify_by="topic")),
+    "any-right": cache(lambda: select_cognitive(simulated(), method="any-right")),
+    "hardest-tenth": cache(lambda: select_cognitive(simulated(), method="hardest-tenth")),
+    "variance-promotion": cache(lambda: select_cognitive(simulated(), method="variance-promotion", budget=50)),
+    "visual-dependence": cache(lambda: select_cognitive(simulated(), method="visual-dependence", budget=50)),
+    "bis": cache(lambda: select_cognitive(rollouts(), method="bis", budget=50)),
+    "bis-posterior": cache(lambda: select_cognitive(rollouts(), method="bis-posterior", budget=50)),
     "top": cache(lambda: select_top(simulated(), by="rap_difficulty", ratio=0.2, per="topic")),
 }
 

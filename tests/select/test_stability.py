@@ -47,6 +47,9 @@ RULES = {
     "band": {"method": "difficulty"},
     "released": {"method": "rap-released"},
     "hardest": {"method": "hardest", "budget": 0.3},
+    "learnability": {"method": "learnability", "budget": 0.3},
+    "pass-gap": {"method": "pass-gap", "budget": 0.3},
+    "any-right": {"method": "any-right"},
 }
 
 

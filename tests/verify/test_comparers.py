@@ -322,6 +322,7 @@ def test_judging_in_a_worker_of_a_data_loader():
     assert list(loader) == [1.0, 0.0] * 3
 
 
+@pytest.mark.exhaustive
 def test_judging_in_a_ray_task():
     """And in an actor with threads."""
     ray = pytest.importorskip("ray")

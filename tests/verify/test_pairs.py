@@ -57,7 +57,7 @@ def test_pairs_hold_every_verdict_many_times(name):
     assert verdicts["unreadable"] >= 5
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_verdicts_are_the_same_in_threads_and_in_any_order():
     """Eight threads, another order: each pair gets the very judgement that it gets in the main thread."""
     expected = {number: judged(pair) for number, pair in enumerate(PAIRS)}

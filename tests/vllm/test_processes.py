@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,81 @@ def test_a_signal_keeps_what_is_answered(tmp_path):
     _, err = command.communicate(timeout=LONGEST)
     assert command.returncode == 1
     assert "hf-rap: Stopped as asked" in err
+
+
+def test_vllm_that_is_killed_stops_the_run_and_is_not_started_again_by_it(tmp_path):
+    """kill -9 of its process between two parts: one sentence, one start, and the same command goes on."""
+    make_planted(120).to_parquet(tmp_path / "rows.parquet")
+    words = ("rollouts", "rows.parquet", "--run", "kept", "--rows-per-part", "10", *MODEL, *EAGER)
+    with (tmp_path / "err").open("w") as err:
+        command = started(tmp_path, *words, err=err)
+    engines = set()
+
+    def look():
+        below = psutil.Process(command.pid).children(recursive=True)
+        engines.update(process for process in below if "EngineCore" in " ".join(process.cmdline()))
+
+    deadline = time.monotonic() + LONGEST
+    while not list(tmp_path.glob("kept/**/*.parquet")) and time.monotonic() < deadline:
+        assert command.poll() is None, (tmp_path / "err").read_text()
+        time.sleep(0.02)
+    look()
+    (killed,) = engines
+    killed.kill()
+    while command.poll() is None and time.monotonic() < deadline:
+        with suppress(psutil.Error):
+            look()
+        time.sleep(0.05)
+    told = (tmp_path / "err").read_text()
+    assert command.returncode == 1
+    assert told.splitlines()[-1].startswith("hf-rap: vLLM has stopped while it ran"), told
+    assert engines == {killed}
+    parts = {path: path.read_bytes() for path in tmp_path.glob("kept/**/*.parquet")}
+    assert 0 < len(parts) < 12
+    again = started(tmp_path, *words, "--out", "evidence.parquet")
+    _, err = again.communicate(timeout=LONGEST)
+    assert again.returncode == 0, err
+    assert all(path.read_bytes() == content for path, content in parts.items())
+    assert len(Dataset.from_parquet(str(tmp_path / "evidence.parquet"))) == 120
+
+
+NO_START = """
+import os, psutil
+from hf_rap import VLLMEngine
+from hf_rap.demo import MODEL
+from hf_rap.errors import EngineError
+
+if __name__ == "__main__":
+    for timeout, space in (3, "1"), (900, str(psutil.virtual_memory().total >> 30)), (900, "100000"):
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = space
+        try:
+            VLLMEngine(str(MODEL), enforce_eager=True, max_num_seqs=64, start_timeout=timeout).load()
+        except EngineError as error:
+            below = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+            print(error, [line[:40] for line in below if "resource_tracker" not in line], flush=True)
+"""
+
+
+def test_start_that_does_not_end_or_fails_is_one_sentence(tmp_path):
+    """After its time; where a process of vLLM finds too little memory, and waits for one of its own; and before it begins."""
+    (tmp_path / "script.py").write_text(NO_START)
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    late, fails, refused = done.stdout.splitlines()
+    assert "vLLM has not started" in late
+    assert "within start_timeout=3 seconds, and its processes are ended" in late
+    assert late.endswith(" []")
+    assert "vLLM cannot load" in fails
+    assert fails.endswith(" []")
+    assert "VLLM_CPU_KVCACHE_SPACE=100000 gives vLLM 100,000 GiB" in refused
 
 
 SCRIPT = """

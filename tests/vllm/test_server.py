@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
 import pytest
+from datasets import Dataset
 
 from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence
 from hf_rap.demo import MODEL
@@ -22,6 +24,7 @@ from hf_rap.rows.prompts import PromptTemplate
 from .evidence import check_same
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 LONGEST = 900  # seconds to start, on a machine that does other things too
 
 
@@ -77,6 +80,38 @@ def test_pass_rates_of_both_arms_are_those_of_transformers(server, planted, expe
     # A server counts the tokens of several replies, and of images, together.
     check_same(ours, expected)
     assert ours["rap_image_tokens"][0] == [None] * 5
+
+
+def test_map_gives_the_same_columns(server, planted, expected):
+    """`Dataset.map` with a server in place of a model: columns, errors and pass rates."""
+    rows = planted.select(range(60))
+    rollouts = Rollouts(EndpointEngine(server, model="grid"), max_new_tokens=64)
+    ours = rows.map(rollouts, batched=True, batch_size=20)
+    assert ours.features == expected.features
+    check_same(ours, expected.select(range(60)))
+
+
+def test_kill_of_the_run_costs_what_was_in_flight(server, planted, expected, tmp_path):
+    """kill -9 between two parts; the server lives on, parts stay as they are, and the same command goes on from them."""
+    planted.to_parquet(tmp_path / "rows.parquet")
+    words = ("rollouts", "rows.parquet", "--endpoint", server, "--model", "grid", "--concurrency", "8", "--run", "kept")
+    command = [sys.executable, "-m", "hf_rap", *words, "--rows-per-part", "10", "--max-new-tokens", "64"]
+    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    killed = subprocess.Popen(command, cwd=tmp_path, env=around, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + LONGEST
+    while not list(tmp_path.glob("kept/*/*.parquet")) and time.monotonic() < deadline:
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    parts = {path: path.read_bytes() for path in tmp_path.glob("kept/*/*.parquet")}
+    assert 0 < len(parts) < 30
+    done = subprocess.run(
+        [*command, "--out", "evidence.parquet"], cwd=tmp_path, env=around, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(path.read_bytes() == content for path, content in parts.items())
+    check_same(Dataset.from_parquet(str(tmp_path / "evidence.parquet")), expected)
 
 
 def test_server_tells_tokens_and_what_it_is(server, planted):
