@@ -4,7 +4,8 @@
     python benchmarks/probed.py POOL [--seeds 5]
 
 Truth is the cde of 32 attempts. Every collection goes through the run folder, which holds all that it asks for. Tokens are those
-of attempts that it would have had made, slice, audit and settling included, against five attempts of every row.
+of attempts that it would have had made, slice, audit and settling included, against five attempts of every row. The second table says
+where those of rows that are not worth keeping went, in shares of the tokens of five attempts of every row.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import datasets
 import numpy as np
 
 from hf_rap import Probing, PromptStates, Rollouts, collect_in_run, collect_probed
-from hf_rap.adaptive.probing import share_at_most
+from hf_rap.adaptive.probing import share_at_most, slice_order
 from hf_rap.demo import demo_engine, make_planted
 
 TRUTH, ATTEMPTS = 32, 5
@@ -52,6 +53,7 @@ def main() -> None:
         "| pool | worth keeping | cut in | rows labelled | left out | tokens saved (worst) | recall (worst) | at least, 95 % |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    spent: dict[str, list[list[float]]] = {}
     for name, rows in pools.items():
         figures, lost, kept = [], 0, 0
         for seed in range(args.seeds):
@@ -66,6 +68,14 @@ def main() -> None:
             settled = record["settled"] * (record["settle"] - ATTEMPTS) * tokens.mean()
             saved = (ATTEMPTS * tokens[rows][out].sum() - settled) / (ATTEMPTS * tokens[rows].sum())
             worth = truth[rows]
+            labelled = np.zeros(len(rows), dtype=bool)
+            labelled[slice_order(made["rap_id"][:], seed)[: record["labelled"]]] = True
+            foretold = np.array(made["rap_probe_cde"][:], dtype=float)
+            audit = ~labelled & ~out & (foretold < (-np.inf if record["cut"] is None else record["cut"]))
+            above = ~labelled & ~out & ~audit
+            parts = [rows[~worth & part] for part in (np.ones_like(worth), labelled, audit, above)]
+            shares = [ATTEMPTS * tokens[part].sum() / (ATTEMPTS * tokens[rows].sum()) for part in parts]
+            spent.setdefault(name, []).append([*shares, settled / (ATTEMPTS * tokens[rows].sum())])
             lost, kept = lost + int((worth & out).sum()), kept + int(worth.sum())
             recall = 1 - (worth & out).sum() / worth.sum()
             figures.append((record["cut"] is not None, record["labelled"], out.mean(), saved, recall))
@@ -75,6 +85,10 @@ def main() -> None:
             f"{saved.mean():.1%} ({saved.min():.1%}) | {1 - lost / kept:.2%} ({recall.min():.2%}) | {1 - share_at_most(lost, kept):.2%} |",
             flush=True,
         )
+    print("\n| pool | not worth keeping | of these in the slice | in the audit | above the cut | settling |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name, shares in spent.items():
+        print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in np.mean(shares, axis=0)) + " |")
 
 
 if __name__ == "__main__":
