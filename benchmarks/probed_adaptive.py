@@ -98,7 +98,7 @@ def selected(made: Any, *, probe: bool, posterior: bool) -> Any:
 def draw(points: dict[str, list[tuple[float, float]]], target: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    figure = Figure(figsize=(6.8, 3.4), layout="constrained")
     axes = figure.subplots()
     for title, pairs in points.items():
         color, marker = ("C1" if title.startswith("probe") else "C0"), MARKERS[title.removeprefix("probe, ")]
@@ -106,7 +106,7 @@ def draw(points: dict[str, list[tuple[float, float]]], target: Path) -> None:
     axes.set(xlabel="tokens, of five attempts of every row", ylabel="Jaccard with the truth")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(target, dpi=110)
 
 
