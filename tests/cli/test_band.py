@@ -78,6 +78,7 @@ def test_what_does_not_fit_is_said(scored, words, sentence):
     assert sentence in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_the_image_arm_alone_is_enough(tmp_path):
     """Half of the replies, and the selection of the whole evidence."""
     make_planted(12).to_parquet(tmp_path / "rows.parquet")

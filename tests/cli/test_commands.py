@@ -90,6 +90,7 @@ def test_selecting_says_how_stable_that_is(folder):
     assert found["attempts"] == 5
 
 
+@pytest.mark.slow
 def test_intervals_and_probabilities(folder):
     """`score --intervals` adds the columns, `select --min-probability` goes by them."""
     assert hf_rap("score", "evidence.parquet", "--intervals", "--out", "sure.parquet", cwd=folder).returncode == 0
@@ -132,6 +133,7 @@ def test_every_row_keeps_its_columns_through_the_steps(folder):
     )
 
 
+@pytest.mark.slow
 def test_published_version_opens_and_remembers_its_source(folder, tmp_path):
     """Rows selected are rows kept, and the card names the first source, not the file in between."""
     target = tmp_path / "version"
@@ -205,6 +207,7 @@ def test_a_grader_of_the_users_own(folder):
         assert (message or "") in done.stderr
 
 
+@pytest.mark.slow
 def test_scoring_grades_again(folder):
     """Without a model: another grader, then the built-in one; a threshold alone grades nothing; what belongs together."""
     (folder / "my_graders.py").write_text(GRADER)
@@ -250,6 +253,7 @@ def test_adaptive_keeps_the_same_rows_with_fewer_attempts(folder, tmp_path):
     assert f"{told['attempts_spared']:,} were not made" in (target / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_dry_run_estimates_and_writes_nothing(folder, tmp_path):
     """Four rows are timed; the target folder does not appear."""
     target = tmp_path / "version"
@@ -267,6 +271,7 @@ def test_select_prints_rule_funnel_and_reasons(folder):
     assert told["funnel"]["rows"] == sum(told["reasons"].values()) == 40
 
 
+@pytest.mark.slow
 def test_health_is_told_wherever_rows_were_answered(folder, tmp_path):
     """In one line at the end of select and publish, as JSON, and on the card; for rows of this folder nothing is cut off."""
     line = re.compile(

@@ -41,6 +41,7 @@ def annotations(tmp_path):
     return tmp_path / "annotations"
 
 
+@pytest.mark.slow
 def test_from_files_to_a_version_and_exports(tmp_path, annotations):
     """score --bis, select --top, export to both trainers, publish; the card says the alpha."""
     scored, selected = tmp_path / "scored.parquet", tmp_path / "selection.parquet"
@@ -119,6 +120,7 @@ def test_strict_stops_with_one_line(annotations, tmp_path):
     assert not (tmp_path / "s.parquet").exists()
 
 
+@pytest.mark.slow
 def test_annotate_steps_takes_replies_of_rollouts(tmp_path):
     """From planted pictures to step scores with the built-in model."""
     from hf_rap.demo import make_planted

@@ -58,6 +58,7 @@ class TestAnswers:
         assert torch.equal(found, logits(expected, engine))
         assert (found - logits(grid().load().model, grid())).abs().max() > 1
 
+    @pytest.mark.slow
     def test_generation_attention_and_likelihood_go_through_it(self, grid_adapter):
         """All that an engine can do, it does with the adapter on."""
         reply = Reply(REQUEST, "<think> red none </think>")

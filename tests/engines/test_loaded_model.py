@@ -201,6 +201,7 @@ class TestPrompt:
 
 class TestMemory:
     @pytest.mark.parametrize("limit", [1, 2, 3, 7])
+    @pytest.mark.slow
     def test_batch_is_halved_until_it_fits(self, limit: int, caplog: pytest.LogCaptureFixture) -> None:
         """The replies are those of a machine with enough memory; later batches are of the size that fits."""
         model, processor = build("llava_llama")
@@ -220,6 +221,7 @@ class TestMemory:
         with pytest.raises(EngineError, match="first 8 rows; engine_failed: OutOfMemoryError: CUDA out of memory"):
             LoadedModel(LimitedMemory(model, 0), processor, batch_size=8).complete(rows(20), SAMPLING)
 
+    @pytest.mark.slow
     def test_tensors_of_a_failed_batch_are_let_go(self) -> None:
         """While the halves run, nothing holds the inputs of the batch that did not fit."""
         model, processor = build("llava_llama")

@@ -126,6 +126,7 @@ def test_token_ids_are_kept_on_request():
     assert None in ds["rap_image_token_ids"][:]
 
 
+@pytest.mark.slow
 def test_a_second_pass_reads_the_tokens_that_were_kept():
     """In one go and in two: the same numbers, of as many tokens as the model wrote, but for the end."""
     second = collect_evidence(with_ids(), Attention(demo_engine()))
@@ -208,6 +209,7 @@ def test_the_instruction_is_that_of_the_rollouts():
     assert all(one["error"] is None for row in found["rap_attention"] for one in row or [])
 
 
+@pytest.mark.slow
 def test_another_instruction_is_noticed():
     """The prompt has another number of tokens than when the reply was generated."""
     found = collect_evidence(

@@ -141,6 +141,7 @@ def test_a_name_beside_all_is_refused():
         compare_methods(Dataset.from_dict(SCORES), ["all", "rap"])
 
 
+@pytest.mark.slow
 def test_the_command_compares_all(tmp_path):
     """A sentence for what is lacking, never a traceback; as JSON too."""
     source = tmp_path / "evidence.parquet"
