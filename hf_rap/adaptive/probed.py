@@ -116,6 +116,11 @@ def collect_probed(
     refuse_existing("collect_probed", ds.column_names, (PROBED, *PROBE_SCORES))
     if probing.by is not None:
         require("collect_probed", ds.column_names, (probing.by,))
+    if options.get("world", 1) != 1 and STATES_SETTINGS.name not in ds.column_names:
+        raise SettingError(
+            "Several processes share rollouts, and each needs the states of all rows: collect them first "
+            "(collect_in_run(ds, PromptStates(engine), url)) and give collect_probed their rows, or use one process."
+        )
     if url is None:
         with tempfile.TemporaryDirectory(prefix="hf-rap-run-") as folder:
             return _collect(ds, rollouts, probing, stopping, (folder, options))

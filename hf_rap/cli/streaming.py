@@ -37,7 +37,8 @@ def stream_rollouts(sources: Sequence[str], out: Path | None, options: dict[str,
     if len(sources) > 1:
         raise click.UsageError("--streaming takes one SOURCE.")
     for name, why in _NOT_OF_STREAMS.items():
-        if options.get(name):
+        given = options.get(name)
+        if given not in (None, (), "") and given is not False:  # 0 is a cut of --prescreen
             raise click.UsageError(f"{why}: leave out --streaming.")
     (source,) = sources
     stream = stream_source(source)

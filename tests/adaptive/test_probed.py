@@ -15,7 +15,7 @@ from hf_rap import (
     select_cognitive,
 )
 from hf_rap.demo import demo_engine, make_planted
-from hf_rap.errors import MissingColumnError
+from hf_rap.errors import MissingColumnError, SettingError
 
 pytest.importorskip("sklearn", reason="scikit-learn is an extra")
 pytestmark = pytest.mark.exhaustive
@@ -96,4 +96,11 @@ def test_a_column_of_sources_that_is_not_there_is_refused_at_once(tmp_path):
         collect_probed(
             make_planted(6), Rollouts(demo_engine()), probing=Probing(by="origin"), url=str(tmp_path / "run")
         )
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_need_the_states_beforehand(tmp_path):
+    """A sentence says how; a rank would get no rows of the others."""
+    with pytest.raises(SettingError, match=r"collect_in_run\(ds, PromptStates\(engine\), url\)"):
+        collect_probed(make_planted(6), Rollouts(demo_engine()), url=str(tmp_path / "run"), rank=1, world=2)
     assert not list(tmp_path.iterdir())
