@@ -138,7 +138,7 @@ def test_a_line_to_paste_names_the_very_file():
     line = paste("printf", "%s\\0", *map(Path, names))
     assert line.replace("\n", "").isprintable()
     said = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout
-    assert said.split(b"\0")[:-1] == [os.fsencode("./-rf" if name == "-rf" else name) for name in names]
+    assert said.split(b"\0")[:-1] == [os.fsencode("./-rf" if name == "-rf" else Path(name)) for name in names]
 
 
 @pytest.mark.parametrize("name", NAMES[:6])
