@@ -1,4 +1,4 @@
-"""Write the tables of reasons into docs/selection.md and README.md, from the methods themselves.
+"""Write the tables of reasons into docs/selection.md and docs/tour.md, from the methods themselves.
 
 python scripts/render_reasons.py
 """
@@ -48,7 +48,7 @@ def with_tables(page: str) -> str:
 
 
 def main() -> None:
-    for path in (ROOT / "docs" / "selection.md", ROOT / "README.md"):
+    for path in (ROOT / "docs" / "selection.md", ROOT / "docs" / "tour.md"):
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 

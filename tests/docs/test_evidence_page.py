@@ -22,10 +22,12 @@ def test_tables_of_training_are_those_of_the_results(monkeypatch):
     assert runs == {(seed, arm) for seed in range(5) for arm in results["plan"]["arms"]}
 
 
-def test_table_of_planted_rows_is_that_of_the_readme():
+def test_table_of_planted_rows_is_that_of_the_tour():
     """Both quote `python benchmarks/planted.py`."""
     table = r"<!-- benchmarks/planted.py -->\n\n((?:\|.*\n)+)"
-    here, there = (re.search(table, text).group(1) for text in (TEXT, (ROOT / "README.md").read_text(encoding="utf-8")))
+    here, there = (
+        re.search(table, text).group(1) for text in (TEXT, (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
+    )
     assert here == there
 
 

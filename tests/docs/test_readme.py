@@ -1,4 +1,4 @@
-"""Every block of the README runs, and prints what the README says it prints."""
+"""Every block of the README and of the tour behind it runs, and prints what they say it prints."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from hf_rap.demo import make_planted
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+TOUR = (ROOT / "docs" / "tour.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README + TOUR, flags=re.MULTILINE | re.DOTALL)
 
 
 def blocks(language):
@@ -68,19 +69,48 @@ def test_make_targets_exist():
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_command_is_in_the_readme():
-    """A command that the README does not mention is one that nobody finds."""
-    assert [name for name in COMMANDS if f"hf-rap {name}" not in README and f"make {name}" not in README] == []
+def test_every_command_is_in_the_tour():
+    """A command that neither it nor the README mentions is one that nobody finds."""
+    text = README + TOUR
+    assert [name for name in COMMANDS if f"hf-rap {name}" not in text and f"make {name}" not in text] == []
+
+
+def test_readme_is_short_and_says_first_what_cde_is():
+    """What a newcomer reads in two minutes; the rest stands on pages, each of which it leads to."""
+    assert len(README.encode()) < 5_900
+    assert "cde = p1 - p0" in "\n".join(README.splitlines()[:10])
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    behind = {"evidence.md", "compatibility.md"}  # the tour and others lead there
+    assert {name for name in pages if f"(docs/{name})" not in README} <= behind
+
+
+@pytest.mark.parametrize(("page", "text"), [("README.md", README), ("docs/tour.md", TOUR)])
+def test_links_lead_somewhere(page, text):
+    """To pages, and to headings of them."""
+    for target in set(re.findall(r"\]\(((?!http).*?)\)", text)):
+        name, _, heading = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        heads = (
+            [
+                re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+                for line in path.read_text().splitlines()
+                if line.startswith("#")
+            ]
+            if heading
+            else []
+        )
+        assert not heading or heading in heads, target
 
 
 def test_every_scorer_is_in_the_table():
     """Each ready-made score has its row."""
     from hf_rap.scorers import SCORERS
 
-    assert [name for name in SCORERS if f"| `{name}_score` |" not in README] == []
+    assert [name for name in SCORERS if f"| `{name}_score` |" not in TOUR] == []
 
 
-def test_what_is_kept_is_as_the_readme_says(tmp_path):
+def test_what_is_kept_is_as_the_tour_says(tmp_path):
     """By datasets itself: rows from files once, rows in memory and interrupted ones each time."""
     log = tmp_path / "log"
 
