@@ -24,8 +24,9 @@ add_scores(Dataset.from_dict({}), cde_score).no_such_method()
 
 @pytest.fixture
 def folder(tmp_path):
-    """README's Python, and the script."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    """The Python of the README and the tour, and the script."""
+    pages = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/tour.md"))
+    blocks = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
     assert len(blocks) >= 2
     (tmp_path / "readme.py").write_text("\n".join(blocks), encoding="utf-8")
     shutil.copy(SCRIPT, tmp_path)
