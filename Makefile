@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # instead of several gigabytes.
 TORCH := torch==2.13.0
 
-.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-vllm test-fast test-newest test-oldest lint lock benchmarks check-trainers clean
+.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-vllm test-fast test-newest test-oldest lint lock benchmarks check-trainers docs clean
 
 $(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
 	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
@@ -99,8 +99,21 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/gold_doubt.py --rows 1000
 	$(BIN)/python benchmarks/training.py --work rap-training
 
+docs: .venv-docs/.ready  ## the site, in site/: strict, and without a network once its environment stands
+	$(DOCS)/python scripts/docs/prepare.py
+	rm -rf site
+	$(DOCS)/zensical build --strict --clean
+	$(DOCS)/python scripts/docs/check.py site docs
+
+DOCS := .venv-docs/bin
+.venv-docs/.ready: scripts/requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS)/python -m pip install --quiet --requirement scripts/requirements/docs.txt
+	touch .venv-docs/.ready
+
 check-trainers: $(READY)  ## every export through the trainers' own loaders, each in an environment of its own (GBs)
 	scripts/check_trainers.sh
 
 clean:
+	rm -rf .venv-docs build/docs site .cache
 	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright rap-demo rap-demo-prm rap-training
