@@ -1,0 +1,186 @@
+"""Write docs/reference from the code: columns, reasons and error codes, commands with their options, names in Python.
+
+python scripts/render_reference.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import click
+from render_reasons import all_reasons
+
+import hf_rap
+from hf_rap import columns
+from hf_rap.cli import GROUPS, cli
+from hf_rap.columns import Column, how_to_make
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_LONG_TYPE = 40  # characters; of a longer one only the outside is shown
+WHAT_TO_DO = {
+    "no_image": "Nothing, or `--method difficulty` on `--arms image`; rows of text alone: `hf-rap select --text-rows band`.",
+    "gold_unreadable": "Give a short final answer (`--answer`), or a grader of your own (`--verifier`).",
+    "question_missing": "Name the column (`--question`), or leave the row out.",
+    "image_unreadable": "Write the picture anew; `hf-rap inspect` says what is wrong with it.",
+    "placeholder_mismatch": "Name the columns of all pictures (`--images a,b`), or mend the text.",
+    "too_long": "A smaller picture (`--max-pixels`), a shorter `--max-new-tokens`, or a model with more room.",
+    "engine_failed": "Read the message; start the same command again with `--retry-errors`.",
+    "not_judged": "`hf-rap score --regrade` with another `--verifier`.",
+    "rate_unknown": "Roll these rows out yourself.",
+    "cut_off": "`hf-rap rollouts --continue-cut --max-new-tokens N` on the same `--run`.",
+    "below_prescreen": "Roll out without `--prescreen`.",
+    "below_probe": "Roll out without `--probe`, on the same `--run`.",
+    "options_unreadable": "Name the options (`--choices`).",
+    "several_turns": "Say which question is asked (`--turns`).",
+    "in_test_set": "Nothing: it was asked for (`--without`).",
+    "media_unsupported": "Leave the row out: only pictures are asked about.",
+    "line_broken": "Mend the line that the message names.",
+    "image_missing": "Name the folder of the pictures (`--media-root`).",
+    "steps_missing": "`hf-rap annotate-steps --steps-by`, or leave the row out.",
+    "score_invalid": "Score the step again.",
+    "reply_empty": "Nothing: there is nothing to look at.",
+    "reply_too_short": "Nothing: one token alone is not compared.",
+    "image_tokens_changed": "Read with the prompt, the processor and the pixels of the rollouts.",
+    "tokens_changed": "Read with the model of the rollouts, or keep its tokens (`--keep-ids`).",
+    "text_empty": "Spell the gold answer in letters that the model reads.",
+    "text_unknown": "Spell the gold answer in letters that the model reads.",
+    "no_donor": "More rows, or the control `blank`.",
+    "not_asked": "Roll the row out first.",
+}
+CODES = {
+    "rap_error": columns.ERROR_CODES,
+    "the `error` of an attempt in `rap_attention`": columns.ATTENTION_ERROR_CODES,
+    "rap_likelihood_error": columns.LIKELIHOOD_ERROR_CODES,
+    "the error of a control, `rap_blank_error` and so on": columns.CONTROL_ERROR_CODES,
+}
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Of Markdown."""
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)])
+
+
+def columns_page() -> str:
+    """Every column, in the order of the file that says what they mean."""
+    found = {value.name: value for value in vars(columns).values() if isinstance(value, Column)}
+    made = columns.EVIDENCE_NAMES
+    rows = [(f"`{each.name}`", _type(each.dtype), _plain(each.meaning), _maker(each.name)) for each in found.values()]
+    others = sorted(set(made) - set(found))
+    further = f"\nFurther columns of evidence: {', '.join(f'`{name}`' for name in others)}.\n" if others else ""
+    return f"""# Columns
+
+All that hf-rap adds begins with `rap_`, and stands beside the columns of your dataset. Evidence is what a model did (made once, hours on a GPU), scores are
+numbers made from it, decisions say keep or not and why (both seconds, redone at any time). **Null always means unknown**, never 0.
+
+{table(("column", "type", "meaning", "made by"), rows)}
+{further}"""
+
+
+def reasons_page() -> str:
+    """Reasons of every method, and codes of errors with what to do."""
+    parts = []
+    for where, codes in CODES.items():
+        rows = [(f"`{code}`", _plain(meaning), WHAT_TO_DO[code]) for code, meaning in codes.items()]
+        title = where if " " in where else f"`{where}`"
+        parts.append(f"## Codes in {title}\n\n{table(('code', 'meaning', 'what to do'), rows)}\n")
+    return f"""# Reasons and error codes
+
+Every row of a selection has one reason, in `rap_reason`. A row that could not be scored has the code of its error as reason; the cell of the error is
+`code: message`.
+
+{chr(10).join(parts)}
+## Reasons of the methods
+
+{all_reasons()}
+"""
+
+
+def commands_page() -> str:
+    """Every command in the groups of `hf-rap --help`, with all its options."""
+    parts = [
+        "# Commands\n",
+        "`hf-rap COMMAND --help` says the same. Installed beside `huggingface_hub` it is also `hf rap`.\n",
+    ]
+    for title, names in GROUPS.items():
+        parts.append(f"## {title}\n")
+        for name in names:
+            command = cli.get_command(click.Context(cli), name)
+            assert command is not None, name
+            parts.append(f"### hf-rap {name}\n\n{_help(command)}\n")
+            words = [each.human_readable_name for each in command.params if isinstance(each, click.Argument)]
+            parts.append(f"`hf-rap {' '.join([name, '[OPTIONS]', *words])}`\n")
+            rows = [(_spelling(each), _said(each)) for each in command.params if isinstance(each, click.Option)]
+            parts.append(table(("option", "meaning"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def names_page() -> str:
+    """Every public name with what it is called with and the first sentence about it."""
+    names = sorted((name for name in hf_rap.__all__ if name != "__version__"), key=str.lower)
+    rows = [(f"`{name}`", _first_line(getattr(hf_rap, name))) for name in names]
+    return f"""# Names in Python
+
+`from hf_rap import NAME`; `help(NAME)` gives shapes, units, ranges, errors and the source. `hf_rap.__version__` is the version.
+
+{table(("name", "what it is"), rows)}
+"""
+
+
+PAGES = {
+    "columns.md": columns_page,
+    "reasons.md": reasons_page,
+    "commands.md": commands_page,
+    "python.md": names_page,
+}
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
+
+
+def _type(dtype: str) -> str:
+    shown = dtype if len(dtype) <= _LONG_TYPE else f"{dtype.partition('struct<')[0]}struct<...>"
+    return f"`{shown}`"
+
+
+def _maker(name: str) -> str:
+    return how_to_make(name).removeprefix("Make it first: ").removesuffix(".")
+
+
+def _help(command: click.Command) -> str:
+    text = inspect.cleandoc(command.help or "").replace("\b", "")
+    return "\n\n".join(_plain(" ".join(part.split())) for part in text.split("\n\n"))
+
+
+def _plain(text: str) -> str:
+    """As Markdown that shows these very letters."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([<*])", r"\\\1", part) for part in parts)
+
+
+def _spelling(option: click.Option) -> str:
+    names = " / ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    choices = getattr(option.type, "choices", None)
+    return f"{names} {', '.join(map(str, choices))}" if choices else names
+
+
+def _said(option: click.Option) -> str:
+    needed = " Required." if option.required else ""
+    return _plain(f"{option.help or ''}{needed}")
+
+
+def _first_line(thing: object) -> str:
+    return _plain((inspect.getdoc(thing) or "").split("\n\n")[0].split("\n>>>")[0])
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, write in PAGES.items():
+        (FOLDER / name).write_text(write(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
