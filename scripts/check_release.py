@@ -11,7 +11,6 @@ import argparse
 import re
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -33,7 +32,16 @@ NEEDED = (
 )
 BESIDE = {
     "wheel": {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"},
-    "sdist": {"PKG-INFO", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "pyproject.toml", ".gitignore"},
+    "sdist": {
+        "PKG-INFO",
+        "README.md",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "LICENSE",
+        "pyproject.toml",
+        "hatch_build.py",
+        ".gitignore",
+    },
 }
 REFUSED = re.compile(
     r"(^|/)(__pycache__|tests?|\.[a-z]+_cache|\.venv[^/]*|\.env|\.DS_Store)(/|$)|\.(pyc|parquet|arrow|log)$"
@@ -81,23 +89,21 @@ def judge_tag(root: Path, tag: str, files: list[Path]) -> list[str]:
     return wrong
 
 
-def judge_links(root: Path, repository: str) -> list[str]:
-    """Links that the page of the package lacks, and those of the README that lead nowhere from there."""
-    urls = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
+def judge_links(wheel: Path, repository: str) -> list[str]:
+    """Links that the page of the package lacks, and those of its text that lead nowhere from there."""
+    with zipfile.ZipFile(wheel) as archive:
+        facts = next(archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     home = f"https://github.com/{repository}"
     wanted = {"Repository": home, "Changelog": f"{home}/blob/main/CHANGELOG.md"}
+    head, _, text = facts.partition("\n\n")
     wrong = [
-        f'pyproject.toml says {urls.get(name, "nothing")} under [project.urls] for {name}: write {name} = "{url}".'
+        f'The wheel has no link {name} to {url}: write {name} = "{url}" under [project.urls] in pyproject.toml.'
         for name, url in wanted.items()
-        if urls.get(name) != url
+        if f"Project-URL: {name}, {url}" not in head.splitlines()
     ]
-    links = re.findall(r"\]\(([^)\s]+)", (root / "README.md").read_text(encoding="utf-8"))
-    relative = [link for link in links if not re.match(r"https?://|#|mailto:", link)]
+    relative = re.findall(r"\]\((?!https?://|#|mailto:)([^)\s]+)", text)
     if relative:
-        wrong.append(
-            f"README.md has {len(relative)} links that lead nowhere from the page of the package, {relative[0]} first: "
-            f"write {home}/blob/main/{relative[0]}, and of pictures https://raw.githubusercontent.com/{repository}/main/..."
-        )
+        wrong.append(f"The page of the package has {len(relative)} links that lead nowhere, {relative[0]} first.")
     return wrong
 
 
@@ -114,7 +120,7 @@ def main() -> None:
     if given.tag:
         wrong += judge_tag(given.root, given.tag, given.files)
     if given.repository:
-        wrong += judge_links(given.root, given.repository)
+        wrong += [each for file in given.files if file.suffix == ".whl" for each in judge_links(file, given.repository)]
     print("\n".join(wrong) or f"{len(given.files)} files may go out.")
     sys.exit(bool(wrong))
 

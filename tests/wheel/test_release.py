@@ -74,41 +74,60 @@ def test_a_file_above_the_bound_is_refused(judge, tmp_path):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """What a tag is held against, all in order for v1.2.0 of us/hf-rap."""
+    """What a tag is held against, all in order for v1.2.0."""
     (tmp_path / "hf_rap").mkdir()
     (tmp_path / "hf_rap" / "version.py").write_text('VERSION = "1.2.0"\n')
     (tmp_path / "CITATION.cff").write_text("title: hf-rap\nversion: 1.2.0\n")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.0 - 2026-11-27\n\n### Added\n\n- All.\n")
-    home = "https://github.com/us/hf-rap"
-    (tmp_path / "pyproject.toml").write_text(
-        f'[project]\nname = "hf-rap"\n[project.urls]\nRepository = "{home}"\nChangelog = "{home}/blob/main/CHANGELOG.md"\n'
-    )
-    (tmp_path / "README.md").write_text(f"[pages]({home}/blob/main/docs/tour.md) [below](#cite)\n")
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("README.md", "[links](https://example.org)\n", None),
+        ("README.md", "", None),
         ("hf_rap/version.py", 'VERSION = "1.2.1"\n', "a release of it has the tag v1.2.1"),
         ("CITATION.cff", "version: 1.1.0\n", "CITATION.cff does not say `version: 1.2.0`."),
         ("CHANGELOG.md", "## Unreleased\n\n- All.\n", "CHANGELOG.md has no `## 1.2.0 - "),
         ("CHANGELOG.md", "## 1.2.0 - 2026-11-27\n\n## 1.1.0 - 2026-01-01\n\n- All.\n", "CHANGELOG.md has no `## 1.2.0"),
-        ("pyproject.toml", "[project]\n", 'write Repository = "https://github.com/us/hf-rap".'),
-        ("README.md", "[pages](docs/tour.md)\n", "write https://github.com/us/hf-rap/blob/main/docs/tour.md"),
     ],
 )
-def test_a_tag_is_held_against_version_changelog_citation_and_links(judge, checkout, file, text, said):
+def test_a_tag_is_held_against_version_changelog_and_citation(judge, checkout, file, text, said):
     """Each that does not agree is a sentence; without files, the one about them is the last of a good tag."""
     (checkout / file).write_text(text)
-    code, lines = judge("--root", str(checkout), "--tag", "v1.2.0", "--repository", "us/hf-rap")
+    code, lines = judge("--root", str(checkout), "--tag", "v1.2.0")
     assert code == 1
     lines.remove("A release is one wheel and one sdist, not [].")
     if said is None:
         assert lines == []
     else:
         assert any(said in line for line in lines), lines
+
+
+def test_the_page_of_the_package_leads_into_the_repository(judge, tmp_path):
+    """Pages and pictures by their own addresses, and only those that were relative; without the address it is refused."""
+    pytest.importorskip("hatchling", reason="makes the page")
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["WholeLinks"](str(tmp_path), {})
+    (tmp_path / "README.md").write_text("[a](docs/a.md#b) ![p](docs/p.png) [c](#c) [d](https://d.org/e)\n")
+    home = "https://github.com/us/hf-rap"
+    urls = {"Repository": home, "Changelog": f"{home}/blob/main/CHANGELOG.md"}
+    said = {}
+    for name, given in (("whole", urls), ("relative", {})):
+        facts = {"urls": given}
+        hook.update(facts)
+        said[name] = facts["readme"]["text"]
+        wheel = tmp_path / f"{name}.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            head = "".join(f"Project-URL: {label}, {url}\n" for label, url in given.items())
+            archive.writestr("hf_rap-1.0.0.dist-info/METADATA", f"Name: hf-rap\n{head}\n{said[name]}")
+        said[f"{name} judged"] = [line for line in judge("--repository", "us/hf-rap", str(wheel))[1] if "link" in line]
+    assert said["whole"] == (
+        "[a](https://github.com/us/hf-rap/blob/main/docs/a.md#b) "
+        "![p](https://raw.githubusercontent.com/us/hf-rap/main/docs/p.png) [c](#c) [d](https://d.org/e)\n"
+    )
+    assert said["whole judged"] == []
+    assert said["relative judged"][0].startswith(f"The wheel has no link Repository to {home}: ")
+    assert said["relative judged"][2] == ("The page of the package has 2 links that lead nowhere, docs/a.md#b first.")
 
 
 def test_citation_agrees_with_the_package_and_the_paper():

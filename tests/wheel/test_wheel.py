@@ -110,7 +110,16 @@ def test_sdist_holds_what_the_wheel_is_made_from(dist, wheel):
         names = {name.partition("/")[2] for name in archive.getnames()}
     with zipfile.ZipFile(wheel) as archive:
         package = {name for name in archive.namelist() if ".dist-info/" not in name}
-    beside = {"PKG-INFO", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "pyproject.toml", ".gitignore"}
+    beside = {
+        "PKG-INFO",
+        "README.md",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "LICENSE",
+        "pyproject.toml",
+        "hatch_build.py",
+        ".gitignore",
+    }
     assert names == package | beside
 
 
