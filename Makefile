@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # instead of several gigabytes.
 TORCH := torch==2.13.0
 
-.PHONY: demo demo-prm check-trl-prm check-pyright test test-all test-vllm test-fast test-newest test-oldest lint lock benchmarks check-trainers docs clean
+.PHONY: demo demo-prm check-trl-prm check-pyright check-release test test-all test-vllm test-fast test-newest test-oldest lint lock benchmarks check-trainers docs clean
 
 $(READY): pyproject.toml constraints.txt Makefile scripts/environment.sh
 	PYTHON=$(PYTHON) scripts/environment.sh .venv locked $(TORCH)
@@ -36,6 +36,16 @@ check-pyright: $(READY)  ## what pyright says to code of users, from an environm
 	$(PYTHON) -m venv .venv-pyright
 	.venv-pyright/bin/python -m pip install --quiet --requirement scripts/requirements/pyright.txt
 	$(BIN)/pytest -q tests/docs/test_types.py
+
+# The wheel is made from the sdist, so that what the sdist lacks shows. With TAG and REPOSITORY in the environment, as
+# the release has them, they are judged too.
+check-release:  ## wheel and sdist in dist/, as a release uploads them, from an environment of its own
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --requirement scripts/requirements/release.txt
+	rm -rf dist
+	.venv-release/bin/python -m build --no-isolation --outdir dist
+	.venv-release/bin/python -m twine check --strict dist/*
+	.venv-release/bin/python scripts/check_release.py --tag "$$TAG" --repository "$$REPOSITORY" dist/*
 
 # Small models use one core each, so as many tests run beside each other as there are cores, up to four; each process
 # loads the libraries for itself. One process, for a debugger: .venv/bin/pytest.
@@ -116,4 +126,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 
 clean:
 	rm -rf .venv-docs build/docs site .cache
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright .venv-release dist rap-demo rap-demo-prm rap-training

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from importlib.metadata import Distribution, distribution
@@ -21,11 +22,16 @@ pytest.importorskip("hatchling", reason="builds the wheel")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Built from this checkout by the same backend as `pip wheel`."""
+def dist(tmp_path_factory):
+    """A folder with wheel and sdist, built from this checkout by the same backend as `pip wheel`."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=ROOT)
-    return next(folder.glob("*.whl"))
+    run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist):
+    return next(dist.glob("*.whl"))
 
 
 def run(*words, cwd, **variables):
@@ -95,6 +101,36 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     there = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
     assert held == {name for name in there if "__pycache__" not in name}
     assert {"hf_rap/demo/grid-vlm/model.safetensors", "hf_rap/versions/templates/card.md", "hf_rap/py.typed"} <= held
+
+
+def test_sdist_holds_what_the_wheel_is_made_from(dist, wheel):
+    """The same package, what describes it, and no test, page or benchmark."""
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    with zipfile.ZipFile(wheel) as archive:
+        package = {name for name in archive.namelist() if ".dist-info/" not in name}
+    beside = {
+        "PKG-INFO",
+        "README.md",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "LICENSE",
+        "pyproject.toml",
+        "hatch_build.py",
+        ".gitignore",
+    }
+    assert names == package | beside
+
+
+def test_both_may_go_out(dist):
+    """What a release asks of its files; the metadata are those that every upload tool reads, with the licence."""
+    files = sorted(map(str, dist.iterdir()))
+    assert run(sys.executable, "scripts/check_release.py", *files, cwd=ROOT) == "2 files may go out.\n"
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as archive:
+        (facts,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    assert facts.startswith("Metadata-Version: 2.4\nName: hf-rap\n")
+    assert "\nLicense-Expression: Apache-2.0\nLicense-File: LICENSE\n" in facts
 
 
 @pytest.mark.slow
