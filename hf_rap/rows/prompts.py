@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from hf_rap.errors import SettingError
-from hf_rap.options import check, check_flags, check_text
+from hf_rap.options import check, check_flags, check_text, shown
 
 IMAGE = "<image>"  # the placeholder of an image inside a question
 
@@ -95,7 +95,7 @@ class PromptTemplate:
             not unknown,
             "prompt",
             dict(values),
-            f"the fields {', '.join(names)}, and not {', '.join(map(str, unknown))}",
+            f"the fields {', '.join(names)}, and not {shown(', '.join(map(str, unknown)))}",
         )
         return cls(**values)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import IMAGE_TOKENS, PROBED, TEXT_TOKENS
+from hf_rap.options import ForeignError, read_json
 
 if TYPE_CHECKING:
     import datasets
@@ -27,7 +27,10 @@ def describe_probed(ds: datasets.Dataset) -> dict[str, Any] | None:
     records = set(ds.with_format("arrow")[PROBED.name].to_pylist()) if len(ds) else set()
     if len(records) != 1 or None in records:
         return None
-    record: dict[str, Any] = json.loads(records.pop())
+    try:
+        record: dict[str, Any] = read_json(records.pop())
+    except ForeignError:  # a record of somebody else
+        return None
     names = [column.name for column in (IMAGE_TOKENS, TEXT_TOKENS)]
     if not set(names) <= set(ds.column_names):
         return {**record, "tokens_spared": None}

@@ -66,7 +66,7 @@ def test_a_file_holds_the_fields(tmp_path, text):
         (b"", "holds NoneType"),
         (b"suffix: [", "is no YAML"),
         (b"\xff\xfe\x00", "is no text"),
-        (b"sufix: Box it.", "the fields system, prefix, suffix, .* and not sufix"),
+        (b"sufix: Box it.", "the fields system, prefix, suffix, .* and not 'sufix'"),
         (b"suffix: 5", "suffix is 5: it takes a text"),
         (b"suffix: See <image>.", "a text without <image>"),
         (b"chat_template_kwargs: {add_generation_prompt: false}", r"variables of a chat template; \['add_gen"),
