@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_block_of_which_all_rows_are_refused_is_a_part(tmp_path):
     """They are errors of their rows: whether the run is hopeless the driver judges, who sees all blocks."""
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         with FaultyServer(always="400") as server:
             rollouts = Rollouts(EndpointEngine(server.url, model="m", concurrency=4), attempts=1)

@@ -200,7 +200,7 @@ def rows():
 
 ds = datasets.Dataset.from_generator(rows, features=FEATURES, cache_dir=folder)
 short = tempfile.mkdtemp(prefix="r")  # Ray keeps its sockets there, whose paths may not be long
-ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False, _temp_dir=short)
+ray.init(address="local", num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False, _temp_dir=short)
 first = []
 def watch():
     while not list(Path(run).glob("*/*.parquet")):

@@ -327,7 +327,11 @@ def test_judging_in_a_ray_task():
     """And in an actor with threads."""
     ray = pytest.importorskip("ray")
     ray.init(
-        num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, log_to_driver=False
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        log_to_driver=False,
     )
     try:
 
