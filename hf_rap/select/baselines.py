@@ -14,14 +14,12 @@ from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.counts import difficulty_of
 from hf_rap.stats.lists import number_lists
 
-from .arrays import why_unscored
-from .base import Decision, Selection, Settings, Step
+from .base import Selection, Settings
 from .method import Citation, Method, Reason
-from .ranking import RANKED, STEPS, by_rank, rank_again
+from .ranking import RANKED, STEPS, by_bound, by_rank, rank_again
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from .base import Decision
 
 
 def select_random(
@@ -93,72 +91,49 @@ def select_limr(ds: Any, *, min_limr: float = LIMR_PUBLISHED.min_limr, overrides
 
 def by_chance(ds: Any, settings: Settings) -> Decision:
     """`method="random"` of `select_cognitive`."""
+    import numpy as np
 
-    def usable(columns: dict[str, Any]) -> NDArray[np.float64]:
-        import numpy as np
-
-        scores = [numbers_of(columns[column.name]) for column in (CDE, DIFFICULTY) if column.name in columns]
-        value = np.zeros(len(ds), dtype=np.float64)
-        if ERROR.name in columns:
-            unusable = columns[ERROR.name].is_valid().to_numpy(zero_copy_only=False)
-            for score in scores:
-                unusable = unusable & np.isnan(score)
-            value[unusable] = np.nan
-        return value
-
-    reads, reasons = (CDE.name, DIFFICULTY.name), ("drawn", "not_drawn")
-    return by_rank(ds, settings, reads=reads, values=usable, reasons=reasons)
+    columns = arrow_columns(ds, [CDE.name, DIFFICULTY.name, ERROR.name])
+    usable = np.zeros(len(ds), dtype=np.float64)
+    if ERROR.name in columns:
+        unusable = columns[ERROR.name].is_valid().to_numpy(zero_copy_only=False)
+        for column in (CDE, DIFFICULTY):
+            if column.name in columns:
+                unusable = unusable & np.isnan(numbers_of(columns[column.name]))
+        usable[unusable] = np.nan
+    return by_rank(ds, settings, usable, ("drawn", "not_drawn"))
 
 
 def by_hardness(ds: Any, settings: Settings) -> Decision:
     """`method="hardest"` of `select_cognitive`."""
     require("select_hardest", ds.column_names, (DIFFICULTY,))
-
-    def difficulty(columns: dict[str, Any]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = numbers_of(columns[DIFFICULTY.name])
-        return values
-
-    reads, reasons = (DIFFICULTY.name,), ("hardest", "not_hardest")
-    return by_rank(ds, settings, reads=reads, values=difficulty, reasons=reasons)
+    difficulty = numbers_of(arrow_columns(ds, [DIFFICULTY.name])[DIFFICULTY.name])
+    return by_rank(ds, settings, difficulty, ("hardest", "not_hardest"))
 
 
 def by_length(ds: Any, settings: Settings) -> Decision:
     """`method="longest"` of `select_cognitive`."""
+    import numpy as np
+    import pyarrow.compute as pc
+
     require("select_longest", ds.column_names, (IMAGE_TOKENS,))
-
-    def mean_tokens(columns: dict[str, Any]) -> NDArray[np.float64]:
-        import numpy as np
-        import pyarrow.compute as pc
-
-        tokens = number_lists("select_longest", IMAGE_TOKENS.name, columns[IMAGE_TOKENS.name])
-        flat = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
-        rows = pc.list_parent_indices(tokens).to_numpy()
-        has_tokens = ~np.isnan(flat)
-        counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)
-        counts[counts == 0] = np.nan
-        means: NDArray[np.float64] = np.bincount(rows[has_tokens], flat[has_tokens], minlength=len(tokens)) / counts
-        return means
-
-    reads, reasons = (IMAGE_TOKENS.name,), ("longest_response", "not_longest")
-    return by_rank(ds, settings, reads=reads, values=mean_tokens, reasons=reasons)
+    tokens = number_lists(
+        "select_longest", IMAGE_TOKENS.name, arrow_columns(ds, [IMAGE_TOKENS.name])[IMAGE_TOKENS.name]
+    )
+    flat = pc.list_flatten(tokens).to_numpy(zero_copy_only=False)
+    rows = pc.list_parent_indices(tokens).to_numpy()
+    has_tokens = ~np.isnan(flat)
+    counts = np.bincount(rows[has_tokens], minlength=len(tokens)).astype(np.float64)
+    counts[counts == 0] = np.nan
+    means = np.bincount(rows[has_tokens], flat[has_tokens], minlength=len(tokens)) / counts
+    return by_rank(ds, settings, means, ("longest_response", "not_longest"))
 
 
 def _decide_limr(ds: Any, min_limr: float) -> Decision:
-    import numpy as np
-
     require("select_limr", ds.column_names, (LIMR_SCORE,))
-    columns = arrow_columns(ds, [LIMR_SCORE.name, ERROR.name])
-    limr = numbers_of(columns[LIMR_SCORE.name])
-    reason = why_unscored(limr, columns.get(ERROR.name))
-    reason[~np.isnan(limr)] = "low_learning_impact"
-    keep = limr >= min_limr
-    reason[keep] = "learning_impact"
-    funnel = (
-        Step("rows", len(ds)),
-        Step("scored", int(np.count_nonzero(~np.isnan(limr)))),
-        Step("selected", int(np.count_nonzero(keep))),
-    )
-    return Decision(keep, reason, funnel, {"min_limr": float(min_limr)})
+    limr = numbers_of(arrow_columns(ds, [LIMR_SCORE.name])[LIMR_SCORE.name])
+    reasons = ("learning_impact", "low_learning_impact")
+    return by_bound(ds, limr, limr >= min_limr, reasons, {"min_limr": float(min_limr)})
 
 
 RANDOM = Method(

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.papers import CITE_VISUAL_DEPENDENCE, CITE_VISUAL_GAIN
-from hf_rap.stats.arrays import numbers_of
+from hf_rap.stats.arrays import arrow_columns, numbers_of
 
 from .method import Citation, Method
 from .ranking import RANKED, STEPS, by_rank, reasons_of_rank
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from .base import Decision, Settings
 
 COLUMN = "rap_visual_dependence"
@@ -21,12 +18,8 @@ COLUMN = "rap_visual_dependence"
 
 def by_dependence(ds: Any, settings: Settings) -> Decision:
     """`method="visual-dependence"` of `select_cognitive`."""
-
-    def dependence(columns: dict[str, Any]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = numbers_of(columns[COLUMN])
-        return values
-
-    return by_rank(ds, settings, reads=(COLUMN,), values=dependence, reasons=("most_visual", "not_most_visual"))
+    dependence = numbers_of(arrow_columns(ds, [COLUMN])[COLUMN])
+    return by_rank(ds, settings, dependence, ("most_visual", "not_most_visual"))
 
 
 VISUAL_DEPENDENCE = Method(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import DIFFICULTY, ERROR, IMAGE_REWARDS
+from hf_rap.columns import DIFFICULTY, IMAGE_REWARDS
 from hf_rap.errors import SettingError
 from hf_rap.papers import ANY_RIGHT as ANY_RIGHT_PUBLISHED
 from hf_rap.papers import (
@@ -18,11 +18,10 @@ from hf_rap.papers import (
 from hf_rap.stats.arrays import arrow_columns, numbers_of
 from hf_rap.stats.counts import difficulty_of, read_counts
 
-from .arrays import as_given, asked_alone, why_unscored
-from .base import DecideAgain, Decision, Settings, Step
+from .arrays import as_given, asked_alone
 from .baselines import by_hardness
 from .method import Citation, Method, Reason
-from .ranking import RANKED, STEPS, by_rank, rank_again, reasons_of_rank
+from .ranking import RANKED, STEPS, by_bound, by_rank, rank_again, reasons_of_rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hf_rap.stats.counts import Counts
+
+    from .base import DecideAgain, Decision, Settings
 
 # Products of rates that are equal as fractions (1/5 of 4/5, 4/5 of 1/5) differ in their last bits; attempts do not.
 _DECIMALS = 12
@@ -51,12 +52,8 @@ def learnability_of(difficulty: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def by_learnability(ds: Any, settings: Settings) -> Decision:
     """`method="learnability"` of `select_cognitive`."""
-    return _by_value(
-        ds,
-        settings,
-        learnability_of(numbers_of(arrow_columns(ds, [DIFFICULTY.name])[DIFFICULTY.name])),
-        ("most_learnable", "p (1 - p)"),
-    )
+    difficulty = numbers_of(arrow_columns(ds, [DIFFICULTY.name])[DIFFICULTY.name])
+    return _by_value(ds, settings, learnability_of(difficulty), ("most_learnable", "p (1 - p)"))
 
 
 def pass_gap_of(image: Counts, attempts: int) -> NDArray[np.float64]:
@@ -111,7 +108,7 @@ def _by_value(ds: Any, settings: Settings, values: NDArray[np.float64], named: t
     import numpy as np
 
     kept, value = named
-    decision = by_rank(ds, settings, reads=(), values=lambda _: values, reasons=(kept, f"not_{kept}"))
+    decision = by_rank(ds, settings, values, (kept, f"not_{kept}"))
     nothing = int(np.count_nonzero(decision.keep & (values <= 0)))
     remark = (
         f"{nothing:,} of {np.count_nonzero(decision.keep):,} kept rows have a {value} of 0: always or never solved. "
@@ -122,20 +119,9 @@ def _by_value(ds: Any, settings: Settings, values: NDArray[np.float64], named: t
 
 def by_any_right(ds: Any, _: Settings) -> Decision:
     """`method="any-right"` of `select_cognitive`."""
-    import numpy as np
-
-    columns = arrow_columns(ds, [DIFFICULTY.name, ERROR.name])
-    difficulty = numbers_of(columns[DIFFICULTY.name])
-    keep = difficulty < 1
-    reason = why_unscored(difficulty, columns.get(ERROR.name))
-    reason[~np.isnan(difficulty)] = "never_right"
-    reason[keep] = "any_right"
-    funnel = (
-        Step("rows", len(ds)),
-        Step("scored", int(np.count_nonzero(~np.isnan(difficulty)))),
-        Step("selected", int(np.count_nonzero(keep))),
-    )
-    return Decision(keep, reason, funnel, {}, _remark_on_attempts(ds))
+    difficulty = numbers_of(arrow_columns(ds, [DIFFICULTY.name])[DIFFICULTY.name])
+    decision = by_bound(ds, difficulty, difficulty < 1, ("any_right", "never_right"), {})
+    return decision._replace(remarks=_remark_on_attempts(ds))
 
 
 def _remark_on_attempts(ds: Any) -> tuple[str, ...]:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from hf_rap.stats.counts import Counts
 
-    Values = Callable[[dict[str, Any]], NDArray[np.float64]]
-
 RANKED = ("budget", "stratify_by")  # the options of every method that ranks
 STEPS = {"usable": "can be ranked"}
 
@@ -54,20 +52,12 @@ def reasons_of_rank(name: str, value: str, when_unscored: str = "") -> tuple[Rea
     )
 
 
-def by_rank(
-    ds: Any,
-    settings: Settings,
-    *,
-    reads: tuple[str, ...],
-    values: Values,
-    reasons: tuple[str, str],
-) -> Decision:
-    """The `budget` rows of highest value, those that are unknown (NaN) left out."""
+def by_rank(ds: Any, settings: Settings, value: NDArray[np.float64], reasons: tuple[str, str]) -> Decision:
+    """The `budget` rows of highest value, (n_rows,), those that are unknown (NaN) left out; reasons of the kept and of the others."""
     import numpy as np
 
     budget, strata, order = read_rank(ds, settings)
-    columns = arrow_columns(ds, [*reads, ERROR.name, settings.stratify_by])
-    value = values(columns)
+    columns = arrow_columns(ds, [ERROR.name, settings.stratify_by])
     has_value = ~np.isnan(value)
     possible = int(np.count_nonzero(has_value))
     if not possible:
@@ -94,6 +84,24 @@ def by_rank(
         "asked": {"budget": plain(settings.budget)},
     }
     return Decision(keep, reason, funnel, rule)
+
+
+def by_bound(
+    ds: Any, value: NDArray[np.float64], keep: NDArray[np.bool_], reasons: tuple[str, str], rule: Mapping[str, Any]
+) -> Decision:
+    """The rows whose value, (n_rows,), is within a bound, whatever the others are; reasons of the kept and of the others."""
+    import numpy as np
+
+    has_value = ~np.isnan(value)
+    reason = why_unscored(value, arrow_columns(ds, [ERROR.name]).get(ERROR.name))
+    reason[has_value] = reasons[1]
+    reason[keep] = reasons[0]
+    funnel = (
+        Step("rows", len(ds)),
+        Step("scored", int(np.count_nonzero(has_value))),
+        Step("selected", int(np.count_nonzero(keep))),
+    )
+    return Decision(keep, reason, funnel, dict(rule))
 
 
 def rank_again(value: Callable[[Counts], NDArray[np.float64]]) -> Callable[[Any, Mapping[str, Any]], DecideAgain]:

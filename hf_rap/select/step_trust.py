@@ -88,12 +88,8 @@ def trusted_information(steps: pa.Array, *, alpha: float, above: float) -> NDArr
 
 def by_balance(ds: Any, settings: Settings) -> Decision:
     """`method="bis"` of `select_cognitive`."""
-
-    def balance(columns: dict[str, Any]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = numbers_of(columns[BIS.name])
-        return values
-
-    return by_rank(ds, settings, reads=(BIS.name,), values=balance, reasons=("most_balanced", "not_most_balanced"))
+    balance = numbers_of(arrow_columns(ds, [BIS.name])[BIS.name])
+    return by_rank(ds, settings, balance, ("most_balanced", "not_most_balanced"))
 
 
 def by_trusted_balance(ds: Any, settings: Settings) -> Decision:
@@ -101,7 +97,7 @@ def by_trusted_balance(ds: Any, settings: Settings) -> Decision:
     require("Method 'bis-posterior'", ds.column_names, (STEPS,))
     steps = arrow_columns(ds, [STEPS.name])[STEPS.name]
     scores = trusted_information(steps, alpha=BALANCED.alpha, above=BALANCED.trusted_above)
-    return by_rank(ds, settings, reads=(), values=lambda _: scores, reasons=("most_trusted", "not_most_trusted"))
+    return by_rank(ds, settings, scores, ("most_trusted", "not_most_trusted"))
 
 
 BALANCED_INFORMATION = Method(

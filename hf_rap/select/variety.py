@@ -105,8 +105,7 @@ def by_variance_promotion(ds: Any, settings: Settings) -> Decision:
     rewards = learnability_of(numbers_of(columns[DIFFICULTY.name]))
     replies = distinct_trigrams(columns[IMAGE_RESPONSES.name])
     scores = VARIANCE_PROMOTION.outcome * rewards + VARIANCE_PROMOTION.diversity * replies
-    reasons = ("most_varied", "not_most_varied")
-    return by_rank(ds, settings, reads=(), values=lambda _: scores.round(12), reasons=reasons)
+    return by_rank(ds, settings, scores.round(12), ("most_varied", "not_most_varied"))
 
 
 VARIANCE_PROMOTION_SCORE = Method(
