@@ -858,6 +858,14 @@ def _refuse_given(options: Mapping[str, Any], names: Iterable[str], what_for: st
         raise click.UsageError(f"--{given[0].replace('_', '-')} is {what_for}.")
 
 
+def refuse_together(options: Mapping[str, Any], reasons: Mapping[str, str], advice: str) -> None:
+    """Raises `UsageError` with its reason for the first option that was given; a number of 0 was given as well."""
+    for name, why in reasons.items():
+        given = options.get(name)
+        if given not in (None, (), "") and given is not False:
+            raise click.UsageError(f"{why}: {advice}.")
+
+
 def _make_vllm(options: dict[str, Any]) -> VLLMEngine:
     """The model of model_options in vLLM."""
     from hf_rap.engines.vllm_engine import VLLMEngine

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import together
+from .options import refuse_together, together
 from .output import echo
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def make_probing(options: Mapping[str, Any]) -> Probing | None:
             if options[name] is not None:
                 raise click.UsageError(f"--{name.replace('_', '-')} is for --probe.")
         return None
-    for name, why in _NOT_WITH.items():
-        given = options.get(name)
-        if given is not None and given is not False:  # 0 is a cut of --prescreen
-            raise click.UsageError(f"{why}: leave one of them out.")
+    refuse_together(options, _NOT_WITH, "leave one of them out")
     if rank_and_world()[1] > 1:
         raise click.UsageError("--probe is for one process: start it without accelerate or torchrun.")
     recall = {} if options["probe_recall"] is None else {"recall": options["probe_recall"]}

@@ -141,9 +141,10 @@ def rollouts(
         )
     if evidence is None:
         return
+    probed = describe_probed(evidence)
     if not as_json:
         print_adaptive(describe_adaptive(evidence))
-        print_probed(describe_probed(evidence))
+        print_probed(probed)
     result = {
         "rows": len(evidence),
         **left_out,
@@ -154,7 +155,7 @@ def rollouts(
     if as_json:
         result["health"] = health
         if probing is not None:
-            result["probe"] = describe_probed(evidence)
+            result["probe"] = probed
     report(
         evidence,
         result,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .collecting import report, run_settings
-from .options import make_layout, make_rollouts, settle_noting
+from .options import make_layout, make_rollouts, refuse_together, settle_noting
 from .output import note
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def stream_rollouts(sources: Sequence[str], out: Path | None, options: dict[str,
         raise click.UsageError("--streaming needs --run: a folder that keeps what is done.")
     if len(sources) > 1:
         raise click.UsageError("--streaming takes one SOURCE.")
-    for name, why in _NOT_OF_STREAMS.items():
-        given = options.get(name)
-        if given not in (None, (), "") and given is not False:  # 0 is a cut of --prescreen
-            raise click.UsageError(f"{why}: leave out --streaming.")
+    refuse_together(options, _NOT_OF_STREAMS, "leave out --streaming")
     (source,) = sources
     stream = stream_source(source)
     layout = settle_noting(make_layout(options, stream), stream)

@@ -14,8 +14,8 @@ from hf_rap.stats.arrays import arrow_columns
 from hf_rap.tables.notebook import brief, code, html_page, html_table
 
 from .base import rows_to_select
-from .comparison import choices_of, is_all, select_by_each, with_scores
-from .duplicates import first_of_equal
+from .comparison import choices_of, is_all, jaccard, kept_flags, select_by_each, with_scores
+from .duplicates import stands_earlier
 from .overrides import read_marks
 from .stability import stability
 
@@ -198,8 +198,7 @@ def _shared(tables: Mapping[str, Any]) -> dict[str, Any]:
     first: dict[str, Any] = {}
     for name, ds in tables.items():
         require("compare_models", ds.column_names, (ID,))
-        positions = first_of_equal(ds)
-        first[name] = np.arange(len(ds)) if positions is None else np.sort(positions)
+        first[name] = np.flatnonzero(~stands_earlier(ds))
         ids[name] = arrow_columns(ds, [ID.name])[ID.name].cast(pa.string()).take(pa.array(first[name]))
     begin, *others = ids.values()
     there = begin.is_valid().to_numpy(zero_copy_only=False)
@@ -230,15 +229,15 @@ def _pair(
     chosen: Mapping[str, Selection],
     reruns: Mapping[str, float | None],
 ) -> Pair:
-    first, second = (set(chosen[name].kept_rows.tolist()) for name in names)
-    rows = len(chosen[names[0]].scored)
-    both = len(first) * len(second) / rows
-    either = len(first) + len(second) - both
+    first, second = (kept_flags(chosen[name]) for name in names)
+    rows = int(first.sum()), int(second.sum())
+    both = rows[0] * rows[1] / len(first)
+    either = sum(rows) - both
     return Pair(
         method=method,
         names=names,
-        rows=(len(first), len(second)),
-        jaccard=round(len(first & second) / len(first | second), 6) if first | second else None,
+        rows=rows,
+        jaccard=jaccard(first, second),
         reruns=(reruns[names[0]], reruns[names[1]]),
         by_chance=round(both / either, 6) if either else None,
     )

@@ -63,7 +63,7 @@ def compare_methods(
     selections, lacking = select_by_each(
         ds, choices, against, budget=budget, seed=seed, marks=marks, forgiving=forgiving
     )
-    kept = {name: _flags(selection) for name, selection in selections.items()}
+    kept = {name: kept_flags(selection) for name, selection in selections.items()}
     made = [choice for choice in choices if choice.name in kept]
     return Comparison(
         rows=len(ds),
@@ -111,7 +111,7 @@ def select_by_each(
     return selections, {name: _why(error) for name, error in errors.items()}
 
 
-def _flags(selection: Selection) -> NDArray[np.bool_]:
+def kept_flags(selection: Selection) -> NDArray[np.bool_]:
     """Which rows a selection keeps, (n_rows,)."""
     import numpy as np
 
