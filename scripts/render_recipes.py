@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from page_tables import table
+
 from hf_rap.cli.output import paste
 from hf_rap.cli.recipe import RECIPES, Recipe, read_recipe, values_of
 from hf_rap.papers import NUMBERS, RAP_TABLE, TABLES
@@ -46,12 +48,6 @@ def commands(name: str, recipe: Recipe) -> list[str]:
     for step in recipe.steps:
         lines += [f"# {step.name}: {step.does}", paste("hf-rap", *step.words(values))]
     return ["```sh", *lines, "```"]
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Of Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
 def numbers(prefix: str) -> list[str]:

@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 
 import click
+from page_tables import table
 from render_reasons import all_reasons
 
 import hf_rap
 from hf_rap import columns
 from hf_rap.cli import GROUPS, cli
-from hf_rap.columns import Column, how_to_make
+from hf_rap.columns import MAKERS, Column
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _LONG_TYPE = 40  # characters; of a longer one only the outside is shown
@@ -57,17 +58,14 @@ CODES = {
 }
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Of Markdown."""
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)])
-
-
 def columns_page() -> str:
     """Every column, in the order of the file that says what they mean."""
     found = {value.name: value for value in vars(columns).values() if isinstance(value, Column)}
     made = columns.EVIDENCE_NAMES
-    rows = [(f"`{each.name}`", _type(each.dtype), _plain(each.meaning), _maker(each.name)) for each in found.values()]
+    rows = [
+        (f"`{each.name}`", _type(each.dtype), _plain(each.meaning), MAKERS.get(each.name, ""))
+        for each in found.values()
+    ]
     others = sorted(set(made) - set(found))
     further = f"\nFurther columns of evidence: {', '.join(f'`{name}`' for name in others)}.\n" if others else ""
     return f"""# Columns
@@ -75,7 +73,7 @@ def columns_page() -> str:
 All that hf-rap adds begins with `rap_`, and stands beside the columns of your dataset. Evidence is what a model did (made once, hours on a GPU), scores are
 numbers made from it, decisions say keep or not and why (both seconds, redone at any time). **Null always means unknown**, never 0.
 
-{table(("column", "type", "meaning", "made by"), rows)}
+{_table(("column", "type", "meaning", "made by"), rows)}
 {further}"""
 
 
@@ -85,7 +83,7 @@ def reasons_page() -> str:
     for where, codes in CODES.items():
         rows = [(f"`{code}`", _plain(meaning), WHAT_TO_DO[code]) for code, meaning in codes.items()]
         title = where if " " in where else f"`{where}`"
-        parts.append(f"## Codes in {title}\n\n{table(('code', 'meaning', 'what to do'), rows)}\n")
+        parts.append(f"## Codes in {title}\n\n{_table(('code', 'meaning', 'what to do'), rows)}\n")
     return f"""# Reasons and error codes
 
 Every row of a selection has one reason, in `rap_reason`. A row that could not be scored has the code of its error as reason; the cell of the error is
@@ -113,7 +111,7 @@ def commands_page() -> str:
             words = [each.human_readable_name for each in command.params if isinstance(each, click.Argument)]
             parts.append(f"`hf-rap {' '.join([name, '[OPTIONS]', *words])}`\n")
             rows = [(_spelling(each), _said(each)) for each in command.params if isinstance(each, click.Option)]
-            parts.append(table(("option", "meaning"), rows) + "\n")
+            parts.append(_table(("option", "meaning"), rows) + "\n")
     return "\n".join(parts)
 
 
@@ -125,7 +123,7 @@ def names_page() -> str:
 
 `from hf_rap import NAME`; `help(NAME)` gives shapes, units, ranges, errors and the source. `hf_rap.__version__` is the version.
 
-{table(("name", "what it is"), rows)}
+{_table(("name", "what it is"), rows)}
 """
 
 
@@ -137,17 +135,13 @@ PAGES = {
 }
 
 
-def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(table(head, rows))
 
 
 def _type(dtype: str) -> str:
     shown = dtype if len(dtype) <= _LONG_TYPE else f"{dtype.partition('struct<')[0]}struct<...>"
     return f"`{shown}`"
-
-
-def _maker(name: str) -> str:
-    return how_to_make(name).removeprefix("Make it first: ").removesuffix(".")
 
 
 def _help(command: click.Command) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import how_to_make
+from page_tables import table
+
+from hf_rap.columns import MAKERS
 from hf_rap.select.rules import RULES
 
 if TYPE_CHECKING:
@@ -91,13 +93,13 @@ A pass rate p is that with the image; where a rule has no number in its source, 
 MEASURED = {"rows": "100,000", "attempts": "8", "seconds": "7.5"}
 
 
-def table() -> list[str]:
+def overview() -> list[str]:
     """All rules, a line each."""
-    lines = ["| rule | source | keeps | replies |", "|---|---|---|---|"]
-    return lines + [
-        f"| [`{rule.name}`](#{_anchor(rule.name)}) | {_sources(rule)} | {_cell(rule.formula)} | {', '.join(rule.arms) or rule.cost} |"
+    rows = [
+        (f"[`{rule.name}`](#{_anchor(rule.name)})", _sources(rule), rule.formula, ", ".join(rule.arms) or rule.cost)
         for rule in RULES.values()
     ]
+    return table(("rule", "source", "keeps", "replies"), rows)
 
 
 def about(rule: Rule) -> list[str]:
@@ -118,14 +120,10 @@ def about(rule: Rule) -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    lines = [HEAD.format(**MEASURED), *table(), ""]
+    lines = [HEAD.format(**MEASURED), *overview(), ""]
     for rule in RULES.values():
         lines += about(rule)
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _anchor(name: str) -> str:
@@ -133,8 +131,7 @@ def _anchor(name: str) -> str:
 
 
 def _maker(name: str) -> str:
-    made = how_to_make(name).removeprefix("Make it first: ").removesuffix(".")
-    return f" ({made})" if made else ""
+    return f" ({MAKERS[name]})" if name in MAKERS else ""
 
 
 def _sources(rule: Rule) -> str:
