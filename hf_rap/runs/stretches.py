@@ -203,13 +203,8 @@ class Stretches:
 
     def _first_place(self, key: str) -> int | None:
         """Where the first stretch of a row stands."""
-        if not self._columns or len(key) != _DIGITS:
-            return None
-        try:
-            octets = bytes.fromhex(key)
-        except ValueError:
-            return None
-        if len(octets) != _DIGITS // 2 or key.lower() != key:
+        octets = _octets(key) if self._columns else None
+        if octets is None:
             return None
         begins, wanted = _HALVES.unpack(octets)
         high, low = self._views["high"], self._views["low"]
@@ -224,7 +219,7 @@ class Stretches:
         """What waits goes into the columns; rows with a key that is none of ours stay as they are."""
         import numpy as np
 
-        odd = {key: held for key, held in self._recent.items() if not _is_ours(key)}
+        odd = {key: held for key, held in self._recent.items() if _octets(key) is None}
         pieces: list[dict[str, NDArray[Any]]] = [self._columns] if self._columns else []
         ours = np.ones(0, np.bool_)
         for rows_of, contents in self._waiting:
@@ -239,7 +234,7 @@ class Stretches:
             self._ids.append(contents[ID].combine_chunks())
         if not ours.all():
             for key, stretch, _ in _one_by_one(*self._waiting[-1]):  # which is not among the recent
-                if not _is_ours(key):
+                if _octets(key) is None:
                     odd.setdefault(key, []).append(stretch)
         columns: dict[str, NDArray[Any]]
         columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
@@ -309,8 +304,15 @@ def _one_by_one(rows_of: Mapping[str, int], contents: pa.Table) -> Iterator[tupl
             yield key, Stretch(path, place, *about), identity
 
 
-def _is_ours(key: str) -> bool:
-    return len(key) == _DIGITS and not set(key) - set("0123456789abcdef")
+def _octets(key: str) -> bytes | None:
+    """What a key of ours spells; None for another."""
+    if len(key) != _DIGITS:
+        return None
+    try:
+        octets = bytes.fromhex(key)
+    except ValueError:
+        return None
+    return octets if octets.hex() == key else None
 
 
 def halves(keys: pa.ChunkedArray) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:

@@ -156,19 +156,24 @@ if __name__ == "__main__":
 """
 
 
-def test_start_that_does_not_end_or_fails_is_one_sentence(tmp_path):
-    """After its time; where a process of vLLM finds too little memory, and waits for one of its own; and before it begins."""
-    (tmp_path / "script.py").write_text(NO_START)
+def script_ended(text, folder):
+    """A script of a user, in a process of its own, to its end."""
+    (folder / "script.py").write_text(text)
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "script.py"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         timeout=LONGEST,
         check=False,
     )
+
+
+def test_start_that_does_not_end_or_fails_is_one_sentence(tmp_path):
+    """After its time; where a process of vLLM finds too little memory, and waits for one of its own; and before it begins."""
+    done = script_ended(NO_START, tmp_path)
     late, fails, refused = done.stdout.splitlines()
     assert "vLLM has not started" in late
     assert "within start_timeout=3 seconds, and its processes are ended" in late
@@ -191,17 +196,7 @@ if __name__ == "__main__":
 
 def test_script_that_closes_nothing_ends_in_peace(tmp_path):
     """vLLM is ended before its own libraries take its processes away, which it would report as a failure."""
-    (tmp_path / "script.py").write_text(SCRIPT)
-    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
+    done = script_ended(SCRIPT, tmp_path)
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
     assert "ERROR" not in done.stderr
     assert "killing" not in done.stderr
