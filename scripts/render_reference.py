@@ -60,21 +60,19 @@ CODES = {
 
 def columns_page() -> str:
     """Every column, in the order of the file that says what they mean."""
-    found = {value.name: value for value in vars(columns).values() if isinstance(value, Column)}
-    made = columns.EVIDENCE_NAMES
+    named = [value for value in vars(columns).values() if isinstance(value, Column)]
+    every = {each.name: each for each in (*named, *columns.CONTROL_EVIDENCE)}
     rows = [
         (f"`{each.name}`", _type(each.dtype), _plain(each.meaning), MAKERS.get(each.name, ""))
-        for each in found.values()
+        for each in every.values()
     ]
-    others = sorted(set(made) - set(found))
-    further = f"\nFurther columns of evidence: {', '.join(f'`{name}`' for name in others)}.\n" if others else ""
     return f"""# Columns
 
 All that hf-rap adds begins with `rap_`, and stands beside the columns of your dataset. Evidence is what a model did (made once, hours on a GPU), scores are
 numbers made from it, decisions say keep or not and why (both seconds, redone at any time). **Null always means unknown**, never 0.
 
 {_table(("column", "type", "meaning", "made by"), rows)}
-{further}"""
+"""
 
 
 def reasons_page() -> str:
@@ -140,8 +138,9 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _type(dtype: str) -> str:
-    shown = dtype if len(dtype) <= _LONG_TYPE else f"{dtype.partition('struct<')[0]}struct<...>"
-    return f"`{shown}`"
+    outside, struct, _ = dtype.partition("struct<")
+    is_long = len(dtype) > _LONG_TYPE and struct
+    return f"`{outside}struct<...>{'>' * outside.count('<')}`" if is_long else f"`{dtype}`"
 
 
 def _help(command: click.Command) -> str:
@@ -152,7 +151,7 @@ def _help(command: click.Command) -> str:
 def _plain(text: str) -> str:
     """As Markdown that shows these very letters."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(part if part.startswith("`") else re.sub(r"([<*])", r"\\\1", part) for part in parts)
+    return "".join(part if part.startswith("`") else part.replace("<", "&lt;").replace("*", "\\*") for part in parts)
 
 
 def _spelling(option: click.Option) -> str:

@@ -169,7 +169,7 @@ def presets_table() -> str:
         sent += [f"before: {_code(template.prefix)}"] if template.prefix else []
         sent += [f"behind: {_code(template.suffix)}"] if template.suffix else []
         sent += [f"chat template: `{key}={value}`" for key, value in template.chat_template_kwargs.items()]
-        rows.append(f"| `{name}` | {'<br>'.join(sent) or 'nothing'} | {preset.source} |")
+        rows.append(f"| `{name}` | {'<br>'.join(sent) or 'nothing'} | {preset.source.replace('<', '&lt;')} |")
     return "\n".join(["| `--prompt` | around the question | from |", "|---|---|---|", *rows])
 
 

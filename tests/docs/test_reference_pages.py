@@ -27,8 +27,9 @@ def test_a_page_is_what_the_script_writes(name, monkeypatch):
 
 
 def test_every_column_is_on_the_page():
-    """With its meaning; null means unknown."""
-    assert [name for name in columns.OWN_NAMES if f"`{name}`" not in TEXTS["columns.md"]] == []
+    """In a row with its type and its meaning; null means unknown."""
+    rows = re.findall(r"^\| `(\w+)` \| `[^|`]+` \| (?:[^|\\]|\\.)+ \|", TEXTS["columns.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(columns.OWN_NAMES)
 
 
 def test_every_code_and_reason_is_on_the_page():
@@ -43,13 +44,13 @@ def test_every_code_and_reason_is_on_the_page():
 
 
 def test_every_command_and_option_is_on_the_page():
-    """In all spellings."""
-    for name in COMMANDS:
-        assert f"### hf-rap {name}\n" in TEXTS["commands.md"]
-        for each in cli.get_command(click.Context(cli), name).params:
-            assert (
-                isinstance(each, click.Argument) or set(filter(lambda word: word.startswith("--"), each.opts)) <= NAMES
-            )
+    """Each in the section of its command, in all spellings."""
+    sections = dict(part.split("\n", 1) for part in TEXTS["commands.md"].split("### hf-rap ")[1:])
+    assert set(sections) == set(COMMANDS)
+    for name, text in sections.items():
+        options = [each for each in cli.get_command(click.Context(cli), name).params if isinstance(each, click.Option)]
+        spellings = {word for each in options for word in (*each.opts, *each.secondary_opts)}
+        assert [word for word in spellings if f"`{word}`" not in text] == []
 
 
 def test_options_that_the_page_of_reasons_advises_exist():
