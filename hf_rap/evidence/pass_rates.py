@@ -147,15 +147,17 @@ def add_pass_rates(
                 _values(ds, str(published.replies)), rewards, str(published.replies), column
             )
     new[ERROR] = [error if cell is None else None for cell in cells]
-    return with_evidence(ds, new, settings)
+    return with_evidence("add_pass_rates", ds, new, settings)
 
 
-def with_evidence(ds: datasets.Dataset, new: dict[Column, Sequence[Any]], settings: dict[str, Any]) -> datasets.Dataset:
+def with_evidence(
+    writer: str, ds: datasets.Dataset, new: dict[Column, Sequence[Any]], settings: dict[str, Any]
+) -> datasets.Dataset:
     """The dataset with these columns and the same `rap_settings` in each row; raises `ColumnExistsError`."""
     import pyarrow as pa
 
     new = {**new, SETTINGS: [json.dumps(settings, sort_keys=True)] * len(ds)}
-    refuse_existing("add_pass_rates", ds.column_names, new)
+    refuse_existing(writer, ds.column_names, new)
     features = features_of(new)
     schema = features.arrow_schema
     arrays = {column.name: pa.array(list(values), schema.field(column.name).type) for column, values in new.items()}

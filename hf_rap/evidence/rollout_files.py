@@ -107,6 +107,7 @@ def add_rollout_file(
     }
     error = str(RowError("rate_unknown", f"{place.name} has no rollout of this row"))
     return with_evidence(
+        "add_rollout_file",
         ds,
         {
             IMAGE_REWARDS: [[rollout.reward for rollout in row] or None for row in rollouts],

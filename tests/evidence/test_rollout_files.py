@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 from hf_rap import add_rollout_file, add_scores, difficulty_score
-from hf_rap.errors import LayoutError, SourceError
+from hf_rap.errors import ColumnExistsError, LayoutError, SourceError
 
 ROWS = Dataset.from_dict({"qid": ["a", "b", "c"], "problem": ["1?", "2?", "3?"]})
 
@@ -126,3 +126,10 @@ def test_a_file_that_cannot_be_read(tmp_path):
     twice = Dataset.from_dict({"qid": ["a", "a"]})
     with pytest.raises(LayoutError, match="Rows 0 and 1 have the same 'qid', 'a'"):
         add_rollout_file(twice, path, by="qid")
+
+
+def test_evidence_that_is_there_is_not_overwritten(tmp_path):
+    """By the name of what would do it."""
+    path = written(tmp_path, nemo(0, 0, 1.0))
+    with pytest.raises(ColumnExistsError, match="add_rollout_file would overwrite 'rap_image_rewards'"):
+        add_rollout_file(add_rollout_file(ROWS, path), path)
