@@ -219,11 +219,11 @@ class _Exchange:
         if callable(fault):
             fault()
             fault = None
+        body = self._body() if self.origin == "hub" else b""  # also of one that is dropped: unread it would be reset
         if fault == "drop":
             self._record(number, "drop")
             self._close()
             return
-        body = self._body() if self.origin == "hub" else b""
         status, headers, content = self._result(fault, body)
         self._record(number, "lost" if fault == "lost" else status)
         if fault == "lost":
