@@ -18,7 +18,8 @@ HEAD = """# Recipes: the three papers, step by step
 
 One command does what a paper did, as far as it goes without a trainer, and prints each step as the command that it is:
 
-```sh
+<!-- not run: its data and model are those of a reader -->
+```bash
 hf-rap recipe rap hiyouga/geometry3k --model Qwen/Qwen2.5-VL-7B-Instruct --folder geometry3k-rap
 hf-rap recipe difficulty-prior --model demo
 ```
@@ -27,7 +28,8 @@ What is done is not done again: start the same command anew after whatever happe
 SOURCE everything runs on built-in pictures and a small model in about a minute, with the lengths and sizes that fit it. `--only-print`
 prints the commands and runs none.
 
-```sh
+<!-- not run: its data and model are those of a reader -->
+```bash
 hf-rap recipe rap --table outputs --folder geometry3k-rap --hours selected-grpo=41.5
 ```
 
@@ -47,7 +49,7 @@ def commands(name: str, recipe: Recipe) -> list[str]:
     lines = []
     for step in recipe.steps:
         lines += [f"# {step.name}: {step.does}", paste("hf-rap", *step.words(values))]
-    return ["```sh", *lines, "```"]
+    return ["<!-- not run: its data and model are those of a reader -->", "```bash", *lines, "```"]
 
 
 def numbers(prefix: str) -> list[str]:
