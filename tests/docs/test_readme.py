@@ -83,7 +83,15 @@ def test_readme_is_short_and_says_first_what_cde_is():
     behind = {"evidence.md", "compatibility.md", "index.md"}  # the tour leads there; the site begins there
     behind |= {"glossary.md", "funnel.md", "faq.md", "troubleshooting.md"}  # the site's Help
     # Beside pages that the README names, as the site's Start and Guides have them.
-    behind |= {"install.md", "choose-model.md", "costs.md", "how-it-works.md", "vllm.md", "servers.md", "transformers.md"}
+    behind |= {
+        "install.md",
+        "choose-model.md",
+        "costs.md",
+        "how-it-works.md",
+        "vllm.md",
+        "servers.md",
+        "transformers.md",
+    }
     assert {name for name in pages if f"(docs/{name})" not in README} <= behind
 
 
