@@ -112,7 +112,7 @@ def recipe_page(name: str) -> str:
             f"\nEvery number with its source, and published results: [papers](../reference/papers.md#{name}).\n",
             f"Next: [`hf-rap recipe {following}`]({following}.md)"
             if following
-            else "Next: [Train as a paper did](../trainers/paper.md)",
+            else "Next: [Process rewards](../bis.md)",
             "",
         ]
     )

@@ -131,7 +131,7 @@ def test_its_agreement_with_the_built_in_verifier_is_printed(judge, capsys):
 def test_commands_and_their_options_exist(page):
     """Every command line of the page."""
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    blocks = "".join(re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    blocks = "".join(re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     lines = re.findall(r"^hf-rap (.*)$", blocks, re.MULTILINE)
     assert lines
     for line in lines:
