@@ -1,4 +1,4 @@
-"""The worked examples of docs/graders.md are short, and grade as the page says."""
+"""The worked examples of docs/graders/examples.md are short, and grade as the page says."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from hf_rap.engines.server_sampling import TRIAL
 from hf_rap.evidence.grading import Grading, Replies
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "graders.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "graders" / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 
 
