@@ -17,12 +17,12 @@ from block_runs import evaluate
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
-TIERS = ("", "slow", "exhaustive")  # the marks of a block that runs
+TIERS = ("fast", "slow", "exhaustive")  # when a block runs
 RUN = ("python", "console")
 COMPILED = ("py", "bash", "sh")
 
 FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<kind>[^\n]*)\n", re.MULTILINE))
-MARKS = DirectiveInHTMLCommentLexer("slow|exhaustive|not run|file")
+MARKS = DirectiveInHTMLCommentLexer("fast|slow|exhaustive|not run|file")
 HIDDEN = DirectiveInHTMLCommentLexer("invisible-code(?:-block)?", "python")
 
 

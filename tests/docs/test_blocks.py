@@ -1,7 +1,9 @@
 """Every block of code on README and the pages of docs is run, or says why not and is read."""
 
 import random
+import re
 import shutil
+import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,19 +14,39 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from block_checks import problems
-from blocks import PAGES, TIERS, read, tiers, whole
+from block_runs import commands, split
+from blocks import PAGES, ROOT, TIERS, blocks, read, tiers, whole
 from sybil.example import SybilFailure
 
-from hf_rap import Completion, Rollouts, TransformersEngine, add_scores, cde_score, difficulty_score, select_cognitive
+from hf_rap import (
+    Completion,
+    Rollouts,
+    TransformersEngine,
+    add_scores,
+    cde_score,
+    difficulty_score,
+    publish_to_folder,
+    select_cognitive,
+)
 from hf_rap.demo import MODEL, make_planted
 
 RUNS = [
-    pytest.param(
-        page, tier, marks=[getattr(pytest.mark, TIERS[tier])] if tier else [], id=f"{page}-{TIERS[tier] or 'fast'}"
-    )
+    pytest.param(page, tier, marks=[getattr(pytest.mark, TIERS[tier])] if tier else [], id=f"{page}-{TIERS[tier]}")
     for page in PAGES
     for tier in sorted(tiers(page))
 ]
+
+
+# Files that a page may take for granted, but for those that it writes, and what is in them.
+FILES = {
+    "rows": "ds",
+    "planted": "ds",
+    "evidence": "evidence",
+    "scored": "scored",
+    "before": "scored",
+    "after": "scored",
+    "selection": "selection",
+}
 
 
 @dataclass(frozen=True)
@@ -93,19 +115,23 @@ def folder(given, model, tmp_path, monkeypatch):
     """Where a page runs: data and models of the Hub are small ones of the same names."""
 
     def furnish(text):
-        for name in ("SOURCE", "hiyouga/geometry3k", "lmms-lab/ScienceQA-IMG", "AI4Math/MathVista"):
+        for name in ("SOURCE", "hiyouga/geometry3k", "lmms-lab/ScienceQA-IMG"):
             if name in text:
                 (tmp_path / name).mkdir(parents=True)
                 given["ds"]().to_parquet(tmp_path / name / "train.parquet")
+        if "AI4Math/MathVista#testmini" in text:
+            (tmp_path / "AI4Math/MathVista/data").mkdir(parents=True)
+            file = tmp_path / "AI4Math/MathVista/data/testmini-00000-of-00001.parquet"
+            make_planted(4, seed=1).to_parquet(file)
         for name in ("MODEL", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).symlink_to(model)
-        files = {"rows": "ds", "planted": "ds", **{name: name for name in ("evidence", "scored")}}
-        for name, kind in files.items():
-            if f"{name}.parquet" in text and f"--out {name}.parquet" not in text:
-                given[kind]().to_parquet(tmp_path / f"{name}.parquet")
-        if "selection.parquet" in text and "--out selection.parquet" not in text:
-            given["selection"]().scored.to_parquet(tmp_path / "selection.parquet")
+        for name, kind in FILES.items():
+            if re.search(rf"\b{name}\.parquet", text) and f"--out {name}.parquet" not in text:
+                rows = given[kind]()
+                getattr(rows, "scored", rows).to_parquet(tmp_path / f"{name}.parquet")
+        if " geometry3k-rap" in text and "--to-folder geometry3k-rap" not in text:
+            publish_to_folder(given["selection"](), "geometry3k-rap", version="1.0.0")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -195,11 +221,47 @@ def test_what_a_block_does_otherwise_is_said(text, trouble, tmp_path, folder, gi
 
 
 def test_marks_hold_for_what_is_below(tmp_path):
-    """A reason for one block, a tier for all that follow."""
+    """A reason for one block, a tier for all up to the next."""
     page = tmp_path / "page.md"
     run = "```python\n1\n```\n"
     page.write_text(
-        f"{run}<!-- not run: why -->\n{run}<!-- slow -->\n{run}<!-- exhaustive -->\n{run}{run}", encoding="utf-8"
+        f"{run}<!-- not run: why -->\n{run}<!-- slow -->\n{run}<!-- exhaustive -->\n{run}{run}<!-- fast -->\n{run}",
+        encoding="utf-8",
     )
     found = [(example.parsed.runs, TIERS[example.parsed.tier]) for example in read(str(page)).examples()]
-    assert found == [(True, ""), (False, ""), (True, "slow"), (True, "exhaustive"), (True, "exhaustive")]
+    assert found == [
+        (True, "fast"),
+        (False, "fast"),
+        (True, "slow"),
+        (True, "exhaustive"),
+        (True, "exhaustive"),
+        (True, "fast"),
+    ]
+
+
+def job_trouble(words):
+    """What the client of the Hub says against a line of jobs, resolved and not submitted; without a network."""
+    client = str(Path(sys.executable).with_name("hf"))
+    done = subprocess.run(
+        [client, *words[1:4], "--dry-run", *words[4:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return None if done.returncode == 0 and "Job not submitted" in done.stdout else done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_lines_of_jobs_are_resolved(tmp_path):
+    """Every `hf jobs uv run` of a page; and an option that is not there is seen."""
+    script = tmp_path / "job.py"
+    script.write_text("# /// script\n# dependencies = []\n# ///\n", encoding="utf-8")
+    assert "No such option" in job_trouble(["hf", "jobs", "uv", "run", "--no-such", str(script)])
+    lines = [
+        words
+        for page in PAGES
+        for block in blocks(page)
+        if block.kind in ("bash", "console")
+        for command, _ in commands(block)
+        for words in split(command)
+        if words[:4] == ["hf", "jobs", "uv", "run"]
+    ]
+    lines.append(["hf", "jobs", "uv", "run", "--flavor", "a10g-small", "--timeout", "4h", str(script), "--rows", "9"])
+    assert [trouble for words in lines if (trouble := job_trouble(words))] == []
