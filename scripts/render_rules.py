@@ -22,7 +22,8 @@ HEAD = """# Which rule: every published one on the same evidence
 `hf-rap select --method NAME` selects by one of them, `select_cognitive(ds, method="NAME")` in Python; those that rank take a budget. All give a
 reason for every row, obey marks of a person and can be made again from their record ([selection.md](selection.md)).
 
-```sh
+<!-- not run: its data and model are those of a reader -->
+```bash
 hf-rap compare scored.parquet --methods all
 ```
 
@@ -47,7 +48,8 @@ training tells ([evidence.md](evidence.md)).
 
 ## Two models, or two checkpoints of one
 
-```sh
+<!-- not run: its data and model are those of a reader -->
+```bash
 hf-rap compare before.parquet after.parquet --methods rap,difficulty
 ```
 
