@@ -52,7 +52,7 @@ hf-rap compare before.parquet after.parquet --methods rap,difficulty
 ```
 
 matches rows by `rap_id` and shows for every rule how far the two selections overlap, beside what a rerun of either would give (*rerun*, as `hf-rap stability`
-expects it: two models can hardly agree more than one with itself), and random rows in such numbers. `hf_rap.select.agreement.compare_models` in Python.
+expects it: two models can hardly agree more than one with itself), and random rows in such numbers; `--plot` draws it. `hf_rap.select.agreement.compare_models` in Python.
 The same benchmark, with the model scored once more (*rerun*: another seed), and after it was taught to guess for as many steps as its name says:
 
 | rule | pair | rows | rows | overlap | rerun | rerun | of ceiling | by chance |
