@@ -1,4 +1,4 @@
-"""Write the tables of reasons into docs/selection.md and docs/tour.md, from the methods themselves.
+"""Write the tables of reasons into docs/selection.md, from the methods themselves.
 
 python scripts/render_reasons.py
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_rap.select.methods import METHODS
-from hf_rap.select.rap import RAP
 from hf_rap.select.top import TOP
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def all_reasons() -> str:
     return "\n".join(f"{', '.join(names)}:\n\n{table}" for table, names in together.items())
 
 
-TABLES = {"rap": lambda: reasons_of(RAP), "all": all_reasons}
+TABLES = {"all": all_reasons}
 
 
 def with_tables(page: str) -> str:
@@ -48,8 +47,8 @@ def with_tables(page: str) -> str:
 
 
 def main() -> None:
-    for path in (ROOT / "docs" / "selection.md", ROOT / "docs" / "tour.md"):
-        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path = ROOT / "docs" / "selection.md"
+    path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,15 +22,6 @@ def test_tables_of_training_are_those_of_the_results(monkeypatch):
     assert runs == {(seed, arm) for seed in range(5) for arm in results["plan"]["arms"]}
 
 
-def test_table_of_planted_rows_is_that_of_the_tour():
-    """Both quote `python benchmarks/planted.py`."""
-    table = r"<!-- benchmarks/planted.py -->\n\n((?:\|.*\n)+)"
-    here, there = (
-        re.search(table, text).group(1) for text in (TEXT, (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
-    )
-    assert here == there
-
-
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http).*?)\)", TEXT))))
 def test_links_lead_somewhere(target):
     assert (PAGE.parent / target).exists()

@@ -1,4 +1,4 @@
-"""The worked examples of docs/graders.md are short, and grade as the page says."""
+"""The worked examples of docs/graders/examples.md are short, and grade as the page says."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from hf_rap.engines.server_sampling import TRIAL
 from hf_rap.evidence.grading import Grading, Replies
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "graders.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "graders" / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -127,11 +127,12 @@ def test_its_agreement_with_the_built_in_verifier_is_printed(judge, capsys):
     assert capsys.readouterr().out == "2 of 5 replies graded alike\n"
 
 
-@pytest.mark.parametrize("page", ["graders", "runs"])
+@pytest.mark.parametrize("page", ["graders", "runs", "runs/changes", "runs/shared", "servers", "costs", "choose-model"])
 def test_commands_and_their_options_exist(page):
     """Every command line of the page."""
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^    hf-rap (.*)$", text, re.MULTILINE)
+    blocks = "".join(re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    lines = re.findall(r"^hf-rap (.*)$", blocks, re.MULTILINE)
     assert lines
     for line in lines:
         name, *words = shlex.split(line)
