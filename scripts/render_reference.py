@@ -1,5 +1,5 @@
 """Write docs/reference from the code: columns, reasons and error codes, commands with their options, names in Python,
-layouts, prompts and the numbers of papers.
+layouts, prompts, the numbers of papers and rules.
 
 python scripts/render_reference.py
 """
@@ -14,6 +14,7 @@ import click
 from page_tables import table
 from render_reasons import all_reasons
 from render_recipes import papers_page
+from render_rules import rules_page
 
 import hf_rap
 from hf_rap import columns
@@ -156,6 +157,7 @@ PAGES = {
     "layouts.md": layouts_page,
     "prompts.md": prompts_page,
     "papers.md": papers_page,
+    "rules.md": rules_page,
 }
 
 

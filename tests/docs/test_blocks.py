@@ -28,6 +28,7 @@ from hf_rap import (
     publish_to_folder,
     select_cognitive,
 )
+from hf_rap.cli.files import write_file
 from hf_rap.demo import MODEL, make_planted
 
 RUNS = [
@@ -37,7 +38,7 @@ RUNS = [
 ]
 
 
-# Files that a page may take for granted, but for those that it writes, and what is in them.
+# Files that a page may take for granted, but for those that it writes first, and what is in them.
 FILES = {
     "rows": "ds",
     "planted": "ds",
@@ -127,9 +128,9 @@ def folder(given, model, tmp_path, monkeypatch):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).symlink_to(model)
         for name, kind in FILES.items():
-            if re.search(rf"\b{name}\.parquet", text) and f"--out {name}.parquet" not in text:
-                rows = given[kind]()
-                getattr(rows, "scored", rows).to_parquet(tmp_path / f"{name}.parquet")
+            first = re.search(rf"(--out )?\b{name}\.parquet", text)
+            if first and not first[1]:
+                write_file(given[kind](), tmp_path / f"{name}.parquet")
         if " geometry3k-rap" in text and "--to-folder geometry3k-rap" not in text:
             publish_to_folder(given["selection"](), "geometry3k-rap", version="1.0.0")
 
