@@ -68,6 +68,12 @@ def disk_trouble(error: OSError) -> str | None:
     return os.strerror(error.errno) if error.errno in _OF_DISKS else None
 
 
+def make_folder(path: Path) -> None:
+    """A folder where there is none; where it is gone again, or a file stands there, whoever writes into it says so."""
+    with suppress(FileExistsError):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` when the block ends, and is gone when it fails.
@@ -75,7 +81,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     What is there stays until then, and what stands there afterwards survives a power cut. The folder is made where
     it is missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = _partial(path)
     try:
         with locked(partial):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("comparison.png"),
     show_default=True,
-    help="PNG to write; of several SOURCEs there is none.",
+    help="PNG to write.",
 )
 @click.option(
     "--sweep",
@@ -80,7 +80,7 @@ def compare(
     if len(sources) > 1:
         if swept is not None:
             raise click.UsageError("--sweep is about one SOURCE.")
-        _compare_models(sources, names, budget, overrides, seed=seed, as_json=as_json)
+        _compare_models(sources, names, budget, overrides, seed=seed, plot=plot, as_json=as_json)
         return
     source = sources[0]
     if overrides is None and is_selection(source):
@@ -107,10 +107,12 @@ def _compare_models(
     overrides: Marks | None,
     *,
     seed: int,
+    plot: Path,
     as_json: bool,
 ) -> None:
     """The same methods on the evidence of several models, under the names of their files, or all of the path where these are the same."""
     from hf_rap.select.agreement import compare_models
+    from hf_rap.versions.plots import draw_agreement
 
     from .files import open_source
 
@@ -120,10 +122,12 @@ def _compare_models(
         raise click.UsageError("A SOURCE is named twice.")
     evidence = {name: open_source(source)[0] for name, source in zip(names, sources, strict=True)}
     agreement = compare_models(evidence, methods, budget=budget, seed=seed, overrides=overrides)
+    plot.write_bytes(draw_agreement(agreement.as_dict()))
     if as_json:
-        print_json(agreement.as_dict())
+        print_json({**agreement.as_dict(), "plot": str(plot)})
     else:
         echo(agreement)
+    note(f"plot: {plot}")
 
 
 def _compare_values(

@@ -3,6 +3,7 @@
     ViRL39K     {"question": ..., "PassRate_32BTrained": 0.75, "PassRate_7BBase": -1.0}      -1: not measured
     open-r1     {"prompt": ..., "pass_rate_generations": ["...", "..."], "pass_rate_rewards": [1.0, NaN]}
     Big-Math    {"problem": ..., "llama8b_solve_rate": 0.125}
+    MMFineReason {"question": ..., "image": ..., "qwen3vl_4b_pass_rate": 0.25, "is_consistent": true}
     others      {"pass_rate": 0.375}, {"pass_rate": 37.5}, {"pass_rate": "3/8"}, {"n_correct": 3, "n_total": 8}
 
 Where the number of attempts is known, a rate becomes as many rewards of 1 and 0 as it says, in no order that means anything. Where it is
@@ -62,6 +63,9 @@ KNOWN = {
     "PassRate_32BTrained": Published("32BTrained, as the column says"),
     "PassRate_7BBase": Published("7BBase, as the column says"),
     "llama8b_solve_rate": Published("llama8b, as the column says"),
+    # The column's name and scale: README and pipeline/selection.py of LHL3341/MMFineReason at d491659, which draws 4 replies.
+    # Which model's rates the published ones are, and of how many replies, the data do not say.
+    "qwen3vl_4b_pass_rate": Published("qwen3vl_4b, as the column says"),
 }
 _USUAL = re.compile(r"(?:^|[_.])(?:pass|solve|success)_?rate(?:$|_)|^pass@1$|^pass_at_1$", re.IGNORECASE)
 _SHARE = re.compile(r"\s*(\d{1,9})\s*(?:/|of|out of)\s*(\d{1,9})\s*", re.IGNORECASE)

@@ -34,7 +34,7 @@ from hf_rap.errors import RunError, first_line, hide_secrets, logger_of
 from hf_rap.options import MAX_JSON_BYTES, check_path, read_json
 from hf_rap.stats.secrets import masked, masked_settings
 from hf_rap.stats.settings import counted
-from hf_rap.system import PARTIAL, patiently, remove_abandoned, whole_file
+from hf_rap.system import PARTIAL, make_folder, patiently, remove_abandoned, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -353,16 +353,17 @@ class RunFolder:
             self.remove(probe)
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a folder of ours with all that lies in it, as far as that is there."""
-        for _ in range(_REMOVALS):
-            try:
+        """Remove a folder of ours with all that lies in it, as far as that is there.
+
+        On a disk it goes out of the way in one step: what other processes make in its place meanwhile is no part of it.
+        """
+        with suppress(OSError):  # another process removes it as well, or what is left lies in nobody's way
+            if self.is_local:
+                aside = Path(f"{self.path}/{folder}.{uuid4().hex}{PARTIAL}")
+                Path(f"{self.path}/{folder}").rename(aside)
+                remove_abandoned([aside])
+            else:
                 self.fs.rm(f"{self.path}/{folder}", recursive=True)
-            except FileNotFoundError:
-                if self.names(folder):  # another process removes it as well
-                    continue
-            except OSError:
-                pass  # what is left lies in nobody's way
-            return
 
     def _write(self, target: str, content: bytes) -> None:
         if not self.is_local:
@@ -385,7 +386,10 @@ class RunFolder:
     def remove_leftovers(self) -> None:
         """Remove what killed processes left half-written; what a living rank writes is locked, and stays."""
         if self.is_local:
-            remove_abandoned(Path(self.path).rglob(f"*{PARTIAL}"))
+            for folder, folders, files in os.walk(
+                self.path
+            ):  # which takes folders that others remove meanwhile for empty
+                remove_abandoned(Path(folder, name) for name in [*folders, *files] if name.endswith(PARTIAL))
 
     def _check(self, *, create: bool) -> None:
         names = self.names("")
@@ -449,7 +453,7 @@ class RunFolder:
 
 def _new_file(path: Path) -> int:
     """The descriptor of a file that is new, in a folder that need not be there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
 
 

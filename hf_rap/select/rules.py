@@ -1,6 +1,6 @@
 """Every rule as data: where it comes from, what it computes, what it reads and costs, and what its source leaves open.
 
-docs/rules.md is written from here (scripts/render_rules.py), and `hf-rap compare` counts tokens by it. A new method joins
+docs/rules.md and its reference are written from here (scripts/render_rules.py), and `hf-rap compare` counts tokens by it. A new method joins
 with one entry.
 """
 

@@ -47,6 +47,14 @@ def draw_comparison(comparison: Mapping[str, Any]) -> bytes:
         return png(_draw_comparison(comparison))
 
 
+def draw_agreement(agreement: Mapping[str, Any]) -> bytes:
+    """PNG of `hf_rap.select.agreement`: for every method and pair of models how far the selections overlap, beside reruns and chance."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        return png(_draw_agreement(agreement))
+
+
 def draw_sweep(sweep: Mapping[str, Any]) -> bytes:
     """PNG of what `hf_rap.select.sweep` found: rows per value, and below how much chance or a band of pass rates would share."""
     import matplotlib.style
@@ -178,6 +186,42 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
     for side in ("top", "right"):
         right.spines[side].set_visible(False)
     return figure
+
+
+def _draw_agreement(agreement: Mapping[str, Any]) -> Figure:
+    """A bar per pair, grouped by method; the reruns of its two models and chance are marks on it."""
+    pairs = agreement["pairs"]
+    places = []
+    for number, pair in enumerate(pairs):  # half a bar between two methods
+        new = number and pair["method"] != pairs[number - 1]["method"]
+        places.append(places[-1] + (1.5 if new else 1) if places else 0)
+    figure, axes = _figure(8.5, 1.3 + 0.3 * (places[-1] + 1))
+    axes.barh(places, [pair["jaccard"] or 0 for pair in pairs], 0.7, color=KEPT, label="overlap (Jaccard)")
+    reruns = [(rerun, place) for place, pair in zip(places, pairs, strict=True) for rerun in pair["reruns"]]
+    by_chance = [(pair["by_chance"], place) for place, pair in zip(places, pairs, strict=True)]
+    _marks(axes, "|", reruns, "a rerun of either model, expected", size=14)
+    _marks(axes, "x", by_chance, "by chance", size=5)
+    for place, pair in zip(places, pairs, strict=True):
+        ends = [value for value in (pair["jaccard"], *pair["reruns"], pair["by_chance"]) if value is not None]
+        text = "unknown" if pair["jaccard"] is None else f"{pair['jaccard']:.2f}"
+        axes.text(max(ends, default=0) + 0.02, place, text, va="center", fontsize=8, color=INK)
+    words = [f"{pair['method']}: {' - '.join(pair['names'])}" for pair in pairs]
+    axes.set_yticks(places, [text if len(text) <= MAX_WORDS else f"{text[: MAX_WORDS - 3]}..." for text in words])
+    for name in axes.get_yticklabels():
+        name.set_parse_math(False)
+    axes.set_ylim(places[-1] + 0.8, -0.8)
+    axes.set_xlim(0, 1.1)
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.tick_params(axis="y", length=0)
+    _legend(axes)
+    return figure
+
+
+def _marks(axes: Axes, marker: str, points: Sequence[tuple[float | None, float]], label: str, *, size: float) -> None:
+    """A mark at each place whose value is known."""
+    known = [(value, place) for value, place in points if value is not None]
+    if known:
+        axes.plot(*zip(*known, strict=True), marker, color=INK, label=label, markersize=size, markeredgewidth=1.6)
 
 
 def _draw_sweep(sweep: Mapping[str, Any]) -> Figure:

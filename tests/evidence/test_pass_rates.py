@@ -69,6 +69,15 @@ def test_virl39k_is_known_once_the_model_is_said():
     }
 
 
+def test_mmfinereason_is_known():
+    """Two of four right is 0.5; with the number of replies that its pipeline draws, rewards; a verdict beside it is no rate."""
+    rates = rows(qwen3vl_4b_pass_rate=[0.5, 0.0, None], is_consistent=[True, False, True])
+    evidence = add_pass_rates(rates)
+    assert evidence["rap_difficulty"][:] == [0.5, 1.0, None]
+    assert settings(evidence)["model"] == "qwen3vl_4b, as the column says"
+    assert [row and sum(row) for row in add_pass_rates(rates, attempts=4)["rap_image_rewards"]] == [2, 0, None]
+
+
 def test_open_r1_has_a_grade_for_each_reply():
     """NaN is a reply that nobody could grade; the replies come along, so that doubts of golds can be listed."""
     evidence = add_pass_rates(

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -355,6 +356,53 @@ def test_nothing_is_cleared_away_while_somebody_works(run, for_good):
         assert cleared == ([2] if for_good else [])
 
 
+def test_what_is_made_in_the_place_of_a_folder_that_is_being_removed_stays(run, monkeypatch):
+    """Whoever clears away was stopped in the middle, was taken for gone, and others claim: their claims are not cleared."""
+    folder = RunFolder(run, create=True)
+    for number in range(20):
+        assert folder.create(f"claims/old/{number}", b"x")
+    remove = shutil.rmtree
+
+    def slowly(path, **options):
+        assert folder.create("claims/old/0", b"y")
+        remove(path, **options)
+
+    monkeypatch.setattr("shutil.rmtree", slowly)
+    folder.remove_folder("claims")
+    assert {str(path.relative_to(run)) for path in Path(run).rglob("*")} == {
+        "run.json",
+        "claims",
+        "claims/old",
+        "claims/old/0",
+    }
+    assert folder.read("claims/old/0") == b"y"
+
+
+def test_a_start_sweeps_while_others_clear_away(run):
+    """Leftovers, those of a killed process that was clearing away among them, go while folders of claims come and go."""
+    folder = RunFolder(run, create=True)
+    ended = threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            for number in range(30):
+                folder.create(f"claims/{number}/0", b"x")
+            folder.remove_folder("claims")
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for number in range(30):
+            left = Path(run, f"claims.{number}.partial")
+            (left / "work").mkdir(parents=True)
+            (left / "work" / "0").write_bytes(b"x")
+            folder.remove_leftovers()
+            assert not left.exists()
+    finally:
+        ended.set()
+        other.join()
+
+
 def test_a_file_is_made_while_its_folder_is_removed(run):
     """Eight threads make files in a folder that a ninth removes again and again: each of them is made, or is there."""
     folder = RunFolder(run, create=True)
@@ -397,7 +445,8 @@ for line in sys.stdin:
     with Run(ds, Rollouts(Stub(seconds=0.001, log=run + ".log"), attempts=2), run, rows_per_part=5) as running:
         running.fill()
         running.finish()
-        print(len(running.read()), flush=True)
+        rows = len(running.read())
+    print(rows, flush=True)
 """
 
 
@@ -429,6 +478,7 @@ def test_processes_that_start_at_one_moment_lose_nothing_to_each_other(tmp_path,
                 child.stdin.flush()
             assert [child.stdout.readline() for child in children] == ["40\n"] * world
             assert set(times_asked(Path(f"{run}.log")).values()) == {1}
+            assert not Path(run, "claims").exists()
     finally:
         for child in children:
             child.kill()

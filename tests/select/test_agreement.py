@@ -129,12 +129,14 @@ def test_what_cannot_be_compared_is_refused(tables, error, message):
 
 
 def test_the_command_compares_two_files(tmp_path):
-    """As a table and as JSON; without a plot."""
+    """As a table, as JSON, and as a plot."""
     for name, right in (("before", BEFORE), ("after", AFTER)):
         evidence(right).to_parquet(tmp_path / f"{name}.parquet")
     files = [str(tmp_path / "before.parquet"), str(tmp_path / "after.parquet")]
+    files += ["--plot", str(tmp_path / "agreement.png")]
     done = CliRunner().invoke(cli, ["compare", *files, "--methods", "difficulty"])
     assert done.exit_code == 0, done.output
+    assert (tmp_path / "agreement.png").read_bytes().startswith(b"\x89PNG")
     assert "difficulty  before - after     4     4    0.600" in done.output
     as_json = json.loads(CliRunner().invoke(cli, ["compare", *files, "--methods", "difficulty", "--json"]).stdout)
     assert as_json["pairs"][0]["jaccard"] == 0.6

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hf_rap.tables.figures import DROPPED, KEPT, REPLACED
-from hf_rap.versions.plots import draw_comparison, draw_curves, draw_plots, draw_sweep
+from hf_rap.versions.plots import draw_agreement, draw_comparison, draw_curves, draw_plots, draw_sweep
 
 FACTS = {
     "histogram": {"centres": [-1, -0.5, 0, 0.5, 1], "width": 0.5, "all": [1, 2, 3, 2, 1], "kept": [0, 0, 0, 1, 1]},
@@ -114,6 +114,19 @@ def test_every_threshold_is_drawn(monkeypatch, rule, drawn):
     assert lines_of(histogram) == drawn
     low, high = histogram.get_xlim()
     assert all(low < place < high for place in drawn)
+
+
+def test_an_overlap_stands_beside_its_reruns_and_chance(monkeypatch):
+    """A bar per pair; a method whose rerun is unknown has no mark for it, and an unknown overlap is called so."""
+    pairs = [
+        {"method": "a", "names": ("x", "y"), "jaccard": 0.5, "reruns": (0.75, 0.625), "by_chance": 0.25},
+        {"method": "b", "names": ("x", "y"), "jaccard": None, "reruns": (None, None), "by_chance": None},
+    ]
+    (axes,) = axes_of(monkeypatch, draw_agreement, {"pairs": pairs})
+    assert [bar.get_width() for bar in axes.patches] == [0.5, 0]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0.75, 0.625], [0.25]]
+    assert [text.get_text() for text in axes.texts] == ["0.50", "unknown"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a: x - y", "b: x - y"]
 
 
 def test_bars_start_at_zero(monkeypatch):
