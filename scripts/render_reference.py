@@ -26,7 +26,7 @@ from hf_rap.rows.presets import presets_table
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _LONG_TYPE = 40  # characters; of a longer one only the outside is shown
 WHAT_TO_DO = {
-    "no_image": "Nothing, or `--method difficulty` on `--arms image`; rows of text alone: `hf-rap select --text-rows band`.",
+    "no_image": "Nothing, or `hf-rap select --text-rows band` beside rows with images; where there is none, `--method difficulty`.",
     "gold_unreadable": "Give a short final answer (`--answer`), or a grader of your own (`--verifier`).",
     "question_missing": "Name the column (`--question`), or leave the row out.",
     "image_unreadable": "Write the picture anew; `hf-rap inspect` says what is wrong with it.",

@@ -7,7 +7,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
     page.relative_to(DOCS).as_posix(): page.read_text(encoding="utf-8")
     for page in sorted(DOCS.rglob("*.md"))
-    if "reference" not in page.relative_to(DOCS).parts and page.name != "glossary.md"  # these are for looking up
+    if "reference" not in page.relative_to(DOCS).parts
+    and page.name not in ("glossary.md", "troubleshooting.md")  # these are for looking up
 }
 MOST = 1000  # words
 
