@@ -123,7 +123,7 @@ def folder(given, model, tmp_path, monkeypatch):
         if "AI4Math/MathVista#testmini" in text:
             (tmp_path / "AI4Math/MathVista/data").mkdir(parents=True)
             file = tmp_path / "AI4Math/MathVista/data/testmini-00000-of-00001.parquet"
-            make_planted(4, seed=1).to_parquet(file)
+            make_planted(6, seed=1).to_parquet(file)
         for name in ("MODEL", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).symlink_to(model)
