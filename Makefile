@@ -30,6 +30,7 @@ check-trl-prm: demo-prm  ## two steps of TRL 1.13's process reward trainer, in a
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/render_notebook.py --check
 	$(BIN)/mypy
 
 check-pyright: $(READY)  ## what pyright says to code of users, from an environment of its own
