@@ -83,7 +83,7 @@ def select_cognitive(
             function (ds, settings) -> kept rows as booleans (n_rows,), decides instead.
         seed: of the order among rows that are equal in everything else.
         min_replacement_cde: replacements have a cde above this; None sets no floor, as in the paper.
-            The default is ours, by the tables of docs/selection.md. It does not hold for rows that
+            The default is ours, by the tables of docs/measurements/floors.md. It does not hold for rows that
             fill the budget.
         replacements: at most how many rows come in at step 4: a number of rows (int), a share of those that
             leave (float in (0, 1]), or "as many". The paper's k is a parameter, too.

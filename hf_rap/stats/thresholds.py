@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Ours, by the tables of docs/selection.md: one right reply out of five is a guess as often as not.
+# Ours, by the tables of docs/measurements/floors.md: one right reply out of five is a guess as often as not.
 MIN_REPLACEMENT_CDE = 0.2
 AS_MANY = "as many"  # replacements as rows that leave
 

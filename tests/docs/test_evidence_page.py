@@ -1,14 +1,10 @@
-"""The page of evidence: its tables follow from the results beside it, its pictures and commands exist."""
+"""The page about training: its tables follow from the results beside it."""
 
 import json
-import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "evidence.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "measurements" / "training.md").read_text(encoding="utf-8")
 
 
 def test_tables_of_training_are_those_of_the_results(monkeypatch):
@@ -17,20 +13,6 @@ def test_tables_of_training_are_those_of_the_results(monkeypatch):
     from training_report import tables
 
     results = json.loads((ROOT / "docs" / "evidence" / "training-wasteful.json").read_text())
-    assert tables(results) in TEXT
+    assert tables(results) in TRAINING
     runs = {(run["seed"], run["arm"]) for run in results["runs"]}
     assert runs == {(seed, arm) for seed in range(5) for arm in results["plan"]["arms"]}
-
-
-def test_table_of_planted_rows_is_that_of_the_tour():
-    """Both quote `python benchmarks/planted.py`."""
-    table = r"<!-- benchmarks/planted.py -->\n\n((?:\|.*\n)+)"
-    here, there = (
-        re.search(table, text).group(1) for text in (TEXT, (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
-    )
-    assert here == there
-
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http).*?)\)", TEXT))))
-def test_links_lead_somewhere(target):
-    assert (PAGE.parent / target).exists()

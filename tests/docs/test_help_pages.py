@@ -111,16 +111,16 @@ def test_every_step_and_remark_of_a_funnel_is_explained():
 
 
 QUESTIONS = {
-    "Which model?": "selection.md",
+    "Which model?": "choose-model.md",
     "How many attempts?": "adaptive.md",
     "Which threshold?": "selection.md",
-    "What does it cost?": "engines.md",
-    "Can a row have several images?": "your-data.md",
-    "What about rows of text only?": "your-data.md",
+    "What does it cost?": "costs.md",
+    "Can a row have several images?": "data/pictures.md",
+    "What about rows of text only?": "data/pictures.md",
     "Can answers be free text?": "graders.md",
     "Does it read video?": "your-data.md",
     "How do I add a scorer of my own?": "extending.md",
-    "How do I add an engine of my own?": "extending.md",
+    "How do I add an engine of my own?": "extending/engine.md",
     "Why was a row dropped?": "reference/reasons.md",
     "When is a plain band of pass rates enough?": "difficulty.md",
 }
