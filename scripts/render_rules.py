@@ -39,7 +39,7 @@ reason for every row, obey marks of a person and can be made again from their re
 
 Much: of 400 planted rows the default and `pass-gap` keep 32 each and share none, while `rap-paper` and `difficulty` keep the same 70
 ([measured](measurements/rules.md)). Overlap tells how much the choice matters on your rows; whether training on a selection is better than on as many random rows only
-training tells ([does it work?](evidence.md)).
+training tells ([does it work?](evidence.md), and [a bake-off on your data](trainers/bakeoff.md)).
 
 ## Two models, or two checkpoints of one
 
