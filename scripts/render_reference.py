@@ -51,7 +51,7 @@ WHAT_TO_DO = {
     "image_tokens_changed": "Read with the prompt, the processor and the pixels of the rollouts.",
     "tokens_changed": "Read with the model of the rollouts, or keep its tokens (`--keep-ids`).",
     "text_empty": "Spell the gold answer in letters that the model reads.",
-    "text_unknown": "Spell the gold answer in letters that the model reads.",
+    "text_unknown": "Spell the gold answer in letters that the model reads; keep the tokens of replies (`--keep-ids`).",
     "no_donor": "More rows, or the control `blank`.",
     "not_asked": "Roll the row out first.",
 }
@@ -59,6 +59,7 @@ CODES = {
     "rap_error": columns.ERROR_CODES,
     "the `error` of an attempt in `rap_attention`": columns.ATTENTION_ERROR_CODES,
     "rap_likelihood_error": columns.LIKELIHOOD_ERROR_CODES,
+    "the `error` of a reply in `rap_reply_logprobs`": columns.REPLY_ERROR_CODES,
     "the error of a control, `rap_blank_error` and so on": columns.CONTROL_ERROR_CODES,
 }
 

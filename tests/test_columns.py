@@ -64,7 +64,7 @@ def test_every_column_says_what_makes_it():
     assert set(columns.MAKERS) == ALL
 
 
-FROM_PYTHON = (columns.PROBED, *columns.STATES_EVIDENCE, *columns.PROBE_SCORES)
+FROM_PYTHON = (columns.PROBED, columns.VISUAL_DEPENDENCE_ARM, *columns.STATES_EVIDENCE, *columns.PROBE_SCORES)
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

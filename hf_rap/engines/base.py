@@ -142,10 +142,15 @@ class ReplyAttention:
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """How likely a model finds a text: the sum of the log-probabilities of its tokens, in nats, and their number."""
+    """How likely a model finds a text: the sum of the log-probabilities of its tokens, in nats, and their number.
+
+    `logprobs` and `texts` have one entry per token; both are empty where an engine tells the sum alone.
+    """
 
     logprob: float
     tokens: int
+    logprobs: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 class Interrupted(KeyboardInterrupt):

@@ -42,7 +42,7 @@ class Likelihood(PromptedCollector):
     `docs/likelihood.md` says how far that goes.
 
     Args:
-        engine: a local model (`TransformersEngine`).
+        engine: `TransformersEngine`, `VLLMEngine`, or `EndpointEngine` with a vLLM server.
         lead: text of the reply before the gold. A model whose chat template opens the thinking itself
             needs a lead that closes it first.
         tail: text that ends the answer.
@@ -64,7 +64,7 @@ class Likelihood(PromptedCollector):
         rap_likelihood_settings: JSON, what could change it.
 
     Raises:
-        SettingError: the engine cannot tell likelihoods (servers cannot).
+        SettingError: the engine cannot tell likelihoods. Of servers those of vLLM can.
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has these columns already.
         EngineError: the model cannot be loaded.

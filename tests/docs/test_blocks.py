@@ -120,9 +120,10 @@ def folder(given, model, tmp_path, monkeypatch):
             if name in text:
                 (tmp_path / name).mkdir(parents=True)
                 given["ds"]().to_parquet(tmp_path / name / "train.parquet")
-        if "AI4Math/MathVista" in text:  # a test set: other rows
-            (tmp_path / "AI4Math/MathVista").mkdir(parents=True)
-            make_planted(6, seed=1).to_parquet(tmp_path / "AI4Math/MathVista/train.parquet")
+        if "AI4Math/MathVista#testmini" in text:
+            (tmp_path / "AI4Math/MathVista/data").mkdir(parents=True)
+            file = tmp_path / "AI4Math/MathVista/data/testmini-00000-of-00001.parquet"
+            make_planted(6, seed=1).to_parquet(file)
         for name in ("MODEL", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).symlink_to(model)
