@@ -83,8 +83,9 @@ def weigh_groups(
         SettingError: an option is out of its range; the number of rewards is not a multiple of
             group_size; the prompts inside a group differ; rewards outside [0, 1] without `correct`.
 
-    >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
-    [1.0, 0.0, 0.5, 0.5]
+    Examples:
+        >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
+        [1.0, 0.0, 0.5, 0.5]
 
     """
     _check_groups(rewards, prompts, group_size)
