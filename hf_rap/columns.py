@@ -22,7 +22,14 @@ PREFIX = "rap_"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its Arrow type in words, and what it means."""
+    """One column: its name, its Arrow type in words, and what it means.
+
+    Args:
+        name: in the dataset; ours begin with `rap_`.
+        dtype: such as "float64" or "list<string>".
+        meaning: for people, as pages and cards print it.
+
+    """
 
     name: str
     dtype: str
@@ -571,8 +578,10 @@ def features_of(columns: Iterable[Column]) -> datasets.Features:
 def how_to_make(name: str) -> str:
     """The sentence that says what makes a column; nothing for one that hf_rap does not add.
 
-    >>> how_to_make("rap_limr")
-    'Make it first: add_limr_score(ds).'
+    Examples:
+        >>> how_to_make("rap_limr")
+        'Make it first: add_limr_score(ds).'
+
     """
     return f"Make it first: {MAKERS[name]}." if name in MAKERS else ""
 

@@ -116,9 +116,9 @@ class Probe:
         rap_image_states, rap_text_states, rap_states_settings; with `by` that column.
 
     Writes:
-        rap_probe_image_rate, rap_probe_text_rate: in [0, 1].
-        rap_probe_cde: in [-1, 1]; it orders rows, and no attempt stands behind it. All three are null where the states
-            are, and for rows of a source on which nobody knows how well it foretells.
+        - `rap_probe_image_rate`, `rap_probe_text_rate`: in [0, 1].
+        - `rap_probe_cde`: in [-1, 1]; it orders rows, and no attempt stands behind it. All three are null where the states
+          are, and for rows of a source on which nobody knows how well it foretells.
 
     Raises:
         MissingColumnError: there are no states.
