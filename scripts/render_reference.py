@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from page_tables import table
 from render_api import PAGES as API_PAGES
+from render_manifest import manifest_page
 from render_reasons import all_reasons
 from render_recipes import papers_page
 from render_rules import rules_page
@@ -146,6 +147,7 @@ PAGES = {
     "prompts.md": prompts_page,
     "papers.md": papers_page,
     "rules.md": rules_page,
+    "manifest.md": manifest_page,
     **API_PAGES,
 }
 

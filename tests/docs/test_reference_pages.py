@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def test_every_code_and_reason_is_on_the_page():
 
     reasons = {reason.name for method in METHODS.values() for reason in method.reasons}
     assert len(reasons) > 20
-    assert [name for name in codes | reasons if f"`{name}`" not in TEXTS["reasons.md"]] == []
+    explained = set(
+        re.findall(r"^\| `(\w+)` \| (?:kept \| |dropped \| )?\S[^|]{5,} \|", TEXTS["reasons.md"], re.MULTILINE)
+    )
+    assert sorted((codes | reasons) - explained) == []
 
 
 def test_every_command_and_option_is_on_the_page():
@@ -101,3 +105,31 @@ def test_what_is_used_most_has_examples():
     most = "Rollouts cde_score difficulty_score ace_score bis_score gold_doubt_score add_scores select_cognitive select_difficulty"
     most += " select_top stability collect_evidence add_pass_rates inspect_dataset publish publish_to_folder export load grader scorer"
     assert [name for name in most.split() if "Examples:\n    >>> " not in docstring_of(name)] == []
+
+
+def rows_below(heading):
+    """The first cell of each row of a table of the page about rap.json."""
+    text = TEXTS["manifest.md"].partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|(?: [^|]+ \|){1,3}$", text, re.MULTILINE))
+
+
+def test_everything_that_a_version_says_of_itself_is_on_the_page():
+    """Facts of the demo's card, options of its rule and settings of its evidence, those of other engines among them."""
+    facts = json.loads((ROOT / "dataset_cards" / "demo" / "facts.json").read_text(encoding="utf-8"))
+    assert set(facts) <= rows_below("Facts")
+    assert set(facts["rule"]) - {"asked"} <= rows_below("Options of the rule")
+    settings = {name for part in facts["settings"]["shown"] for name in part["values"]}
+    settings |= set(hf_rap.EndpointEngine("http://127.0.0.1:1/v1", model="model").describe()) - {"not_counted"}
+    assert settings <= rows_below("Settings of the evidence")
+
+
+def test_every_option_has_a_meaning():
+    """None says nothing of itself, hidden old names included."""
+    silent = [
+        (name, option.opts[0])
+        for name in COMMANDS
+        for option in cli.get_command(click.Context(cli), name).params
+        if isinstance(option, click.Option) and not (option.help or "").strip()
+    ]
+    assert silent == []
+    assert re.findall(r"^\| `--[^|]* \|\s*\|$", TEXTS["commands.md"], re.MULTILINE) == []
