@@ -38,7 +38,7 @@ WHAT_TO_DO = {
     "not_judged": "`hf-rap score --regrade` with another `--verifier`.",
     "rate_unknown": "Roll these rows out yourself.",
     "cut_off": "`hf-rap rollouts --continue-cut --max-new-tokens N` on the same `--run`.",
-    "below_prescreen": "Roll out without `--prescreen`.",
+    "below_prescreen": "An earlier release left it out: roll it out.",
     "below_probe": "Roll out without `--probe`, on the same `--run`.",
     "options_unreadable": "Name the options (`--choices`).",
     "several_turns": "Say which question is asked (`--turns`).",

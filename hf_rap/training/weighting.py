@@ -185,7 +185,7 @@ def difficulty_weighted(
 
     Groups are found by the order of the trainer and checked. In TRL that takes a per-device batch (times
     steps_per_generation) that is a multiple of num_generations on every process, and `num_generations_eval` equal
-    to num_generations. docs/difficulty.md has the settings of other trainers.
+    to num_generations. docs/difficulty/training.md has the settings of other trainers.
 
     Args:
         reward_func: called with keywords, as TRL does: prompts, completions and the columns of the dataset;

@@ -84,7 +84,7 @@ def _of_python(block):
 
 
 def _of_commands(block):
-    if block.kind == "console" and not block.code.startswith("$ "):
+    if block.kind == "console" and not re.match(r"(# .*\n)*\$ ", block.code):
         yield "`console` begins with a command, behind `$ `."
     try:
         lines = [words for command, _ in commands(block) for words in split(command)]
