@@ -64,7 +64,7 @@ TOPICS = {
 }
 # Of these you write one of your own, or read what they hold: their parts are shown, too.
 OPEN = ("Engine", "Collector", "Scorer", "Selection", "Layout", "Prior")
-_OPTIONS = "    options:\n      members: true\n"
+_OPTIONS = "    options:\n      members: null\n"
 
 
 def names_on(topic: str) -> list[str]:

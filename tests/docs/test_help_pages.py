@@ -113,8 +113,8 @@ def test_every_step_and_remark_of_a_funnel_is_explained():
 
 QUESTIONS = {
     "Which model?": "choose-model.md",
-    "How many attempts?": "adaptive.md",
-    "Which threshold?": "selection.md",
+    "How many attempts?": "choose-model.md",
+    "Which threshold?": "choose-model.md",
     "What does it cost?": "costs.md",
     "Can a row have several images?": "data/pictures.md",
     "What about rows of text only?": "data/pictures.md",
@@ -123,7 +123,7 @@ QUESTIONS = {
     "How do I add a scorer of my own?": "extending.md",
     "How do I add an engine of my own?": "extending/engine.md",
     "Why was a row dropped?": "reference/reasons.md",
-    "When is a plain band of pass rates enough?": "difficulty.md",
+    "When is a plain band of pass rates enough?": "band.md",
 }
 
 
