@@ -191,7 +191,7 @@ def _draw_comparison(comparison: Mapping[str, Any]) -> Figure:
 def _draw_agreement(agreement: Mapping[str, Any]) -> Figure:
     """A bar per pair, grouped by method; the reruns of its two models and chance are marks on it."""
     pairs = agreement["pairs"]
-    places = []
+    places: list[float] = []
     for number, pair in enumerate(pairs):  # half a bar between two methods
         new = number and pair["method"] != pairs[number - 1]["method"]
         places.append(places[-1] + (1.5 if new else 1) if places else 0)
