@@ -97,6 +97,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/ace.py
 	$(BIN)/python benchmarks/likelihood.py
+	$(BIN)/python benchmarks/dependence.py
 	$(BIN)/python benchmarks/controls.py
 	$(BIN)/python benchmarks/runs.py
 	$(BIN)/python benchmarks/publishing.py 0

@@ -4,7 +4,7 @@
 
 The built-in model is scored twice, with two seeds: what a rerun really gives. Then it is taught to guess for so many steps
 (benchmarks/training_start.py), and each of these checkpoints is scored. Evidence that stands in FOLDER is not made again.
-docs/rules.md has what it prints for 400 rows.
+docs/measurements/rules.md has what it prints for 400 rows.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/floors.py [--rows 20000] [--seed 0]
 
-Prints the two tables of docs/selection.md. The planted rows are three draws of 600, counted once by the built-in model, five
+Prints the two tables of docs/measurements/floors.md. The planted rows are three draws of 600, counted once by the built-in model, five
 attempts per arm (docs/evidence/planted-counts.json). The simulated rows are a quarter each: rows that the image helps
 (p1 ~ Beta(0.6, 0.6), p0 a uniform share of it), rows that it helps a little (p0 from 0.8 p1 to p1), rows that are as often
 right without it, and rows that nobody can solve but by a guess (p1 = p0 = 0.1).

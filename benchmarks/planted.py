@@ -2,7 +2,7 @@
 
     python benchmarks/planted.py [--rows 600] [--attempts 5] [--seed 0]
 
-Prints the table that docs/tour.md shows, and the metrics of `hf_rap.metrics` on all rows and on the kept ones.
+Prints the table that docs/evidence.md shows, and the metrics of `hf_rap.metrics` on all rows and on the kept ones.
 """
 
 from __future__ import annotations

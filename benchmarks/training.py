@@ -9,7 +9,7 @@ sampled as many tokens as these steps take on the whole pool, so that one run gi
 until it has also spent the tokens that scoring cost. A killed run goes on where it was.
 
 About 35 CPU minutes, with --quick (one seed, few steps) four; a process per core. A GPU is used where there is one.
-The figures of docs/evidence.md: --out docs/evidence --images docs/images.
+The figures of docs/measurements/training.md: --out docs/evidence --images docs/images.
 """
 
 from __future__ import annotations

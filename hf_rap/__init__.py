@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .evidence.likelihood import Likelihood
     from .evidence.pass_rates import add_pass_rates
     from .evidence.regrade import regrade
+    from .evidence.reply_likelihood import ReplyLikelihood
     from .evidence.rollout_files import add_rollout_file
     from .evidence.rollouts import Rollouts
     from .evidence.states import PromptStates
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .scorers.function import scorer
     from .scorers.gold_doubt import GoldDoubtScore, gold_doubt_score
     from .scorers.probe import fit_probe
+    from .scorers.visual_dependence import VisualDependenceScore, visual_dependence_score
     from .select import Method, Selection, select_cognitive, select_difficulty, select_top, split_stages
     from .select.comparison import compare_methods
     from .select.stability import stability
@@ -84,12 +86,14 @@ __all__ = [
     "PromptTemplate",
     "Quantile",
     "RapError",
+    "ReplyLikelihood",
     "Rollouts",
     "Selection",
     "Sequential",
     "StepRewards",
     "TransformersEngine",
     "VLLMEngine",
+    "VisualDependenceScore",
     "__version__",
     "ace_score",
     "add_pass_rates",
@@ -133,6 +137,7 @@ __all__ = [
     "select_top",
     "split_stages",
     "stability",
+    "visual_dependence_score",
     "yank",
 ]
 
@@ -157,6 +162,7 @@ _HOMES = {
     "evidence.pass_rates": "add_pass_rates",
     "evidence.regrade": "regrade",
     "evidence.rollout_files": "add_rollout_file",
+    "evidence.reply_likelihood": "ReplyLikelihood",
     "evidence.rollouts": "Rollouts",
     "evidence.states": "PromptStates",
     "exports.exporting": "check_export export",
@@ -182,6 +188,7 @@ _HOMES = {
     "scorers.function": "scorer",
     "scorers.gold_doubt": "GoldDoubtScore gold_doubt_score",
     "scorers.probe": "fit_probe",
+    "scorers.visual_dependence": "VisualDependenceScore visual_dependence_score",
     "select": "Method Selection select_cognitive select_difficulty select_top split_stages",
     "select.comparison": "compare_methods",
     "select.stability": "stability",
@@ -253,7 +260,6 @@ _TYPES = {
 }
 # Names that were here, and are now taken from their rooms.
 _MOVED = {
-    "adaptive.prescreen": "Prescreened collect_prescreened",
     "errors": "BranchMovedError ColumnExistsError EngineError ExportError HubError LayoutError MissingColumnError PublishError RowError RunError SettingError SourceError VersionExistsError WithdrawnError",
     "exports.internvl_prm": "export_internvl_prm",
     "exports.trl_prm": "export_trl_prm",

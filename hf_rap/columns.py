@@ -22,7 +22,14 @@ PREFIX = "rap_"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its Arrow type in words, and what it means."""
+    """One column: its name, its Arrow type in words, and what it means.
+
+    Args:
+        name: in the dataset; ours begin with `rap_`.
+        dtype: such as "float64" or "list<string>".
+        meaning: for people, as pages and cards print it.
+
+    """
 
     name: str
     dtype: str
@@ -130,6 +137,23 @@ LIKELIHOOD_SETTINGS = Column(
     "rap_likelihood_settings", "string", "JSON: everything that could change this row's gold_logprobs"
 )
 
+# What stored replies with the image are to the model when they are read again: `ReplyLikelihood`. One entry per attempt. The
+# lists have one natural logarithm per token of the reply, at temperature 1; null under what was not asked, or could not be.
+REPLY_LOGPROBS = Column(
+    "rap_reply_logprobs",
+    "list<struct<"
+    "error: string, "  # 'code: message' saying why numbers that were asked for are missing
+    "tokens: list<string>, "
+    "image: list<float32>, "
+    "text: list<float32>, "
+    "blank: list<float32>, "
+    "shuffled: list<float32>>>",
+    "log p(token) of each reply with the image, behind the question with the image, without it, and with other pictures",
+)
+REPLY_LOGPROBS_SETTINGS = Column(
+    "rap_reply_logprobs_settings", "string", "JSON: everything that could change this row's `rap_reply_logprobs`"
+)
+
 CDE = Column("rap_cde", "float64", "causal discrepancy, in [-1, 1]: higher = the image helped more")
 CDE_CONTROL = Column(
     "rap_cde_control", "string", "what rap_cde compares the image with, where that is not the question alone"
@@ -152,6 +176,16 @@ PROBED = Column(
 
 LIKELIHOOD_CDE = Column(
     "rap_likelihood_cde", "float64", "how much likelier the image makes the gold answer: higher = the image helped more"
+)
+VISUAL_DEPENDENCE = Column(
+    "rap_visual_dependence",
+    "float64",
+    "how much likelier the image makes the model's own replies, nats per token: higher = they hang on it more",
+)
+VISUAL_DEPENDENCE_ARM = Column(
+    "rap_visual_dependence_arm",
+    "string",
+    "what rap_visual_dependence compares the image with, where that is not the question alone",
 )
 ACE = Column("rap_ace", "float64", "attention confidence: higher = more biased towards one token")
 ACE_SETTINGS = Column("rap_ace_settings", "string", "JSON: the options that `rap_ace` was computed with")
@@ -308,6 +342,7 @@ LIKELIHOOD_EVIDENCE = (
     LIKELIHOOD_ERROR,
     LIKELIHOOD_SETTINGS,
 )
+REPLY_EVIDENCE = (REPLY_LOGPROBS, REPLY_LOGPROBS_SETTINGS)
 STATES_EVIDENCE = (IMAGE_STATES, TEXT_STATES, STATES_ERROR, STATES_SETTINGS)
 CONTROL_EVIDENCE = tuple(column for arm in CONTROLS.values() for column in arm.columns)
 SCORES = (CDE, ACE, DIFFICULTY)
@@ -319,6 +354,7 @@ OTHER_EVIDENCE = (
     UPDATE,
     *TOKEN_IDS.values(),
     *LIKELIHOOD_EVIDENCE,
+    *REPLY_EVIDENCE,
     *STATES_EVIDENCE,
     *CONTROL_EVIDENCE,
 )
@@ -328,7 +364,16 @@ EVIDENCE_NAMES = frozenset(column.name for column in (*EVIDENCE, *ATTENTION_EVID
 CDE_CERTAINTY = (CDE_MEAN, CDE_LOW, CDE_HIGH, CDE_PROBABILITY)
 DIFFICULTY_CERTAINTY = (DIFFICULTY_MEAN, DIFFICULTY_LOW, DIFFICULTY_HIGH, DIFFICULTY_PROBABILITY)
 PROBE_SCORES = (PROBE_IMAGE, PROBE_TEXT, PROBE_CDE)
-OTHER_SCORES = (*CDE_CERTAINTY, *DIFFICULTY_CERTAINTY, LIKELIHOOD_CDE, *PROBE_SCORES, LIMR, BIS, GOLD_DOUBT)
+OTHER_SCORES = (
+    *CDE_CERTAINTY,
+    *DIFFICULTY_CERTAINTY,
+    LIKELIHOOD_CDE,
+    VISUAL_DEPENDENCE,
+    *PROBE_SCORES,
+    LIMR,
+    BIS,
+    GOLD_DOUBT,
+)
 DECISIONS = (KEEP, REASON)
 
 # What was computed from grades, so that it goes with them.
@@ -353,6 +398,10 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
         "ds.map(Rollouts(engine, keep_ids=True), batched=True), or `hf-rap rollouts --keep-ids`",
     ),
     (LIKELIHOOD_EVIDENCE, "ds.map(Likelihood(engine), batched=True), or `hf-rap likelihood`"),
+    (
+        REPLY_EVIDENCE,
+        "ds.map(ReplyLikelihood(engine), batched=True) on rows that have replies, or `hf-rap dependence`",
+    ),
     (STATES_EVIDENCE, "ds.map(PromptStates(engine), batched=True)"),
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((PROBED,), "collect_probed(ds, rollouts)"),
@@ -367,6 +416,11 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (DIFFICULTY_CERTAINTY, "ds.map(DifficultyScore(prior=fit_prior(ds)), batched=True), or `hf-rap score --intervals`"),
     ((ACE, ACE_SETTINGS), "ds.map(ace_score, batched=True), or `hf-rap score --score ace`"),
     ((LIKELIHOOD_CDE,), "ds.map(likelihood_cde_score, batched=True), or `hf-rap likelihood`"),
+    (
+        (VISUAL_DEPENDENCE,),
+        "ds.map(visual_dependence_score, batched=True), or `hf-rap score --score visual_dependence`",
+    ),
+    ((VISUAL_DEPENDENCE_ARM,), "ds.map(VisualDependenceScore('blank'), batched=True)"),
     (PROBE_SCORES, "the probe that fit_probe(ds) gives, in Dataset.map"),
     ((GOLD_DOUBT,), "ds.map(gold_doubt_score, batched=True), or `hf-rap score --score gold_doubt`"),
     ((LIMR,), "add_limr_score(ds)"),
@@ -416,6 +470,18 @@ ATTENTION_ERROR_CODES = {
 LIKELIHOOD_ERROR_CODES = {
     "text_empty": "the tokenizer makes no token of a spelling of the gold answer",
     "text_unknown": "the tokenizer has no token for a part of a spelling of the gold answer",
+    "tokens_changed": "by what the server tells, the prompt does not end with the tokens of the gold answer",
+}
+# The same for the `error` of one attempt in `rap_reply_logprobs`.
+REPLY_ERROR_CODES = {
+    "reply_empty": "the reply has no text",
+    "text_empty": "the tokenizer makes no token of the reply",
+    "text_unknown": "the tokenizer has no token for a part of the reply",
+    "too_long": "prompt and reply do not fit into the model's context",
+    "image_tokens_changed": "the prompt has not as many tokens as when the reply was generated",
+    "tokens_changed": "the tokens do not spell the reply with this model's tokenizer, or by what the server tells",
+    "no_donor": "no other row has as many pictures, other ones, that can be read",
+    "engine_failed": "the model failed on this attempt, also when retried alone",
 }
 # The same in the error of a control, `rap_blank_error` and so on.
 CONTROL_ERROR_CODES = {
@@ -519,8 +585,10 @@ def features_of(columns: Iterable[Column]) -> datasets.Features:
 def how_to_make(name: str) -> str:
     """The sentence that says what makes a column; nothing for one that hf_rap does not add.
 
-    >>> how_to_make("rap_limr")
-    'Make it first: add_limr_score(ds).'
+    Examples:
+        >>> how_to_make("rap_limr")
+        'Make it first: add_limr_score(ds).'
+
     """
     return f"Make it first: {MAKERS[name]}." if name in MAKERS else ""
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reads our exports with every trainer's own loader, and passes the lines to paste through its own check of arguments,
-# each in an environment of its own. Ends with the table of docs/trainers.md.
+# each in an environment of its own. Ends with the table of docs/measurements/trainers.md.
 #
 #   scripts/check_trainers.sh                 all of them
 #   scripts/check_trainers.sh trl verl        some

@@ -1,4 +1,4 @@
-"""Write docs/recipes.md from the recipes, and from the numbers of hf_rap.papers.
+"""Write docs/recipes.md, and a page for each recipe, from the recipes and the numbers of hf_rap.papers.
 
 python scripts/render_recipes.py
 """
@@ -13,12 +13,13 @@ from hf_rap.cli.output import paste
 from hf_rap.cli.recipe import RECIPES, Recipe, read_recipe, values_of
 from hf_rap.papers import NUMBERS, RAP_TABLE, TABLES
 
-PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
+DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Recipes: the three papers, step by step
 
-One command does what a paper did, as far as it goes without a trainer, and prints each step as the command that it is:
+You will have done what a paper did, as far as it goes without a trainer, each step printed as the command that it is:
 
-```sh
+<!-- not run: tests of the recipes run them -->
+```bash
 hf-rap recipe rap hiyouga/geometry3k --model Qwen/Qwen2.5-VL-7B-Instruct --folder geometry3k-rap
 hf-rap recipe difficulty-prior --model demo
 ```
@@ -27,7 +28,8 @@ What is done is not done again: start the same command anew after whatever happe
 SOURCE everything runs on built-in pictures and a small model in about a minute, with the lengths and sizes that fit it. `--only-print`
 prints the commands and runs none.
 
-```sh
+<!-- not run: tests of the recipes run them -->
+```bash
 hf-rap recipe rap --table outputs --folder geometry3k-rap --hours selected-grpo=41.5
 ```
 
@@ -36,6 +38,9 @@ runs nothing and reads what VLMEvalKit (`*_score.csv`, `*_acc.csv`), lmms-eval (
 ones, means and spread over runs, with seeds, judges and hours, those of scoring from `--folder`.
 
 **Nobody has published a reproduction of any of the three, and we have none either**: training and benchmarks take GPUs that we did not have.
+
+The commands of each, what is left to do, and how it differs from its paper: [rap](recipes/rap.md), [bis](recipes/bis.md),
+[difficulty-prior](recipes/difficulty-prior.md). Every number with its source: [papers](reference/papers.md).
 
 <!-- scripts/render_recipes.py writes what follows -->
 """
@@ -47,7 +52,7 @@ def commands(name: str, recipe: Recipe) -> list[str]:
     lines = []
     for step in recipe.steps:
         lines += [f"# {step.name}: {step.does}", paste("hf-rap", *step.words(values))]
-    return ["```sh", *lines, "```"]
+    return ["<!-- not run: tests of the recipes run them -->", "```bash", *lines, "```"]
 
 
 def numbers(prefix: str) -> list[str]:
@@ -89,29 +94,58 @@ def published() -> list[str]:
     return [f"\nPublished, from the {RAP_TABLE.where}:\n", *table(head, rows)]
 
 
-def section(name: str) -> list[str]:
-    """One recipe."""
+def recipe_page(name: str) -> str:
+    """What one recipe does, what is left to do, and where it differs."""
     recipe = read_recipe(name)
     by_hand = [(part["step"], part["how"], part["needs"]) for part in recipe.by_hand]
     differences = [tuple(part[key] for key in ("what", "paper", "release", "here")) for part in recipe.differences]
-    return [
-        f"\n## `hf-rap recipe {name}`\n",
-        f"{recipe.title} ({recipe.paper}). Data: {recipe.data}. Model: {recipe.model}.\n",
-        *commands(name, recipe),
-        "\nWhat is left to do:\n",
-        *table(("step", "how", "needs what is not here"), by_hand),
-        *(published() if name == "rap" else [f"\nPublished results: {TABLES[name]}."]),
-        "\nNumbers:\n",
-        *numbers(name.partition("-")[0]),
-        "\nDifferences from the paper and the release:\n",
-        *table(("", "paper", "release", "here"), differences),
+    following = dict(zip(RECIPES, [*RECIPES][1:], strict=False)).get(name)
+    return "\n".join(
+        [
+            f"# `hf-rap recipe {name}`\n",
+            f"You will have what these commands write: {recipe.title} ({recipe.paper}). Data: {recipe.data}. Model: {recipe.model}.\n",
+            *commands(name, recipe),
+            "\n## What is left to do\n",
+            *table(("step", "how", "needs what is not here"), by_hand),
+            "\n## Differences from the paper and the release\n",
+            *table(("", "paper", "release", "here"), differences),
+            f"\nEvery number with its source, and published results: [papers](../reference/papers.md#{name}).\n",
+            f"Next: [`hf-rap recipe {following}`]({following}.md)"
+            if following
+            else "Next: [Process rewards](../bis.md)",
+            "",
+        ]
+    )
+
+
+def papers_page() -> str:
+    """The numbers of all three, and what they published."""
+    parts = [
+        "# Numbers of the papers\n",
+        "What is known of each paper, with where it stands; those that no command uses are for training.",
     ]
+    for name in RECIPES:
+        parts += [f"\n## {name}\n", f"{read_recipe(name).title} ({read_recipe(name).paper}).\n"]
+        parts += numbers(name.partition("-")[0])
+        parts += published() if name == "rap" else [f"\nPublished results: {TABLES[name]}."]
+    return "\n".join([*parts, ""])
 
 
-def page() -> str:
-    """The whole of it."""
-    return "\n".join([HEAD.rstrip("\n"), "", *all_steps(), *(line for name in RECIPES for line in section(name)), ""])
+def overview_page() -> str:
+    """What the three have in common."""
+    following = next(iter(RECIPES))
+    return "\n".join(
+        [HEAD.rstrip("\n"), "", *all_steps(), "", f"Next: [`hf-rap recipe {following}`](recipes/{following}.md)", ""]
+    )
+
+
+def pages() -> dict[str, str]:
+    """Path below docs -> text."""
+    own = {f"recipes/{name}.md": recipe_page(name) for name in RECIPES}
+    return {"recipes.md": overview_page(), **own}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        (DOCS / path).parent.mkdir(exist_ok=True)
+        (DOCS / path).write_text(text, encoding="utf-8")

@@ -1,4 +1,5 @@
-"""Write docs/reference from the code: columns, reasons and error codes, commands with their options, names in Python.
+"""Write docs/reference from the code: columns, reasons and error codes, commands with their options, names in Python,
+layouts, prompts, the numbers of papers and rules.
 
 python scripts/render_reference.py
 """
@@ -12,16 +13,20 @@ from pathlib import Path
 import click
 from page_tables import table
 from render_reasons import all_reasons
+from render_recipes import papers_page
+from render_rules import rules_page
 
 import hf_rap
 from hf_rap import columns
 from hf_rap.cli import GROUPS, cli
 from hf_rap.columns import MAKERS, Column
+from hf_rap.rows.examples import table as layouts_table
+from hf_rap.rows.presets import presets_table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _LONG_TYPE = 40  # characters; of a longer one only the outside is shown
 WHAT_TO_DO = {
-    "no_image": "Nothing, or `--method difficulty` on `--arms image`; rows of text alone: `hf-rap select --text-rows band`.",
+    "no_image": "Nothing, or `hf-rap select --text-rows band` beside rows with images; where there is none, `--method difficulty`.",
     "gold_unreadable": "Give a short final answer (`--answer`), or a grader of your own (`--verifier`).",
     "question_missing": "Name the column (`--question`), or leave the row out.",
     "image_unreadable": "Write the picture anew; `hf-rap inspect` says what is wrong with it.",
@@ -31,7 +36,7 @@ WHAT_TO_DO = {
     "not_judged": "`hf-rap score --regrade` with another `--verifier`.",
     "rate_unknown": "Roll these rows out yourself.",
     "cut_off": "`hf-rap rollouts --continue-cut --max-new-tokens N` on the same `--run`.",
-    "below_prescreen": "Roll out without `--prescreen`.",
+    "below_prescreen": "An earlier release left it out: roll it out.",
     "below_probe": "Roll out without `--probe`, on the same `--run`.",
     "options_unreadable": "Name the options (`--choices`).",
     "several_turns": "Say which question is asked (`--turns`).",
@@ -46,7 +51,7 @@ WHAT_TO_DO = {
     "image_tokens_changed": "Read with the prompt, the processor and the pixels of the rollouts.",
     "tokens_changed": "Read with the model of the rollouts, or keep its tokens (`--keep-ids`).",
     "text_empty": "Spell the gold answer in letters that the model reads.",
-    "text_unknown": "Spell the gold answer in letters that the model reads.",
+    "text_unknown": "Spell the gold answer in letters that the model reads; keep the tokens of replies (`--keep-ids`).",
     "no_donor": "More rows, or the control `blank`.",
     "not_asked": "Roll the row out first.",
 }
@@ -54,6 +59,7 @@ CODES = {
     "rap_error": columns.ERROR_CODES,
     "the `error` of an attempt in `rap_attention`": columns.ATTENTION_ERROR_CODES,
     "rap_likelihood_error": columns.LIKELIHOOD_ERROR_CODES,
+    "the `error` of a reply in `rap_reply_logprobs`": columns.REPLY_ERROR_CODES,
     "the error of a control, `rap_blank_error` and so on": columns.CONTROL_ERROR_CODES,
 }
 
@@ -125,11 +131,34 @@ def names_page() -> str:
 """
 
 
+def layouts_page() -> str:
+    """Every layout that is recognised."""
+    head = """# Layouts
+
+Each row below is recognised by the names of its columns, and read as the table says; [your data](../your-data.md) says what to do with any other.
+"""
+    return f"{head}\n{layouts_table()}\n"
+
+
+def prompts_page() -> str:
+    """Every prompt that has a name."""
+    head = """# Prompts by name
+
+Texts as JSON writes them, so that spaces at the ends and line breaks are seen. They are those of the files that are named, to the letter;
+[prompts](../prompts.md) says how they are used.
+"""
+    return f"{head}\n{presets_table()}\n"
+
+
 PAGES = {
     "columns.md": columns_page,
     "reasons.md": reasons_page,
     "commands.md": commands_page,
     "python.md": names_page,
+    "layouts.md": layouts_page,
+    "prompts.md": prompts_page,
+    "papers.md": papers_page,
+    "rules.md": rules_page,
 }
 
 

@@ -1,4 +1,4 @@
-"""Write docs/rules.md from the table of rules.
+"""Write docs/rules.md and docs/rules/disagree.md from the table of rules; docs/reference/rules.md is written by render_reference.py.
 
 python scripts/render_rules.py
 """
@@ -16,78 +16,60 @@ from hf_rap.select.rules import RULES
 if TYPE_CHECKING:
     from hf_rap.select.rules import Rule
 
-PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
+DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Which rule: every published one on the same evidence
 
-`hf-rap select --method NAME` selects by one of them, `select_cognitive(ds, method="NAME")` in Python; those that rank take a budget. All give a
-reason for every row, obey marks of a person and can be made again from their record ([selection.md](selection.md)).
+You will see what every published rule keeps of your rows, what its replies cost, and how far any two agree:
 
-```sh
-hf-rap compare scored.parquet --methods all
+<!-- exhaustive -->
+```console
+$ hf-rap compare scored.parquet --methods all
 ```
 
 runs all of them on one file: rows kept, what the replies behind each rule cost in tokens, the overlap of every two, and for a rule that cannot run
-the evidence that it lacks. Without `--budget` rules that rank keep as many rows as the first rule that does not. On {rows} rows with {attempts}
-attempts per arm it takes {seconds} s (`python benchmarks/rules.py`).
+the [evidence](glossary.md#evidence) that it lacks. Without `--budget` rules that rank keep as many rows as the first rule that does not. On {rows} rows with {attempts}
+attempts per arm it takes {seconds} s (`python benchmarks/rules.py` in the repository).
 
-**They contradict each other**, and hardly one of these papers says which rows it kept, by which model and with which sampling: what stands under
-*against* cannot be settled by reading. Overlap tells how much the choice matters on your rows; whether training on a selection is better than on as many random rows only
-training tells ([evidence.md](evidence.md)).
+`hf-rap select --method NAME` selects by one of them, `select_cognitive(ds, method="NAME")` in Python; those that rank take a budget. All give a
+reason for every row, obey marks of a person and can be made again from their record ([selection](selection.md)).
+
+**Knowing nothing**, begin with the default, and look at the remark that says when a plain band would keep the same rows: [when a plain band is enough](band.md).
 
 ## How much the choice matters
 
-`python benchmarks/checkpoints.py --steps 20 100`: 400 planted rows, five attempts per arm of the built-in model.
-
-- `rap-paper` and `difficulty` keep the same 70 rows, the first for 56,030 tokens of replies, the second for 28,026.
-- `rap` and `pass-gap` share none of their 32 rows each, `rap` and `hardest-tenth` none either: what one calls best the other leaves out. Random rows in such
-  numbers would share 4 to 5 %.
-- `hardest` and `hardest-tenth` keep rows that were never solved (mean difficulty 1.000, mean cde below 0): 60 of 380 rows are such, a tenth of the rows is
-  full of them, and a model that never solves a row learns nothing from its rewards.
-- `learnability` and `variance-promotion` share half of their rows (0.488); the words of this small model say little.
+Much: of 400 planted rows the default and `pass-gap` keep 32 each and share none, while `rap-paper` and `difficulty` keep the same 70
+([measured](measurements/rules.md)). Overlap tells how much the choice matters on your rows; whether training on a selection is better than on as many random rows only
+training tells ([does it work?](evidence.md), and [a bake-off on your data](trainers/bakeoff.md)).
 
 ## Two models, or two checkpoints of one
 
-```sh
-hf-rap compare before.parquet after.parquet --methods rap,difficulty
+```console
+$ hf-rap compare before.parquet after.parquet --methods rap,difficulty
 ```
 
-matches rows by `rap_id` and shows for every rule how far the two selections overlap, beside what a rerun of either would give (*rerun*, as `hf-rap stability`
+matches rows by `rap_id` and shows for every rule how far the two selections overlap ([Jaccard](glossary.md#jaccard)), beside what a rerun of either would give (*rerun*, as `hf-rap stability`
 expects it: two models can hardly agree more than one with itself), and random rows in such numbers; `--plot` draws it. `hf_rap.select.agreement.compare_models` in Python.
-The same benchmark, with the model scored once more (*rerun*: another seed), and after it was taught to guess for as many steps as its name says:
-
-| rule | pair | rows | rows | overlap | rerun | rerun | of ceiling | by chance |
-|---|---|---:|---:|---:|---:|---:|---:|---:|
-| `rap` | start - rerun | 32 | 39 | 0.183 | 0.256 | 0.232 | 75% | 0.046 |
-| `rap` | start - after 20 | 32 | 59 | 0.230 | 0.256 | 0.296 | 83% | 0.055 |
-| `rap` | start - after 100 | 32 | 59 | 0.110 | 0.256 | 0.273 | 42% | 0.055 |
-| `rap-paper` | start - rerun | 70 | 80 | 0.415 | 0.379 | 0.497 | 95% | 0.103 |
-| `rap-paper` | start - after 20 | 70 | 77 | 0.140 | 0.379 | 0.205 | 48% | 0.101 |
-| `rap-paper` | start - after 100 | 70 | 59 | 0.122 | 0.379 | 0.208 | 41% | 0.087 |
-| `difficulty` | start - rerun | 70 | 80 | 0.415 | 0.379 | 0.497 | 95% | 0.103 |
-| `difficulty` | start - after 20 | 70 | 184 | 0.171 | 0.379 | 0.532 | 37% | 0.145 |
-| `difficulty` | start - after 100 | 70 | 180 | 0.238 | 0.379 | 0.580 | 50% | 0.144 |
-| `any-right` | start - rerun | 320 | 321 | 0.902 | 0.895 | 0.914 | 100% | 0.668 |
-| `any-right` | start - after 20 | 320 | 257 | 0.770 | 0.895 | 0.788 | 91% | 0.554 |
-| `any-right` | start - after 100 | 320 | 305 | 0.900 | 0.895 | 0.885 | 101% | 0.640 |
-| `learnability` | start - rerun | 32 | 32 | 0.185 | 0.248 | 0.254 | 74% | 0.042 |
-| `learnability` | start - after 20 | 32 | 32 | 0.049 | 0.248 | 0.236 | 20% | 0.042 |
-| `learnability` | start - after 100 | 32 | 32 | 0.103 | 0.248 | 0.270 | 40% | 0.042 |
-| `pass-gap` | start - rerun | 32 | 32 | 0.255 | 0.234 | 0.261 | 103% | 0.042 |
-| `pass-gap` | start - after 20 | 32 | 32 | 0.032 | 0.234 | 0.173 | 16% | 0.042 |
-| `pass-gap` | start - after 100 | 32 | 32 | 0.208 | 0.234 | 0.147 | 109% | 0.042 |
-| `hardest-tenth` | start - rerun | 40 | 40 | 0.600 | 0.538 | 0.579 | 107% | 0.053 |
-| `hardest-tenth` | start - after 20 | 40 | 40 | 0.250 | 0.538 | 0.606 | 44% | 0.053 |
-| `hardest-tenth` | start - after 100 | 40 | 40 | 0.509 | 0.538 | 0.588 | 90% | 0.053 |
-
-A rerun of the same model agrees with the first scoring by 74 to 107 % of what was expected; so the ceiling is right within what 400 rows can tell. Twenty steps of
-training leave `learnability` and `pass-gap` at chance, and the band at a third of its ceiling. It does not only grow
-with the steps: after a hundred of them five of the seven rules are nearer to the start again, and `rap` and `rap-paper` farther. Evidence of another checkpoint is no evidence of yours. `any-right` changes least, as it keeps most.
+Twenty steps of training leave a band at a third of that ceiling ([measured](measurements/rules.md#two-models-or-two-checkpoints-of-one)): evidence of another checkpoint is no evidence of yours.
 
 ## The rules
 
-A pass rate p is that with the image; where a rule has no number in its source, what is done here is marked as ours.
+A pass rate p is that with the image. Numbers, needs and what each source leaves open: [every rule in full](reference/rules.md).
 
 <!-- scripts/render_rules.py writes what follows -->
+"""
+DISAGREE = """# Where papers disagree
+
+You will know what is said against each rule before you choose one. **They contradict each other**, and hardly one of these papers says which rows it kept, by which model
+and with which sampling, so what stands here cannot be settled by reading. `hf-rap compare --methods all` shows on your rows how much it matters ([which rule](../rules.md)).
+
+<!-- scripts/render_rules.py writes what follows -->
+"""
+IN_FULL = """# Every rule in full
+
+Source, formula, numbers, needs, cost, what its source leaves open and who contradicts it. A pass rate p is that with the image; where a rule has no number in its
+source, what is done here is marked as ours. [Which rule](../rules.md) has them side by side.
+
+<!-- scripts/render_reference.py writes what follows -->
 """
 # Measured by benchmarks/rules.py, which prints this line.
 MEASURED = {"rows": "100,000", "attempts": "8", "seconds": "7.5"}
@@ -96,7 +78,12 @@ MEASURED = {"rows": "100,000", "attempts": "8", "seconds": "7.5"}
 def overview() -> list[str]:
     """All rules, a line each."""
     rows = [
-        (f"[`{rule.name}`](#{_anchor(rule.name)})", _sources(rule), rule.formula, ", ".join(rule.arms) or rule.cost)
+        (
+            f"[`{rule.name}`](reference/rules.md#{_anchor(rule.name)})",
+            _sources(rule),
+            rule.formula,
+            ", ".join(rule.arms) or rule.cost,
+        )
         for rule in RULES.values()
     ]
     return table(("rule", "source", "keeps", "replies"), rows)
@@ -118,12 +105,28 @@ def about(rule: Rule) -> list[str]:
     return [*lines, *(f"- {title}: {text}" for title, text in further if text), ""]
 
 
-def page() -> str:
-    """The whole page."""
-    lines = [HEAD.format(**MEASURED), *overview(), ""]
+def against() -> list[str]:
+    """What others say against rules, a line each; rules against which the same is said stand together."""
+    together: dict[str, list[str]] = {}
     for rule in RULES.values():
-        lines += about(rule)
-    return "\n".join(lines)
+        if rule.against:
+            together.setdefault(rule.against, []).append(f"`{rule.name}`")
+    return table(("rule", "against it"), [(", ".join(names), text) for text, names in together.items()])
+
+
+def page() -> str:
+    """The page that sets the rules side by side."""
+    return "\n".join([HEAD.format(**MEASURED), *overview(), "", "Next: [where papers disagree](rules/disagree.md)", ""])
+
+
+def disagree() -> str:
+    """The page of what others say against the rules."""
+    return "\n".join([DISAGREE, *against(), "", "Next: [when a plain band is enough](../band.md)", ""])
+
+
+def rules_page() -> str:
+    """The page that has a part for each rule."""
+    return "\n".join([IN_FULL, *(line for rule in RULES.values() for line in about(rule))])
 
 
 def _anchor(name: str) -> str:
@@ -139,4 +142,5 @@ def _sources(rule: Rule) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    (DOCS / "rules.md").write_text(page(), encoding="utf-8")
+    (DOCS / "rules" / "disagree.md").write_text(disagree(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the checks of `check_trainers.sh` found, as the table of docs/trainers.md.
+"""What the checks of `check_trainers.sh` found, as the table of docs/measurements/trainers.md.
 
 python scripts/trainers_table.py FOLDER
 """

@@ -30,6 +30,7 @@ GROUPS = {
         "attention": "Note where the model looked while it read the replies.",
         "controls": "Ask again with other pictures: is it this image that helps?",
         "likelihood": "Measure how much likelier the image makes the gold answer.",
+        "dependence": "Measure how much the replies hang on their image.",
         "collect": "Collect evidence of your own kind.",
         "pass-rates": "Read pass rates or rollouts that others published as evidence.",
         "runs": "List what a run folder holds.",

@@ -117,8 +117,8 @@ def recipe(
 ) -> None:
     """Do what a paper did with SOURCE, step by step; each step is printed as the command that it is.
 
-    Without SOURCE the model 'demo' gets planted picture questions. Where every number comes from, and where paper, release
-    and hf-rap differ: docs/recipes.md.
+    Without SOURCE the model 'demo' gets planted picture questions. Where every number comes from: docs/reference/papers.md;
+    where paper, release and hf-rap differ: docs/recipes.md.
 
     Example: hf-rap recipe rap hiyouga/geometry3k --model Qwen/Qwen2.5-VL-7B-Instruct --folder geometry3k-rap
 

@@ -248,7 +248,15 @@ def _likelihood(gives: str, given: Any, _reply: Reply) -> LogLikelihood:
         raise EngineError(f"{sentence} whose logprob is a number of nats; a reply that cannot be read gets a RowError.")
     if not isinstance(given.tokens, Integral) or isinstance(given.tokens, bool) or given.tokens < 0:
         raise EngineError(f"{sentence} whose tokens is a whole number.")
-    return LogLikelihood(float(given.logprob), int(given.tokens))
+    logprobs, texts = (tuple(values) for values in (given.logprobs, given.texts))
+    fine = all(isinstance(value, Real) and isfinite(value) for value in logprobs) and all(
+        isinstance(text, str) for text in texts
+    )
+    if not fine or any(values and len(values) != given.tokens for values in (logprobs, texts)):
+        raise EngineError(f"{sentence} whose logprobs are numbers and whose texts are texts, one per token, or none.")
+    return LogLikelihood(
+        float(given.logprob), int(given.tokens), tuple(map(float, logprobs)), tuple(map(whole_text, texts))
+    )
 
 
 def _states(gives: str, depths: int, given: Any, _request: Request) -> NDArray[np.float16]:

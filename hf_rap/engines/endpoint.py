@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from .base import Completion, Request, Sampling
+    from .base import Completion, LogLikelihood, Reply, Request, Sampling
 
 # Formats that every server opens; others are sent as PNG.
 _FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
@@ -167,6 +167,23 @@ class EndpointEngine(Hashed):
             self._refuse_hopeless(requests, given)
         return given
 
+    def log_likelihoods(self, replies: Sequence[Reply]) -> list[LogLikelihood | RowError]:
+        """How likely the text of each reply is behind its prompt and prefix, or the error of that reply alone.
+
+        It stands as the last message of the assistant, as a prefix does, and the server tells `prompt_logprobs` of it: vLLM
+        does, and reads no prefix cache for such a request, from which there would be none. Tokens are those that the server
+        makes of the text: `Reply.token_ids` cannot be sent.
+
+        Raises:
+            EngineError: the server does not continue a message, or tells no log-probabilities; else as `complete`.
+        """
+        with answering(len(replies)) as answers:
+            run_apart(self._read(replies, lambda place, answer: answers.add([place], [answer])))
+            given = answers.all()
+        if not is_judged_by_caller():
+            self._refuse_hopeless([reply.request for reply in replies], given)
+        return given
+
     def stream(
         self, questions: Iterator[tuple[Request, Sampling]]
     ) -> Iterator[tuple[int, list[Completion] | RowError] | str | None]:
@@ -211,7 +228,30 @@ class EndpointEngine(Hashed):
             file = _as_png(image)
         return Image.open(io.BytesIO(file)), file
 
-    def _refuse_hopeless(self, requests: Sequence[Request], answers: Sequence[list[Completion] | RowError]) -> None:
+    async def _read(self, replies: Sequence[Reply], take: Callable[[int, LogLikelihood | RowError], object]) -> None:
+        """Has the server read given replies, and gives what it says of each with its number."""
+        if not replies:
+            return
+        server = memory_of(self)
+        await self._check_there()
+        await self._check_continues()
+        asks = numbered(self._ask_to_read(reply) for reply in replies)
+        async with Pool(self, self.token()) as pool:
+            try:
+                await pool.run(
+                    asks, lambda place, answer: take(place, answer if isinstance(answer, RowError) else answer[0])
+                )
+            finally:
+                server.forget() if pool.was_away else server.touch()
+
+    def _ask_to_read(self, reply: Reply) -> Ask:
+        request = reply.request
+        extra = {**self._with_arguments(request), "prompt_logprobs": 0, **_GO_ON}
+        options = {"model": self.model, "max_tokens": 1, "temperature": 0.0, "extra_body": extra}
+        whole = replace(request, prefix=request.prefix + reply.text)
+        return Ask(lambda: _messages(whole), options, 1, "", request.row_id, bool(request.images), reply.text)
+
+    def _refuse_hopeless(self, requests: Sequence[Request], answers: Sequence[Any]) -> None:
         """A refusal is the error of its row. Where there are only refusals something else than the rows is wrong."""
         rows = {request.row_id for request in requests}
         refusals = [answer for answer in answers if isinstance(answer, RowError) and is_refusal(answer)]
@@ -260,14 +300,18 @@ class EndpointEngine(Hashed):
 
     async def _prepare(self, request: Request, sampling: Sampling) -> None:
         """Find out what has to be known of the server before this request; most requests find it known."""
+        await self._check_there()
+        if request.prefix:
+            await self._check_continues()
+        await self._find_fields(draws=sampling.temperature > 0)
+
+    async def _check_there(self) -> None:
+        """The server can be reached, and has told what it is."""
         server = memory_of(self)
         if not server.reached:
             if not self.wait_for_server:
                 await check_reachable(self.url)
             server.reached = True
-        if request.prefix:
-            await self._check_continues()
-        await self._find_fields(draws=sampling.temperature > 0)
         if not server.has_facts_of_now:
             server.facts, server.has_facts_of_now = await server_facts(self.url, self.model, self.token()), True
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .base import Completion
+from hf_rap.errors import RowError
+
+from .base import Completion, LogLikelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,10 @@ class RefusedError(ValueError):
 
 class OddError(ValueError):
     """A field of an answer is not what it should be; the message goes on behind "the server's answer"."""
+
+
+class UntoldError(ValueError):
+    """The server does not tell what was asked of the tokens of a prompt."""
 
 
 _MOST_TOKENS = 1 << 31  # more would not fit into the columns
@@ -64,6 +70,42 @@ def read_answer(answer: Mapping[str, Any], ask: Ask, masked: Callable[[str], str
         text = masked(text_of(message, ask.prefix, cut))
         read.append(Completion(text, tokens if ask.replies == 1 else None, cut, prompt_tokens, _token_ids(choice)))
     return read
+
+
+def read_likelihood(answer: Mapping[str, Any], given: str) -> LogLikelihood:
+    """How likely the text at the end of a prompt is, from the log-probabilities of the prompt's tokens, as vLLM sends them.
+
+    {"prompt_logprobs": [null, {"17": {"logprob": -0.5, "rank": 1, "decoded_token": " red"}}, ...], ...}
+
+    The tokens that count are the last ones that cover the text; one that joins it with what stands before is one of them.
+
+    Raises:
+        OddError: it is no such answer.
+        UntoldError: there are none in it.
+        RowError: "tokens_changed": the prompt does not end with the text, as of chat templates that rewrite a turn.
+    """
+    entries = _field(answer, "prompt_logprobs", list)
+    if entries is None:
+        raise UntoldError
+    logprobs: list[float] = []
+    texts: list[str] = []
+    covered = ""
+    for entry in reversed(entries):
+        if len(covered) >= len(given) or entry is None:
+            break
+        # The token that stands there comes first; others, where a server tells some, are likelier ones.
+        token = next(iter(entry.values()), None) if isinstance(entry, dict) else None
+        logprob, text = (token.get("logprob"), token.get("decoded_token")) if isinstance(token, dict) else (None, None)
+        if not isinstance(logprob, (int, float)) or not math.isfinite(logprob) or not isinstance(text, str):
+            raise OddError("is not a chat completion (prompt_logprobs are no tokens with log-probabilities)")
+        logprobs.insert(0, float(logprob))
+        texts.insert(0, text)
+        covered = text + covered
+    if not covered.endswith(given):
+        raise RowError(
+            "tokens_changed", "by what the server tells, the prompt does not end with the tokens of the reply"
+        )
+    return LogLikelihood(math.fsum(logprobs), len(logprobs), tuple(logprobs), tuple(texts))
 
 
 def _field(values: Mapping[str, Any], name: str, kind: type) -> Any:

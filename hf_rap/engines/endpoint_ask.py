@@ -32,7 +32,8 @@ class Server(Protocol):
 class Ask:
     """One HTTP request for a row. `messages` is called when it is sent, in a thread if it `is_large`: images are, in base64.
 
-    With a `prefix` the replies go on from this text; without one, white space around them is nothing.
+    With a `prefix` the replies go on from this text; without one, white space around them is nothing. With `given` it is this
+    text, at the end of the prompt, whose log-probabilities are asked for.
     """
 
     messages: Callable[[], list[dict[str, Any]]]
@@ -41,6 +42,7 @@ class Ask:
     prefix: str = ""
     row: str = ""
     is_large: bool = False
+    given: str | None = None
 
     def body(self) -> dict[str, Any]:
         """What is sent; `extra_body` wins."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from hf_rap.errors import EngineError, RowError, logger_of
 
-from .base import Completion
 from .endpoint_answer import RefusedError
 from .endpoint_facts import check_reachable
 from .endpoint_request import CONNECTIONS, Client, TransientError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logger_of(__name__)
 
-Answer: TypeAlias = list[Completion] | RowError
+Answer: TypeAlias = list[Any] | RowError  # completions, or the one `LogLikelihood` of a text that was given
 Item = TypeVar("Item")
 
 _FIRST_WAIT = 1.0  # seconds
@@ -163,6 +162,9 @@ class Pool:
             except RefusedError as error:
                 self._is_back()
                 return _row_error(str(error), error), sent
+            except RowError as error:
+                self._is_back()
+                return error, sent
             except TransientError as error:
                 self.was_away |= error.away
                 if error.away and self.server.wait_for_server:

@@ -13,14 +13,13 @@ from hf_rap.options import ForeignError, read_json
 from hf_rap.rows.compat import http_library, hub_http_error
 from hf_rap.stats.secrets import secrets_in
 
-from .endpoint_answer import OddError, RefusedError, read_answer
+from .endpoint_answer import OddError, RefusedError, UntoldError, read_answer, read_likelihood
 from .endpoint_http import Answer, TooLargeError, chat_url, post
 from .endpoint_tls import tls_context
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from .base import Completion
     from .endpoint_ask import Ask, Server
 
 CONNECTIONS = 32  # of one client: with hundreds it spends more time on choosing one than on sending
@@ -70,11 +69,11 @@ class Client:
     async def __aexit__(self, *error: object) -> None:
         await self._client.__aexit__(*error)
 
-    async def ask(self, ask: Ask, *, seconds: float) -> list[Completion]:
-        """The replies; `seconds` is for the whole of it, 0 is no limit.
+    async def ask(self, ask: Ask, *, seconds: float) -> list[Any]:
+        """The replies as `Completion`s, or the `LogLikelihood` of the text that is given; `seconds` is for the whole of it, 0 is no limit.
 
         Raises:
-            TransientError, RefusedError: for this request.
+            TransientError, RefusedError, RowError: for this request.
             EngineError: for any.
         """
         body = await asyncio.to_thread(_encoded, ask) if ask.is_large else _encoded(ask)
@@ -91,7 +90,7 @@ class Client:
             raise TransientError(why, away=away) from error
         return self._read(answer, ask)
 
-    def _read(self, answer: Answer, ask: Ask) -> list[Completion]:
+    def _read(self, answer: Answer, ask: Ask) -> list[Any]:
         if answer.elsewhere is not None:
             raise RefusedError(
                 f"the server sends requests on to {visible(answer.elsewhere, _SHOWN)} ({answer.status}), which is not "
@@ -104,7 +103,14 @@ class Client:
             content = read_json(answer.body, most=self.server.max_reply_bytes, halves=True)
             if content.get("error") and not content.get("choices"):
                 raise self._told_error(content["error"])
+            if ask.given is not None:
+                return [read_likelihood(content, ask.given)]
             return read_answer(content, ask, self.masked)
+        except UntoldError as error:
+            raise EngineError(
+                f"The server at {self.server.url} does not tell the log-probabilities of a prompt's tokens (prompt_logprobs): "
+                "vLLM does. Or run the model here: TransformersEngine, VLLMEngine."
+            ) from error
         except (ForeignError, OddError) as error:
             raise TransientError(f"the server's answer {error}") from error
 

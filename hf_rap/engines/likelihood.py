@@ -15,6 +15,7 @@ from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import estimated_tokens, likeness
+from .texts import beyond_context, other_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,10 @@ def _read_batch(
 ) -> list[LogLikelihood | RowError]:
     inputs = loaded.encode([replace(reply.request, prefix="") for reply in replies])
     prompts = inputs["attention_mask"].sum(dim=1).tolist()
-    errors = [_too_long(loaded, prompt, len(ids)) for prompt, (ids, _) in zip(prompts, spelled, strict=True)]
+    errors = [
+        other_prompt(reply, prompt) or beyond_context(prompt, len(ids), loaded.context_tokens)
+        for reply, prompt, (ids, _) in zip(replies, prompts, spelled, strict=True)
+    ]
     if any(errors):
         fine = [place for place, error in enumerate(errors) if error is None]
         rest = [replies[place] for place in fine], [spelled[place] for place in fine]
@@ -91,7 +95,8 @@ def _run(
         scores = scores if scores.dtype == torch.float64 else scores.float()
         tokens = torch.tensor(ids[first:], device=scores.device)
         logprobs = scores.log_softmax(dim=-1).gather(1, tokens[:, None])
-        answers.append(LogLikelihood(float(logprobs.sum()), len(tokens)))
+        texts = loaded.texts.token_texts(ids)[first:]
+        answers.append(LogLikelihood(float(logprobs.sum()), len(tokens), tuple(logprobs[:, 0].tolist()), tuple(texts)))
     return answers
 
 
@@ -103,13 +108,3 @@ def _logits(loaded: LoadedModel, sequences: dict[str, torch.Tensor], wanted: lis
         return kept
     whole: torch.Tensor = loaded.model(**sequences, use_cache=False).logits
     return whole[:, wanted]
-
-
-def _too_long(loaded: LoadedModel, prompt: int, text: int) -> RowError | None:
-    if loaded.context_tokens is None or prompt + text <= loaded.context_tokens:
-        return None
-    return RowError(
-        "too_long",
-        f"the prompt has {prompt} tokens and the text behind it {text}, but the model's context is "
-        f"{loaded.context_tokens}",
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, chain, groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_rap.errors import RowError, warnings_stay_warnings
 
@@ -12,6 +12,7 @@ from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
 from .loaded_model import estimated_tokens, likeness
 from .probe import AttentionProbe
+from .texts import THINKING, beyond_context, other_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from .loaded_model import LoadedModel
     from .probe import Columns
 
-# How a thought begins and ends in a reply.
-THINKING = ("<think>", "</think>")
 _PROMPT_END = 16  # tokens, in which the start of a thought fits however it is spelled
 
 
@@ -71,14 +70,16 @@ def _attend_batch(
     loaded: LoadedModel, probe: AttentionProbe, replies: list[Reply], tokens: list[list[int]], window: int
 ) -> list[ReplyAttention | RowError]:
     errors: list[RowError | None] = [
-        _unusable(ids) or _other_tokens(loaded, reply) for ids, reply in zip(tokens, replies, strict=True)
+        _unusable(ids) or loaded.texts.other_tokens(reply) for ids, reply in zip(tokens, replies, strict=True)
     ]
     if not all(errors):
         requests, owners = _distinct(replies)
         inputs = loaded.encode(requests)
         prompts = inputs["attention_mask"].sum(dim=1).tolist()
         errors = [
-            error or _changed(reply, prompts[owner]) or _too_long(loaded, prompts[owner], len(ids))
+            error
+            or other_prompt(reply, prompts[owner])
+            or beyond_context(prompts[owner], len(ids), loaded.context_tokens)
             for error, reply, owner, ids in zip(errors, replies, owners, tokens, strict=True)
         ]
     if any(errors):
@@ -89,7 +90,7 @@ def _attend_batch(
     if not replies:
         return []
     opened = [_opens_thinking(loaded, ids) for ids in inputs["input_ids"].tolist()]
-    texts = [_texts(loaded.processor.tokenizer, ids) for ids in tokens]
+    texts = [loaded.texts.token_texts(ids) for ids in tokens]
     thinking = [thinking_tokens(words, opened=opened[owner]) for words, owner in zip(texts, owners, strict=True)]
     # Thinking that is all of the reply, or nothing, needs no reading of its own.
     cuts = [count if count < len(ids) else 0 for count, ids in zip(thinking, tokens, strict=True)]
@@ -122,34 +123,6 @@ def _unusable(tokens: list[int]) -> RowError | None:
     return None
 
 
-def _changed(reply: Reply, prompt: int) -> RowError | None:
-    if reply.prompt_tokens is None or reply.prompt_tokens == prompt:
-        return None
-    return RowError(
-        "image_tokens_changed",
-        f"the prompt has {prompt} tokens here, but had {reply.prompt_tokens} when the reply was generated; use the "
-        "same processor options (pixel limits), chat template and instruction",
-    )
-
-
-def _other_tokens(loaded: LoadedModel, reply: Reply) -> RowError | None:
-    """Ids are of one tokenizer, and mean other words in another."""
-    if reply.token_ids is None or _bare(loaded, loaded.texts.decode(reply.token_ids)) == _bare(loaded, reply.text):
-        return None
-    return RowError(
-        "tokens_changed",
-        "the token ids do not spell the reply with this model's tokenizer; read it with the model that wrote it, or leave "
-        "the ids out",
-    )
-
-
-def _bare(loaded: LoadedModel, text: str) -> str:
-    """The text without control tokens, ends of thoughts and white space, which servers leave out or put in."""
-    for mark in (*THINKING, *loaded.processor.tokenizer.all_special_tokens):
-        text = text.replace(mark, "")
-    return "".join(text.split())
-
-
 def _opens_thinking(loaded: LoadedModel, prompt: list[int]) -> bool:
     """The prompt ends with the start of a thought, as some chat templates have it."""
     end: str = loaded.processor.tokenizer.decode(prompt[-_PROMPT_END:])
@@ -179,15 +152,6 @@ def thinking_tokens(tokens: Sequence[str], *, opened: bool) -> int:
     return 1 + next(place for place, length in enumerate(lengths) if length >= close + len(end))
 
 
-def _too_long(loaded: LoadedModel, prompt: int, reply: int) -> RowError | None:
-    if loaded.context_tokens is None or prompt + reply <= loaded.context_tokens:
-        return None
-    return RowError(
-        "too_long",
-        f"the prompt has {prompt} tokens and the reply {reply}, but the model's context is {loaded.context_tokens}",
-    )
-
-
 def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image: bool) -> ReplyAttention:
     """Numbers as Python has them; no image share where no token of the prompt is known to be an image's."""
     kinds = (columns.products, columns.windows, columns.cut_products, columns.cut_windows)
@@ -204,12 +168,3 @@ def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image:
         thinking_products=thinking_products,
         thinking_windows=thinking_windows,
     )
-
-
-def _texts(tokenizer: Any, ids: list[int]) -> list[str]:
-    """The text of each token where it stands: some tokenizers drop the space before a lone token."""
-    texts = [tokenizer.decode(ids[:1])]
-    for place in range(1, len(ids)):
-        before = tokenizer.decode(ids[place - 1 : place])
-        texts.append(tokenizer.decode(ids[place - 1 : place + 1])[len(before) :])
-    return texts

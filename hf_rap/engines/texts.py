@@ -19,13 +19,16 @@ from .base import Completion
 from .time_limit import within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from .base import Reply, Request, Sampling
 
 logger = logger_of(__name__)
 
 SECONDS = 10.0  # that a chat template may take for one prompt; a long chat takes some milliseconds
+# How a thought begins and ends in a reply.
+THINKING = ("<think>", "</think>")
+_PAIRS = 1 << 16  # of tokens whose text is remembered
 
 
 def too_long(prompt_tokens: int, new_tokens: int, context_tokens: int | None) -> RowError | None:
@@ -36,6 +39,28 @@ def too_long(prompt_tokens: int, new_tokens: int, context_tokens: int | None) ->
         "too_long",
         f"the prompt has {prompt_tokens} tokens and the reply may have {new_tokens}, but the model's "
         f"context is {context_tokens}; shorten the question or lower max_new_tokens",
+    )
+
+
+def beyond_context(prompt_tokens: int, text_tokens: int, context_tokens: int | None) -> RowError | None:
+    """The same of a text that is there, behind its prompt."""
+    if context_tokens is None or prompt_tokens + text_tokens <= context_tokens:
+        return None
+    return RowError(
+        "too_long",
+        f"the prompt has {prompt_tokens} tokens and the text behind it {text_tokens}, but the model's context is "
+        f"{context_tokens}",
+    )
+
+
+def other_prompt(reply: Reply, prompt_tokens: int) -> RowError | None:
+    """The error of a reply whose prompt had another number of tokens when it was generated."""
+    if reply.prompt_tokens is None or reply.prompt_tokens == prompt_tokens:
+        return None
+    return RowError(
+        "image_tokens_changed",
+        f"the prompt has {prompt_tokens} tokens here, but had {reply.prompt_tokens} when the reply was generated; use the "
+        "same processor options (pixel limits), chat template and instruction",
     )
 
 
@@ -199,17 +224,60 @@ class Texts:
         ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
         return ids
 
+    def other_tokens(self, reply: Reply) -> RowError | None:
+        """The error of a reply whose ids do not spell it: they are of one tokenizer, and mean other words in another."""
+        if reply.token_ids is None or self._bare(self.decode(reply.token_ids)) == self._bare(reply.text):
+            return None
+        return RowError(
+            "tokens_changed",
+            "the token ids do not spell the reply with this model's tokenizer; read it with the model that wrote it, or leave "
+            "the ids out",
+        )
+
+    def _bare(self, text: str) -> str:
+        """The text without control tokens, ends of thoughts and white space, which servers leave out or put in."""
+        for mark in (*THINKING, *self.processor.tokenizer.all_special_tokens):
+            text = text.replace(mark, "")
+        return "".join(text.split())
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token where it stands: some tokenizers drop the space before a lone token."""
+        before = [None, *ids]
+        return [self._text_behind(*pair) for pair in zip(before, ids, strict=False)]
+
+    @cached_property
+    def _text_behind(self) -> Callable[[int | None, int], str]:
+        """The text of a token behind another one, or at the start."""
+
+        @lru_cache(maxsize=_PAIRS)
+        def text_behind(before: int | None, token: int) -> str:
+            decode = self.processor.tokenizer.decode
+            if before is None:
+                return str(decode([token]))
+            return str(decode([before, token]))[len(decode([before])) :]
+
+        return text_behind
+
     def spelled(self, reply: Reply) -> tuple[list[int], int]:
         """The tokens of a reply's prefix and text, and how many of them belong to the prefix alone.
 
         They are cut together, as a model would write them: where a tokenizer joins the end of the prefix with the start of
-        the text, that joint token is one of the text.
+        the text, that joint token is one of the text. A reply that brings the tokens that the model wrote is spelled with
+        these, but for those that end it.
 
         Raises:
-            RowError: the text has no tokens, or is spelled with one for what is unknown.
+            RowError: the text has no tokens, is spelled with one for what is unknown, or is not what its ids spell.
         """
         prefix = reply.request.prefix
         before = self.reply_tokens(prefix) if prefix else []
+        if reply.token_ids is not None:
+            error = self.other_tokens(reply)
+            written = self.without_ends(reply.token_ids)
+            if error is not None:
+                raise error
+            if not written:
+                raise RowError("text_empty", "the reply has no tokens but those that end it")
+            return [*before, *written], len(before)
         tokens = self.reply_tokens(prefix + reply.text)
         pairs = zip(before, tokens, strict=False)
         first = next(

@@ -27,7 +27,7 @@ from hf_rap.errors import EngineError, RowError, first_line
 from .answers import answering
 from .base import LogLikelihood, stream_key
 from .guardian import Guardian
-from .texts import too_long
+from .texts import other_prompt, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,18 +146,24 @@ class VLLMModel:
             skip_reading_prefix_cache=True,  # what is in the cache has no log-probabilities
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        counted: dict[int, int] = {}
+        spelled: dict[int, tuple[list[int], int]] = {}
 
         def send(reply: Reply) -> Future[Any]:
             with self._tokenizer:
-                tokens, first = self.texts.spelled(reply)
-            counted[id(reply)] = len(tokens) - first
+                tokens, _ = spelled[id(reply)] = self.texts.spelled(reply)
             return self.send([*self._ids(replace(reply.request, prefix="")), *tokens], reply.request, params, 1)
 
         def read(reply: Reply, output: Any) -> LogLikelihood:
-            count = counted[id(reply)]
+            tokens, first = spelled[id(reply)]
+            error = other_prompt(reply, len(output.prompt_token_ids) - len(tokens))
+            if error is not None:
+                raise error
+            count = len(tokens) - first
             pairs = zip(output.prompt_token_ids[-count:], output.prompt_logprobs[-count:], strict=True)
-            return LogLikelihood(sum(entry[token].logprob for token, entry in pairs), count)
+            logprobs = tuple(float(entry[token].logprob) for token, entry in pairs)
+            with self._tokenizer:
+                texts = tuple(self.texts.token_texts(tokens)[first:])
+            return LogLikelihood(sum(logprobs), count, logprobs, texts)
 
         answers: list[LogLikelihood | RowError] = self._each(replies, send, read)
         return answers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,31 +13,26 @@ from hf_rap.engines.options import ONLY_IN_MAP
 from hf_rap.errors import RowError, SettingError, warnings_stay_warnings
 from hf_rap.options import check_flags, check_whole
 from hf_rap.rows.presets import prompt_or_instruction
-from hf_rap.rows.prompts import PromptTemplate, prompt_of_replies
 from hf_rap.rows.questions import raw_rows, read_question
-from hf_rap.stats.settings import model_in, noted, same_model, set_apart, settings_in
-from hf_rap.tables import whole_or_stream
+from hf_rap.stats.settings import noted, settings_in
 
-from .collector import Collector, first_fault
+from .collector import first_fault
 from .psi import FORM, FORMS, MIN_COLUMN, POOLING, SIGMA, WINDOW, highest, log_psis
+from .stored_replies import StoredReplies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Self
-
-    import datasets
+    from collections.abc import Mapping, Sequence
 
     from hf_rap.engines.base import AttentionEngine, ReplyAttention
     from hf_rap.rows.layouts import Layout
+    from hf_rap.rows.prompts import PromptTemplate
 
 VERSION_OF_EVIDENCE = "2"  # part of the settings: raise it when the same reply can give other numbers
-_SETTINGS_AT_ONCE = 1000  # texts in memory
-_REPLIES_BY = "replies_by"
 _NO_FAULT = ("reply_empty", "reply_too_short")
 
 
 @dataclass(frozen=True)
-class Attention(Collector):
+class Attention(StoredReplies):
     """Adds where the model looked to replies that are there: `ds.map(Attention(engine), batched=True)`.
 
     Each stored reply to the question with its images is read once more by the model (teacher
@@ -62,11 +56,11 @@ class Attention(Collector):
         model wrote them (`Rollouts(keep_ids=True)`), without which the text of a reply is cut into tokens anew.
 
     Writes:
-        rap_attention: per attempt with the image, null where there is no reply. An attempt that
-            cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
-            or a code of `rap_error`) and nulls; it never stops the run.
-        rap_attention_settings: JSON, what could change it. Beside it `replies_by`, the model that wrote the replies,
-            where that is another one, or where nothing tells that it is this one (a server's replies, say).
+        - `rap_attention`: per attempt with the image, null where there is no reply. An attempt that
+          cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
+          or a code of `rap_error`) and nulls; it never stops the run.
+        - `rap_attention_settings`: JSON, what could change it. Beside it `replies_by`, the model that wrote the replies,
+          where that is another one, or where nothing tells that it is this one (a server's replies, say).
 
     Raises:
         SettingError: the window is shorter than 2, the engine cannot tell its attention, or another model wrote the
@@ -83,6 +77,9 @@ class Attention(Collector):
     """
 
     kind: ClassVar[str] = "attention"
+    settings_column: ClassVar[columns.Column] = columns.ATTENTION_SETTINGS
+    what: ClassVar[str] = "attention"
+    how: ClassVar[str] = "how it looks at them"
 
     engine: AttentionEngine
     window: int = WINDOW
@@ -107,34 +104,6 @@ class Attention(Collector):
     def settings(self) -> dict[str, Any]:
         """JSON-able: everything that could change the attention of a row, beside the columns that are read."""
         return _settings(describe(self.engine), self._given, self.window, self.version)
-
-    def reads(self, available: Iterable[str]) -> tuple[str, ...]:
-        """The stored replies, the settings they came from, and what their prompts counted."""
-        available = tuple(available)
-        columns.require("Attention", available, (columns.IMAGE_RESPONSES,))
-        read = (columns.IMAGE_RESPONSES, columns.SETTINGS, columns.IMAGE_PROMPT_TOKENS, columns.IMAGE_TOKEN_IDS)
-        return tuple(column.name for column in read if column.name in available)
-
-    def depends_on(self, read: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The replies and their prompt, not how they were graded."""
-        cells = {name: value for name, value in read.items() if name != columns.SETTINGS.name}
-        return {**cells, **self._prompt(read.get(columns.SETTINGS.name)).settings()}
-
-    def keeps_system(self, read: Mapping[str, Any]) -> bool:
-        """The replies were given to the row's own system turn."""
-        return self._prompt(read.get(columns.SETTINGS.name)).keep_system
-
-    def over(self, ds: datasets.Dataset) -> Self:
-        """The same with its layout settled; replies of another model are refused before the model is loaded."""
-        settled = super().over(ds)
-        rows = whole_or_stream("Attention", ds)
-        identity = getattr(self.engine, "identity", None)
-        read_twice = hasattr(rows, "num_rows") and columns.SETTINGS.name in rows.column_names  # a stream is not
-        if identity is not None and read_twice and not self.other_model:
-            for batch in rows.select_columns(columns.SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
-                for text in dict.fromkeys(batch[columns.SETTINGS.name]):
-                    self._replies_by(settings_in(text), identity.as_settings())
-        return settled
 
     @warnings_stay_warnings()
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -167,47 +136,10 @@ class Attention(Collector):
         rows = evidence[columns.ATTENTION.name]
         return sum(len(entry["tokens"] or ()) for attempts in rows for entry in attempts or () if entry is not None)
 
-    def remarks(self, ds: datasets.Dataset) -> list[str]:
-        """Whose replies these are, where that is not sure to be this model."""
-        read: Counter[str] = Counter()
-        for batch in ds.select_columns(columns.ATTENTION_SETTINGS.name).iter(batch_size=_SETTINGS_AT_ONCE):
-            texts = Counter(text for text in batch[columns.ATTENTION_SETTINGS.name] if text is not None)
-            for text, rows in texts.items():
-                settings = settings_in(text)
-                if _REPLIES_BY in settings:
-                    read[f"by {settings[_REPLIES_BY]}, read with {model_in(settings)}"] += rows
-        return [
-            f"The replies of {rows:,} rows were written {whose}: it is this model's attention only if that is the same model."
-            for whose, rows in read.items()
-        ]
-
     def _settings_of(self, there: Mapping[str, Any], here: Mapping[str, Any], prompt: PromptTemplate) -> str:
         """`rap_attention_settings` of a row whose replies were written with the settings `there`."""
         settings = _settings(here, prompt, self.window, self.version)
-        writer = self._replies_by(there, here)
-        if writer is not None:
-            settings = set_apart({**settings, _REPLIES_BY: writer}, _REPLIES_BY)
-        return json.dumps(settings, sort_keys=True)
-
-    def _replies_by(self, there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-        """The model that wrote the replies, where nothing says that it is this one."""
-        same = same_model(there, here)
-        if same is False and not self.other_model:
-            raise SettingError(
-                f"These replies were written by {model_in(there)}, and this is {model_in(here)}: how it looks at them says "
-                "nothing of why they were written. Read them with the model and revision that wrote them, or say that "
-                "another one is meant: Attention(engine, other_model=True), --other-model."
-            )
-        return None if same else model_in(there)
-
-    @property
-    def _given(self) -> PromptTemplate | None:
-        assert not isinstance(self.prompt, str)  # a name has become a template
-        return self.prompt
-
-    def _prompt(self, settings: str | None) -> PromptTemplate:
-        prompt = self._given or prompt_of_replies(settings_in(settings))
-        return self.check_prompt(prompt)
+        return json.dumps(self._with_writer(settings, there, here), sort_keys=True)
 
 
 def check_engine(engine: object, window: int) -> None:

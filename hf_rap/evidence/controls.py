@@ -25,6 +25,7 @@ from .attempts import count_tokens
 from .collector import NO_FAULT, Collector, first_fault
 from .donors import Donors
 from .grading import Grading
+from .other_pictures import GREY, blank, shares, shuffled
 from .regrade import CONTROLS, regraded
 from .rollouts import AskedRow, grade_rows, graded, read_rows
 
@@ -33,14 +34,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     import datasets
-    from PIL import Image
 
     from hf_rap.engines.base import Completion
     from hf_rap.rows.layouts import Layout
 
-# Mid-grey: next to nothing once a processor has normalised it, while white is the empty page of many figures and
-# black the background of many photographs of instruments.
-GREY = (128, 128, 128)
+    from .other_pictures import Shown
+
 _SAMPLING = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 _NO_FAULT = (*NO_FAULT, "not_asked")
 
@@ -70,7 +69,8 @@ class Controls(Collector):
         seed: of who gives pictures to whom.
         donors_per_row: givers that the attempts of a row are shared among; None: one for each attempt. Every
             giver is a prompt of its own to be read, so 1 is cheaper.
-        verifier, cut: those that the replies with the image were graded with, see `Rollouts`.
+        verifier: that which the replies with the image were graded with, see `Rollouts`.
+        cut: likewise.
         layout: which column is what; None recognises the layout from the column names.
         donors: what `over` sets.
 
@@ -79,11 +79,12 @@ class Controls(Collector):
         rap_error, where it is there.
 
     Writes:
-        per arm, here blank: rap_blank_rewards, rap_blank_responses, rap_blank_tokens, rap_blank_truncated:
-        as the same columns of the image arm. rap_blank_error: "code: message", codes of `rap_error` and of
-        `hf_rap.columns.CONTROL_ERROR_CODES`; rows without replies with an image are not asked.
-        rap_blank_settings: JSON, what could change it. Where pictures come from other rows, also
-        rap_shuffled_donor: the `rap_id` of the row they come from.
+        - `rap_blank_rewards`, `rap_blank_responses`, `rap_blank_tokens`, `rap_blank_truncated`: as the same columns of the
+          image arm; blank stands for the name of each arm.
+        - `rap_blank_error`: "code: message", codes of `rap_error` and of `hf_rap.columns.CONTROL_ERROR_CODES`; rows without
+          replies with an image are not asked.
+        - `rap_blank_settings`: JSON, what could change it.
+        - `rap_shuffled_donors`: where pictures come from other rows, the `rap_id` of the row they come from, per attempt.
 
     Raises:
         SettingError: there is no such arm; donors_per_row is below 1; the rows got their replies from another model, or
@@ -363,10 +364,10 @@ class _Asked:
             return []
         self.wanted = len(shown)
         lighten = getattr(controls.engine, "lighten", None)
-        # Attempt number a goes to a * len(shown) // attempts: shares that differ by one at most.
-        shares = [-(-share * self.row.attempts // len(shown)) for share in range(len(shown) + 1)]
         requests = []
-        for (first, stop), (pictures, donor) in zip(pairwise(shares), shown, strict=True):
+        for (first, stop), (pictures, donor) in zip(
+            pairwise(shares(self.row.attempts, len(shown))), shown, strict=True
+        ):
             self.donors += [donor] * (stop - first)
             light = [] if lighten is None else [lighten(picture, None) for picture in pictures]
             requests.append(
@@ -417,40 +418,16 @@ class ControlledRow:
             read.drop_pictures()
 
 
-_Shown = list[tuple[tuple["Image.Image", ...], str]]  # pictures, and whose they are
-
-
-def _blank(row: _Row, controls: Controls) -> _Shown:
-    """A grey picture for each of the row's own."""
-    from PIL import Image
-
+def _blank(row: _Row, controls: Controls) -> Shown:
     del controls
     assert row.read.question is not None
-    return [(tuple(Image.new("RGB", image.size, GREY) for image in row.read.question.images), "")]
+    return blank(row.read.question.images)
 
 
-def _shuffled(row: _Row, controls: Controls) -> _Shown:
-    """Other rows' pictures, each in the size of the one it stands for, and those rows' ids."""
-    from PIL import ImageOps
-
-    if controls.donors is None:
-        raise SettingError(
-            "Whose pictures to show is not known: use collect_evidence(ds, Controls(engine)), or "
-            "ds.map(Controls(engine).over(ds), batched=True)."
-        )
+def _shuffled(row: _Row, controls: Controls) -> Shown:
     assert row.read.question is not None
-    own = row.read.question.images
     count = min(row.attempts, controls.donors_per_row or row.attempts)
-    return [
-        (
-            tuple(
-                picture if picture.size == mine.size else ImageOps.pad(picture, mine.size, color=GREY)
-                for picture, mine in zip(pictures, own, strict=True)
-            ),
-            donor,
-        )
-        for donor, pictures in controls.donors.pictures_for(row.raw, count=count)
-    ]
+    return shuffled(row.read.question.images, row.raw, controls.donors, count=count, collector="Controls")
 
 
-_MAKERS: dict[str, Callable[[_Row, Controls], _Shown]] = {"blank": _blank, "shuffled": _shuffled}
+_MAKERS: dict[str, Callable[[_Row, Controls], Shown]] = {"blank": _blank, "shuffled": _shuffled}

@@ -42,7 +42,7 @@ class Likelihood(PromptedCollector):
     `docs/likelihood.md` says how far that goes.
 
     Args:
-        engine: a local model (`TransformersEngine`).
+        engine: `TransformersEngine`, `VLLMEngine`, or `EndpointEngine` with a vLLM server.
         lead: text of the reply before the gold. A model whose chat template opens the thinking itself
             needs a lead that closes it first.
         tail: text that ends the answer.
@@ -54,17 +54,17 @@ class Likelihood(PromptedCollector):
         the columns of the layout.
 
     Writes:
-        rap_gold_spellings: the ways to write the gold (`hf_rap.verify.spellings`).
-        rap_image_gold_logprobs, rap_text_gold_logprobs: one per spelling, natural logarithm, at
-            temperature 1; null where it is not known. The whole list is null for a row that cannot be
-            asked.
-        rap_gold_tokens: tokens that were counted, per spelling.
-        rap_likelihood_error: "code: message", codes of `rap_error` and of
-            `hf_rap.columns.LIKELIHOOD_ERROR_CODES`. A row without an image is not asked.
-        rap_likelihood_settings: JSON, what could change it.
+        - `rap_gold_spellings`: the ways to write the gold (`hf_rap.verify.spellings`).
+        - `rap_image_gold_logprobs`, `rap_text_gold_logprobs`: one per spelling, natural logarithm, at
+          temperature 1; null where it is not known. The whole list is null for a row that cannot be
+          asked.
+        - `rap_gold_tokens`: tokens that were counted, per spelling.
+        - `rap_likelihood_error`: "code: message", codes of `rap_error` and of
+          `hf_rap.columns.LIKELIHOOD_ERROR_CODES`. A row without an image is not asked.
+        - `rap_likelihood_settings`: JSON, what could change it.
 
     Raises:
-        SettingError: the engine cannot tell likelihoods (servers cannot).
+        SettingError: the engine cannot tell likelihoods. Of servers those of vLLM can.
         LayoutError: the layout is not recognised, or a column is missing.
         ColumnExistsError: the dataset has these columns already.
         EngineError: the model cannot be loaded.

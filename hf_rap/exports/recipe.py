@@ -319,6 +319,6 @@ def _write_readme(
     (folder / "README.md").write_text(
         f"# Training by the recipe {job.recipe}, for {job.trainer.title}\n\n{fenced(handoff.table())}\n\n{fenced(rows)}\n\n"
         f"The commands, {where} and hf_rap beside it; checkpoints go beside this folder. Where each number stands: "
-        f"docs/recipes.md of hf_rap.\n\n{fenced(chr(10).join(commands))}\n",
+        f"docs/reference/papers.md of hf_rap.\n\n{fenced(chr(10).join(commands))}\n",
         encoding="utf-8",
     )

@@ -11,9 +11,10 @@ import math
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from hf_rap.columns import ARM_COLUMNS, ATTENTION, ERROR, ID, SETTINGS, STEPS
+from hf_rap.columns import ARM_COLUMNS, ATTENTION, ERROR, ID, REPLY_LOGPROBS, SETTINGS, STEPS
 from hf_rap.errors import RowError, SettingError
 from hf_rap.evidence.psi import MIN_COLUMN, POOLING, SIGMA, log_psis
+from hf_rap.evidence.token_gains import token_gains
 from hf_rap.rows.cells import columns_of
 from hf_rap.rows.prompts import DEFAULT_PROMPT, IMAGE, prompt_of_replies
 from hf_rap.rows.questions import raw_rows, read_question, row_id, text_and_images
@@ -36,7 +37,7 @@ MAX_PICTURES = 12  # of one row
 
 def details(ds: datasets.Dataset, layout: Layout) -> Iterator[tuple[dict[str, Any], tuple[Image.Image, ...]]]:
     """What there is to read and to see of each row, in their order; a row that cannot be read says why."""
-    ours = [column.name for column in (ID, SETTINGS, ERROR, STEPS, ATTENTION)]
+    ours = [column.name for column in (ID, SETTINGS, ERROR, STEPS, ATTENTION, REPLY_LOGPROBS)]
     arms = {arm: columns for arm, columns in ARM_COLUMNS.items() if columns.responses.name in ds.column_names}
     ours += [column.name for columns in arms.values() for column in columns]
     wanted = {*ours, *layout.columns_in(ds.column_names)}
@@ -65,6 +66,8 @@ def _detail(
         detail["steps"] = [{"text": shortened(step["step"]), "score": _plain(step["score"])} for step in steps]
     if attention := row.get(ATTENTION.name):
         detail["attention"] = [_shades(attempt) for attempt in attention]
+    if readings := row.get(REPLY_LOGPROBS.name):
+        detail["dependence"] = [_gains(reply) for reply in readings]
     return detail, pictures
 
 
@@ -156,6 +159,17 @@ def _shades(attempt: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "psi": [round(math.exp(log - most), 3) for log in counted],
         "image_shares": [round(share, 3) for share in attempt.get("image_shares") or []],
     }
+
+
+def _gains(reply: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The tokens of a reply, and how much likelier the image makes each than the first of the other arms that was read, in nats."""
+    if not reply or not reply.get("tokens"):
+        return None
+    for arm in ARM_COLUMNS:
+        gains = token_gains(reply, arm) if arm != "image" else None
+        if gains is not None:
+            return {"tokens": reply["tokens"], "arm": arm, "nats": [round(gain, 3) for gain in gains]}
+    return None
 
 
 def shortened(text: str) -> str:

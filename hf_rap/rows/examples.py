@@ -1,4 +1,4 @@
-"""One row of every layout that is recognised, as its datasets have it, and the table of them in docs/your-data.md.
+"""One row of every layout that is recognised, as its datasets have it, and the table of them in docs/reference/layouts.md.
 
 `<picture>` stands for a cell of an Image column, or the path of a file.
 """

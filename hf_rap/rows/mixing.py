@@ -80,7 +80,7 @@ def mix_datasets(
         layouts: of those whose layout is not recognised.
         without: test sets by name: rows with the same question and pictures as a row of one are not asked, with the
             reason `in_test_set`. The same means: equal words, in any case and punctuation, and equal pixels. Near
-            duplicates are another matter, see docs/your-data.md.
+            duplicates are another matter, see docs/data/mixtures.md.
 
     Raises:
         SettingError: there is no source.

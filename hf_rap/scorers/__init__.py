@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hf_rap.columns import ATTENTION, ERROR, IMAGE_REWARDS, TEXT_REWARDS
+from hf_rap.columns import ATTENTION, ERROR, IMAGE_REWARDS, REPLY_LOGPROBS, TEXT_REWARDS
 from hf_rap.errors import SettingError
 from hf_rap.plugins import plugins
 from hf_rap.stats.arrays import arrow_columns
@@ -22,6 +22,7 @@ from .function import FunctionScorer, scorer
 from .gold_doubt import GoldDoubtScore, gold_doubt_score
 from .likelihood_cde import LikelihoodCDEScore, likelihood_cde_score
 from .limr import LIMRScore, add_limr_score
+from .visual_dependence import VisualDependenceScore, visual_dependence_score
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,7 +36,12 @@ SCORERS: dict[str, Scorer] = {
     "difficulty": difficulty_score,
     "gold_doubt": gold_doubt_score,
     "likelihood_cde": likelihood_cde_score,
+    "visual_dependence": visual_dependence_score,
 }
+
+
+# Made without being named where replies were read again.
+_OF_READINGS = {"ace": ATTENTION, "visual_dependence": REPLY_LOGPROBS}
 
 
 def find_scorer(name: str) -> Scorer:
@@ -63,7 +69,8 @@ def usual_scores(ds: datasets.Dataset) -> tuple[str, ...]:
     own: dict[str, Scorer] = plugins("scorer", SCORERS)
     made = [name for name, scorer in own.items() if can_be_made(scorer, there)]
     cde = [] if _is_without_text(ds) else ["cde"]
-    return (*cde, *(["ace"] if ATTENTION.name in there else []), "difficulty", *made)
+    read = [name for name, column in _OF_READINGS.items() if column.name in there]
+    return (*cde, *read, "difficulty", *made)
 
 
 def _is_without_text(ds: datasets.Dataset) -> bool:
@@ -96,6 +103,7 @@ __all__ = [
     "LIMRScore",
     "LikelihoodCDEScore",
     "Scorer",
+    "VisualDependenceScore",
     "ace_score",
     "add_limr_score",
     "add_scores",
@@ -108,4 +116,5 @@ __all__ = [
     "likelihood_cde_score",
     "scorer",
     "usual_scores",
+    "visual_dependence_score",
 ]

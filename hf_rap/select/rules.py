@@ -1,6 +1,6 @@
 """Every rule as data: where it comes from, what it computes, what it reads and costs, and what its source leaves open.
 
-docs/rules.md is written from here (scripts/render_rules.py), and `hf-rap compare` counts tokens by it. A new method joins
+docs/rules.md and its reference are written from here (scripts/render_rules.py), and `hf-rap compare` counts tokens by it. A new method joins
 with one entry.
 """
 
@@ -19,6 +19,7 @@ from hf_rap.columns import (
     LIMR,
     STEPS,
     TEXT_REWARDS,
+    VISUAL_DEPENDENCE,
 )
 from hf_rap.papers import (
     ANY_RIGHT,
@@ -33,8 +34,6 @@ from hf_rap.papers import LIMR as LIMR_PUBLISHED
 from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.lists import number_lists
 from hf_rap.stats.thresholds import MIN_REPLACEMENT_CDE
-
-from .dependence import COLUMN as VISUAL_DEPENDENCE
 
 
 class Rule(NamedTuple):
@@ -211,9 +210,9 @@ RULES = {
         Rule(
             "visual-dependence",
             ("2602.17186", "2510.09285"),
-            f"the budget rows of highest `{VISUAL_DEPENDENCE}`",
+            f"the budget rows of highest `{VISUAL_DEPENDENCE.name}`",
             "the budget is asked for; ties by a seeded order",
-            (VISUAL_DEPENDENCE,),
+            (VISUAL_DEPENDENCE.name,),
             ("image",),
             f"{_IMAGE}, and two readings of each reply, with the picture and without; readings generate nothing",
             "2602.17186 reads given answers, not replies, and chooses tokens too; 2510.09285 weighs tokens while it trains and selects no rows",

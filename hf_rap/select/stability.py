@@ -136,11 +136,12 @@ def stability(
         MissingColumnError: a column is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
-    >>> from datasets import Dataset
-    >>> rewards = {"rap_image_rewards": [[1.0] * 5, [0.0] * 5] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
-    >>> found = stability(Dataset.from_dict(rewards), {"replace_easy": False})
-    >>> found.kept, round(found.jaccard, 2)
-    (50, 1.0)
+    Examples:
+        >>> from datasets import Dataset
+        >>> rewards = {"rap_image_rewards": [[1.0] * 5, [0.0] * 5] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
+        >>> found = stability(Dataset.from_dict(rewards), {"replace_easy": False})
+        >>> found.kept, round(found.jaccard, 2)
+        (50, 1.0)
 
     """
     import numpy as np

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# From these shares on there is something to do; docs/selection.md says why these. Of cut replies it is `cut.MANY`.
+# From these shares on there is something to do; docs/stability.md says why these. Of cut replies it is `cut.MANY`.
 MANY_NEVER_SOLVED = 0.5
 MANY_ALWAYS_SOLVED = 0.5
 MANY_WITHOUT_ANSWER = 0.1

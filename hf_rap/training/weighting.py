@@ -83,8 +83,9 @@ def weigh_groups(
         SettingError: an option is out of its range; the number of rewards is not a multiple of
             group_size; the prompts inside a group differ; rewards outside [0, 1] without `correct`.
 
-    >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
-    [1.0, 0.0, 0.5, 0.5]
+    Examples:
+        >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
+        [1.0, 0.0, 0.5, 0.5]
 
     """
     _check_groups(rewards, prompts, group_size)
@@ -181,7 +182,7 @@ def difficulty_weighted(
 
     Groups are found by the order of the trainer and checked. In TRL that takes a per-device batch (times
     steps_per_generation) that is a multiple of num_generations on every process, and `num_generations_eval` equal
-    to num_generations. docs/difficulty.md has the settings of other trainers.
+    to num_generations. docs/difficulty/training.md has the settings of other trainers.
 
     Args:
         reward_func: called with keywords, as TRL does: prompts, completions and the columns of the dataset;

@@ -45,7 +45,10 @@ class Engine:
         return [ReplyAttention(["a", "b", "c"], heads, heads, [0.1] * 3, [0.2] * 3, 0) for _ in replies]
 
     def log_likelihoods(self, replies):
-        return [LogLikelihood(-0.5 - len(reply.request.images), 2) for reply in replies]
+        return [
+            LogLikelihood(-0.5 - len(reply.request.images), 2, (-0.25 - len(reply.request.images) / 2,) * 2, ("a", "b"))
+            for reply in replies
+        ]
 
     def prompt_states(self, requests, *, depths):
         return [np.full((len(depths), 2), len(request.images), dtype=np.float16) for request in requests]

@@ -20,6 +20,8 @@ from hf_rap.columns import (
     IMAGE_GOLD_LOGPROBS,
     IMAGE_REWARDS,
     LIKELIHOOD_EVIDENCE,
+    REPLY_EVIDENCE,
+    REPLY_LOGPROBS,
     STEPS,
     TEXT_GOLD_LOGPROBS,
     TEXT_REWARDS,
@@ -58,6 +60,25 @@ def attention(*weights):
 
 UNREAD = {**dict.fromkeys(struct_fields(ATTENTION)), "error": "reply_empty: the reply has no text"}
 A, B = attention(-9.0, -2.5, -1.0, -0.5, -0.5), attention(-9.0, -3.5, -1.0, -0.5, -0.5)
+READ = {
+    "error": None,
+    "tokens": ["a", "b"],
+    "image": [-0.5, -0.25],
+    "text": [-1.5, -2.0],
+    "blank": None,
+    "shuffled": None,
+}
+TOO_LONG = {**dict.fromkeys(READ), "error": "too_long: the prompt has 9 tokens"}
+READINGS = [
+    None,
+    [],
+    [None, TOO_LONG],
+    [READ, None],
+    [READ, TOO_LONG],
+    [{**READ, "text": [-0.5, -0.25]}],
+    [READ] * 2,
+    None,
+]
 ATTENTIONS = [None, [], [None, UNREAD], [A, B, None], [B], [UNREAD, A], [A, A], None]
 
 RANDOM = np.random.default_rng(0)
@@ -72,10 +93,10 @@ each_scorer = pytest.mark.parametrize("scorer", WITH_OPTIONS.values(), ids=WITH_
 
 def evidence():
     """Eight rows with every evidence column and step scores; those that no score needs are null."""
-    known = (*EVIDENCE, *ATTENTION_EVIDENCE, *LIKELIHOOD_EVIDENCE, STEPS)
+    known = (*EVIDENCE, *ATTENTION_EVIDENCE, *LIKELIHOOD_EVIDENCE, *REPLY_EVIDENCE, STEPS)
     columns = {column.name: [None] * len(IMAGE) for column in known}
     columns |= {IMAGE_REWARDS.name: IMAGE, TEXT_REWARDS.name: TEXT, ERROR.name: ERRORS, ATTENTION.name: ATTENTIONS}
-    columns |= REPLIES
+    columns |= {**REPLIES, REPLY_LOGPROBS.name: READINGS}
     columns |= {IMAGE_GOLD_LOGPROBS.name: IMAGE_GOLD, TEXT_GOLD_LOGPROBS.name: TEXT_GOLD, GOLD_TOKENS.name: TOKENS}
     columns[STEPS.name] = [scores and [{"score": score} for score in scores] for scores in STEP_SCORES]
     return Dataset.from_dict(columns, features=features_of(known))
@@ -163,4 +184,6 @@ def test_the_cache_key_is_the_same_in_another_process():
 def test_a_scorer_tells_what_it_measures(scorer):
     """Docstrings follow one template, with an example that runs (see test_examples)."""
     doc = type(scorer).__doc__ or ""
-    assert [section for section in ("Reads:", "Writes:", "Raises:", "Source:", ">>> ") if section not in doc] == []
+    assert [
+        section for section in ("Reads:", "Writes:", "Raises:", "Source:", "Examples:", ">>> ") if section not in doc
+    ] == []

@@ -67,6 +67,11 @@ def test_reasons_of_the_skill_are_reasons():
     assert [name for name in names if f'"{name}"' not in code] == []
 
 
+def test_agents_md_is_read_in_a_minute():
+    """Long enough to name every kind of change, short enough to be read before each."""
+    assert 40 <= len(PAGES["AGENTS.md"].splitlines()) <= 60
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_are_named_exist(page):
     """Folders too."""

@@ -1,24 +1,11 @@
-"""docs/doubt.md: its commands exist, and its probabilities are those of the score."""
+"""The probabilities of docs/doubt.md are those of the score."""
 
 import re
-import shlex
 from pathlib import Path
 
 from hf_rap import gold_doubt_score
-from hf_rap.cli import cli
 
 TEXT = (Path(__file__).parents[2] / "docs/doubt.md").read_text(encoding="utf-8")
-
-
-def test_commands_and_their_options_exist():
-    """Also those behind `&&`, and without their remarks."""
-    lines = re.findall(r"^    hf-rap (.*?)(?:  +#.*)?$", TEXT, re.MULTILINE)
-    commands = [words for line in lines for words in line.split(" && hf-rap ")]
-    assert len(commands) == 6
-    for command in commands:
-        name, *words = shlex.split(command)
-        options = {option for parameter in cli.get_command(None, name).params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options
 
 
 def test_the_probabilities_of_the_page():

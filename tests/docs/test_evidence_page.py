@@ -1,14 +1,10 @@
-"""The page of evidence: its tables follow from the results beside it, its pictures and commands exist."""
+"""The page about training: its tables follow from the results beside it."""
 
 import json
-import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "evidence.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "measurements" / "training.md").read_text(encoding="utf-8")
 
 
 def test_tables_of_training_are_those_of_the_results(monkeypatch):
@@ -17,20 +13,26 @@ def test_tables_of_training_are_those_of_the_results(monkeypatch):
     from training_report import tables
 
     results = json.loads((ROOT / "docs" / "evidence" / "training-wasteful.json").read_text())
-    assert tables(results) in TEXT
+    assert tables(results) in TRAINING
     runs = {(run["seed"], run["arm"]) for run in results["runs"]}
     assert runs == {(seed, arm) for seed in range(5) for arm in results["plan"]["arms"]}
 
 
-def test_table_of_planted_rows_is_that_of_the_tour():
-    """Both quote `python benchmarks/planted.py`."""
-    table = r"<!-- benchmarks/planted.py -->\n\n((?:\|.*\n)+)"
-    here, there = (
-        re.search(table, text).group(1) for text in (TEXT, (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
-    )
-    assert here == there
+def test_tables_of_the_bake_off_are_those_of_its_results(monkeypatch):
+    """Rendered again from docs/evidence/bakeoff-shortcuts.json: five seeds of eight arms."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from bakeoff_report import kind_table, result_table, rows_table, seed_table
+    from bakeoff_verdict import TOKENS, Results
 
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http).*?)\)", TEXT))))
-def test_links_lead_somewhere(target):
-    assert (PAGE.parent / target).exists()
+    results = json.loads((ROOT / "docs" / "evidence" / "bakeoff-shortcuts.json").read_text())
+    page = (ROOT / "docs" / "measurements" / "bakeoff.md").read_text(encoding="utf-8")
+    found = Results(results)
+    for table in (
+        rows_table(found),
+        result_table(found, (TOKENS,)),
+        kind_table(found),
+        seed_table(found, ("hint", "caption")),
+    ):
+        assert table in page
+    assert {arm: sorted(runs) for arm, runs in found.runs.items()} == {arm: [0, 1, 2, 3, 4] for arm in found.runs}
+    assert len(found.runs) == 8

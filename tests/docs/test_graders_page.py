@@ -1,20 +1,17 @@
-"""The worked examples of docs/graders.md are short, and grade as the page says."""
+"""The worked examples of docs/graders/examples.md are short, and grade as the page says."""
 
 import re
-import shlex
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from hf_rap.cli import cli
 from hf_rap.engines.server_sampling import TRIAL
 from hf_rap.evidence.grading import Grading, Replies
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "graders.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "graders" / "examples.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -125,15 +122,3 @@ def test_its_agreement_with_the_built_in_verifier_is_printed(judge, capsys):
     (code,) = (one for one in EXAMPLES if "graded alike" in one)
     exec(compile(code, "graders.md", "exec"), names)
     assert capsys.readouterr().out == "2 of 5 replies graded alike\n"
-
-
-@pytest.mark.parametrize("page", ["graders", "runs"])
-def test_commands_and_their_options_exist(page):
-    """Every command line of the page."""
-    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^    hf-rap (.*)$", text, re.MULTILINE)
-    assert lines
-    for line in lines:
-        name, *words = shlex.split(line)
-        known = {option for parameter in cli.get_command(click.Context(cli), name).params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known

@@ -1,4 +1,4 @@
-"""The pages under Help: the funnel and the glossary."""
+"""The pages under Help: questions, messages, the funnel and the glossary."""
 
 import ast
 import json
@@ -37,10 +37,14 @@ def selection():
 
 
 def messages(folder):
-    """Every text in the code below a folder, "..." where a value is put in."""
+    """Every text in the code below a folder but its docstrings, "..." where a value is put in."""
     found = set()
     for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        nodes = [*ast.walk(ast.parse(path.read_text("utf-8")))]
+        alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if id(node) in alone:
+                continue
             if isinstance(node, ast.JoinedStr):
                 found.add("".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -50,7 +54,7 @@ def messages(folder):
 
 def is_said(words, texts):
     """Whether these words, "..." for a value, stand in one of the texts."""
-    wanted = re.compile(".*".join(re.escape(part.strip()) for part in words.split("...")), re.DOTALL | re.IGNORECASE)
+    wanted = re.compile(".{0,60}".join(re.escape(part.strip()) for part in words.split("...")), re.IGNORECASE)
     return any(wanted.search(text) for text in texts)
 
 
@@ -104,3 +108,64 @@ def test_every_step_and_remark_of_a_funnel_is_explained():
     assert len(remarks) == 8
     said = messages(ROOT / "hf_rap" / "select")
     assert [words for words in remarks if not is_said(words, said)] == []
+
+
+QUESTIONS = {
+    "Which model?": "choose-model.md",
+    "How many attempts?": "adaptive.md",
+    "Which threshold?": "selection.md",
+    "What does it cost?": "costs.md",
+    "Can a row have several images?": "data/pictures.md",
+    "What about rows of text only?": "data/pictures.md",
+    "Can answers be free text?": "graders.md",
+    "Does it read video?": "your-data.md",
+    "How do I add a scorer of my own?": "extending.md",
+    "How do I add an engine of my own?": "extending/engine.md",
+    "Why was a row dropped?": "reference/reasons.md",
+    "When is a plain band of pass rates enough?": "difficulty.md",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_is_two_clicks_from_the_front_page(question):
+    """From there to the list of questions, from the list to the answer; and from there to a page that says more."""
+    front = (DOCS / "index.md").read_text("utf-8")
+    clicks = re.findall(r"\]\(([^)]+)\)", front)
+    assert "faq.md" in clicks
+    page = (DOCS / "faq.md").read_text("utf-8")
+    listed = page[: page.index("\n## ")]
+    anchor = re.sub(r"[^\w -]", "", question).lower().replace(" ", "-")
+    assert f"- [{question}](#{anchor})" in listed
+    answer = sections("faq.md")[question]
+    assert QUESTIONS[question] in LINK.findall(answer)
+    assert len(re.findall(r"[.!?](?:\s|$)", answer)) >= 2
+
+
+def test_the_list_of_questions_is_complete():
+    """Each has its place in the list, in the order of the page."""
+    listed = re.findall(r"^- \[([^\]]+)\]\(#", (DOCS / "faq.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == list(sections("faq.md"))
+    assert set(QUESTIONS) <= set(listed)
+
+
+def test_figures_of_the_answers_stand_where_they_were_measured():
+    """A decimal or a percentage that no other page has is one that nobody can check."""
+    others = "".join(path.read_text("utf-8") for path in DOCS.rglob("*.md") if path.name not in ("faq.md", "funnel.md"))
+    figures = re.findall(r"\d+\.\d+|\d+(?= %)", (DOCS / "faq.md").read_text("utf-8"))
+    assert len(figures) > 15
+    assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.]*\d)", others)] == []
+
+
+@pytest.mark.slow
+def test_every_message_of_the_page_is_one_of_ours():
+    """As it stands in the code, with what it means or what to do."""
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split(" | ")]
+        for line in (DOCS / "troubleshooting.md").read_text("utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith(("| message", "| ---"))
+    ]
+    assert len(rows) > 50
+    said = messages(ROOT / "hf_rap")
+    assert not is_said("The weights of ... are not those of another", said)
+    assert [row[0] for row in rows if not is_said(row[0], said)] == []
+    assert [row[0] for row in rows if not any(row[1:])] == []

@@ -1,17 +1,17 @@
-"""The page about rules is what the table of rules says."""
+"""The pages about rules are what the table of rules says."""
 
 from pathlib import Path
 
 from hf_rap.select import METHODS
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_page_is_written_from_the_table(monkeypatch):
-    """Rendered again by the script that writes it; every method has its part."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from render_rules import page
+def test_the_pages_are_written_from_the_table(monkeypatch):
+    """Rendered again by the script that writes them; every method has its part."""
+    monkeypatch.syspath_prepend(str(DOCS.parent / "scripts"))
+    from render_rules import disagree, page, rules_page
 
-    assert page() == TEXT
-    assert [name for name in METHODS if f"\n## {name}\n" not in TEXT] == []
+    written = {"rules.md": page(), "rules/disagree.md": disagree(), "reference/rules.md": rules_page()}
+    assert {name: (DOCS / name).read_text(encoding="utf-8") for name in written} == written
+    assert [name for name in METHODS if f"\n## {name}\n" not in written["reference/rules.md"]] == []

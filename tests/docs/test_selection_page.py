@@ -1,6 +1,5 @@
-"""The page about selections: its tables are what the methods say of themselves, its links lead somewhere."""
+"""The page about floors shows what its benchmark prints."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,30 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "selection.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("page", [PAGE, ROOT / "docs" / "tour.md"], ids=lambda page: page.name)
-def test_tables_of_reasons_are_those_of_the_methods(page, monkeypatch):
-    """Rendered again by the script that writes them."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from render_reasons import with_tables
-
-    text = page.read_text(encoding="utf-8")
-    assert "| `never_solved` | dropped |" in text
-    assert with_tables(text) == text
 
 
 @pytest.mark.slow
 def test_tables_of_floors_are_those_of_the_benchmark():
     """`python benchmarks/floors.py` prints what the page shows."""
+    text = (ROOT / "docs" / "measurements" / "floors.md").read_text(encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "floors.py")], capture_output=True, text=True, check=True
     )
-    assert f"<!-- benchmarks/floors.py -->\n\n{done.stdout.rstrip()}\n\n<!-- end -->" in TEXT
-
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http).*?)\)", TEXT))))
-def test_links_lead_somewhere(target):
-    assert (PAGE.parent / target).exists()
+    assert f"<!-- benchmarks/floors.py -->\n\n{done.stdout.rstrip()}\n\n<!-- end -->" in text

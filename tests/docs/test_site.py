@@ -83,7 +83,7 @@ def test_page_that_is_left_out_is_named(problems_of):
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_asks_nothing_from_another_host(width, scheme):
-    """Each page, served: no request elsewhere, nothing in the console, no wider than the window, in the reader's colours."""
+    """Each page, served: no request elsewhere, nothing in the console, no wider than the window, formulas set, the reader's colours."""
     playwright = pytest.importorskip("playwright.sync_api", reason="scripts/requirements/browser.txt is not installed")
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -92,7 +92,7 @@ def test_every_page_asks_nothing_from_another_host(width, scheme):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(SITE)))
     Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}/"
-    said, elsewhere, wide, wrong_colours = [], [], [], []
+    said, elsewhere, wide, wrong_colours, unset = [], [], [], [], []
     try:
         with playwright.sync_playwright() as started:
             browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -104,6 +104,8 @@ def test_every_page_asks_nothing_from_another_host(width, scheme):
                 page.goto(root + path.relative_to(SITE).as_posix(), wait_until="load")
                 if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                     wide.append(path.name)
+                if page.evaluate("[...document.querySelectorAll('.arithmatex')].some(e => !e.querySelector('.katex'))"):
+                    unset.append(path.name)
                 if page.get_attribute("body", "data-md-color-scheme") != {"light": "default", "dark": "slate"}[scheme]:
                     wrong_colours.append(path.name)
             browser.close()
@@ -113,4 +115,5 @@ def test_every_page_asks_nothing_from_another_host(width, scheme):
     assert said == []
     assert [url for url in elsewhere if not url.startswith((root, "data:", "blob:"))] == []
     assert wide == []
+    assert unset == []
     assert wrong_colours == []

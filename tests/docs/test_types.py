@@ -2,13 +2,15 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tests" / "typing" / "user_script.py"
@@ -25,10 +27,9 @@ add_scores(Dataset.from_dict({}), cde_score).no_such_method()
 @pytest.fixture
 def folder(tmp_path):
     """The Python of the README and the tour, and the script."""
-    pages = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/tour.md"))
-    blocks = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
-    assert len(blocks) >= 2
-    (tmp_path / "readme.py").write_text("\n".join(blocks), encoding="utf-8")
+    code = [block.code for page in ("README.md", "docs/tour.md") for block in blocks(page, "python")]
+    assert len(code) >= 2
+    (tmp_path / "readme.py").write_text("\n".join(code), encoding="utf-8")
     shutil.copy(SCRIPT, tmp_path)
     return tmp_path
 

@@ -7,6 +7,7 @@ answered well. Replies say which prompt and seed they answer, so that tests can 
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ class FaultyServer:
         own=None,
         port=0,
         later=False,
+        reads=False,
     ):
         self.faults = list(faults)
         self.always = always
@@ -38,6 +40,7 @@ class FaultyServer:
         self.delay = delay
         self.told = told or {}  # path -> what a GET gives: JSON, a status, or the URL of somebody else
         self.got = []
+        self.reads = reads  # the prompt, and tells how likely its tokens are, as vLLM does
         self.refuses = set(refuses)  # fields that it does not know
         self.own = own or {}  # settings of its own for what a request leaves open
         self.bodies = []
@@ -161,6 +164,8 @@ class FaultyServer:
         if body.get("return_token_ids"):  # as vLLM has them
             for choice in answer["choices"]:
                 choice["token_ids"] = [ord(letter) for letter in choice["message"]["content"]]
+        if self.reads and "prompt_logprobs" in body:
+            answer["prompt_logprobs"] = prompt_logprobs(body)
         send(request, 200, answer)
 
     def prompt_tokens(self, body):
@@ -171,6 +176,21 @@ class FaultyServer:
         if self.continues == "yes" and body.get("continue_final_message"):
             count -= 1
         return count
+
+
+def prompt_logprobs(body):
+    """A turn's beginning, then the words of the last message with the space before them; -0.25 nats each with a picture, else -1.5.
+
+    As chat templates of thinking models do, it leaves out thoughts.
+    """
+    kinds = [part["type"] for part in body["messages"][0]["content"] if isinstance(part, dict)]
+    nats = -0.25 if "image_url" in kinds else -1.5
+    text = re.sub(r"<think>.*</think>", "", body["messages"][-1]["content"])
+    words = ["turn:", *re.findall(r"\s*\S+", text)]
+    return [
+        None,
+        *({str(place): {"logprob": nats, "rank": 1, "decoded_token": word}} for place, word in enumerate(words)),
+    ]
 
 
 def completion(body, n, *, same=False):

@@ -77,6 +77,10 @@ def test_padded_batches_give_what_a_plain_forward_gives(family: str) -> None:
     together = log_likelihoods(model, asked())
     assert logprobs(together) == pytest.approx([one.logprob for one in expected], rel=1e-9)
     assert [one.tokens for one in together if isinstance(one, LogLikelihood)] == [one.tokens for one in expected]
+    for one in together:
+        assert isinstance(one, LogLikelihood)
+        assert sum(one.logprobs) == pytest.approx(one.logprob, rel=1e-9)
+        assert len(one.logprobs) == len(one.texts) == one.tokens
     model.batch_size = 1
     assert logprobs(log_likelihoods(model, asked())) == pytest.approx(logprobs(together), rel=1e-9)
     model.batch_size = 3
@@ -124,6 +128,32 @@ def test_texts_that_cannot_be_read_cost_themselves_only() -> None:
     assert str(found[2]).endswith(f"the text behind it {CONTEXT + len(LEAD)}, but the model's context is {CONTEXT}")
     assert logprobs([found[1], found[3]]) == pytest.approx([expected] * 2, rel=1e-9)
     assert log_likelihoods(model, []) == []
+
+
+def test_a_reply_is_read_by_the_tokens_that_the_model_wrote() -> None:
+    """Its ids without those that end it, also where they are control tokens; ids that spell something else are refused."""
+    model = loaded("llava_llama")
+    request = asked()[0].request
+    ids = tuple(model.texts.reply_tokens("17"))
+    end = model.processor.tokenizer.eos_token_id
+    written, plain_text, other, nothing = log_likelihoods(
+        model,
+        [
+            Reply(request, "17", token_ids=(*ids, end)),
+            Reply(request, "17"),
+            Reply(request, "18", token_ids=ids),
+            Reply(request, "", token_ids=(end,)),
+        ],
+    )
+    assert written == plain_text
+    assert str(other).startswith("tokens_changed: the token ids do not spell the reply with this model's tokenizer")
+    assert str(nothing) == "text_empty: the reply has no tokens but those that end it"
+
+
+def test_a_prompt_that_has_changed_is_told() -> None:
+    """Pixel limits, say: the tokens of the image are others than when the reply was written."""
+    (answer,) = log_likelihoods(loaded("llava_llama"), [Reply(asked()[0].request, "17", prompt_tokens=3)])
+    assert str(answer).startswith("image_tokens_changed: the prompt has ")
 
 
 def test_a_text_the_tokenizer_does_not_know_is_an_error() -> None:

@@ -211,7 +211,7 @@ def test_replies_that_cannot_be_read_cost_themselves_only() -> None:
     assert errors[0] == "reply_empty: the reply has no text"
     assert errors[1] == "reply_too_short: the reply has a single token, so no token looks at another"
     assert errors[2].startswith("too_long: the prompt has ")
-    assert errors[2].endswith(f"the reply {5 * CONTEXT}, but the model's context is {CONTEXT}")
+    assert errors[2].endswith(f"the text behind it {5 * CONTEXT}, but the model's context is {CONTEXT}")
     for one in (found[1], found[4]):
         assert numbers(one) == pytest.approx(numbers(expected), rel=1e-3, abs=1e-4)
 

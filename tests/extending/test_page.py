@@ -1,4 +1,4 @@
-"""docs/extending.md: each of its files does, from outside and on the command line, what the page says."""
+"""docs/extending.md and docs/extending: each of their files does, from outside and on the command line, what the page says."""
 
 import importlib
 import io
@@ -24,8 +24,9 @@ from hf_rap.plugins import add_plugin
 from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = "".join(page.read_text() for page in (DOCS / "extending.md", *(DOCS / "extending").glob("*.md")))
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGES, re.DOTALL))
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,19 @@ def test_a_page_shows_prompt_gold_and_graded_replies(tmp_path):
     assert small == [(144, 96), (20, 30), None]
 
 
+def test_replies_that_were_read_again_bring_their_tokens(tmp_path):
+    """How much likelier the image makes each; what could not be read, or has no other arm, has none."""
+    read = {"tokens": ["I", " see"], "image": [-0.5, -0.25], "text": [-0.5, -2.25]}
+    unread = {"tokens": None, "image": None, "text": None}
+    rows = selection(rap_reply_logprobs=[[read, None], [unread, {**read, "text": None}], None])
+    page = report(rows, tmp_path / "page.html")
+    assert [row.get("dependence") for row in parts_of(page.read_text())["details-00000"]] == [
+        [{"tokens": ["I", " see"], "arm": "text", "nats": [0.0, 2.0]}, None],
+        [None, None],
+        None,
+    ]
+
+
 def test_a_page_asks_for_nothing_and_holds_no_text_of_rows_as_html(tmp_path):
     """Whatever rows say stands compressed in base64; the page names no other host."""
     hostile = selection(

@@ -38,3 +38,16 @@ def check_same(ours, theirs):
     found = {arm: z_of(ours, theirs, arm) for arm in ARMS}
     print({arm: round(z, 2) for arm, z in found.items()})
     assert all(abs(z) < LARGEST_Z for z in found.values()), found
+
+
+def check_readings(ours, theirs):
+    """Same tokens of every reply, and log-probabilities of every token that are equal but for rounding."""
+    assert sum(row is not None for row in theirs["rap_reply_logprobs"]) > 10
+    for mine, other in zip(ours["rap_reply_logprobs"], theirs["rap_reply_logprobs"], strict=True):
+        assert (mine is None) == (other is None)
+        for reply, its in zip(mine or (), other or (), strict=True):
+            assert [text.strip() for text in reply["tokens"]] == [text.strip() for text in its["tokens"]]
+            assert (reply["error"], its["error"]) == (None, None)
+            for arm in ARMS:
+                gaps = [abs(x - y) for x, y in zip(reply[arm], its[arm], strict=True)]
+                assert max(gaps) < 1e-3, (arm, reply, its)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from hf_rap import Likelihood, Rollouts, StepRewards, collect_evidence, collect_in_run
+from hf_rap import Likelihood, ReplyLikelihood, Rollouts, StepRewards, collect_evidence, collect_in_run
 from hf_rap.engines.base import Request, Sampling
 from hf_rap.errors import EngineError, RunError
 from hf_rap.rows.prompts import PromptTemplate
 from hf_rap.stats.settings import counted
 
-from .evidence import check_same
+from .evidence import check_readings, check_same
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +99,15 @@ def test_likelihoods_are_those_of_transformers_in_any_order(engine, plain, plant
             assert one is None or again == pytest.approx(other, abs=1e-3)
     assert ours["rap_gold_tokens"] == theirs["rap_gold_tokens"]
     assert ours["rap_likelihood_error"] == theirs["rap_likelihood_error"]
+
+
+def test_stored_replies_are_read_token_by_token(engine, plain, expected):
+    """Every token of replies that transformers wrote, in both arms, with prompts in the prefix cache and without."""
+    rows = expected.select(range(24))
+    ours, theirs = (collect_evidence(rows, ReplyLikelihood(each)) for each in (engine, plain))
+    check_readings(ours, theirs)
+    turned = collect_evidence(rows.select(range(24)[::-1]), ReplyLikelihood(engine))
+    check_readings(turned.select(range(24)[::-1]), theirs)
 
 
 def test_reply_goes_on_from_its_beginning(engine, plain, planted):

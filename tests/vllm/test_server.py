@@ -15,13 +15,13 @@ from urllib.request import urlopen
 import pytest
 from datasets import Dataset
 
-from hf_rap import EndpointEngine, Rollouts, StepRewards, collect_evidence
+from hf_rap import EndpointEngine, ReplyLikelihood, Rollouts, StepRewards, collect_evidence
 from hf_rap.demo import MODEL
 from hf_rap.engines.base import Request, Sampling
 from hf_rap.engines.vllm_names import rename
 from hf_rap.rows.prompts import PromptTemplate
 
-from .evidence import check_same
+from .evidence import check_readings, check_same
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,15 @@ def test_steps_are_scored(server, planted):
     ds = planted.select(range(4)).add_column("response", ["<think> red \n\n\n so </think> \\boxed{2}"] * 4)
     rewards = StepRewards(EndpointEngine(server, model="grid"), continuations=4, max_new_tokens=64)
     assert set(rewards.features) <= set(collect_evidence(ds, rewards).column_names)
+
+
+def test_stored_replies_are_read_token_by_token(server, expected, plain):
+    """`prompt_logprobs` of replies that stand as the last message: what transformers gives, in both arms, in either order."""
+    rows = expected.select(range(24)).remove_columns("rap_image_prompt_tokens")
+    reader = ReplyLikelihood(EndpointEngine(server, model="grid"))
+    check_readings(collect_evidence(rows, reader), collect_evidence(rows, ReplyLikelihood(plain)))
+    backwards = collect_evidence(rows.select(range(24)[::-1]), reader)
+    check_readings(backwards.select(range(24)[::-1]), collect_evidence(rows, ReplyLikelihood(plain)))
 
 
 def test_too_long_prompt_is_the_error_of_its_row(server):

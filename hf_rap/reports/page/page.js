@@ -534,7 +534,7 @@
       section("Replies", make("div", { class: "arms" }, ...arms.map(([arm, replies]) => {
         const right = replies.filter((reply) => reply.right).length;
         return make("div", {}, make("p", { class: "legend", text: `${words[arm] || arm}: ${right} of ${replies.length} right` }),
-          ...replies.map((reply, place) => replyFor(reply, arm === "image" && detail.attention ? detail.attention[place] : null)));
+          ...replies.map((reply, place) => replyFor(reply, arm === "image" ? shadesOf(detail, place) : [])));
       })));
     }
     if (detail.steps) {
@@ -545,7 +545,23 @@
     return found;
   }
 
-  function replyFor(reply, attention) {
+  // What the tokens of a reply can be shaded by: a number from 0 to 1 each, and what stands behind it.
+  function shadesOf(detail, place) {
+    const found = [];
+    const attention = detail.attention && detail.attention[place];
+    if (attention) {
+      found.push({ label: "attention", tokens: attention.tokens, shares: attention.psi, title: (token) => `psi ${short(attention.psi[token])} of the highest` });
+    }
+    const gains = detail.dependence && detail.dependence[place];
+    if (gains) {
+      const than = { text: "without it", blank: "with a grey picture", shuffled: "with another row's picture" };
+      const most = Math.max(1, ...gains.nats.map(Math.abs));
+      found.push({ label: "image", tokens: gains.tokens, shares: gains.nats.map((nats) => nats / most), title: (token) => `${short(gains.nats[token])} nats likelier with the image than ${than[gains.arm] || gains.arm}` });
+    }
+    return found;
+  }
+
+  function replyFor(reply, shades) {
     const grade = reply.right === null ? "unknown" : reply.right ? "yes" : "no";
     const words = { yes: "\u2713 right", no: "\u2717 wrong", unknown: "? not judged" };
     const head = make("div", { class: "head" }, make("b", { class: grade, text: words[grade] }));
@@ -560,20 +576,21 @@
     } else text.textContent = content;
     if (typeof reply.answer === "string") head.append(make("span", { text: `read as: ${reply.answer}` }));
     const box = make("div", { class: `reply ${grade}` }, head, text);
-    if (attention) {
-      const shade = make("button", { type: "button", text: "attention", "aria-pressed": "false", onclick: () => {
-        const on = shade.getAttribute("aria-pressed") !== "true";
-        shade.setAttribute("aria-pressed", String(on));
+    const buttons = shades.map(({ label, tokens, shares, title }) => {
+      const button = make("button", { type: "button", text: label, "aria-pressed": "false", onclick: () => {
+        const on = button.getAttribute("aria-pressed") !== "true";
+        for (const each of buttons) each.setAttribute("aria-pressed", String(on && each === button));
         if (!on) { box.replaceChild(text, box.lastChild); return; }
-        const tokens = make("div", { class: "text", dir: "auto" }, ...attention.tokens.map((token, place) => {
-          const span = make("span", { class: "token", text: token, title: attention.psi[place] === undefined ? "" : `psi ${short(attention.psi[place])} of the highest` });
-          if (attention.psi[place] !== undefined) span.style.background = `color-mix(in srgb, var(--came) ${Math.round(80 * attention.psi[place])}%, transparent)`;
+        box.replaceChild(make("div", { class: "text", dir: "auto" }, ...tokens.map((token, place) => {
+          const share = shares[place];
+          const span = make("span", { class: "token", text: token, title: share === undefined ? "" : title(place) });
+          if (share !== undefined) span.style.background = `color-mix(in srgb, var(${share < 0 ? "--kept" : "--came"}) ${Math.round(80 * Math.abs(share))}%, transparent)`;
           return span;
-        }));
-        box.replaceChild(tokens, box.lastChild);
+        })), box.lastChild);
       } });
-      head.append(shade);
-    }
+      return button;
+    });
+    head.append(...buttons);
     return box;
   }
 

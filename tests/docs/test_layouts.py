@@ -1,24 +1,15 @@
-"""docs/your-data.md: its table is made by the code, and every row in it is read as it says."""
+"""The layouts of docs/reference/layouts.md: every row in the table is read as it says."""
 
 import io
 import json
-import re
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from hf_rap import inspect_dataset, load_source
-from hf_rap.rows.examples import EXAMPLES, PICTURE, table
+from hf_rap.rows.examples import EXAMPLES, PICTURE
 from hf_rap.rows.recognition import RULES, recognise_layout
 from hf_rap.rows.settling import layout_with
-
-PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
-
-
-def test_the_table_is_the_one_of_the_code():
-    """`python -m hf_rap.rows.examples` makes it."""
-    assert table() in PAGE
 
 
 def test_every_layout_has_an_example():
@@ -41,9 +32,3 @@ def test_each_row_of_the_table_is_read(example, tmp_path):
     assert recognise_layout(ds.features).name == example.name
     assert (inspection.usable, inspection.unread) == (1, ())
     assert inspection.shown[0].read_as
-
-
-def test_links_of_the_page_lead_somewhere():
-    """Pages that it names are there."""
-    pages = set(re.findall(r"docs/([\w-]+\.md)", PAGE))
-    assert {page for page in pages if not (Path(__file__).parents[2] / "docs" / page).is_file()} == set()
