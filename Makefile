@@ -31,6 +31,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/render_reference.py --check
 
 check-pyright: $(READY)  ## what pyright says to code of users, from an environment of its own
 	$(PYTHON) -m venv .venv-pyright

@@ -195,10 +195,10 @@ ace_score = ACEScore()
 """`ACEScore` with its defaults, how much replies hang on one of their own tokens: `ds.map(ace_score, batched=True)`.
 
 Args:
-    batch: rows with rap_attention, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with rap_attention, as `Dataset.map` hands them over.
 
 Returns:
-    rap_ace, a value per row; null is unknown.
+    columns (dict[str, list]): rap_ace, a value per row; null is unknown.
 
 Examples:
     >>> ace_score({"rap_attention": [None]})["rap_ace"]

@@ -187,10 +187,10 @@ bis_score = BISScore()
 """`BISScore` with its defaults, how much rollouts teach a process reward model: `ds.map(bis_score, batched=True)`.
 
 Args:
-    batch: rows with steps_with_score, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with steps_with_score, as `Dataset.map` hands them over.
 
 Returns:
-    rap_bis and its parts, a value per row; null is unknown.
+    columns (dict[str, list]): rap_bis and its parts, a value per row; null is unknown.
 
 Examples:
     >>> bis_score({"steps_with_score": [[{"score": 1.0}, {"score": 0.0}]]})["rap_bis_mixture"]

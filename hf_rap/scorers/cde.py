@@ -159,10 +159,10 @@ cde_score = CDEScore()
 """`CDEScore` with its defaults, how much more often rows are right with the image than on the question alone: `ds.map(cde_score, batched=True)`.
 
 Args:
-    batch: rows with rap_image_rewards and rap_text_rewards, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with rap_image_rewards and rap_text_rewards, as `Dataset.map` hands them over.
 
 Returns:
-    rap_cde, a value per row; null is unknown.
+    columns (dict[str, list]): rap_cde, a value per row; null is unknown.
 
 Examples:
     >>> from datasets import Dataset

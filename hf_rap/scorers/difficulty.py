@@ -145,10 +145,10 @@ difficulty_score = DifficultyScore()
 """`DifficultyScore` with its defaults, how seldom rows are solved with the image: `ds.map(difficulty_score, batched=True)`.
 
 Args:
-    batch: rows with rap_image_rewards, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with rap_image_rewards, as `Dataset.map` hands them over.
 
 Returns:
-    rap_difficulty, a value per row; null is unknown.
+    columns (dict[str, list]): rap_difficulty, a value per row; null is unknown.
 
 Examples:
     >>> from datasets import Dataset

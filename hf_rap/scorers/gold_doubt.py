@@ -206,10 +206,10 @@ gold_doubt_score = GoldDoubtScore()
 """`GoldDoubtScore` with its defaults, how likely golds are wrong: `ds.map(gold_doubt_score, batched=True)`.
 
 Args:
-    batch: rows with rap_image_responses and rap_image_rewards, and those of the text where they are there, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with rap_image_responses and rap_image_rewards, and those of the text where they are there, as `Dataset.map` hands them over.
 
 Returns:
-    rap_gold_doubt, a value per row; null is unknown.
+    columns (dict[str, list]): rap_gold_doubt, a value per row; null is unknown.
 
 Examples:
     >>> agreed = {"rap_image_responses": [[r"\\boxed{7}"] * 5], "rap_image_rewards": [[0, 0, 0, 0, 0]]}

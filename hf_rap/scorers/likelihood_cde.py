@@ -142,10 +142,10 @@ likelihood_cde_score = LikelihoodCDEScore()
 """`LikelihoodCDEScore` with its defaults, how much likelier the image makes gold answers: `ds.map(likelihood_cde_score, batched=True)`.
 
 Args:
-    batch: rows with rap_image_gold_logprobs, rap_text_gold_logprobs and rap_gold_tokens, as `Dataset.map` hands them over.
+    batch (dict[str, list]): rows with rap_image_gold_logprobs, rap_text_gold_logprobs and rap_gold_tokens, as `Dataset.map` hands them over.
 
 Returns:
-    rap_likelihood_cde, a value per row; null is unknown.
+    columns (dict[str, list]): rap_likelihood_cde, a value per row; null is unknown.
 
 Examples:
     >>> looked = {"rap_image_gold_logprobs": [[-0.5]], "rap_text_gold_logprobs": [[-2.5]], "rap_gold_tokens": [[2]]}

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from block_checks import problems
 from block_runs import commands, split
 from blocks import PAGES, ROOT, TIERS, blocks, read, tiers, whole

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from blocks import blocks
 from datasets import Dataset
 
 from hf_rap import add_scores, cde_score, difficulty_score, select_cognitive
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)")
 FUNNEL = (DOCS / "funnel.md").read_text("utf-8")
-OUTPUTS = re.findall(r"```text\n(.*?)```", FUNNEL, re.DOTALL)
+OUTPUTS = [block.code for block in blocks("docs/funnel.md", "text")]
 
 
 @pytest.fixture(scope="module")
