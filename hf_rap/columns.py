@@ -63,6 +63,11 @@ EPOCH_REWARDS = Column(
 SETTINGS = Column(
     "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
 )
+UPDATE = Column(
+    "rap_update",
+    "string",
+    "of an updated version where the row's evidence comes from: asked (again), drawn (to check), log (of the training), before",
+)
 # A row of an adaptive collection. In mode "exact" an arm with fewer than "attempts" attempts was stopped; one with an
 # empty list was never asked. Null in all other evidence.
 ADAPTIVE = Column("rap_adaptive", "string", "JSON: by what attempts were spared, and how many were planned")
@@ -346,6 +351,7 @@ OTHER_EVIDENCE = (
     EPOCH_REWARDS,
     ADAPTIVE,
     PROBED,
+    UPDATE,
     *TOKEN_IDS.values(),
     *LIKELIHOOD_EVIDENCE,
     *REPLY_EVIDENCE,
@@ -400,6 +406,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((PROBED,), "collect_probed(ds, rollouts)"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
+    ((UPDATE,), "apply_update(selection, plan, evidence, rewards, log), or `hf-rap update`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
     ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),

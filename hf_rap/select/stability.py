@@ -186,7 +186,7 @@ def stability(
     for _ in range(draws):
         rates = [np.nan_to_num(arm) for arm in posterior.draw(random)]
         for count, judged in alike.items():
-            first, second = (again(*_answer(rates, judged, random)) for _ in range(2))
+            first, second = (again(*answer(rates, judged, random)) for _ in range(2))
             overlaps[count].append(_jaccard(first, second))
             if count == usual:
                 back += int(np.count_nonzero(now & first))
@@ -248,7 +248,7 @@ def _usual(image: Counts, text: Counts) -> int | None:
     return usual if np.mean(same) >= USUAL else None
 
 
-def _answer(
+def answer(
     rates: Sequence[NDArray[np.float64]], judged: Sequence[NDArray[np.int64]], random: np.random.Generator
 ) -> tuple[Counts, Counts]:
     """Counts of fresh attempts, as many as `judged`, at these pass rates."""

@@ -6,7 +6,6 @@ rewards of the group by w scales the advantages by w, so this needs no change to
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass
 from math import fsum
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text, check_whole
 
+from .reward_log import check_plain, name_of
 from .rewards import log_ids
 
 if TYPE_CHECKING:
@@ -117,20 +117,17 @@ class DifficultyWeighted:
     id_column: str | None = None
 
     def __post_init__(self) -> None:
-        check(callable(self.reward_func), "reward_func", self.reward_func, "a reward function of the trainer")
+        check_plain(self.reward_func)
         _weight(self.weight)
         check_whole("group_size", self.group_size, least=2)
         correct = self.correct
         check(correct is None or callable(correct), "correct", correct, "a function of a reward, or None")
         check_text("id_column", self.id_column, none=True, empty=False)
-        called = self.reward_func if inspect.isroutine(self.reward_func) else type(self.reward_func).__call__
-        if inspect.iscoroutinefunction(called):
-            raise SettingError(f"{self.__name__} is asynchronous: wrap a plain function that waits for its result.")
 
     @property
     def __name__(self) -> str:
         """The name of the wrapped function, under which a trainer logs."""
-        return getattr(self.reward_func, "__name__", type(self.reward_func).__name__)
+        return name_of(self.reward_func)
 
     def __call__(self, *, prompts: Sequence[Any], **columns: Any) -> list[Reward]:
         """The weighted rewards of a batch. Takes and hands on what the trainer gives."""
