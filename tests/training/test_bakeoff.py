@@ -377,6 +377,19 @@ class TestAnArm:
         assert (list(again.measured), again.tokens, list(again.tokens_at)) == (["2", "3"], 30, ["1", "2", "3"])
 
 
+class TestKindsOfHeldOutRows:
+    def test_rows_that_were_left_out_need_ids(self, benchmark):
+        """By id where there is one, in the order of what was written; by place where all were; else it is refused."""
+        from bakeoff_rows import _column
+        from datasets import Dataset
+
+        rows = Dataset.from_dict({"id": ["x", "y", "z"], "kind": ["a", "b", "c"]})
+        assert _column(rows, "kind", ["z", "x"]) == ["c", "a"]
+        assert _column(rows.remove_columns("id"), "kind", ["0", "1", "2"]) == ["a", "b", "c"]
+        with pytest.raises(SettingError, match=r"^1 of 3 held-out rows cannot be asked, and no column `id` says which"):
+            _column(rows.remove_columns("id"), "kind", ["0", "2"])
+
+
 @pytest.mark.exhaustive
 def test_killed_bake_off_goes_on_from_its_last_measurement(tmp_path):
     """Killed in the middle of an arm: runs that had ended are left as they are, the arm begins behind its checkpoint, and a page comes out."""
