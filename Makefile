@@ -110,6 +110,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/adaptive.py --rows 100
 	$(BIN)/python benchmarks/gold_doubt.py --rows 1000
 	$(BIN)/python benchmarks/training.py --work rap-training
+	$(BIN)/python benchmarks/bakeoff.py benchmarks/bakeoffs/shortcuts.yaml --work rap-bakeoff
 
 docs: .venv-docs/.ready  ## the site, in site/: strict, and without a network once its environment stands
 	$(DOCS)/python scripts/docs/prepare.py
@@ -128,4 +129,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 
 clean:
 	rm -rf .venv-docs build/docs site .cache
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright .venv-release dist rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright .venv-release dist rap-demo rap-demo-prm rap-training rap-bakeoff

@@ -31,6 +31,8 @@ def run(recipe: Recipe, work: Path, seeds: list[int], arms: list[str]) -> None:
     import bakeoff_rows
     from bakeoff_train import train
 
+    from hf_rap.errors import SettingError
+
     model = make_model(recipe, work)
     there = bakeoff_rows.prepare_held_out(recipe, work)
     held_out = bakeoff_rows.rows_of(there, "rows")
@@ -46,7 +48,10 @@ def run(recipe: Recipe, work: Path, seeds: list[int], arms: list[str]) -> None:
             rows = bakeoff_rows.rows_of(work / f"seed-{seed}", arm)
             folder = work / f"training-{seed}-{arm.replace(' ', '-')}"
             budget = together - chosen["scoring_tokens"][arm]
-            found = train(model, rows, held_out, folder, recipe, budget=budget, seed=seed)
+            try:
+                found = train(model, rows, held_out, folder, recipe, budget=budget, seed=seed)
+            except SettingError as error:
+                raise SettingError(f"Seed {seed}, {arm}: {error}") from error
             said = {"seed": seed, "arm": arm, "rows": len(rows), "total_tokens": together, **found}
             write_json(done, {**said, "scoring_tokens": chosen["scoring_tokens"][arm]})
             last = max(found["measured"], key=int)

@@ -35,7 +35,10 @@ _TYPES = {
     "None": (type(None), "null"),
 }
 # Settings of TRL that the bake-off sets itself.
-OURS = ("output_dir", "max_steps", "num_train_epochs", "seed", "max_completion_length", "temperature", "save_strategy")
+OURS = (
+    *("output_dir", "max_steps", "num_train_epochs", "seed", "max_completion_length", "temperature", "use_cpu"),
+    *("logging_steps", "save_strategy", "save_total_limit"),
+)
 
 
 @dataclass(frozen=True)

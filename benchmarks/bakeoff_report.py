@@ -132,14 +132,19 @@ def write_page(results: dict[str, Any]) -> str:
 def result_table(found: Results, against: Sequence[str] = (STEPS, TOKENS)) -> str:
     """Each arm at equal steps and at equal total tokens, and at these points against random and the whole pool."""
     others = [arm for arm in (RANDOM, WHOLE) if arm in found.runs]
-    heads = ["trained on", "rows", "groups without signal", STEPS, TOKENS]
+    heads = ["trained on", "seeds", "rows", "groups without signal", STEPS, TOKENS]
     heads += [f"minus {other}, {when}" for other in others for when in against]
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     start = f"{100 * float(np.nanmean(found.start)):.1f}"
-    lines.append(f"| not trained | | | {start} | {start} |{' |' * len(against) * len(others)}")
+    lines.append(f"| not trained | | | | {start} | {start} |{' |' * len(against) * len(others)}")
     for arm, runs in found.runs.items():
         rows, silent = (np.mean([run[name] for run in runs.values()]) for name in ("rows", "no_signal"))
-        cells = [f"{rows:.0f}", f"{silent:.0%}", *(spread(found, arm, when) for when in (STEPS, TOKENS))]
+        cells = [
+            str(len(runs)),
+            f"{rows:.0f}",
+            f"{silent:.0%}",
+            *(spread(found, arm, when) for when in (STEPS, TOKENS)),
+        ]
         for other in others:
             there = arm != other and found.runs[other].keys() & runs.keys()
             cells += [str(found.difference(arm, other, when)) if there else "" for when in against]

@@ -12,6 +12,7 @@ from bakeoff_recipe import BUILT_IN, RANDOM, WHOLE
 from training_data import Clock
 
 from hf_rap import Rollouts, TransformersEngine, add_scores, cde_score, collect_evidence, difficulty_score, load_source
+from hf_rap.errors import SettingError
 from hf_rap.exports.exporting import export
 from hf_rap.rows.prompts import DEFAULT_PROMPT
 from hf_rap.select import select_cognitive
@@ -180,7 +181,11 @@ def _column(rows: datasets.Dataset, name: str, ids: list[str]) -> list[Any]:
     """The values of a column for the rows that were written, by id where the rows have one, else by place."""
     if "id" in rows.column_names:
         by_id = dict(zip(map(str, rows["id"]), rows[name], strict=True))
-        return [by_id[each] for each in ids]
+        if by_id.keys() >= set(ids):
+            return [by_id[each] for each in ids]
     if len(ids) != len(rows):
-        raise ValueError(f"Some held-out rows cannot be asked and there is no column `id` to tell which: {name}.")
+        raise SettingError(
+            f"{len(rows) - len(ids)} of {len(rows)} held-out rows cannot be asked, and no column `id` says which: leave kind "
+            f"({name}) out of the recipe, or give the rows ids."
+        )
     return list(rows[name])

@@ -135,8 +135,17 @@ def train(
     torch.manual_seed(seed)
     processor = AutoProcessor.from_pretrained(model, **recipe.processor_options)
     processor.tokenizer.padding_side = "left"
+    usual = {
+        "beta": 0.0,
+        "lr_scheduler_type": "constant",
+        "gradient_checkpointing": False,
+        "bf16": False,
+        "report_to": [],
+        "disable_tqdm": True,
+        "log_level": "error",
+    }
     config = GRPOConfig(
-        **{"beta": 0.0, "lr_scheduler_type": "constant", "gradient_checkpointing": False, "bf16": False, **recipe.trl},
+        **{**usual, **recipe.trl},
         output_dir=str(folder),
         max_steps=10**6,
         max_completion_length=recipe.max_new_tokens,
@@ -146,9 +155,6 @@ def train(
         logging_steps=1,
         save_strategy="no",
         save_total_limit=1,
-        report_to=[],
-        disable_tqdm=True,
-        log_level="error",
     )
     prompts = config.per_device_train_batch_size * config.gradient_accumulation_steps // config.num_generations
     if len(rows) < prompts:

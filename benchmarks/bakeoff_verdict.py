@@ -232,6 +232,8 @@ def compared(spent: float, needed: float) -> str:
 def _best(results: Results) -> str:
     arms = sorted(results.runs, key=lambda arm: results.mean(arm, TOKENS), reverse=True)
     best = arms[0]
-    level = [arm for arm in arms[1:] if results.difference(best, arm, TOKENS).word == "not told apart"]
+    paired = [arm for arm in arms[1:] if results.runs[arm].keys() & results.runs[best].keys()]
+    gaps = {arm: results.difference(best, arm, TOKENS) for arm in paired}
+    level = [f"{arm} ({gap})" for arm, gap in gaps.items() if gap.word == "not told apart"]
     beside = f"; not told apart from it: {', '.join(level)}" if level else "; no other is level with it"
-    return f"Best at equal total tokens: **{best}** ({results.mean(best, TOKENS):.1%}){beside}."
+    return f"Best mean at equal total tokens: **{best}** ({results.mean(best, TOKENS):.1%}){beside}."

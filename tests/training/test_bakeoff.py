@@ -291,7 +291,7 @@ class TestTheVerdict:
                 "**rap** against random: at equal steps better (+100.0 [+100.0, +100.0]); at equal total tokens better (+100.0 [+100.0, +100.0]). "
                 "Its scoring is paid back: the mean is ahead from step 10 on. What it reaches (100.0%) random does not with as many tokens."
             ),
-            "Best at equal total tokens: **rap** (100.0%); no other is level with it.",
+            "Best mean at equal total tokens: **rap** (100.0%); no other is level with it.",
         ]
 
     def test_seeds_that_disagree_leave_it_open(self, benchmark):
@@ -304,7 +304,10 @@ class TestTheVerdict:
             "at equal total tokens not told apart (+50.0 [+0.0, +100.0]). Whether its scoring is paid back is open"
             in against
         )
-        assert best == "Best at equal total tokens: **rap** (50.0%); not told apart from it: random."
+        assert (
+            best
+            == "Best mean at equal total tokens: **rap** (50.0%); not told apart from it: random (+50.0 [+0.0, +100.0])."
+        )
 
     def test_loser_is_told_what_it_cost(self, benchmark):
         """Half right with 200 tokens; the whole pool had all right at 10 steps of 10, so half of it at 50."""
@@ -317,7 +320,7 @@ class TestTheVerdict:
             in against
         )
         assert "the mean is not ahead at the end" in against
-        assert best.startswith("Best at equal total tokens: **whole pool** (100.0%)")
+        assert best.startswith("Best mean at equal total tokens: **whole pool** (100.0%)")
 
     def test_ledger_counts_scoring_training_and_measuring(self, benchmark):
         """100 tokens and 4 of 4 CPU seconds of scoring for rap, none for random."""
@@ -372,6 +375,19 @@ class TestAnArm:
         again = Arm(3, 45, 2, None, tmp_path)
         again.go_on(3)  # the checkpoint of step 4 was not written any more
         assert (list(again.measured), again.tokens, list(again.tokens_at)) == (["2", "3"], 30, ["1", "2", "3"])
+
+
+class TestKindsOfHeldOutRows:
+    def test_rows_that_were_left_out_need_ids(self, benchmark):
+        """By id where there is one, in the order of what was written; by place where all were; else it is refused."""
+        from bakeoff_rows import _column
+        from datasets import Dataset
+
+        rows = Dataset.from_dict({"id": ["x", "y", "z"], "kind": ["a", "b", "c"]})
+        assert _column(rows, "kind", ["z", "x"]) == ["c", "a"]
+        assert _column(rows.remove_columns("id"), "kind", ["0", "1", "2"]) == ["a", "b", "c"]
+        with pytest.raises(SettingError, match=r"^1 of 3 held-out rows cannot be asked, and no column `id` says which"):
+            _column(rows.remove_columns("id"), "kind", ["0", "2"])
 
 
 @pytest.mark.exhaustive
