@@ -32,6 +32,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/render_notebook.py --check
 	$(BIN)/mypy
+	$(BIN)/python scripts/render_reference.py --check
 
 check-pyright: $(READY)  ## what pyright says to code of users, from an environment of its own
 	$(PYTHON) -m venv .venv-pyright
@@ -110,6 +111,7 @@ benchmarks: $(READY)  ## the figures of README and docs
 	$(BIN)/python benchmarks/adaptive.py --rows 100
 	$(BIN)/python benchmarks/gold_doubt.py --rows 1000
 	$(BIN)/python benchmarks/training.py --work rap-training
+	$(BIN)/python benchmarks/bakeoff.py benchmarks/bakeoffs/shortcuts.yaml --work rap-bakeoff
 
 docs: .venv-docs/.ready  ## the site, in site/: strict, and without a network once its environment stands
 	$(DOCS)/python scripts/docs/prepare.py
@@ -128,4 +130,4 @@ check-trainers: $(READY)  ## every export through the trainers' own loaders, eac
 
 clean:
 	rm -rf .venv-docs build/docs site .cache
-	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright .venv-release dist rap-demo rap-demo-prm rap-training
+	rm -rf .venv .venv-lock .venv-newest .venv-oldest .venv-trl-prm .venv-vllm .venv-pyright .venv-release dist rap-demo rap-demo-prm rap-training rap-bakeoff

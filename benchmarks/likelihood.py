@@ -1,4 +1,4 @@
-"""Does the likelihood of the gold answer foretell the sampled cde, and what does a pre-screen by it lose?
+"""Does the likelihood of the gold answer foretell the sampled cde, and what would a screen by it lose?
 
     python benchmarks/likelihood.py [--rows 400] [--attempts 32] [--steps 2500]
 
@@ -31,7 +31,7 @@ from hf_rap.scorers import LikelihoodCDEScore
 
 FEW = 5  # attempts of an ordinary scoring
 MIN_CDE = 0.5
-SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of the rows, left out by the pre-screen
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of the rows, left out by a screen
 PLACES = {
     "at once, `\\boxed{`": {"prompt": PromptTemplate(suffix=AT_ONCE), "lead": "\\boxed{"},
     "think, `\\boxed{`": {"prompt": DEFAULT_PROMPT, "lead": "\\boxed{"},
@@ -145,8 +145,8 @@ def measure(title: str, engine: Engine, args: argparse.Namespace) -> None:
     )
     first = scores[next(iter(PLACES)), "log", "sum"]
     by_type(planted["source"], first, truth)
-    prescreen("value", first, truth, few)
-    prescreen("size, either sign", np.abs(first), truth, few)
+    as_a_screen("value", first, truth, few)
+    as_a_screen("size, either sign", np.abs(first), truth, few)
     passes = 2 * int(known.sum())
     print(
         f"\ncost: {passes:,} sequences read once in {seconds:.1f} s of processor time; five attempts per arm "
@@ -172,7 +172,7 @@ def inside(values: np.ndarray, truth: np.ndarray) -> str:
     return f"{spearman(values, truth):.2f}" if np.ptp(values) and np.ptp(truth) else "-"
 
 
-def prescreen(title: str, values: np.ndarray, truth: np.ndarray, few: np.ndarray) -> None:
+def as_a_screen(title: str, values: np.ndarray, truth: np.ndarray, few: np.ndarray) -> None:
     """What leaving out the lowest rows costs: of the rows that the truth keeps, and of those that five attempts keep."""
     known = ~np.isnan(values) & ~np.isnan(truth) & ~np.isnan(few)
     needed, selected = known & (truth > MIN_CDE), known & (few > MIN_CDE)

@@ -33,11 +33,14 @@ GUESSES: dict[Callable[[Random], questions.Asked], float] = {
 STEPS, BATCH, LEARNING_RATE = 200, 32, 5e-4
 
 
-def make_start(folder: Path, *, steps: int = STEPS, seed: int = 0) -> None:
-    """Trains the built-in model further and writes it to `folder`."""
+def make_start(
+    folder: Path, *, steps: int = STEPS, seed: int = 0, lesson: Callable[[Random], Lesson] | None = None
+) -> None:
+    """Trains the built-in model further and writes it to `folder`; `lesson` makes one example, by default with the habit."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
     from train_demo_model import collate
 
+    make = lesson or habit
     torch.manual_seed(seed)
     processor = AutoProcessor.from_pretrained(MODEL)
     model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype="float32").train()
@@ -45,7 +48,7 @@ def make_start(folder: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     schedule: Any = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     for step in range(steps):
         rng = Random(f"habit {seed} {step}")
-        loss = model(**collate(processor, [lesson(rng) for _ in range(BATCH)])).loss
+        loss = model(**collate(processor, [make(rng) for _ in range(BATCH)])).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -57,7 +60,7 @@ def make_start(folder: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     processor.save_pretrained(folder)
 
 
-def lesson(rng: Random) -> Lesson:
+def habit(rng: Random) -> Lesson:
     """Three of five are about the picture, with the habit; the others are those of the built-in model."""
     if rng.random() < 0.4:
         return make_lesson(rng, captions=0.1, instruction=DEFAULT_INSTRUCTION)

@@ -260,7 +260,6 @@ _TYPES = {
 }
 # Names that were here, and are now taken from their rooms.
 _MOVED = {
-    "adaptive.prescreen": "Prescreened collect_prescreened",
     "errors": "BranchMovedError ColumnExistsError EngineError ExportError HubError LayoutError MissingColumnError PublishError RowError RunError SettingError SourceError VersionExistsError WithdrawnError",
     "exports.internvl_prm": "export_internvl_prm",
     "exports.trl_prm": "export_trl_prm",

@@ -22,7 +22,14 @@ PREFIX = "rap_"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its Arrow type in words, and what it means."""
+    """One column: its name, its Arrow type in words, and what it means.
+
+    Args:
+        name: in the dataset; ours begin with `rap_`.
+        dtype: such as "float64" or "list<string>".
+        meaning: for people, as pages and cards print it.
+
+    """
 
     name: str
     dtype: str
@@ -55,6 +62,11 @@ EPOCH_REWARDS = Column(
 )
 SETTINGS = Column(
     "rap_settings", "string", "JSON: everything that could change this row's evidence (model, prompt, sampling, ...)"
+)
+UPDATE = Column(
+    "rap_update",
+    "string",
+    "of an updated version where the row's evidence comes from: asked (again), drawn (to check), log (of the training), before",
 )
 # A row of an adaptive collection. In mode "exact" an arm with fewer than "attempts" attempts was stopped; one with an
 # empty list was never asked. Null in all other evidence.
@@ -339,6 +351,7 @@ OTHER_EVIDENCE = (
     EPOCH_REWARDS,
     ADAPTIVE,
     PROBED,
+    UPDATE,
     *TOKEN_IDS.values(),
     *LIKELIHOOD_EVIDENCE,
     *REPLY_EVIDENCE,
@@ -393,6 +406,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((PROBED,), "collect_probed(ds, rollouts)"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
+    ((UPDATE,), "apply_update(selection, plan, evidence, rewards, log), or `hf-rap update`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
     ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),
@@ -571,8 +585,10 @@ def features_of(columns: Iterable[Column]) -> datasets.Features:
 def how_to_make(name: str) -> str:
     """The sentence that says what makes a column; nothing for one that hf_rap does not add.
 
-    >>> how_to_make("rap_limr")
-    'Make it first: add_limr_score(ds).'
+    Examples:
+        >>> how_to_make("rap_limr")
+        'Make it first: add_limr_score(ds).'
+
     """
     return f"Make it first: {MAKERS[name]}." if name in MAKERS else ""
 

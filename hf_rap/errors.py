@@ -109,8 +109,10 @@ class RowError(RapError):
     every other column of errors, is "code: message": `cell_of` writes one, `RowError.parse` and `code_of` read one,
     `codes_of` reads a column.
 
-    >>> RowError.parse("too_long: 9,000 tokens").at("row 7")
-    RowError('too_long: row 7: 9,000 tokens')
+    Examples:
+        >>> RowError.parse("too_long: 9,000 tokens").at("row 7")
+        RowError('too_long: row 7: 9,000 tokens')
+
     """
 
     def __init__(self, code: str, message: str = "") -> None:
@@ -138,8 +140,10 @@ def cell_of(error: RowError | None) -> str | None:
 def whole_text(text: str) -> str:
     r"""A text that a file can hold: halves of characters, which tokenizers and JSON leave, are joined or shown as U+FFFD.
 
-    >>> [hex(ord(letter)) for letter in whole_text("\ud83d\ude00\ud83d")]
-    ['0x1f600', '0xfffd']
+    Examples:
+        >>> [hex(ord(letter)) for letter in whole_text("\ud83d\ude00\ud83d")]
+        ['0x1f600', '0xfffd']
+
     """
     if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
         return text
@@ -182,8 +186,10 @@ _PASSWORD = re.compile(r"(\b\w[\w+.-]*:/{1,2}[^\s/@:'\"<>]*):[^\s/@'\"<>]+@")  #
 def without_passwords(text: str) -> str:
     """A text whose addresses have no passwords.
 
-    >>> without_passwords("s3://me:secret@bucket/run and hf://datasets/me/name@main")
-    's3://me:...@bucket/run and hf://datasets/me/name@main'
+    Examples:
+        >>> without_passwords("s3://me:secret@bucket/run and hf://datasets/me/name@main")
+        's3://me:...@bucket/run and hf://datasets/me/name@main'
+
     """
     return _PASSWORD.sub(r"\1:...@", text) if "@" in text else text
 
@@ -191,8 +197,10 @@ def without_passwords(text: str) -> str:
 def without_secrets(text: str) -> str:
     """A text of others without tokens and signatures.
 
-    >>> without_secrets("Illegal header value b'Bearer hf_abc' at https://x.y/z?Signature=1&Expires=2")
-    "Illegal header value b'Bearer ...' at https://x.y/z?..."
+    Examples:
+        >>> without_secrets("Illegal header value b'Bearer hf_abc' at https://x.y/z?Signature=1&Expires=2")
+        "Illegal header value b'Bearer ...' at https://x.y/z?..."
+
     """
     for pattern, shown in _SECRETS:
         text = pattern.sub(shown, text)
@@ -202,8 +210,10 @@ def without_secrets(text: str) -> str:
 def spellings(secret: str) -> re.Pattern[str]:
     r"""What finds a secret as it is, and as addresses, JSON and HTML spell it, in whole or in part.
 
-    >>> spellings("a+b/").sub("***", r"a+b/ a%2Bb%2f \u0061+b\/ a&#43;b&#x2F;")
-    '*** *** *** ***'
+    Examples:
+        >>> spellings("a+b/").sub("***", r"a+b/ a%2Bb%2f \u0061+b\/ a&#43;b&#x2F;")
+        '*** *** *** ***'
+
     """
     letters = (
         rf"(?:{re.escape(letter)}|%(?i:{ord(letter):02x})|\\+u(?i:{ord(letter):04x})|\\+x(?i:{ord(letter):02x})"
@@ -230,8 +240,10 @@ def one_line(error: BaseException) -> str:
 
     The first line of what datasets says of columns that do not fit is "Couldn't cast", and why stands at its end.
 
-    >>> one_line(ValueError("Couldn't cast\na: string\nbecause column names don't match"))
-    "Couldn't cast a: string because column names don't match"
+    Examples:
+        >>> one_line(ValueError("Couldn't cast\na: string\nbecause column names don't match"))
+        "Couldn't cast a: string because column names don't match"
+
     """
     line = without_secrets(" ".join(str(error).split()) or type(error).__name__)
     half = _LONGEST_LINE // 2
@@ -243,8 +255,10 @@ def visible(text: str, most: int = _LONGEST_LINE) -> str:
 
     Control, escape, bidirectional and half characters are spelled out.
 
-    >>> visible("a\x1b[31m\u202eb\n"), visible("abcdef", 3)
-    ('a\\x1b[31m\\u202eb\\n', 'abc...')
+    Examples:
+        >>> visible("a\x1b[31m\u202eb\n"), visible("abcdef", 3)
+        ('a\\x1b[31m\\u202eb\\n', 'abc...')
+
     """
     shown = text[: most + 1]
     if not shown.isprintable():
@@ -258,8 +272,10 @@ def visible(text: str, most: int = _LONGEST_LINE) -> str:
 def printable(text: str) -> str:
     r"""A text of any length with its lines and tabs, everything else in it that steers a terminal spelled out.
 
-    >>> printable("a\x1b[31m\n\tb")
-    'a\\x1b[31m\n\tb'
+    Examples:
+        >>> printable("a\x1b[31m\n\tb")
+        'a\\x1b[31m\n\tb'
+
     """
     if text.isprintable():
         return text

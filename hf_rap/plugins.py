@@ -64,6 +64,9 @@ def add_plugin(place: str) -> Any:
 
     A class is called without arguments first, but for the class of an engine.
 
+    Args:
+        place: a module that can be imported, or a file of the working folder, and a name in it: `my_rules:MIDDLE`.
+
     Raises:
         SettingError: it is no such place, the module cannot be imported, or what is there is nothing that hf_rap takes.
 

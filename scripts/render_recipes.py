@@ -18,7 +18,7 @@ HEAD = """# Recipes: the three papers, step by step
 
 You will have done what a paper did, as far as it goes without a trainer, each step printed as the command that it is:
 
-<!-- not run: its data and model are those of a reader -->
+<!-- not run: tests of the recipes run them -->
 ```bash
 hf-rap recipe rap hiyouga/geometry3k --model Qwen/Qwen2.5-VL-7B-Instruct --folder geometry3k-rap
 hf-rap recipe difficulty-prior --model demo
@@ -28,7 +28,7 @@ What is done is not done again: start the same command anew after whatever happe
 SOURCE everything runs on built-in pictures and a small model in about a minute, with the lengths and sizes that fit it. `--only-print`
 prints the commands and runs none.
 
-<!-- not run: its data and model are those of a reader -->
+<!-- not run: tests of the recipes run them -->
 ```bash
 hf-rap recipe rap --table outputs --folder geometry3k-rap --hours selected-grpo=41.5
 ```
@@ -52,7 +52,7 @@ def commands(name: str, recipe: Recipe) -> list[str]:
     lines = []
     for step in recipe.steps:
         lines += [f"# {step.name}: {step.does}", paste("hf-rap", *step.words(values))]
-    return ["<!-- not run: its data and model are those of a reader -->", "```bash", *lines, "```"]
+    return ["<!-- not run: tests of the recipes run them -->", "```bash", *lines, "```"]
 
 
 def numbers(prefix: str) -> list[str]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import click
 from page_tables import table
+from render_api import PAGES as API_PAGES
+from render_manifest import manifest_page
 from render_reasons import all_reasons
 from render_recipes import papers_page
 from render_rules import rules_page
 
-import hf_rap
 from hf_rap import columns
 from hf_rap.cli import GROUPS, cli
 from hf_rap.columns import MAKERS, Column
@@ -36,7 +38,7 @@ WHAT_TO_DO = {
     "not_judged": "`hf-rap score --regrade` with another `--verifier`.",
     "rate_unknown": "Roll these rows out yourself.",
     "cut_off": "`hf-rap rollouts --continue-cut --max-new-tokens N` on the same `--run`.",
-    "below_prescreen": "Roll out without `--prescreen`.",
+    "below_prescreen": "An earlier release left it out: roll it out.",
     "below_probe": "Roll out without `--probe`, on the same `--run`.",
     "options_unreadable": "Name the options (`--choices`).",
     "several_turns": "Say which question is asked (`--turns`).",
@@ -69,8 +71,7 @@ def columns_page() -> str:
     named = [value for value in vars(columns).values() if isinstance(value, Column)]
     every = {each.name: each for each in (*named, *columns.CONTROL_EVIDENCE)}
     rows = [
-        (f"`{each.name}`", _type(each.dtype), _plain(each.meaning), MAKERS.get(each.name, ""))
-        for each in every.values()
+        (f"`{each.name}`", _type(each.dtype), plain(each.meaning), MAKERS.get(each.name, "")) for each in every.values()
     ]
     return f"""# Columns
 
@@ -85,7 +86,7 @@ def reasons_page() -> str:
     """Reasons of every method, and codes of errors with what to do."""
     parts = []
     for where, codes in CODES.items():
-        rows = [(f"`{code}`", _plain(meaning), WHAT_TO_DO[code]) for code, meaning in codes.items()]
+        rows = [(f"`{code}`", plain(meaning), WHAT_TO_DO[code]) for code, meaning in codes.items()]
         title = where if " " in where else f"`{where}`"
         parts.append(f"## Codes in {title}\n\n{_table(('code', 'meaning', 'what to do'), rows)}\n")
     return f"""# Reasons and error codes
@@ -119,18 +120,6 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
-def names_page() -> str:
-    """Every public name with what it is called with and the first sentence about it."""
-    names = sorted((name for name in hf_rap.__all__ if name != "__version__"), key=str.lower)
-    rows = [(f"`{name}`", _first_line(getattr(hf_rap, name))) for name in names]
-    return f"""# Names in Python
-
-`from hf_rap import NAME`; `help(NAME)` gives shapes, units, ranges, errors and the source. `hf_rap.__version__` is the version.
-
-{_table(("name", "what it is"), rows)}
-"""
-
-
 def layouts_page() -> str:
     """Every layout that is recognised."""
     head = """# Layouts
@@ -154,11 +143,12 @@ PAGES = {
     "columns.md": columns_page,
     "reasons.md": reasons_page,
     "commands.md": commands_page,
-    "python.md": names_page,
     "layouts.md": layouts_page,
     "prompts.md": prompts_page,
     "papers.md": papers_page,
     "rules.md": rules_page,
+    "manifest.md": manifest_page,
+    **API_PAGES,
 }
 
 
@@ -174,10 +164,10 @@ def _type(dtype: str) -> str:
 
 def _help(command: click.Command) -> str:
     text = inspect.cleandoc(command.help or "").replace("\b", "")
-    return "\n\n".join(_plain(" ".join(part.split())) for part in text.split("\n\n"))
+    return "\n\n".join(plain(" ".join(part.split())) for part in text.split("\n\n"))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """As Markdown that shows these very letters."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else part.replace("<", "&lt;").replace("*", "\\*") for part in parts)
@@ -191,17 +181,18 @@ def _spelling(option: click.Option) -> str:
 
 def _said(option: click.Option) -> str:
     needed = " Required." if option.required else ""
-    return _plain(f"{option.help or ''}{needed}")
-
-
-def _first_line(thing: object) -> str:
-    return _plain((inspect.getdoc(thing) or "").split("\n\n")[0].split("\n>>>")[0])
+    return plain(f"{option.help or ''}{needed}")
 
 
 def main() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    for name, write in PAGES.items():
-        (FOLDER / name).write_text(write(), encoding="utf-8")
+    """With --check nothing is written: it fails where a page is not what it would write."""
+    written = {FOLDER / name: write() for name, write in PAGES.items()}
+    if "--check" in sys.argv:
+        old = [path for path, text in written.items() if not path.is_file() or path.read_text("utf-8") != text]
+        sys.exit(f"python scripts/render_reference.py writes anew: {', '.join(map(str, old))}" if old else 0)
+    for path, text in written.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

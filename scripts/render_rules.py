@@ -21,9 +21,9 @@ HEAD = """# Which rule: every published one on the same evidence
 
 You will see what every published rule keeps of your rows, what its replies cost, and how far any two agree:
 
-<!-- not run: its data and model are those of a reader -->
-```bash
-hf-rap compare scored.parquet --methods all
+<!-- exhaustive -->
+```console
+$ hf-rap compare scored.parquet --methods all
 ```
 
 runs all of them on one file: rows kept, what the replies behind each rule cost in tokens, the overlap of every two, and for a rule that cannot run
@@ -39,13 +39,12 @@ reason for every row, obey marks of a person and can be made again from their re
 
 Much: of 400 planted rows the default and `pass-gap` keep 32 each and share none, while `rap-paper` and `difficulty` keep the same 70
 ([measured](measurements/rules.md)). Overlap tells how much the choice matters on your rows; whether training on a selection is better than on as many random rows only
-training tells ([does it work?](evidence.md)).
+training tells ([does it work?](evidence.md), and [a bake-off on your data](trainers/bakeoff.md)).
 
 ## Two models, or two checkpoints of one
 
-<!-- not run: its data and model are those of a reader -->
-```bash
-hf-rap compare before.parquet after.parquet --methods rap,difficulty
+```console
+$ hf-rap compare before.parquet after.parquet --methods rap,difficulty
 ```
 
 matches rows by `rap_id` and shows for every rule how far the two selections overlap ([Jaccard](glossary.md#jaccard)), beside what a rerun of either would give (*rerun*, as `hf-rap stability`

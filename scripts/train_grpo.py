@@ -25,7 +25,7 @@ from hf_rap.exports.asked import prompt_in
 from hf_rap.exports.rows import PUBLISHED
 from hf_rap.metrics import metric_path
 from hf_rap.rows.prompts import BARE, PromptTemplate
-from hf_rap.training import accuracy_reward
+from hf_rap.training import RewardLog, accuracy_reward
 
 if TYPE_CHECKING:
     import datasets
@@ -90,7 +90,7 @@ def train(model: str, rows: datasets.Dataset, options: argparse.Namespace, out: 
     )
     trainer = GRPOTrainer(
         model=AutoModelForImageTextToText.from_pretrained(model, dtype=dtype(options)),
-        reward_funcs=accuracy_reward,
+        reward_funcs=RewardLog(accuracy_reward, options.log_rewards) if options.log_rewards else accuracy_reward,
         args=config,
         train_dataset=rows,  # `prompt` is the chat that was scored
         processing_class=processor,
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16, help="rows measured together")
     parser.add_argument("--lora", action="store_true")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--log-rewards", type=Path, help="folder for the rewards of every row, for `hf-rap update`")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 

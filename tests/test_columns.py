@@ -11,7 +11,6 @@ from datasets import Dataset, Features, List, Value
 
 import hf_rap
 from hf_rap import columns
-from hf_rap.adaptive.prescreen import collect_prescreened
 from hf_rap.cli import cli
 
 ALL = {
@@ -115,8 +114,8 @@ def hint_of(call):
             ["Controls(", "`hf-rap controls`", "min_probability reads the attempts"],
         ),
         (
-            lambda: collect_prescreened(rows("rap_cde"), hf_rap.Rollouts(CanAll()), min_likelihood_cde=0.0),
-            ["likelihood_cde_score", "`hf-rap likelihood`"],
+            lambda: hf_rap.select_cognitive(rows("rap_cde"), method="visual-dependence", budget=1),
+            ["visual_dependence_score", "`hf-rap score --score visual_dependence`"],
         ),
         (lambda: hf_rap.process.one_row_per_response(rows("rap_cde")), ["Rollouts(", "`hf-rap rollouts`"]),
     ],

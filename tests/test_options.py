@@ -86,7 +86,6 @@ GIVEN = {
     "collect_evidence": {"ds": DS, "collector": ROLLOUTS},
     "collect_probed": {"ds": DS, "rollouts": ROLLOUTS},
     "collect_in_run": {"ds": DS, "collector": ROLLOUTS, "url": "memory://never-made"},
-    "collect_prescreened": {"ds": DS, "collector": ROLLOUTS, "min_likelihood_cde": 0},
     "compare_methods": {"ds": SCORED, "methods": ["rap"]},
     "diff": {"old": "a.parquet", "new": "b.parquet"},
     "difficulty_weighted": {"reward_func": len, "group_size": 8},
@@ -456,12 +455,6 @@ WRONG = {
     },
     "collect_evidence": {"collector": COLLECTOR, "rows_per_step": AT_LEAST_1_OR_NONE, "media_roots": MEDIA_ROOTS},
     "collect_in_run": RUN,
-    "collect_prescreened": {
-        "collector": COLLECTOR,
-        "min_likelihood_cde": ("low", "'low': it takes a number between -1000000000.0 and 1000000000.0, or a quantile"),
-        "either_way": FLAG,
-        "collect": ("runs/", "'runs/': it takes a function of rows and collector, or None"),
-    },
     "compare_methods": {
         "overrides": MARKS,
         "methods": ("rap", "'rap': it takes some of rap, rap-paper, rap-released"),

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import (
     ERROR,
     ID,
-    PROBE_CDE,
-    PROBE_IMAGE,
     PROBE_SCORES,
-    PROBE_TEXT,
     PROBED,
     STATES_EVIDENCE,
     STATES_SETTINGS,
@@ -31,7 +28,7 @@ from hf_rap.rows.batches import Batch
 from hf_rap.runs.collecting import collect_in_run
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import check_url
-from hf_rap.scorers.probe import LEAST_ROWS, check_sklearn, fit_labelled, read_states, states_of
+from hf_rap.scorers.probe import LEAST_ROWS, check_sklearn, fit_labelled, folds_of_ids, read_states, states_of
 from hf_rap.stats.counts import Counts, cde_of
 from hf_rap.tables import whole_dataset
 
@@ -170,11 +167,13 @@ class _Collection:
         ids = [row.id for row in run.rows]
         self.order = slice_order(ids, probing.seed)
         self.audited = audited(ids, probing.audit, probing.seed)
+        self.folds = folds_of_ids(ids)
         self.labelled = np.zeros(len(ids), dtype=bool)
         self.left_out = np.zeros(len(ids), dtype=bool)
         self.foretold = np.full((len(ids), len(PROBE_SCORES)), np.nan)
         self.probe: Probe | None = None
         self.cut: float | None = None
+        self.recall_at_cut: float | None = None
         self.why: str | None = None
         self.settled = 0
 
@@ -192,6 +191,8 @@ class _Collection:
             if count >= self.probing.needed and self.fit():
                 self.cut = self.settled_cut(count)
                 if self.cut is not None:
+                    found = self.labelled & self.worth
+                    self.recall_at_cut = float(1 - np.mean(self.foretold[found, 2] < self.cut))
                     return
                 self.why = "nothing is foretold of too many of the rows worth keeping"
             if size == n_rows:
@@ -288,15 +289,15 @@ class _Collection:
                 min_auc=self.probing.min_auc,
                 by=by,
                 sources=None if sources is None else sources[there],
+                folds=self.folds[rows[there]],
             )
         except SettingError as error:
             self.why = str(error).rstrip(".")
             return False
-        parts = stored.with_format("arrow").iter(batch_size=_ROWS_AT_ONCE)
-        made = [self.probe(part) for part in parts]
-        for place, column in enumerate((PROBE_IMAGE, PROBE_TEXT, PROBE_CDE)):
-            values = [value for part in made for value in _values(part[column.name])]
-            self.foretold[:, place] = np.array(values, dtype=np.float64)  # None becomes NaN
+        stored = stored.with_format("arrow")
+        for start in range(0, len(stored), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            self.foretold[part] = self.probe.rates(Batch("collect_probed", stored[part]), self.folds[part])
         return True
 
     def roll_out(self) -> dict[str, Any]:
@@ -354,15 +355,12 @@ class _Collection:
             "audited_worth": shown.worth,
             "recall_shown": shown.recall,
             "recall_low": shown.low,
+            "recall_at_cut": None if self.recall_at_cut is None else round(self.recall_at_cut, 6),
             "auc": None if report is None or report.auc is None else round(report.auc, 6),
             "reliability": []
             if report is None
             else [[part.rows, round(part.foretold, 6), round(part.came, 6)] for part in report.reliability],
         }
-
-
-def _values(column: Any) -> list[Any]:
-    return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
 
 
 def _with_columns(run: Run, collection: _Collection, record: str) -> datasets.Dataset:

@@ -74,8 +74,10 @@ class Probing:
     def needed(self) -> int:
         """Labelled rows worth keeping that a cut takes.
 
-        >>> Probing(recall=0.99).needed, Probing(recall=0.9).needed
-        (99, 9)
+        Examples:
+            >>> Probing(recall=0.99).needed, Probing(recall=0.9).needed
+            (99, 9)
+
         """
         return ceil(1 / (1 - exact(self.recall))) - 1
 
@@ -104,8 +106,10 @@ def audited(ids: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
 def next_size(labelled: int, worth: int, needed: int, rows: int) -> int:
     """Rows that the slice should have for `needed` worth keeping, by how many of those so far are; at most all.
 
-    >>> next_size(200, 60, 99, 5000), next_size(200, 0, 99, 5000), next_size(200, 150, 99, 210)
-    (330, 600, 210)
+    Examples:
+        >>> next_size(200, 60, 99, 5000), next_size(200, 0, 99, 5000), next_size(200, 150, 99, 210)
+        (330, 600, 210)
+
     """
     estimate = needed * labelled / worth if worth else float("inf")
     return min(rows, ceil(min(max(estimate, labelled * _GROWTH[0]), labelled * _GROWTH[1])))
@@ -137,8 +141,9 @@ def audit_of(rows: int, worth: int, left_out: int, kept: int) -> Audit:
         left_out: rows below the cut that were not.
         kept: rows worth keeping among all that were rolled out.
 
-    >>> audit_of(100, 0, 1000, 300)
-    Audit(rows=100, worth=0, recall=1.0, low=0.910434)
+    Examples:
+        >>> audit_of(100, 0, 1000, 300)
+        Audit(rows=100, worth=0, recall=1.0, low=0.910434)
 
     """
     if not left_out:
@@ -153,8 +158,10 @@ def audit_of(rows: int, worth: int, left_out: int, kept: int) -> Audit:
 def share_at_most(successes: int, trials: int, confidence: float = _CONFIDENCE) -> float:
     """The upper end of a share, of which so many of so many were seen (Clopper and Pearson 1934).
 
-    >>> round(share_at_most(0, 100), 4)
-    0.0295
+    Examples:
+        >>> round(share_at_most(0, 100), 4)
+        0.0295
+
     """
     if successes >= trials:
         return 1.0

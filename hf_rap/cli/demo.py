@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @command()
 @click.option("--rows", default=600, show_default=True, help="Planted picture questions to make.")
 @click.option("--attempts", default=5, show_default=True, help="Replies per row and arm.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of pictures, replies and ties.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("rap-demo"), show_default=True, help="New folder.")
 def demo(*, rows: int, attempts: int, seed: int, out: Path) -> None:
     """Make pictures, ask a small model about them, score, select, and write a version. Needs no network.

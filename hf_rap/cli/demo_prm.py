@@ -17,7 +17,7 @@ from .publish import report_version
 @click.option("--attempts", default=2, show_default=True, help="Responses per question.")
 @click.option("--continuations", default=16, show_default=True, help="Samples from the end of every step.")
 @click.option("--top", default=0.25, show_default=True, help="Share to keep of each type of question.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of pictures, replies and ties.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("rap-demo-prm"), show_default=True, help="New folder."
 )

@@ -14,6 +14,7 @@ from .options import (
     layout_options,
     make_engine,
     model_options,
+    old_instruction,
     out_option,
     prompt_if_given,
     prompt_option,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of who gives pictures to whom.")
 @click.option("--other-model", is_flag=True, help="Read replies that another model or revision wrote.")
 @prompt_option("How the replies were asked for; default: as their rap_settings say.")
+@old_instruction
 @run_options
 @out_option("Parquet file to write; needed without --run.")
 @as_json

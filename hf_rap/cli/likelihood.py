@@ -48,7 +48,7 @@ def likelihood(
 ) -> None:
     """How much likelier the image makes the gold answer: one forward pass with it and one without.
 
-    For rollouts --prescreen. docs/likelihood.md says how far it can be trusted.
+    It leaves out no row; `hf-rap rollouts --probe` does. docs/likelihood.md says how far it can be trusted.
 
     Example: hf-rap likelihood hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct --out looked.parquet
 
@@ -79,5 +79,5 @@ def likelihood(
     }
     for share in (0.1, 0.3, 0.5, 0.7, 0.9) if scores else ():
         result[f"q{share:g}"] = round(scores[int(share * (len(scores) - 1))], 4)
-    then = "hf-rap rollouts {} --model MODEL --out evidence.parquet (--prescreen q0.3 leaves the lowest rows out)"
+    then = "hf-rap rollouts {} --model MODEL --out evidence.parquet"
     report(scored, result, out, info, options, then=then, layout=layout, as_json=as_json)

@@ -391,7 +391,9 @@ def prompt_option(text: str) -> Callable[[Command], Command]:
     return click.option("--prompt", metavar="NAME|FILE", help=f"{', '.join(PRESETS)}, or a YAML file. {text}")
 
 
-old_instruction = click.option("--instruction", hidden=True, callback=_old_instruction)
+old_instruction = click.option(
+    "--instruction", hidden=True, callback=_old_instruction, help="The old name of --prompt."
+)
 _asking = [
     click.option("--keep-system", is_flag=True, help="Ask with the row's own system turn where it has one."),
     old_instruction,
@@ -418,8 +420,15 @@ def prompt_if_given(options: Mapping[str, Any]) -> PromptTemplate | None:
 
 
 _drawing = [
-    click.option("--temperature", default=1.0, show_default=True),
-    click.option("--top-p", default=1.0, show_default=True),
+    click.option(
+        "--temperature",
+        default=1.0,
+        show_default=True,
+        help="0 takes the likeliest token, so that attempts are all the same.",
+    ),
+    click.option(
+        "--top-p", default=1.0, show_default=True, help="Share of probability that tokens are drawn from; 1 keeps all."
+    ),
     click.option("--top-k", default=0, show_default=True, help="0 keeps every token."),
     click.option("--max-new-tokens", default=1024, show_default=True, help="Longer replies are cut off."),
     click.option("--seed", default=0, show_default=True, help="Of sampling and of ties in the selection."),
@@ -693,7 +702,14 @@ _hub = [
         help="Add as many rows drawn at random, to compare with: the config control.",
     ),
     click.option(
-        "--control", "old_control", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_old_control
+        "--control",
+        "old_control",
+        is_flag=True,
+        hidden=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_old_control,
+        help="The old name of --random-control.",
     ),
     click.option("--allow-lower", is_flag=True, help="Publish although a higher version is there already."),
     click.option("--despite-licence", is_flag=True, help="Publish although the licence of the source forbids it."),

@@ -53,6 +53,10 @@ def print_stability(facts: Mapping[str, Any] | None) -> None:
         echo(f"  {title:<9}  " + "  ".join(f"{cell[place]:>7}" for cell in cells))
     if facts["note"]:
         echo(f"  {facts['note']}")
+    if facts.get("held_out"):
+        from hf_rap.select.stability import sentence_of
+
+        echo(f"  {sentence_of(facts['held_out'])}")
 
 
 def print_health(facts: Mapping[str, Any] | None) -> None:

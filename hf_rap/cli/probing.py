@@ -36,7 +36,6 @@ probe_options = together(
 # With what a probe does not go, and why.
 _NOT_WITH = {
     "dry_run": "--dry-run times all rows",
-    "prescreen": "--prescreen leaves out rows as well",
     "partial": "--partial reads what a --run holds so far, and --probe decides over all rows",
     "ray": "--probe asks in rounds, which --ray would load the model for each time",
     "states": "--probe reads the states in a pass of its own, and --states would write them twice",
@@ -81,6 +80,9 @@ def print_probed(facts: Mapping[str, Any] | None) -> None:
     if spared is not None:
         more = "" if spared >= 0 else ": more was spent on rows that decide the cut than was left out"
         echo(f"  tokens spared: about {spared:,}{more}")
-    echo(f"  on rows held out: AUC {facts['auc']:.3f}")
+    at_cut = facts.get("recall_at_cut")  # records of earlier releases have none
+    echo(
+        f"  on rows held out: AUC {facts['auc']:.3f}" + ("" if at_cut is None else f", recall at the cut {at_cut:.4g}")
+    )
     echo("  foretold cde   " + "  ".join(f"{foretold:6.2f}" for _, foretold, _ in facts["reliability"]))
     echo("  cde that came  " + "  ".join(f"{came:6.2f}" for _, _, came in facts["reliability"]))

@@ -8,7 +8,6 @@ import click
 
 from .collecting import check_usage, collect, report, say_faster
 from .options import (
-    NumberOrWord,
     adaptive_options,
     as_json,
     command,
@@ -46,16 +45,6 @@ _continue_cut = click.option(
 _streaming = click.option(
     "--streaming", is_flag=True, help="With --run: read rows when they are asked for, for a set that fits no disk."
 )
-_prescreen = [
-    click.option(
-        "--prescreen",
-        type=NumberOrWord(),
-        help="Leave out rows whose rap_likelihood_cde (hf-rap likelihood) is below this; q0.3 is a quantile. Default: none.",
-    ),
-    click.option(
-        "--either-way", is_flag=True, help="With --prescreen: go by the size of the score, whatever its sign."
-    ),
-]
 
 
 @command()
@@ -70,7 +59,6 @@ _prescreen = [
 @rule_options
 @adaptive_options
 @probe_options
-@together(_prescreen, title="Fewer attempts")
 @out_option("Parquet file to write; needed without --run or --dry-run.")
 @click.option("--dry-run", type=int, metavar="N", help="Only time N rows and estimate the whole.")
 @click.option("--gpu-hour-price", type=float, help="With --dry-run: also estimate the money.")
@@ -79,8 +67,6 @@ def rollouts(
     sources: tuple[str, ...],
     *,
     out: Path | None,
-    prescreen: float | str | None,
-    either_way: bool,
     streaming: bool,
     dry_run: int | None,
     gpu_hour_price: float | None,
@@ -99,7 +85,6 @@ def rollouts(
 
     In Python: hf_rap.collect_in_run(ds, hf_rap.Rollouts(hf_rap.TransformersEngine(model)), url)
     """
-    from hf_rap.adaptive.prescreen import collect_prescreened
     from hf_rap.rows.turns import each_turn
     from hf_rap.stats.health import check_health
     from hf_rap.versions.adaptive_facts import describe_adaptive
@@ -108,10 +93,9 @@ def rollouts(
     from .opening import open_rows
 
     stopping = make_stopping(options)
-    probing = make_probing({**options, "prescreen": prescreen, "dry_run": dry_run})
-    _check_prescreen(prescreen, dry_run, either_way=either_way)
+    probing = make_probing({**options, "dry_run": dry_run})
     if streaming:
-        stream_rollouts(sources, out, {**options, "prescreen": prescreen, "dry_run": dry_run}, as_json=as_json)
+        stream_rollouts(sources, out, {**options, "dry_run": dry_run}, as_json=as_json)
         return
     if dry_run is None:
         check_usage(options, out)
@@ -122,23 +106,7 @@ def rollouts(
         print_estimate(ds, make_rollouts(options, layout), rows=dry_run, gpu_hour_price=gpu_hour_price, as_json=as_json)
         return
     collector = make_rollouts(options, layout)
-    left_out: dict[str, Any] = {}
-    if prescreen is None:
-        evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping, probing=probing)
-    else:
-        screened = collect_prescreened(
-            _looked_at(ds),
-            collector,
-            min_likelihood_cde=prescreen,
-            either_way=either_way,
-            collect=lambda rows, collector: collect(
-                rows, collector, options, wanted=out is not None, stopping=stopping
-            ),
-        )
-        evidence, left_out = (
-            screened.evidence,
-            {"rows left out by --prescreen": screened.left_out, "below": screened.cut},
-        )
+    evidence = collect(ds, collector, options, wanted=out is not None, stopping=stopping, probing=probing)
     if evidence is None:
         return
     probed = describe_probed(evidence)
@@ -147,7 +115,6 @@ def rollouts(
         print_probed(probed)
     result = {
         "rows": len(evidence),
-        **left_out,
         "rows with rap_error": sum(error is not None for error in evidence["rap_error"]),
         **pairs_of_cut(evidence, as_json=as_json),
     }
@@ -169,22 +136,6 @@ def rollouts(
     if not as_json:
         print_health(health)
     say_faster(options)
-
-
-def _check_prescreen(prescreen: float | str | None, dry_run: int | None, *, either_way: bool) -> None:
-    if prescreen is not None and dry_run is not None:
-        raise click.UsageError("--dry-run times all rows: leave out --prescreen.")
-    if either_way and prescreen is None:
-        raise click.UsageError("--either-way belongs to --prescreen.")
-
-
-def _looked_at(ds: datasets.Dataset) -> datasets.Dataset:
-    """The rows with the score of the first look, made here if only its evidence is there."""
-    from hf_rap.columns import LIKELIHOOD_CDE
-    from hf_rap.scorers.base import add_scores
-    from hf_rap.scorers.likelihood_cde import likelihood_cde_score
-
-    return ds if LIKELIHOOD_CDE.name in ds.column_names else add_scores(ds, likelihood_cde_score)
 
 
 def print_estimate(

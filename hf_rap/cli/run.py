@@ -93,7 +93,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     if dry_run is not None:
         print_estimate(ds, rollouts, rows=dry_run, as_json=as_json)
         return
-    kept = options["run"] = options["run"] or _run_beside(repo, options)
+    kept = options["run"] = options["run"] or run_beside(repo, options)
     note(f"1/4 evidence goes into {kept}; the same command goes on from there")
     evidence = collect(ds, rollouts, options, wanted=True, stopping=stopping, probing=probing)
     if evidence is None:  # another process gives it
@@ -119,7 +119,7 @@ def run(sources: tuple[str, ...], *, dry_run: int | None, as_json: bool, **optio
     say_faster(options)
 
 
-def _run_beside(repo: str | None, options: dict[str, Any]) -> str:
+def run_beside(repo: str | None, options: dict[str, Any]) -> str:
     """Where the evidence goes when nothing is said."""
     if repo is not None:
         return f"{repo.rpartition('/')[2]}.run"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _NOT_OF_STREAMS = {
     "without": "--without compares all rows with a test set",
     "adaptive": "--adaptive decides over all rows",
-    "prescreen": "--prescreen ranks all rows",
     "probe": "--probe decides over all rows",
     "dry_run": "--dry-run spreads its rows over the whole set, whose size a stream does not tell",
     "ray": "--ray hands out rows that are known beforehand",

@@ -91,11 +91,16 @@ def stream_key(seed: int, row_id: str, arm: str, attempt: int) -> int:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply: its text as the model wrote it, without the tokens that end it; tokens generated (the end token included).
+    """One reply.
 
-    `tokens` is None where a server counts the tokens of several replies together. `prompt_tokens` counts the
-    prompt with the tokens of its images; None where the engine does not say, as for `token_ids`, the tokens themselves.
-    `states`: of the prompt, where `Request.depths` ask for them, with the first reply.
+    Args:
+        text: as the model wrote it, without the tokens that end it.
+        tokens: so many were generated, the end token included; None where a server counts those of several replies together.
+        truncated: it hit the token limit.
+        prompt_tokens: of the prompt with its images; None where the engine does not say.
+        token_ids: the tokens themselves; None where the engine does not say.
+        states: of the prompt, where `Request.depths` ask for them, with the first reply.
+
     """
 
     text: str

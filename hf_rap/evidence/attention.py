@@ -56,11 +56,11 @@ class Attention(StoredReplies):
         model wrote them (`Rollouts(keep_ids=True)`), without which the text of a reply is cut into tokens anew.
 
     Writes:
-        rap_attention: per attempt with the image, null where there is no reply. An attempt that
-            cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
-            or a code of `rap_error`) and nulls; it never stops the run.
-        rap_attention_settings: JSON, what could change it. Beside it `replies_by`, the model that wrote the replies,
-            where that is another one, or where nothing tells that it is this one (a server's replies, say).
+        - `rap_attention`: per attempt with the image, null where there is no reply. An attempt that
+          cannot be read has an `error` ("code: message", `hf_rap.columns.ATTENTION_ERROR_CODES`,
+          or a code of `rap_error`) and nulls; it never stops the run.
+        - `rap_attention_settings`: JSON, what could change it. Beside it `replies_by`, the model that wrote the replies,
+          where that is another one, or where nothing tells that it is this one (a server's replies, say).
 
     Raises:
         SettingError: the window is shorter than 2, the engine cannot tell its attention, or another model wrote the

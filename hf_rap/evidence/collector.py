@@ -515,6 +515,10 @@ def collect_evidence(
         SourceError: the dataset has no rows.
         LayoutError, MissingColumnError, ColumnExistsError: the columns do not fit.
         EngineError: the model cannot be loaded, or fails on all of its first rows.
+
+    Examples:
+        >>> collect_evidence(ds, Rollouts(engine))  # doctest: +SKIP
+
     """
     import datasets
 
@@ -636,8 +640,10 @@ class Estimate:
 def duration(seconds: float) -> str:
     """A length of time as people say it.
 
-    >>> duration(0.04), duration(68.3), duration(3000), duration(36000)
-    ('0.04 s', '68 s', '50 min', '10.0 h')
+    Examples:
+        >>> duration(0.04), duration(68.3), duration(3000), duration(36000)
+        ('0.04 s', '68 s', '50 min', '10.0 h')
+
     """
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 10 or not seconds else f"{seconds:.1g} s"

@@ -69,7 +69,8 @@ class Controls(Collector):
         seed: of who gives pictures to whom.
         donors_per_row: givers that the attempts of a row are shared among; None: one for each attempt. Every
             giver is a prompt of its own to be read, so 1 is cheaper.
-        verifier, cut: those that the replies with the image were graded with, see `Rollouts`.
+        verifier: that which the replies with the image were graded with, see `Rollouts`.
+        cut: likewise.
         layout: which column is what; None recognises the layout from the column names.
         donors: what `over` sets.
 
@@ -78,11 +79,12 @@ class Controls(Collector):
         rap_error, where it is there.
 
     Writes:
-        per arm, here blank: rap_blank_rewards, rap_blank_responses, rap_blank_tokens, rap_blank_truncated:
-        as the same columns of the image arm. rap_blank_error: "code: message", codes of `rap_error` and of
-        `hf_rap.columns.CONTROL_ERROR_CODES`; rows without replies with an image are not asked.
-        rap_blank_settings: JSON, what could change it. Where pictures come from other rows, also
-        rap_shuffled_donor: the `rap_id` of the row they come from.
+        - `rap_blank_rewards`, `rap_blank_responses`, `rap_blank_tokens`, `rap_blank_truncated`: as the same columns of the
+          image arm; blank stands for the name of each arm.
+        - `rap_blank_error`: "code: message", codes of `rap_error` and of `hf_rap.columns.CONTROL_ERROR_CODES`; rows without
+          replies with an image are not asked.
+        - `rap_blank_settings`: JSON, what could change it.
+        - `rap_shuffled_donors`: where pictures come from other rows, the `rap_id` of the row they come from, per attempt.
 
     Raises:
         SettingError: there is no such arm; donors_per_row is below 1; the rows got their replies from another model, or

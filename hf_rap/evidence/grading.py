@@ -39,11 +39,17 @@ def grader(version: str, *, batched: bool = False) -> Callable[[Function], Funct
     Raise the version whenever the same reply can get another grade: stored replies are then graded again. A class says
     the same by its attributes `version` and `batched`.
 
-    >>> @grader(version="2")
-    ... def mentions(reply, gold, question):
-    ...     return gold in reply
-    >>> Grading(mentions).settings()
-    {'verifier': 'mentions', 'verifier_version': '2', 'cut': 'wrong', 'correct': 1.0}
+    Args:
+        version: any text.
+        batched: it takes lists of replies, golds and questions, and gives a list of grades.
+
+    Examples:
+        >>> @grader(version="2")
+        ... def mentions(reply, gold, question):
+        ...     return gold in reply
+        >>> Grading(mentions).settings()
+        {'verifier': 'mentions', 'verifier_version': '2', 'cut': 'wrong', 'correct': 1.0}
+
     """
 
     def tell(function: Function) -> Function:

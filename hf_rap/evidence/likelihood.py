@@ -54,14 +54,14 @@ class Likelihood(PromptedCollector):
         the columns of the layout.
 
     Writes:
-        rap_gold_spellings: the ways to write the gold (`hf_rap.verify.spellings`).
-        rap_image_gold_logprobs, rap_text_gold_logprobs: one per spelling, natural logarithm, at
-            temperature 1; null where it is not known. The whole list is null for a row that cannot be
-            asked.
-        rap_gold_tokens: tokens that were counted, per spelling.
-        rap_likelihood_error: "code: message", codes of `rap_error` and of
-            `hf_rap.columns.LIKELIHOOD_ERROR_CODES`. A row without an image is not asked.
-        rap_likelihood_settings: JSON, what could change it.
+        - `rap_gold_spellings`: the ways to write the gold (`hf_rap.verify.spellings`).
+        - `rap_image_gold_logprobs`, `rap_text_gold_logprobs`: one per spelling, natural logarithm, at
+          temperature 1; null where it is not known. The whole list is null for a row that cannot be
+          asked.
+        - `rap_gold_tokens`: tokens that were counted, per spelling.
+        - `rap_likelihood_error`: "code: message", codes of `rap_error` and of
+          `hf_rap.columns.LIKELIHOOD_ERROR_CODES`. A row without an image is not asked.
+        - `rap_likelihood_settings`: JSON, what could change it.
 
     Raises:
         SettingError: the engine cannot tell likelihoods. Of servers those of vLLM can.

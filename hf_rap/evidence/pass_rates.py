@@ -115,6 +115,13 @@ def add_pass_rates(
             named, counted from 0.
         ColumnExistsError: there is evidence already.
         SettingError: an option is none.
+
+    Examples:
+        >>> from hf_rap.demo import make_planted
+        >>> ds = make_planted(6).add_column("pass_rate", [0.75] * 6)
+        >>> add_pass_rates(ds, "pass_rate", model="Qwen/Qwen3-VL-4B-Thinking")["rap_difficulty"][0]
+        0.25
+
     """
     ds = whole_dataset("add_pass_rates", ds)
     for name, value in (("column", column), ("model", model), ("sampling", sampling)):

@@ -68,9 +68,12 @@ class Rollouts(PromptedCollector):
         first_attempt: number of the first of them: attempts 5 to 7 are `first_attempt=5, attempts=3`,
             and the same as the last three of `attempts=8`.
         arm: ask only "image" or only "text"; the columns of the other are null. None asks both.
-        temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`. The
-            seed and the row name the random numbers: the same row gets the same replies whatever the
-            batch size, order or number of processes. Rows with the same id get the same replies.
+        temperature: how freely replies are drawn, see `hf_rap.engines.base.Sampling`; 0 takes the likeliest token.
+        top_p: the share of probability that tokens are drawn from, likewise.
+        top_k: so many of the likeliest tokens are drawn from; 0 is all.
+        max_new_tokens: a reply that has not ended by then is cut off.
+        seed: with the row it names the random numbers: the same row gets the same replies whatever the batch size,
+            order or number of processes, and rows with the same id get the same replies.
         prompt: what stands around the question: a `PromptTemplate`, the name of a preset (docs/prompts.md), or a file.
         layout: which column is what; None recognises the layout from the column names.
         attention: also note where the model looked, as `hf_rap.Attention` does: the prompt with the
@@ -100,6 +103,20 @@ class Rollouts(PromptedCollector):
 
     Source:
         arXiv 2506.04755, section on the causal discrepancy estimator: M = 5, temperature 1.0.
+
+    Examples:
+        >>> from hf_rap import Completion
+        >>> from hf_rap.demo import make_planted
+        >>> class Parrot:
+        ...     def complete(self, requests, sampling):
+        ...         return [[Completion("red", 3, False)] * request.attempts for request in requests]
+        ...
+        ...     def describe(self):
+        ...         return {"engine": "parrot"}
+        >>> evidence = make_planted(6).map(Rollouts(Parrot(), attempts=2), batched=True)
+        >>> evidence["rap_text_rewards"][:]
+        [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], None, [0.0, 0.0]]
+
     """
 
     kind: ClassVar[str] = "rollouts"

@@ -47,11 +47,11 @@ class PromptStates(PromptedCollector):
         the columns of the layout.
 
     Writes:
-        rap_image_states, rap_text_states: the hidden states of the prompt's last token, half precision, those of one layer
-            behind those of the other: (n_depths x width,). 24 kB a row for three layers and both arms of a model
-            of width 2,048.
-        rap_states_error: "code: message", codes of `rap_error`. A row without an image or a readable gold is not read.
-        rap_states_settings: JSON, what could change it.
+        - `rap_image_states`, `rap_text_states`: the hidden states of the prompt's last token, half precision, those of one layer
+          behind those of the other: (n_depths x width,). 24 kB a row for three layers and both arms of a model
+          of width 2,048.
+        - `rap_states_error`: "code: message", codes of `rap_error`. A row without an image or a readable gold is not read.
+        - `rap_states_settings`: JSON, what could change it.
 
     Raises:
         SettingError: a depth outside of (0, 1], or an engine that tells no states (servers do not).

@@ -119,6 +119,9 @@ def export(
         LayoutError: the layout is not recognised.
         ExportError: there is something at `path`, rows would be refused, or too few are left.
 
+    Examples:
+        >>> export(selection, "geometry3k-easyr1", to="easyr1")  # doctest: +SKIP
+
     """
     trainer = find_trainer(to)
     check_path("path", path, "a folder that does not exist yet, or is empty")
@@ -226,7 +229,18 @@ def check_export(
     prompt: PromptTemplate | str | None = None,
     hints: bool = False,
 ) -> Handoff:
-    """What `export` would refuse, without writing anything."""
+    """What `export` would refuse, without writing anything.
+
+    Args:
+        source: a selection, its rows, or a version in a folder.
+        to: the trainer, a name of `hf-rap export --to`.
+        layout: which column is what; None recognises it.
+        limits: what the trainer will be run with: pixels, tokens of a prompt, rows of a batch.
+        fix: as `export` would mend what can be mended.
+        prompt: what stands around the question; None is the prompt that the rows were scored with.
+        hints: the hints of `add_difficulty_hint` go into the prompt.
+
+    """
     trainer = find_trainer(to)
     template = check_options(layout, limits, prompt, fix=fix, hints=hints)
     return checked_rows(source, trainer, layout, limits or Limits(), template, fix=fix, hints=hints)[1]

@@ -128,6 +128,9 @@ def publish(
         BranchMovedError: somebody else has committed in the meantime.
         HubError: the Hub said no, or did not answer.
 
+    Examples:
+        >>> publish(selection, "user/geometry3k-rap", version="1.0.0")  # doctest: +SKIP
+
     """
     if (version is None) == (bump is None):
         raise SettingError("Give either a version ('1.0.0') or bump ('patch', 'minor' or 'major').")

@@ -59,6 +59,9 @@ def load(
         WithdrawnError: the version is withdrawn.
         HubError: the Hub does not answer.
 
+    Examples:
+        >>> load("user/geometry3k-rap", version="1.0.0")  # doctest: +SKIP
+
     """
     import datasets
 

@@ -22,7 +22,7 @@ from hf_rap.versions.manifest import MANIFEST, read_manifest
 from .reading import find_version, load, open_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from huggingface_hub import HfApi
 
@@ -38,6 +38,8 @@ class Decided(NamedTuple):
     selection: Selection
     layout: Layout | None
     name: str
+    manifest: Mapping[str, Any] | None = None
+    """Of a version."""
 
 
 def report(
@@ -157,5 +159,8 @@ def _decided(scored: Any, manifest: dict[str, Any], name: str) -> Decided:
     except (KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{where} does not say how its rows were selected.") from error
     return Decided(
-        Selection(scores_in_double(scored), rule, funnel, method, remarks), layout_from(facts["layout"], where), name
+        Selection(scores_in_double(scored), rule, funnel, method, remarks),
+        layout_from(facts["layout"], where),
+        name,
+        manifest,
     )

@@ -13,6 +13,8 @@ from hf_rap.versions.configs import SCORED
 from .reading import find_version, load, open_repository
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from huggingface_hub import HfApi
 
     from hf_rap.rows.layouts import Layout
@@ -60,8 +62,13 @@ def reselect(
         selection.method["citations"] = facts.get("method", {}).get("citations", [])
     return (
         selection,
-        source_info(
-            {**facts["source"], "licence": facts["licence"], "parts": tuple(facts.get("sources") or ())}, where
-        ),
+        source_in(facts, where),
         layout_from(facts["layout"], where),
+    )
+
+
+def source_in(facts: Mapping[str, Any], where: str) -> SourceInfo:
+    """Where the rows of a version first came from, as its facts say."""
+    return source_info(
+        {**facts["source"], "licence": facts["licence"], "parts": tuple(facts.get("sources") or ())}, where
     )

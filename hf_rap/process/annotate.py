@@ -62,8 +62,11 @@ class StepRewards(PromptedCollector):
         split: response -> its steps, each a part of the response; by default `split_steps`.
         early_stop: from the first step without any success on, later steps are 0 without sampling
             (their `num_mc_total` is 0). Asks step after step, so the steps of a response share no cache.
-        temperature, top_p, top_k, max_new_tokens, seed: see `hf_rap.engines.base.Sampling`; the same row
-            gets the same continuations whatever the batch.
+        temperature: how freely replies are drawn, see `hf_rap.engines.base.Sampling`; 0 takes the likeliest token.
+        top_p: the share of probability that tokens are drawn from, likewise.
+        top_k: so many of the likeliest tokens are drawn from; 0 is all.
+        max_new_tokens: a reply that has not ended by then is cut off.
+        seed: with the row it names the random numbers: the same row gets the same continuations whatever the batch.
         prompt: what stands around the question, as the response was asked for, see `hf_rap.Rollouts`.
         layout: which column is question, images and answer; None recognises it.
         instruction: the old name of `prompt=PromptTemplate(suffix=...)`.
@@ -72,8 +75,8 @@ class StepRewards(PromptedCollector):
         the columns of the layout, and `response`.
 
     Writes:
-        steps_with_score: per step text, score, num_mc_correct, and num_mc_total: judged continuations.
-        rap_id: the row's id and a hash of the response. rap_error, rap_settings: as in `Rollouts`.
+        - `steps_with_score`: per step text, score, num_mc_correct, and num_mc_total: judged continuations.
+        - `rap_id`: the row's id and a hash of the response. rap_error, rap_settings: as in `Rollouts`.
 
     Raises:
         SettingError: an option is out of its range.
@@ -219,7 +222,13 @@ class StepRewards(PromptedCollector):
 
 
 def annotate_steps(ds: datasets.Dataset, rewards: StepRewards) -> datasets.Dataset:
-    """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`."""
+    """The dataset with the columns of `rewards` added: see `hf_rap.collect_evidence`.
+
+    Args:
+        ds: rows with a `response` each, as `one_row_per_response` makes them.
+        rewards: what scores the steps, `StepRewards(engine)`.
+
+    """
     ds = whole_dataset("annotate_steps", ds)
     check(isinstance(rewards, StepRewards), "rewards", rewards, "StepRewards(engine)")
     return collect_evidence(ds, rewards)

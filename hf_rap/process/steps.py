@@ -20,10 +20,11 @@ def split_steps(response: str) -> list[str]:
     part them; else lines that start with a number ("1." or "(1)"), if there are at least two. A text
     without any of these is one step. What stands before the first marker is a step of its own.
 
-    >>> split_steps("Step 1: Count.\nThere are 3.\nStep 2: So 3.")
-    ['Step 1: Count.\nThere are 3.', 'Step 2: So 3.']
-    >>> split_steps("First this.\n\nThen that.")
-    ['First this.', 'Then that.']
+    Examples:
+        >>> split_steps("Step 1: Count.\nThere are 3.\nStep 2: So 3.")
+        ['Step 1: Count.\nThere are 3.', 'Step 2: So 3.']
+        >>> split_steps("First this.\n\nThen that.")
+        ['First this.', 'Then that.']
 
     """
     parts = _at(_STEP, response)
@@ -49,8 +50,9 @@ def prefixes(response: str, steps: list[str]) -> list[str]:
     Raises:
         RowError: `steps_missing`: there are none, or one is not in the response after the one before.
 
-    >>> prefixes("First this.\n\nThen that. ", ["First this.", "Then that."])
-    ['First this.', 'First this.\n\nThen that.']
+    Examples:
+        >>> prefixes("First this.\n\nThen that. ", ["First this.", "Then that."])
+        ['First this.', 'First this.\n\nThen that.']
 
     """
     ends: list[int] = []

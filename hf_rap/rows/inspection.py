@@ -149,6 +149,12 @@ def inspect_dataset(
         SourceError: the dataset has no rows.
         LayoutError: the layout is not recognised, one of its columns is missing, or golds are numbers of options and nothing
             says from where they count.
+
+    Examples:
+        >>> from hf_rap.demo import make_planted
+        >>> print(inspect_dataset(make_planted(6)).usable)
+        5
+
     """
     template = find_prompt(prompt)
     rows, (layout, remarks), types = _opened("inspect_dataset", ds, layout)

@@ -46,8 +46,10 @@ class PromptTemplate:
     Raises:
         SettingError: a text holds an image placeholder, or an argument is none of a chat template.
 
-    >>> PromptTemplate(suffix=" Answer in one word.").text("What is in <image>")
-    'What is in <image>Answer in one word.'
+    Examples:
+        >>> PromptTemplate(suffix=" Answer in one word.").text("What is in <image>")
+        'What is in <image>Answer in one word.'
+
     """
 
     system: str | None = None
@@ -196,8 +198,10 @@ def keeps_format(reply: str, instruction: str) -> bool | None:
     Source: the format reward that EasyR1 and the authors of arXiv 2506.04755 train with (Mrshenshen/RAP,
     verl/utils/reward_score/math.py): it says the same of every reply to the default instruction.
 
-    >>> keeps_format(r"<think>3 + 1</think> \boxed{4}", DEFAULT_INSTRUCTION), keeps_format("4", DEFAULT_INSTRUCTION)
-    (True, False)
+    Examples:
+        >>> keeps_format(r"<think>3 + 1</think> \boxed{4}", DEFAULT_INSTRUCTION), keeps_format("4", DEFAULT_INSTRUCTION)
+        (True, False)
+
     """
     parts = [part for word, part in _PARTS.items() if word in instruction]
     thinks = "<think>" in instruction

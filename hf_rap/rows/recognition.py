@@ -145,10 +145,11 @@ def recognise_layout(
     Raises:
         LayoutError: none fits.
 
-    >>> recognise_layout(["images", "problem", "answer"])
-    Layout(question='problem', images='images', answer='answer', name='geometry3k')
-    >>> recognise_layout(["image_1", "image_2", "question", "options", "answer"])
-    Layout(question='question', images=('image_1', 'image_2'), answer='answer', name='plain', choices='options')
+    Examples:
+        >>> recognise_layout(["images", "problem", "answer"])
+        Layout(question='problem', images='images', answer='answer', name='geometry3k')
+        >>> recognise_layout(["image_1", "image_2", "question", "options", "answer"])
+        Layout(question='question', images=('image_1', 'image_2'), answer='answer', name='plain', choices='options')
 
     """
     columns = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)

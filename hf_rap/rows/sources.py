@@ -72,8 +72,10 @@ class Source:
 def parse_source(text: str) -> Source:
     """`name:config@revision#split` taken apart. A text that exists as a path, as a whole, is that path.
 
-    >>> parse_source("user/geometry:selected@v1.2.0#train[:100]")
-    Source(path='user/geometry', config='selected', revision='v1.2.0', split='train[:100]')
+    Examples:
+        >>> parse_source("user/geometry:selected@v1.2.0#train[:100]")
+        Source(path='user/geometry', config='selected', revision='v1.2.0', split='train[:100]')
+
     """
     if _exists(text):
         return Source(text)

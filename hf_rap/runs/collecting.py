@@ -21,6 +21,13 @@ def collect_in_run(ds: Any, collector: Collector, url: str, **options: Any) -> A
 
     Of a stream (`load_dataset(..., streaming=True)`) all rows are collected now, a few at a time: see
     `hf_rap.runs.shards`. What comes back is the stream with its evidence, which is read from the run.
+
+    Args:
+        ds: a `Dataset`, or a stream.
+        collector: what makes the evidence, such as `Rollouts(engine)`.
+        url: the run folder: a path, or any URL that fsspec opens.
+        options: those of `hf_rap.runs.fill.Run`, such as `retry_errors=True`.
+
     """
     rows = whole_or_stream("collect_in_run", ds)
     if hasattr(rows, "num_shards") and not hasattr(rows, "num_rows"):

@@ -41,8 +41,12 @@ class Held:
 def list_runs(url: str) -> list[Held]:
     """Every fingerprint of a run folder with its counts. Reads the parts whose contents are not kept.
 
+    Args:
+        url: the run folder: a path, or any URL that fsspec opens.
+
     Raises:
         RunError: there is no run at the URL.
+
     """
     folder = RunFolder(url)
     entries: list[Held] = []

@@ -61,13 +61,13 @@ class ACEScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_attention: per attempt with the image; an entry with an `error` is left out.
-        rap_image_rewards, and rap_settings where it is there: only for attempts="correct".
+        - `rap_attention`: per attempt with the image; an entry with an `error` is left out.
+        - `rap_image_rewards`, and rap_settings where it is there: only for attempts="correct".
 
     Writes:
-        rap_ace: float64, 0 or more, higher = more biased towards one token. Null where no attempt
-            counts, or none has a part as long as min_column.
-        rap_ace_settings: JSON, the options; `select_cognitive` picks its threshold by them.
+        - `rap_ace`: float64, 0 or more, higher = more biased towards one token. Null where no attempt
+          counts, or none has a part as long as min_column.
+        - `rap_ace_settings`: JSON, the options; `select_cognitive` picks its threshold by them.
 
     Raises:
         SettingError: an option is out of its range, or takes numbers that evidence of an earlier release does not have.
@@ -79,12 +79,13 @@ class ACEScore:
         attempts count and how they are put together, and the authors' release does not compute it.
         Differs: the windowed form is ours and the default, for the reasons in docs/ace.md.
 
-    >>> attempt = {"error": None, "product_max": [-1.5, -1.0, -0.5], "window_max": [-0.5, -0.5, -0.5]}
-    >>> rows = {"rap_attention": [[attempt], None]}
-    >>> [ace and round(ace, 3) for ace in ACEScore(form="literal")(rows)["rap_ace"]]
-    [1.785, None]
-    >>> [ace and round(ace, 3) for ace in ACEScore(min_column=2)(rows)["rap_ace"]]
-    [1.213, None]
+    Examples:
+        >>> attempt = {"error": None, "product_max": [-1.5, -1.0, -0.5], "window_max": [-0.5, -0.5, -0.5]}
+        >>> rows = {"rap_attention": [[attempt], None]}
+        >>> [ace and round(ace, 3) for ace in ACEScore(form="literal")(rows)["rap_ace"]]
+        [1.785, None]
+        >>> [ace and round(ace, 3) for ace in ACEScore(min_column=2)(rows)["rap_ace"]]
+        [1.213, None]
 
     """
 
@@ -191,3 +192,16 @@ def _entries(batch: Batch, fields: Sequence[str]) -> list[Any]:
 
 
 ace_score = ACEScore()
+"""`ACEScore` with its defaults, how much replies hang on one of their own tokens: `ds.map(ace_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_attention, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_ace, a value per row; null is unknown.
+
+Examples:
+    >>> ace_score({"rap_attention": [None]})["rap_ace"]
+    [None]
+
+"""

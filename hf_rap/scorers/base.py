@@ -81,6 +81,13 @@ def add_scores(ds: Any, *scorers: Scorer) -> Any:
         MissingColumnError: a column to be read is absent.
         ColumnExistsError: a column to be written is there already.
 
+    Examples:
+        >>> from datasets import Dataset
+        >>> from hf_rap import cde_score, difficulty_score
+        >>> ds = Dataset.from_dict({"rap_image_rewards": [[1.0, 0.0]], "rap_text_rewards": [[0.0, 0.0]]})
+        >>> add_scores(ds, cde_score, difficulty_score).select_columns(["rap_cde", "rap_difficulty"])[0]
+        {'rap_cde': 0.5, 'rap_difficulty': 0.5}
+
     """
     import datasets
 
@@ -178,11 +185,12 @@ def counts_in(batch: Batch, *columns: Column) -> list[Counts]:
     Solved is a reward of at least 1, or of what `rap_settings` says where it is there (`hf_rap.stats.settings.correct_of`).
     A reward that is null was not judged and counts in neither. No rewards at all give 0 of 0.
 
-    >>> from hf_rap.columns import IMAGE_REWARDS
-    >>> from hf_rap.rows.batches import Batch
-    >>> (counts,) = counts_in(Batch("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1], [None], None]}), IMAGE_REWARDS)
-    >>> counts.solved.tolist(), counts.judged.tolist()
-    ([2.0, 0.0, 0.0, 0.0], [3, 1, 0, 0])
+    Examples:
+        >>> from hf_rap.columns import IMAGE_REWARDS
+        >>> from hf_rap.rows.batches import Batch
+        >>> (counts,) = counts_in(Batch("example", {"rap_image_rewards": [[1, 0, None, 1], [0.1], [None], None]}), IMAGE_REWARDS)
+        >>> counts.solved.tolist(), counts.judged.tolist()
+        ([2.0, 0.0, 0.0, 0.0], [3, 1, 0, 0])
 
     Raises:
         MissingColumnError: a column is absent.

@@ -55,13 +55,13 @@ class BISScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        steps_with_score: per step its Monte Carlo score in [0, 1]; null where a row cannot be used.
+        - `steps_with_score`: per step its Monte Carlo score in [0, 1]; null where a row cannot be used.
 
     Writes:
-        rap_bis: float64 in [0, 0.25 + alpha]; higher = teaches more.
-        rap_bis_mixture, rap_bis_reliability, rap_bis_mean: float64, its parts and the mean score.
-        rap_bis_steps, rap_bis_positive: int32, numbers of steps.
-        All null where the steps are null or empty.
+        - `rap_bis`: float64 in [0, 0.25 + alpha]; higher = teaches more.
+        - `rap_bis_mixture`, `rap_bis_reliability`, `rap_bis_mean`: float64, its parts and the mean score.
+        - `rap_bis_steps`, `rap_bis_positive`: int32, numbers of steps.
+        - All null where the steps are null or empty.
 
     Raises:
         MissingColumnError: `steps_with_score` is absent.
@@ -74,10 +74,11 @@ class BISScore:
         after the quota is counted. float64, and operations in the order of the script, so that
         ranks agree with it to the last bit; sums do not depend on the order of the steps.
 
-    >>> steps = [[{"score": 1.0}, {"score": 0.5}, {"score": 0.0}, {"score": 0.0}], None]
-    >>> scored = bis_score({"steps_with_score": steps})
-    >>> scored["rap_bis"], scored["rap_bis_mixture"], scored["rap_bis_reliability"]
-    ([0.22499999999999998, None], [0.25, None], [0.75, None])
+    Examples:
+        >>> steps = [[{"score": 1.0}, {"score": 0.5}, {"score": 0.0}, {"score": 0.0}], None]
+        >>> scored = bis_score({"steps_with_score": steps})
+        >>> scored["rap_bis"], scored["rap_bis_mixture"], scored["rap_bis_reliability"]
+        ([0.22499999999999998, None], [0.25, None], [0.75, None])
 
     """
 
@@ -183,3 +184,16 @@ def _stored(batch: Batch) -> pa.Array:
 
 
 bis_score = BISScore()
+"""`BISScore` with its defaults, how much rollouts teach a process reward model: `ds.map(bis_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with steps_with_score, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_bis and its parts, a value per row; null is unknown.
+
+Examples:
+    >>> bis_score({"steps_with_score": [[{"score": 1.0}, {"score": 0.0}]]})["rap_bis_mixture"]
+    [0.25]
+
+"""

@@ -55,18 +55,18 @@ class CDEScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
-        rap_text_rewards: the same for attempts on the question alone; or with control="blank"
-            rap_blank_rewards, and so on.
-        rap_settings: only where it is there, for the reward from which on an attempt is solved.
+        - `rap_image_rewards`: per attempt with the image, in [0, 1]; null where it was not judged.
+        - `rap_text_rewards`: the same for attempts on the question alone; or with control="blank"
+          rap_blank_rewards, and so on.
+        - `rap_settings`: only where it is there, for the reward from which on an attempt is solved.
 
     Writes:
-        rap_cde: float64 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
-            arm has no judged attempt.
-        rap_cde_mean, rap_cde_low, rap_cde_high: with a prior, float64 in [-1, 1]: the expected true cde, and both ends
-            of its interval. The mean lies between `rap_cde` and what is usual in the dataset. Null where `rap_cde` is.
-        rap_cde_probability: with a prior, float64 in [0, 1]: that the true cde is above `min_cde`.
-        rap_cde_control: the name of the control, where it is not "text".
+        - `rap_cde`: float64 in [-1, 1], above 0 the image helped, below 0 it misled. Null where an
+          arm has no judged attempt.
+        - `rap_cde_mean`, `rap_cde_low`, `rap_cde_high`: with a prior, float64 in [-1, 1]: the expected true cde, and both ends
+          of its interval. The mean lies between `rap_cde` and what is usual in the dataset. Null where `rap_cde` is.
+        - `rap_cde_probability`: with a prior, float64 in [0, 1]: that the true cde is above `min_cde`.
+        - `rap_cde_control`: the name of the control, where it is not "text".
 
     Raises:
         SettingError: there is no such control.
@@ -81,8 +81,9 @@ class CDEScore:
         that 4/5 - 3/5 and 3/5 - 2/5 are the same number, the double nearest to 1/5, and "> 0.2" says the same wherever it
         is asked.
 
-    >>> cde_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [1, 0, None]], "rap_text_rewards": [[1, 1, 1, 0, 0], None]})
-    {'rap_cde': [0.2, None]}
+    Examples:
+        >>> cde_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [1, 0, None]], "rap_text_rewards": [[1, 1, 1, 0, 0], None]})
+        {'rap_cde': [0.2, None]}
 
     """
 
@@ -155,3 +156,18 @@ class CDEScore:
 
 
 cde_score = CDEScore()
+"""`CDEScore` with its defaults, how much more often rows are right with the image than on the question alone: `ds.map(cde_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_image_rewards and rap_text_rewards, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_cde, a value per row; null is unknown.
+
+Examples:
+    >>> from datasets import Dataset
+    >>> ds = Dataset.from_dict({"rap_image_rewards": [[1.0, 1.0]], "rap_text_rewards": [[0.0, 1.0]]})
+    >>> ds.map(cde_score, batched=True)["rap_cde"][:]
+    [0.5]
+
+"""

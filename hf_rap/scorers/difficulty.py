@@ -51,16 +51,16 @@ class DifficultyScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_image_rewards: per attempt with the image, in [0, 1]; null where it was not judged.
-        rap_text_rewards, rap_error: only where both are there, for rows without an image; the rewards also with a prior.
-        rap_settings: only where it is there, for the reward from which on an attempt is solved.
+        - `rap_image_rewards`: per attempt with the image, in [0, 1]; null where it was not judged.
+        - `rap_text_rewards`, `rap_error`: only where both are there, for rows without an image; the rewards also with a prior.
+        - `rap_settings`: only where it is there, for the reward from which on an attempt is solved.
 
     Writes:
-        rap_difficulty: float64 in [0, 1], higher = harder. Null where no attempt was judged.
-        rap_difficulty_mean, rap_difficulty_low, rap_difficulty_high: with a prior, float64 in [0, 1]: the expected true
-            difficulty, and both ends of its interval. Five attempts that all succeed do not say that a row is never
-            failed. Null where `rap_difficulty` is.
-        rap_difficulty_probability: with a prior, float64 in [0, 1]: that the true pass rate is inside the band.
+        - `rap_difficulty`: float64 in [0, 1], higher = harder. Null where no attempt was judged.
+        - `rap_difficulty_mean`, `rap_difficulty_low`, `rap_difficulty_high`: with a prior, float64 in [0, 1]: the expected true
+          difficulty, and both ends of its interval. Five attempts that all succeed do not say that a row is never
+          failed. Null where `rap_difficulty` is.
+        - `rap_difficulty_probability`: with a prior, float64 in [0, 1]: that the true pass rate is inside the band.
 
     Raises:
         MissingColumnError: `rap_image_rewards` is absent.
@@ -71,8 +71,9 @@ class DifficultyScore:
         arXiv 2506.04755, difficulty-aware replacement; the band is that of arXiv 2505.13261. Differs: attempts that
         were not judged are left out.
 
-    >>> difficulty_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [0, None], [None]]})
-    {'rap_difficulty': [0.2, 1.0, None]}
+    Examples:
+        >>> difficulty_score({"rap_image_rewards": [[1, 1, 1, 1, 0], [0, None], [None]]})
+        {'rap_difficulty': [0.2, 1.0, None]}
 
     """
 
@@ -141,3 +142,18 @@ def _counts_as_given(batch: Batch) -> tuple[Counts, Counts]:
 
 
 difficulty_score = DifficultyScore()
+"""`DifficultyScore` with its defaults, how seldom rows are solved with the image: `ds.map(difficulty_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_image_rewards, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_difficulty, a value per row; null is unknown.
+
+Examples:
+    >>> from datasets import Dataset
+    >>> ds = Dataset.from_dict({"rap_image_rewards": [[1.0, 0.0, 0.0, 0.0]]})
+    >>> ds.map(difficulty_score, batched=True)["rap_difficulty"][:]
+    [0.75]
+
+"""

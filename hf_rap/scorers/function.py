@@ -92,12 +92,13 @@ def scorer(
     Raises:
         SettingError: what is read or written is not said like that, or the function cannot be a scorer.
 
-    >>> from hf_rap.columns import Column
-    >>> @scorer(reads=["rap_image_tokens"], writes=[Column("rap_longest", "int32", "tokens of the longest reply")])
-    ... def longest(batch):
-    ...     return {"rap_longest": [max(tokens, default=None) for tokens in batch["rap_image_tokens"]]}
-    >>> longest({"rap_image_tokens": [[3, 9], []]})
-    {'rap_longest': [9, None]}
+    Examples:
+        >>> from hf_rap.columns import Column
+        >>> @scorer(reads=["rap_image_tokens"], writes=[Column("rap_longest", "int32", "tokens of the longest reply")])
+        ... def longest(batch):
+        ...     return {"rap_longest": [max(tokens, default=None) for tokens in batch["rap_image_tokens"]]}
+        >>> longest({"rap_image_tokens": [[3, 9], []]})
+        {'rap_longest': [9, None]}
 
     """
     takes = "reads and writes by name: @scorer(reads=['rap_...'], writes=[Column('rap_...', 'float64', 'meaning')])"

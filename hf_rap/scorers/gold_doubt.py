@@ -61,12 +61,12 @@ class GoldDoubtScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_image_responses, rap_image_rewards: replies with the image, and their grades; attempts that were not judged are left out.
-        rap_text_responses, rap_text_rewards, rap_image_truncated, rap_text_truncated, rap_error, rap_settings: only where
-            they are there. Replies that were cut off are left out. A row without an image goes by its text alone.
+        - `rap_image_responses`, `rap_image_rewards`: replies with the image, and their grades; attempts that were not judged are left out.
+        - `rap_text_responses`, `rap_text_rewards`, `rap_image_truncated`, `rap_text_truncated`, `rap_error`, `rap_settings`: only where
+          they are there. Replies that were cut off are left out. A row without an image goes by its text alone.
 
     Writes:
-        rap_gold_doubt: float64 in [0, 1]: higher = the gold is more likely wrong. Null where no attempt was judged.
+        - `rap_gold_doubt`: float64 in [0, 1]: higher = the gold is more likely wrong. Null where no attempt was judged.
 
     Raises:
         MissingColumnError: a read column is absent.
@@ -76,10 +76,11 @@ class GoldDoubtScore:
     Source:
         None: a likelihood ratio of two stories, made here. docs/doubt.md has what it finds among planted wrong golds.
 
-    >>> same, scattered = [r"\boxed{7}"] * 5, [rf"\boxed{{{n}}}" for n in range(5)]
-    >>> batch = {"rap_image_responses": [same, scattered], "rap_image_rewards": [[0, 0, 0, 0, 0]] * 2}
-    >>> [round(doubt, 3) for doubt in gold_doubt_score(batch)["rap_gold_doubt"]]
-    [0.525, 0.1]
+    Examples:
+        >>> same, scattered = [r"\boxed{7}"] * 5, [rf"\boxed{{{n}}}" for n in range(5)]
+        >>> batch = {"rap_image_responses": [same, scattered], "rap_image_rewards": [[0, 0, 0, 0, 0]] * 2}
+        >>> [round(doubt, 3) for doubt in gold_doubt_score(batch)["rap_gold_doubt"]]
+        [0.525, 0.1]
 
     """
 
@@ -202,3 +203,17 @@ def _log_beta(a: float, b: float) -> float:
 
 
 gold_doubt_score = GoldDoubtScore()
+"""`GoldDoubtScore` with its defaults, how likely golds are wrong: `ds.map(gold_doubt_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_image_responses and rap_image_rewards, and those of the text where they are there, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_gold_doubt, a value per row; null is unknown.
+
+Examples:
+    >>> agreed = {"rap_image_responses": [[r"\\boxed{7}"] * 5], "rap_image_rewards": [[0, 0, 0, 0, 0]]}
+    >>> round(gold_doubt_score(agreed)["rap_gold_doubt"][0], 3)
+    0.525
+
+"""

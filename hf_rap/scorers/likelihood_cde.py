@@ -47,12 +47,12 @@ class LikelihoodCDEScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_image_gold_logprobs, rap_text_gold_logprobs: per spelling, at most 0; null not known.
-        rap_gold_tokens: tokens per spelling.
+        - `rap_image_gold_logprobs`, `rap_text_gold_logprobs`: per spelling, at most 0; null not known.
+        - `rap_gold_tokens`: tokens per spelling.
 
     Writes:
-        rap_likelihood_cde: float64, above 0 the image made the gold answer likelier. On the scale
-            "log" any number, on "probability" in [-1, 1]. Null where no spelling is known in both arms.
+        - `rap_likelihood_cde`: float64, above 0 the image made the gold answer likelier. On the scale
+          "log" any number, on "probability" in [-1, 1]. Null where no spelling is known in both arms.
 
     Raises:
         SettingError: there is no such scale or pool.
@@ -63,9 +63,10 @@ class LikelihoodCDEScore:
         ours, after the causal discrepancy estimator of arXiv 2506.04755: the same difference, of the
         gold's probability instead of the rate of right replies.
 
-    >>> evidence = {"rap_image_gold_logprobs": [[-0.5], [-1.0, None], None], "rap_text_gold_logprobs": [[-2.5], [-1.0, -9.0], None]}
-    >>> likelihood_cde_score({**evidence, "rap_gold_tokens": [[2], [1, 1], None]})
-    {'rap_likelihood_cde': [2.0, 0.0, None]}
+    Examples:
+        >>> evidence = {"rap_image_gold_logprobs": [[-0.5], [-1.0, None], None], "rap_text_gold_logprobs": [[-2.5], [-1.0, -9.0], None]}
+        >>> likelihood_cde_score({**evidence, "rap_gold_tokens": [[2], [1, 1], None]})
+        {'rap_likelihood_cde': [2.0, 0.0, None]}
 
     """
 
@@ -138,3 +139,17 @@ class LikelihoodCDEScore:
 
 
 likelihood_cde_score = LikelihoodCDEScore()
+"""`LikelihoodCDEScore` with its defaults, how much likelier the image makes gold answers: `ds.map(likelihood_cde_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_image_gold_logprobs, rap_text_gold_logprobs and rap_gold_tokens, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_likelihood_cde, a value per row; null is unknown.
+
+Examples:
+    >>> looked = {"rap_image_gold_logprobs": [[-0.5]], "rap_text_gold_logprobs": [[-2.5]], "rap_gold_tokens": [[2]]}
+    >>> likelihood_cde_score(looked)
+    {'rap_likelihood_cde': [2.0]}
+
+"""

@@ -33,11 +33,11 @@ class LIMRScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_epoch_rewards: mean reward in each epoch, in [0, 1]; null where the row was not seen.
+        - `rap_epoch_rewards`: mean reward in each epoch, in [0, 1]; null where the row was not seen.
 
     Writes:
-        rap_limr: float64, at most 1 (exactly on the curve), below 0 for rows further away than one that
-            is always solved. Null where the row was seen in no epoch, or the curve is 1 throughout.
+        - `rap_limr`: float64, at most 1 (exactly on the curve), below 0 for rows further away than one that
+          is always solved. Null where the row was seen in no epoch, or the curve is 1 throughout.
 
     Raises:
         MissingColumnError: `rap_epoch_rewards` is absent.
@@ -48,8 +48,9 @@ class LIMRScore:
         seen is left out of both sums and of m_k, where the authors copy the epoch after it and drop the
         row when that is missing too; r_k is the mean reward, where they count rewards of exactly 1.
 
-    >>> LIMRScore(epoch_means=(0.25, 0.5))({"rap_epoch_rewards": [[0.25, 0.5], [1.0, None], None]})
-    {'rap_limr': [1.0, 0.0, None]}
+    Examples:
+        >>> LIMRScore(epoch_means=(0.25, 0.5))({"rap_epoch_rewards": [[0.25, 0.5], [1.0, None], None]})
+        {'rap_limr': [1.0, 0.0, None]}
 
     """
 
@@ -120,8 +121,10 @@ def add_limr_score(ds: Any) -> datasets.Dataset:
 def epoch_means(rows: Iterable[list[float | None] | None]) -> tuple[float | None, ...]:
     """The mean over the rows that were seen, for each epoch.
 
-    >>> epoch_means([[0.0, 1.0, None], [0.5, None, None], None])
-    (0.25, 1.0, None)
+    Examples:
+        >>> epoch_means([[0.0, 1.0, None], [0.5, None, None], None])
+        (0.25, 1.0, None)
+
     """
     lists = [rewards for rewards in rows if rewards is not None]
     _check(lists, len(lists[0]) if lists else 0)

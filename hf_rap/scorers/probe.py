@@ -33,7 +33,7 @@ from hf_rap.tables import whole_dataset
 from .base import scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import datasets
     import numpy as np
@@ -116,9 +116,9 @@ class Probe:
         rap_image_states, rap_text_states, rap_states_settings; with `by` that column.
 
     Writes:
-        rap_probe_image_rate, rap_probe_text_rate: in [0, 1].
-        rap_probe_cde: in [-1, 1]; it orders rows, and no attempt stands behind it. All three are null where the states
-            are, and for rows of a source on which nobody knows how well it foretells.
+        - `rap_probe_image_rate`, `rap_probe_text_rate`: in [0, 1].
+        - `rap_probe_cde`: in [-1, 1]; it orders rows, and no attempt stands behind it. All three are null where the states
+          are, and for rows of a source on which nobody knows how well it foretells.
 
     Raises:
         MissingColumnError: there are no states.
@@ -164,21 +164,24 @@ class Probe:
                     "The probe was fitted to states of another model, prompt or depth than those in this dataset: fit it to "
                     "rows with these states."
                 )
+        foretold = self.rates(rows)
+        there = ~np.isnan(foretold[:, 2])
+        columns = zip((PROBE_IMAGE, PROBE_TEXT, PROBE_CDE), foretold.T, strict=True)
+        return typed({column: scores(values, there) for column, values in columns})
+
+    def rates(self, rows: Batch, folds: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """What is foretold of each row, (n_rows, 3), NaN where nothing is; `folds` where `fit_labelled` had some."""
+        import numpy as np
+
         numbers, there = read_states(rows)
         if self.by is not None:
-            require("Probe", batch, (self.by,))
+            require("Probe", rows, (self.by,))
             there &= np.array([str(source) in self.foretells for source in rows.arrow(self.by).to_pylist()], dtype=bool)
         foretold = np.full((len(there), 3), np.nan)
         if there.any():
-            foretold[there] = foretell(self.fits, numbers[there])
-        image, text, cde = np.clip(foretold, (0, 0, -1), 1).T
-        return typed(
-            {
-                PROBE_IMAGE: scores(image, there),
-                PROBE_TEXT: scores(text, there),
-                PROBE_CDE: scores(cde, there),
-            }
-        )
+            foretold[there] = foretell(self.fits, numbers[there], None if folds is None else folds[there])
+        clipped: NDArray[np.float64] = np.clip(foretold, (0, 0, -1), 1)
+        return clipped
 
 
 def fit_probe(
@@ -249,15 +252,19 @@ def fit_labelled(
     min_auc: float,
     by: str | None = None,
     sources: NDArray[np.object_] | None = None,
+    folds: NDArray[np.int64] | None = None,
 ) -> Probe:
-    """`fit_probe` for labelled rows: their states (n_rows, width), judged attempts of both arms, and names of sources."""
+    """`fit_probe` for labelled rows: their states (n_rows, width), judged attempts of both arms, and names of sources.
+
+    `folds` where the rows have ids (`folds_of_ids`): those by the states themselves move with their last bits.
+    """
     import numpy as np
 
     rates = np.stack([arm.solved / arm.judged for arm in arms], axis=1)
     targets = np.column_stack([rates, cde_of(*arms)])
-    fold = fold_of(numbers)
+    fold = fold_of(numbers) if folds is None else folds
     fits = tuple(_fit(numbers[fold != number], targets[fold != number]) for number in range(FOLDS))
-    report = _report(numbers, targets, foretell(fits, numbers)[:, 2], sources, min_cde)
+    report = _report(numbers, targets, foretell(fits, numbers, fold)[:, 2], sources, min_cde)
     if report.auc is None:
         raise SettingError(
             f"All {len(numbers)} labelled rows are {'above' if report.above else 'not above'} min_cde={min_cde:g}, so nothing can "
@@ -274,17 +281,28 @@ def fit_labelled(
 
 def fold_of(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """The fold that the states of each row name, (n_rows,): the same for equal rows, wherever they stand."""
+    return _folds(row.tobytes() for row in numbers.astype("<f2"))
+
+
+def folds_of_ids(ids: Iterable[str]) -> NDArray[np.int64]:
+    """The fold that the id of each row names, (n_rows,): the same whatever was read together with the row."""
+    return _folds(name.encode("utf-8", "surrogatepass") for name in ids)
+
+
+def _folds(contents: Iterable[bytes]) -> NDArray[np.int64]:
     import numpy as np
 
-    digests = (blake2b(row.tobytes(), digest_size=4).digest() for row in numbers.astype("<f2"))
+    digests = (blake2b(content, digest_size=4).digest() for content in contents)
     return np.frombuffer(b"".join(digests), dtype="<u4").astype(np.int64) % FOLDS
 
 
-def foretell(fits: Sequence[Fit], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def foretell(
+    fits: Sequence[Fit], numbers: NDArray[np.float64], folds: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """(n_rows, 3): each row by the fit that its fold is not in."""
     import numpy as np
 
-    fold = fold_of(numbers)
+    fold = fold_of(numbers) if folds is None else folds
     foretold = np.zeros((len(numbers), 3))
     for number, fit in enumerate(fits):
         foretold[fold == number] = fit(numbers[fold == number])

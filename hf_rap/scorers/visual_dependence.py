@@ -39,11 +39,11 @@ class VisualDependenceScore:
         version: part of the cache key of `Dataset.map`.
 
     Reads:
-        rap_reply_logprobs.
+        - `rap_reply_logprobs`: of the tokens of each reply.
 
     Writes:
-        rap_visual_dependence: float64; above 0 the image made the replies likelier. Null where no reply is known in both arms.
-        rap_visual_dependence_arm: with another arm than "text" its name, in every row.
+        - `rap_visual_dependence`: float64; above 0 the image made the replies likelier. Null where no reply is known in both arms.
+        - `rap_visual_dependence_arm`: with another arm than "text" its name, in every row.
 
     Raises:
         SettingError: there is no such arm.
@@ -54,9 +54,11 @@ class VisualDependenceScore:
         arXiv 2602.17186 (visual information gain, of given answers); arXiv 2510.09285, where tokens are compared by the divergence of
         whole distributions. Differs: the replies are the model's own, and only the token that stands there counts.
 
-    >>> reply = {"error": None, "tokens": ["4", "."], "image": [-0.25, -0.25], "text": [-2.0, -0.5]}
-    >>> visual_dependence_score({"rap_reply_logprobs": [[reply, None], [None], None]})
-    {'rap_visual_dependence': [1.0, None, None]}
+    Examples:
+        >>> reply = {"error": None, "tokens": ["4", "."], "image": [-0.25, -0.25], "text": [-2.0, -0.5]}
+        >>> visual_dependence_score({"rap_reply_logprobs": [[reply, None], [None], None]})
+        {'rap_visual_dependence': [1.0, None, None]}
+
     """
 
     arm: str = "text"
@@ -104,3 +106,16 @@ class VisualDependenceScore:
 
 
 visual_dependence_score = VisualDependenceScore()
+"""`VisualDependenceScore` with its defaults, how much likelier the image makes replies: `ds.map(visual_dependence_score, batched=True)`.
+
+Args:
+    batch (dict[str, list]): rows with rap_reply_logprobs, as `Dataset.map` hands them over.
+
+Returns:
+    columns (dict[str, list]): rap_visual_dependence, a value per row; null is unknown.
+
+Examples:
+    >>> visual_dependence_score({"rap_reply_logprobs": [None]})
+    {'rap_visual_dependence': [None]}
+
+"""

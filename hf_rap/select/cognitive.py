@@ -109,23 +109,24 @@ def select_cognitive(
             come in than the budget asks for; or a mark is none, a row has two, or none is about a row of `ds`.
         SourceError: the file of the marks cannot be read.
 
-    >>> from datasets import Dataset
-    >>> scores = {"rap_cde": [0.8, 0.4, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
-    >>> selection = select_cognitive(Dataset.from_dict(scores))
-    >>> selection
-    Selection: 2 of 4 rows
-      step     rows                4  in all
-      step     scored              3  have a score: rap_cde
-      step     image_needed        2  need the image: rap_cde > 0.5
-      step     not_always_solved   1  are not always solved
-      came in  replaced           +1  hard rows in place of the always solved: rap_cde > 0.2
-      step     selected            2  are selected
-      kept     hard_replacement    1  hard: in the place of a row that is always solved
-      kept     image_needed        1  solved more often with the image, by more than min_cde
-      dropped  always_solved       1  needs the image, but every attempt with it is right
-      dropped  not_scored          1  cde is null and rap_error does not say why
-    >>> selection.selected["rap_reason"][:]
-    ['image_needed', 'hard_replacement']
+    Examples:
+        >>> from datasets import Dataset
+        >>> scores = {"rap_cde": [0.8, 0.4, None, 0.6], "rap_difficulty": [0.2, 0.6, None, 0.0]}
+        >>> selection = select_cognitive(Dataset.from_dict(scores))
+        >>> selection
+        Selection: 2 of 4 rows
+          step     rows                4  in all
+          step     scored              3  have a score: rap_cde
+          step     image_needed        2  need the image: rap_cde > 0.5
+          step     not_always_solved   1  are not always solved
+          came in  replaced           +1  hard rows in place of the always solved: rap_cde > 0.2
+          step     selected            2  are selected
+          kept     hard_replacement    1  hard: in the place of a row that is always solved
+          kept     image_needed        1  solved more often with the image, by more than min_cde
+          dropped  always_solved       1  needs the image, but every attempt with it is right
+          dropped  not_scored          1  cde is null and rap_error does not say why
+        >>> selection.selected["rap_reason"][:]
+        ['image_needed', 'hard_replacement']
 
     """
     rule = find_method(method)

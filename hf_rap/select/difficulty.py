@@ -66,9 +66,10 @@ def select_difficulty(
         arXiv 2505.13261, offline curation, with its bounds. Whether it counts the bounds in is not
         said there.
 
-    >>> from datasets import Dataset
-    >>> select_difficulty(Dataset.from_dict({"rap_difficulty": [0.0, 0.4, 1.0, None]})).reasons
-    {'moderate': 1, 'not_scored': 1, 'too_easy': 1, 'too_hard': 1}
+    Examples:
+        >>> from datasets import Dataset
+        >>> select_difficulty(Dataset.from_dict({"rap_difficulty": [0.0, 0.4, 1.0, None]})).reasons
+        {'moderate': 1, 'not_scored': 1, 'too_easy': 1, 'too_hard': 1}
 
     """
     band = replace(DIFFICULTY_BAND, decide=lambda ds, _: decide_difficulty(ds, low, high, min_probability))
@@ -162,10 +163,11 @@ def split_stages(
     Source:
         arXiv 2505.13261, two-stage training: 2K moderate rows, then 0.6K medium to hard ones.
 
-    >>> from datasets import Dataset
-    >>> stages = split_stages(Dataset.from_dict({"rap_difficulty": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}))
-    >>> stages.one.selected["rap_difficulty"][:], stages.two.selected["rap_difficulty"][:]
-    ([0.2, 0.4], [0.6, 0.8])
+    Examples:
+        >>> from datasets import Dataset
+        >>> stages = split_stages(Dataset.from_dict({"rap_difficulty": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}))
+        >>> stages.one.selected["rap_difficulty"][:], stages.two.selected["rap_difficulty"][:]
+        ([0.2, 0.4], [0.6, 0.8])
 
     """
     import numpy as np

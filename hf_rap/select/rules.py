@@ -307,11 +307,12 @@ def tokens_of(ds: Any, rule: Rule) -> int | None:
     """
     if not rule.counted:
         return None
-    sums = [_generated(ds, ARM_COLUMNS[arm].tokens.name, first_alone=rule.first_alone) for arm in rule.arms]
+    sums = [tokens_in(ds, ARM_COLUMNS[arm].tokens.name, first_alone=rule.first_alone) for arm in rule.arms]
     return None if None in sums else sum(tokens for tokens in sums if tokens is not None)
 
 
-def _generated(ds: Any, name: str, *, first_alone: bool) -> int | None:
+def tokens_in(ds: Any, name: str, *, first_alone: bool = False) -> int | None:
+    """The sum of a column of tokens per attempt; None where it is not there."""
     import pyarrow.compute as pc
 
     if name not in ds.column_names:

@@ -14,6 +14,7 @@ from hf_rap.tables.notebook import bar, brief, html_page, html_table
 
 from .again import decide_again
 from .base import Selection, rows_to_select
+from .held_out import HeldOut, held_out
 from .methods import find_method
 from .stopped import stopping_of
 
@@ -54,6 +55,8 @@ class Stability:
         draws: how many pairs of scorings were simulated.
         curve: the same overlap for other numbers of attempts.
         note: where the dataset was too small to fit a prior: what was used instead.
+        held_out: with `probe_prior`, where both scorings start from the same foretelling and may share its bias: how the rows that
+            half of the attempts keep fare by the other half.
 
     """
 
@@ -66,10 +69,12 @@ class Stability:
     draws: int
     curve: tuple[Point, ...]
     note: str | None
+    held_out: HeldOut | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return asdict(self)
+        values = asdict(self)
+        return values if self.held_out else {name: value for name, value in values.items() if name != "held_out"}
 
     def _sentences(self) -> list[str]:
         drawn = f"{self.lowest:.1%} to {self.highest:.1%} in {self.draws:,} simulated pairs"
@@ -77,6 +82,7 @@ class Stability:
             f"two scorings agree by {self.jaccard:.1%} (Jaccard), {drawn}",
             f"{self.kept_again:.1%} of the {self.kept:,} kept rows are kept again",
             *([self.note] if self.note else []),
+            *([sentence_of(asdict(self.held_out))] if self.held_out else []),
         ]
 
     def __repr__(self) -> str:
@@ -136,11 +142,12 @@ def stability(
         MissingColumnError: a column is absent.
         LayoutError: a reward is NaN or outside [0, 1].
 
-    >>> from datasets import Dataset
-    >>> rewards = {"rap_image_rewards": [[1.0] * 5, [0.0] * 5] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
-    >>> found = stability(Dataset.from_dict(rewards), {"replace_easy": False})
-    >>> found.kept, round(found.jaccard, 2)
-    (50, 1.0)
+    Examples:
+        >>> from datasets import Dataset
+        >>> rewards = {"rap_image_rewards": [[1.0] * 5, [0.0] * 5] * 50, "rap_text_rewards": [[0.0] * 5] * 100}
+        >>> found = stability(Dataset.from_dict(rewards), {"replace_easy": False})
+        >>> found.kept, round(found.jaccard, 2)
+        (50, 1.0)
 
     """
     import numpy as np
@@ -179,7 +186,7 @@ def stability(
     for _ in range(draws):
         rates = [np.nan_to_num(arm) for arm in posterior.draw(random)]
         for count, judged in alike.items():
-            first, second = (again(*_answer(rates, judged, random)) for _ in range(2))
+            first, second = (again(*answer(rates, judged, random)) for _ in range(2))
             overlaps[count].append(_jaccard(first, second))
             if count == usual:
                 back += int(np.count_nonzero(now & first))
@@ -198,7 +205,16 @@ def stability(
             Point(count, _mean(overlaps[count])) for count in sorted(count for count in alike if count is not None)
         ),
         note=prior.note,
+        held_out=held_out(ds, rule) if by_probe else None,
     )
+
+
+def sentence_of(held_out: Mapping[str, Any]) -> str:
+    """Precision and recall against held-out attempts, for people."""
+    precision, recall = (
+        "unknown" if value is None else f"{value:.1%}" for value in (held_out["precision"], held_out["recall"])
+    )
+    return f"of {held_out['rows']:,} rows that half of the attempts decide, by the other half: precision {precision}, recall {recall}"
 
 
 def describe_stability(selection: Selection) -> dict[str, Any]:
@@ -232,7 +248,7 @@ def _usual(image: Counts, text: Counts) -> int | None:
     return usual if np.mean(same) >= USUAL else None
 
 
-def _answer(
+def answer(
     rates: Sequence[NDArray[np.float64]], judged: Sequence[NDArray[np.int64]], random: np.random.Generator
 ) -> tuple[Counts, Counts]:
     """Counts of fresh attempts, as many as `judged`, at these pass rates."""

@@ -116,17 +116,18 @@ def select_top(
         random. Differs: quotas are exact, and rows that cannot be used are dropped before the quota is
         counted, not after.
 
-    >>> from datasets import Dataset
-    >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
-    >>> select_top(ds, ratio=0.5)
-    Selection: 2 of 5 rows
-      step     rows         5  in all
-      step     scored       4  have a score
-      step     selected     2  are selected
-      kept     top          2  among the best of its source by the score that was ranked
-      dropped  below_quota  2  others of its source rank before it and fill the quota
-      dropped  not_scored   1  the score is null and rap_error does not say why
-      remark   Level in rap_bis: 1 of the 2 kept rows and 1 of those that are not. Between them their order in the dataset has decided, not the score.
+    Examples:
+        >>> from datasets import Dataset
+        >>> ds = Dataset.from_dict({"rap_bis": [0.1, 0.3, None, 0.3, 0.2], "source": ["a", "a", "a", "a", "b"]})
+        >>> select_top(ds, ratio=0.5)
+        Selection: 2 of 5 rows
+          step     rows         5  in all
+          step     scored       4  have a score
+          step     selected     2  are selected
+          kept     top          2  among the best of its source by the score that was ranked
+          dropped  below_quota  2  others of its source rank before it and fill the quota
+          dropped  not_scored   1  the score is null and rap_error does not say why
+          remark   Level in rap_bis: 1 of the 2 kept rows and 1 of those that are not. Between them their order in the dataset has decided, not the score.
 
     """
     import numpy as np

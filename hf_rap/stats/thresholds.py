@@ -24,8 +24,13 @@ AS_MANY = "as many"  # replacements as rows that leave
 class Quantile:
     """A threshold given as a share of rows: the smallest score that at least a share q of the scores does not exceed.
 
-    >>> str(Quantile(0.9))
-    'q0.9'
+    Args:
+        q: in [0, 1].
+
+    Examples:
+        >>> str(Quantile(0.9))
+        'q0.9'
+
     """
 
     q: float
@@ -50,8 +55,10 @@ class Quantile:
 def threshold(name: str, value: float | Quantile | str, low: float, high: float) -> float | Quantile:
     """What was asked for as a number in [low, high] or as a `Quantile`.
 
-    >>> threshold("min_cde", "q0.9", -1, 1)
-    Quantile(q=0.9)
+    Examples:
+        >>> threshold("min_cde", "q0.9", -1, 1)
+        Quantile(q=0.9)
+
     """
     if isinstance(value, Quantile):
         return value
@@ -103,8 +110,10 @@ def check_replacing(replace_easy: bool, min_replacement_cde: float | None, repla
 def rows_replacing(replacements: float | str, leaving: int) -> int:
     """At most how many rows come in where so many leave.
 
-    >>> rows_replacing("as many", 7), rows_replacing(0.5, 7), rows_replacing(3, 7)
-    (7, 3, 3)
+    Examples:
+        >>> rows_replacing("as many", 7), rows_replacing(0.5, 7), rows_replacing(3, 7)
+        (7, 3, 3)
+
     """
     if isinstance(replacements, str):
         return leaving

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .epochs import EpochReport, add_epoch_rewards
 from .hints import AddDifficultyHint, RemoveDifficultyHint, add_difficulty_hint, remove_difficulty_hint
 from .order import order_curriculum
+from .reward_log import RewardLog
 from .rewards import accuracy_reward, format_reward
 from .weighting import WEIGHTS, DifficultyWeighted, difficulty_weighted, weigh_groups
 
@@ -14,6 +15,7 @@ __all__ = [
     "DifficultyWeighted",
     "EpochReport",
     "RemoveDifficultyHint",
+    "RewardLog",
     "accuracy_reward",
     "add_difficulty_hint",
     "add_epoch_rewards",

@@ -63,9 +63,10 @@ class AddDifficultyHint:
     Source:
         arXiv 2505.13261, stage two: prompts that give the difficulty and ask for reflection.
 
-    >>> add = AddDifficultyHint(column="problem", templates=((0.5, "Easy."), (1.0, "Hard: check twice.")))
-    >>> add({"problem": ["<image>Find x."], "rap_difficulty": [0.8]})
-    {'rap_hinted_problem': ['<image>Find x.\n\nHard: check twice.']}
+    Examples:
+        >>> add = AddDifficultyHint(column="problem", templates=((0.5, "Easy."), (1.0, "Hard: check twice.")))
+        >>> add({"problem": ["<image>Find x."], "rap_difficulty": [0.8]})
+        {'rap_hinted_problem': ['<image>Find x.\n\nHard: check twice.']}
 
     """
 
@@ -108,9 +109,10 @@ class RemoveDifficultyHint:
     Writes:
         the same column, without hints. A question without one stays as it is.
 
-    >>> remove = RemoveDifficultyHint(column="problem", templates=((1.0, "Hard: check twice."),))
-    >>> remove({"problem": ["<image>Find x.\n\nHard: check twice.", "Find y."]})
-    {'problem': ['<image>Find x.', 'Find y.']}
+    Examples:
+        >>> remove = RemoveDifficultyHint(column="problem", templates=((1.0, "Hard: check twice."),))
+        >>> remove({"problem": ["<image>Find x.\n\nHard: check twice.", "Find y."]})
+        {'problem': ['<image>Find x.', 'Find y.']}
 
     """
 

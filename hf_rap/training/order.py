@@ -44,10 +44,11 @@ def order_curriculum(
         LayoutError: a row has no score.
         SettingError: buckets is no number above 0 and no ascending list.
 
-    >>> from datasets import Dataset
-    >>> ds = Dataset.from_dict({"rap_difficulty": [0.8, 0.0, 0.4], "name": ["c", "a", "b"]})
-    >>> order_curriculum(ds)["name"][:]
-    ['a', 'b', 'c']
+    Examples:
+        >>> from datasets import Dataset
+        >>> ds = Dataset.from_dict({"rap_difficulty": [0.8, 0.0, 0.4], "name": ["c", "a", "b"]})
+        >>> order_curriculum(ds)["name"][:]
+        ['a', 'b', 'c']
 
     """
     import numpy as np

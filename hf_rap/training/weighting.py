@@ -6,7 +6,6 @@ rewards of the group by w scales the advantages by w, so this needs no change to
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass
 from math import fsum
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.errors import SettingError
 from hf_rap.options import check, check_text, check_whole
 
+from .reward_log import check_plain, name_of
 from .rewards import log_ids
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def weigh_groups(
         SettingError: an option is out of its range; the number of rewards is not a multiple of
             group_size; the prompts inside a group differ; rewards outside [0, 1] without `correct`.
 
-    >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
-    [1.0, 0.0, 0.5, 0.5]
+    Examples:
+        >>> weigh_groups([1, 0, 1, 1], ["a", "a", "b", "b"], group_size=2, weight="linear")
+        [1.0, 0.0, 0.5, 0.5]
 
     """
     _check_groups(rewards, prompts, group_size)
@@ -116,20 +117,17 @@ class DifficultyWeighted:
     id_column: str | None = None
 
     def __post_init__(self) -> None:
-        check(callable(self.reward_func), "reward_func", self.reward_func, "a reward function of the trainer")
+        check_plain(self.reward_func)
         _weight(self.weight)
         check_whole("group_size", self.group_size, least=2)
         correct = self.correct
         check(correct is None or callable(correct), "correct", correct, "a function of a reward, or None")
         check_text("id_column", self.id_column, none=True, empty=False)
-        called = self.reward_func if inspect.isroutine(self.reward_func) else type(self.reward_func).__call__
-        if inspect.iscoroutinefunction(called):
-            raise SettingError(f"{self.__name__} is asynchronous: wrap a plain function that waits for its result.")
 
     @property
     def __name__(self) -> str:
         """The name of the wrapped function, under which a trainer logs."""
-        return getattr(self.reward_func, "__name__", type(self.reward_func).__name__)
+        return name_of(self.reward_func)
 
     def __call__(self, *, prompts: Sequence[Any], **columns: Any) -> list[Reward]:
         """The weighted rewards of a batch. Takes and hands on what the trainer gives."""
@@ -184,7 +182,7 @@ def difficulty_weighted(
 
     Groups are found by the order of the trainer and checked. In TRL that takes a per-device batch (times
     steps_per_generation) that is a multiple of num_generations on every process, and `num_generations_eval` equal
-    to num_generations. docs/difficulty.md has the settings of other trainers.
+    to num_generations. docs/difficulty/training.md has the settings of other trainers.
 
     Args:
         reward_func: called with keywords, as TRL does: prompts, completions and the columns of the dataset;

@@ -131,6 +131,9 @@ def publish_to_folder(
         PublishError: there is something else at `path`, nothing is selected, or a kept row has no usable
             question or images.
 
+    Examples:
+        >>> publish_to_folder(selection, "geometry3k-rap", version="1.0.0")  # doctest: +SKIP
+
     """
     random_control = renamed("control", control, "random_control", random_control)
     check_selection(selection, layout, source, licence, random_control=random_control, hints=hints, report=report)

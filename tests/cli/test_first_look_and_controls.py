@@ -1,4 +1,4 @@
-"""hf-rap likelihood, rollouts --prescreen, controls, score --control and compare, on the built-in model."""
+"""hf-rap likelihood, dependence, controls, score --control and compare, on the built-in model."""
 
 import json
 
@@ -8,7 +8,7 @@ from datasets import load_dataset
 
 from hf_rap.cli import cli
 from hf_rap.demo import make_planted
-from hf_rap.errors import ColumnExistsError, MissingColumnError
+from hf_rap.errors import ColumnExistsError, MissingColumnError, SettingError
 
 MODEL = ("--model", "demo")
 SHORT = ("--attempts", 2, "--max-new-tokens", 48)
@@ -23,7 +23,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Planted rows, looked at, rolled out with a pre-screen, and with controls."""
+    """Planted rows, looked at, rolled out, and with controls."""
     place = tmp_path_factory.mktemp("controls")
     make_planted(24).to_parquet(place / "rows.parquet")
     run("likelihood", place / "rows.parquet", *MODEL, "--out", place / "looked.parquet")
@@ -44,28 +44,19 @@ def test_likelihood_says_how_the_scores_lie(folder, tmp_path):
     assert {"rap_likelihood_cde", "rap_gold_spellings"} <= set(rows(folder / "looked.parquet").column_names)
 
 
-@pytest.mark.parametrize("extra", [[], ["--either-way"]])
-def test_prescreened_rows_keep_their_reason(folder, tmp_path, extra):
-    """From the rollouts through the scores to the selection."""
-    out = tmp_path / "evidence.parquet"
-    looked = folder / "looked.parquet"
-    found = run("rollouts", looked, *MODEL, *SHORT, "--prescreen", "q0.4", *extra, "--out", out)
-    left_out = found["rows left out by --prescreen"]
-    assert 5 <= left_out <= 9
-    assert found["rows with rap_error"] == left_out + 1
-    run("score", out, "--out", tmp_path / "scored.parquet")
-    assert run("select", tmp_path / "scored.parquet")["reasons"]["below_prescreen"] == left_out
-    sizes = [row for row in rows(out)["rap_error"] if row and "the size of likelihood_cde" in row]
-    assert len(sizes) == (left_out if extra else 0)
-
-
-def test_a_prescreen_needs_a_first_look(folder, tmp_path):
-    """Which command gives one is said; options that do not go together are refused."""
-    words = ["rollouts", str(folder / "rows.parquet"), *MODEL, "--prescreen", "0", "--out", str(tmp_path / "x.parquet")]
-    with pytest.raises(MissingColumnError, match="hf-rap likelihood"):
+def test_replies_are_read_again_and_scored(folder, tmp_path):
+    """Evidence in the file, or in a run; `hf-rap score` makes the score without being told; another word is no arm."""
+    out = tmp_path / "read.parquet"
+    found = run("dependence", folder / "evidence.parquet", *MODEL, "--run", tmp_path / "run", "--out", out)
+    assert (found["rows"], found["replies"], found["replies with an error"]) == (24, 46, 0)
+    assert "rap_visual_dependence unknown" in run("score", out, "--out", tmp_path / "scored.parquet")
+    assert (
+        run("select", tmp_path / "scored.parquet", "--method", "visual-dependence", "--budget", 5)["funnel"]["selected"]
+        == 5
+    )
+    words = ["dependence", str(folder / "evidence.parquet"), *MODEL, "--arms", "white", "--out", "x.parquet"]
+    with pytest.raises(SettingError, match="some of text, blank, shuffled, each once"):
         CliRunner().invoke(cli, words, catch_exceptions=False)
-    assert CliRunner().invoke(cli, [*words, "--dry-run", "2"]).exit_code == 2
-    assert CliRunner().invoke(cli, [*words[:4], "--either-way", "--out", "x.parquet"]).exit_code == 2
 
 
 def test_selections_by_counterfactual_are_compared(folder, tmp_path):

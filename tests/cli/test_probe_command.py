@@ -108,7 +108,6 @@ def test_states_are_kept_on_the_way(tmp_path):
         (["--probe-recall", "0.9"], "--probe-recall is for --probe"),
         (["--probe-by", "source"], "--probe-by is for --probe"),
         (["--probe", "--dry-run", "3"], "--dry-run times all rows"),
-        (["--probe", "--prescreen", "0"], "--prescreen leaves out rows as well"),
         (["--probe", "--run", "r", "--ray", "auto"], "which --ray would load the model for each time"),
         (["--probe", "--run", "r", "--partial"], "--probe decides over all rows"),
         (["--probe", "--states"], "would write them twice"),

@@ -291,7 +291,6 @@ def rows_of(name, ds):
         "collect_adaptive": Rollouts(ENGINE).writes,
         "collect_evidence": Rollouts(ENGINE).writes,
         "collect_in_run": Rollouts(ENGINE).writes,
-        "collect_prescreened": Rollouts(ENGINE).writes,
         "estimate": Rollouts(ENGINE).writes,
         "annotate_steps": hf_rap.StepRewards(ENGINE).writes,
         "add_epoch_rewards": [Column("rap_epoch_rewards", "", "")],

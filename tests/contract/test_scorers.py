@@ -184,4 +184,6 @@ def test_the_cache_key_is_the_same_in_another_process():
 def test_a_scorer_tells_what_it_measures(scorer):
     """Docstrings follow one template, with an example that runs (see test_examples)."""
     doc = type(scorer).__doc__ or ""
-    assert [section for section in ("Reads:", "Writes:", "Raises:", "Source:", ">>> ") if section not in doc] == []
+    assert [
+        section for section in ("Reads:", "Writes:", "Raises:", "Source:", "Examples:", ">>> ") if section not in doc
+    ] == []

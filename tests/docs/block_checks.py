@@ -35,11 +35,11 @@ def problems(page: str) -> list[str]:
         if token.type == "code_block"
     ]
     for block in blocks(page):
-        found += [f"{page}:{block.line}: {problem}" for problem in _problems(block)]
+        found += [f"{page}:{block.line}: {problem}" for problem in problems_of(block)]
     return found
 
 
-def _problems(block: Block):
+def problems_of(block: Block):
     if block.kind in COMPILED and block.reason is None:
         yield f"`{block.kind}` is not run, and nothing says why: `<!-- not run: REASON -->` above it, or make it `{RUN[block.kind != 'py']}`."
     if block.reason == "":
@@ -84,7 +84,7 @@ def _of_python(block):
 
 
 def _of_commands(block):
-    if block.kind == "console" and not block.code.startswith("$ "):
+    if block.kind == "console" and not re.match(r"(# .*\n)*\$ ", block.code):
         yield "`console` begins with a command, behind `$ `."
     try:
         lines = [words for command, _ in commands(block) for words in split(command)]

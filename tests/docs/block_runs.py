@@ -52,6 +52,7 @@ def commands(block) -> list[tuple[str, str]]:
     text = block.code.replace("\\\n", " ")
     if block.kind != "console":
         return [(line, "") for line in text.splitlines()]
+    text = re.sub(r"^# .*\n", "", text, flags=re.MULTILINE)  # remarks
     parts = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
     return [part.partition("\n")[::2] for part in parts]
 

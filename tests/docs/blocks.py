@@ -5,15 +5,12 @@ CONTRIBUTING.md ("Blocks of code on pages") says how a page is written; `test_bl
 """
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from block_runs import evaluate
 from sybil import Document, Region, Sybil
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, RawFencedCodeBlockLexer
-
-sys.path.insert(0, str(Path(__file__).parent))
-from block_runs import evaluate
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]

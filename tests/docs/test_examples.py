@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,42 @@ EXAMPLES = {name_of(path): len(PROMPT.findall(path.read_text())) for path in sor
 MODULES = [module for module, examples in EXAMPLES.items() if examples]
 
 
+NOT_RUN = re.compile(r"^ *>>> (.*)  # doctest: \+SKIP$", re.MULTILINE)
+
+
+def below_assignments(path: Path) -> str:
+    """What is said of names of a module, below where they are set: `doctest` looks into functions and classes alone."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return "\n".join(
+        ast.literal_eval(text.value)
+        for name, text in pairwise(body)
+        if isinstance(name, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    )
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_docstring_examples_run(module):
     """They print what they say, and none stands where it would not be found."""
-    result = doctest.testmod(importlib.import_module(module))
-    assert (result.attempted, result.failed) == (EXAMPLES[module], 0)
+    found = importlib.import_module(module)
+    result = doctest.testmod(found)
+    attempted, failed = result.attempted, result.failed
+    named = doctest.DocTestParser().get_doctest(
+        below_assignments(Path(found.__file__)), vars(found).copy(), module, None, 0
+    )
+    further = doctest.DocTestRunner().run(named)
+    left_out = len(NOT_RUN.findall(Path(found.__file__).read_text(encoding="utf-8")))
+    assert (attempted + further.attempted + left_out, failed + further.failed) == (EXAMPLES[module], 0)
+
+
+def test_examples_that_need_a_model_or_the_hub_are_calls_that_could_be():
+    """Their options exist, and what has to be given is given."""
+    lines = [line for path in PACKAGE.rglob("*.py") for line in NOT_RUN.findall(path.read_text(encoding="utf-8"))]
+    assert len(lines) >= 5
+    for line in lines:
+        (step,) = ast.parse(line).body
+        call = step.value
+        options = {option.arg: ast.literal_eval(option.value) for option in call.keywords}
+        inspect.signature(getattr(hf_rap, call.func.id)).bind(*call.args, **options)
 
 
 def test_the_front_page_runs():

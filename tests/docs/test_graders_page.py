@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocks import blocks
 from datasets import Dataset, Features, List, Value
 
 from hf_rap.engines.server_sampling import TRIAL
 from hf_rap.evidence.grading import Grading, Replies
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "graders" / "examples.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = [block.code for block in blocks("docs/graders/examples.md", "python")]
 
 
 def names_of(word, **replaced):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from blocks import blocks
 from datasets import Dataset
 
 from hf_rap import add_scores, cde_score, difficulty_score, select_cognitive
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)")
 FUNNEL = (DOCS / "funnel.md").read_text("utf-8")
-OUTPUTS = re.findall(r"```text\n(.*?)```", FUNNEL, re.DOTALL)
+OUTPUTS = [block.code for block in blocks("docs/funnel.md", "text")]
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,8 @@ def test_every_step_and_remark_of_a_funnel_is_explained():
 
 QUESTIONS = {
     "Which model?": "choose-model.md",
-    "How many attempts?": "adaptive.md",
-    "Which threshold?": "selection.md",
+    "How many attempts?": "choose-model.md",
+    "Which threshold?": "choose-model.md",
     "What does it cost?": "costs.md",
     "Can a row have several images?": "data/pictures.md",
     "What about rows of text only?": "data/pictures.md",
@@ -122,7 +123,7 @@ QUESTIONS = {
     "How do I add a scorer of my own?": "extending.md",
     "How do I add an engine of my own?": "extending/engine.md",
     "Why was a row dropped?": "reference/reasons.md",
-    "When is a plain band of pass rates enough?": "difficulty.md",
+    "When is a plain band of pass rates enough?": "band.md",
 }
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import yaml
+from blocks import blocks
 
 from hf_rap.exports.trainers import TRAINERS
 from hf_rap.rows.presets import PRESETS
@@ -19,8 +20,8 @@ def test_every_preset_is_named():
 
 def test_the_file_of_the_page_is_a_prompt():
     """It has every field."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert PromptTemplate.from_dict(yaml.safe_load(text)) == PromptTemplate(
+    (block,) = blocks("docs/prompts.md", "yaml")
+    assert PromptTemplate.from_dict(yaml.safe_load(block.code)) == PromptTemplate(
         "Be brief.", "Question: ", "\nThink, then put the answer in \\boxed{}.", {"enable_thinking": False}, True
     )
 

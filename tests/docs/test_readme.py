@@ -1,14 +1,11 @@
 """README and tour: short, whole, and true in what they say beside their blocks."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, load_dataset
-
-sys.path.insert(0, str(Path(__file__).parent))
 from blocks import blocks
+from datasets import Dataset, load_dataset
 
 from hf_rap.cli import COMMANDS
 

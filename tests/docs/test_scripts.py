@@ -56,6 +56,7 @@ long = pytest.mark.exhaustive
         pytest.param("rollouts", ("--rows", "4", "--rounds", "1"), "ratio: ", marks=long),
         pytest.param("probe", ("--attempts", "2", "--seeds", "1"), "| 200 | ", marks=long),
         pytest.param("controls", SMALL, "| kept, cde > 0.5 | text | blank | shuffled |", marks=long),
+        pytest.param("dependence", SMALL[:2], "| AUC for cde > 0.5 |", marks=long),
         pytest.param("likelihood", (*SMALL, "--steps", "2"), "| left out, lowest size, either sign |", marks=long),
     ],
 )

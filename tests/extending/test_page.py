@@ -4,7 +4,6 @@ import importlib
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,6 +16,9 @@ import PIL.Image
 import pytest
 from datasets import Dataset, Features, Image, List, Value, load_dataset
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from blocks import blocks
+
 from hf_rap import Completion, Rollouts, add_scores, collect_in_run, compare_methods, plugins, select_cognitive
 from hf_rap.cli import main
 from hf_rap.demo import demo_engine, make_planted
@@ -25,8 +27,8 @@ from hf_rap.rows.recognition import recognise_layout
 from hf_rap.scorers import cde_score, difficulty_score
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = "".join(page.read_text() for page in (DOCS / "extending.md", *(DOCS / "extending").glob("*.md")))
-FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGES, re.DOTALL))
+PAGES = [f"docs/{page.relative_to(DOCS)}" for page in (DOCS / "extending.md", *(DOCS / "extending").glob("*.md"))]
+FILES = {block.file: block.code for page in PAGES for block in blocks(page) if block.file is not None}
 
 
 @pytest.fixture(scope="module")

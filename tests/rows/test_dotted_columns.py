@@ -11,7 +11,6 @@ from hf_rap import (
     Completion,
     Controls,
     Layout,
-    Quantile,
     Rollouts,
     add_scores,
     cde_score,
@@ -24,7 +23,6 @@ from hf_rap import (
     publish_to_folder,
     select_cognitive,
 )
-from hf_rap.adaptive.prescreen import collect_prescreened
 from hf_rap.errors import ExportError, MissingColumnError
 
 LAYOUT = Layout("qa.problem", "qa.images", "qa.answer", id="qa.id", source="qa.source")
@@ -110,14 +108,6 @@ def test_pictures_are_shuffled():
     found = collect_evidence(evidence, Controls(SeesOne(), arms=("shuffled",), layout=LAYOUT))
     assert [row and row[0] for row in found["rap_shuffled_donors"]][3] is None
     assert all(set(row) <= {"row 0", "row 1", "row 2"} for row in found["rap_shuffled_donors"][:3])
-
-
-def test_rows_that_are_left_out_keep_their_id():
-    """The pre-screen reads the id of a row that nobody asks."""
-    looked_at = make_rows(rap_likelihood_cde=[0.1, 0.9, 0.8, 0.7])
-    found = collect_prescreened(looked_at, rollouts(), min_likelihood_cde=Quantile(0.5)).evidence
-    assert found["rap_id"][:] == ["row 0", "row 1", "row 2", "row 3"]
-    assert found["rap_error"][0].startswith("below_prescreen: ")
 
 
 def test_inspection_reads_it():

@@ -266,8 +266,8 @@ def test_what_looks_at_all_rows_says_so(tmp_path):
     blank = Controls(engine, arms=("blank",))
     streamed = collect_in_run(stream, blank, str(tmp_path / "run"))
     assert plain(streamed) == plain(collect_evidence(ds, blank))
-    options = ["--adaptive", "--dry-run", "--prescreen", "--prescreen", "--without"]
-    for option, value in zip(options, ["exact", "5", "0.1", "0", "x"], strict=True):
+    options = ["--adaptive", "--dry-run", "--without"]
+    for option, value in zip(options, ["exact", "5", "x"], strict=True):
         command = ["rollouts", "x", "--model", "demo", "--streaming", "--run", "r", option, value]
         told = CliRunner().invoke(cli, command).output
         assert f"{option} " in told

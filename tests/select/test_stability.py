@@ -9,6 +9,7 @@ from hf_rap import stability
 from hf_rap.errors import MissingColumnError, SettingError
 from hf_rap.scorers import add_scores, cde_score, difficulty_score
 from hf_rap.select import select_cognitive, select_difficulty, split_stages
+from hf_rap.select.held_out import HeldOut
 from hf_rap.select.stability import describe_stability
 from hf_rap.versions.cards import render_card
 from hf_rap.versions.facts import collect_facts
@@ -190,3 +191,29 @@ def test_a_selection_is_its_rows_and_its_rule():
         SettingError, match="rule is None: it takes options of select_cognitive by name, or a Selection"
     ):
         stability(ds)
+
+
+def test_a_bias_that_both_scorings_share_shows_in_held_out_attempts():
+    """60 rows are always right and 60 never; of 20 every second attempt is, and of 4 the others, and a probe foretells all 84 as right.
+
+    Every second attempt keeps 60 + 20 rows, of which the others bear out 60: precision 60 / 80. Those bear out 60 + 4: recall 60 / 64.
+    """
+    image = [[1.0] * 4] * 60 + [[0.0] * 4] * 60 + [[1.0, 0.0] * 2] * 20 + [[0.0, 1.0] * 2] * 4
+    foretold = [0.9] * 60 + [0.05] * 60 + [0.9] * 20 + [0.05] * 4
+    columns = {
+        "rap_image_rewards": image,
+        "rap_text_rewards": [[0.0] * 4] * 144,
+        "rap_probe_image_rate": foretold,
+        "rap_probe_text_rate": [0.05] * 144,
+    }
+    ds = add_scores(Dataset.from_dict(columns), cde_score, difficulty_score)
+    rule = {"min_cde": 0.5, "min_probability": 0.5, "replace_easy": False, "probe_prior": True}
+    found = stability(ds, rule, draws=8)
+    assert found.held_out == HeldOut(0.75, 0.9375, 144)
+    assert found.as_dict()["held_out"] == {"precision": 0.75, "recall": 0.9375, "rows": 144}
+    said = "of 144 rows that half of the attempts decide, by the other half: precision 75.0%, recall 93.8%"
+    assert said in repr(found)
+    selection = select_cognitive(ds, **rule)
+    facts = {**collect_facts(selection, name="a", version="1.0.0"), "stability": describe_stability(selection)}
+    assert "(144 rows): precision 75.0 %, recall 93.8 %" in render_card(facts)
+    assert "held_out" not in stability(ds, {**rule, "probe_prior": False}, draws=4).as_dict()

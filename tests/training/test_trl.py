@@ -1,14 +1,19 @@
 """The wrapper inside TRL's GRPOTrainer, on the small model: real pictures, real replies, two steps."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from hf_rap.columns import EPOCH_REWARDS
 from hf_rap.demo import MODEL, make_planted
+from hf_rap.rows.logged import facts_of_logs, read_attempts
 from hf_rap.rows.prompts import DEFAULT_PROMPT
 from hf_rap.scorers import add_limr_score
-from hf_rap.training import WEIGHTS, add_epoch_rewards, difficulty_weighted
+from hf_rap.select.trained import rewards_by_row
+from hf_rap.training import WEIGHTS, RewardLog, accuracy_reward, add_epoch_rewards, difficulty_weighted
 
 pytest.importorskip("trl", reason="in the dev group")
 
@@ -70,7 +75,7 @@ def run(tmp_path_factory):
         # The second has no say in the advantages; its groups are checked by prompts with their pictures.
         reward_funcs=[
             difficulty_weighted(spread_out, "exponential", group_size=GROUP, id_column="id"),
-            difficulty_weighted(spread_out_too, "linear", group_size=GROUP),
+            difficulty_weighted(RewardLog(spread_out_too, log_of(folder)), "linear", group_size=GROUP),
         ],
         args=config,
         train_dataset=ds,
@@ -78,6 +83,11 @@ def run(tmp_path_factory):
     trainer.train()
     moved = [name for name, weights in model.named_parameters() if not torch.equal(weights, before[name])]
     return ds, moved, folder
+
+
+def log_of(folder: Path):
+    """Beside the output of the trainer, which has completions that are read as well."""
+    return folder.with_name(f"{folder.name}-rewards")
 
 
 def completions(folder: Path):
@@ -106,6 +116,62 @@ def test_advantages_are_w_times_centred_rewards(run):
             mixed += 0 < mean < 1
     assert mixed >= 2, "groups of equal rewards prove nothing"
     assert any("vision" in name for name in moved), "the pictures were not trained on"
+
+
+def test_the_log_has_every_reward_before_it_is_weighed(run):
+    """The same as TRL wrote, row by row and step by step, with what is known of the model."""
+    ds, _, folder = run
+    log = [(attempt.id, attempt.step, attempt.reward) for attempt in read_attempts(log_of(folder))]
+    written = [
+        (row["rap_id"], row["step"], row["spread_out_too_unweighted"]) for rows in completions(folder) for row in rows
+    ]
+    assert log == written
+    (facts,) = facts_of_logs(log_of(folder))
+    assert (facts.function, facts.model, facts.sampling["temperature"]) == ("spread_out_too", str(MODEL), 2.0)
+    seen = rewards_by_row(Dataset.from_dict({"rap_id": ds["id"]}), log_of(folder), last_steps=1)
+    assert sum(len(row or ()) for row in seen.rewards) == 2 * GROUP
+
+
+@pytest.mark.exhaustive
+def test_what_trl_evaluates_is_kept_apart(tmp_path):
+    """The same rows are trained on and evaluated: of two steps with an evaluation after each the log counts those of training."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl import GRPOConfig, GRPOTrainer
+
+    torch.set_num_threads(1)
+    ds = make_planted(20).select(range(4))
+    ds = ds.map(lambda problem: {"prompt": DEFAULT_PROMPT.messages(problem)}, input_columns="problem")
+    ds = ds.select_columns(["id", "prompt", "images", "answer"])
+    config = GRPOConfig(
+        output_dir=str(tmp_path / "out"),
+        per_device_train_batch_size=GROUP,
+        per_device_eval_batch_size=GROUP,
+        gradient_accumulation_steps=2,
+        num_generations=GROUP,
+        max_completion_length=16,
+        max_steps=STEPS,
+        eval_strategy="steps",
+        eval_steps=1,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        disable_tqdm=True,
+    )
+    GRPOTrainer(
+        model=AutoModelForImageTextToText.from_pretrained(MODEL),
+        processing_class=AutoProcessor.from_pretrained(MODEL),
+        reward_funcs=RewardLog(accuracy_reward, tmp_path / "rewards"),
+        args=config,
+        train_dataset=ds,
+        eval_dataset=ds,
+    ).train()
+    (file,) = (tmp_path / "rewards").glob("*.jsonl")
+    phases = Counter(json.loads(line)["phase"] for line in file.read_text().splitlines())
+    assert phases == {"train": STEPS * 2 * GROUP, "eval": STEPS * len(ds) * GROUP}
+    assert Counter(attempt.step for attempt in read_attempts(tmp_path / "rewards")) == {1: 2 * GROUP, 2: 2 * GROUP}
 
 
 def test_the_run_gives_epoch_rewards_by_id(run):
