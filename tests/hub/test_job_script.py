@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -173,3 +174,28 @@ def rows_of(name, token, folder):
             [name for name in ds.column_names if "image" in name and "rap" not in name]
         ).to_list()
     return found
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("page", ["docs/hf-jobs.md", "scripts/jobs/README.md"])
+def test_lines_of_the_page_reach_the_script_whole(page, tmp_path):
+    """Resolved by the client and not submitted: it takes none of the options behind the script for itself."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("hf jobs uv run ")]
+    assert lines
+    client = Path(sys.executable).with_name("hf")
+    for words in lines:
+        (place,) = (number for number, word in enumerate(words) if word.endswith("select_rows.py"))
+        words[place] = str(SCRIPT)  # of a card it is an address, which the client would ask
+        command = [client, *words[1:4], "--dry-run", *words[4:]]
+        environment = {
+            **os.environ,
+            "HF_HOME": str(tmp_path),
+            "HF_TOKEN": "hf_none",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        }
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^  args +(.*)$", done.stdout, re.MULTILINE)[1].split() == words[place + 1 :]
+        told = words[words.index("--timeout") + 1]
+        assert words[words.index("--job-timeout") + 1] == told
