@@ -30,6 +30,7 @@ check-trl-prm: demo-prm  ## two steps of TRL 1.13's process reward trainer, in a
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/render_notebook.py --check
 	$(BIN)/mypy
 	$(BIN)/python scripts/render_reference.py --check
 

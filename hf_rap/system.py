@@ -166,7 +166,10 @@ def locked(path: Path, *, new: bool = True) -> Iterator[bool]:
             ours = False
         yield ours
     finally:
-        os.close(descriptor)
+        # A mounted bucket of the Hub says EIO here of a file that somebody else has written meanwhile; nothing was
+        # written by this one, and it is closed all the same.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def remove_abandoned(paths: Iterable[Path]) -> None:
@@ -238,7 +241,8 @@ def sync_below(folder: Path) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    with patiently(lambda: path.open("rb+")) as file:  # Windows syncs only what can be written
+    # Windows syncs only what can be written. A mounted bucket of the Hub opens for writing only what is written anew.
+    with patiently(lambda: path.open("rb+" if os.name == "nt" else "rb")) as file:
         _sync(file.fileno(), _NO_SYNC)
 
 

@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 kind=$2 torch=$3
 
-common=(--quiet) project=(--editable '.[probe,ray,train]' --group dev)
+common=(--quiet) project=(--editable '.[notebook,probe,ray,train]' --group dev)
 case $kind in
   locked) common+=(--constraint constraints.txt) project+=(--build-constraint constraints.txt) ;;
   newest) common+=(--upgrade) ;;

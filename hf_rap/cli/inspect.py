@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ def inspect(
     prompt = find_prompt(options["prompt"] or "default")
     if row is not None:
         shown = inspect_row(ds, row, layout, prompt=prompt)
-        print_json(asdict(shown)) if as_json else echo(str(shown))
+        print_json(shown.as_dict()) if as_json else echo(str(shown))
         return
     inspection = inspect_dataset(ds, layout, prompt=prompt)
     if as_json:

@@ -99,7 +99,8 @@ class Inspection:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return {**asdict(self), "layout": self.layout.as_dict(), "codes": self.codes}
+        shown = [row.as_dict() for row in self.shown]
+        return {**asdict(self), "layout": self.layout.as_dict(), "shown": shown, "codes": self.codes}
 
     def __repr__(self) -> str:
         facts = [f"  {name}: {visible(str(value), _WIDTH)}" for name, value in self.facts.items()]
@@ -114,7 +115,7 @@ class Inspection:
             (code(name), rows, f"row {first[name].index:,}: {first[name].message}") for name, rows in self.codes.items()
         ]
         shown = [
-            (f"row {row.index:,}", code(row.row_id, 40), row.prompt, row.gold, " or ".join(row.read_as))
+            (row.thumbnail, f"row {row.index:,}", code(row.row_id, 40), row.prompt, row.gold, " or ".join(row.read_as))
             for row in self.shown
         ]
         return html_page(
@@ -123,7 +124,7 @@ class Inspection:
             *self.unread,
             *self.remarks,
             *([html_table(problems, ("problem", "rows", "the first"))] if problems else []),
-            *([html_table(shown, ("", "id", "as a model is asked", "gold", "read as"))] if shown else []),
+            *([html_table(shown, ("", "", "id", "as a model is asked", "gold", "read as"))] if shown else []),
         )
 
 

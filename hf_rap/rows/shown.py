@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.errors import RowError
+from hf_rap.tables.notebook import Html, picture
 from hf_rap.verify import read_gold
 
 from .choices import LETTERS
@@ -30,6 +31,7 @@ class Shown:
         gold: what is right, as the dataset says it; of a multiple choice the letter and the text of the option.
         read_as: what the built-in grader compares replies with, each with its kind ("B (choice)").
         problem: why it cannot be asked, or not graded; None for nothing.
+        thumbnail: of its first picture, for a notebook; empty where there is none.
 
     """
 
@@ -39,6 +41,13 @@ class Shown:
     gold: str
     read_as: tuple[str, ...]
     problem: str | None = None
+    thumbnail: Html = field(default=Html(), repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values, without the picture."""
+        values = asdict(self)
+        del values["thumbnail"]
+        return values
 
     def __str__(self) -> str:
         indented = self.prompt.replace("\n", "\n  ")
@@ -68,7 +77,8 @@ def show_row(index: int, row: Mapping[str, Any], layout: Layout, prompt: PromptT
     except RowError as error:
         return Shown(index, row_id(row, layout), "", "", (), str(error))
     sizes = [f"[{image.width} x {image.height}]" for image in question.images]
-    return show_question(index, question, prompt, sizes)
+    shown = show_question(index, question, prompt, sizes)
+    return replace(shown, thumbnail=picture(question.images[0])) if question.images else shown
 
 
 def show_question(index: int, question: Question, prompt: PromptTemplate, pictures: Iterable[str]) -> Shown:

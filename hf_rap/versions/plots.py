@@ -28,7 +28,7 @@ def draw_plots(facts: dict[str, Any]) -> dict[str, bytes]:
     """File name -> PNG, of the plots that these facts have numbers for."""
     import matplotlib.style
 
-    plots = {}
+    plots: dict[str, bytes] = {}
     # The defaults of matplotlib, not those of the user's matplotlibrc.
     with matplotlib.style.context("default"):
         if facts["histogram"]:

@@ -45,6 +45,32 @@ def test_links_out_of_the_pages_become_text(without_links_out):
     assert without_links_out(text, 1) == "[runs](../runs.md), README"
 
 
+def test_a_notebook_becomes_a_page():
+    """Words as they are, code and text in blocks, tables without their styles, pictures as files."""
+    page_of = runpy.run_path(str(ROOT / "scripts" / "docs" / "prepare.py"))["page_of"]
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["two\n", "lines\n"]},
+        {
+            "data": {
+                "text/html": ["<div>\n<style scoped>\n b {}\n\n</style>\n", "\n<b>t</b></div>"],
+                "text/plain": ["t"],
+            }
+        },
+        {"data": {"image/png": "UE5H\n", "text/plain": ["<Figure>"]}},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "words"]},
+        {"cell_type": "code", "source": ["1 + 1"], "outputs": outputs},
+        {"cell_type": "code", "source": ["x = 1"], "outputs": []},
+    ]
+    text, pictures = page_of({"cells": cells}, "name")
+    assert text == (
+        '# Title\nwords\n\n```python\n1 + 1\n```\n\n```text\ntwo\nlines\n```\n\n<div style="overflow-x:auto">\n<div>\n<b>t</b></div>\n</div>\n\n'
+        "![What the cell above draws](name-1-2.png)\n\n```python\nx = 1\n```\n"
+    )
+    assert pictures == {"name-1-2.png": b"PNG"}
+
+
 def test_whole_site_has_no_problems(problems_of):
     """Links to pages, to places on them and to other hosts, and a picture that is there."""
     pages = {

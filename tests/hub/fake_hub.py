@@ -378,6 +378,10 @@ class _Exchange:
     def validate_yaml(self, _: bytes) -> Any:
         return {"errors": [], "warnings": []}
 
+    def may_write(self, _: bytes, kind: str, name: str) -> Any:
+        self._repo(kind, name, write=True)
+        return {}
+
     def create(self, body: bytes) -> Any:
         asked = json.loads(body)
         owner = asked.get("organization") or self.user
@@ -630,6 +634,7 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("POST", "/api/repos/create", _Exchange.create),
     ("GET", _REPO, _Exchange.info),
     ("GET", f"{_REPO}/revision{_REV}", _Exchange.info),
+    ("GET", f"{_REPO}/auth-check/write", _Exchange.may_write),
     ("GET", f"{_REPO}/refs", _Exchange.refs),
     ("GET", f"{_REPO}/commits{_REV}", _Exchange.commits),
     ("GET", f"{_REPO}/tree{_REV}(?P<path>/.*)?", _Exchange.tree),

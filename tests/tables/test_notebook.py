@@ -14,6 +14,7 @@ from hf_rap.evidence.collector import Estimate
 from hf_rap.select import Method, Reason, select_cognitive
 from hf_rap.tables.notebook import MOST_BYTES, brief, html_page, html_table, html_text, picture
 from hf_rap.versions.folder import publish_to_folder
+from hf_rap.versions.plots import draw_curves
 
 EVIL = "<img src=x onerror=alert(1)>\"'</td></script><script>alert(1)</script>&lt;\u202e\x00\x1b[31m שלום"
 
@@ -76,6 +77,14 @@ def test_a_page_ends_before_300_kb():
     assert len(hostile) > 500_000
     page = checked(html_page("title", "a sentence", hostile, "another"))
     assert page.text == "titlea sentenceMore would not fit here."
+
+
+def test_a_drawn_figure_is_shown_as_a_picture():
+    """Its bytes would be a line of a hundred thousand characters."""
+    drawn = draw_curves({"a": [(0.0, 0.0), (1.0, 1.0)]}, x="x", y="y")
+    assert repr(drawn) == f"<PNG of {len(drawn):,} bytes>"
+    assert drawn._repr_png_() == drawn
+    assert Pictures.open(BytesIO(drawn)).size == (1050, 540)  # 7 x 3.6 inches of 150 pixels
 
 
 def test_fifteen_lines_of_text():
@@ -141,6 +150,8 @@ def test_each_result_is_shown_in_a_notebook(results):
         missing = [part for part in shown[name] if part not in page.text]
         assert missing == [], page.text[:2000]
     assert Page(results["Selection"]._repr_html_()).elements.count("img") == 8
+    assert Page(results["Inspection"]._repr_html_()).elements.count("img") == 3
+    assert "thumbnail" not in results["Inspection"].as_dict()["shown"][0]
 
 
 @pytest.mark.slow
