@@ -47,7 +47,7 @@ GROUPS = {
         "publish": "Write a selection as a version on the Hub or in a folder.",
         "diff": "Show how two versions differ, or a version and a selection.",
         "reselect": "Decide anew from published scores: the next version.",
-        "update": "Ask a trained model again what can have changed: the next version.",
+        "update": "Ask a trained model again what can have changed.",
         "yank": "Mark a published version as withdrawn.",
     },
     "Train": {

@@ -130,6 +130,7 @@ def test_every_parquet_file_to_write_is_checked_at_once():
         "attention",
         "collect",
         "controls",
+        "dependence",
         "likelihood",
         "pass-rates",
         "rollouts",
