@@ -406,7 +406,7 @@ _MAKERS: tuple[tuple[tuple[Column, ...], str], ...] = (
     (CONTROL_EVIDENCE, "collect_evidence(ds, Controls(engine)) on rows that have replies, or `hf-rap controls`"),
     ((PROBED,), "collect_probed(ds, rollouts)"),
     ((ADAPTIVE,), "collect_adaptive(ds, rollouts, 'exact'), or `hf-rap rollouts --adaptive`"),
-    ((UPDATE,), "apply_update(selection, plan, evidence, rewards, log), or `hf-rap update`"),
+    ((UPDATE,), "`hf-rap update`"),
     ((EPOCH_REWARDS,), "add_epoch_rewards(ds, files), from the files of a training run"),
     ((STEPS,), "load_process_rewards(source), ds.map(StepRewards(engine), batched=True), or `hf-rap annotate-steps`"),
     ((CDE,), "ds.map(cde_score, batched=True), or `hf-rap score`"),

@@ -85,6 +85,7 @@ def everything():
         Rollouts(ENGINE, attempts=4, attention=True),
         hf_rap.Likelihood(ENGINE),
         hf_rap.PromptStates(ENGINE),
+        hf_rap.ReplyLikelihood(ENGINE),
     ):
         ds = collect_evidence(ds, collector)
     ds = collect_evidence(ds, hf_rap.Controls(ENGINE))

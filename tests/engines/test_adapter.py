@@ -233,7 +233,16 @@ def commands_with_a_model():
 def test_every_command_that_loads_a_model_takes_an_adapter():
     """None is forgotten."""
     found = dict(commands_with_a_model())
-    assert set(found) == {"rollouts", "attention", "likelihood", "controls", "annotate-steps", "run"}
+    assert set(found) == {
+        "rollouts",
+        "attention",
+        "likelihood",
+        "controls",
+        "dependence",
+        "annotate-steps",
+        "run",
+        "update",
+    }
     assert all("--adapter" in options for options in found.values())
 
 

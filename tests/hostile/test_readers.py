@@ -28,6 +28,7 @@ from hf_rap.rows.cells import values_of
 from hf_rap.rows.chats import read_chat
 from hf_rap.rows.choices import read_choices
 from hf_rap.rows.layouts import layout_from
+from hf_rap.rows.logged import Attempt, _records, facts_of_logs, read_attempts
 from hf_rap.rows.presets import read_prompt
 from hf_rap.rows.provenance import source_info
 from hf_rap.rows.sources import load_source
@@ -35,7 +36,6 @@ from hf_rap.rows.turns import _cuts
 from hf_rap.runs.folder import RunFolder
 from hf_rap.runs.lease import Lease
 from hf_rap.stats.settings import correct_of, plan_in, settings_in
-from hf_rap.training.epochs import _Attempt, _records
 from hf_rap.verify.finding import find_answer
 from hf_rap.versions.manifest import read_manifest
 from hf_rap.versions.readme import merge_readme, metadata_of
@@ -87,14 +87,21 @@ READERS = {
     "steps": lambda content, folder: list(read_blocks(written(folder, "s.jsonl", content))),
     "steps_head": lambda content, folder: other_fields(written(folder, "s.jsonl", content)),
     "dump": lambda content, folder: [
-        _Attempt.read(record, Path("step_1"), None) for record in _records(written(folder, "step_1.json", content))
+        Attempt.read(record, Path("step_1"), None) for record in _records(written(folder, "step_1.json", content))
     ],
     "dump_lines": lambda content, folder: [
-        _Attempt.read(record, Path("step_1"), None) for record in _records(written(folder, "step_1.jsonl", content))
+        Attempt.read(record, Path("step_1"), None) for record in _records(written(folder, "step_1.jsonl", content))
     ],
+    "log": lambda content, folder: read_attempts(logged(folder, content, b'{"function": "f", "started": 1}')),
+    "log_facts": lambda content, folder: facts_of_logs(logged(folder, b'{"id": "a", "reward": 1}\n', content)),
     "run": lambda content, folder: RunFolder(str(written(folder, "run/run.json", content).parent)),
     "run_manifest": lambda content, folder: run_in(folder, "0" * 16 + "/manifest.json", content).manifest("0" * 16),
 }
+
+
+def logged(folder, lines, facts):
+    written(folder, "log/rewards-00000-0123abcd.json", facts)
+    return written(folder, "log/rewards-00000-0123abcd.jsonl", lines)
 
 
 def run_in(folder, name, content):
