@@ -164,7 +164,7 @@ for decision, colour in colours.items():
 axes.set(
     xlabel="solved with the picture (share of five attempts)",
     ylabel="solved without it",
-    title=f"{len(selection.selected)} of {len(ds)} rows are worth training on",
+    title=f"{len(selection.selected)} of {len(ds)} rows are kept",
     xlim=(-0.1, 1.1),
     ylim=(-0.1, 1.1),
 )
