@@ -154,6 +154,7 @@ def test_ctrl_c_finishes_the_parts_in_flight(tmp_path):
     assert through_run.to_list() == collect_evidence(ds, stub_rollouts(2)).to_list()
 
 
+@pytest.mark.exhaustive
 def test_the_command_line_on_two_workers(tmp_path):
     """hf-rap rollouts --ray: a file like that of one process, from parts that two workers have written."""
     planted = make_planted(32)

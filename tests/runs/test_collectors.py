@@ -171,6 +171,7 @@ def kill_half_way(run, parts, code, *arguments):
         child.wait()
 
 
+@pytest.mark.exhaustive
 def test_rollouts_of_a_server_and_attention_of_a_local_model_in_one_run(tmp_path):
     """Both stages are killed half-way and go on; the attention is that of a plain map over the replies."""
     from hf_rap import EndpointEngine, Rollouts
