@@ -110,7 +110,15 @@ def given(model):
 
 
 @pytest.fixture
-def folder(given, model, tmp_path, monkeypatch):
+def no_modules_of_others(tmp_path, monkeypatch):
+    """A page may give a module of its own a name that another test has taken."""
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path.parent):
+            monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def folder(given, model, tmp_path, monkeypatch, no_modules_of_others):
     """Where a page runs: data and models of the Hub are small ones of the same names."""
 
     def furnish(text):
