@@ -46,13 +46,14 @@ long = pytest.mark.exhaustive
     ("benchmark", "options", "printed"),
     [
         ("planted", ("--rows", "12", "--attempts", "2"), "| planted kind | rows |"),
-        ("batches", (), "| auto |"),
-        (
+        pytest.param("batches", (), "| auto |", marks=long),
+        pytest.param(
             "gpu",
             ("--size", "tiny", "--rows", "4", "4", "--batches", "2", "4", "--new-tokens", "4"),
             "operations per step: ",
+            marks=long,
         ),
-        ("scoring", ("--rows", "2000", "--rounds", "1"), "| 2,000 | add_scores + select | 1 |"),
+        pytest.param("scoring", ("--rows", "2000", "--rounds", "1"), "| 2,000 | add_scores + select | 1 |", marks=long),
         pytest.param("rollouts", ("--rows", "4", "--rounds", "1"), "ratio: ", marks=long),
         pytest.param("probe", ("--attempts", "2", "--seeds", "1"), "| 200 | ", marks=long),
         pytest.param("controls", SMALL, "| kept, cde > 0.5 | text | blank | shuffled |", marks=long),

@@ -173,7 +173,7 @@ print(json.dumps(rows.select_columns([name for name in rows.column_names if name
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_evidence_under_w_error_is_the_evidence(tmp_path: Path) -> None:
     """Plain Python and `python -W error`, a model whose `generate` warns, two processes of `map`: the same columns."""
     plain, strict = (evidence_of(tmp_path / str(len(options)), *options) for options in ((), ("-W", "error")))

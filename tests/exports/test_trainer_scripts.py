@@ -30,7 +30,7 @@ def run(tmp_path, *words: str, **options) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_trl_reads_its_export_and_the_universal_one(tmp_path):
     """Questions, answers, pixels and verdicts."""
     pytest.importorskip("trl", reason="pip install hf-rap[train]")
