@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import IMAGE_REWARDS, control_rewards
 from hf_rap.papers import PAPER
+from hf_rap.stats.arrays import arrow_columns
 from hf_rap.stats.counts import cde_of, read_counts
 
 from .again import decide_again
@@ -57,13 +58,11 @@ def held_out(ds: datasets.Dataset, rule: Mapping[str, Any]) -> HeldOut | None:
 
 def _every_second(ds: datasets.Dataset, control: str, start: int) -> datasets.Dataset:
     """The rows with every second attempt of both arms, from this one on."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     for column in (IMAGE_REWARDS, control_rewards(control)):
         if column.name in ds.column_names:
-            rewards = ds.with_format("arrow")[column.name]
-            rewards = rewards[:] if not isinstance(rewards, (pa.ChunkedArray, pa.Array)) else rewards
+            rewards = arrow_columns(ds, [column.name])[column.name]
             half = pc.list_slice(rewards, start, None, 2, return_fixed_size_list=False)
             feature = ds.features[column.name]
             ds = ds.remove_columns(column.name).add_column(column.name, half, feature=feature)
