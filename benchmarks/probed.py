@@ -29,11 +29,12 @@ def main() -> None:
     parser.add_argument("pool")
     parser.add_argument("--collect", action="store_true")
     parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--planted", type=int, default=0, help="seed of the rows (default: 0)")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     datasets.disable_progress_bars()
     logging.disable(logging.WARNING)
-    planted, engine = make_planted(args.rows), demo_engine()
+    planted, engine = make_planted(args.rows, seed=args.planted), demo_engine()
     rollouts = Rollouts(engine, attempts=TRUTH, max_new_tokens=64)
     if args.collect:
         collect_in_run(planted, PromptStates(engine), args.pool)
