@@ -26,7 +26,7 @@ from .answers import answering, is_judged_by_caller
 from .apart import Apart, run_apart
 from .endpoint_ask import Ask
 from .endpoint_client import Pool, ask_all, is_refusal, numbered
-from .endpoint_facts import check_reachable, server_facts
+from .endpoint_facts import server_facts, why_unreachable
 from .endpoint_http import MAX_REPLY_BYTES
 from .endpoint_memory import memory_of
 from .options import ONLY_IN_MAP, ROUNDING, Hashed, marked
@@ -235,6 +235,7 @@ class EndpointEngine(Hashed):
         server = memory_of(self)
         await self._check_there()
         await self._check_continues()
+        await self._ask_facts()
         asks = numbered(self._ask_to_read(reply) for reply in replies)
         async with Pool(self, self.token()) as pool:
             try:
@@ -304,15 +305,28 @@ class EndpointEngine(Hashed):
         if request.prefix:
             await self._check_continues()
         await self._find_fields(draws=sampling.temperature > 0)
+        await self._ask_facts()
 
     async def _check_there(self) -> None:
-        """The server can be reached, and has told what it is."""
+        """The server can be reached. One that is away is waited for by whoever asks it, where that is allowed."""
         server = memory_of(self)
-        if not server.reached:
-            if not self.wait_for_server:
-                await check_reachable(self.url)
+        if server.reached:
+            return
+        why = await why_unreachable(self.url)
+        if why is None:
             server.reached = True
-        if not server.has_facts_of_now:
+        elif not self.wait_for_server:
+            raise EngineError(
+                f"The server at {self.url} is gone ({why}). What was answered before is kept; start the same command again when "
+                "the server is back."
+                if server.facts
+                else f"There is no server at {self.url} ({why}): start it, or correct --endpoint. Nothing was asked."
+            )
+
+    async def _ask_facts(self) -> None:
+        """The server has told what it is. From one that is away there is nothing to be learned about it."""
+        server = memory_of(self)
+        if not server.has_facts_of_now and await why_unreachable(self.url) is None:
             server.facts, server.has_facts_of_now = await server_facts(self.url, self.model, self.token()), True
 
     def token(self) -> str | None:

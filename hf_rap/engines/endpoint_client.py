@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from hf_rap.errors import EngineError, RowError, logger_of
 
 from .endpoint_answer import RefusedError
-from .endpoint_facts import check_reachable
+from .endpoint_facts import why_unreachable
 from .endpoint_request import CONNECTIONS, Client, TransientError
 
 if TYPE_CHECKING:
@@ -220,11 +220,8 @@ class Pool:
                 )
             await asyncio.sleep(min(left, _LONGEST_LOOK, _FIRST_WAIT * 2**self._looks))
             self._looks = min(self._looks + 1, 10)
-            try:
-                await check_reachable(self.server.url)
-            except EngineError:
-                continue
-            return  # something listens; whether it answers, the next request will tell
+            if await why_unreachable(self.server.url) is None:
+                return  # something listens; whether it answers, the next request will tell
 
     def _is_back(self) -> None:
         if self._away_since is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener, getproxies, proxy_bypass
 
-from hf_rap.errors import EngineError, last_line, spellings, visible
+from hf_rap.errors import last_line, spellings, visible
 from hf_rap.options import ForeignError, read_json
 
 from .endpoint_tls import tls_context
@@ -23,24 +23,22 @@ _FIELDS = 40  # of an entry
 _UNTOLD = ("id", "object", "created", "permission")
 
 
-async def check_reachable(url: str) -> None:
-    """Raise `EngineError` where nothing listens at a URL, found out by one connection of at most five seconds.
+async def why_unreachable(url: str) -> str | None:
+    """Why nothing can be asked at a URL, found out by one connection of at most five seconds; None where something listens.
 
     Behind a proxy only that could say, so nothing is tried.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):
-        return
+        return None
     port = parts.port or {"https": 443}.get(parts.scheme, 80)
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _TIMEOUT)
     except (OSError, TimeoutError) as error:
-        why = f"no connection within {_TIMEOUT:g} s" if isinstance(error, TimeoutError) else last_line(error)
-        raise EngineError(
-            f"There is no server at {url} ({why}): start it, or correct --endpoint. Nothing was asked."
-        ) from error
+        return f"no connection within {_TIMEOUT:g} s" if isinstance(error, TimeoutError) else last_line(error)
     writer.close()
+    return None
 
 
 async def server_facts(url: str, model: str, token: str | None) -> dict[str, Any]:

@@ -178,6 +178,39 @@ def test_a_server_that_stays_away_is_waited_for_only_so_long(tmp_path):
         collect_in_run(make_rows(20), rollouts(server, wait_for_server=0.5), str(tmp_path / "run"))
 
 
+def test_a_server_that_is_waited_for_from_the_start_has_told_what_it_is(tmp_path):
+    """What is written down is what it tells once it is there, not that it was away."""
+    away = Server()
+    away.http.server_close()
+    again = Server(port=away.http.server_port, later=True, told={"/version": {"version": "0.32.0"}})
+    starter = threading.Timer(1.0, again.__enter__)
+    starter.start()
+    evidence = collect_in_run(make_rows(4), rollouts(away, wait_for_server=30), str(tmp_path / "run"))
+    starter.join()
+    again.__exit__()
+    assert {json.loads(text)["server"]["version"] for text in evidence["rap_settings"] if text} == {"0.32.0"}
+
+
+def test_a_server_that_died_a_while_ago_is_not_said_to_have_answered_nothing(tmp_path, monkeypatch):
+    """What was found out about it is forgotten by then; that rows were answered is not."""
+    monkeypatch.setattr("hf_rap.engines.endpoint_memory._SECONDS", 0.0)
+    with Server(slow=lambda _: 0.01) as server:
+        closed = threading.Thread(target=close_after, args=(server, 40))
+        closed.start()
+        with pytest.raises(EngineError, match=r"is gone.* What was answered before is kept") as caught:
+            collect_in_run(make_rows(200), rollouts(server), str(tmp_path / "run"), rows_per_part=16)
+        closed.join()
+    assert "Nothing was asked" not in str(caught.value)
+
+
+def close_after(server, answers):
+    """Nothing listens there any more once so many requests are answered."""
+    while len(server.answered) < answers:
+        time.sleep(0.001)
+    server.http.shutdown()
+    server.http.server_close()
+
+
 def test_a_late_answer_gets_more_time(tmp_path):
     """A row that needs twice the time-out is answered at the second try."""
 

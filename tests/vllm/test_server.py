@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from datasets import Dataset
 
-from hf_rap import EndpointEngine, ReplyLikelihood, Rollouts, StepRewards, collect_evidence
+from hf_rap import EndpointEngine, Likelihood, ReplyLikelihood, Rollouts, StepRewards, collect_evidence
 from hf_rap.demo import MODEL
 from hf_rap.engines.base import Request, Sampling
 from hf_rap.engines.vllm_names import rename
@@ -34,11 +35,12 @@ def _loopback_is_not_the_network(monkeypatch):
 
 
 @contextmanager
-def serving(folder, *words):
-    """`vllm serve` with the small model; gives its URL."""
+def serving(folder, *words, port=0):
+    """`vllm serve` with the small model; gives its URL and its process."""
     rename(MODEL, folder)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     options = ["--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64", *words]
     environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1"}
@@ -46,7 +48,7 @@ def serving(folder, *words):
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", "grid", "--host", "127.0.0.1", "--port", str(port), *options]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + LONGEST
         while True:
@@ -57,7 +59,7 @@ def serving(folder, *words):
                     break
             except (URLError, OSError):
                 time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield f"http://127.0.0.1:{port}/v1", process
     finally:
         process.terminate()
         try:
@@ -69,7 +71,7 @@ def serving(folder, *words):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One for all tests."""
-    with serving(tmp_path_factory.mktemp("grid")) as url:
+    with serving(tmp_path_factory.mktemp("grid")) as (url, _):
         yield url
 
 
@@ -91,27 +93,85 @@ def test_map_gives_the_same_columns(server, planted, expected):
     check_same(ours, expected.select(range(60)))
 
 
+def started(folder, *words):
+    """A command in a folder."""
+    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "hf_rap", *words]
+    return subprocess.Popen(command, cwd=folder, env=around, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def rollouts_of(url):
+    """The words of a run that asks this server, in parts of ten rows."""
+    words = ("rollouts", "rows.parquet", "--endpoint", url, "--model", "grid", "--concurrency", "8", "--run", "kept")
+    return (*words, "--rows-per-part", "10", "--max-new-tokens", "64")
+
+
+def parts_of(folder, command, at_least=1):
+    """What is in the run once so many parts are."""
+    deadline = time.monotonic() + LONGEST
+    while len(list(folder.glob("kept/*/*.parquet"))) < at_least and time.monotonic() < deadline:
+        assert command.poll() is None, command.communicate()
+        time.sleep(0.01)
+    return {path: path.read_bytes() for path in folder.glob("kept/*/*.parquet")}
+
+
 def test_kill_of_the_run_costs_what_was_in_flight(server, planted, expected, tmp_path):
     """kill -9 between two parts; the server lives on, parts stay as they are, and the same command goes on from them."""
     planted.to_parquet(tmp_path / "rows.parquet")
-    words = ("rollouts", "rows.parquet", "--endpoint", server, "--model", "grid", "--concurrency", "8", "--run", "kept")
-    command = [sys.executable, "-m", "hf_rap", *words, "--rows-per-part", "10", "--max-new-tokens", "64"]
-    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    killed = subprocess.Popen(command, cwd=tmp_path, env=around, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + LONGEST
-    while not list(tmp_path.glob("kept/*/*.parquet")) and time.monotonic() < deadline:
-        assert killed.poll() is None, killed.communicate()
-        time.sleep(0.01)
+    killed = started(tmp_path, *rollouts_of(server))
+    parts_of(tmp_path, killed)
     killed.kill()
     killed.communicate()
     parts = {path: path.read_bytes() for path in tmp_path.glob("kept/*/*.parquet")}
     assert 0 < len(parts) < 30
-    done = subprocess.run(
-        [*command, "--out", "evidence.parquet"], cwd=tmp_path, env=around, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = started(tmp_path, *rollouts_of(server), "--out", "evidence.parquet")
+    _, err = done.communicate(timeout=LONGEST)
+    assert done.returncode == 0, err
     assert all(path.read_bytes() == content for path, content in parts.items())
     check_same(Dataset.from_parquet(str(tmp_path / "evidence.parquet")), expected)
+
+
+def test_kill_of_the_server_is_one_sentence_and_the_run_goes_on_with_the_next(planted, expected, tmp_path):
+    """kill -9 between two parts: what was answered is kept. A run that waits for the server goes on with one that is started anew."""
+    planted.to_parquet(tmp_path / "rows.parquet")
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    with serving(tmp_path / "first") as (url, process):
+        ended = started(tmp_path, *rollouts_of(url))
+        parts_of(tmp_path, ended, at_least=2)
+        os.killpg(process.pid, signal.SIGKILL)
+        _, err = ended.communicate(timeout=LONGEST)
+    assert ended.returncode == 1, err
+    assert err.count("hf-rap: The server at") == 1, err
+    assert " is gone" in err
+    assert "What was answered before is kept; start the same command again when the server is back." in err
+    assert "Traceback" not in err
+    parts = parts_of(tmp_path, ended, at_least=0)
+    assert 2 <= len(parts) < 30
+    waits = started(tmp_path, *rollouts_of(url), "--wait-for-server", "15m", "--out", "evidence.parquet")
+    with serving(tmp_path / "second", port=int(url.split(":")[2].removesuffix("/v1"))):
+        _, err = waits.communicate(timeout=LONGEST)
+    assert waits.returncode == 0, err
+    assert all(path.read_bytes() == content for path, content in parts.items())
+    check_same(Dataset.from_parquet(str(tmp_path / "evidence.parquet")), expected)
+
+
+def test_golds_are_as_likely_as_in_transformers(server, plain, planted, tmp_path):
+    """`hf-rap likelihood --endpoint`: log-probabilities of golds in both arms, the same errors, and so the same score."""
+    rows = planted.select(range(40))
+    rows.to_parquet(tmp_path / "rows.parquet")
+    words = ("likelihood", "rows.parquet", "--endpoint", server, "--model", "grid", "--out", "looked.parquet")
+    command = started(tmp_path, *words)
+    _, err = command.communicate(timeout=LONGEST)
+    assert command.returncode == 0, err
+    ours, theirs = Dataset.from_parquet(str(tmp_path / "looked.parquet")), collect_evidence(rows, Likelihood(plain))
+    assert ours["rap_likelihood_error"] == theirs["rap_likelihood_error"]
+    assert ours["rap_gold_tokens"] == theirs["rap_gold_tokens"]
+    for column in ("rap_image_gold_logprobs", "rap_text_gold_logprobs"):
+        assert sum(value is not None for value in theirs[column]) > 30
+        for one, other in zip(ours[column], theirs[column], strict=True):
+            assert (one is None) == (other is None)
+            assert one is None or one == pytest.approx(other, abs=1e-3)
 
 
 def test_server_tells_tokens_and_what_it_is(server, planted):
@@ -172,7 +232,7 @@ def test_thought_that_a_parser_splits_off_is_put_together(server, planted, tmp_p
         evidence = collect_evidence(rows, rollouts)
         return {arm: evidence[f"rap_{arm}_responses"] for arm in ("image", "text")}
 
-    with serving(tmp_path, "--reasoning-parser", "deepseek_r1") as parsing:
+    with serving(tmp_path, "--reasoning-parser", "deepseek_r1") as (parsing, _):
         body = {"model": "grid", "messages": PromptTemplate().messages(rows[0]["problem"], with_images=False)}
         sent = HTTPRequest(f"{parsing}/chat/completions", json.dumps({**body, "temperature": 0}).encode())
         sent.add_header("Content-Type", "application/json")
