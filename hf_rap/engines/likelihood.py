@@ -15,7 +15,7 @@ from .answers import answering
 from .base import LogLikelihood, Reply
 from .forced_passes import with_replies
 from .loaded_model import estimated_tokens, likeness
-from .texts import beyond_context, other_prompt
+from .texts import beyond_context, not_finite, other_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,9 +94,10 @@ def _run(
         # In half precision the sum over a vocabulary would lose what is asked for.
         scores = scores if scores.dtype == torch.float64 else scores.float()
         tokens = torch.tensor(ids[first:], device=scores.device)
-        logprobs = scores.log_softmax(dim=-1).gather(1, tokens[:, None])
-        texts = loaded.texts.token_texts(ids)[first:]
-        answers.append(LogLikelihood(float(logprobs.sum()), len(tokens), tuple(logprobs[:, 0].tolist()), tuple(texts)))
+        logprobs = scores.log_softmax(dim=-1).gather(1, tokens[:, None])[:, 0]
+        each = tuple(logprobs.tolist())
+        texts = tuple(loaded.texts.token_texts(ids)[first:])
+        answers.append(not_finite(each) or LogLikelihood(float(logprobs.sum()), len(tokens), each, texts))
     return answers
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from functools import cached_property, lru_cache, partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,16 @@ def other_prompt(reply: Reply, prompt_tokens: int) -> RowError | None:
         "image_tokens_changed",
         f"the prompt has {prompt_tokens} tokens here, but had {reply.prompt_tokens} when the reply was generated; use the "
         "same processor options (pixel limits), chat template and instruction",
+    )
+
+
+def not_finite(logprobs: Sequence[float]) -> RowError | None:
+    """The error of a text whose tokens have log-probabilities that are none, as a model gives that overflows in half precision."""
+    if all(map(isfinite, logprobs)):
+        return None
+    return RowError(
+        "engine_failed",
+        "the model gives log-probabilities that are not finite numbers; with another dtype (bfloat16, float32) it may not",
     )
 
 

@@ -27,7 +27,7 @@ from hf_rap.errors import EngineError, RowError, first_line
 from .answers import answering
 from .base import LogLikelihood, stream_key
 from .guardian import Guardian
-from .texts import other_prompt, too_long
+from .texts import not_finite, other_prompt, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -161,6 +161,8 @@ class VLLMModel:
             count = len(tokens) - first
             pairs = zip(output.prompt_token_ids[-count:], output.prompt_logprobs[-count:], strict=True)
             logprobs = tuple(float(entry[token].logprob) for token, entry in pairs)
+            if error := not_finite(logprobs):
+                raise error
             with self._tokenizer:
                 texts = tuple(self.texts.token_texts(tokens)[first:])
             return LogLikelihood(sum(logprobs), count, logprobs, texts)

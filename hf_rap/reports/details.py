@@ -154,11 +154,11 @@ def _shades(attempt: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     counted = logs[: max(0, len(logs) - MIN_COLUMN + 1)]
     most = max(counted, default=0.0)
-    return {
-        "tokens": attempt["tokens"],
-        "psi": [round(math.exp(log - most), 3) for log in counted],
-        "image_shares": [round(share, 3) for share in attempt.get("image_shares") or []],
-    }
+    psi = [round(math.exp(log - most), 3) for log in counted]
+    shares = [round(share, 3) for share in attempt.get("image_shares") or []]
+    if not all(map(math.isfinite, (*psi, *shares))):
+        return None
+    return {"tokens": attempt["tokens"], "psi": psi, "image_shares": shares}
 
 
 def _gains(reply: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ def _gains(reply: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     for arm in ARM_COLUMNS:
         gains = token_gains(reply, arm) if arm != "image" else None
-        if gains is not None:
+        if gains is not None and all(map(math.isfinite, gains)):
             return {"tokens": reply["tokens"], "arm": arm, "nats": [round(gain, 3) for gain in gains]}
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -195,3 +196,26 @@ def test_a_text_that_breaks_the_model_is_an_error_of_its_row() -> None:
     found = log_likelihoods(model, [asked()[0], behind(asked()[0].request, "~"), asked()[0]])
     assert str(found[1]) == "engine_failed: ValueError: no ~ please"
     assert logprobs([found[0], found[2]]) == pytest.approx([expected] * 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_a_text_for_which_the_model_overflows_is_an_error_of_its_row(number: float) -> None:
+    """As in half precision: its log-probabilities are none, and no score is made of them; its neighbours keep theirs."""
+    model = loaded("llava_llama")
+    usual = model.model.forward
+    expected = log_likelihoods(model, asked()[:1])
+    poison = model.processor.tokenizer.convert_tokens_to_ids("~")
+
+    @functools.wraps(usual)
+    def forward(input_ids: Any, **inputs: Any) -> Any:
+        answer = usual(input_ids=input_ids, **inputs)
+        answer.logits[(input_ids == poison).any(dim=1), :, poison] = number
+        return answer
+
+    model.model.forward = forward
+    found = log_likelihoods(model, [asked()[0], behind(asked()[0].request, "~"), asked()[0]])
+    assert str(found[1]) == (
+        "engine_failed: the model gives log-probabilities that are not finite numbers; with another dtype (bfloat16, float32) "
+        "it may not"
+    )
+    assert logprobs([found[0], found[2]]) == pytest.approx(logprobs(expected) * 2, rel=1e-9)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
+from PIL import Image as PILImage
 
 from hf_rap import (
     Completion,
@@ -15,11 +16,11 @@ from hf_rap import (
     collect_in_run,
     select_cognitive,
 )
-from hf_rap.demo import demo_engine, make_planted
+from hf_rap.demo import MODEL, demo_engine, make_planted
 from hf_rap.engines.base import LogLikelihood
 from hf_rap.errors import ColumnExistsError, EngineError, LayoutError, MissingColumnError, RowError, SettingError
 from hf_rap.evidence.other_pictures import GREY
-from hf_rap.rows.prompts import PromptTemplate
+from hf_rap.rows.prompts import DEFAULT_INSTRUCTION, PromptTemplate
 from hf_rap.scorers import VisualDependenceScore, visual_dependence_score
 
 from .test_donors import png
@@ -263,6 +264,60 @@ def test_the_score_is_a_mean_of_means():
         visual_dependence_score({"rap_reply_logprobs": [[{**long, "text": [-1.0]}]]})
     with pytest.raises(SettingError, match="arm"):
         VisualDependenceScore("image")
+
+
+@pytest.fixture(scope="module")
+def logprobs_by_transformers():
+    """(question, picture or None, ids of a reply) -> log p of each but the one that ends it, by transformers alone."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(MODEL)
+    model = AutoModelForImageTextToText.from_pretrained(MODEL).eval()
+
+    def logprobs(question, picture, written):
+        ids = [token for token in written if token != processor.tokenizer.eos_token_id]
+        shown = [] if picture is None else [{"type": "image"}]
+        chat = [{"role": "user", "content": [*shown, {"type": "text", "text": question}]}]
+        prompt = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        inputs = processor(text=prompt, images=picture, return_tensors="pt")
+        behind = torch.cat([inputs.pop("input_ids"), torch.tensor([ids])], dim=1)
+        inputs["attention_mask"] = torch.ones_like(behind)
+        with torch.no_grad():
+            scores = model(input_ids=behind, **inputs).logits[0, -len(ids) - 1 : -1].log_softmax(-1)
+        return scores.gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
+
+    return logprobs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kinds",
+    [("count", "where"), ("colour_at", "form_at"), ("told_colour", "count")],
+    ids=" and ".join,
+)
+def test_the_score_of_planted_rows_is_what_transformers_alone_gives(logprobs_by_transformers, kinds):
+    """Mean over tokens of log p(image) - log p(arm), mean over replies; of two rows each has the picture of the other when they are shuffled."""
+    planted = make_planted(60, seed=3)
+    one, other = (planted["source"][:].index(kind) for kind in kinds)
+    ds = collect_evidence(
+        planted.select([one, other]), Rollouts(demo_engine(), attempts=2, max_new_tokens=48, keep_ids=True)
+    )
+    read_again = collect_evidence(ds, ReplyLikelihood(demo_engine(), arms=("text", "blank", "shuffled")))
+    (own,), (others,) = ds["images"]
+    grey = PILImage.new("RGB", own.size, (128, 128, 128))
+    shown = {"text": (None, None), "blank": (grey, grey), "shuffled": (others, own)}
+    for arm, pictures in shown.items():
+        expected = []
+        for row, picture, instead in zip(ds, (own, others), pictures, strict=True):
+            question = row["problem"].removeprefix("<image>") + DEFAULT_INSTRUCTION
+            means = []
+            for ids in row["rap_image_token_ids"]:
+                with_image, without = (logprobs_by_transformers(question, each, ids) for each in (picture, instead))
+                means.append((sum(with_image) - sum(without)) / len(without))
+            expected.append(sum(means) / len(means))
+        scored = VisualDependenceScore(arm)({"rap_reply_logprobs": read_again["rap_reply_logprobs"][:]})
+        assert scored["rap_visual_dependence"] == pytest.approx(expected, abs=1e-3), arm
 
 
 @pytest.mark.slow

@@ -219,3 +219,117 @@ def test_hostile_rows_only_show(opened, tmp_path):
     assert page.evaluate("document.scripts.length") == page.evaluate("document.querySelectorAll('script').length")
     assert page.evaluate("document.querySelectorAll('#right script, #right img[src=x]').length") == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1600
+
+
+HOSTILE_TOKEN = "<img src=x onerror=alert(2)>"
+
+
+def shades_in(page, reply):
+    """Of each token of a reply that is shaded: its text, its tooltip, and (red, green, blue, opacity) of its background as it is drawn."""
+    return page.evaluate(
+        """(place) => {
+            const dot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+            return [...document.querySelectorAll("#right .reply")[place].querySelectorAll(".token")].map((token) => {
+                dot.clearRect(0, 0, 1, 1);
+                dot.fillStyle = getComputedStyle(token).backgroundColor;
+                dot.fillRect(0, 0, 1, 1);
+                return [token.textContent, token.title, [...dot.getImageData(0, 0, 1, 1).data]];
+            });
+        }""",
+        reply,
+    )
+
+
+@pytest.mark.parametrize("form", ["page.html", "folder"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_button_image_shades_what_the_image_makes_likelier(opened, tmp_path, scheme, form):
+    """Its tokens in the place of the text, one colour for likelier and one for less likely, as strong as it is; pressed again the text is back."""
+    tokens = ["I", " see", HOSTILE_TOKEN, r" \boxed{4}"]
+    likelier = {"tokens": tokens, "image": [-0.5, -1.0, -1.0, -3.0], "text": [-0.5, -3.0, -2.0, -1.0]}
+    short = {"tokens": ["blue"], "image": [-0.25], "text": None, "blank": [-0.5]}
+    text = "".join(tokens)
+    made = selection(
+        rap_image_responses=[[text, "It is 5."], ["blue", "blue"], []],
+        rap_reply_logprobs=[
+            [{**likelier, "blank": None}, None],
+            [short, {"tokens": None, "image": None, "text": None, "blank": None}],
+            None,
+        ],
+    )
+    page = opened(report(made, tmp_path / form, title="shades"), color_scheme=scheme)
+    page.on("dialog", lambda dialog: pytest.fail(f"a token opened a dialog: {dialog.message}"))
+    page.click(".cell >> nth=0")
+    page.wait_for_selector("#right h2:has-text('row 0')")
+    buttons = page.locator("#right .reply button")
+    assert buttons.all_inner_texts() == ["image"]  # the other reply was not read
+    first = page.locator("#right .reply >> nth=0")
+    assert first.locator(".text").inner_text() == text
+    assert first.locator("mark").all_inner_texts() == ["4"]
+    assert shades_in(page, 0) == []
+
+    buttons.click()
+    assert buttons.get_attribute("aria-pressed") == "true"
+    assert first.locator(".text").inner_text() == text
+    (same, two_more, one_more, two_less) = shades_in(page, 0)
+    assert [same[0], two_more[0], one_more[0], two_less[0]] == tokens
+    assert [shade[1] for shade in (same, two_more, one_more, two_less)] == [
+        "0 nats likelier with the image than without it",
+        "2 nats likelier with the image than without it",
+        "1 nats likelier with the image than without it",
+        "2 nats less likely with the image than without it",
+    ]
+    assert [shade[2][3] for shade in (same, two_more, one_more, two_less)] == pytest.approx([0, 204, 102, 204], abs=2)
+    assert two_more[2][:3] == pytest.approx(one_more[2][:3], abs=3)
+    assert max(abs(one - other) for one, other in zip(two_more[2][:3], two_less[2][:3], strict=True)) > 60
+    assert shades_in(page, 1) == []
+
+    buttons.click()
+    assert buttons.get_attribute("aria-pressed") == "false"
+    assert first.locator("mark").all_inner_texts() == ["4"]
+    assert shades_in(page, 0) == []
+
+    page.click(".cell >> nth=1")
+    page.wait_for_selector("#right h2:has-text('row 1')")
+    assert buttons.all_inner_texts() == ["image"]
+    buttons.click()
+    ((token, title, (*_, opacity)),) = shades_in(page, 0)
+    assert (token, title) == ("blue", "0.25 nats likelier with the image than with a grey picture")
+    assert opacity == pytest.approx(0.8 * 0.25 * 255, abs=2)  # a nat at least is the strongest
+    for unread in (2, 0):  # without replies; and the first again, as it was at first
+        page.click(f".cell >> nth={unread}")
+        page.wait_for_selector(f"#right h2:has-text('row {unread}')")
+        assert page.locator("#right .token").count() == 0
+        assert buttons.count() == (0 if unread else 1)
+        said = page.inner_text("#right")
+        assert not [word for word in ("undefined", "NaN", "null", "nats") if word in said]
+
+
+def test_one_of_two_shades_is_shown_at_a_time(opened, tmp_path):
+    """ "attention" and "image" of the same reply: one button lets the other go."""
+    tokens = [f"t{place} " for place in range(6)]
+    looked = {
+        "error": None,
+        "tokens": tokens,
+        "window_max": [-1.0, -2.0, -3.0, -1.0, -1.0, -1.0],
+        "image_shares": [0.5] * 6,
+    }
+    read = {"tokens": tokens, "image": [-1.0] * 6, "text": [-3.0] * 6}
+    made = selection(rap_attention=[[looked, looked], None, None], rap_reply_logprobs=[[read, None], None, None])
+    page = opened(report(made, tmp_path / "page.html", title="two shades"))
+    page.click(".cell >> nth=0")
+    page.wait_for_selector("#right h2:has-text('row 0')")
+    both = page.locator("#right .reply >> nth=0").locator("button")
+    assert both.all_inner_texts() == ["attention", "image"]
+    assert page.locator("#right .reply >> nth=1").locator("button").all_inner_texts() == ["attention"]
+    for press, other in ((0, 1), (1, 0), (0, 1)):
+        both.nth(press).click()
+        assert (both.nth(press).get_attribute("aria-pressed"), both.nth(other).get_attribute("aria-pressed")) == (
+            "true",
+            "false",
+        )
+        assert [token for token, _, _ in shades_in(page, 0)] == tokens
+        titled = sum("nats likelier" in title for _, title, _ in shades_in(page, 0))
+        assert titled == (6 if press else 0)
+    page.click(".cell >> nth=1")
+    page.wait_for_selector("#right h2:has-text('row 1')")
+    assert both.count() == 0

@@ -101,13 +101,33 @@ def test_a_page_shows_prompt_gold_and_graded_replies(tmp_path):
 
 
 def test_replies_that_were_read_again_bring_their_tokens(tmp_path):
-    """How much likelier the image makes each; what could not be read, or has no other arm, has none."""
+    """How much likelier the image makes each; what could not be read, has no other arm, or numbers that are none, has none."""
     read = {"tokens": ["I", " see"], "image": [-0.5, -0.25], "text": [-0.5, -2.25]}
     unread = {"tokens": None, "image": None, "text": None}
-    rows = selection(rap_reply_logprobs=[[read, None], [unread, {**read, "text": None}], None])
+    overflown = {**read, "image": [-0.5, float("nan")]}
+    rows = selection(rap_reply_logprobs=[[read, None], [unread, {**read, "text": None}, overflown], None])
     page = report(rows, tmp_path / "page.html")
     assert [row.get("dependence") for row in parts_of(page.read_text())["details-00000"]] == [
         [{"tokens": ["I", " see"], "arm": "text", "nats": [0.0, 2.0]}, None],
+        [None, None, None],
+        None,
+    ]
+
+
+def test_replies_whose_attention_was_read_bring_what_is_stared_at(tmp_path):
+    """psi of each token with three behind it, of the highest: e to the difference of the logarithms; numbers that are none bring nothing."""
+    read = {
+        "error": None,
+        "tokens": ["I", " see", " it", ".", "!"],
+        "window_max": [-3.0, -1.0, -9.0, -9.0, -9.0],
+        "image_shares": [0.5, 0.25, 0.0, 0.0, 0.0],
+    }
+    overflown = {**read, "window_max": [float("nan")] * 5}
+    nowhere = {**read, "image_shares": [float("inf")] * 5}
+    rows = selection(rap_attention=[[read, None], [overflown, nowhere], None])
+    page = report(rows, tmp_path / "page.html")
+    assert [row.get("attention") for row in parts_of(page.read_text())["details-00000"]] == [
+        [{"tokens": read["tokens"], "psi": [0.135, 1.0], "image_shares": read["image_shares"]}, None],
         [None, None],
         None,
     ]

@@ -114,6 +114,12 @@ class Logged:
         time.sleep(self.seconds)
         return self.engine.attend(replies, window=window)
 
+    def log_likelihoods(self, replies):
+        with Path(self.log).open("a") as file:
+            file.writelines(f"{reply.request.row_id} {reply.request.arm} {reply.text}\n" for reply in replies)
+        time.sleep(self.seconds)
+        return self.engine.log_likelihoods(replies)
+
     def describe(self):
         return self.engine.describe()
 

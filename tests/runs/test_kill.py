@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from stubs import Logged, make_rows, stub_rollouts
 
-from hf_rap import Attention, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs
+from hf_rap import Attention, ReplyLikelihood, Rollouts, StepRewards, collect_evidence, collect_in_run, list_runs
 from hf_rap.demo import demo_engine, make_planted
 from hf_rap.demo.chains import split_chain
 from hf_rap.process import one_row_per_response
@@ -28,6 +28,11 @@ def rollouts(log):
 def attention(log):
     """The built-in model reads stored replies."""
     return Attention(Logged(demo_engine(), str(log), seconds=0.2))
+
+
+def reply_likelihood(log):
+    """The built-in model tells how likely the tokens of stored replies are, in every arm."""
+    return ReplyLikelihood(Logged(demo_engine(), str(log), seconds=0.05), arms=("text", "blank", "shuffled"))
 
 
 def step_rewards(log):
@@ -53,9 +58,11 @@ def responses(kills):
 KINDS = {
     "rollouts": (rollouts, asked_rows),
     "attention": (attention, read_rows),
+    "reply likelihood": (reply_likelihood, read_rows),
     "step scores": (step_rewards, responses),
 }
-SHORT, LONG = ({"rollouts": 3, "attention": 2, "step scores": 2}, {"rollouts": 100, "attention": 20, "step scores": 20})
+SHORT = {"rollouts": 3, "attention": 2, "step scores": 2}
+LONG = {"rollouts": 100, "attention": 20, "reply likelihood": 20, "step scores": 20}
 
 
 @pytest.mark.parametrize(

@@ -545,7 +545,7 @@
     return found;
   }
 
-  // What the tokens of a reply can be shaded by: a number from 0 to 1 each, and what stands behind it.
+  // What the tokens of a reply can be shaded by: a number from -1 to 1 each, and what stands behind it.
   function shadesOf(detail, place) {
     const found = [];
     const attention = detail.attention && detail.attention[place];
@@ -556,7 +556,8 @@
     if (gains) {
       const than = { text: "without it", blank: "with a grey picture", shuffled: "with another row's picture" };
       const most = Math.max(1, ...gains.nats.map(Math.abs));
-      found.push({ label: "image", tokens: gains.tokens, shares: gains.nats.map((nats) => nats / most), title: (token) => `${short(gains.nats[token])} nats likelier with the image than ${than[gains.arm] || gains.arm}` });
+      const said = (nats) => `${short(Math.abs(nats))} nats ${nats < 0 ? "less likely" : "likelier"}`;
+      found.push({ label: "image", tokens: gains.tokens, shares: gains.nats.map((nats) => nats / most), title: (token) => `${said(gains.nats[token])} with the image than ${than[gains.arm] || gains.arm}` });
     }
     return found;
   }
