@@ -66,7 +66,7 @@ def main() -> None:
             )
             record = json.loads(made["rap_probed"][0])
             out = np.array([str(error).startswith("below_probe") for error in made["rap_error"]])
-            settled = record["settled"] * (record["settle"] - ATTEMPTS) * tokens.mean()
+            settled = record["settled_attempts"] * tokens.mean()
             saved = (ATTEMPTS * tokens[rows][out].sum() - settled) / (ATTEMPTS * tokens[rows].sum())
             worth = truth[rows]
             labelled = np.zeros(len(rows), dtype=bool)

@@ -46,12 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pool")
     parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--planted", type=int, default=0, help="seed of the rows (default: 0)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     datasets.disable_progress_bars()
     logging.disable(logging.WARNING)
-    planted, engine = make_planted(args.rows), demo_engine()
+    planted, engine = make_planted(args.rows, seed=args.planted), demo_engine()
     whole = collect_in_run(planted, Rollouts(engine, attempts=TRUTH, max_new_tokens=64), args.pool)
     rates = [[np.nan if row is None else np.mean(row) for row in whole[f"rap_{arm}_rewards"]] for arm in ARMS]
     truth = np.nan_to_num(np.subtract(*rates), nan=-1) > 0.5
@@ -69,7 +70,7 @@ def main() -> None:
                 tokens = sum(sum(row or ()) for arm in ARMS for row in made[f"rap_{arm}_tokens"])
                 if probe:
                     record = json.loads(made["rap_probed"][0])
-                    tokens += record["settled"] * (record["settle"] - ATTEMPTS) * each
+                    tokens += record["settled_attempts"] * each
                 both = np.count_nonzero(kept & truth)
                 share = tokens / (ATTEMPTS * each * len(planted))
                 figures.append((share, both / np.count_nonzero(kept | truth), both / kept.sum(), both / truth.sum()))

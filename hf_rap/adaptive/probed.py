@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import (
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 
 logger = logger_of(__name__)
 
-_SETTLED_AT_ONCE = 16
+_SETTLED_AT_ONCE = 8
+_SETTLED_BY = 1.5  # times the attempts so far
 _ROWS_AT_ONCE = 1_000  # whose states are in memory
 _NOT_OF_STATES = ("continue_cut", "max_total_tokens")  # options of a run that are about replies
 
@@ -175,7 +177,7 @@ class _Collection:
         self.cut: float | None = None
         self.recall_at_cut: float | None = None
         self.why: str | None = None
-        self.settled = 0
+        self.settling = np.zeros(len(ids), dtype=np.int64)  # attempts per arm beyond those of the evidence
 
     def label(self) -> None:
         """Roll out a slice that grows until a cut can be certified, or it holds all rows."""
@@ -186,36 +188,53 @@ class _Collection:
             size = min(size, n_rows)
             self.make(self.order[:size])
             self.labelled[self.order[:size]] = True
-            worth = self.labelled & self.worth
-            count = int(np.count_nonzero(worth))
-            if count >= self.probing.needed and self.fit():
-                self.cut = self.settled_cut(count)
+            if self.may_lose and self.fit():
+                self.cut = self.settled_cut()
                 if self.cut is not None:
                     found = self.labelled & self.worth
                     self.recall_at_cut = float(1 - np.mean(self.foretold[found, 2] < self.cut))
                     return
-                self.why = "nothing is foretold of too many of the rows worth keeping"
+                if self.may_lose:
+                    self.why = "nothing is foretold of too many of the rows worth keeping"
             if size == n_rows:
-                self.why = self.why or self.too_few(size, count)
+                self.why = self.why or self.too_few()
                 logger.warning("All %s rows are rolled out: %s.", f"{n_rows:,}", self.why)
                 return
-            if count < self.probing.needed:
-                self.why = self.too_few(size, count)
-                size = next_size(size, count, self.probing.needed, n_rows)
-            else:
+            if self.may_lose:
                 size = min(n_rows, 2 * size)
+            else:
+                self.why, size = self.too_few(), next_size(size, self.needed, n_rows)
             logger.warning("%s. Labelling goes on, to %s rows.", self.why, f"{size:,}")
             self.why = None
 
-    def too_few(self, size: int, worth: int) -> str:
-        """Why no cut can be certified, and what it takes."""
-        needed, recall = self.probing.needed, self.probing.recall
-        about = (
-            f"about {-(-needed * size // worth):,} labelled rows" if worth else "more labelled rows than can be told"
-        )
+    @property
+    def so_many(self) -> tuple[int, int, int]:
+        """Labelled rows worth keeping, labelled rows, and all."""
+        import numpy as np
+
         return (
-            f"{size:,} rows are labelled, {worth:,} of them worth keeping (cde > {self.probing.min_cde:g}), and a cut at recall "
-            f"{recall:.4g} takes {needed:,} of these, {about}"
+            int(np.count_nonzero(self.labelled & self.worth)),
+            int(np.count_nonzero(self.labelled)),
+            len(self.labelled),
+        )
+
+    @property
+    def may_lose(self) -> int:
+        """The place of the cut among the labelled rows worth keeping; 0 without one."""
+        return self.probing.may_lose(*self.so_many)
+
+    @property
+    def needed(self) -> int:
+        """Labelled rows that a cut takes."""
+        return self.probing.needed(*self.so_many)
+
+    def too_few(self) -> str:
+        """Why no cut can be certified, and what it takes."""
+        worth, size, rows = self.so_many
+        more = f"about {self.needed:,} labelled rows" if worth else "more labelled rows than can be told"
+        return (
+            f"{size:,} rows are labelled, {worth:,} of them worth keeping (cde > {self.probing.min_cde:g}), too few for a cut at recall "
+            f"{self.probing.recall:.4g}" + (f", which takes {more}" if size < rows else "")
         )
 
     def make(self, rows: Any, attempts: int | None = None) -> None:
@@ -231,21 +250,42 @@ class _Collection:
     @property
     def near(self) -> NDArray[np.bool_]:
         """Rows whose cde so far may be above min_cde: by one standard deviation of what these attempts can give at most."""
-        margin = (2 * self.attempts) ** -0.5
-        near: NDArray[np.bool_] = cde_of(*self.counts) > self.probing.min_cde - margin
+        near: NDArray[np.bool_] = cde_of(*self.counts) > self.probing.min_cde - self.deviation
         return near
 
-    def settled_cut(self, worth: int) -> float | None:
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Of the cde so far, at most."""
+        import numpy as np
+
+        assert self.run.goals is not None
+        deviation: NDArray[np.float64] = (2.0 * np.maximum(self.run.goals.max(axis=1), 1)) ** -0.5
+        return deviation
+
+    def settle(self, rows: NDArray[np.int64]) -> None:
+        """Attempts of these rows until their cde is a standard deviation from min_cde, or there are as many as are allowed.
+
+        A few attempts that are all for a row are no reason to stop: rows are here because little was foretold of them.
+        """
+        made = self.attempts
+        while made < self.probing.settle and len(rows):
+            clear = cde_of(*self.counts) > self.probing.min_cde + self.deviation
+            rows = rows[self.near[rows] & ~(clear[rows] & (made > self.attempts))]
+            made = min(ceil(_SETTLED_BY * made), self.probing.settle)
+            self.make(rows, made)
+
+    def settled_cut(self) -> float | None:
         """The foretold cde of the k-th labelled row worth keeping, the least likely first; those that may be so are settled."""
         import numpy as np
 
-        place = self.probing.may_lose(worth)
         rows = np.flatnonzero(self.labelled & self.near & ~np.isnan(self.foretold[:, 2]))
         rows = rows[np.argsort(self.foretold[rows, 2], kind="stable")]
         for start in range(0, len(rows), _SETTLED_AT_ONCE):
-            self.make(rows[start : start + _SETTLED_AT_ONCE], max(self.attempts, self.probing.settle))
+            self.settle(rows[start : start + _SETTLED_AT_ONCE])
             settled = rows[: start + _SETTLED_AT_ONCE]
-            worthy = settled[self.worth[settled]]
+            worthy, place = settled[self.worth[settled]], self.may_lose
+            if not place:
+                return None
             if len(worthy) >= place:
                 return float(self.foretold[worthy[place - 1], 2])
         return None
@@ -313,12 +353,12 @@ class _Collection:
             below &= ~asked[self.so_far.equal]
         audit = below & self.audited
         self.make(np.flatnonzero(audit))
-        self.make(np.flatnonzero(audit & self.near), max(self.attempts, self.probing.settle))
+        self.settle(np.flatnonzero(audit))
         in_audit = self.worth
         self.left_out = below & ~audit
         assert self.run.goals is not None
         # What was made to settle a row stays in the run, and is no part of its evidence.
-        self.settled = int(np.count_nonzero((self.run.goals > self.attempts).any(axis=1)))
+        self.settling = np.maximum(self.run.goals.max(axis=1) - self.attempts, 0)
         made = np.minimum(self.run.goals, self.attempts)
         most = self.attempts if self.stopping is None else most_attempts(self.stopping, self.attempts)
         self.so_far = SoFar(self.run, most)
@@ -350,7 +390,8 @@ class _Collection:
             "labelled": int(np.count_nonzero(self.labelled)),
             "labelled_worth": int(np.count_nonzero(self.labelled & self.worth)),
             "left_out": int(np.count_nonzero(self.left_out)),
-            "settled": self.settled,
+            "settled": int(np.count_nonzero(self.settling)),
+            "settled_attempts": int(self.settling.sum()),
             "audited": shown.rows,
             "audited_worth": shown.worth,
             "recall_shown": shown.recall,

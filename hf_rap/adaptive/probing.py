@@ -2,14 +2,18 @@
 
 Pure: attempts and foretold scores in, rows out. The cut is split conformal: let K labelled rows be worth keeping, drawn at random
 among all that are, each foretold by a fit without it, as every other row is. A further row worth keeping is as likely to
-stand in any of the K + 1 places among them, so it is below the k-th smallest with probability at most k / (K + 1); with
-k = (K + 1)(1 - recall), rounded down, at most 1 - recall of the rows worth keeping are lost, on average over slices. Below
-K = 1 / (1 - recall) - 1 there is no such k, and no cut.
+stand in any of the K + 1 places among them, so it is below the k-th smallest with probability at most k / (K + 1). It is
+rolled out all the same if it is in the slice, n of N rows, or in the audit, a share a of the rest. So with
+
+    k = (K + 1)(1 - recall) / ((1 - n / N)(1 - a)), rounded down,
+
+at most 1 - recall of the rows worth keeping are lost, on average over slices and audits. Where k is 0 there is no cut.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from math import ceil, exp, floor, lgamma, log, log1p
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CONFIDENCE = 0.95
-_GROWTH = (1.1, 3.0)  # of the slice from one round to the next
+_GROWTH = (Fraction(11, 10), 3)  # of the slice from one round to the next
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,16 @@ class Probing:
     """What a probe is asked for.
 
     Args:
-        recall: of the rows worth keeping, the share that is rolled out, in (0, 1).
+        recall: of the rows worth keeping, the share that is rolled out on average over slices, slice and audit included, in (0, 1).
         min_cde: a row is worth keeping when the cde of all its attempts is above.
         by: column of the sources, as in `fit_probe`: rows of a source on which nobody knows how well it foretells are
             rolled out.
         min_auc: on held-out rows; a probe below it leaves nothing out.
         first: rows that are rolled out at first, drawn by the seed.
         audit: share of the other rows that are rolled out whatever is foretold of them, so that the recall is measured.
-        settle: attempts per arm of the few rows that the cut depends on: labelled or audited ones with a low foretold cde which
-            a few attempts put near `min_cde`, or above. Most of them are there by luck, and a cut that kept them
-            would keep most rows.
+        settle: attempts per arm, at most, of the few rows that the cut depends on: labelled or audited ones with a low foretold
+            cde which a few attempts put near `min_cde`, or above. They get half as many again until it is clear. Most of
+            them are there by luck, and a cut that kept them would keep most rows.
         seed: of slice and audit.
 
     Raises:
@@ -57,7 +61,7 @@ class Probing:
     min_auc: float = 0.75
     first: int = 200
     audit: float = 0.05
-    settle: int = 16
+    settle: int = 32
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,20 +74,39 @@ class Probing:
         check_whole("settle", self.settle, least=1)
         check_whole("seed", self.seed)
 
-    @property
-    def needed(self) -> int:
-        """Labelled rows worth keeping that a cut takes.
+    def may_lose(self, worth: int, labelled: int, rows: int) -> int:
+        """k: the place of the cut among so many labelled rows worth keeping, of so many labelled ones of all; 0 without one.
 
         Examples:
-            >>> Probing(recall=0.99).needed, Probing(recall=0.9).needed
-            (99, 9)
+            >>> Probing(recall=0.99, audit=0.05).may_lose(89, 280, 5000), Probing(recall=0.99, audit=0.05).may_lose(88, 280, 5000)
+            (1, 0)
+            >>> Probing(recall=0.99, audit=0).may_lose(99, 0, 5000), Probing(recall=0.99, audit=0).may_lose(98, 0, 5000)
+            (1, 0)
 
         """
-        return ceil(1 / (1 - exact(self.recall))) - 1
+        share = self.others(labelled, rows)
+        return min(worth, floor((worth + 1) * (1 - exact(self.recall)) / share)) if share else worth
 
-    def may_lose(self, worth: int) -> int:
-        """k: the place of the cut among so many labelled rows worth keeping; 0 without one."""
-        return floor((worth + 1) * (1 - exact(self.recall)))
+    def needed(self, worth: int, labelled: int, rows: int) -> int:
+        """Labelled rows that a cut takes, by how many of those so far are worth keeping; all where none is.
+
+        Examples:
+            >>> Probing(audit=0.05).needed(60, 200, 5000), Probing(audit=0.05).needed(18, 200, 3750)
+            (295, 816)
+            >>> Probing(audit=0.05).needed(0, 200, 5000)
+            5000
+
+        """
+        lost, unseen = 1 - exact(self.recall), 1 - exact(self.audit)
+        if not worth or not unseen:
+            return rows if unseen else 0
+        # The smallest n with (worth / labelled * n + 1) * lost >= (1 - n / rows) * unseen.
+        least = (unseen - lost) / (lost * Fraction(worth, labelled) + unseen / rows)
+        return min(rows, max(0, ceil(least)))
+
+    def others(self, labelled: int, rows: int) -> Fraction:
+        """The share of the rows that are neither labelled nor audited; of a slice of all rows as if others were to come."""
+        return (1 - Fraction(labelled, rows) if labelled < rows else Fraction(1)) * (1 - exact(self.audit))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -103,16 +126,15 @@ def audited(ids: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
     return rows
 
 
-def next_size(labelled: int, worth: int, needed: int, rows: int) -> int:
-    """Rows that the slice should have for `needed` worth keeping, by how many of those so far are; at most all.
+def next_size(labelled: int, needed: int, rows: int) -> int:
+    """Rows that the slice should have next, where so many are needed: towards these, by no less than a tenth, at most all.
 
     Examples:
-        >>> next_size(200, 60, 99, 5000), next_size(200, 0, 99, 5000), next_size(200, 150, 99, 210)
-        (330, 600, 210)
+        >>> next_size(200, 295, 5000), next_size(200, 5000, 5000), next_size(200, 201, 210)
+        (295, 600, 210)
 
     """
-    estimate = needed * labelled / worth if worth else float("inf")
-    return min(rows, ceil(min(max(estimate, labelled * _GROWTH[0]), labelled * _GROWTH[1])))
+    return min(rows, ceil(min(max(needed, labelled * _GROWTH[0]), labelled * _GROWTH[1])))
 
 
 class Audit(NamedTuple):

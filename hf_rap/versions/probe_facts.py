@@ -36,12 +36,14 @@ def describe_probed(ds: datasets.Dataset) -> dict[str, Any] | None:
         return {**record, "tokens_spared": None}
     table = ds.select_columns(names).with_format("arrow")[:]
     spared = 0.0
-    extra = max(record["settle"] - record["attempts"], 0)
+    extra = record.get("settled_attempts")
+    if extra is None:  # of an earlier release, where every settled row got as many
+        extra = record["settled"] * max(record["settle"] - record["attempts"], 0)
     for name in names:
         tokens = pc.list_flatten(table[name])
         mean = pc.mean(tokens).as_py()
         lengths = set(pc.list_value_length(table[name]).drop_null().to_pylist())
         if mean is None or tokens.null_count or lengths != {record["attempts"]}:
             return {**record, "tokens_spared": None}
-        spared += mean * (record["left_out"] * record["attempts"] - record["settled"] * extra)
+        spared += mean * (record["left_out"] * record["attempts"] - extra)
     return {**record, "tokens_spared": round(spared)}

@@ -17,16 +17,50 @@ pytest.importorskip("sklearn", reason="pip install hf-rap[probe]")
 
 
 def test_a_recall_says_how_many_rows_a_cut_takes():
-    """k = (K + 1)(1 - recall) is 1 at K = 99 for 99 %, at 9 for 90 %; 198 still give 1, and 199 give 2."""
-    assert (Probing(recall=0.99).needed, Probing(recall=0.95).needed, Probing(recall=0.9).needed) == (99, 19, 9)
-    assert [Probing(recall=0.99).may_lose(count) for count in (98, 99, 198, 199)] == [0, 1, 1, 2]
+    """k = (K + 1)(1 - recall) / share is 1 at K = 99 for 99 % where nearly all rows are others, 198 still give 1, and 199 give 2."""
+    none = Probing(recall=0.99, audit=0)
+    assert [none.may_lose(count, 1, 10**9) for count in (98, 99, 198, 199)] == [0, 1, 1, 2]
+    assert [Probing(recall=0.9, audit=0).may_lose(count, 1, 10**9) for count in (8, 9)] == [0, 1]
+
+
+def test_rows_of_slice_and_audit_cannot_be_lost():
+    """A quarter is labelled, and a tenth of the rest audited: of 100 rows worth keeping 67.5 can be lost, so 67 labelled ones do.
+
+    (66 + 1) 0.01 = 0.67 is below 0.75 * 0.9 = 0.675, and (67 + 1) 0.01 is not. Where all are labelled, it is as if others were to come.
+    """
+    probing = Probing(recall=0.99, audit=0.1)
+    assert [probing.may_lose(count, 250, 1_000) for count in (66, 67)] == [0, 1]
+    assert probing.may_lose(67, 1_000, 1_000) == 0
+    assert Probing(recall=0.5, audit=1.0).may_lose(7, 250, 1_000) == 7
+    assert Probing(recall=0.5, audit=0.0).may_lose(1, 999, 1_000) == 1
+
+
+def test_a_slice_and_audit_lose_no_more_than_was_asked():
+    """2,000 draws of a slice and an audit from 40 rows worth keeping among 120, foretold at random: 10 % lost, or less, on average."""
+    rng, probing = np.random.default_rng(0), Probing(recall=0.9, audit=0.2, first=40)
+    worth, lost = np.arange(120) < 40, []
+    for _ in range(2_000):
+        foretold, order, audited = rng.random(120), rng.permutation(120), rng.random(120) < probing.audit
+        size = 10
+        while not (place := probing.may_lose(int(worth[order[:size]].sum()), size, 120)):
+            size = next_size(size, probing.needed(int(worth[order[:size]].sum()), size, 120), 120)
+            assert size < 120
+        slice_ = order[:size]
+        cut = np.sort(foretold[slice_][worth[slice_]])[place - 1]
+        out = (foretold < cut) & ~audited
+        out[slice_] = False
+        lost.append((out & worth).sum() / 40)
+    assert 0.07 < np.mean(lost) < 0.1 + 3 * np.std(lost) / 2_000**0.5
 
 
 def test_the_slice_grows_to_what_it_needs():
-    """60 of 200 are worth keeping: 99 take 330; of none nobody can tell, so threefold; and never beyond all rows."""
-    assert next_size(200, 60, 99, 5_000) == 330
-    assert next_size(200, 0, 99, 5_000) == 600
-    assert next_size(200, 60, 99, 250) == 250
+    """60 of 200 are worth keeping: (0.3 n + 1) 0.01 >= (1 - n / 5,000) 0.95 from n = 295 on; of none nobody can tell, so threefold."""
+    probing = Probing(recall=0.99, audit=0.05)
+    assert probing.needed(60, 200, 5_000) == 295
+    assert probing.may_lose(round(0.3 * 295 + 0.5), 295, 5_000) == 1
+    assert next_size(200, probing.needed(0, 200, 5_000), 5_000) == 600
+    assert next_size(200, 201, 5_000) == 220
+    assert next_size(200, 330, 250) == 250
 
 
 def test_the_audit_bounds_what_was_lost():
@@ -84,4 +118,5 @@ def test_a_collection_leaves_out_and_can_go_on(tmp_path):
     cannot = collect_probed(ds.select(range(60)), rollouts, url=options["url"])
     record = json.loads(cannot["rap_probed"][0])
     assert (record["cut"], record["labelled"]) == (None, 60)
-    assert "a cut at recall 0.99 takes 99 of these" in record["why"]
+    assert record["why"].startswith("60 rows are labelled, ")
+    assert record["why"].endswith(" of them worth keeping (cde > 0.5), too few for a cut at recall 0.99")
