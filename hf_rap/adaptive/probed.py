@@ -186,6 +186,7 @@ class _Collection:
         n_rows, size = len(self.run.rows), self.probing.first
         while True:
             size = min(size, n_rows)
+            self.run.about = "the slice"
             self.make(self.order[:size])
             self.labelled[self.order[:size]] = True
             if self.may_lose and self.fit():
@@ -267,6 +268,7 @@ class _Collection:
 
         A few attempts that are all for a row are no reason to stop: rows are here because little was foretold of them.
         """
+        self.run.about = "rows that decide the cut"
         made = self.attempts
         while made < self.probing.settle and len(rows):
             clear = cde_of(*self.counts) > self.probing.min_cde + self.deviation
@@ -352,6 +354,7 @@ class _Collection:
             np.logical_or.at(asked, self.so_far.equal, ~below)
             below &= ~asked[self.so_far.equal]
         audit = below & self.audited
+        self.run.about = "the audit"
         self.make(np.flatnonzero(audit))
         self.settle(np.flatnonzero(audit))
         in_audit = self.worth
@@ -362,6 +365,7 @@ class _Collection:
         made = np.minimum(self.run.goals, self.attempts)
         most = self.attempts if self.stopping is None else most_attempts(self.stopping, self.attempts)
         self.so_far = SoFar(self.run, most)
+        self.run.about = None
         self.so_far.ask(made)
         if self.stopping is None:
             self.make(np.flatnonzero(~self.left_out))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CONFIDENCE = 0.95
-_GROWTH = (Fraction(11, 10), 3)  # of the slice from one round to the next
+_GROWTH = (Fraction(11, 10), Fraction(3))  # of the slice from one round to the next
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def next_size(labelled: int, needed: int, rows: int) -> int:
         (295, 600, 210)
 
     """
-    return min(rows, ceil(min(max(needed, labelled * _GROWTH[0]), labelled * _GROWTH[1])))
+    return min(rows, ceil(min(max(Fraction(needed), labelled * _GROWTH[0]), labelled * _GROWTH[1])))
 
 
 class Audit(NamedTuple):

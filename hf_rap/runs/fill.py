@@ -194,7 +194,7 @@ class Run:
         self.retry_errors = retry_errors
         self.continue_cut = continue_cut
         self._stays: set[Stretch] = set()  # could not go on
-        self._about: str | None = None  # which piece of more rows these are
+        self.about: str | None = None  # which of all rows are asked for, in lines about the progress
         self._starts: Sequence[int] | None = None
         self.max_errors = max_errors
         self.budget = Budget(None if max_total_tokens is None else max_total_tokens // world)
@@ -280,7 +280,7 @@ class Run:
             starts: of the blocks that are claimed: the same in every process, whatever else its piece holds. None: these are
                 all rows.
         """
-        self.ds, self.rows, self._about, self._starts = ds, Rows.of(rows), about, starts
+        self.ds, self.rows, self.about, self._starts = ds, Rows.of(rows), about, starts
         old = self.index.under_old_ids(self.rows)
         if old:
             raise RunError(
@@ -506,7 +506,7 @@ class Run:
     def _label(self, kind: str | None = None) -> str:
         kind = kind or self.collector.kind
         label = kind if self.world == 1 else f"{kind}, process {self.rank} of {self.world}"
-        return label if self._about is None else f"{label}, {self._about}"
+        return label if self.about is None else f"{label}, {self.about}"
 
     def lacks_of(self, rows: Iterable[Row], *, retry: bool = False) -> bool:
         """Something is to be done for some of these rows, which need not be those of now; asks no more of them than their keys."""
