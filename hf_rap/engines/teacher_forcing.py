@@ -12,7 +12,7 @@ from .base import Reply, ReplyAttention, Request
 from .forced_passes import behind_shared_prompts, whole
 from .loaded_model import estimated_tokens, likeness
 from .probe import AttentionProbe
-from .texts import THINKING, beyond_context, other_prompt
+from .texts import THINKING, beyond_context, not_finite, other_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,8 +152,11 @@ def thinking_tokens(tokens: Sequence[str], *, opened: bool) -> int:
     return 1 + next(place for place, length in enumerate(lengths) if length >= close + len(end))
 
 
-def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image: bool) -> ReplyAttention:
+def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image: bool) -> ReplyAttention | RowError:
     """Numbers as Python has them; no image share where no token of the prompt is known to be an image's."""
+    entropies = columns.entropy.tolist()
+    if error := not_finite(entropies, "attention weights"):
+        return error
     kinds = (columns.products, columns.windows, columns.cut_products, columns.cut_windows)
     products, windows, thinking_products, thinking_windows = (
         {reading: values.tolist() for reading, values in kind.items()} for kind in kinds
@@ -163,7 +166,7 @@ def _as_lists(tokens: list[str], columns: Columns, thinking: int, *, sees_image:
         products=products,
         windows=windows,
         image_shares=columns.image.tolist() if sees_image else [],
-        entropies=columns.entropy.tolist(),
+        entropies=entropies,
         thinking=thinking,
         thinking_products=thinking_products,
         thinking_windows=thinking_windows,

@@ -65,13 +65,13 @@ def other_prompt(reply: Reply, prompt_tokens: int) -> RowError | None:
     )
 
 
-def not_finite(logprobs: Sequence[float]) -> RowError | None:
-    """The error of a text whose tokens have log-probabilities that are none, as a model gives that overflows in half precision."""
-    if all(map(isfinite, logprobs)):
+def not_finite(numbers: Sequence[float], what: str = "log-probabilities") -> RowError | None:
+    """The error of a text of which a model gives numbers that are none, as one does that overflows in half precision."""
+    if all(map(isfinite, numbers)):
         return None
     return RowError(
         "engine_failed",
-        "the model gives log-probabilities that are not finite numbers; with another dtype (bfloat16, float32) it may not",
+        f"the model gives {what} that are not finite numbers; with another dtype (bfloat16, float32) it may not",
     )
 
 

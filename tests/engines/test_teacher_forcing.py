@@ -278,3 +278,18 @@ def test_half_precision_gives_nearly_the_same() -> None:
     found = attend(half, replies()[:1], window=WINDOW)[0]
     assert isinstance(found, ReplyAttention)
     assert found.entropies == pytest.approx(single.entropies, abs=0.3)
+
+
+def test_a_reply_for_which_the_model_overflows_is_an_error_of_its_own() -> None:
+    """As in half precision: its attention is no number, and no score is made of it; its neighbours keep theirs."""
+    model = LoadedModel(copy.deepcopy(build("llava_llama")[0]), build("llava_llama")[1])
+    request = ask("a", "2 + 2", arm="text")
+    usual = attend(model, [Reply(request, "so 4")], window=WINDOW)
+    poison = model.processor.tokenizer.convert_tokens_to_ids("~")
+    with torch.no_grad():
+        model.model.get_input_embeddings().weight[poison] = torch.nan
+    found = attend(model, [Reply(request, "so 4"), Reply(request, "so ~ 4")], window=WINDOW)
+    assert str(found[1]) == (
+        "engine_failed: the model gives attention weights that are not finite numbers; with another dtype (bfloat16, float32) it may not"
+    )
+    assert found[0].entropies == pytest.approx(usual[0].entropies, rel=1e-5)
