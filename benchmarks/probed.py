@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--planted", type=int, default=0, help="seed of the rows (default: 0)")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--audit", type=float, default=Probing.audit, help="share of the rows below the cut")
     args = parser.parse_args()
     datasets.disable_progress_bars()
     logging.disable(logging.WARNING)
@@ -61,7 +62,7 @@ def main() -> None:
             made = collect_probed(
                 planted.select(rows),
                 Rollouts(engine, attempts=ATTEMPTS, max_new_tokens=64),
-                probing=Probing(seed=seed),
+                probing=Probing(seed=seed, audit=args.audit),
                 url=args.pool,
             )
             record = json.loads(made["rap_probed"][0])
