@@ -25,7 +25,7 @@ from hf_rap.stats.settings import set_apart
 from .answers import answering, is_judged_by_caller
 from .apart import Apart, run_apart
 from .endpoint_ask import Ask
-from .endpoint_client import Pool, ask_all, is_refusal, numbered
+from .endpoint_client import KEPT, Pool, ask_all, is_refusal, numbered
 from .endpoint_facts import server_facts, why_unreachable
 from .endpoint_http import MAX_REPLY_BYTES
 from .endpoint_memory import memory_of
@@ -317,8 +317,7 @@ class EndpointEngine(Hashed):
             server.reached = True
         elif not self.wait_for_server:
             raise EngineError(
-                f"The server at {self.url} is gone ({why}). What was answered before is kept; start the same command again when "
-                "the server is back."
+                f"The server at {self.url} is gone ({why}). {KEPT}"
                 if server.facts
                 else f"There is no server at {self.url} ({why}): start it, or correct --endpoint. Nothing was asked."
             )

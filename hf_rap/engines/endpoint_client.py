@@ -32,6 +32,8 @@ _IDLE_LOOK = 0.5  # seconds
 _IDLE_LOOKS = 4  # one after the other at which nothing is under way
 _GROWTH = 8  # a request that was late gets up to so many times `timeout`
 _HOPELESS = 8  # rows given up one after the other: the server is gone
+# What is said of a run whose server is gone.
+KEPT = "What was answered before is kept; start the same command again when the server is back."
 
 
 class Pool:
@@ -146,8 +148,7 @@ class Pool:
     def _gone(self) -> EngineError:
         _, _, error = self._given_up[-1]
         return EngineError(
-            f"The server at {self.server.url} is gone: {error.message}, {len(self._rows_in_a_row)} rows one after the other. "
-            "What was answered before is kept; start the same command again when the server is back."
+            f"The server at {self.server.url} is gone: {error.message}, {len(self._rows_in_a_row)} rows one after the other. {KEPT}"
         )
 
     async def _answer(self, client: Client, ask: Ask) -> tuple[Answer, float]:
@@ -214,10 +215,7 @@ class Pool:
         while True:
             left = since + patience - loop.time()
             if left <= 0:
-                raise EngineError(
-                    f"The server at {self.server.url} has been away for {patience:g} s: {why}. What was answered before is "
-                    "kept; start the same command again when the server is back."
-                )
+                raise EngineError(f"The server at {self.server.url} has been away for {patience:g} s: {why}. {KEPT}")
             await asyncio.sleep(min(left, _LONGEST_LOOK, _FIRST_WAIT * 2**self._looks))
             self._looks = min(self._looks + 1, 10)
             if await why_unreachable(self.server.url) is None:
