@@ -14,7 +14,7 @@ from hf_rap.errors import EngineError, RowError, logger_of
 from hf_rap.stats.equal import is_long
 
 from .endpoint_ask import Ask, Server
-from .endpoint_client import ask_all, is_refusal
+from .endpoint_client import KEPT, ask_all, is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -68,8 +68,7 @@ async def find_fields(
         for answer in answers:
             if isinstance(answer, RowError) and not is_refusal(answer):
                 raise EngineError(
-                    f"The server at {server.url} is gone: {answer.message}, asked for thirty words. Start the same command "
-                    "again when it is back."
+                    f"The server at {server.url} is gone: {answer.message}, asked for thirty words. {KEPT}"
                 )
         return answers
 
