@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits and sizes of a process as Linux has them"),
 ]
 
-SECONDS, MEGABYTES = 1, 200
+SECONDS, MEGABYTES = 3, 200
 EXAMPLES = 300  # of each reader: a minute, since every one has a second
 
 
