@@ -143,7 +143,8 @@ class _Head:
         self.edits: list[tuple[int, int, str]] = []
         try:
             values = read_yaml(text)
-            root = yaml.compose(text, yaml.SafeLoader)
+            # What is no mapping is refused below, and need not be composed once more for its places.
+            root = yaml.compose(text, yaml.SafeLoader) if isinstance(values, dict) or not values else values
         except (yaml.YAMLError, RecursionError, ForeignError) as error:
             cause = error.__cause__ or error
             mark = getattr(cause, "problem_mark", None)

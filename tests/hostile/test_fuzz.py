@@ -32,8 +32,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits and sizes of a process as Linux has them"),
 ]
 
-SECONDS, MEGABYTES = 3, 200
-EXAMPLES = 300  # of each reader: a few minutes at most, since every one has three seconds
+SECONDS, MEGABYTES = 1, 200
+EXAMPLES = 300  # of each reader: a minute, since every one has a second
 
 
 def resident():
@@ -42,7 +42,7 @@ def resident():
 
 
 class Alone:
-    """A fork that runs one case after the other, which three seconds of computing, 30 s of waiting or 2 GB end; then comes a new one."""
+    """A fork that runs one case after the other, which a second of computing, 30 s of waiting or 2 GB end; then comes a new one."""
 
     def __init__(self, case):
         self.case, self.child = case, None
@@ -122,7 +122,7 @@ def reads_from_a_fresh_folder(reader, content, folder):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_reader_in_a_process_of_its_own(tmp_path_factory, reader):
-    """No exception but our own, below three seconds and 200 MB, whatever the content is."""
+    """No exception but our own, below a second and 200 MB, whatever the content is."""
     folder = tmp_path_factory.mktemp("fuzz") / "case"
     reads_from_a_fresh_folder(reader, b"{}", folder)  # what is loaded on first use is no cost of a case
 
