@@ -44,6 +44,7 @@ os.environ["HF_HOME"] = HOME.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a thread that asks a server of metrics, long after the test
 os.environ["OMP_NUM_THREADS"] = "1"  # also for the processes that tests start: small models gain nothing from two
 
 

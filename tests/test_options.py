@@ -1,5 +1,6 @@
 """Every option of every public callable is checked when it is given: the error names the option, its value and its range."""
 
+import ast
 import importlib
 import inspect
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import hf_rap
 from hf_rap import add_scores, cde_score, difficulty_score, fit_prior, select_cognitive
 from hf_rap.errors import SettingError
 from hf_rap.options import check_flags, check_number, check_whole, limits
+from hf_rap.rows.choices import spelled
 from hf_rap.rows.prompts import BARE
+from hf_rap.select.predicates import holds
 
 
 @dataclass(frozen=True)
@@ -780,3 +783,20 @@ def test_options_that_belong_together_are_told_when_they_are_given():
         assert score(prior=prior, confidence=0.8).confidence == 0.8
     with pytest.raises(SettingError, match="replace_easy=True"):
         hf_rap.Exact(replace_easy=False, min_replacement_cde=0.3)
+
+
+def test_another_thread_that_parses_changes_no_row(monkeypatch):
+    """Python 3.11.7 counts the depth of all threads in one place: options of a row, and the reasons for its fate."""
+    parse, mismatches = ast.parse, []
+
+    def disturbed(text, *others, **options):
+        if len(mismatches) % 3 < 2:
+            mismatches.append(text)
+            raise SystemError("AST constructor recursion depth mismatch (before=141, after=74)")
+        mismatches.append(text)
+        return parse(text, *others, **options)
+
+    with monkeypatch.context() as patched:  # undone before pytest parses a line that fails
+        patched.setattr(ast, "parse", disturbed)
+        options, held = spelled("('$6', '$7')", list, tuple), holds("0.25 < rap_cde", {"rap_cde": 0.5}, {})
+    assert (options, held, len(mismatches)) == (("$6", "$7"), True, 6)

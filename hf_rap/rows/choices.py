@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_rap.errors import RowError
-from hf_rap.options import ForeignError, read_json
+from hf_rap.options import ForeignError, parse_python, read_json
 
 from .batches import held_in_arrow
 
@@ -199,7 +199,7 @@ def _from_json(text: str) -> Any:
 def _from_python(text: str) -> Any:
     if len(text) > _LONGEST_LITERAL:
         raise ForeignError(f"has more than {_LONGEST_LITERAL:,} characters")
-    return ast.literal_eval(text)
+    return ast.literal_eval(parse_python(text.lstrip(" \t")))
 
 
 def _marked_parts(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hf_rap.columns import ERROR, ERROR_CODES, KEEP, REASON
+from hf_rap.options import parse_python
 from hf_rap.stats.exact import as_double, exact
 
 from .duplicates import DUPLICATE
@@ -80,7 +81,7 @@ def untrue_reasons(selection: Selection, method: Method) -> list[tuple[int, str]
 
 @lru_cache(maxsize=256)
 def _parsed(predicate: str) -> ast.expr:
-    return ast.parse(predicate, mode="eval").body
+    return parse_python(predicate).body
 
 
 def _value(node: ast.expr, row: Mapping[str, Any], rule: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one per kind
