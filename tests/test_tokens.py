@@ -1,5 +1,6 @@
 """No test tells a token, and the fixture that looks for one finds it wherever it is told."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,10 @@ def test_a_token_is_found_wherever_it_is_told(tmp_path):
     (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=no", "-rA", "."]
     with (tmp_path / "report").open("wb") as report:
-        subprocess.Popen(words, cwd=tmp_path, stdout=report, stderr=report).wait(120)
+        env = {
+            name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"
+        }  # that of who runs these tests
+        subprocess.Popen(words, cwd=tmp_path, stdout=report, stderr=report, env=env).wait(120)
     lines = (tmp_path / "report").read_text().splitlines()
     outcomes = [[line.split()[0] for line in lines if f"::test_{n}" in line] for n in range(len(WAYS))]
     for name in ("report", "conftest.py"):

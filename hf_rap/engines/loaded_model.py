@@ -30,10 +30,10 @@ from .answers import answering
 from .batching import FIRST, Memory, Plan, memory_of
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
-from .noise import GumbelNoise
+from .noise import FirstNotFinite, GumbelNoise
 from .roomy_cache import ROOM, make_room
 from .text_layers import LastTokens, text_layers
-from .texts import Texts, too_long
+from .texts import Texts, overflowed, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -263,9 +263,8 @@ class LoadedModel:
                 for answer in self._complete_batch(half, sampling)
             ]
         attempts, depths = requests[0].attempts, requests[0].depths
-        reading = LastTokens(self.layers_at(depths))
-        replies = self.sample(inputs, requests, sampling, reading=reading)[:, width:].tolist()
-        self.answered = True
+        reading, watched = LastTokens(self.layers_at(depths)), FirstNotFinite()
+        replies = self.sample(inputs, requests, sampling, before=[watched], reading=reading)[:, width:].tolist()
         with self._processor:
             completions = [
                 replace(
@@ -277,7 +276,15 @@ class LoadedModel:
         if depths:
             for row, states in enumerate(reading.of_rows(attempts)):
                 completions[row * attempts] = replace(completions[row * attempts], states=states)
-        return [completions[start : start + attempts] for start in range(0, len(completions), attempts)]
+        spoilt = [
+            first < len(reply.token_ids or ()) for first, reply in zip(watched.of_rows(), completions, strict=True)
+        ]
+        starts = range(0, len(completions), attempts)
+        self.answered |= not all(spoilt)
+        return [
+            overflowed("logits") if any(spoilt[start : start + attempts]) else completions[start : start + attempts]
+            for start in starts
+        ]
 
     def layers_at(self, depths: Sequence[float]) -> list[Any]:
         """The text layers at these depths, 1 the last one; raises `EngineError` where there is no list of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from hf_rap.errors import RowError, warnings_stay_warnings
@@ -13,12 +14,11 @@ from .answers import answering
 from .loaded_model import estimated_tokens, likeness
 from .probe import last_logits_only
 from .text_layers import LastTokens
-from .texts import too_long
+from .texts import overflowed, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from .base import Request
@@ -66,5 +66,6 @@ def _read_batch(
         return [error or next(answers) for error in errors]
     with torch.inference_mode(), loaded.own_positions(), LastTokens(layers) as states:
         loaded.model(**inputs, use_cache=False, **last_logits_only(loaded.model))
-    loaded.answered = True
-    return list(states.of_rows())
+    read = [overflowed("hidden states") if np.isnan(row).any() else row for row in states.of_rows()]
+    loaded.answered |= any(not isinstance(row, RowError) for row in read)
+    return read

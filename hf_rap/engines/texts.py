@@ -67,8 +67,11 @@ def other_prompt(reply: Reply, prompt_tokens: int) -> RowError | None:
 
 def not_finite(numbers: Sequence[float], what: str = "log-probabilities") -> RowError | None:
     """The error of a text of which a model gives numbers that are none, as one does that overflows in half precision."""
-    if all(map(isfinite, numbers)):
-        return None
+    return None if all(map(isfinite, numbers)) else overflowed(what)
+
+
+def overflowed(what: str) -> RowError:
+    """The error of a text for which a model gives no finite numbers."""
     return RowError(
         "engine_failed",
         f"the model gives {what} that are not finite numbers; with another dtype (bfloat16, float32) it may not",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _SEED_BITS = (1 << 31) - 1
 _HOPELESS = 8  # so many failed rows before the first answer end the run
+_SUSPICIOUS = 8  # times that a reply ends in the same token, at its limit
 _LOOKS_UP = 0.2  # seconds after which who waits looks whether to stop
 _LONGEST_END = 20.0  # seconds that vLLM has to end by itself
 
@@ -113,6 +114,9 @@ class VLLMModel:
 
         def read(request: Request, output: Any) -> list[Completion]:
             prompt_tokens = len(output.prompt_token_ids)
+            for reply in output.outputs:
+                if len(reply.token_ids) == sampling.max_new_tokens and len(set(reply.token_ids[-_SUSPICIOUS:])) == 1:
+                    self._check_finite(request, reply.token_ids)
             with self._tokenizer:
                 replies = [
                     replace(
@@ -138,20 +142,12 @@ class VLLMModel:
 
         Tokens are cut and counted as `hf_rap.engines.likelihood` says.
         """
-        params = SamplingParams(
-            max_tokens=1,  # vLLM writes at least one
-            temperature=0.0,
-            prompt_logprobs=0,
-            detokenize=False,
-            skip_reading_prefix_cache=True,  # what is in the cache has no log-probabilities
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
         spelled: dict[int, tuple[list[int], int]] = {}
 
         def send(reply: Reply) -> Future[Any]:
             with self._tokenizer:
                 tokens, _ = spelled[id(reply)] = self.texts.spelled(reply)
-            return self.send([*self._ids(replace(reply.request, prefix="")), *tokens], reply.request, params, 1)
+            return self._read(replace(reply.request, prefix=""), tokens)
 
         def read(reply: Reply, output: Any) -> LogLikelihood:
             tokens, first = spelled[id(reply)]
@@ -159,8 +155,7 @@ class VLLMModel:
             if error is not None:
                 raise error
             count = len(tokens) - first
-            pairs = zip(output.prompt_token_ids[-count:], output.prompt_logprobs[-count:], strict=True)
-            logprobs = tuple(float(entry[token].logprob) for token, entry in pairs)
+            logprobs = _last_logprobs(output, count)
             if error := not_finite(logprobs):
                 raise error
             with self._tokenizer:
@@ -175,6 +170,25 @@ class VLLMModel:
         if self.alive:
             self.alive = False
             self._end()
+
+    def _read(self, request: Request, tokens: Sequence[int]) -> Future[Any]:
+        """The output of a pass over a prompt and these tokens behind it, with their log-probabilities."""
+        params = SamplingParams(
+            max_tokens=1,  # vLLM writes at least one
+            temperature=0.0,
+            prompt_logprobs=0,
+            detokenize=False,
+            skip_reading_prefix_cache=True,  # what is in the cache has no log-probabilities
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        return self.send([*self._ids(request), *tokens], request, params, 1)
+
+    def _check_finite(self, request: Request, tokens: Sequence[int]) -> None:
+        """Raises `RowError` where logits of a reply are no finite numbers: vLLM then writes one token up to the limit."""
+        future = self._read(request, tokens[:-1])  # the pass writes one
+        self._wait_for(future)
+        if error := not_finite(_last_logprobs(future.result(), len(tokens) - 1), "logits"):
+            raise error
 
     def _each(self, items: Sequence[Any], send: Callable[[Any], Future[Any]], read: Callable[[Any, Any], Any]) -> Any:
         """What is read of the output for each item, or its error; all are sent before the first is waited for."""
@@ -220,8 +234,7 @@ class VLLMModel:
     def _answer(self, item: Any, future: Future[Any], read: Callable[[Any, Any], Any]) -> Any:
         try:
             output = future.result()
-            self.answered = True
-            return read(item, output)
+            answer = read(item, output)
         except RowError as error:
             return error
         except (EngineDeadError, CancelledError) as error:
@@ -236,6 +249,9 @@ class VLLMModel:
             row_error = RowError("engine_failed", f"{type(error).__name__}: {_why(error)}")
             row_error.__cause__ = error
             return row_error
+        else:
+            self.answered = True
+            return answer
 
     def _stop_if_hopeless(self, answers: Sequence[Any], count: int) -> None:
         """Nothing but failures from the start is the fault of the model, not of some row."""
@@ -377,6 +393,12 @@ def runs_on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def _last_logprobs(output: Any, count: int) -> tuple[float, ...]:
+    """Log-probabilities of the last tokens of a prompt."""
+    pairs = zip(output.prompt_token_ids[-count:], output.prompt_logprobs[-count:], strict=True)
+    return tuple(float(entry[token].logprob) for token, entry in pairs)
 
 
 def _why(error: BaseException) -> str:
