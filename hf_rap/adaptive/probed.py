@@ -29,7 +29,7 @@ from hf_rap.rows.batches import Batch
 from hf_rap.runs.collecting import collect_in_run
 from hf_rap.runs.fill import Run
 from hf_rap.runs.folder import check_url
-from hf_rap.scorers.probe import LEAST_ROWS, check_sklearn, fit_labelled, folds_of_ids, read_states, states_of
+from hf_rap.scorers.probe import LEAST_ROWS, check_sklearn, fit_labelled, folds_of_ids, kind_of, read_states
 from hf_rap.stats.counts import Counts, cde_of
 from hf_rap.tables import whole_dataset
 
@@ -93,7 +93,8 @@ def collect_probed(
     Raises:
         SettingError: scikit-learn is not installed, the engine tells no states, or as `collect_adaptive`.
         MissingColumnError: there is no column `Probing.by`.
-        SourceError, LayoutError, EngineError, RunError: as `Run`.
+        LayoutError: the states that the dataset already has are of several models, prompts or depths; or as `Run`.
+        SourceError, EngineError, RunError: as `Run`.
 
     Source:
         ours; split conformal prediction (Papadopoulos et al. 2002) for the cut, arXiv 2602.09924 for probes.
@@ -168,6 +169,9 @@ class _Collection:
         self.so_far = SoFar(run, self.attempts)
         ids = [row.id for row in run.rows]
         self.order = slice_order(ids, probing.seed)
+        self.kind = kind_of(
+            Batch("collect_probed", run.ds.select_columns([STATES_SETTINGS.name]).with_format("arrow")[:])
+        )
         self.audited = audited(ids, probing.audit, probing.seed)
         self.folds = folds_of_ids(ids)
         self.labelled = np.zeros(len(ids), dtype=bool)
@@ -315,18 +319,15 @@ class _Collection:
         stored = ds.select_columns([name for name in names if name in ds.column_names])
         batch = Batch("collect_probed", stored.select(rows).with_format("arrow")[:])
         numbers, there = read_states(batch)
-        kinds = {states_of(text) for text in batch.arrow(STATES_SETTINGS.name).unique().to_pylist() if text is not None}
-        if np.count_nonzero(there) < LEAST_ROWS or len(kinds) != 1:
-            self.why = (
-                f"{np.count_nonzero(there):,} labelled rows have states of one model, and a probe takes {LEAST_ROWS}"
-            )
+        if np.count_nonzero(there) < LEAST_ROWS:
+            self.why = f"{np.count_nonzero(there):,} labelled rows have states, and a probe takes {LEAST_ROWS}"
             return False
         sources = None if by is None else np.array([str(name) for name in batch.arrow(by).to_pylist()], dtype=object)
         try:
             self.probe = fit_labelled(
                 numbers[there],
                 [arm.rows(rows[there]) for arm in self.counts],
-                states=kinds.pop(),
+                states=self.kind,
                 min_cde=self.probing.min_cde,
                 min_auc=self.probing.min_auc,
                 by=by,

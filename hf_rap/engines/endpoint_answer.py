@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A reply that ended so is not what the model had to say: it was broken off, or somebody has taken it away.
 _NO_REPLY = ("abort", "error", "content_filter")
+# Where no logit is a number the most likely token is the first of the vocabulary, which is "!" in those of GPT-2 and Qwen.
+_SUSPICIOUS = 16
 
 
 class RefusedError(ValueError):
@@ -47,7 +49,8 @@ def read_answer(answer: Mapping[str, Any], ask: Ask, masked: Callable[[str], str
 
     Raises:
         OddError: it is no chat completion.
-        RefusedError: it has another number of replies, or the server has ended one of them itself.
+        RefusedError: it has another number of replies, the server has ended one of them itself, or one is no reply of a model
+            that works.
     """
     usage = _field(answer, "usage", dict)
     tokens, prompt_tokens = (_count(usage or {}, name) for name in ("completion_tokens", "prompt_tokens"))
@@ -68,6 +71,11 @@ def read_answer(answer: Mapping[str, Any], ask: Ask, masked: Callable[[str], str
             raise RefusedError(f"the server ended a reply with finish_reason {reason!r}, which is no reply")
         cut = reason == "length"
         text = masked(text_of(message, ask.prefix, cut))
+        if cut and len(text) >= _SUSPICIOUS and set(text.removeprefix("<think>")) == {"!"}:
+            raise RefusedError(
+                "the server's reply is nothing but '!' up to the limit, as models write that overflow in half precision: "
+                "let it serve the model in bfloat16 or float32"
+            )
         read.append(Completion(text, tokens if ask.replies == 1 else None, cut, prompt_tokens, _token_ids(choice)))
     return read
 

@@ -228,9 +228,7 @@ def fit_probe(
     stored = ds.select_columns([IMAGE_STATES.name, TEXT_STATES.name, STATES_SETTINGS.name, *([by] if by else [])])
     rows = Batch("fit_probe", stored.select(labelled).with_format("arrow")[:])
     numbers, there = read_states(rows)
-    kinds = {states_of(text) for text in rows.arrow(STATES_SETTINGS.name).unique().to_pylist() if text is not None}
-    if len(kinds) > 1:
-        raise LayoutError("The states are of several models, prompts or depths: fit a probe to those of one.")
+    kind = kind_of(rows)
     labelled, numbers = labelled[there], numbers[there]
     if len(labelled) < LEAST_ROWS:
         raise SettingError(
@@ -238,9 +236,7 @@ def fit_probe(
         )
     sources = None if by is None else np.array([str(name) for name in rows.arrow(by).to_pylist()], dtype=object)[there]
     counts = [arm.rows(labelled) for arm in (image, without)]
-    return fit_labelled(
-        numbers, counts, states=next(iter(kinds)), sources=sources, min_cde=min_cde, by=by, min_auc=min_auc
-    )
+    return fit_labelled(numbers, counts, states=kind, sources=sources, min_cde=min_cde, by=by, min_auc=min_auc)
 
 
 def fit_labelled(
@@ -330,6 +326,14 @@ def read_states(rows: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         numbers[valid[-1]] = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lengths), width)
         arms.append(numbers)
     return np.concatenate(arms, axis=1), valid[0] & valid[1]
+
+
+def kind_of(rows: Batch) -> str:
+    """What tells the states of these rows apart from others, "" where there are none; raises `LayoutError` for two kinds."""
+    kinds = {states_of(text) for text in rows.arrow(STATES_SETTINGS.name).unique().to_pylist() if text is not None}
+    if len(kinds) > 1:
+        raise LayoutError("The states are of several models, prompts or depths: a probe is fitted to those of one.")
+    return next(iter(kinds), "")
 
 
 def states_of(settings: str) -> str:

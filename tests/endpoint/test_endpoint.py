@@ -538,6 +538,31 @@ def test_a_reply_that_the_server_ended_is_no_reply(reason, tmp_path):
     assert (again["rap_error"][3], len(again["rap_text_rewards"][3])) == (None, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason", "is_one"),
+    [
+        ("!" * 64, "length", False),
+        ("!" * 64, "stop", True),
+        ("!" * 8, "length", True),
+        ("Yes" + "!" * 64, "length", True),
+    ],
+)
+def test_a_reply_of_nothing_but_exclamation_marks_is_no_reply(text, reason, is_one):
+    """As of Qwen-VL in float16, whose logits are NaN on some pictures; what a model says in delight is one."""
+
+    class Overflows(FaultyServer):
+        def reply(self, request, body, n):
+            answer = completion_of(body, ["\\boxed{1}"] * n)
+            if "(3)" in json.dumps(body["messages"]):
+                answer["choices"][-1] |= {"message": {"role": "assistant", "content": text}, "finish_reason": reason}
+            send(request, 200, answer)
+
+    with Overflows(draws_n="yes") as server:
+        evidence = collect_evidence(make_rows(6), Rollouts(EndpointEngine(server.url, model="m"), attempts=2))
+    assert [error is None for error in evidence["rap_error"]] == [True, True, True, is_one, True, True]
+    assert is_one or "nothing but '!' up to the limit" in evidence["rap_error"][3]
+
+
 def test_an_error_with_status_200_shows_the_servers_words():
     """As routers send it; a code in it counts as the status."""
 

@@ -5,12 +5,16 @@ stand in questions, a row that ends its whole batch, a second token of beginning
 """
 
 import pytest
+import torch
+import transformers
 from datasets import Dataset, Features, List, Value
 from datasets import Image as Picture
 from PIL import Image
 
-from hf_rap import Likelihood, Rollouts, collect_evidence
+from hf_rap import Likelihood, Rollouts, VLLMEngine, collect_evidence
 from hf_rap.demo import make_planted
+
+from .small_models import MODELS
 
 pytestmark = pytest.mark.slow
 
@@ -155,3 +159,25 @@ def test_golds_of_the_field_are_as_likely_as_in_transformers(engine, plain):
     for column in ("rap_image_gold_logprobs", "rap_text_gold_logprobs"):
         for one, other in zip(ours[column], theirs[column], strict=True):
             assert one is other is None or one == pytest.approx(other, abs=1e-3)
+
+
+@pytest.mark.exhaustive
+def test_a_row_on_which_the_model_overflows_is_an_error(tmp_path):
+    """A token that is NaN stands for a picture on which a model in half precision overflows; its neighbours are answered."""
+    MODELS["qwen2_5_vl"](tmp_path)
+    model = transformers.AutoModelForImageTextToText.from_pretrained(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer("~").input_ids[-1]] = float("nan")
+    model.save_pretrained(tmp_path)
+    asked = [("What is this?", 0), ("What is this? ~", 1), ("Is it ~ red?", 2), ("Is it blue?", 3)]
+    ds = rows_of([(question, [PICTURES[place]]) for question, place in asked])
+    engine = VLLMEngine(str(tmp_path), enforce_eager=True, max_num_seqs=16)
+    try:
+        for temperature in (0.0, 1.0):
+            evidence = collect_evidence(ds, Rollouts(engine, attempts=2, temperature=temperature, max_new_tokens=16))
+            assert [error is None for error in evidence["rap_error"]] == [True, False, False, True]
+            assert "engine_failed: the model gives logits that are not finite" in evidence["rap_error"][1]
+            assert evidence["rap_image_responses"][1] is None
+    finally:
+        engine.close()
