@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_stopped(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rap", "bis"])
+@pytest.mark.parametrize("name", ["rap", pytest.param("bis", marks=pytest.mark.exhaustive)])
 def test_the_others_run_to_their_end(tmp_path, name):
     """On the built-in model; the rule of the version is the paper's."""
     run(name, "--model", "demo", "--folder", tmp_path / name)

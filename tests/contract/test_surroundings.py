@@ -23,6 +23,7 @@ SURROUNDINGS = {
     "spawn": ((), "spawn", {}),
     "threads": ((), "threads", {}),
 }
+ALWAYS = ("our warnings are errors", "fork", "threads")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,9 @@ def plain():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SURROUNDINGS)
+@pytest.mark.parametrize(
+    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.exhaustive) for name in SURROUNDINGS]
+)
 def test_columns_are_the_same_in_all_surroundings(name, plain, tmp_path):
     """Of every callable; of three where each process loads everything anew."""
     options, way, changes = SURROUNDINGS[name]

@@ -45,7 +45,7 @@ long = pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("benchmark", "options", "printed"),
     [
-        ("planted", ("--rows", "12", "--attempts", "2"), "| planted kind | rows |"),
+        pytest.param("planted", ("--rows", "12", "--attempts", "2"), "| planted kind | rows |", marks=long),
         pytest.param("batches", (), "| auto |", marks=long),
         pytest.param(
             "gpu",

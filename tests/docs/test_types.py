@@ -39,7 +39,7 @@ def checked(words, folder, **environment):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mypy_reads_what_users_write(folder):
     """Strictly; and finds a mistake."""
     words = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]

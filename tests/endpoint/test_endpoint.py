@@ -824,7 +824,7 @@ def transformers_serve(tmp_path_factory):
         process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_transformers_serve_answers_picture_questions(transformers_serve, tmp_path):
     """A real server and a real model: pictures are seen, both arms are graded, a run is resumed over it."""
     planted = make_planted(60)
@@ -844,7 +844,7 @@ def test_transformers_serve_answers_picture_questions(transformers_serve, tmp_pa
     assert all(0 < tokens <= 48 for counts in evidence["rap_image_tokens"] for tokens in counts)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_transformers_serve_says_why_it_refuses(transformers_serve):
     """A model that the server does not have is an error with the server's words."""
     engine = EndpointEngine(transformers_serve, model="nobody/nothing", concurrency=2, retries=0)
@@ -852,7 +852,7 @@ def test_transformers_serve_says_why_it_refuses(transformers_serve):
         collect_evidence(make_planted(12), Rollouts(engine, attempts=1, max_new_tokens=8))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_transformers_serve_is_refused_for_step_scores(transformers_serve):
     """It answers 422 to continue_final_message, and always opens a new turn."""
     engine = EndpointEngine(transformers_serve, model=str(MODEL))

@@ -36,6 +36,7 @@ WAYS = {
     "notebook": "asyncio.new_event_loop().run_until_complete(cell())",
     "run": "collect_in_run(ds, rollouts, sys.argv[2])",
 }
+ALWAYS = ("map in two processes", "run")
 # A reply that does not come, a server that asks to wait, and one that is not there.
 WAITS = {"hang": {"always": "hang"}, "retry-after": {"always": "429 200"}, "gone": {"always": "drop"}}
 
@@ -69,7 +70,12 @@ def wait_until(holds, child):
 
 
 @pytest.mark.parametrize(
-    ("way", "waits"), [*((way, "hang") for way in WAYS), ("script", "retry-after"), ("map", "gone")]
+    ("way", "waits"),
+    [
+        *(pytest.param(way, "hang", marks=() if way in ALWAYS else pytest.mark.exhaustive) for way in WAYS),
+        ("script", "retry-after"),
+        pytest.param("map", "gone", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_it_ends_within_three_seconds(tmp_path, way, waits):
     """And sends nothing more."""

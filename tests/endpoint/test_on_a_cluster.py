@@ -13,6 +13,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hf-r
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 def test_a_block_of_which_all_rows_are_refused_is_a_part(tmp_path):
     """They are errors of their rows: whether the run is hopeless the driver judges, who sees all blocks."""
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)

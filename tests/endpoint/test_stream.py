@@ -255,7 +255,8 @@ def test_progress_counts_requests(tmp_path, capsys):
     assert numbers[-1]["rows_done"] == 12
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kills", [2, 20])
 def test_kills_in_the_stream_change_nothing(tmp_path, kills):
     """Evidence is that of one go; a kill repeats at most what is in flight and parts that are not full."""
     ds, run = make_rows(60 + 60 * kills), tmp_path / "run"

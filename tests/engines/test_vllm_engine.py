@@ -37,7 +37,7 @@ def test_missing_vllm_is_said_with_what_to_install():
 
 
 @WITHOUT
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_missing_vllm_ends_a_command_before_a_row_is_asked(tmp_path):
     """In one line on stderr."""
     make_planted(6).to_parquet(tmp_path / "rows.parquet")

@@ -46,7 +46,7 @@ def test_trl_reads_its_export_and_the_universal_one(tmp_path):
     assert "`trl` | 18 of 18 | 18 of 18 | 23 of 23 | 18 of 18 | 100 of 100 | 15 of 15 |" in table.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_trl_trains_by_the_line_as_printed(tmp_path):
     """Two steps with the small model; appended is what a machine without GPU needs, and no more than two steps."""
     pytest.importorskip("trl", reason="pip install hf-rap[train]")

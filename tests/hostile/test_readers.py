@@ -252,10 +252,14 @@ def traced():
 @pytest.mark.parametrize("reader", READERS)
 def test_no_content_gets_through_a_reader(tmp_path_factory, traced, reader):
     """Fuzz: each case below a second and 200 MB."""
-    folder = tmp_path_factory.mktemp("fuzz")
+    folder, examples = tmp_path_factory.mktemp("fuzz"), hypothesis.settings().max_examples
 
     @hypothesis.given(CONTENTS)
-    @hypothesis.settings(parent=hypothesis.settings(), suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(
+        parent=hypothesis.settings(),
+        max_examples=examples if examples > 100 else 30,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     def check(content):
         bounded(reader, content, folder)
 

@@ -90,6 +90,7 @@ def test_a_node_that_dies_costs_no_row(cluster, tmp_path):
     assert held.rows == 200
 
 
+@pytest.mark.exhaustive
 def test_faults_are_said_before_work_starts(cluster, tmp_path):
     """No workers, and a run that is broken as a whole."""
     from hf_rap.runs.cluster import fill_on_ray

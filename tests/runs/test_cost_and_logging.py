@@ -69,6 +69,7 @@ def with_trackio(rows, tmp_path, path, **environment):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
 
 
+@pytest.mark.exhaustive
 def test_trackio_gets_the_numbers_of_every_line(rows, tmp_path):
     """A stand-in records the calls: one run of its own, the last line's numbers, the end; stdout stays JSON."""
     (tmp_path / "modules").mkdir()

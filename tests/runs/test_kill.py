@@ -61,7 +61,7 @@ KINDS = {
     "reply likelihood": (reply_likelihood, read_rows),
     "step scores": (step_rewards, responses),
 }
-SHORT = {"rollouts": 3, "attention": 2, "step scores": 2}
+SHORT = {"rollouts": 3}
 LONG = {"rollouts": 100, "attention": 20, "reply likelihood": 20, "step scores": 20}
 
 

@@ -210,7 +210,7 @@ def test_parts_are_grouped_in_folders(run, monkeypatch, log):
     assert list_runs(run)[0].parts == 20
 
 
-@pytest.mark.parametrize("rows_per_part", [1, 7])
+@pytest.mark.parametrize("rows_per_part", [pytest.param(1, marks=pytest.mark.exhaustive), 7])
 def test_a_shuffled_dataset_is_merged_in_its_order(run, rows_per_part):
     """Rows stand in quite another order than their parts."""
     ds = make_rows(300)

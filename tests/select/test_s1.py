@@ -36,7 +36,7 @@ def test_what_the_first_attempt_solves_is_out():
         select_s1(ds, budget=3)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_longest_is_twice_as_likely_as_the_next():
     """Of 3 rows 4/7, 2/7 and 1/7: of 700 draws about 400, 200 and 100, within four standard errors (52, 48, 37)."""
     ds = rows(3)

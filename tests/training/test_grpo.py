@@ -76,6 +76,7 @@ def test_two_steps_of_grpo(tmp_path, to):
     assert any("language" in name for name in moved)
 
 
+@pytest.mark.exhaustive
 def test_example_trains_and_measures(tmp_path):
     """scripts/train_grpo.py on a published version, with an adapter: figures before and after, a model that loads."""
     ds = rows()

@@ -175,7 +175,7 @@ def test_no_reply_is_paid_by_two_golds_that_disagree():
             assert CORRECT in (judge(first, second), judge(second, first)), (reply, first, second)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_verdict_does_not_depend_on_the_calls_before():
     """Forwards with an empty cache, backwards with a full one, and in new children."""
     pairs = random.Random(2).sample([pair for pair in PAIRS if "\\" in str(pair["gold"])], 30)

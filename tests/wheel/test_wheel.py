@@ -133,7 +133,7 @@ def test_both_may_go_out(dist):
     assert "\nLicense-Expression: Apache-2.0\nLicense-File: LICENSE\n" in facts
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_demo_runs_from_the_wheel(bare, tmp_path):
     """The small model sees: it answers the questions that need the image with it, and not without; the version opens."""
     printed = run(bare.scripts / "hf-rap", "demo", "--rows", "120", cwd=tmp_path, OMP_NUM_THREADS="1")
@@ -164,7 +164,7 @@ for name in hf_rap.cli.cli.list_commands(context):
     assert "not installed" in run(bare.scripts / "hf-rap", "env", cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_metrics_load_from_the_wheel(bare, tmp_path):
     """`evaluate` finds the files of all three; 1 of 2 replies is right."""
     site = tmp_path / "site"
