@@ -82,8 +82,9 @@ def test_row_that_is_too_long_gets_its_error_before_it_is_asked(engine, plain, p
 
 def test_reply_that_hits_the_limit_is_cut(engine, planted):
     """As many tokens as were allowed, and marked so."""
-    (answer,) = engine.complete([request(planted, 0, attempts=2)], Sampling(max_new_tokens=3))
-    assert [(reply.tokens, reply.truncated) for reply in answer] == [(3, True)] * 2
+    for most in (1, 3):
+        (answer,) = engine.complete([request(planted, 0, attempts=2)], Sampling(max_new_tokens=most))
+        assert [(reply.tokens, reply.truncated) for reply in answer] == [(most, True)] * 2
 
 
 def test_likelihoods_are_those_of_transformers_in_any_order(engine, plain, planted):
