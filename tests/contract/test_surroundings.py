@@ -23,7 +23,7 @@ SURROUNDINGS = {
     "spawn": ((), "spawn", {}),
     "threads": ((), "threads", {}),
 }
-ALWAYS = ("our warnings are errors", "fork", "threads")
+ALWAYS = ("our warnings are errors", "threads")
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,8 @@ def test_kills_change_nothing(tmp_path, kind, kills):
     assert len(asked) - len(needed) <= kills * ROWS_PER_PART * a_row
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_stops_at_once_and_keeps_what_is_answered(tmp_path, number):
     """Ctrl-C and SIGTERM end the run in the middle of a part of ten rows, with a sentence that says how to go on."""
     code = (

@@ -107,6 +107,7 @@ def test_a_kill_changes_nothing(tmp_path, rows, whole, place):
     assert len(after) == len(set(after))
 
 
+@pytest.mark.exhaustive
 def test_other_thresholds_ask_nothing(whole, rows):
     """Another rule goes into another folder from the same evidence; a repeated command finds its version."""
     asked = (whole / "log").read_text()
