@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from hf_rap.columns import (
     ERROR,
     ID,
+    IMAGE_STATES,
     PROBE_SCORES,
     PROBED,
     STATES_EVIDENCE,
     STATES_SETTINGS,
+    TEXT_STATES,
     features_of,
     refuse_existing,
     require,
@@ -315,7 +317,7 @@ class _Collection:
         ds, by = self.run.ds, self.probing.by
         judged = (self.so_far.state.judged > 0).all(axis=1)
         rows = np.flatnonzero(self.labelled & judged)
-        names = [*(column.name for column in STATES_EVIDENCE), *([by] if by else [])]
+        names = [IMAGE_STATES.name, TEXT_STATES.name, *([by] if by else [])]
         stored = ds.select_columns([name for name in names if name in ds.column_names])
         batch = Batch("collect_probed", stored.select(rows).with_format("arrow")[:])
         numbers, there = read_states(batch)

@@ -30,7 +30,8 @@ from .answers import answering
 from .batching import FIRST, Memory, Plan, memory_of
 from .grouped_heads import grouped_modules, reads_grouped_keys_once
 from .inputs import per_token
-from .noise import FirstNotFinite, GumbelNoise
+from .noise import GumbelNoise
+from .overflow import FiniteSteps
 from .roomy_cache import ROOM, make_room
 from .text_layers import LastTokens, text_layers
 from .texts import Texts, overflowed, too_long
@@ -263,8 +264,8 @@ class LoadedModel:
                 for answer in self._complete_batch(half, sampling)
             ]
         attempts, depths = requests[0].attempts, requests[0].depths
-        reading, watched = LastTokens(self.layers_at(depths)), FirstNotFinite()
-        replies = self.sample(inputs, requests, sampling, before=[watched], reading=reading)[:, width:].tolist()
+        reading, finite = LastTokens(self.layers_at(depths)), FiniteSteps()
+        replies = self.sample(inputs, requests, sampling, before=[finite], reading=reading)[:, width:].tolist()
         with self._processor:
             completions = [
                 replace(
@@ -277,7 +278,7 @@ class LoadedModel:
             for row, states in enumerate(reading.of_rows(attempts)):
                 completions[row * attempts] = replace(completions[row * attempts], states=states)
         spoilt = [
-            first < len(reply.token_ids or ()) for first, reply in zip(watched.of_rows(), completions, strict=True)
+            steps < len(reply.token_ids or ()) for steps, reply in zip(finite.of_rows(), completions, strict=True)
         ]
         starts = range(0, len(completions), attempts)
         self.answered |= not all(spoilt)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_NEVER = 1 << 62  # of a step
 _BLOCK = 1 << 18  # tokens whose 64-bit numbers stay in the cache of a CPU: 2 MB
 
 
@@ -76,30 +75,6 @@ class GumbelNoise(LogitsProcessor):  # type: ignore[misc]
         with torch.cuda.stream(self._beside):
             self._next = (step + 1, gumbel(self.keys, step + 1, width))
         return noise
-
-
-class FirstNotFinite(LogitsProcessor):  # type: ignore[misc]
-    """Notes the first step at which no logit of a reply is a finite number, as of a model that overflows in half precision.
-
-    The most likely token is then the one with the number 0, up to the limit: a reply of nothing but "!".
-    """
-
-    def __init__(self) -> None:
-        self._steps = 0
-        self._first: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores as they are."""
-        del input_ids
-        bad = ~scores.amax(dim=-1).isfinite()  # the largest is NaN where any is
-        first = torch.full_like(bad, _NEVER, dtype=torch.int64) if self._first is None else self._first
-        self._first = torch.where(bad & (first == _NEVER), self._steps, first)
-        self._steps += 1
-        return scores
-
-    def of_rows(self) -> list[int]:
-        """The number of that step, counted from 0, for each row of the batch; a very large one where there is none."""
-        return [] if self._first is None else self._first.tolist()
 
 
 def _signed(value: int) -> int:

@@ -115,8 +115,8 @@ class VLLMModel:
         def read(request: Request, output: Any) -> list[Completion]:
             prompt_tokens = len(output.prompt_token_ids)
             for reply in output.outputs:
-                end = reply.token_ids[-_SUSPICIOUS:]
-                if len(reply.token_ids) == sampling.max_new_tokens and len(end) == _SUSPICIOUS and len(set(end)) == 1:
+                cut = len(reply.token_ids) == sampling.max_new_tokens >= _SUSPICIOUS
+                if cut and len(set(reply.token_ids[-_SUSPICIOUS:])) == 1:
                     self._check_finite(request, reply.token_ids)
             with self._tokenizer:
                 replies = [
